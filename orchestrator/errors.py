@@ -1,0 +1,60 @@
+"""Errors that a caller may want to catch; each one is a sentence to a person.
+
+```
+OrchestratorError            exit 1
+├── UnknownNameError         exit 2   a sweep, trial, objective or column that does not exist
+├── UsageError               exit 2   a wrong file or a wrong combination of options
+├── SweepExistsError         exit 1   the name is taken by another spec
+├── LeaseHeldError           exit 1   another driver runs this sweep
+└── LeaseLostError           exit 1   this driver was replaced while it was away
+```
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class OrchestratorError(Exception):
+    """Base of every error that the command line prints as one sentence."""
+
+    exit_code = 1
+
+
+class UsageError(OrchestratorError):
+    """A file or a combination of arguments that cannot be used as it is."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError, LookupError):
+    """A name is not one of the known names.
+
+    Args:
+        kind: What the name should have named, for example ``"sweep"``.
+        name: What was given.
+        known: Every name that would have been accepted.
+        where: Where it was given, for example ``"sweep.yaml, scheduler.kind"``.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
+        self.kind, self.name, self.known = kind, name, tuple(sorted(known))
+        place = f" in {where}" if where else ""
+        close = difflib.get_close_matches(name, self.known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        listed = ", ".join(self.known) or "none yet"
+        super().__init__(f"Unknown {kind} {name!r}{place}. Known: {listed}.{hint}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.kind, self.name, self.known)
+
+
+class SweepExistsError(OrchestratorError):
+    """A sweep of this name was started with another spec."""
+
+
+class LeaseHeldError(OrchestratorError):
+    """Another driver holds the sweep."""
+
+
+class LeaseLostError(OrchestratorError):
+    """This driver no longer holds the sweep, so that nothing it says may be written."""

@@ -1,0 +1,73 @@
+"""Where a project keeps its state: ``.paretune/`` in the working directory, or ``PARETUNE_HOME``.
+
+```
+.paretune/
+├── paretune.db               the store
+├── mlflow.db                 the MLflow server's database
+├── mlflow-artifacts/         what MLflow shows beside a run
+└── sweeps/NAME/trials/N/     checkpoint and packed artifact of a trial
+```
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import UsageError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def check_sweep_name(name: str) -> str:
+    """Return `name` if it can name a sweep, a folder and an MLflow experiment.
+
+    Raises:
+        UsageError: It could leave the state folder, or holds characters that a path or a shell
+            would read in another way.
+    """
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise UsageError(
+            f"{name!r} cannot name a sweep: use 1 to 100 letters, digits, '.', '_' or '-', "
+            f"beginning with a letter or a digit, without '..'; for example 'digits-fc'."
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """The folder of one project.
+
+    Attributes:
+        root: Absolute path; made when it is first written to, not before.
+    """
+
+    root: Path
+
+    @classmethod
+    def find(cls) -> "StateFolder":
+        """The folder that ``PARETUNE_HOME`` names, else ``.paretune`` in the working directory."""
+        return cls(Path(os.environ.get("PARETUNE_HOME", ".paretune")).expanduser().resolve())
+
+    @property
+    def store_url(self) -> str:
+        """SQLAlchemy URL of the default store."""
+        return f"sqlite:///{self.root / 'paretune.db'}"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow tracking URI of the default tracker."""
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def tracking_artifacts(self) -> Path:
+        """Folder of the default tracker's artifacts."""
+        return self.root / "mlflow-artifacts"
+
+    def sweep_folder(self, sweep: str) -> Path:
+        """Folder of a sweep's trials."""
+        return self.root / "sweeps" / check_sweep_name(sweep)
+
+    def trial_folder(self, sweep: str, number: int) -> Path:
+        """Folder of one trial's checkpoint and artifact."""
+        return self.sweep_folder(sweep) / "trials" / f"{number:05d}"

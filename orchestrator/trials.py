@@ -1,0 +1,153 @@
+"""What the store remembers of a sweep, as values: frozen, comparable, without behaviour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+Value = bool | int | float | str
+Params = Mapping[str, Value]
+
+
+class TrialState(StrEnum):
+    """Where a trial stands. ``COMPLETE``, ``STOPPED`` and ``FAILED`` are final."""
+
+    WAITING = "waiting"  # stored, not started
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"  # its attempt ended without a verdict; the next run takes it up
+    COMPLETE = "complete"
+    STOPPED = "stopped"  # by the scheduler, before its last epoch
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the trial will never run again."""
+        return self in (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED)
+
+
+class SweepState(StrEnum):
+    """Where a sweep stands."""
+
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    COMPLETE = "complete"
+    FAILED = "failed"
+
+
+class FailureKind(StrEnum):
+    """Why a trial failed."""
+
+    ERROR = "error"  # the trial's code raised
+    DIVERGED = "diverged"  # the loss became NaN or infinite
+    OUT_OF_MEMORY = "out_of_memory"
+    WORKER_LOST = "worker_lost"  # its process or node died
+    BAD_VALUES = "bad_values"  # a measured value is missing or not finite
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed: the kind, one sentence, and the traceback where there is one."""
+
+    kind: FailureKind
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """The packed network of a trial.
+
+    Attributes:
+        path: Where it lies: a path or a URL.
+        bytes: Its size; equals ``values["memory_bytes"]``.
+        sha256: Hex digest of its content.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an attempt measured at the end of one epoch (1 is the first)."""
+
+    epoch: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at running a trial; numbers start at 0."""
+
+    number: int
+    state: TrialState
+    worker: str
+    started: datetime
+    ended: datetime | None = None
+    failure: Failure | None = None
+    mlflow_run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One configuration of a sweep with one seed, and what was measured of it.
+
+    Attributes:
+        sweep: Name of the sweep.
+        number: Position in the sweep, from 0.
+        params: Active parameters only.
+        seed: Seed of everything random in the trial.
+        replicate: 0 for a configuration's first trial, 1 for its second seed, and so on.
+        state: Where it stands.
+        values: What was measured; empty until the trial is complete.
+        failure: Why it failed, if it did.
+        artifact: The packed network of a complete trial.
+        attempts: How many attempts were started.
+        mlflow_run_id: MLflow run of the latest attempt, once it is mirrored.
+        sampler_attrs: What the sampler must find again after a restart; JSON values.
+        created: When it was stored; UTC.
+        ended: When it became final; UTC.
+    """
+
+    sweep: str
+    number: int
+    params: Params
+    seed: int
+    state: TrialState
+    replicate: int = 0
+    values: Mapping[str, float] = field(default_factory=dict)
+    failure: Failure | None = None
+    artifact: Artifact | None = None
+    attempts: int = 0
+    mlflow_run_id: str | None = None
+    sampler_attrs: Mapping[str, object] = field(default_factory=dict)
+    created: datetime | None = None
+    ended: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRecord:
+    """A sweep as the store holds it.
+
+    Attributes:
+        name: Unique in the store.
+        spec: The sweep file as a plain mapping, with defaults filled in.
+        fingerprint: Digest of the part of `spec` that decides what its trials mean.
+        state: Where it stands.
+        created: When it was first stored; UTC.
+        ended: When it last ended; UTC.
+        stop_reason: Why it ended, in words.
+        mlflow_run_id: The parent run, once it is mirrored.
+        mlflow_experiment_id: Its experiment.
+    """
+
+    name: str
+    spec: Mapping[str, object]
+    fingerprint: str
+    state: SweepState
+    created: datetime
+    ended: datetime | None = None
+    stop_reason: str = ""
+    mlflow_run_id: str | None = None
+    mlflow_experiment_id: str | None = None
