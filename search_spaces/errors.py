@@ -1,0 +1,71 @@
+"""What is wrong in a file or in parameters, as sentences that name the place."""
+
+import difflib
+import reprlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, and where.
+
+    Attributes:
+        message: What was given, what would have been accepted, what to do.
+        where: Dotted place within the file or the parameters, for example `scheduler.kind`.
+        line: Line in the file, counted from 1; None where there is no file.
+        file: Name of the file; empty where there is none.
+    """
+
+    message: str
+    where: str = ""
+    line: int | None = None
+    file: str = ""
+
+    def __str__(self) -> str:
+        line = "" if self.line is None else f"line {self.line}"
+        place = ", ".join(filter(None, [f"{self.file} {line}".strip(), self.where]))
+        return f"{place}: {self.message}" if place else self.message
+
+
+class FileProblems(ValueError):
+    """A file cannot be used; `problems` holds every reason that was found, not the first alone."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
+
+
+class SpaceError(FileProblems):
+    """A search space, or parameters meant for one, are wrong in the ways `problems` lists."""
+
+
+def shown(value: object) -> str:
+    """Give the `repr` of a value, cut so that a stranger's megabyte fits in a sentence."""
+    return _SHORT.repr(value)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Suggest the known name closest to `name`, ignoring case.
+
+    Returns:
+        ``" Did you mean 'x'?"`` with its leading space, or an empty string if none is close.
+    """
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    if len(name) > 100:
+        return ""
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Say that `name` names no `kind`, which names would have, and which was probably meant."""
+    names = sorted(known)
+    listed = ", ".join(names) or "none yet"
+    return f"Unknown {kind} {shown(name)}. Known: {listed}.{did_you_mean(name, names)}"

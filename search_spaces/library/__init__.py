@@ -1,0 +1,25 @@
+"""Search spaces that ship with the package."""
+
+from pathlib import Path
+
+from search_spaces.errors import Problem, SpaceError, unknown
+
+_FOLDER = Path(__file__).parent
+
+
+def library_names() -> tuple[str, ...]:
+    """Give the names of all shipped spaces, sorted."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
+
+
+def library_path(name: str) -> Path:
+    """Give the file of a shipped space.
+
+    Raises:
+        SpaceError: No shipped space has this name.
+    """
+    names = library_names()
+    if name not in names:
+        hint = " A space of your own is named by its path, which ends in .yaml."
+        raise SpaceError([Problem(unknown("search space", name, names) + hint)])
+    return _FOLDER / f"{name}.yaml"
