@@ -1,0 +1,75 @@
+"""Limits on measured values: what a trial must meet to be worth showing."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from orchestrator.errors import UsageError
+from orchestrator.units import parse_quantity
+
+_CONSTRAINT = re.compile(r"\s*([A-Za-z_]\w*)\s*(<=|>=)(.*)", re.ASCII | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """An upper or a lower limit on one measured value.
+
+    Attributes:
+        name: Name of the value, for example ``"memory_bytes"``.
+        op: ``"<="`` for an upper limit, ``">="`` for a lower one; the limit itself is allowed.
+        bound: The limit, finite, in the value's unit.
+    """
+
+    name: str
+    op: Literal["<=", ">="]
+    bound: float
+
+    def __post_init__(self) -> None:
+        if self.op not in ("<=", ">="):
+            raise UsageError(f"A constraint compares with <= or >=, not with {self.op!r}.")
+        if not math.isfinite(self.bound):
+            raise UsageError(f"The limit of {self.name!r} must be finite, got {self.bound!r}.")
+
+    @classmethod
+    def parse(cls, text: str) -> "Constraint":
+        """Read ``"memory_bytes <= 200kB"``.
+
+        Raises:
+            UsageError: It is not a name, ``<=`` or ``>=``, and a quantity, in this order.
+        """
+        match = _CONSTRAINT.fullmatch(text)
+        if match is None:
+            raise UsageError(
+                f"{text[:80]!r} is not a constraint: write a value's name, <= or >=, and a limit, "
+                f"for example 'memory_bytes <= 200kB' or 'accuracy >= 0.9'."
+            )
+        name, op, bound = match.groups()
+        return cls(name, cast(Literal["<=", ">="], op), parse_quantity(bound))
+
+    def violation(self, values: Mapping[str, float]) -> float:
+        """How far the value is beyond the limit, as a multiple of ``|bound|`` (of 1 if it is 0).
+
+        Returns:
+            At most 0 where the constraint is met. Infinite where the value is missing or NaN: a
+            network that was not measured has not shown that it fits.
+        """
+        value = values.get(self.name, math.nan)
+        if math.isnan(value):
+            return math.inf
+        excess = value - self.bound if self.op == "<=" else self.bound - value
+        return excess / (abs(self.bound) or 1.0)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.op} {self.bound:.12g}"
+
+
+def feasible(constraints: Iterable[Constraint], values: Mapping[str, float]) -> bool:
+    """Whether every constraint is met."""
+    return all(constraint.violation(values) <= 0 for constraint in constraints)
+
+
+def total_violation(constraints: Iterable[Constraint], values: Mapping[str, float]) -> float:
+    """Sum of the violations of the constraints that are not met; 0 where all are."""
+    return sum(max(0.0, constraint.violation(values)) for constraint in constraints)

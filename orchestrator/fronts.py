@@ -1,0 +1,298 @@
+"""A Pareto front as a value: its members in a fixed order, and the questions people ask it."""
+
+import importlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.constraints import Constraint, feasible, total_violation
+from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
+from orchestrator.objectives import KNOWN_DIRECTIONS, Direction, Objective, missing_values
+from orchestrator.pareto import Floats, hypervolume, knee, non_dominated, reference_point
+from orchestrator.trials import Params, Trial, TrialState
+from orchestrator.units import parse_quantity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHOWN = 20  # members that `repr` lists
+
+
+@dataclass(frozen=True, slots=True)
+class FrontMember:
+    """One trial of a front.
+
+    Attributes:
+        sweep: Name of its sweep.
+        trial: Its number in the sweep.
+        params: Active parameters.
+        values: Everything measured of it.
+        mlflow_run_id: Its MLflow run, once it is mirrored.
+        artifact: Path of its packed network, if it has one.
+    """
+
+    sweep: str
+    trial: int
+    params: Params
+    values: Mapping[str, float]
+    mlflow_run_id: str | None
+    artifact: str | None
+
+    @classmethod
+    def of(cls, trial: Trial) -> "FrontMember":
+        """Show a trial as a member."""
+        path = trial.artifact.path if trial.artifact else None
+        run = trial.mlflow_run_id
+        return cls(trial.sweep, trial.number, trial.params, trial.values, run, path)
+
+    def as_json(self) -> dict[str, object]:
+        """Give the record that ``paretune front --format json`` prints."""
+        return {
+            "sweep": self.sweep,
+            "trial": self.trial,
+            "params": dict(self.params),
+            "values": dict(self.values),
+            "mlflow_run_id": self.mlflow_run_id,
+            "artifact": self.artifact,
+        }
+
+    def load_model(self) -> Any:
+        """Load the packed network as a torch module; imports torch.
+
+        Raises:
+            OrchestratorError: The trial has no artifact.
+        """
+        if self.artifact is None:
+            raise OrchestratorError(
+                f"Trial {self.trial} of {self.sweep!r} has no packed network to load: none was "
+                f"stored with it. Choose another member of the front, or run the sweep again."
+            )
+        # By name, so that neither a reader nor mypy follows the orchestrator into torch.
+        return importlib.import_module("trainers.artifact").load_artifact(self.artifact)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Front(Sequence[FrontMember]):
+    """An immutable Pareto front.
+
+    Members stand in order of the first objective, best first, then of the others, then of sweep
+    and trial number. Trials that tie on all objectives are all members.
+
+    Attributes:
+        objectives: What the members are compared by.
+        members: The trials that no other one beats.
+        others: Complete trials with a number for every objective that are not members.
+        feasible: False if no trial meets the constraints: the members are then those that
+            violate them least, and not what was asked for.
+        left_out: Complete trials without a number for some objective.
+    """
+
+    objectives: tuple[Objective, ...]
+    members: tuple[FrontMember, ...]
+    others: tuple[Trial, ...] = ()
+    feasible: bool = True
+    left_out: int = 0
+
+    @overload
+    def __getitem__(self, index: int) -> FrontMember: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[FrontMember, ...]: ...
+    def __getitem__(self, index: int | slice) -> FrontMember | tuple[FrontMember, ...]:
+        return self.members[index]
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __iter__(self) -> Iterator[FrontMember]:
+        return iter(self.members)
+
+    @property
+    def losses(self) -> Floats:
+        """The members' losses: shape ``(members, objectives)``, smaller is better."""
+        return _losses(self.members, self.objectives)
+
+    def hypervolume(self, reference: Mapping[str, float] | None = None) -> float:
+        """Measure the volume that the front dominates.
+
+        Args:
+            reference: Worst value worth counting, by objective. By default it is placed behind
+                all trials of this query (`pareto.reference_point`), so that volumes of two
+                queries can be compared only if a reference is given.
+
+        Raises:
+            UsageError: `reference` lacks an objective, or names something else.
+        """
+        if not self.members:
+            return 0.0
+        if reference is None:
+            corner = reference_point(
+                np.concatenate([self.losses, _losses(self.others, self.objectives)])
+            )
+        elif set(reference) == {objective.name for objective in self.objectives}:
+            corner = np.array([o.loss(reference[o.name]) for o in self.objectives])
+        else:
+            names = ", ".join(objective.name for objective in self.objectives)
+            given = ", ".join(reference) or "nothing"
+            raise UsageError(f"reference needs one number for each of {names}; it has {given}.")
+        return hypervolume(self.losses, corner)
+
+    def knee(self) -> FrontMember:
+        """Find the most balanced member, by the rule of `pareto.knee`.
+
+        Raises:
+            OrchestratorError: The front is empty, or no member has finite values.
+        """
+        try:
+            return self.members[knee(self.losses)]
+        except ValueError as error:
+            raise OrchestratorError(
+                f"This front of {len(self)} has no knee: no complete trial with finite values of "
+                f"all objectives was found."
+            ) from error
+
+    def under(self, name: str, limit: float | str, *, best: str | None = None) -> FrontMember:
+        """Find the best member within a limit.
+
+        Args:
+            name: The limited value; any measured one.
+            limit: At most this for a value that is better small, at least this for one that is
+                better large; a number, or text such as ``"200kB"``.
+            best: Objective that decides; by default the first one, other than `name`.
+
+        Raises:
+            UnknownNameError: `name` is no measured value, or `best` no objective.
+            OrchestratorError: No member is within the limit; the sentence says how near one is.
+        """
+        bound = parse_quantity(limit) if isinstance(limit, str) else float(limit)
+        limited = Objective(name, self._direction(name))
+        deciding = self._deciding(name, best)
+        known = [m for m in self.members if not missing_values([limited], m.values)]
+        if self.members and not known:
+            measured = {key for member in self.members for key in member.values}
+            raise UnknownNameError("value", name, measured)
+        within = [m for m in known if limited.loss(m.values[name]) <= limited.loss(bound)]
+        if within:
+            return min(within, key=lambda m: deciding.loss(m.values[deciding.name]))
+        side = "at most" if limited.direction is Direction.MINIMIZE else "at least"
+        nearest = min((limited.loss(m.values[name]) for m in known), default=None)
+        hint = "" if nearest is None else f"; the nearest has {limited.loss(nearest):.6g}"
+        raise OrchestratorError(
+            f"None of the {len(self)} members of the front has {name} of {side} {bound:.6g}{hint}."
+        )
+
+    def _direction(self, name: str) -> Direction:
+        known = {**KNOWN_DIRECTIONS, **{o.name: o.direction for o in self.objectives}}
+        return known.get(name, Direction.MINIMIZE)
+
+    def _deciding(self, limited: str, best: str | None) -> Objective:
+        by_name = {objective.name: objective for objective in self.objectives}
+        if best is not None and best not in by_name:
+            raise UnknownNameError("objective", best, by_name)
+        others = [objective for objective in self.objectives if objective.name != limited]
+        return by_name[best] if best else (others or list(self.objectives))[0]
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Give one row a member: sweep, trial, parameters, values, MLflow run, artifact."""
+        return frame_of(member.as_json() for member in self.members)
+
+    def plot(self, path: str | Path) -> Path:
+        """Write an interactive page of the front and of the trials that it beats.
+
+        Returns:
+            The file.
+
+        Raises:
+            UsageError: `path` does not end in ``.html``.
+        """
+        file = Path(path)
+        if file.suffix.lower() != ".html":
+            raise UsageError(f"A front is plotted to a file that ends in .html, not to {path}.")
+        plots = importlib.import_module("orchestrator.reporting.plots")
+        plots.write_figure(plots.front_figure(self, self.others), file)
+        return file
+
+    def __repr__(self) -> str:
+        goals = ", ".join(map(str, self.objectives))
+        note = "" if self.feasible else " (no trial meets the constraints: least violating)"
+        lines = [f"Front of {len(self)} over {goals}{note}"]
+        for member in self.members[:_SHOWN]:
+            values = "  ".join(f"{o.name}={member.values[o.name]:.6g}" for o in self.objectives)
+            params = "  ".join(f"{name}={value}" for name, value in member.params.items())
+            lines.append(f"  {member.sweep} #{member.trial}  {values}  |  {params}")
+        if len(self) > _SHOWN:
+            lines.append(f"  and {len(self) - _SHOWN} more")
+        return "\n".join(lines)
+
+
+def compute_front(
+    trials: Iterable[Trial],
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint] = (),
+) -> Front:
+    """Find the Pareto front of the complete trials that meet the constraints.
+
+    Trials in another state are ignored: a stopped one was measured after fewer epochs. If no
+    trial meets the constraints, the front is that of the trials whose violations have the
+    smallest sum, and ``feasible`` is False.
+
+    Raises:
+        UsageError: There is no objective, or one is named twice.
+    """
+    names = [objective.name for objective in objectives]
+    if not names or len(set(names)) < len(names):
+        raise UsageError(f"A front needs objectives, each named once; got {names}.")
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    known = [trial for trial in complete if not missing_values(objectives, trial.values)]
+    allowed, is_feasible = _allowed(known, constraints)
+    losses = _losses(known, objectives)
+    losses[~allowed] = np.nan
+    on_front = non_dominated(losses)
+    members = sorted(
+        (trial for trial, chosen in zip(known, on_front, strict=True) if chosen),
+        key=lambda t: ([o.loss(t.values[o.name]) for o in objectives], t.sweep, t.number),
+    )
+    return Front(
+        objectives=tuple(objectives),
+        members=tuple(map(FrontMember.of, members)),
+        others=tuple(t for t, chosen in zip(known, on_front, strict=True) if not chosen),
+        feasible=is_feasible,
+        left_out=len(complete) - len(known),
+    )
+
+
+def frame_of(records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
+    """Give one row a record such as `FrontMember.as_json`, its params and values as columns.
+
+    A parameter with the name of a value or of another column is called ``params.NAME``.
+    """
+    import pandas as pd
+
+    rows = []
+    for record in records:
+        values = record["values"]
+        rest = {key: item for key, item in record.items() if key not in ("params", "values")}
+        taken = rest.keys() | values.keys()
+        params = {(f"params.{k}" if k in taken else k): v for k, v in record["params"].items()}
+        ids = {key: rest[key] for key in ("sweep", "trial")}
+        rows.append({**ids, **params, **values, **rest})
+    return pd.DataFrame(rows)
+
+
+def _allowed(
+    trials: Sequence[Trial], constraints: Sequence[Constraint]
+) -> tuple[NDArray[np.bool_], bool]:
+    """Mark the trials that may be on the front, and whether they meet the constraints."""
+    met = np.array([feasible(constraints, trial.values) for trial in trials], dtype=np.bool_)
+    if met.any() or not trials:
+        return met, True
+    violations = np.array([total_violation(constraints, trial.values) for trial in trials])
+    return violations == violations.min(), False
+
+
+def _losses(records: Sequence[Trial | FrontMember], objectives: Sequence[Objective]) -> Floats:
+    columns = [[o.loss(record.values[o.name]) for record in records] for o in objectives]
+    return np.array(columns, dtype=np.float64).reshape(len(objectives), len(records)).T.copy()

@@ -1,0 +1,123 @@
+"""Which rows are worth keeping when several losses are small at once.
+
+All functions take losses of shape ``(n, m)``, float64, smaller is better in every column. A row
+with a NaN was not measured: it is never on a front and changes nothing for the others.
+"""
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def non_dominated(losses: Floats) -> NDArray[np.bool_]:
+    """Find the Pareto front: rows that no other row dominates.
+
+    A row dominates another if it is nowhere larger and somewhere smaller. Equal rows do not
+    dominate one another, so ties are all on the front. Infinities are ordinary values.
+
+    Returns:
+        Shape ``(n,)``, bool.
+    """
+    rows = _checked(losses)
+    # moocore 0.3 is silently wrong for all rows when one holds a NaN.
+    known = ~np.isnan(rows).any(axis=1)
+    front = np.zeros(len(rows), dtype=np.bool_)
+    if known.any():
+        front[known] = moocore.is_nondominated(rows[known], keep_weakly=True)
+    return front
+
+
+def ranks(losses: Floats) -> NDArray[np.int64]:
+    """Sort rows into fronts: 0 is the front, 1 the front of what remains without it, and so on.
+
+    Returns:
+        Shape ``(n,)``. Rows with a NaN share the rank after the last one.
+
+    References:
+        K. Deb et al. A fast and elitist multiobjective genetic algorithm: NSGA-II. IEEE
+        Transactions on Evolutionary Computation 6(2), 2002, section III.A.
+        https://doi.org/10.1109/4235.996017
+    """
+    rows = _checked(losses)
+    known = ~np.isnan(rows).any(axis=1)
+    result = np.zeros(len(rows), dtype=np.int64)
+    if known.any():
+        result[known] = moocore.pareto_rank(rows[known])
+        result[~known] = result[known].max() + 1
+    return result
+
+
+def hypervolume(losses: Floats, reference: Floats) -> float:
+    """Measure the volume that the rows dominate up to a reference point.
+
+    Args:
+        losses: Rows that are not strictly better than the reference everywhere add nothing.
+        reference: Shape ``(m,)``, without NaN.
+
+    Returns:
+        At least 0, in the product of the losses' units; infinite where a loss is ``-inf``.
+
+    Raises:
+        ValueError: `reference` has another number of columns, or a NaN.
+    """
+    rows, corner = _checked(losses), np.asarray(reference, dtype=np.float64)
+    if corner.shape != rows.shape[1:] or np.isnan(corner).any():
+        raise ValueError(
+            f"reference is {corner.tolist()}, but needs {rows.shape[1]} numbers, one a loss."
+        )
+    inside = rows[(rows < corner).all(axis=1)]
+    return float(moocore.hypervolume(inside, ref=corner)) if len(inside) else 0.0
+
+
+def reference_point(losses: Floats) -> Floats:
+    """Place a reference point for `hypervolume` behind all rows.
+
+    The rule is this project's own: in each column the worst finite loss, plus a tenth of the
+    range of the finite ones, so that the extremes of a front count too; where all are equal, a
+    tenth of their magnitude (of 1 for zero). Volumes can be compared only at the same point.
+
+    Returns:
+        Shape ``(m,)``, finite.
+
+    Raises:
+        ValueError: A column holds no finite loss.
+    """
+    columns = [column[np.isfinite(column)] for column in _checked(losses).T]
+    if not columns or any(len(column) == 0 for column in columns):
+        raise ValueError("A reference point needs at least one finite number for every loss.")
+    worst = np.array([column.max() for column in columns])
+    spread = worst - np.array([column.min() for column in columns])
+    magnitude = np.where(worst == 0, 1.0, np.abs(worst))
+    return worst + 0.1 * np.where(spread > 0, spread, magnitude)
+
+
+def knee(losses: Floats) -> int:
+    """Find the most balanced row of the front.
+
+    The finite rows of the front are scaled to [0, 1] in each column, by the best and the worst
+    loss that occur on the front itself; the knee is the one with the smallest Euclidean distance
+    to the ideal, the point of all the best losses. Among equals the first one is the knee.
+
+    Returns:
+        Index into `losses`.
+
+    Raises:
+        ValueError: No row of the front is finite.
+    """
+    rows = _checked(losses)
+    candidates = np.flatnonzero(non_dominated(rows) & np.isfinite(rows).all(axis=1))
+    if len(candidates) == 0:
+        raise ValueError("A front without a finite row has no knee.")
+    front = rows[candidates]
+    ideal, spread = front.min(axis=0), np.ptp(front, axis=0)
+    scaled = (front - ideal) / np.where(spread > 0, spread, 1.0)
+    return int(candidates[np.argmin(np.square(scaled).sum(axis=1))])
+
+
+def _checked(losses: Floats) -> Floats:
+    rows = np.ascontiguousarray(losses, dtype=np.float64)
+    if rows.ndim != 2:
+        raise ValueError(f"losses has shape {rows.shape}, but needs (trials, objectives).")
+    return rows
