@@ -1,0 +1,67 @@
+"""digitnet: a small VGG-style network that ships with pre-trained weights.
+
+After Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
+Recognition", 2015, section 2.1 (https://arxiv.org/abs/1409.1556): stacks of two 3x3 convolutions
+between pools, here three stacks of 16, 32 and 64 channels on 28x28 grey pixels.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+_STAGES = (16, 32, 64)
+# Convolution, (batch norm,) ReLU, twice; then the pool.
+_CONVOLUTIONS_A_STAGE = 2
+
+
+def digitnet_features(*, batch_norm: bool = False) -> nn.Sequential:
+    """The convolutional part: (N, 1, 28, 28) to flat features (N, 576).
+
+    Args:
+        batch_norm: The form that is trained. The form that ships has none; `folded` makes it.
+    """
+    layers: list[nn.Module] = []
+    channels = 1
+    for width in _STAGES:
+        for _ in range(_CONVOLUTIONS_A_STAGE):
+            layers.append(nn.Conv2d(channels, width, 3, padding=1))
+            if batch_norm:
+                layers.append(nn.BatchNorm2d(width))
+            layers.append(nn.ReLU(inplace=True))
+            channels = width
+        layers.append(nn.MaxPool2d(2))
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            # Without this the network in its form without batch norm does not train from scratch.
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.get_parameter("bias"))
+    return nn.Sequential(*layers, nn.Flatten())
+
+
+def digitnet_blocks(features: nn.Sequential) -> list[nn.Module]:
+    """The three stages, from input to output."""
+    layers = list(features)
+    length = (len(layers) - 1) // len(_STAGES)
+    return [nn.Sequential(*layers[i * length : (i + 1) * length]) for i in range(len(_STAGES))]
+
+
+def folded(features: nn.Sequential) -> nn.Sequential:
+    """The form without batch norm that computes the same as `features` in eval mode.
+
+    Args:
+        features: `digitnet_features(batch_norm=True)`, trained; it is not changed.
+    """
+    plain = digitnet_features()
+    layers = list(features.eval())
+    fused = [
+        fuse_conv_bn_eval(layer, following)
+        for layer, following in pairwise(layers)
+        if isinstance(layer, nn.Conv2d) and isinstance(following, nn.BatchNorm2d)
+    ]
+    targets = [layer for layer in plain if isinstance(layer, nn.Conv2d)]
+    with torch.no_grad():
+        for target, source in zip(targets, fused, strict=True):
+            target.load_state_dict(source.state_dict())
+    return plain.eval()

@@ -1,0 +1,105 @@
+"""What is known of each backbone before torch is loaded; tests compare it with the networks."""
+
+import difflib
+from dataclasses import dataclass
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+# Of the training images of Fashion-MNIST, on which the weights that ship were trained.
+_FASHION_MEAN = (0.2860,)
+_FASHION_STD = (0.3530,)
+_ALIASES = {"resnext50": "resnext50_32x4d"}
+
+
+@dataclass(frozen=True)
+class BackboneInfo:
+    """Facts of one backbone.
+
+    Attributes:
+        name: As in a sweep file, and in torchvision.
+        n_features: Inputs of the first fully connected layer.
+        n_blocks: How many blocks `last_blocks:N` can count.
+        parameters: Learnable parameters, the head not counted.
+        image_size: Side in pixels at which the pre-trained weights were measured.
+        min_image_size: The smallest side that is accepted.
+        reference_widths: Hidden widths of the full-size head. AlexNet and VGG: those of their
+            papers. digitnet: its own. Networks that pool globally have no hidden layer; theirs is
+            synthetic, (n_features, n_features // 2), so that there is something to be sized.
+        mean: Of each input channel, pixels in [0, 1].
+        std: As `mean`.
+        bundled: Whether pre-trained weights ship with this package.
+    """
+
+    name: str
+    n_features: int
+    n_blocks: int
+    parameters: int
+    image_size: int = 224
+    min_image_size: int = 32
+    reference_widths: tuple[int, ...] = ()
+    mean: tuple[float, ...] = _IMAGENET_MEAN
+    std: tuple[float, ...] = _IMAGENET_STD
+    bundled: bool = False
+
+    def __post_init__(self) -> None:
+        """Give the synthetic reference head to whoever names none."""
+        if not self.reference_widths:
+            widths = (self.n_features, self.n_features // 2)
+            object.__setattr__(self, "reference_widths", widths)
+
+
+_FULL = (4096, 4096)
+_INFOS = (
+    BackboneInfo(
+        "digitnet",
+        n_features=576,
+        n_blocks=3,
+        parameters=71_792,
+        image_size=28,
+        min_image_size=28,
+        reference_widths=(256, 128),
+        mean=_FASHION_MEAN,
+        std=_FASHION_STD,
+        bundled=True,
+    ),
+    BackboneInfo("alexnet", 9216, 5, 2_469_696, min_image_size=63, reference_widths=_FULL),
+    BackboneInfo("vgg11", 25088, 5, 9_220_480, reference_widths=_FULL),
+    BackboneInfo("vgg16", 25088, 5, 14_714_688, reference_widths=_FULL),
+    BackboneInfo("vgg11_bn", 25088, 5, 9_225_984, reference_widths=_FULL),
+    BackboneInfo("vgg16_bn", 25088, 5, 14_723_136, reference_widths=_FULL),
+    BackboneInfo("resnet18", 512, 9, 11_176_512),
+    BackboneInfo("resnet34", 512, 17, 21_284_672),
+    BackboneInfo("resnet50", 2048, 17, 23_508_032),
+    BackboneInfo("mobilenet_v2", 1280, 19, 2_223_872),
+    BackboneInfo("mobilenet_v3_small", 576, 13, 927_008),
+    BackboneInfo("mobilenet_v3_large", 960, 17, 2_971_952),
+    BackboneInfo("efficientnet_b0", 1280, 9, 4_007_548),
+    BackboneInfo("efficientnet_b1", 1280, 9, 6_513_184, image_size=240),
+    BackboneInfo("efficientnet_b2", 1408, 9, 7_700_994, image_size=288),
+    BackboneInfo("densenet121", 1024, 5, 6_953_856),
+    BackboneInfo("resnext50_32x4d", 2048, 17, 22_979_904),
+    BackboneInfo("squeezenet1_0", 512, 9, 735_424),
+    BackboneInfo("squeezenet1_1", 512, 9, 722_496),
+)
+BACKBONES = {info.name: info for info in _INFOS}
+
+
+def backbone_names() -> tuple[str, ...]:
+    """Names that `build_backbone` accepts, aliases not counted."""
+    return tuple(BACKBONES)
+
+
+def backbone_info(name: str) -> BackboneInfo:
+    """Facts of the backbone of that name or alias.
+
+    Raises:
+        ValueError: There is none; the text lists the names and the nearest.
+    """
+    info = BACKBONES.get(_ALIASES.get(name, name))
+    if info is None:
+        near = difflib.get_close_matches(name, BACKBONES, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"there is no backbone named {name!r}. Known: {', '.join(BACKBONES)}.{hint}"
+        )
+    return info

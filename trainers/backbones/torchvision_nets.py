@@ -1,0 +1,77 @@
+"""torchvision's networks without their classifiers, under torchvision's own tensor names."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import torchvision.models
+from torch import Tensor, nn
+
+
+def torchvision_features(name: str) -> nn.Sequential:
+    """The convolutional part of one network, flat at the end, with random weights.
+
+    Its state dict is that of `torchvision.models.<name>()` without the classifier's tensors.
+    """
+    model = getattr(torchvision.models, name)(weights=None)
+    parts: OrderedDict[str, nn.Module] = OrderedDict(
+        (key, child) for key, child in model.named_children() if key not in ("classifier", "fc")
+    )
+    # What stands in torchvision's `forward` instead of in a child.
+    if name.startswith("densenet"):
+        parts["relu"] = nn.ReLU(inplace=True)
+    if "avgpool" not in parts:
+        parts["avgpool"] = nn.AdaptiveAvgPool2d(1)
+    parts["flatten"] = nn.Flatten()
+    return nn.Sequential(parts)
+
+
+def torchvision_blocks(name: str, features: nn.Sequential) -> list[nn.Module]:
+    """The parts of a network that `last_blocks:N` counts, from input to output.
+
+    VGG: the stages between pools. AlexNet: its convolutions. ResNet, ResNeXt: the stem and each
+    residual block. DenseNet: the stem and each dense block with what follows it. MobileNet,
+    EfficientNet, SqueezeNet: each child of `features` that has parameters.
+    """
+    parts = dict(features.named_children())
+    if name.startswith("resn"):
+        stem = nn.Sequential(parts["conv1"], parts["bn1"])
+        stages = (parts[f"layer{index}"] for index in range(1, 5))
+        return [stem, *(block for stage in stages for block in stage.children())]
+    body = parts["features"]
+    if name.startswith("vgg"):
+        return _cut_after(body, nn.MaxPool2d)
+    if name.startswith("densenet"):
+        return _densenet_blocks(body)
+    return [child for child in body.children() if any(True for _ in child.parameters())]
+
+
+def _cut_after(body: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
+    blocks, current = [], list[nn.Module]()
+    for layer in body.children():
+        current.append(layer)
+        if isinstance(layer, kind):
+            blocks.append(nn.Sequential(*current))
+            current = []
+    return blocks
+
+
+def _densenet_blocks(body: nn.Module) -> list[nn.Module]:
+    groups: list[list[nn.Module]] = [[]]
+    for key, layer in body.named_children():
+        if key.startswith("denseblock"):
+            groups.append([])
+        groups[-1].append(layer)
+    return [nn.Sequential(*group) for group in groups]
+
+
+def imagenet_state(name: str) -> Mapping[str, Tensor]:
+    """Torchvision's best ImageNet weights for `name`, downloaded if they are not cached.
+
+    Raises:
+        OSError: They could not be downloaded.
+        RuntimeError: What was downloaded has a wrong checksum.
+    """
+    weights: Any = torchvision.models.get_model_weights(name).DEFAULT
+    state: Mapping[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+    return state

@@ -1,0 +1,113 @@
+"""Reading weights from files, without ever unpickling what is not a tensor."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from trainers.errors import WeightsError
+
+_PICKLED = (".pth", ".pt", ".th")
+_SHOWN = 4
+
+
+def read_state(path: Path) -> Mapping[str, Tensor]:
+    """The tensors of a `.safetensors` file, or of a `.pth` file that holds nothing but tensors.
+
+    Raises:
+        WeightsError: The file is absent, broken, of another kind, or holds other Python objects.
+    """
+    if not path.is_file():
+        raise WeightsError(f"weights file {path} does not exist, or is not a file.")
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise WeightsError(
+                f"weights file {path} is truncated or is not a safetensors file ({error}). Copy "
+                f"or download it again."
+            ) from error
+    if path.suffix in _PICKLED:
+        return _read_torch(path)
+    raise WeightsError(
+        f"weights file {path} has an unknown extension; known are .safetensors and .pth. A file "
+        f"of another kind is not opened, because a pickle could run any program."
+    )
+
+
+def _read_torch(path: Path) -> Mapping[str, Tensor]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"weights file {path} is broken, or is a pickle that holds more than tensors; it was "
+            f"not loaded, because a pickle could run any program. Save `model.state_dict()` with "
+            f"safetensors instead."
+        ) from error
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        raise WeightsError(
+            f"weights file {path} is truncated or is not a PyTorch file ({error}). Copy or "
+            f"download it again."
+        ) from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise WeightsError(
+            f"weights file {path} holds no state dict (names with tensors). Save "
+            f"`model.state_dict()`."
+        )
+    return state
+
+
+def load_features(features: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
+    """Put the tensors of a state dict in the place of those of `features`, strictly.
+
+    Args:
+        features: May lie on the meta device; afterwards it lies where the tensors do.
+        state: Without the classifier's tensors.
+        source: Where the tensors come from, for the error text.
+
+    Raises:
+        WeightsError: Names or shapes differ, or a value is not finite; the text names a few.
+    """
+    wanted = features.state_dict()
+    state = {
+        key: tensor.to(wanted[key].dtype) for key, tensor in state.items() if key in wanted
+    } | {key: tensor for key, tensor in state.items() if key not in wanted}
+    for key, tensor in wanted.items():
+        # A counter that networks saved before PyTorch 0.4.1 do not have, and inference ignores.
+        if key.endswith("num_batches_tracked") and key not in state:
+            state[key] = torch.zeros_like(tensor, device="cpu")
+    problems = [
+        _listing("missing", [key for key in wanted if key not in state]),
+        _listing("unexpected", [key for key in state if key not in wanted]),
+        _listing("of another shape", _misshapen(wanted, state)),
+    ]
+    if any(problems):
+        raise WeightsError(
+            f"{source} does not fit this backbone: {'; '.join(p for p in problems if p)}. It was "
+            f"made for another architecture; name the backbone that it belongs to."
+        )
+    broken = [key for key, tensor in state.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise WeightsError(f"{source} has values that are not finite: {_listing('in', broken)}.")
+    features.load_state_dict(state, strict=True, assign=True)
+
+
+def _misshapen(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
+    return [
+        f"{key} {tuple(state[key].shape)} instead of {tuple(tensor.shape)}"
+        for key, tensor in wanted.items()
+        if key in state and state[key].shape != tensor.shape
+    ]
+
+
+def _listing(kind: str, names: list[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{len(names)} {kind} ({', '.join(names[:_SHOWN])}{more})"

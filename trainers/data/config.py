@@ -1,0 +1,94 @@
+"""Which images a sweep learns from, and how they are split."""
+
+import difflib
+from dataclasses import dataclass
+
+_NAMES = (
+    "digits",
+    "cifar10",
+    "cifar100",
+    "svhn",
+    "stl10",
+    "mnist",
+    "fashion_mnist",
+    "caltech101",
+)
+
+
+def data_names() -> tuple[str, ...]:
+    """Names that `DataConfig.name` accepts."""
+    return _NAMES
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the images come from; exactly one of `name`, `folder` and `npz` is given.
+
+    Attributes:
+        name: One of `data_names()`.
+        folder: A folder with one subfolder of pictures for each class.
+        npz: A NumPy archive with `x_train`, `y_train` (and `x_test`, `y_test`, `classes`), or
+            `images` and `labels`.
+        root: Where named data sets lie or are downloaded to; default `$PARETUNE_DATA`, else
+            `~/.cache/paretune/data`.
+        val_fraction: Share of the images that is kept for validation, in (0, 1). Of the official
+            training images where there is an official test set.
+        test_fraction: Share that is kept for testing, in (0, 1). Ignored where there is an
+            official test set (CIFAR, MNIST, Fashion-MNIST, SVHN, STL-10, an npz with `x_test`):
+            that is the test set then, whole.
+        seed: Decides which image goes to which subset.
+        image_size: Side in pixels that all images are brought to; default: their own, and 64
+            for pictures that differ in size.
+        limit: Use at most so many images in all, with the classes in their proportions; for
+            quick tries.
+    """
+
+    name: str | None = None
+    folder: str | None = None
+    npz: str | None = None
+    root: str | None = None
+    val_fraction: float = 0.15
+    test_fraction: float = 0.2
+    seed: int = 0
+    image_size: int | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check everything that can be checked without reading data.
+
+        Raises:
+            ValueError: A combination or a range is wrong; the text says which.
+        """
+        self._check_source()
+        self._check_fractions()
+        for key, value in (("image_size", self.image_size), ("limit", self.limit)):
+            if value is not None and value < 1:
+                raise ValueError(f"data: {key} is {value}; at least 1 is needed.")
+
+    def _check_source(self) -> None:
+        sources = {"name": self.name, "folder": self.folder, "npz": self.npz}
+        given = [key for key, value in sources.items() if value is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"data: exactly one of name, folder and npz says where the images come from; "
+                f"given: {', '.join(given) or 'none'}."
+            )
+        if self.name is not None and self.name not in _NAMES:
+            near = difflib.get_close_matches(self.name, _NAMES, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"data: there is no data set named {self.name!r}. Known: {', '.join(_NAMES)}; "
+                f"for your own images give folder or npz.{hint}"
+            )
+
+    def _check_fractions(self) -> None:
+        fractions = {"val_fraction": self.val_fraction, "test_fraction": self.test_fraction}
+        for key, value in fractions.items():
+            # Written so that NaN, which compares false, is refused too.
+            if not 0 < value < 1:
+                raise ValueError(f"data: {key} is {value}; a fraction between 0 and 1 is needed.")
+        if self.val_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                f"data: val_fraction {self.val_fraction} and test_fraction {self.test_fraction} "
+                f"leave nothing to train on; their sum must stay below 1."
+            )

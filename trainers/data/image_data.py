@@ -1,0 +1,87 @@
+"""Images in memory, as plain arrays that many processes can share without a copy."""
+
+import hashlib
+import json
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Subset = Literal["train", "val", "test"]
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImages:
+    """Images as a source gives them, before they are split.
+
+    Attributes:
+        name: What people call the data set.
+        classes: Names of the classes; label i means `classes[i]`.
+        images: uint8 (N, C, H, W).
+        labels: int64 (N,), in [0, len(classes)).
+        test: The official test images and labels, if the data set has them.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    images: Images
+    labels: Labels
+    test: tuple[Images, Labels] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """A data set, split into train, validation and test.
+
+    Only C-contiguous arrays and short text, so that it lies in shared memory as it is; there the
+    arrays come back read-only, and nobody may count on writing to them anywhere.
+
+    Attributes:
+        name: What people call the data set.
+        classes: Names of the classes; label i means `classes[i]`.
+        train_images: uint8 (N, C, H, W), C of 1 or 3; the same C, H, W in all subsets.
+        train_labels: int64 (N,), in [0, len(classes)).
+        val_images: As `train_images`.
+        val_labels: As `train_labels`.
+        test_images: As `train_images`.
+        test_labels: As `train_labels`.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train_images: Images
+    train_labels: Labels
+    val_images: Images
+    val_labels: Labels
+    test_images: Images
+    test_labels: Labels
+
+    def subset(self, name: Subset) -> tuple[Images, Labels]:
+        """Images and labels of one subset.
+
+        Raises:
+            ValueError: `name` is not one of `train`, `val` and `test`.
+        """
+        if name not in ("train", "val", "test"):
+            raise ValueError(f"there is no subset {name!r}; known: train, val, test.")
+        return getattr(self, f"{name}_images"), getattr(self, f"{name}_labels")
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every class name, pixel and label, as 64 hexadecimal digits.
+
+        Computed once and carried along when the data are pickled.
+        """
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
+        digest = hashlib.sha256(json.dumps([self.name, *self.classes]).encode())
+        for field in fields(self)[2:]:
+            array = getattr(self, field.name)
+            digest.update(json.dumps([field.name, str(array.dtype), array.shape]).encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()

@@ -1,0 +1,47 @@
+"""One integer from which every random choice of a trial follows."""
+
+import hashlib
+import json
+import random
+
+import numpy as np
+import torch
+
+
+def derive_seed(seed: int, *purposes: str | int) -> int:
+    """An independent seed for one purpose, the same in every process and on every machine.
+
+    Args:
+        seed: The seed that a person chose.
+        purposes: What the derived seed is for, for example `"head"` or `"epoch", 3`.
+
+    Returns:
+        An integer in [0, 2**63).
+    """
+    text = json.dumps([seed, *purposes])
+    digest = hashlib.sha256(text.encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators, which foreign code (dropout, torchvision) draws from.
+
+    Our own code takes a generator or a seed; this is for what cannot be given one.
+    """
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - foreign libraries still read it
+    torch.manual_seed(seed)
+
+
+def set_threads(count: int) -> None:
+    """Let torch use so many threads in this process.
+
+    Args:
+        count: At least 1; one for each CPU that the trial was given.
+
+    Raises:
+        ValueError: `count` is below 1.
+    """
+    if count < 1:
+        raise ValueError(f"a trial needs at least one thread, and was given {count}.")
+    torch.set_num_threads(count)
