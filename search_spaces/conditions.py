@@ -76,15 +76,16 @@ class Condition:
         if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
             needed = f"text of at most {MAX_CHARACTERS} characters"
             raise ValueError(f"A condition is {needed}, got {shown(text)}. {_EXAMPLES}")
+        line = " ".join(text.splitlines()).strip()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                body = ast.parse(text.strip(), mode="eval").body
+                body = ast.parse(line, mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise ValueError(f"Condition {shown(text)} does not parse. {_EXAMPLES}") from None
         if isinstance(body, ast.BoolOp) and isinstance(body.op, ast.And):
-            return cls(tuple(map(_comparison, body.values)))
-        return cls((_comparison(body),))
+            return cls(tuple(_comparison(value, line) for value in body.values))
+        return cls((_comparison(body, line),))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -155,9 +156,9 @@ def _circles(conditions: Mapping[str, Condition]) -> Iterator[list[str]]:
             return
 
 
-def _comparison(node: ast.expr) -> Comparison:
+def _comparison(node: ast.expr, line: str) -> Comparison:
     """Read one comparison; the whitelist of what a condition may hold."""
-    written = shown(ast.unparse(node))
+    written = shown(ast.get_source_segment(line, node))
     if not isinstance(node, ast.Compare) or len(node.ops) != 1:
         raise ValueError(
             f"{written} is not one comparison, or several joined by 'and'. {_EXAMPLES}"
@@ -168,14 +169,14 @@ def _comparison(node: ast.expr) -> Comparison:
     if symbol.endswith("in"):
         if not isinstance(right, ast.List | ast.Tuple) or not right.elts:
             raise ValueError(f"{written} needs a list of values in brackets. {_EXAMPLES}")
-        return Comparison(left.id, symbol, tuple(map(_literal, right.elts)))
-    literal = _literal(right)
+        return Comparison(left.id, symbol, tuple(_literal(item, line) for item in right.elts))
+    literal = _literal(right, line)
     if symbol in _ORDER and _kind(literal) != "number":
         raise ValueError(f"{written} needs a number: only numbers have an order.")
     return Comparison(left.id, symbol, (literal,))
 
 
-def _literal(node: ast.expr) -> Value:
+def _literal(node: ast.expr, line: str) -> Value:
     negative = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
     inner = node.operand if isinstance(node, ast.UnaryOp) and negative else node
     if isinstance(inner, ast.Name) and inner.id in ("true", "false") and not negative:
@@ -187,10 +188,11 @@ def _literal(node: ast.expr) -> Value:
         return value
     if isinstance(node, ast.Name):
         raise ValueError(f"{node.id!r} stands where a value should: quote text, '{node.id}'.")
-    raise ValueError(f"{shown(ast.unparse(node))} is not a number, quoted text, true or false.")
+    written = shown(ast.get_source_segment(line, node))
+    raise ValueError(f"{written} is not a number, quoted text, true or false.")
 
 
 def _kind(value: object) -> str:
     if isinstance(value, bool | str):
         return "boolean" if isinstance(value, bool) else "text"
-    return "number"
+    return "number" if isinstance(value, int | float) else "other"

@@ -5,6 +5,8 @@ import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+MAX_SHOWN = 50
+
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
 
@@ -32,14 +34,21 @@ class Problem:
 
 
 class FileProblems(ValueError):
-    """A file cannot be used; `problems` holds every reason that was found, not the first alone."""
+    """A file cannot be used.
+
+    Attributes:
+        problems: Every reason that was found, not the first alone. The message has one a line,
+            at most `MAX_SHOWN`.
+    """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__(self.problems)
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.problems))
+        lines = [str(problem) for problem in self.problems[:MAX_SHOWN]]
+        more = len(self.problems) - MAX_SHOWN
+        return "\n".join([*lines, f"... and {more:,} more."] if more > 0 else lines)
 
 
 class SpaceError(FileProblems):

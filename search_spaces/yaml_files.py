@@ -69,7 +69,11 @@ def dotted(path: tuple[str | int, ...]) -> str:
     """Write a path as people do: `space.bits.values[2]`."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part if len(part) < 80 else '...'}"
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            # A key may hold anything, such as the codes that color a terminal.
+            text += f".{part if part.isprintable() and len(part) < 80 else shown(part)}"
     return text.removeprefix(".")
 
 
@@ -146,7 +150,7 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> tuple[str, int | None]:
     if not isinstance(error, yaml.MarkedYAMLError):
         return f"The text does not parse as YAML: {error}.", None
     mark = error.problem_mark or error.context_mark
-    what = ", ".join(filter(None, [error.context, error.problem]))
+    what = ", ".join(filter(None, [error.context, error.problem]))[:300]
     return f"The text does not parse as YAML: {what}.", mark.line + 1 if mark else None
 
 
@@ -224,10 +228,10 @@ class _Builder:
 
     def alias(self, event: Any) -> _Node:
         if event.anchor not in self.anchors:
-            self.stop(f"Alias *{event.anchor} has no anchor &{event.anchor} above.", _line(event))
+            self.stop(f"Alias {shown(event.anchor)} has no anchor above.", _line(event))
         node = self.anchors[event.anchor]
         if node is None:
-            self.stop(f"Alias *{event.anchor} stands within its own anchor.", _line(event))
+            self.stop(f"Alias {shown(event.anchor)} stands in its own anchor.", _line(event))
         self.limit(event, nodes=node.nodes, depth=node.depth)
         return node
 
