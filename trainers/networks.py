@@ -89,8 +89,13 @@ class Network(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits (N, classes) of float pixels (N, C, H, W) in [0, 1]."""
-        logits: Tensor = self.head(self.features(self.prepare(pixels)))
+        logits: Tensor = self.head(self.feature_vectors(pixels))
         return logits
+
+    def feature_vectors(self, pixels: Tensor) -> Tensor:
+        """What the head sees of the pixels: float (N, n_features)."""
+        vectors: Tensor = self.features(self.prepare(pixels))
+        return vectors
 
     def set_trainable(self, tune: str) -> list[nn.Parameter]:
         """Freeze everything that `tune` does not name.

@@ -47,7 +47,8 @@ def torchvision_blocks(name: str, features: nn.Sequential) -> list[nn.Module]:
 
 
 def _cut_after(body: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
-    blocks, current = [], list[nn.Module]()
+    blocks: list[nn.Module] = []
+    current: list[nn.Module] = []
     for layer in body.children():
         current.append(layer)
         if isinstance(layer, kind):

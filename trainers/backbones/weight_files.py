@@ -75,9 +75,7 @@ def load_features(features: nn.Module, state: Mapping[str, Tensor], *, source: s
         WeightsError: Names or shapes differ, or a value is not finite; the text names a few.
     """
     wanted = features.state_dict()
-    state = {
-        key: tensor.to(wanted[key].dtype) for key, tensor in state.items() if key in wanted
-    } | {key: tensor for key, tensor in state.items() if key not in wanted}
+    state = dict(state)
     for key, tensor in wanted.items():
         # A counter that networks saved before PyTorch 0.4.1 do not have, and inference ignores.
         if key.endswith("num_batches_tracked") and key not in state:
@@ -95,7 +93,9 @@ def load_features(features: nn.Module, state: Mapping[str, Tensor], *, source: s
     broken = [key for key, tensor in state.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise WeightsError(f"{source} has values that are not finite: {_listing('in', broken)}.")
-    features.load_state_dict(state, strict=True, assign=True)
+    # Assigned rather than copied: nothing was drawn at random to be overwritten.
+    fitting = {key: tensor.to(wanted[key].dtype) for key, tensor in state.items()}
+    features.load_state_dict(fitting, strict=True, assign=True)
 
 
 def _misshapen(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:

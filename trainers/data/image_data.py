@@ -4,12 +4,10 @@ import hashlib
 import json
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Subset = Literal["train", "val", "test"]
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
@@ -60,7 +58,7 @@ class ImageData:
     test_images: Images
     test_labels: Labels
 
-    def subset(self, name: Subset) -> tuple[Images, Labels]:
+    def subset(self, name: str) -> tuple[Images, Labels]:
         """Images and labels of one subset.
 
         Raises:
