@@ -1,0 +1,149 @@
+"""One database, SQLite or PostgreSQL: transactions to read or write in, errors as sentences."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
+
+from orchestrator.errors import OrchestratorError, UsageError
+
+_SQLITE = ("sqlite", "sqlite+pysqlite")
+_POSTGRES = "postgresql+psycopg"
+_BUSY_S = 60.0
+
+
+class Database:
+    """Opens connections lazily; nothing touches the disk before the first transaction.
+
+    Args:
+        url: SQLAlchemy URL with its driver.
+
+    Raises:
+        UsageError: The URL cannot be read, or names a database that is not supported.
+        OrchestratorError: The driver's package is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = _checked(url)
+        self.full_url = parsed.render_as_string(hide_password=False)
+        self.url = parsed.render_as_string(hide_password=True)
+        self.path = Path(parsed.database or "") if parsed.drivername in _SQLITE else None
+        self._engine = _sqlite(parsed) if self.path else _postgres(parsed)
+        self._writing = self._engine.execution_options(sqlite_begin="IMMEDIATE")
+        if not self.path:
+            # As in SQLite, the queries of one transaction see the same moment.
+            self._engine = self._engine.execution_options(isolation_level="REPEATABLE READ")
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction whose queries see the same moment; it never waits for a writer."""
+        with self._sentences(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that is committed at the end and rolled back by an exception.
+
+        On SQLite it is alone from its beginning: a lock that is only taken at the first write
+        fails, instead of waiting, when somebody else wrote since the transaction's first read.
+        """
+        with self._sentences(), self._writing.begin() as connection:
+            yield connection
+
+    def allow_reading_while_writing(self) -> None:
+        """Put an SQLite file in WAL mode, which it keeps; PostgreSQL needs nothing of the kind."""
+        if self.path:
+            with self._sentences(), closing(self._engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA journal_mode = WAL")
+
+    def close(self) -> None:
+        """Close every connection; a later transaction opens new ones."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise self._failed(error.orig) from error
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+        except StatementError as error:
+            # A value that JSON cannot hold: the caller's mistake, not the database's.
+            if isinstance(error.orig, (TypeError, ValueError)):
+                raise error.orig from None
+            raise
+
+    def _failed(self, error: BaseException | None) -> OrchestratorError:
+        reason = str(error).strip().partition("\n")[0]
+        return OrchestratorError(
+            f"The store at {self.url} failed: {reason}. Nothing of this step was stored; "
+            f"`paretune doctor` looks for the cause."
+        )
+
+
+def _checked(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise UsageError(
+            f"Cannot read {url!r} as a database URL. Write 'sqlite:///relative/path.db', "
+            f"'sqlite:////absolute/path.db' or 'postgresql+psycopg://user:password@host/database'."
+        ) from None
+    shown = parsed.render_as_string(hide_password=True)
+    if parsed.drivername in _SQLITE:
+        return _checked_sqlite(parsed, shown)
+    if parsed.drivername != _POSTGRES:
+        hint = (
+            f"Write it as {_POSTGRES}://{shown.split('://', 1)[1]}"
+            if parsed.get_backend_name() == "postgresql"
+            else f"Known: sqlite:///PATH and {_POSTGRES}://USER@HOST/DATABASE"
+        )
+        raise UsageError(f"The store's URL {shown} names no driver that paretune uses. {hint}")
+    return parsed
+
+
+def _checked_sqlite(url: URL, shown: str) -> URL:
+    if url.database in (None, "", ":memory:"):
+        raise UsageError(
+            f"A store in memory ({shown}) would be gone with the first connection that closes; "
+            f"name a file: sqlite:///PATH."
+        )
+    # Absolute, because a store travels to processes with another working directory.
+    return url.set(database=str(Path(str(url.database)).absolute()))
+
+
+def _sqlite(url: URL) -> Engine:
+    # One BUSY_S both for SQLite's own waiting and for a free connection of the pool.
+    engine = create_engine(url, connect_args={"timeout": _BUSY_S}, pool_timeout=_BUSY_S)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _: object) -> None:
+        # Python's module would begin transactions by itself, deferred, and before writes only.
+        connection.isolation_level = None
+        connection.execute("PRAGMA foreign_keys = ON")
+        # A commit is in the operating system's hands, not yet on the disk: `kill -9` loses
+        # nothing, and a power cut at most the last commits, never the file's integrity
+        # (sqlite.org/pragma.html#pragma_synchronous). FULL would cost an fsync a write.
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        kind = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {kind}")
+
+    return engine
+
+
+def _postgres(url: URL) -> Engine:
+    try:
+        # `pool_pre_ping`: a server restarted during a long sweep costs a reconnect, not the sweep.
+        return create_engine(url, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise OrchestratorError(
+            f"A store on PostgreSQL needs the package {error.name!r}, which is not installed. "
+            f"Install it: pip install 'paretune[postgres]'"
+        ) from None

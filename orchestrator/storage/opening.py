@@ -1,0 +1,136 @@
+"""A URL to a store: the file or server is found, and its schema made or brought up to date."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy.sql.expression import column, table
+
+from orchestrator.contracts import Store
+from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.state_folder import StateFolder
+from orchestrator.storage.database import Database
+from orchestrator.storage.sql_store import SqlStore
+from orchestrator.storage.tables import HEAD, VERSION_TABLE, metadata
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_UPGRADE_LOCK = 7_265_746_956  # any number that every paretune knows
+
+
+def open_store(url: str | None = None, *, create: bool = True) -> Store:
+    """Open the store at `url`.
+
+    Args:
+        url: SQLAlchemy URL with its driver; None for the one in the state folder.
+        create: Make the folder, the file and the schema where they are missing, and bring an
+            older schema up to date. False, for those who only ask, changes nothing.
+
+    Raises:
+        UsageError: There is no store (``create=False``), or the URL cannot be used.
+        OrchestratorError: The schema is newer than this version of paretune, or older and may
+            not be changed; the database cannot be reached, or belongs to another program.
+    """
+    url = StateFolder.find().store_url if url is None else url
+    if create:
+        upgrade(url)
+    else:
+        _check_ready(url)
+    return SqlStore(url)
+
+
+def schema_version(url: str) -> tuple[str | None, str]:
+    """The schema's version in the database, None if it has none, and the newest one known."""
+    database = Database(url)
+    if database.path and not database.path.exists():
+        return None, HEAD
+    try:
+        with database.reading() as connection:
+            return _current(connection), HEAD
+    finally:
+        database.close()
+
+
+def upgrade(url: str) -> None:
+    """Make the schema, or bring it up to date; the folder and the file too, where they miss.
+
+    Several processes may do so at the same moment: one does the work, the others wait for it.
+
+    Raises:
+        OrchestratorError: The schema is newer than this version of paretune, or the database
+            belongs to another program.
+    """
+    database = Database(url)
+    try:
+        if _is_ready(database):
+            return
+        if database.path:
+            database.path.parent.mkdir(parents=True, exist_ok=True)
+            database.allow_reading_while_writing()
+        with database.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+            # Asked again, now that nobody else can be at it.
+            current = _current(connection)
+            _check_known(database, current)
+            if current is None:
+                _check_empty(database, connection)
+            if current != HEAD:
+                _migrate(connection)
+    finally:
+        database.close()
+
+
+def _check_ready(url: str) -> None:
+    current, _ = schema_version(url)
+    database = Database(url)
+    if current is None:
+        raise UsageError(
+            f"No store at {database.url}: run a sweep first (paretune run SWEEP.yaml), or name "
+            f"another store."
+        )
+    _check_known(database, current)
+    if current != HEAD:
+        raise OrchestratorError(
+            f"The store at {database.url} has schema {current}, and this paretune needs {HEAD}. "
+            f"Bring it up to date: paretune database upgrade"
+        )
+
+
+def _is_ready(database: Database) -> bool:
+    if database.path and not database.path.exists():
+        return False
+    with database.reading() as connection:
+        return _current(connection) == HEAD
+
+
+def _current(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)))
+
+
+def _check_known(database: Database, current: str | None) -> None:
+    if current is not None and current > HEAD:
+        raise OrchestratorError(
+            f"The store at {database.url} has schema {current}, newer than the {HEAD} that this "
+            f"paretune knows. Use the paretune that wrote it: pip install --upgrade paretune"
+        )
+
+
+def _check_empty(database: Database, connection: Connection) -> None:
+    taken = sorted(set(inspect(connection).get_table_names()) & set(metadata.tables))
+    if taken:
+        raise OrchestratorError(
+            f"The database {database.url} has tables that paretune did not make, under names that "
+            f"it needs ({', '.join(taken)}). Give paretune a database of its own."
+        )
+
+
+def _migrate(connection: Connection) -> None:
+    # Here, because queries should not pay for importing it.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    command.upgrade(config, "head")

@@ -1,0 +1,213 @@
+"""Rows to values: every question that the store answers, inside a transaction of its caller.
+
+A sweep's trials are read in two queries, however many there are.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, select
+
+from orchestrator.errors import UnknownNameError
+from orchestrator.storage.tables import attempts, reports, sweeps, trial_values, trials
+from orchestrator.trials import (
+    Artifact,
+    Attempt,
+    Failure,
+    FailureKind,
+    Report,
+    SweepRecord,
+    SweepState,
+    Trial,
+    TrialState,
+)
+
+_ALL_TRIALS = (
+    select(
+        trials.c.id,
+        trials.c.number,
+        trials.c.params,
+        trials.c.seed,
+        trials.c.replicate,
+        trials.c.state,
+        trials.c.attempts,
+        trials.c.artifact_path,
+        trials.c.artifact_bytes,
+        trials.c.artifact_sha256,
+        trials.c.sampler_attrs,
+        trials.c.created,
+        trials.c.ended,
+        attempts.c.mlflow_run_id,
+        attempts.c.failure_kind,
+        attempts.c.failure_message,
+        attempts.c.failure_traceback,
+    )
+    .outerjoin(
+        attempts,
+        and_(attempts.c.trial_id == trials.c.id, attempts.c.number == trials.c.attempts - 1),
+    )
+    .order_by(trials.c.number)
+)
+_ALL_VALUES = (
+    select(trial_values.c.trial_id, trial_values.c.name, trial_values.c.value)
+    .join(trials, trials.c.id == trial_values.c.trial_id)
+    .order_by(trial_values.c.trial_id, trial_values.c.name)
+)
+
+
+def sweep_id(connection: Connection, name: str) -> int:
+    """Key of the sweep called `name`.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    key = connection.scalar(select(sweeps.c.id).where(sweeps.c.name == name))
+    if key is None:
+        raise UnknownNameError("sweep", name, connection.scalars(select(sweeps.c.name)))
+    return int(key)
+
+
+def read_sweeps(connection: Connection, *conditions: ColumnElement[bool]) -> list[SweepRecord]:
+    """Sweeps that meet all `conditions`, oldest first."""
+    query = select(sweeps).where(*conditions).order_by(sweeps.c.id)
+    return [
+        SweepRecord(
+            name=row.name,
+            spec=row.spec,
+            fingerprint=row.fingerprint,
+            state=SweepState(row.state),
+            created=row.created,
+            ended=row.ended,
+            stop_reason=row.stop_reason,
+            mlflow_run_id=row.mlflow_run_id,
+            mlflow_experiment_id=row.mlflow_experiment_id,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def read_trials(
+    connection: Connection, sweep: str, *conditions: ColumnElement[bool]
+) -> list[Trial]:
+    """Trials of one sweep that meet all `conditions`, in order of their numbers."""
+    conditions = (trials.c.sweep_id == sweep_id(connection, sweep), *conditions)
+    values: defaultdict[int, dict[str, float]] = defaultdict(dict)
+    for trial_id, name, value in connection.execute(_ALL_VALUES.where(*conditions)):
+        values[trial_id][name] = value
+    rows = connection.execute(_ALL_TRIALS.where(*conditions))
+    return [_trial(sweep, row, values[row.id]) for row in rows]
+
+
+def read_trial(connection: Connection, sweep: str, number: int) -> Trial:
+    """One trial.
+
+    Raises:
+        UnknownNameError: The sweep has no trial of this number, or there is no such sweep.
+    """
+    found = read_trials(connection, sweep, trials.c.number == _fitting(number))
+    if not found:
+        raise _unknown_trial(connection, sweep, number)
+    return found[0]
+
+
+def trial_id(connection: Connection, sweep: str, number: int) -> int:
+    """Key of one trial.
+
+    Raises:
+        UnknownNameError: The sweep has no trial of this number, or there is no such sweep.
+    """
+    query = select(trials.c.id).where(
+        trials.c.sweep_id == sweep_id(connection, sweep), trials.c.number == _fitting(number)
+    )
+    key = connection.scalar(query)
+    if key is None:
+        raise _unknown_trial(connection, sweep, number)
+    return int(key)
+
+
+def read_attempts(connection: Connection, trial: int) -> list[Attempt]:
+    """Attempts at the trial with the key `trial`, oldest first."""
+    query = select(attempts).where(attempts.c.trial_id == trial).order_by(attempts.c.number)
+    return [
+        Attempt(
+            number=row.number,
+            state=TrialState(row.state),
+            worker=row.worker,
+            started=row.started,
+            ended=row.ended,
+            failure=_failure(row),
+            mlflow_run_id=row.mlflow_run_id,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def read_reports(connection: Connection, trial: int) -> list[Report]:
+    """Reports of the trial with the key `trial`, by epoch."""
+    query = select(reports.c.epoch, reports.c["values"]).where(reports.c.trial_id == trial)
+    return [Report(*row) for row in connection.execute(query.order_by(reports.c.epoch))]
+
+
+def read_reports_at(
+    connection: Connection, sweep: str, epoch: int
+) -> Mapping[int, Mapping[str, float]]:
+    """Values reported at one epoch by the trials of a sweep, in order of their numbers."""
+    query = (
+        select(trials.c.number, reports.c["values"])
+        .join(trials, trials.c.id == reports.c.trial_id)
+        .where(reports.c.sweep_id == sweep_id(connection, sweep))
+        .where(reports.c.epoch == _fitting(epoch))
+        .order_by(trials.c.number)
+    )
+    return {row.number: row[1] for row in connection.execute(query)}
+
+
+def _trial(sweep: str, row: Row[*tuple[Any, ...]], values: Mapping[str, float]) -> Trial:
+    state = TrialState(row.state)
+    failed = state is TrialState.FAILED
+    return Trial(
+        sweep=sweep,
+        number=row.number,
+        params=row.params,
+        seed=row.seed,
+        state=state,
+        replicate=row.replicate,
+        values=values,
+        failure=_failure(row) if failed else None,
+        artifact=_artifact(row),
+        attempts=row.attempts,
+        mlflow_run_id=row.mlflow_run_id,
+        sampler_attrs=row.sampler_attrs,
+        created=row.created,
+        ended=row.ended,
+    )
+
+
+def _artifact(row: Row[Any]) -> Artifact | None:
+    if row.artifact_path is None:
+        return None
+    return Artifact(row.artifact_path, row.artifact_bytes, row.artifact_sha256)
+
+
+def _failure(row: Row[Any]) -> Failure | None:
+    if row.failure_kind is None:
+        return None
+    return Failure(FailureKind(row.failure_kind), row.failure_message, row.failure_traceback)
+
+
+def _fitting(number: int) -> int:
+    # A number that no column could hold is a number that no row has.
+    return number if 0 <= number < 2**31 else -1
+
+
+def _unknown_trial(connection: Connection, sweep: str, number: int) -> UnknownNameError:
+    last = connection.scalar(
+        select(trials.c.number)
+        .join(sweeps, sweeps.c.id == trials.c.sweep_id)
+        .where(sweeps.c.name == sweep)
+        .order_by(trials.c.number.desc())
+        .limit(1)
+    )
+    known = () if last is None else (f"0 to {last}",)
+    return UnknownNameError("trial", str(number), known, where=f"sweep {sweep!r}")

@@ -1,0 +1,28 @@
+"""What differs between the spec that a sweep was started with and the one given now."""
+
+from collections.abc import Mapping
+
+_SHOWN = 5
+
+
+def spec_differences(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
+    """Each key that differs, as ``space.bits was [2, 4], is [2, 8]``; the first five of them."""
+    before, after = dict(_flat(old)), dict(_flat(new))
+    keys = [key for key in before | after if before.get(key) != after.get(key)]
+    found = [f"{key} was {_said(before, key)}, is {_said(after, key)}" for key in keys]
+    rest = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+    return [*found[:_SHOWN], *rest] or ["only its fingerprint differs"]
+
+
+def _flat(tree: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:
+    leaves: list[tuple[str, object]] = []
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            leaves += _flat(value, f"{prefix}{key}.")
+        else:
+            leaves.append((f"{prefix}{key}", value))
+    return leaves
+
+
+def _said(leaves: Mapping[str, object], key: str) -> str:
+    return repr(leaves[key]) if key in leaves else "not given"

@@ -1,0 +1,179 @@
+"""The store on SQLite or PostgreSQL."""
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, select, update
+
+from orchestrator.contracts import Outbox, SweepWriter
+from orchestrator.errors import LeaseHeldError, SweepExistsError
+from orchestrator.storage import reading
+from orchestrator.storage.changes import insert_into, mark
+from orchestrator.storage.database import Database
+from orchestrator.storage.holders import is_gone
+from orchestrator.storage.spec_differences import spec_differences
+from orchestrator.storage.sql_outbox import SqlOutbox
+from orchestrator.storage.sql_writer import Lease, SqlWriter
+from orchestrator.storage.tables import WHOLE_SWEEP, sweeps, trials
+from orchestrator.trials import Attempt, Report, SweepRecord, SweepState, Trial, TrialState
+
+
+def utc_now() -> datetime:
+    """This machine's clock.
+
+    A clock that is ahead of another driver's by more than a lease makes that driver look gone;
+    its token is then no longer the latest, and what it writes is refused.
+    """
+    return datetime.now(UTC)
+
+
+class SqlStore:
+    """A `Store` in a database whose schema is there already; `open_store` sees to that.
+
+    Args:
+        url: SQLAlchemy URL with its driver.
+        clock: The present moment with its zone. It does not travel with a pickled store.
+    """
+
+    def __init__(self, url: str, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._database = Database(url)
+        self._clock = clock
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # A connection cannot travel, a URL can.
+        return type(self), (self._database.full_url,)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    @property
+    def url(self) -> str:
+        """Where it is, without a password."""
+        return self._database.url
+
+    @property
+    def outbox(self) -> Outbox:
+        """What the mirror has still to copy."""
+        return SqlOutbox(self._database)
+
+    def close(self) -> None:
+        """Close every connection; using the store again opens new ones."""
+        self._database.close()
+
+    def create_sweep(self, name: str, spec: Mapping[str, object], fingerprint: str) -> SweepRecord:
+        """Store a sweep as RUNNING, or return the one of this name if its fingerprint is the same.
+
+        Raises:
+            SweepExistsError: The name is taken by a sweep with another fingerprint.
+        """
+        with self._database.writing() as connection:
+            row = {
+                "name": name,
+                "spec": dict(spec),
+                "fingerprint": fingerprint,
+                "state": SweepState.RUNNING.value,
+                "created": self._clock(),
+                "stop_reason": "",
+                "revision": 1,
+                "lease_token": 0,
+            }
+            # Not "look, then insert": another process may create it in between.
+            statement = insert_into(connection, sweeps).on_conflict_do_nothing(
+                index_elements=["name"]
+            )
+            is_new = connection.execute(statement, row).rowcount == 1
+            key = reading.sweep_id(connection, name)
+            if is_new:
+                mark(connection, key, 1, (WHOLE_SWEEP, WHOLE_SWEEP))
+            found = reading.read_sweeps(connection, sweeps.c.id == key)[0]
+        if found.fingerprint != fingerprint:
+            raise _taken(found, spec)
+        return found
+
+    def sweeps(self) -> list[SweepRecord]:
+        """All sweeps, oldest first."""
+        with self._database.reading() as connection:
+            return reading.read_sweeps(connection)
+
+    def sweep(self, name: str) -> SweepRecord:
+        """One sweep."""
+        with self._database.reading() as connection:
+            key = reading.sweep_id(connection, name)
+            return reading.read_sweeps(connection, sweeps.c.id == key)[0]
+
+    def trials(self, sweep: str, states: Collection[TrialState] = ()) -> list[Trial]:
+        """Trials in order of their numbers; only those in `states`, if any are given."""
+        wanted = (trials.c.state.in_([state.value for state in states]),) if states else ()
+        with self._database.reading() as connection:
+            return reading.read_trials(connection, sweep, *wanted)
+
+    def trial(self, sweep: str, number: int) -> Trial:
+        """One trial."""
+        with self._database.reading() as connection:
+            return reading.read_trial(connection, sweep, number)
+
+    def attempts(self, sweep: str, number: int) -> list[Attempt]:
+        """Attempts of a trial, oldest first."""
+        with self._database.reading() as connection:
+            key = reading.trial_id(connection, sweep, number)
+            return reading.read_attempts(connection, key)
+
+    def reports(self, sweep: str, number: int) -> list[Report]:
+        """Reports of a trial by epoch."""
+        with self._database.reading() as connection:
+            return reading.read_reports(connection, reading.trial_id(connection, sweep, number))
+
+    def reports_at(self, sweep: str, epoch: int) -> Mapping[int, Mapping[str, float]]:
+        """Values reported at one epoch, by trial number."""
+        with self._database.reading() as connection:
+            return reading.read_reports_at(connection, sweep, epoch)
+
+    def take(self, sweep: str, holder: str, *, lease_s: float = 60.0) -> SweepWriter:
+        """Take the lease of a sweep; at once where its holder was a process here that has gone.
+
+        Args:
+            sweep: Name of the sweep.
+            holder: Who takes it, as `this_holder` says it.
+            lease_s: Seconds until it ends unless the writer writes or renews it.
+
+        Raises:
+            LeaseHeldError: Another driver holds it; the sentence says who and since when.
+        """
+        duration = timedelta(seconds=lease_s)
+        with self._database.writing() as connection:
+            key = reading.sweep_id(connection, sweep)
+            own = sweeps.c.id == key
+            row = connection.execute(select(sweeps).where(own).with_for_update()).one()
+            now = self._clock()
+            if row.lease_holder and now < row.lease_expires and not is_gone(row.lease_holder):
+                raise _held(row)
+            token = row.lease_token + 1
+            connection.execute(
+                update(sweeps)
+                .where(own)
+                .values(
+                    lease_holder=holder,
+                    lease_token=token,
+                    lease_since=now,
+                    lease_expires=now + duration,
+                )
+            )
+        return SqlWriter(self._database, Lease(key, sweep, token, duration), self._clock)
+
+
+def _held(row: Row[Any]) -> LeaseHeldError:
+    return LeaseHeldError(
+        f"Sweep {row.name!r} is being run by {row.lease_holder} since "
+        f"{row.lease_since:%Y-%m-%d %H:%M:%S} UTC; unless renewed, its lease ends at "
+        f"{row.lease_expires:%H:%M:%S} UTC. Wait for it, or end it first: paretune stop {row.name}"
+    )
+
+
+def _taken(found: SweepRecord, spec: Mapping[str, object]) -> SweepExistsError:
+    return SweepExistsError(
+        f"Sweep {found.name!r} was started with another spec "
+        f"({'; '.join(spec_differences(found.spec, spec))}). Its trials and new ones could not be "
+        f"compared, so nothing was changed. Restore the spec, or start another sweep: "
+        f"paretune run SWEEP.yaml --name {found.name}-2"
+    )

@@ -1,0 +1,298 @@
+"""Writing to one sweep: each method is one short transaction that first looks at the lease."""
+
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, insert, select, update
+
+from orchestrator.contracts import Outcome
+from orchestrator.errors import LeaseLostError
+from orchestrator.storage import tables
+from orchestrator.storage.changes import Change, put
+from orchestrator.storage.database import Database
+from orchestrator.storage.reading import read_attempts, read_trial, trial_id
+from orchestrator.storage.tables import attempts, sweeps, trial_values, trials
+from orchestrator.trials import Attempt, Params, Report, SweepState, Trial, TrialState
+
+_ENDS = (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED, TrialState.INTERRUPTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write to the sweep with the key `sweep_id`, while `token` is its latest."""
+
+    sweep_id: int
+    sweep: str
+    token: int
+    duration: timedelta
+
+
+class SqlWriter:
+    """The writer of a `SqlStore`; made by `SqlStore.take`."""
+
+    def __init__(self, database: Database, lease: Lease, clock: Callable[[], datetime]) -> None:
+        self._database, self._lease, self._clock = database, lease, clock
+        # Threads of one driver queue here: SQLite's own waiting is a sleep of growing length.
+        self._turn = threading.Lock()
+
+    def add_trial(
+        self,
+        params: Params,
+        *,
+        seed: int,
+        replicate: int = 0,
+        sampler_attrs: Mapping[str, object] | None = None,
+    ) -> Trial:
+        """Store a new trial as WAITING; its number is the next one.
+
+        Raises:
+            ValueError: A parameter is NaN or infinite, or `seed` is not in [0, 2**63).
+            TypeError: `params` or `sampler_attrs` hold what JSON cannot.
+        """
+        _check_finite("parameters", {k: v for k, v in params.items() if isinstance(v, float)})
+        if not 0 <= seed < 2**63:
+            raise ValueError(f"The seed of a trial is {seed}; it must be in [0, 2**63).")
+        with self._change() as change:
+            last = select(func.max(trials.c.number)).where(trials.c.sweep_id == change.sweep_id)
+            number = change.connection.scalar(last)
+            number = 0 if number is None else number + 1
+            row = {
+                "sweep_id": change.sweep_id,
+                "number": number,
+                "params": dict(params),
+                "seed": seed,
+                "replicate": replicate,
+                "state": TrialState.WAITING.value,
+                "attempts": 0,
+                "sampler_attrs": dict(sampler_attrs or {}),
+                "created": change.now,
+            }
+            change.connection.execute(insert(trials), row)
+            return read_trial(change.connection, change.sweep, number)
+
+    def start_attempt(self, trial: int, worker: str) -> Attempt:
+        """Store a new attempt; the trial is RUNNING.
+
+        Raises:
+            ValueError: The trial is final, or an attempt at it is running.
+        """
+        with self._change() as change:
+            key = trial_id(change.connection, change.sweep, trial)
+            query = select(trials.c.state, trials.c.attempts).where(trials.c.id == key)
+            state, number = change.connection.execute(query).one()
+            if TrialState(state).is_final or state == TrialState.RUNNING.value:
+                raise ValueError(
+                    f"Trial {trial} of sweep {change.sweep!r} is {state} after {number} attempts; "
+                    f"only a waiting or an interrupted trial can be started."
+                )
+            running = TrialState.RUNNING.value
+            change.connection.execute(
+                update(trials).where(trials.c.id == key).values(state=running, attempts=number + 1)
+            )
+            change.connection.execute(
+                insert(attempts),
+                {
+                    "trial_id": key,
+                    "number": number,
+                    "state": running,
+                    "worker": _storable(worker),
+                    "started": change.now,
+                },
+            )
+            change.mark((trial, number))
+            return read_attempts(change.connection, key)[-1]
+
+    def add_reports(self, trial: int, attempt: int, reports: Sequence[Report]) -> None:
+        """Store reports; one already stored for that trial and epoch is replaced.
+
+        Raises:
+            ValueError: A value is NaN or infinite, or the attempt does not run.
+        """
+        for report in reports:
+            _check_finite(f"values of trial {trial} at epoch {report.epoch}", report.values)
+        with self._change() as change:
+            key = change.running(trial, attempt)
+            put(
+                change.connection,
+                tables.reports,
+                [
+                    {
+                        "trial_id": key,
+                        "epoch": report.epoch,
+                        "sweep_id": change.sweep_id,
+                        "values": {name: float(value) for name, value in report.values.items()},
+                    }
+                    for report in reports
+                ],
+            )
+            change.mark((trial, attempt))
+
+    def finish_attempt(self, trial: int, attempt: int, outcome: Outcome) -> Trial:
+        """End an attempt and its trial together. Values are stored of a complete trial only.
+
+        Raises:
+            ValueError: The attempt does not run (a final trial is final), the outcome's state is
+                not an end, or a value of a complete trial is NaN or infinite.
+        """
+        if outcome.state not in _ENDS:
+            raise ValueError(f"An attempt cannot end as {outcome.state.value!r}.")
+        values = outcome.values if outcome.state is TrialState.COMPLETE else {}
+        _check_finite(f"values of trial {trial}", values)
+        with self._change() as change:
+            key = change.running(trial, attempt)
+            change.connection.execute(
+                update(attempts)
+                .where(attempts.c.trial_id == key, attempts.c.number == attempt)
+                .values(state=outcome.state.value, ended=change.now, **_failure(outcome))
+            )
+            ended = change.now if outcome.state.is_final else None
+            change.connection.execute(
+                update(trials)
+                .where(trials.c.id == key)
+                .values(state=outcome.state.value, ended=ended, **_artifact(outcome))
+            )
+            put(change.connection, trial_values, _value_rows(key, values))
+            change.mark((trial, attempt))
+            return read_trial(change.connection, change.sweep, trial)
+
+    def add_values(self, trial: int, values: Mapping[str, float]) -> None:
+        """Add values measured later (``test_accuracy``) to a complete trial.
+
+        Raises:
+            ValueError: The trial is not complete, or a value is NaN or infinite.
+        """
+        _check_finite(f"values of trial {trial}", values)
+        with self._change() as change:
+            key = trial_id(change.connection, change.sweep, trial)
+            query = select(trials.c.state, trials.c.attempts).where(trials.c.id == key)
+            state, number = change.connection.execute(query).one()
+            if state != TrialState.COMPLETE.value:
+                raise ValueError(
+                    f"Trial {trial} of sweep {change.sweep!r} is {state}; values can be added to "
+                    f"a complete trial only."
+                )
+            put(change.connection, trial_values, _value_rows(key, values))
+            change.mark((trial, number - 1))
+
+    def interrupt_running(self) -> list[int]:
+        """Mark every RUNNING trial and its attempt INTERRUPTED; numbers of those trials."""
+        with self._change() as change:
+            query = (
+                select(trials.c.id, trials.c.number, trials.c.attempts)
+                .where(trials.c.sweep_id == change.sweep_id)
+                .where(trials.c.state == TrialState.RUNNING.value)
+                .order_by(trials.c.number)
+            )
+            running = change.connection.execute(query).all()
+            if not running:
+                return []
+            keys = [row.id for row in running]
+            interrupted = TrialState.INTERRUPTED.value
+            change.connection.execute(
+                update(trials).where(trials.c.id.in_(keys)).values(state=interrupted)
+            )
+            change.connection.execute(
+                update(attempts)
+                .where(attempts.c.trial_id.in_(keys))
+                .where(attempts.c.state == TrialState.RUNNING.value)
+                .values(state=interrupted, ended=change.now)
+            )
+            change.mark(*((row.number, row.attempts - 1) for row in running))
+            return [row.number for row in running]
+
+    def set_sweep_state(self, state: SweepState, reason: str = "") -> None:
+        """Say where the sweep stands and why; any other state than RUNNING is an end."""
+        with self._change() as change:
+            ended = None if state is SweepState.RUNNING else change.now
+            change.sweep_row(state=state.value, stop_reason=_storable(reason), ended=ended)
+
+    def set_spec(self, spec: Mapping[str, object]) -> None:
+        """Replace the stored spec (a larger budget) by one with the same fingerprint."""
+        with self._change() as change:
+            change.sweep_row(spec=dict(spec))
+
+    def renew(self) -> None:
+        """Keep the lease while nothing is written."""
+        with self._change():
+            pass
+
+    def release(self) -> None:
+        """Give the sweep back; harmless when it is lost already."""
+        with self._turn, self._database.writing() as connection:
+            connection.execute(
+                update(sweeps)
+                .where(sweeps.c.id == self._lease.sweep_id)
+                .where(sweeps.c.lease_token == self._lease.token)
+                .values(lease_holder=None, lease_since=None, lease_expires=None)
+            )
+
+    @contextmanager
+    def _change(self) -> Iterator[Change]:
+        """One transaction: look at the token, renew the lease, then let the caller write."""
+        lease = self._lease
+        query = select(sweeps.c.lease_holder, sweeps.c.lease_token, sweeps.c.revision)
+        query = query.where(sweeps.c.id == lease.sweep_id).with_for_update()
+        with self._turn, self._database.writing() as connection:
+            held = connection.execute(query).one()
+            if held.lease_token != lease.token or held.lease_holder is None:
+                raise _lost(lease.sweep, held.lease_holder)
+            # Read under the lock: a driver that waited long for it starts its lease from now.
+            now = self._clock()
+            connection.execute(
+                update(sweeps)
+                .where(sweeps.c.id == lease.sweep_id)
+                .values(lease_expires=now + lease.duration, revision=held.revision + 1)
+            )
+            yield Change(connection, lease.sweep_id, lease.sweep, held.revision + 1, now)
+
+
+def _lost(sweep: str, holder: str | None) -> LeaseLostError:
+    now = f"{holder} drives it now" if holder else "it was given back"
+    return LeaseLostError(
+        f"This process no longer drives sweep {sweep!r}: {now}. Nothing of this step was stored. "
+        f"To take it up again when it is free: paretune resume {sweep}"
+    )
+
+
+def _check_finite(what: str, values: Mapping[str, float]) -> None:
+    bad = {name: value for name, value in values.items() if not math.isfinite(value)}
+    if bad:
+        raise ValueError(
+            f"The {what} are not all finite: {bad}. NaN and infinity are never stored; record the "
+            f"trial as failed instead."
+        )
+
+
+def _value_rows(trial: int, values: Mapping[str, float]) -> list[dict[str, object]]:
+    return [
+        {"trial_id": trial, "name": name, "value": float(value)} for name, value in values.items()
+    ]
+
+
+def _failure(outcome: Outcome) -> dict[str, str]:
+    if (failure := outcome.failure) is None:
+        return {}
+    return {
+        "failure_kind": failure.kind.value,
+        "failure_message": _storable(failure.message),
+        "failure_traceback": _storable(failure.traceback),
+    }
+
+
+def _artifact(outcome: Outcome) -> dict[str, object]:
+    if (artifact := outcome.artifact) is None:
+        return {}
+    return {
+        "artifact_path": artifact.path,
+        "artifact_bytes": artifact.bytes,
+        "artifact_sha256": artifact.sha256,
+    }
+
+
+def _storable(text: str) -> str:
+    # An exception's text can hold anything; PostgreSQL refuses NUL, and UTF-8 lone surrogates.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\x00", "\\x00")
