@@ -47,14 +47,14 @@ def digitnet_blocks(features: nn.Sequential) -> list[nn.Module]:
     return [nn.Sequential(*layers[i * length : (i + 1) * length]) for i in range(len(_STAGES))]
 
 
-def folded(features: nn.Sequential) -> nn.Sequential:
+def folded(features: nn.Module) -> nn.Sequential:
     """The form without batch norm that computes the same as `features` in eval mode.
 
     Args:
         features: `digitnet_features(batch_norm=True)`, trained; it is not changed.
     """
     plain = digitnet_features()
-    layers = list(features.eval())
+    layers = list(features.eval().children())
     fused = [
         fuse_conv_bn_eval(layer, following)
         for layer, following in pairwise(layers)
