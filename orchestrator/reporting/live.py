@@ -1,0 +1,179 @@
+"""A sweep on the terminal while it runs: trials, best values, the front, the time left."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.objectives import Objective
+from orchestrator.progress import Plan
+from orchestrator.reporting.formats import (
+    duration,
+    human,
+    human_params,
+    label,
+)
+from orchestrator.reporting.run_view import Clock, RunningTrial, RunView
+from orchestrator.reporting.tables import front_table
+from orchestrator.trials import Report, SweepRecord, Trial, TrialState
+
+_REDRAWS_PER_S = 4
+_FRONT_ROWS = 8
+_RUNNING_ROWS = 8
+_WIDE = 76  # columns from which bars and parameters fit beside numbers
+
+
+class LiveProgress:
+    """Redraws one picture of the run, and gives the terminal back as it was.
+
+    Args:
+        console: A terminal.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._view: RunView | None = None
+        # Events come from the driver's thread, while rich draws in its own.
+        self._lock = threading.Lock()
+        self._live = Live(
+            console=console,
+            get_renderable=self._picture,
+            refresh_per_second=_REDRAWS_PER_S,
+            transient=True,
+        )
+
+    def begin(self, plan: Plan) -> None:
+        """Start to draw."""
+        with self._lock:
+            self._view = RunView(plan, self._clock)
+        self._live.start(refresh=True)
+
+    def note(self, text: str) -> None:
+        """Print the note above the picture, where it stays."""
+        self._console.print(Text(text, style="dim"))
+
+    def trial_started(self, trial: Trial) -> None:
+        """Show the trial among the running ones."""
+        with self._lock:
+            if self._view is not None:
+                self._view.started(trial)
+
+    def trial_reported(self, trial: int, report: Report) -> None:
+        """Move the trial's bar."""
+        with self._lock:
+            if self._view is not None:
+                self._view.reported(trial, report)
+
+    def trial_ended(self, trial: Trial) -> None:
+        """Count the trial; a failure is also printed above the picture, where it stays."""
+        with self._lock:
+            if self._view is not None:
+                self._view.ended(trial)
+        if trial.failure is not None:
+            reason = f"trial {trial.number} failed, {trial.failure.kind.value}: "
+            self._console.print(Text(reason + trial.failure.message, style="red"))
+
+    def end(self, sweep: SweepRecord) -> None:
+        """Take the picture away; what remains to be said is the caller's to print."""
+        self._live.stop()
+
+    def _picture(self) -> RenderableType:
+        with self._lock:
+            if self._view is None:
+                return Text()
+            return picture(self._view, width=self._console.width)
+
+
+def picture(view: RunView, *, width: int) -> RenderableType:
+    """Draw a run as it stands, for a terminal of `width` columns."""
+    parts: list[RenderableType] = [_header(view), _bar(view, width)]
+    if view.running:
+        parts.append(_running(view, width))
+    if best := view.best():
+        parts.append(Text.assemble(("best   ", "bold"), *_best(best)))
+    if len(view.front):
+        heading = f"front  {len(view.front)} of {view.count(TrialState.COMPLETE)} complete trials"
+        if not view.front.feasible:
+            heading = "front  no trial meets the constraints yet; the nearest:"
+        parts += [Padding(Text(heading, style="bold"), (1, 0, 0, 0)), _front(view, width)]
+        if (more := len(view.front) - _FRONT_ROWS) > 0:
+            parts.append(Text(f"and {more} more", style="dim"))
+    return Padding(Group(*parts), (1, 0, 0, 0))
+
+
+def _header(view: RunView) -> Text:
+    left = view.left_s()
+    remaining = "" if left is None else f"  ·  about {duration(left)} left"
+    return Text.assemble(
+        (view.plan.sweep.name, "bold cyan"),
+        f"  ·  {duration(view.elapsed_s)}{remaining}",
+        no_wrap=True,
+        overflow="ellipsis",
+    )
+
+
+def _bar(view: RunView, width: int) -> RenderableType:
+    counts = Text(f"{view.done}/{view.plan.trials} done")
+    for number, word, style in (
+        (len(view.running), "running", "cyan"),
+        (view.count(TrialState.STOPPED), "stopped", "yellow"),
+        (view.count(TrialState.FAILED), "failed", "red"),
+    ):
+        if number:
+            counts.append("  ").append(f"{number} {word}", style=style)
+    if width < _WIDE:
+        return counts
+    row = Table.grid(padding=(0, 2))
+    row.add_row(ProgressBar(max(view.plan.trials, 1), view.done, width=32), counts)
+    return row
+
+
+def _running(view: RunView, width: int) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for _ in range(5):
+        table.add_column(no_wrap=True, overflow="ellipsis")
+    for each in list(view.running.values())[:_RUNNING_ROWS]:
+        epochs = max(view.plan.epochs, 1)
+        bar = ProgressBar(epochs, each.epoch, width=20) if width >= _WIDE else ""
+        table.add_row(
+            Text(f"trial {each.trial.number}", style="cyan"),
+            bar,
+            f"{each.epoch}/{epochs}",
+            _latest(view, each),
+            Text(human_params(each.trial.params) if width >= _WIDE else "", style="dim"),
+        )
+    return Padding(table, (1, 0))
+
+
+def _latest(view: RunView, each: RunningTrial) -> str:
+    """The first objective that the trial has reported, else its loss."""
+    names = [objective.name for objective in view.plan.objectives]
+    for name in [*names, "val_accuracy", "loss", "train_loss"]:
+        if name in each.values:
+            return f"{label(name)} {human(name, each.values[name])}"
+    return ""
+
+
+def _best(best: Sequence[tuple[Objective, Trial]]) -> list[str | tuple[str, str]]:
+    parts: list[str | tuple[str, str]] = []
+    for objective, trial in best:
+        if parts:
+            parts.append("   ")
+        parts.append(f"{label(objective.name)} ")
+        parts.append((human(objective.name, trial.values[objective.name]), "bold green"))
+        parts.append((f" (trial {trial.number})", "dim"))
+    return parts
+
+
+def _front(view: RunView, width: int) -> Table:
+    knee = view.front.knee() if len(view.front) > 2 else None
+    wide = width >= _WIDE
+    return front_table(view.front, knee=knee, limit=_FRONT_ROWS, with_params=wide)

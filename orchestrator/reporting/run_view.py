@@ -1,0 +1,127 @@
+"""What is known of a run while it goes on: counts, best values, the front, the time left."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from orchestrator.constraints import Constraint
+from orchestrator.fronts import Front, compute_front
+from orchestrator.objectives import Objective, missing_values
+from orchestrator.progress import Plan
+from orchestrator.trials import Report, SweepRecord, Trial, TrialState
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTrial:
+    """A trial that a worker has taken, and its latest report."""
+
+    trial: Trial
+    epoch: int = 0
+    values: Mapping[str, float] = field(default_factory=dict)
+    began: float = 0.0
+
+
+class RunView:
+    """Follows the events of one run; holds no more than the trials that it was told of.
+
+    Args:
+        plan: What the run sets out to do.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, plan: Plan, clock: Clock = time.monotonic) -> None:
+        self.plan = plan
+        self.running: dict[int, RunningTrial] = {}
+        self._clock = clock
+        self._began = clock()
+        self._trials = {trial.number: trial for trial in plan.past if trial.state.is_final}
+        self._ended_now = 0
+        self._first_start: float | None = None
+        self._front: Front | None = None
+        self._constraints = _constraints(plan.sweep)
+
+    def started(self, trial: Trial) -> None:
+        """A worker took the trial."""
+        now = self._clock()
+        if self._first_start is None:
+            self._first_start = now
+        self.running[trial.number] = RunningTrial(trial, began=now)
+
+    def reported(self, number: int, report: Report) -> None:
+        """The trial finished an epoch."""
+        if number in self.running:
+            known = self.running[number]
+            self.running[number] = RunningTrial(
+                known.trial, report.epoch, report.values, known.began
+            )
+
+    def ended(self, trial: Trial) -> float | None:
+        """The trial is over; how many seconds it ran, if its start was seen."""
+        known = self.running.pop(trial.number, None)
+        if trial.state.is_final:
+            self._trials[trial.number] = trial
+            self._ended_now += 1
+            self._front = None
+        return None if known is None else self._clock() - known.began
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the run began."""
+        return self._clock() - self._began
+
+    @property
+    def done(self) -> int:
+        """Trials that will never run again."""
+        return len(self._trials)
+
+    def count(self, state: TrialState) -> int:
+        """Final trials in one state."""
+        return sum(trial.state is state for trial in self._trials.values())
+
+    @property
+    def front(self) -> Front:
+        """The front of the trials seen so far."""
+        if self._front is None:
+            self._front = compute_front(
+                self._trials.values(), self.plan.objectives, self._constraints
+            )
+        return self._front
+
+    def best(self) -> list[tuple[Objective, Trial]]:
+        """For each objective the trial that is best in it, where any was measured."""
+        complete = [t for t in self._trials.values() if t.state is TrialState.COMPLETE]
+        found = []
+        for objective in self.plan.objectives:
+            measured = [t for t in complete if not missing_values([objective], t.values)]
+            if measured:
+                losses = [objective.loss(trial.values[objective.name]) for trial in measured]
+                found.append((objective, measured[losses.index(min(losses))]))
+        return found
+
+    def left_s(self) -> float | None:
+        """Seconds that remain, judged by the trials finished in this run; None before the first.
+
+        All workers' progress is counted, so that the number of workers need not be known, and a
+        budget of seconds caps the answer.
+        """
+        if not self._ended_now or self._first_start is None:
+            return None
+        partly = sum(_fraction(each.epoch, self.plan.epochs) for each in self.running.values())
+        pace = (self._ended_now + partly) / max(self._clock() - self._first_start, 1e-9)
+        left = max(self.plan.trials - self.done - partly, 0.0) / pace
+        if self.plan.seconds is not None:
+            left = min(left, max(self.plan.seconds - self.elapsed_s, 0.0))
+        return left
+
+
+def _fraction(epoch: int, epochs: int) -> float:
+    return min(epoch / epochs, 1.0) if epochs > 0 else 0.0
+
+
+def _constraints(sweep: SweepRecord) -> Sequence[Constraint]:
+    given = sweep.spec.get("constraints")
+    return (
+        [Constraint.parse(str(text)) for text in given] if isinstance(given, list | tuple) else []
+    )

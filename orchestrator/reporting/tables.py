@@ -1,0 +1,195 @@
+"""Records as a table for people, and as JSON or CSV for programs."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.fronts import Front, FrontMember
+from orchestrator.objectives import Objective
+from orchestrator.reporting.formats import NOTHING, arrow, human, human_param, human_params
+from orchestrator.trials import SweepRecord, Trial, TrialState
+
+_NUMBER = 8  # columns of "22.4 kB"; a longer heading wraps before a number does
+_COLUMNS = 6  # parameters beyond which they share one column
+STATE_STYLES: Mapping[str, str] = {
+    "complete": "green",
+    "running": "cyan",
+    "waiting": "dim",
+    "stopped": "yellow",
+    "interrupted": "yellow",
+    "failed": "red",
+}
+
+
+def as_json(value: object) -> str:
+    """Write JSON that any parser reads: what is not a finite number becomes null."""
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def as_csv(records: Iterable[Mapping[str, object]]) -> str:
+    """Write one line a record under a header; ``params`` and ``values`` become a column each name.
+
+    The columns are called ``params.NAME`` and ``values.NAME``.
+    """
+    rows = [_flat(record) for record in records]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def plain_table(title: str = "") -> Table:
+    """An empty table in this project's look."""
+    return Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        header_style="bold",
+        pad_edge=False,
+    )
+
+
+def front_table(
+    front: Front,
+    *,
+    knee: FrontMember | None = None,
+    limit: int | None = None,
+    with_params: bool = True,
+) -> Table:
+    """One row a member, best first in the first objective; the knee is marked.
+
+    Args:
+        front: What is shown.
+        knee: The member to mark.
+        limit: Show at most this many members.
+        with_params: Show the configurations.
+    """
+    members = front.members[:limit]
+    several = len({member.sweep for member in front.members}) > 1
+    table = plain_table()
+    if several:
+        table.add_column("sweep")
+    table.add_column("trial", justify="right", min_width=5)
+    for objective in front.objectives:
+        table.add_column(arrow(objective), justify="right", min_width=_NUMBER)
+    names = _param_columns(table, [m.params for m in members if with_params])
+    table.add_column("")
+    for member in members:
+        is_knee = knee is not None and (member.sweep, member.trial) == (knee.sweep, knee.trial)
+        table.add_row(
+            *([member.sweep] if several else []),
+            str(member.trial),
+            *_objective_cells(front.objectives, member.values),
+            *_param_cells(names, member.params),
+            "← knee" if is_knee else "",
+            style="bold" if is_knee else None,
+        )
+    return table
+
+
+def trials_table(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Table:
+    """One row a trial: state, objectives, parameters, and why it failed."""
+    table = plain_table()
+    table.add_column("trial", justify="right", min_width=5)
+    table.add_column("state")
+    for objective in objectives:
+        table.add_column(arrow(objective), justify="right", min_width=_NUMBER)
+    names = _param_columns(table, [trial.params for trial in trials])
+    if failed := any(trial.failure for trial in trials):
+        table.add_column("failure", overflow="fold")
+    for trial in trials:
+        reason = f"{trial.failure.kind.value}: {trial.failure.message}" if trial.failure else ""
+        table.add_row(
+            str(trial.number),
+            state_text(trial.state.value),
+            *_objective_cells(objectives, trial.values),
+            *_param_cells(names, trial.params),
+            *([Text(reason.splitlines()[0] if reason else "")] if failed else []),
+        )
+    return table
+
+
+def sweeps_table(sweeps: Sequence[SweepRecord], counts: Mapping[str, Mapping[str, int]]) -> Table:
+    """One row a sweep: its state, its trials by state, when it began and why it ended."""
+    table = plain_table()
+    for column in ("sweep", "state", "trials", "began", "ended because"):
+        table.add_column(column)
+    for sweep in sweeps:
+        table.add_row(
+            sweep.name,
+            state_text(sweep.state.value),
+            ", ".join(f"{count} {state}" for state, count in counts[sweep.name].items()) or "none",
+            clock(sweep.created),
+            Text(sweep.stop_reason or NOTHING),
+        )
+    return table
+
+
+def state_text(state: str) -> Text:
+    """A state in its color."""
+    return Text(state, style=STATE_STYLES.get(state, ""))
+
+
+def clock(moment: datetime | None) -> str:
+    """A moment in the reader's time zone, to the second."""
+    return NOTHING if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def count_states(trials: Iterable[Trial]) -> dict[str, int]:
+    """How many trials are in each state that occurs, in the order of `TrialState`."""
+    states = [trial.state for trial in trials]
+    return {state.value: states.count(state) for state in TrialState if state in states}
+
+
+def _objective_cells(objectives: Sequence[Objective], values: Mapping[str, float]) -> list[str]:
+    return [human(objective.name, values.get(objective.name)) for objective in objectives]
+
+
+def _param_columns(table: Table, params: Sequence[Mapping[str, object]]) -> list[str] | None:
+    """Add a column a parameter, or one for all if there are many; the names, if there are few."""
+    names = list(dict.fromkeys(name for each in params for name in each))
+    if len(names) > _COLUMNS:
+        table.add_column("params", overflow="fold")
+        return None
+    for name in names:
+        widest = max(len(human_param(each[name])) for each in params if name in each)
+        table.add_column(name, justify="right", style="dim", min_width=widest)
+    return names
+
+
+def _param_cells(names: list[str] | None, params: Mapping[str, object]) -> list[str]:
+    if names is None:
+        return [human_params(params)]
+    return [human_param(params[name]) if name in params else NOTHING for name in names]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _flat(record: Mapping[str, object]) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{key}.{name}": item for name, item in value.items()})
+        else:
+            flat[key] = _plain(value)
+    return flat

@@ -1,0 +1,25 @@
+"""The terminal: one kind of console, and the progress that suits it."""
+
+import os
+import sys
+from typing import TextIO
+
+from rich.console import Console
+
+from orchestrator.progress import Progress
+from orchestrator.reporting.live import LiveProgress
+from orchestrator.reporting.plain import PlainProgress
+
+_WIDE = 400  # characters in a line of a file or a pipe, where nothing should be cut off
+
+
+def console_for(stream: TextIO) -> Console:
+    """A console that prints text as it is: names that people choose are never read as markup."""
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _WIDE
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+
+
+def progress_for(stream: TextIO | None = None) -> Progress:
+    """A live display where `stream` (standard error) is a terminal, else plain lines."""
+    console = console_for(stream or sys.stderr)
+    return LiveProgress(console) if console.is_terminal else PlainProgress(console)
