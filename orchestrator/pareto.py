@@ -4,6 +4,8 @@ All functions take losses of shape ``(n, m)``, float64, smaller is better in eve
 with a NaN was not measured: it is never on a front and changes nothing for the others.
 """
 
+import math
+
 import moocore
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +22,11 @@ def non_dominated(losses: Floats) -> NDArray[np.bool_]:
     Returns:
         Shape ``(n,)``, bool.
     """
-    rows = _checked(losses)
-    # moocore 0.3 is silently wrong for all rows when one holds a NaN.
-    known = ~np.isnan(rows).any(axis=1)
-    front = np.zeros(len(rows), dtype=np.bool_)
+    places = _places(_checked(losses))
+    known = ~np.isnan(places).any(axis=1)
+    front = np.zeros(len(places), dtype=np.bool_)
     if known.any():
-        front[known] = moocore.is_nondominated(rows[known], keep_weakly=True)
+        front[known] = moocore.is_nondominated(places[known], keep_weakly=True)
     return front
 
 
@@ -40,12 +41,17 @@ def ranks(losses: Floats) -> NDArray[np.int64]:
         Transactions on Evolutionary Computation 6(2), 2002, section III.A.
         https://doi.org/10.1109/4235.996017
     """
-    rows = _checked(losses)
-    known = ~np.isnan(rows).any(axis=1)
-    result = np.zeros(len(rows), dtype=np.int64)
-    if known.any():
-        result[known] = moocore.pareto_rank(rows[known])
-        result[~known] = result[known].max() + 1
+    # Not moocore.pareto_rank: 0.3.2 crashes the process for some finite rows with duplicates
+    # (pymoo issue 797) and for some infinite ones.
+    places = _places(_checked(losses))
+    left = np.flatnonzero(~np.isnan(places).any(axis=1))
+    result = np.empty(len(places), dtype=np.int64)
+    rank = 0
+    while len(left):
+        front = moocore.is_nondominated(places[left], keep_weakly=True)
+        result[left[front]] = rank
+        left, rank = left[~front], rank + 1
+    result[np.isnan(places).any(axis=1)] = rank
     return result
 
 
@@ -57,7 +63,8 @@ def hypervolume(losses: Floats, reference: Floats) -> float:
         reference: Shape ``(m,)``, without NaN.
 
     Returns:
-        At least 0, in the product of the losses' units; infinite where a loss is ``-inf``.
+        At least 0, in the product of the losses' units; infinite where a loss is ``-inf``
+        or the reference ``inf``.
 
     Raises:
         ValueError: `reference` has another number of columns, or a NaN.
@@ -68,7 +75,12 @@ def hypervolume(losses: Floats, reference: Floats) -> float:
             f"reference is {corner.tolist()}, but needs {rows.shape[1]} numbers, one a loss."
         )
     inside = rows[(rows < corner).all(axis=1)]
-    return float(moocore.hypervolume(inside, ref=corner)) if len(inside) else 0.0
+    if not len(inside):
+        return 0.0
+    # Asked here, because moocore 0.3.2 crashes the process on -inf in three columns.
+    if not (np.isfinite(inside).all() and np.isfinite(corner).all()):
+        return math.inf
+    return float(moocore.hypervolume(inside, ref=corner))
 
 
 def reference_point(losses: Floats) -> Floats:
@@ -90,7 +102,8 @@ def reference_point(losses: Floats) -> Floats:
     worst = np.array([column.max() for column in columns])
     spread = worst - np.array([column.min() for column in columns])
     magnitude = np.where(worst == 0, 1.0, np.abs(worst))
-    return worst + 0.1 * np.where(spread > 0, spread, magnitude)
+    behind = worst + 0.1 * np.where(spread > 0, spread, magnitude)
+    return np.maximum(behind, np.nextafter(worst, np.inf))
 
 
 def knee(losses: Floats) -> int:
@@ -121,3 +134,16 @@ def _checked(losses: Floats) -> Floats:
     if rows.ndim != 2:
         raise ValueError(f"losses has shape {rows.shape}, but needs (trials, objectives).")
     return rows
+
+
+def _places(rows: Floats) -> Floats:
+    """Replace each loss by its place among the distinct ones of its column, a NaN row by NaN.
+
+    Dominance stays as it is, and moocore 0.3.2 gets neither NaN nor -inf: with them it is
+    silently wrong for other rows too, or crashes the process.
+    """
+    places = np.full_like(rows, np.nan)
+    known = ~np.isnan(rows).any(axis=1)
+    for column in range(rows.shape[1]):
+        places[known, column] = np.unique(rows[known, column], return_inverse=True)[1]
+    return places
