@@ -1,0 +1,154 @@
+"""Which bytes stand where in a packed network."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainers.networks import Network, NetworkSpec, network_from_spec
+from trainers.quantization import packed_bytes, planned_bits
+
+VERSION = 1
+KEY = "paretune"
+CODES = ".codes"
+SCALE = ".scale"
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """One tensor of the container.
+
+    Attributes:
+        name: As in the container.
+        dtype: `F32` or `U8`, as safetensors calls them.
+        shape: As in the container.
+    """
+
+    name: str
+    dtype: str
+    shape: Shape
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of its data."""
+        return math.prod(self.shape) * (4 if self.dtype == "F32" else 1)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a packed network consists of.
+
+    Attributes:
+        header: The first bytes of the file: the length of the JSON, then the JSON.
+        tensors: What follows, in this order and without gaps.
+        bits: Bits of each quantized tensor, by its name in the network.
+        shapes: Shapes of all tensors of the network that are stored, by their names there.
+    """
+
+    header: bytes
+    tensors: tuple[StoredTensor, ...]
+    bits: Mapping[str, int]
+    shapes: Mapping[str, Shape]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the whole file."""
+        return len(self.header) + sum(tensor.bytes for tensor in self.tensors)
+
+
+def layout_of(
+    spec: NetworkSpec, bits: int | None, fc_bits: int | None, classes: Sequence[str] | None
+) -> Layout:
+    """The layout of a network that need not exist yet.
+
+    Raises:
+        ValueError: `bits` or `fc_bits` is out of range, or `classes` are not as many as the
+            network tells apart.
+    """
+    if classes is not None and len(classes) != spec.classes:
+        raise ValueError(
+            f"{len(classes)} names of classes were given for a network with {spec.classes} "
+            f"outputs; give one for each, or None."
+        )
+    network = empty_network(spec)
+    shapes, planned = stored_shapes(network), planned_bits(network, bits, fc_bits)
+    tensors = stored_tensors(shapes, planned)
+    facts = {
+        "version": VERSION,
+        "spec": spec.as_mapping(),
+        "classes": None if classes is None else list(classes),
+        "tensors": {
+            name: {"scheme": "symmetric", "bits": count, "shape": list(shapes[name])}
+            for name, count in planned.items()
+        },
+    }
+    return Layout(_container_header(facts, tensors), tensors, planned, shapes)
+
+
+def empty_network(spec: NetworkSpec) -> Network:
+    """The network of a spec on the meta device, where it takes no memory."""
+    with torch.device("meta"):
+        return network_from_spec(spec)
+
+
+def stored_shapes(network: nn.Module) -> dict[str, Shape]:
+    """Shapes of the tensors that a packed network holds, in the order of the state dict."""
+    return {
+        name: tuple(tensor.shape)
+        for name, tensor in network.state_dict().items()
+        if not is_counter(name)
+    }
+
+
+def is_counter(name: str) -> bool:
+    """Whether a tensor is the batch counter of a batch norm, which inference never reads."""
+    return name.rpartition(".")[2] == "num_batches_tracked"
+
+
+def stored_tensors(
+    shapes: Mapping[str, Shape], bits: Mapping[str, int]
+) -> tuple[StoredTensor, ...]:
+    """The tensors of the container, those of four bytes first, so that each is aligned."""
+    floats = [
+        StoredTensor(name + SCALE, "F32", shape[:1])
+        if name in bits
+        else StoredTensor(name, "F32", shape)
+        for name, shape in shapes.items()
+    ]
+    codes = [
+        StoredTensor(name + CODES, "U8", (packed_bytes(math.prod(shapes[name]), count),))
+        for name, count in bits.items()
+    ]
+    return (*floats, *codes)
+
+
+def _container_header(facts: Mapping[str, Any], tensors: Sequence[StoredTensor]) -> bytes:
+    """The header of https://github.com/huggingface/safetensors#format.
+
+    Written here, not by the library, so that the size of a file neither depends on the library's
+    version nor needs the tensors to be known.
+    """
+    header: dict[str, Any] = {"__metadata__": {KEY: _compact(facts)}}
+    offset = 0
+    for tensor in tensors:
+        end = offset + tensor.bytes
+        header[tensor.name] = {
+            "dtype": tensor.dtype,
+            "shape": tensor.shape,
+            "data_offsets": [offset, end],
+        }
+        offset = end
+    text = _compact(header).encode("ascii")
+    # Spaces after the JSON are allowed, and let the data begin at a multiple of eight.
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)

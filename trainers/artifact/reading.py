@@ -1,0 +1,212 @@
+"""Read a packed network, and refuse whatever is not one with a sentence."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from trainers.artifact.layout import (
+    CODES,
+    KEY,
+    SCALE,
+    VERSION,
+    Shape,
+    empty_network,
+    is_counter,
+    stored_shapes,
+    stored_tensors,
+)
+from trainers.errors import ArtifactError
+from trainers.networks import Network, NetworkSpec
+from trainers.quantization import QuantizedWeight, dequantize, unpack_codes
+from trainers.quantization.uniform import top_code
+
+
+@dataclass(frozen=True)
+class ArtifactHeader:
+    """What a packed network says about itself.
+
+    Attributes:
+        version: Of the format.
+        spec: The architecture.
+        classes: Name of each output, or None.
+        bits: Bits of each quantized tensor, by its name in the network; the others are float32.
+        shapes: Shapes of the quantized tensors.
+    """
+
+    version: int
+    spec: NetworkSpec
+    classes: tuple[str, ...] | None
+    bits: Mapping[str, int]
+    shapes: Mapping[str, Shape]
+
+
+class _Container(Protocol):
+    """The part of `safetensors.safe_open` that is used here."""
+
+    def metadata(self) -> dict[str, str] | None: ...
+    def keys(self) -> list[str]: ...
+    def get_slice(self, name: str) -> Any: ...
+    def get_tensor(self, name: str) -> np.ndarray: ...
+
+
+# What the container's reader and the builders of networks raise on contents that make no sense.
+_REFUSALS = (
+    SafetensorError,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    RuntimeError,
+)
+
+
+def read_header(path: Path) -> ArtifactHeader:
+    """What a packed network says about itself; its tensors are not read.
+
+    Raises:
+        ArtifactError: There is no such file, or it is not a packed network of a known version.
+    """
+    try:
+        with safe_open(path, framework="numpy") as container:
+            return _header(container)
+    except _REFUSALS as error:
+        _refuse(path, error)
+
+
+def load_artifact(path: Path) -> Network:
+    """Rebuild a packed network from its file alone.
+
+    Nothing of the file is ever executed, and no more memory is taken than its own size and the
+    float32 weights that it really holds.
+
+    Returns:
+        On the CPU, in eval mode, without gradients. Its weights are, bit for bit, `codes * scale`.
+
+    Raises:
+        ArtifactError: The file is absent, truncated, too long, of another version or program, or
+            does not hold exactly the finite tensors that its architecture needs.
+    """
+    try:
+        with safe_open(path, framework="numpy") as container:
+            header = _header(container)
+            network = empty_network(header.spec)
+            _check_tensors(container, header, stored_shapes(network))
+            state = {
+                name: _weight(container, header, name, tuple(tensor.shape))
+                for name, tensor in network.state_dict().items()
+            }
+    except _REFUSALS as error:
+        _refuse(path, error)
+    network.load_state_dict(state, assign=True)
+    return network.requires_grad_(requires_grad=False).eval()
+
+
+def _refuse(path: Path, error: Exception) -> NoReturn:
+    reason = str(error) or type(error).__name__
+    raise ArtifactError(
+        f"{path} cannot be read as a packed network: {reason.rstrip('.')}. Export the trial again."
+    ) from error
+
+
+def _header(container: _Container) -> ArtifactHeader:
+    metadata = container.metadata() or {}
+    if KEY not in metadata:
+        raise ValueError(f"it is a safetensors file of another program (no {KEY!r} in its header)")
+    facts = json.loads(metadata[KEY], parse_constant=_no_constant)
+    version = facts["version"]
+    if version != VERSION:
+        raise ValueError(f"its format has version {version!r}, and this program reads {VERSION}")
+    entries = facts["tensors"]
+    for name, entry in entries.items():
+        if entry["scheme"] != "symmetric":
+            raise ValueError(f"{name} is quantized by the unknown scheme {entry['scheme']!r}")
+        top_code(entry["bits"])
+    spec = NetworkSpec.from_mapping(facts["spec"])
+    return ArtifactHeader(
+        version=version,
+        spec=spec,
+        classes=_classes(facts["classes"], spec),
+        bits={name: int(entry["bits"]) for name, entry in entries.items()},
+        shapes={name: tuple(entry["shape"]) for name, entry in entries.items()},
+    )
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"its header holds {text}")
+
+
+def _classes(names: list[str] | None, spec: NetworkSpec) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("the names of its classes are not a list of texts")
+    if len(names) != spec.classes:
+        raise ValueError(f"it names {len(names)} classes and tells {spec.classes} apart")
+    return tuple(names)
+
+
+def _check_tensors(
+    container: _Container, header: ArtifactHeader, shapes: Mapping[str, Shape]
+) -> None:
+    """Make sure that the container holds the tensors of the architecture and nothing else."""
+    for name, shape in header.shapes.items():
+        if shapes.get(name) != shape:
+            raise ValueError(
+                f"it quantizes {name} of shape {shape}, and its architecture has "
+                f"{shapes.get(name, 'no such tensor')}"
+            )
+    expected = {
+        tensor.name: (tensor.dtype, tensor.shape) for tensor in stored_tensors(shapes, header.bits)
+    }
+    found = {}
+    for name in container.keys():  # noqa: SIM118 - a container cannot be iterated over
+        piece = container.get_slice(name)
+        found[name] = (piece.get_dtype(), tuple(piece.get_shape()))
+    if found == expected:
+        return
+    for name in sorted(expected.keys() | found.keys()):
+        wanted, there = expected.get(name, "nothing"), found.get(name, "nothing")
+        if wanted != there:
+            raise ValueError(f"under {name} it holds {there}, and its architecture needs {wanted}")
+
+
+def _weight(container: _Container, header: ArtifactHeader, name: str, shape: Shape) -> Tensor:
+    if is_counter(name):
+        return torch.zeros((), dtype=torch.int64)
+    if name not in header.bits:
+        return torch.from_numpy(_finite(container, name))
+    bits = header.bits[name]
+    codes = unpack_codes(container.get_tensor(name + CODES), bits, math.prod(shape))
+    if codes.size and codes.min() < -top_code(bits):
+        raise ValueError(f"{name} holds a code below {-top_code(bits)}, which no weight has")
+    scale = _finite(container, name + SCALE)
+    if not (scale > 0).all():
+        raise ValueError(f"{name}{SCALE} holds steps that are not positive")
+    weight = dequantize(
+        QuantizedWeight(
+            torch.from_numpy(codes).reshape(shape),
+            torch.from_numpy(scale).reshape(-1, *[1] * (len(shape) - 1)),
+            bits,
+        )
+    )
+    if not torch.isfinite(weight).all():
+        raise ValueError(f"{name} overflows float32")
+    return weight
+
+
+def _finite(container: _Container, name: str) -> np.ndarray:
+    array = container.get_tensor(name)
+    bad = array.size - int(np.isfinite(array).sum())
+    if bad:
+        raise ValueError(f"{bad} of {array.size} values of {name} are NaN or infinite")
+    return array
