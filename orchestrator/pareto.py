@@ -102,8 +102,9 @@ def reference_point(losses: Floats) -> Floats:
     worst = np.array([column.max() for column in columns])
     spread = worst - np.array([column.min() for column in columns])
     magnitude = np.where(worst == 0, 1.0, np.abs(worst))
-    behind = worst + 0.1 * np.where(spread > 0, spread, magnitude)
-    return np.maximum(behind, np.nextafter(worst, np.inf))
+    behind: Floats = worst + 0.1 * np.where(spread > 0, spread, magnitude)
+    nearest: Floats = np.nextafter(worst, np.inf)
+    return np.where(behind > worst, behind, nearest)
 
 
 def knee(losses: Floats) -> int:
