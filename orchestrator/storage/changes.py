@@ -3,37 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from orchestrator.storage.reading import trial_id
-from orchestrator.storage.tables import WHOLE_SWEEP, attempts, outbox, sweeps
+from orchestrator.storage.reading import find_trial
+from orchestrator.storage.tables import WHOLE_SWEEP, attempts, outbox, sweeps, trials
 from orchestrator.trials import TrialState
+
+# Statements are built once: SQLAlchemy needs longer to build one than SQLite to run it.
+_THIS_SWEEP = update(sweeps).where(sweeps.c.id == bindparam("key"))
+_THIS_TRIAL = update(trials).where(trials.c.id == bindparam("key"))
+_AN_ATTEMPT = (attempts.c.trial_id == bindparam("key"), attempts.c.number == bindparam("attempt"))
+_THIS_ATTEMPT = update(attempts).where(*_AN_ATTEMPT)
+_ATTEMPT_STATE = select(attempts.c.state).where(*_AN_ATTEMPT)
 
 Subject = tuple[int, int]
 """Number of a trial and of its attempt; both `WHOLE_SWEEP` for the sweep itself."""
-
-
-def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT of the connection's dialect, which knows ON CONFLICT."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return insert(table)
-
-
-def put(
-    connection: Connection,
-    table: Table,
-    rows: Sequence[Mapping[str, object]],
-    key: Sequence[str] = (),
-) -> None:
-    """Insert rows; one whose `key` (else: the primary key) is there already is replaced."""
-    if not rows:
-        return
-    key = key or [column.name for column in table.primary_key]
-    statement = insert_into(connection, table)
-    given = {name: statement.excluded[name] for name in rows[0] if name not in key}
-    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=given), rows)
 
 
 def mark(connection: Connection, sweep: int, revision: int, *subjects: Subject) -> None:
@@ -42,7 +29,30 @@ def mark(connection: Connection, sweep: int, revision: int, *subjects: Subject) 
         {"sweep_id": sweep, "trial": trial, "attempt": attempt, "revision": revision}
         for trial, attempt in subjects
     ]
-    put(connection, outbox, rows, key=["sweep_id", "trial", "attempt"])
+    put(connection, outbox, rows)
+
+
+def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert rows; one whose key is there already is replaced."""
+    if rows:
+        connection.execute(_upsert(table, connection.dialect.name), rows)
+
+
+def insert_into(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that knows ON CONFLICT, in the words of ``"postgresql"`` or ``"sqlite"``."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+@cache
+def _upsert(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:
+    key = ("sweep_id", "trial", "attempt") if table is outbox else table.primary_key.columns.keys()
+    statement = insert_into(table, dialect)
+    given = {
+        column.name: statement.excluded[column.name]
+        for column in table.columns
+        if column.name not in key and not column.primary_key
+    }
+    return statement.on_conflict_do_update(index_elements=key, set_=given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +79,31 @@ class Change:
 
     def sweep_row(self, **columns: object) -> None:
         """Change the sweep itself, and mark it."""
-        own = update(sweeps).where(sweeps.c.id == self.sweep_id)
-        self.connection.execute(own.values(**columns))
+        self.connection.execute(_THIS_SWEEP, {"key": self.sweep_id, **columns})
         self.mark((WHOLE_SWEEP, WHOLE_SWEEP))
+
+    def trial(self, number: int) -> tuple[int, TrialState, int]:
+        """Key, state and count of attempts of one trial; `UnknownNameError` if it is not there."""
+        return find_trial(self.connection, self.sweep_id, self.sweep, number)
+
+    def trial_row(self, key: int, **columns: object) -> None:
+        """Change the trial with the key `key`."""
+        self.connection.execute(_THIS_TRIAL, {"key": key, **columns})
+
+    def attempt_row(self, key: int, attempt: int, **columns: object) -> None:
+        """Change one attempt at the trial with the key `key`."""
+        which = {"key": key, "attempt": attempt}
+        self.connection.execute(_THIS_ATTEMPT, {**which, **columns})
 
     def running(self, trial: int, attempt: int) -> int:
         """Key of a trial of which this attempt runs.
 
         Raises:
-            ValueError: It has ended, or was never started.
+            UnknownNameError: There is no such trial.
+            ValueError: The attempt has ended, or was never started.
         """
-        key = trial_id(self.connection, self.sweep, trial)
-        query = select(attempts.c.state).where(attempts.c.trial_id == key)
-        state = self.connection.scalar(query.where(attempts.c.number == attempt))
+        key, _, _ = self.trial(trial)
+        state = self.connection.scalar(_ATTEMPT_STATE, {"key": key, "attempt": attempt})
         if state != TrialState.RUNNING.value:
             what = "was never started" if state is None else f"has ended as {state}"
             raise ValueError(

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, select
 
 from orchestrator.errors import UnknownNameError
 from orchestrator.storage.tables import attempts, reports, sweeps, trial_values, trials
@@ -54,6 +54,18 @@ _ALL_VALUES = (
     .join(trials, trials.c.id == trial_values.c.trial_id)
     .order_by(trial_values.c.trial_id, trial_values.c.name)
 )
+_ONE_TRIAL = _ALL_TRIALS.where(trials.c.id == bindparam("key"))
+_ONE_TRIALS_VALUES = _ALL_VALUES.where(trials.c.id == bindparam("key"))
+_SWEEP_ID = select(sweeps.c.id).where(sweeps.c.name == bindparam("name"))
+_FIND_TRIAL = select(trials.c.id, trials.c.state, trials.c.attempts).where(
+    trials.c.sweep_id == bindparam("sweep"), trials.c.number == bindparam("number")
+)
+_REPORTS_AT = (
+    select(trials.c.number, reports.c["values"])
+    .join(trials, trials.c.id == reports.c.trial_id)
+    .where(reports.c.sweep_id == bindparam("sweep"), reports.c.epoch == bindparam("epoch"))
+    .order_by(trials.c.number)
+)
 
 
 def sweep_id(connection: Connection, name: str) -> int:
@@ -62,7 +74,7 @@ def sweep_id(connection: Connection, name: str) -> int:
     Raises:
         UnknownNameError: There is none.
     """
-    key = connection.scalar(select(sweeps.c.id).where(sweeps.c.name == name))
+    key = connection.scalar(_SWEEP_ID, {"name": name})
     if key is None:
         raise UnknownNameError("sweep", name, connection.scalars(select(sweeps.c.name)))
     return int(key)
@@ -87,28 +99,20 @@ def read_sweeps(connection: Connection, *conditions: ColumnElement[bool]) -> lis
     ]
 
 
-def read_trials(
-    connection: Connection, sweep: str, *conditions: ColumnElement[bool]
-) -> list[Trial]:
-    """Trials of one sweep that meet all `conditions`, in order of their numbers."""
-    conditions = (trials.c.sweep_id == sweep_id(connection, sweep), *conditions)
-    values: defaultdict[int, dict[str, float]] = defaultdict(dict)
-    for trial_id, name, value in connection.execute(_ALL_VALUES.where(*conditions)):
-        values[trial_id][name] = value
-    rows = connection.execute(_ALL_TRIALS.where(*conditions))
-    return [_trial(sweep, row, values[row.id]) for row in rows]
-
-
-def read_trial(connection: Connection, sweep: str, number: int) -> Trial:
-    """One trial.
+def find_trial(
+    connection: Connection, sweep: int, name: str, number: int
+) -> tuple[int, TrialState, int]:
+    """Key, state and count of attempts of one trial of the sweep with the key `sweep`.
 
     Raises:
-        UnknownNameError: The sweep has no trial of this number, or there is no such sweep.
+        UnknownNameError: The sweep, called `name`, has no trial of this number.
     """
-    found = read_trials(connection, sweep, trials.c.number == _fitting(number))
-    if not found:
-        raise _unknown_trial(connection, sweep, number)
-    return found[0]
+    found = connection.execute(_FIND_TRIAL, {"sweep": sweep, "number": _fitting(number)}).first()
+    if found is None:
+        count = select(func.count()).where(trials.c.sweep_id == sweep)
+        known = [f"0 to {n - 1}"] if (n := connection.scalar(count)) else []
+        raise UnknownNameError("trial", str(number), known, where=f"sweep {name!r}")
+    return found.id, TrialState(found.state), found.attempts
 
 
 def trial_id(connection: Connection, sweep: str, number: int) -> int:
@@ -117,13 +121,26 @@ def trial_id(connection: Connection, sweep: str, number: int) -> int:
     Raises:
         UnknownNameError: The sweep has no trial of this number, or there is no such sweep.
     """
-    query = select(trials.c.id).where(
-        trials.c.sweep_id == sweep_id(connection, sweep), trials.c.number == _fitting(number)
-    )
-    key = connection.scalar(query)
-    if key is None:
-        raise _unknown_trial(connection, sweep, number)
-    return int(key)
+    return find_trial(connection, sweep_id(connection, sweep), sweep, number)[0]
+
+
+def read_trials(
+    connection: Connection, sweep: str, *conditions: ColumnElement[bool]
+) -> list[Trial]:
+    """Trials of one sweep that meet all `conditions`, in order of their numbers."""
+    conditions = (trials.c.sweep_id == sweep_id(connection, sweep), *conditions)
+    values: defaultdict[int, dict[str, float]] = defaultdict(dict)
+    for trial, name, value in connection.execute(_ALL_VALUES.where(*conditions)):
+        values[trial][name] = value
+    rows = connection.execute(_ALL_TRIALS.where(*conditions))
+    return [_trial(sweep, row, values[row.id]) for row in rows]
+
+
+def read_trial(connection: Connection, sweep: str, key: int) -> Trial:
+    """The trial with the key `key`, of the sweep called `sweep`."""
+    rows = connection.execute(_ONE_TRIALS_VALUES, {"key": key})
+    values = {name: value for _, name, value in rows}
+    return _trial(sweep, connection.execute(_ONE_TRIAL, {"key": key}).one(), values)
 
 
 def read_attempts(connection: Connection, trial: int) -> list[Attempt]:
@@ -153,14 +170,8 @@ def read_reports_at(
     connection: Connection, sweep: str, epoch: int
 ) -> Mapping[int, Mapping[str, float]]:
     """Values reported at one epoch by the trials of a sweep, in order of their numbers."""
-    query = (
-        select(trials.c.number, reports.c["values"])
-        .join(trials, trials.c.id == reports.c.trial_id)
-        .where(reports.c.sweep_id == sweep_id(connection, sweep))
-        .where(reports.c.epoch == _fitting(epoch))
-        .order_by(trials.c.number)
-    )
-    return {row.number: row[1] for row in connection.execute(query)}
+    which = {"sweep": sweep_id(connection, sweep), "epoch": _fitting(epoch)}
+    return {row.number: row[1] for row in connection.execute(_REPORTS_AT, which)}
 
 
 def _trial(sweep: str, row: Row[*tuple[Any, ...]], values: Mapping[str, float]) -> Trial:
@@ -199,15 +210,3 @@ def _failure(row: Row[Any]) -> Failure | None:
 def _fitting(number: int) -> int:
     # A number that no column could hold is a number that no row has.
     return number if 0 <= number < 2**31 else -1
-
-
-def _unknown_trial(connection: Connection, sweep: str, number: int) -> UnknownNameError:
-    last = connection.scalar(
-        select(trials.c.number)
-        .join(sweeps, sweeps.c.id == trials.c.sweep_id)
-        .where(sweeps.c.name == sweep)
-        .order_by(trials.c.number.desc())
-        .limit(1)
-    )
-    known = () if last is None else (f"0 to {last}",)
-    return UnknownNameError("trial", str(number), known, where=f"sweep {sweep!r}")

@@ -79,7 +79,7 @@ class SqlStore:
                 "lease_token": 0,
             }
             # Not "look, then insert": another process may create it in between.
-            statement = insert_into(connection, sweeps).on_conflict_do_nothing(
+            statement = insert_into(sweeps, connection.dialect.name).on_conflict_do_nothing(
                 index_elements=["name"]
             )
             is_new = connection.execute(statement, row).rowcount == 1
@@ -111,13 +111,14 @@ class SqlStore:
     def trial(self, sweep: str, number: int) -> Trial:
         """One trial."""
         with self._database.reading() as connection:
-            return reading.read_trial(connection, sweep, number)
+            return reading.read_trial(
+                connection, sweep, reading.trial_id(connection, sweep, number)
+            )
 
     def attempts(self, sweep: str, number: int) -> list[Attempt]:
         """Attempts of a trial, oldest first."""
         with self._database.reading() as connection:
-            key = reading.trial_id(connection, sweep, number)
-            return reading.read_attempts(connection, key)
+            return reading.read_attempts(connection, reading.trial_id(connection, sweep, number))
 
     def reports(self, sweep: str, number: int) -> list[Report]:
         """Reports of a trial by epoch."""

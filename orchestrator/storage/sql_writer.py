@@ -7,18 +7,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from orchestrator.contracts import Outcome
 from orchestrator.errors import LeaseLostError
 from orchestrator.storage import tables
 from orchestrator.storage.changes import Change, put
 from orchestrator.storage.database import Database
-from orchestrator.storage.reading import read_attempts, read_trial, trial_id
+from orchestrator.storage.reading import read_trial
 from orchestrator.storage.tables import attempts, sweeps, trial_values, trials
 from orchestrator.trials import Attempt, Params, Report, SweepState, Trial, TrialState
 
 _ENDS = (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED, TrialState.INTERRUPTED)
+
+
+_LAST_NUMBER = select(func.max(trials.c.number)).where(trials.c.sweep_id == bindparam("sweep"))
+_NEW_TRIAL, _NEW_ATTEMPT = insert(trials), insert(attempts)
+_HELD = (
+    select(sweeps.c.lease_holder, sweeps.c.lease_token, sweeps.c.revision)
+    .where(sweeps.c.id == bindparam("key"))
+    .with_for_update()
+)
+_RENEW = update(sweeps).where(sweeps.c.id == bindparam("key"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +67,8 @@ class SqlWriter:
         if not 0 <= seed < 2**63:
             raise ValueError(f"The seed of a trial is {seed}; it must be in [0, 2**63).")
         with self._change() as change:
-            last = select(func.max(trials.c.number)).where(trials.c.sweep_id == change.sweep_id)
-            number = change.connection.scalar(last)
-            number = 0 if number is None else number + 1
+            last = change.connection.scalar(_LAST_NUMBER, {"sweep": change.sweep_id})
+            number = 0 if last is None else last + 1
             row = {
                 "sweep_id": change.sweep_id,
                 "number": number,
@@ -71,8 +80,8 @@ class SqlWriter:
                 "sampler_attrs": dict(sampler_attrs or {}),
                 "created": change.now,
             }
-            change.connection.execute(insert(trials), row)
-            return read_trial(change.connection, change.sweep, number)
+            change.connection.execute(_NEW_TRIAL, row)
+            return read_trial(change.connection, change.sweep, change.trial(number)[0])
 
     def start_attempt(self, trial: int, worker: str) -> Attempt:
         """Store a new attempt; the trial is RUNNING.
@@ -81,30 +90,24 @@ class SqlWriter:
             ValueError: The trial is final, or an attempt at it is running.
         """
         with self._change() as change:
-            key = trial_id(change.connection, change.sweep, trial)
-            query = select(trials.c.state, trials.c.attempts).where(trials.c.id == key)
-            state, number = change.connection.execute(query).one()
-            if TrialState(state).is_final or state == TrialState.RUNNING.value:
+            key, state, number = change.trial(trial)
+            if state.is_final or state is TrialState.RUNNING:
                 raise ValueError(
-                    f"Trial {trial} of sweep {change.sweep!r} is {state} after {number} attempts; "
+                    f"Trial {trial} of sweep {change.sweep!r} is {state} (attempts: {number}); "
                     f"only a waiting or an interrupted trial can be started."
                 )
-            running = TrialState.RUNNING.value
-            change.connection.execute(
-                update(trials).where(trials.c.id == key).values(state=running, attempts=number + 1)
-            )
-            change.connection.execute(
-                insert(attempts),
-                {
-                    "trial_id": key,
-                    "number": number,
-                    "state": running,
-                    "worker": _storable(worker),
-                    "started": change.now,
-                },
-            )
+            attempt = Attempt(number, TrialState.RUNNING, _storable(worker), change.now)
+            change.trial_row(key, state=attempt.state.value, attempts=number + 1)
+            row = {
+                "trial_id": key,
+                "number": number,
+                "state": attempt.state.value,
+                "worker": attempt.worker,
+                "started": attempt.started,
+            }
+            change.connection.execute(_NEW_ATTEMPT, row)
             change.mark((trial, number))
-            return read_attempts(change.connection, key)[-1]
+            return attempt
 
     def add_reports(self, trial: int, attempt: int, reports: Sequence[Report]) -> None:
         """Store reports; one already stored for that trial and epoch is replaced.
@@ -116,19 +119,16 @@ class SqlWriter:
             _check_finite(f"values of trial {trial} at epoch {report.epoch}", report.values)
         with self._change() as change:
             key = change.running(trial, attempt)
-            put(
-                change.connection,
-                tables.reports,
-                [
-                    {
-                        "trial_id": key,
-                        "epoch": report.epoch,
-                        "sweep_id": change.sweep_id,
-                        "values": {name: float(value) for name, value in report.values.items()},
-                    }
-                    for report in reports
-                ],
-            )
+            rows = [
+                {
+                    "trial_id": key,
+                    "epoch": report.epoch,
+                    "sweep_id": change.sweep_id,
+                    "values": {name: float(value) for name, value in report.values.items()},
+                }
+                for report in reports
+            ]
+            put(change.connection, tables.reports, rows)
             change.mark((trial, attempt))
 
     def finish_attempt(self, trial: int, attempt: int, outcome: Outcome) -> Trial:
@@ -144,20 +144,13 @@ class SqlWriter:
         _check_finite(f"values of trial {trial}", values)
         with self._change() as change:
             key = change.running(trial, attempt)
-            change.connection.execute(
-                update(attempts)
-                .where(attempts.c.trial_id == key, attempts.c.number == attempt)
-                .values(state=outcome.state.value, ended=change.now, **_failure(outcome))
-            )
-            ended = change.now if outcome.state.is_final else None
-            change.connection.execute(
-                update(trials)
-                .where(trials.c.id == key)
-                .values(state=outcome.state.value, ended=ended, **_artifact(outcome))
-            )
+            state, now = outcome.state.value, change.now
+            change.attempt_row(key, attempt, state=state, ended=now, **_failure(outcome))
+            ended = now if outcome.state.is_final else None
+            change.trial_row(key, state=state, ended=ended, **_artifact(outcome))
             put(change.connection, trial_values, _value_rows(key, values))
             change.mark((trial, attempt))
-            return read_trial(change.connection, change.sweep, trial)
+            return read_trial(change.connection, change.sweep, key)
 
     def add_values(self, trial: int, values: Mapping[str, float]) -> None:
         """Add values measured later (``test_accuracy``) to a complete trial.
@@ -167,10 +160,8 @@ class SqlWriter:
         """
         _check_finite(f"values of trial {trial}", values)
         with self._change() as change:
-            key = trial_id(change.connection, change.sweep, trial)
-            query = select(trials.c.state, trials.c.attempts).where(trials.c.id == key)
-            state, number = change.connection.execute(query).one()
-            if state != TrialState.COMPLETE.value:
+            key, state, number = change.trial(trial)
+            if state is not TrialState.COMPLETE:
                 raise ValueError(
                     f"Trial {trial} of sweep {change.sweep!r} is {state}; values can be added to "
                     f"a complete trial only."
@@ -234,19 +225,14 @@ class SqlWriter:
     def _change(self) -> Iterator[Change]:
         """One transaction: look at the token, renew the lease, then let the caller write."""
         lease = self._lease
-        query = select(sweeps.c.lease_holder, sweeps.c.lease_token, sweeps.c.revision)
-        query = query.where(sweeps.c.id == lease.sweep_id).with_for_update()
         with self._turn, self._database.writing() as connection:
-            held = connection.execute(query).one()
+            held = connection.execute(_HELD, {"key": lease.sweep_id}).one()
             if held.lease_token != lease.token or held.lease_holder is None:
                 raise _lost(lease.sweep, held.lease_holder)
             # Read under the lock: a driver that waited long for it starts its lease from now.
             now = self._clock()
-            connection.execute(
-                update(sweeps)
-                .where(sweeps.c.id == lease.sweep_id)
-                .values(lease_expires=now + lease.duration, revision=held.revision + 1)
-            )
+            renewed = {"lease_expires": now + lease.duration, "revision": held.revision + 1}
+            connection.execute(_RENEW, {"key": lease.sweep_id, **renewed})
             yield Change(connection, lease.sweep_id, lease.sweep, held.revision + 1, now)
 
 
