@@ -1,0 +1,53 @@
+"""MLflow as the mirror that people look at: docs/decisions/0002-mlflow-is-a-mirror.md.
+
+Importing this imports no MLflow: that takes seconds, and happens at a mirror's first use.
+"""
+
+from orchestrator.contracts import Store
+from orchestrator.errors import UnknownNameError
+from orchestrator.state_folder import StateFolder
+from orchestrator.tracking.background import BackgroundMirror
+from orchestrator.tracking.contracts import Mirror
+from orchestrator.tracking.errors import TrackingError
+from orchestrator.tracking.mlflow_mirror import MlflowMirror
+from orchestrator.tracking.no_mirror import NoMirror
+from orchestrator.tracking.sync import Count, SyncReport, sync
+
+__all__ = [
+    "BackgroundMirror",
+    "Count",
+    "Mirror",
+    "MlflowMirror",
+    "NoMirror",
+    "SyncReport",
+    "TrackingError",
+    "build_mirror",
+    "sync",
+]
+
+
+def build_mirror(
+    kind: str, store: Store, *, experiment: str, state: StateFolder, uri: str | None = None
+) -> Mirror:
+    """The mirror that the ``tracking`` section of a sweep file names; it connects at first use.
+
+    Args:
+        kind: ``mlflow`` or ``none``.
+        store: What is mirrored.
+        experiment: Name of the MLflow experiment: the sweep's.
+        state: Holds the default database and the artifacts of databases.
+        uri: MLflow server or database, if it is not the default one.
+
+    Raises:
+        UnknownNameError: There is no such kind.
+    """
+    if kind == "none":
+        return NoMirror()
+    if kind != "mlflow":
+        raise UnknownNameError("kind of tracking", kind, ("mlflow", "none"))
+    address = uri or state.tracking_uri
+    # A server keeps artifacts itself; beside a database MLflow would put them into the working
+    # directory.
+    is_server = address.startswith(("http://", "https://", "databricks"))
+    root = None if is_server else state.tracking_artifacts
+    return MlflowMirror(store, address, artifact_root=root, experiment=experiment)

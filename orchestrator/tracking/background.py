@@ -1,0 +1,111 @@
+"""Mirrors while the sweep runs, in a thread of its own: a tracker never delays a trial."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.tracking.contracts import Mirror
+from orchestrator.tracking.errors import TrackingError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """When the thread works.
+
+    Attributes:
+        period_s: Seconds between two looks into the outbox.
+        breath_s: Seconds between two batches, so that the driver's threads are never starved.
+        longest_pause_s: While the server is away, pauses double from `period_s` up to this.
+        batch: Marks in a batch.
+    """
+
+    period_s: float = 1.0
+    breath_s: float = 0.05
+    longest_pause_s: float = 30.0
+    batch: int = 4
+
+
+_USUAL = Rhythm()
+
+
+class BackgroundMirror:
+    """A daemon thread that empties a sweep's outbox until it is closed.
+
+    Args:
+        mirror: Used by this thread alone until `close` has returned.
+        sweep: Name of the sweep.
+        on_trouble: Told one sentence when MLflow goes away and one when it is back; called from
+            the thread.
+        rhythm: When the thread works.
+    """
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        sweep: str,
+        *,
+        on_trouble: Callable[[str], None],
+        rhythm: Rhythm = _USUAL,
+    ) -> None:
+        self._mirror, self._sweep, self._rhythm = mirror, sweep, rhythm
+        self._on_trouble = on_trouble
+        self._is_away = False
+        self._closing = threading.Event()
+        self._deadline = float("inf")
+        self._thread = threading.Thread(target=self._work, name="paretune-mirror", daemon=True)
+        self._thread.start()
+
+    def close(self, timeout_s: float) -> int:
+        """Mirror what is left, for at most `timeout_s` seconds, and stop.
+
+        A request that hangs is left behind in its daemon thread; what it was to copy stays
+        marked.
+
+        Returns:
+            How many marks are left for `paretune sync`.
+        """
+        self._deadline = time.monotonic() + timeout_s
+        self._closing.set()
+        self._thread.join(timeout_s)
+        return self._mirror.pending(self._sweep)
+
+    def _work(self) -> None:
+        pause_s = self._rhythm.period_s
+        while not self._closing.wait(pause_s):
+            self._empty_outbox()
+            pause_s = 2 * pause_s if self._is_away else self._rhythm.period_s
+            pause_s = min(pause_s, self._rhythm.longest_pause_s)
+        self._empty_outbox()
+
+    def _empty_outbox(self) -> None:
+        """Mirror in batches until nothing is marked, the server is away, or time is up."""
+        while time.monotonic() < self._deadline:
+            try:
+                done = self._mirror.drain(self._sweep, limit=self._rhythm.batch)
+            except TrackingError as error:
+                self._notice_outage(str(error))
+                return
+            except Exception as error:
+                # The end of this thread's world, as `main` is of the command's: a fault of the
+                # mirror must cost the sweep no more than a server that is away.
+                logger.exception("The mirror of %s failed", self._sweep)
+                self._notice_outage(f"The mirror failed: {type(error).__name__}: {error}")
+                return
+            self._notice_return()
+            if done < self._rhythm.batch:
+                return
+            time.sleep(self._rhythm.breath_s)
+
+    def _notice_outage(self, reason: str) -> None:
+        if not self._is_away:
+            self._is_away = True
+            self._on_trouble(f"{reason}. The trials go on; MLflow gets what it lacks later.")
+
+    def _notice_return(self) -> None:
+        if self._is_away:
+            self._is_away = False
+            self._on_trouble("MLflow answers again.")

@@ -1,0 +1,257 @@
+"""Copies what the store says into MLflow: one experiment, one parent run, one run an attempt.
+
+A mark in the outbox says that a sweep or an attempt changed. Mirroring it means: read the
+current state from the store, find its run (by the recorded id, else by its tags) or make it, send
+the difference, forget the mark. Nothing depends on the order of the marks, doing it twice changes
+nothing, and a crash at any point is repaired by the next try.
+"""
+
+import json
+import math
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.contracts import Mark, Store
+from orchestrator.fronts import Front, compute_front
+from orchestrator.queries import spec_constraints, spec_objectives
+from orchestrator.tracking.errors import RefusedError
+from orchestrator.tracking.mlflow_server import MlflowServer
+from orchestrator.tracking.parent_run import with_progress
+from orchestrator.tracking.run_content import (
+    FRONT_RANK,
+    PARETO,
+    SWEEP_ID,
+    attempt_content,
+    attempt_identity,
+    sweep_content,
+    sweep_id,
+    sweep_identity,
+)
+from orchestrator.tracking.runs import Changes, RunContent, RunView
+from orchestrator.trials import SweepRecord, SweepState, Trial
+
+SPEC = "sweep.json"
+FRONT_TABLE = "front.csv"
+FRONT_PAGE = "front.html"
+TRACEBACK = "traceback.txt"
+
+_FRONT_PAUSE_S = 30.0
+_PROGRESS_PAUSE_S = 2.0
+_SHARE = 20.0
+"""What depends on all trials costs more the longer a sweep is: it is done again only after this
+many times what it cost last, so that it takes a twentieth of the time at most."""
+
+
+class MlflowMirror:
+    """Mirrors sweeps of one store to one MLflow experiment. Used from one thread at a time.
+
+    Args:
+        store: What is mirrored; only its outbox is written.
+        tracking_uri: Of the MLflow server, or of its database.
+        artifact_root: Where a new experiment's artifacts lie; None leaves it to the server.
+        experiment: Name of the experiment, by default the sweep's.
+
+    Attributes:
+        refused: Sentences about what MLflow will not store, however often it is sent.
+    """
+
+    def __init__(
+        self, store: Store, tracking_uri: str, *, artifact_root: Path | None, experiment: str
+    ) -> None:
+        self.refused: list[str] = []
+        self._store = store
+        self._server = MlflowServer(tracking_uri)
+        self._artifact_root = artifact_root
+        self._experiment = experiment
+        self._experiment_id: str | None = None
+        self._parents: dict[str, str] = {}
+        self._progress = _Pause(_PROGRESS_PAUSE_S)
+        self._front = _Pause(_FRONT_PAUSE_S)
+        self._is_behind = False
+
+    @property
+    def server(self) -> MlflowServer:
+        """Where it copies to."""
+        return self._server
+
+    def pending(self, sweep: str) -> int:
+        """How many marks wait, counted up to 10,000."""
+        return len(self._store.outbox.pending(sweep, limit=10_000))
+
+    def drain(self, sweep: str, *, limit: int | None = None) -> int:
+        """Mirror what is marked: attempts oldest first, then the sweep.
+
+        While the sweep runs, its progress and its front are brought up to date now and then, and
+        always once it has ended.
+
+        Args:
+            sweep: Name of the sweep.
+            limit: Stop after so many marks.
+
+        Returns:
+            How many marks were mirrored.
+
+        Raises:
+            TrackingError: MLflow cannot be reached. What was not mirrored stays marked.
+        """
+        done = 0
+        while limit is None or done < limit:
+            marks = self._store.outbox.pending(sweep)
+            if not marks:
+                break
+            # The sweep comes last: its front names the runs of its trials.
+            batch = [mark for mark in marks if mark.trial is not None] or marks
+            for mark in batch if limit is None else batch[: limit - done]:
+                self._mirror(mark)
+                self._store.outbox.done(mark)
+                done += 1
+        self._catch_up(sweep)
+        return done
+
+    def experiment_id(self) -> str:
+        """The experiment in MLflow, made if it is missing."""
+        if self._experiment_id is None:
+            self._experiment_id = self._server.experiment_id(
+                self._experiment, artifact_root=self._artifact_root
+            )
+        return self._experiment_id
+
+    def _mirror(self, mark: Mark) -> None:
+        try:
+            if mark.trial is None:
+                self._mirror_sweep(mark.sweep)
+            else:
+                self._mirror_attempt(mark)
+                self._is_behind = True
+        except RefusedError as error:
+            what = "the sweep" if mark.trial is None else f"trial {mark.trial}"
+            self.refused.append(f"{what} of {mark.sweep!r}: {error}")
+
+    def _mirror_sweep(self, name: str) -> None:
+        sweep = self._store.sweep(name)
+        if sweep.state is SweepState.RUNNING:
+            self._server.bring(self._parent(sweep), sweep_content(sweep))
+            self._is_behind = True
+        else:
+            self._summarize(sweep, with_front=True)
+
+    def _mirror_attempt(self, mark: Mark) -> None:
+        assert mark.trial is not None  # noqa: S101 - the caller has looked
+        sweep, trial = self._store.sweep(mark.sweep), self._store.trial(mark.sweep, mark.trial)
+        tried = self._store.attempts(mark.sweep, trial.number)
+        attempt = next(each for each in tried if each.number == mark.attempt)
+        reports = self._store.reports(mark.sweep, trial.number)
+        content = attempt_content(sweep, trial, attempt, reports)
+        parent = self._parents.get(mark.sweep) or self._parent(sweep).run_id
+        content = replace(content, tags={**content.tags, "mlflow.parentRunId": parent})
+        identity = attempt_identity(sweep, trial.number, attempt.number)
+        run = self._found_or_made(attempt.mlflow_run_id, identity, content)
+        if run.run_id != attempt.mlflow_run_id:
+            number = (mark.sweep, trial.number, attempt.number)
+            self._store.outbox.record_attempt_run(*number, run.run_id)
+        if attempt.failure and attempt.failure.traceback and run.status != content.status:
+            self._server.put_text(run.run_id, attempt.failure.traceback, TRACEBACK)
+        self._server.bring(run, content)
+
+    def _parent(self, sweep: SweepRecord) -> RunView:
+        identity = sweep_identity(sweep)
+        run = self._found_or_made(sweep.mlflow_run_id, identity, sweep_content(sweep))
+        if run.run_id != sweep.mlflow_run_id:
+            self._store.outbox.record_sweep_run(sweep.name, self.experiment_id(), run.run_id)
+        self._parents[sweep.name] = run.run_id
+        return run
+
+    def _found_or_made(
+        self, known: str | None, identity: Mapping[str, str], content: RunContent
+    ) -> RunView:
+        """The run of this identity, out of MLflow's bin if it lay there."""
+        run = self._server.run(known) if known else None
+        if run is None:
+            # A crash after a run was made and before its id was stored left one without an owner.
+            found = self._server.runs(self.experiment_id(), identity, with_deleted=True)
+            run = min(found, key=lambda each: each.is_deleted, default=None)
+        if run is None:
+            links = {key: tag for key, tag in content.tags.items() if key.startswith("mlflow.")}
+            tags = {**links, **identity}
+            return self._server.create_run(self.experiment_id(), content, tags)
+        if run.is_deleted:
+            self._server.restore_run(run.run_id)
+        return run
+
+    def _catch_up(self, name: str) -> None:
+        """Bring what depends on all trials up to date, if it is worth its cost by now."""
+        now = time.monotonic()
+        if self._is_behind and self._progress.is_over(now):
+            with_front = self._front.is_over(now)
+            self._summarize(self._store.sweep(name), with_front=with_front)
+            ended = time.monotonic()
+            self._progress.begin(ended, cost_s=ended - now)
+            if with_front:
+                self._front.begin(ended, cost_s=ended - now)
+
+    def _summarize(self, sweep: SweepRecord, *, with_front: bool) -> None:
+        parent, trials = self._parent(sweep), self._store.trials(sweep.name)
+        if with_front:
+            self._publish(sweep, parent.run_id, trials)
+        # Last, so that a parent run which has ended has its front.
+        self._server.bring(parent, with_progress(sweep_content(sweep), parent, sweep, trials))
+        self._is_behind = False
+
+    def _publish(self, sweep: SweepRecord, parent: str, trials: Sequence[Trial]) -> None:
+        spec = json.dumps(sweep.spec, indent=2)
+        self._server.put_text(parent, spec, SPEC)
+        goals, limits = spec_objectives(sweep.spec), spec_constraints(sweep.spec)
+        front = compute_front(trials, goals, limits)
+        if not len(front):
+            return
+        with tempfile.TemporaryDirectory(prefix="paretune-front-") as folder:
+            page = front.plot(Path(folder) / FRONT_PAGE)
+            self._server.put_file(parent, page)
+        self._server.put_text(parent, front.to_frame().to_csv(index=False), FRONT_TABLE)
+        if sweep.state is not SweepState.RUNNING:
+            self._show_members(sweep, front, trials)
+
+    def _show_members(self, sweep: SweepRecord, front: Front, trials: Sequence[Trial]) -> None:
+        """Tag the runs of the front's members, and only them; give each its packed network."""
+        numbers = {member.trial for member in front} if front.feasible else set()
+        members = {
+            trial.mlflow_run_id: trial
+            for trial in trials
+            if trial.number in numbers and trial.mlflow_run_id
+        }
+        wanted = {SWEEP_ID: sweep_id(sweep), PARETO: "true"}
+        tagged = {run.run_id for run in self._server.runs(self.experiment_id(), wanted)}
+        for run_id in tagged - members.keys():
+            for key in (PARETO, FRONT_RANK):
+                self._server.remove_tag(run_id, key)
+        for run_id, trial in members.items():
+            self._put_artifact(run_id, trial)
+            if run_id not in tagged:
+                tags = ((FRONT_RANK, "1"), (PARETO, "true"))
+                self._server.change(run_id, Changes(tags=tags))
+
+    def _put_artifact(self, run_id: str, trial: Trial) -> None:
+        if trial.artifact is None:
+            return
+        path = Path(trial.artifact.path)
+        is_there = self._server.files(run_id).get(path.name) == trial.artifact.bytes
+        # A path on another machine, or a URL, stays a tag.
+        if not is_there and path.is_file():
+            self._server.put_file(run_id, path)
+
+
+class _Pause:
+    """Says when something may be done again: after a while that also grows with its cost."""
+
+    def __init__(self, shortest_s: float) -> None:
+        self._shortest_s = shortest_s
+        self._until = -math.inf
+
+    def is_over(self, now: float) -> bool:
+        return now >= self._until
+
+    def begin(self, now: float, *, cost_s: float) -> None:
+        self._until = now + max(self._shortest_s, _SHARE * cost_s)

@@ -1,0 +1,107 @@
+"""A sweep from MLflow alone: for whoever has the tracking server, but not the store."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from orchestrator.errors import OrchestratorError, UnknownNameError
+from orchestrator.objectives import Direction, Objective
+from orchestrator.tracking.mlflow_server import MlflowServer
+from orchestrator.tracking.run_content import (
+    ARTIFACT,
+    ATTEMPT,
+    CONSTRAINTS,
+    FAILURE,
+    OBJECTIVES,
+    PARAMS,
+    RUN,
+    STATE,
+    SWEEP,
+    SWEEP_ID,
+    TRIAL,
+    VALUES,
+)
+from orchestrator.tracking.runs import RunView, from_json_tags
+from orchestrator.trials import Artifact, Failure, FailureKind, Trial, TrialState
+
+
+def trials_from_mlflow(
+    tracking_uri: str, experiment: str
+) -> tuple[tuple[Objective, ...], list[Trial], list[str]]:
+    """Read back what the mirror wrote: the newest sweep of an experiment.
+
+    A trial is read from the run of its latest attempt; types and full precision come from tags
+    that the mirror wrote for this purpose.
+
+    Returns:
+        The objectives, the trials in order of their numbers, and the constraints as written.
+
+    Raises:
+        UnknownNameError: There is no such experiment.
+        OrchestratorError: It holds no sweep, or there is no such database.
+        TrackingError: MLflow cannot be reached.
+    """
+    _check_database(tracking_uri)
+    server = MlflowServer(tracking_uri)
+    experiments = server.experiments()
+    if experiment not in experiments:
+        raise UnknownNameError("experiment", experiment, experiments, where=server.name)
+    parents = list(server.runs(experiments[experiment], {RUN: "sweep"}))
+    if not parents:
+        raise OrchestratorError(
+            f"Experiment {experiment!r} of MLflow at {server.name} holds no sweep of paretune."
+        )
+    parent = parents[-1]
+    wanted = {SWEEP_ID: parent.tags[SWEEP_ID], RUN: "attempt"}
+    latest: dict[int, RunView] = {}
+    for run in server.runs(experiments[experiment], wanted):
+        number = int(run.tags[TRIAL])
+        if number not in latest or int(run.tags[ATTEMPT]) > int(latest[number].tags[ATTEMPT]):
+            latest[number] = run
+    objectives = tuple(
+        Objective(name, Direction(direction))
+        for name, direction in _mapping(parent, OBJECTIVES).items()
+    )
+    constraints = cast(list[str], from_json_tags(parent.tags, CONSTRAINTS) or [])
+    return objectives, [_trial(latest[number]) for number in sorted(latest)], constraints
+
+
+def _trial(run: RunView) -> Trial:
+    kept = _mapping(run, PARAMS)
+    artifact = cast(list[Any] | None, from_json_tags(run.tags, ARTIFACT))
+    failure = cast(list[str] | None, from_json_tags(run.tags, FAILURE))
+    state = TrialState(run.tags[STATE])
+    return Trial(
+        sweep=run.tags[SWEEP],
+        number=int(run.tags[TRIAL]),
+        params=kept["params"],
+        seed=kept["seed"],
+        replicate=kept["replicate"],
+        state=state,
+        values=_mapping(run, VALUES),
+        failure=Failure(FailureKind(failure[0]), failure[1]) if failure else None,
+        artifact=Artifact(*artifact) if artifact else None,
+        attempts=int(run.tags[ATTEMPT]) + 1,
+        mlflow_run_id=run.run_id,
+        ended=_moment(run.ended_ms) if state.is_final else None,
+    )
+
+
+def _mapping(run: RunView, key: str) -> Mapping[str, Any]:
+    return cast(Mapping[str, Any], from_json_tags(run.tags, key) or {})
+
+
+def _moment(ms: int | None) -> datetime | None:
+    return None if ms is None else datetime.fromtimestamp(ms / 1_000, tz=UTC)
+
+
+def _check_database(tracking_uri: str) -> None:
+    """Refuse a SQLite file that is not there: MLflow would make one, and find it empty."""
+    if tracking_uri.startswith("sqlite:///"):
+        path = Path(tracking_uri.removeprefix("sqlite:///").partition("?")[0])
+        if not path.is_file():
+            raise OrchestratorError(
+                f"There is no MLflow database at {path}. Name the one that a sweep was tracked "
+                f"to, for example sqlite:///.paretune/mlflow.db."
+            )

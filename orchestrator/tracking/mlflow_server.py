@@ -1,0 +1,247 @@
+"""MLflow, seen through the few calls that the mirror needs. The only file that imports it.
+
+Only `MlflowClient` is used, never the fluent interface (``mlflow.start_run``): that one keeps an
+active run in global state, which a user's own code may want for itself.
+"""
+
+import contextlib
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.tracking.errors import RefusedError, TrackingError
+from orchestrator.tracking.runs import Changes, RunContent, RunView, missing_from
+
+# Read by MLflow from the environment and nowhere else (3.17). A user's own setting wins.
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # "Creating initial MLflow database tables..." and such
+    # Ending a run prints its URL to stdout, which belongs to our JSON.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # Seven tries with growing pauses and 120 s each would hold the mirror for minutes when the
+    # server is away; the outbox keeps what is not sent, and the mirror has pauses of its own.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+_REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE")
+_PAGE = 1_000
+
+
+def redacted(text: str) -> str:
+    """`text` without the user, password and tokens that its URLs may hold."""
+    text = re.sub(r"://\S*@", "://***@", text)
+    return re.sub(r"(?i)(password|token|secret)=[^&\s]+", r"\1=***", text)
+
+
+class MlflowServer:
+    """One MLflow: a server's URL, or the URL of a database that a server also reads.
+
+    It connects at the first call: importing MLflow takes seconds, a new database as many, and a
+    server may be away. Not thread-safe.
+
+    Args:
+        tracking_uri: For example ``http://mlflow:5000`` or ``sqlite:////data/mlflow.db``.
+
+    Every method raises `TrackingError` when MLflow cannot be reached, and `RefusedError` when it
+    answers that it will not do what was asked.
+    """
+
+    def __init__(self, tracking_uri: str) -> None:
+        self._uri = tracking_uri
+        self._opened: Any = None
+
+    @property
+    def name(self) -> str:
+        """Its URI without a password."""
+        return redacted(self._uri)
+
+    def experiment_id(self, name: str, *, artifact_root: Path | None = None) -> str:
+        """The experiment of this name, made where it is missing and restored where deleted.
+
+        Args:
+            name: Name of the experiment.
+            artifact_root: Folder of a new experiment's artifacts; None leaves it to the server.
+        """
+        with self._reaching() as client:
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                place = None if artifact_root is None else (artifact_root / name).as_uri()
+                return str(client.create_experiment(name, artifact_location=place))
+            if experiment.lifecycle_stage == "deleted":
+                client.restore_experiment(experiment.experiment_id)
+            return str(experiment.experiment_id)
+
+    def experiments(self) -> dict[str, str]:
+        """Ids of the experiments that are not deleted, by name."""
+        found: dict[str, str] = {}
+        token = None
+        with self._reaching() as client:
+            while True:
+                page = client.search_experiments(max_results=_PAGE, page_token=token)
+                found |= {each.name: str(each.experiment_id) for each in page}
+                token = page.token
+                if not token:
+                    return found
+
+    def run(self, run_id: str) -> RunView | None:
+        """A run by its id, deleted ones too; None when MLflow knows none."""
+        with self._reaching() as client:
+            from mlflow.exceptions import MlflowException
+
+            try:
+                return _view(client.get_run(run_id))
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return None
+                raise
+
+    def runs(
+        self, experiment_id: str, tags: Mapping[str, str], *, with_deleted: bool = False
+    ) -> Iterator[RunView]:
+        """Runs that carry all of `tags`, oldest first, a page at a time."""
+        wanted = " and ".join(f"tags.`{key}` = '{text}'" for key, text in tags.items())
+        token = None
+        while True:
+            with self._reaching() as client:
+                from mlflow.entities import ViewType
+
+                page = client.search_runs(
+                    [experiment_id],
+                    filter_string=wanted,
+                    run_view_type=ViewType.ALL if with_deleted else ViewType.ACTIVE_ONLY,
+                    max_results=_PAGE,
+                    order_by=["attributes.start_time ASC"],
+                    page_token=token,
+                )
+            yield from map(_view, page)
+            token = page.token
+            if not token:
+                return
+
+    def create_run(
+        self, experiment_id: str, content: RunContent, tags: Mapping[str, str]
+    ) -> RunView:
+        """A new run with the name and start of `content`; it has its tags from the beginning."""
+        with self._reaching() as client:
+            return _view(
+                client.create_run(
+                    experiment_id,
+                    start_time=content.started_ms,
+                    tags=dict(tags),
+                    run_name=content.name,
+                )
+            )
+
+    def bring(self, run: RunView, content: RunContent) -> None:
+        """Send what `run` lacks of `content`; nothing if there is nothing."""
+        for changes in missing_from(run, content):
+            self.change(run.run_id, changes)
+        if run.status == content.status and content.ended_ms in (None, run.ended_ms):
+            return
+        with self._reaching() as client:
+            if content.ended_ms is None:
+                client.update_run(run.run_id, status=content.status)
+            else:
+                client.set_terminated(run.run_id, content.status, content.ended_ms)
+
+    def change(self, run_id: str, changes: Changes) -> None:
+        """Add points, params and tags to a run in one request."""
+        with self._reaching() as client:
+            from mlflow.entities import Metric, Param, RunTag
+
+            client.log_batch(
+                run_id,
+                metrics=[
+                    Metric(point.key, point.value, point.timestamp_ms, point.step)
+                    for point in changes.points
+                ],
+                params=[Param(key, text) for key, text in changes.params],
+                tags=[RunTag(key, text) for key, text in changes.tags],
+            )
+
+    def remove_tag(self, run_id: str, key: str) -> None:
+        """Remove a tag that the run has."""
+        with self._reaching() as client:
+            client.delete_tag(run_id, key)
+
+    def delete_run(self, run_id: str) -> None:
+        """Put a run into MLflow's bin, from where it can be restored."""
+        with self._reaching() as client:
+            client.delete_run(run_id)
+
+    def restore_run(self, run_id: str) -> None:
+        """Take a run out of MLflow's bin."""
+        with self._reaching() as client:
+            client.restore_run(run_id)
+
+    def files(self, run_id: str) -> dict[str, int]:
+        """Artifacts at the top of a run: size in bytes by name."""
+        with self._reaching() as client:
+            return {item.path: int(item.file_size or 0) for item in client.list_artifacts(run_id)}
+
+    def put_text(self, run_id: str, text: str, name: str) -> None:
+        """Store or replace an artifact."""
+        with self._reaching() as client:
+            client.log_text(run_id, text, name)
+
+    def put_file(self, run_id: str, path: Path) -> None:
+        """Store or replace an artifact under the file's own name."""
+        with self._reaching() as client:
+            client.log_artifact(run_id, str(path))
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Iterator[Any]:
+        """The client, with MLflow's and the network's many exceptions turned into our two."""
+        if self._opened is None:
+            _prepare()
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+        from requests import RequestException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            if self._opened is None:
+                _make_folder(self._uri)
+                self._opened = MlflowClient(tracking_uri=self._uri)
+            yield self._opened
+        except MlflowException as error:
+            kind = RefusedError if error.error_code in _REFUSALS else TrackingError
+            raise kind(self._sentence(error)) from None
+        except (RequestException, SQLAlchemyError, OSError) as error:
+            raise TrackingError(self._sentence(error)) from None
+
+    def _sentence(self, error: Exception) -> str:
+        reason = redacted(str(error)).strip().splitlines() or [type(error).__name__]
+        return f"MLflow at {self.name} did not take what it was sent: {reason[0][:500]}"
+
+
+def _prepare() -> None:
+    """Make MLflow quiet and quick to give up, before it is imported."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    # MLflow 3.17 uses what SQLAlchemy 2.1 deprecates, at every reading of a run.
+    warnings.filterwarnings(
+        "ignore", message="The ``noload`` loader strategy", category=DeprecationWarning
+    )
+
+
+def _make_folder(uri: str) -> None:
+    """Make the folder of a SQLite database: SQLite would not, and MLflow tries for minutes."""
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _view(run: Any) -> RunView:
+    return RunView(
+        run_id=run.info.run_id,
+        status=run.info.status,
+        started_ms=run.info.start_time,
+        ended_ms=run.info.end_time,
+        is_deleted=run.info.lifecycle_stage == "deleted",
+        tags=run.data.tags,
+        params=run.data.params,
+        metrics=run.data.metrics,
+    )
