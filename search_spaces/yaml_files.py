@@ -99,7 +99,7 @@ def read_yaml(path: Path) -> Document:
     if len(content) > MAX_BYTES:
         _refuse(path.name, f"The file is larger than {MAX_BYTES:,} bytes, which no sweep needs.")
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         message = "The file is not UTF-8 text; save it in that encoding."

@@ -54,6 +54,7 @@ def test_a_condition_on_a_parameter_without_a_value_is_false(text):
         "a ==",
         "a = 1",
         "1 < a < 3",
+        "a < 3 < 5",
         "2 == a",
         "a == b",
         "a == 1 or b == 2",

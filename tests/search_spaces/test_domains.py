@@ -160,6 +160,12 @@ def test_log_draws_as_often_between_1_and_10_as_between_10_and_100(kind):
     assert sum(value < 10 for value in drawn) / 4_000 == pytest.approx(0.5, abs=0.06)
 
 
+def test_log_draws_the_ends_of_an_int_range_as_often_as_their_share_of_the_logarithm():
+    rng = seeded(0)
+    ones = sum(Int(1, 2, log=True).sample(rng) == 1 for _ in range(4_000)) / 4_000
+    assert ones == pytest.approx(math.log(1.5 / 0.5) / math.log(2.5 / 0.5), abs=0.04)
+
+
 @pytest.mark.parametrize(
     "domain", [Int(0, 3), Int(0, 9, 3), Float(0, 0.3, step=0.1), Choice(("a", 1, 1.0, True))]
 )

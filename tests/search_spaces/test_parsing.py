@@ -87,6 +87,12 @@ def test_no_condition_is_blamed_for_a_domain_that_could_not_be_read():
     assert problem.startswith("sweep.yaml line 1, a: ")
 
 
+def test_a_space_with_too_many_parameters_is_refused_as_a_whole_with_its_line():
+    rows = "".join(f"  p{i}: 1\n" for i in range(201))
+    (problem,) = complaints(f"name: x\nspace:\n{rows}", "space")
+    assert problem.startswith("sweep.yaml line 2, space: A space has 1 to 200 parameters")
+
+
 @pytest.mark.parametrize("data", [{}, [], "fc_quant", None, {1: {"type": "int"}}])
 def test_what_is_no_mapping_of_names_is_refused(data):
     with pytest.raises(SpaceError):

@@ -91,9 +91,10 @@ def test_an_alias_stands_where_it_is_used_and_its_content_where_it_was_written()
 
 
 def test_all_duplicate_keys_are_told_at_once_with_both_lines():
-    assert problems("a: 1\nb:\n  c: 1\n  c: 2\na: 3\n") == [
+    assert problems("a: 1\nb:\n  c: 1\n  c: 2\na: 3\na: 4\n") == [
         "sweep.yaml line 4, b.c: Key 'c' is given twice, first on line 3.",
         "sweep.yaml line 5, a: Key 'a' is given twice, first on line 1.",
+        "sweep.yaml line 6, a: Key 'a' is given twice, first on line 1.",
     ]
 
 
