@@ -1,0 +1,39 @@
+"""Samplers: who proposes the next configuration. `build_sampler` turns a name into one."""
+
+from collections.abc import Sequence
+
+from orchestrator.constraints import Constraint
+from orchestrator.contracts import Sampler
+from orchestrator.errors import UnknownNameError
+from orchestrator.objectives import Objective
+from search_spaces import SearchSpace
+
+OPTUNA_KINDS = ("tpe", "nsga2", "gp", "random")
+SAMPLERS = (*OPTUNA_KINDS, "grid")
+
+__all__ = ["OPTUNA_KINDS", "SAMPLERS", "build_sampler"]
+
+
+def build_sampler(
+    kind: str,
+    space: SearchSpace,
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint],
+    seed: int,
+) -> Sampler:
+    """Build the sampler of a name in `SAMPLERS`.
+
+    Raises:
+        UnknownNameError: There is no such sampler.
+        UsageError: A grid of a space that has none.
+    """
+    # Imported where they are chosen: Optuna takes a second, which `paretune list` need not wait.
+    if kind == "grid":
+        from orchestrator.sampling.grid_sampler import GridSampler
+
+        return GridSampler(space, seed=seed)
+    if kind not in OPTUNA_KINDS:
+        raise UnknownNameError("sampler", kind, SAMPLERS)
+    from orchestrator.sampling.optuna_sampler import OptunaSampler
+
+    return OptunaSampler(space, objectives, constraints, seed=seed, kind=kind)

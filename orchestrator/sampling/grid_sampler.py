@@ -1,0 +1,51 @@
+"""Every configuration of a finite space, in an order that the seed shuffles."""
+
+import random
+
+from orchestrator.contracts import Suggestion
+from orchestrator.errors import UsageError
+from orchestrator.sampling.unseen import MAX_LISTED, Unseen
+from orchestrator.trials import Trial
+from search_spaces import SearchSpace
+
+
+class GridSampler:
+    """Proposes every configuration once. See `orchestrator.contracts.Sampler`.
+
+    Args:
+        space: A space of at most 100,000 configurations.
+        seed: Of the order. Neighbors on the grid are alike, so in the grid's own order a sweep
+            that ends early would have seen one corner of the space.
+
+    Raises:
+        UsageError: The space has no grid, or a larger one.
+    """
+
+    def __init__(self, space: SearchSpace, *, seed: int) -> None:
+        size = space.size
+        if size is None:
+            endless = [name for name in space.names if space.domains[name].size is None]
+            raise UsageError(
+                f"A grid needs a finite space, but {', '.join(endless)} can be any number in a "
+                f"range: give a step, list choices, or use another sampler (tpe, random)."
+            )
+        if size > MAX_LISTED:
+            raise UsageError(
+                f"The space has {size:,} configurations, and a grid at most {MAX_LISTED:,}: "
+                f"give larger steps or fewer choices, or use another sampler (tpe, random)."
+            )
+        self._unseen = Unseen(space)
+        self._left = list(space.grid())
+        random.Random(seed).shuffle(self._left)  # noqa: S311  (an order, not a secret)
+
+    def suggest(self) -> Suggestion | None:
+        """Give the next configuration of the order that was not seen."""
+        while self._left:
+            params = self._left.pop()
+            if self._unseen.add(self._unseen.key(params)):
+                return Suggestion(params)
+        return None
+
+    def observe(self, trial: Trial) -> None:
+        """Mark the trial's configuration as seen."""
+        self._unseen.add(self._unseen.key(trial.params))

@@ -1,0 +1,259 @@
+"""Optuna proposes; what it knows is a cache over the recorded trials.
+
+The study lives in memory. It grows by asking and telling while the driver lives, and is filled
+from the stored trials when it starts again; both give the same study, and every ask has a seed
+of its own, so that a driver that was killed goes on as if it had not been.
+"""
+
+import hashlib
+import logging
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import optuna
+from optuna.trial import TrialState as OptunaState
+from optuna.trial import create_trial
+
+from orchestrator.constraints import Constraint
+from orchestrator.contracts import Suggestion
+from orchestrator.objectives import Objective
+from orchestrator.sampling.distributions import ask_params, told_params
+from orchestrator.sampling.unseen import Unseen
+from orchestrator.trials import Trial, TrialState
+from search_spaces import SearchSpace
+
+# Optuna's own default, 50, would leave the sweeps of one evening in the random first generation.
+NSGA2_POPULATION = 20
+
+# What NSGA-II must find again after a restart; without it the rebuilt sampler is random search.
+_KEPT_ATTRS = ":generation"
+
+_STATES = {
+    TrialState.COMPLETE: OptunaState.COMPLETE,
+    TrialState.STOPPED: OptunaState.PRUNED,
+    TrialState.FAILED: OptunaState.FAIL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How to make one of Optuna's samplers, and how often to ask again after a duplicate."""
+
+    build: Callable[[int], optuna.samplers.BaseSampler]
+    asks: int
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "tpe": _Kind(lambda seed: optuna.samplers.TPESampler(seed=seed), asks=10),
+    "nsga2": _Kind(
+        lambda seed: optuna.samplers.NSGAIISampler(population_size=NSGA2_POPULATION, seed=seed),
+        asks=10,
+    ),
+    # One ask takes a second or more, and gives nearly the same answer again.
+    "gp": _Kind(
+        lambda seed: optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False), asks=1
+    ),
+    "random": _Kind(lambda seed: optuna.samplers.RandomSampler(seed=seed), asks=10),
+}
+
+
+@dataclass(slots=True)
+class _Ask:
+    """What this process asked and has not yet answered; the number, once the trial has one."""
+
+    optuna_trial: optuna.Trial
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What Optuna is told of a trial; ``RUNNING`` as long as it is not final."""
+
+    state: OptunaState
+    values: list[float] | None = None
+    violations: Mapping[str, float] | None = None
+
+
+class OptunaSampler:
+    """TPE, NSGA-II, Gaussian processes or random search. See `orchestrator.contracts.Sampler`.
+
+    A complete trial is told with its values and the violations of the constraints, a stopped one
+    as PRUNED, and a failed one, or one without a finite number for all of them, as FAIL. All
+    others stay RUNNING, so that TPE and GP keep away from configurations in flight.
+
+    A configuration is never proposed twice: where Optuna insists on known ones, the next is drawn
+    from those not seen. Suggestions depend on the seed and on what was observed and suggested
+    alone; a rebuilt NSGA-II chooses the parents of the generation under way afresh, from all
+    trials that are complete by then.
+
+    Args:
+        space: What may be proposed.
+        objectives: At least one.
+        constraints: Limits on values.
+        seed: Of everything random.
+        kind: A name in `orchestrator.sampling.OPTUNA_KINDS`.
+
+    References:
+        S. Watanabe. Tree-structured Parzen estimator: understanding its algorithm components and
+        their roles for better empirical performance. 2023. https://arxiv.org/abs/2304.11127
+        K. Deb et al. A fast and elitist multiobjective genetic algorithm: NSGA-II. IEEE
+        Transactions on Evolutionary Computation 6(2), 2002. https://doi.org/10.1109/4235.996017
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        objectives: Sequence[Objective],
+        constraints: Sequence[Constraint],
+        *,
+        seed: int,
+        kind: str = "tpe",
+    ) -> None:
+        self._space, self._seed, self._kind = space, seed, _KINDS[kind]
+        self._objectives, self._constraints = tuple(objectives), tuple(constraints)
+        self._unseen = Unseen(space)
+        self._trials: dict[int, Trial] = {}
+        self._asks: dict[str, _Ask] = {}
+        self._study = self._empty_study()
+        self._is_stale = False
+
+    def suggest(self) -> Suggestion | None:
+        """Propose a configuration that was not seen before; see `Unseen.draw` for None."""
+        if self._unseen.exhausted:
+            return None
+        with _quiet():
+            if self._is_stale:
+                self._rebuild()
+            for attempt in range(self._kind.asks):
+                suggestion = self._asked(self._study_with_seed(attempt))
+                if suggestion is not None:
+                    return suggestion
+            return self._drawn(self._study_with_seed(self._kind.asks))
+
+    def observe(self, trial: Trial) -> None:
+        """Learn of a trial; cheap unless what was told to Optuna before turns out otherwise."""
+        key = self._unseen.key(trial.params)
+        self._unseen.add(key)
+        known = self._trials.get(trial.number)
+        self._trials[trial.number] = trial
+        ask = self._asks.get(key)
+        if known is None and ask is not None and ask.number is None:
+            ask.number = trial.number
+        with _quiet():
+            if ask is not None and ask.number == trial.number:
+                if trial.state.is_final:
+                    self._tell(ask, trial)
+                    del self._asks[key]
+            elif known is None or not _is_in_study(known):
+                self._append(trial)
+            elif self._verdict(known) != self._verdict(trial):
+                self._is_stale = True
+
+    def _asked(self, study: optuna.Study) -> Suggestion | None:
+        """Ask Optuna once; None if it proposes what was seen."""
+        asked = study.ask()
+        params = ask_params(asked, self._space)
+        key = self._unseen.key(params)
+        if not self._unseen.add(key):
+            # FAIL is the one state that no sampler learns from.
+            study.tell(asked, state=OptunaState.FAIL)
+            return None
+        self._asks[key] = _Ask(asked)
+        return Suggestion(params, _kept_attrs(study))
+
+    def _drawn(self, study: optuna.Study) -> Suggestion | None:
+        """Have Optuna ask for a configuration that is drawn from those not seen."""
+        rng = random.Random(self._derived_seed(self._kind.asks))  # noqa: S311
+        params = self._unseen.draw(rng)
+        if params is None:
+            return None
+        study.enqueue_trial(told_params(self._space, params)[0])
+        asked = study.ask()
+        # Surprise (Optuna 5.0): a trial whose params are all fixed joins no generation of
+        # NSGA-II, unless something asks for its relative params.
+        _ = asked.relative_params
+        ask_params(asked, self._space)
+        key = self._unseen.key(params)
+        self._unseen.add(key)
+        self._asks[key] = _Ask(asked)
+        return Suggestion(params, _kept_attrs(study))
+
+    def _empty_study(self) -> optuna.Study:
+        directions = [objective.direction.value for objective in self._objectives]
+        with _quiet():
+            return optuna.create_study(directions=directions)
+
+    def _study_with_seed(self, attempt: int) -> optuna.Study:
+        """Give the study a new sampler: its random state is not stored, so it may not matter."""
+        self._study.sampler = self._kind.build(self._derived_seed(attempt))
+        return self._study
+
+    def _derived_seed(self, attempt: int) -> int:
+        text = f"{self._seed}/{self._unseen.seen}/{attempt}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+    def _verdict(self, trial: Trial) -> _Verdict:
+        state = _STATES.get(trial.state, OptunaState.RUNNING)
+        if state is not OptunaState.COMPLETE:
+            return _Verdict(state)
+        values = [trial.values.get(objective.name, math.nan) for objective in self._objectives]
+        limits = {str(limit): limit.violation(trial.values) for limit in self._constraints}
+        # Optuna takes a complete trial without violations for a feasible one, and a NaN would
+        # leave it RUNNING: all or nothing.
+        if not all(map(math.isfinite, [*values, *limits.values()])):
+            return _Verdict(OptunaState.FAIL)
+        return _Verdict(state, values, limits)
+
+    def _tell(self, ask: _Ask, trial: Trial) -> None:
+        verdict = self._verdict(trial)
+        for name, violation in (verdict.violations or {}).items():
+            ask.optuna_trial.set_constraint(name, violation)
+        self._study.tell(ask.optuna_trial, verdict.values, state=verdict.state)
+
+    def _append(self, trial: Trial) -> None:
+        """Add a trial that Optuna was not asked for, or not by this process."""
+        if not _is_in_study(trial):
+            return
+        verdict = self._verdict(trial)
+        numbers, distributions = told_params(self._space, trial.params)
+        self._study.add_trial(
+            create_trial(
+                state=verdict.state,
+                values=verdict.values,
+                params=numbers,
+                distributions=distributions,
+                system_attrs=dict(trial.sampler_attrs),
+                constraints=verdict.violations,
+            )
+        )
+
+    def _rebuild(self) -> None:
+        """Fill a new study from what was observed, as a new driver would."""
+        self._study, self._is_stale = self._empty_study(), False
+        for _, trial in sorted(self._trials.items()):
+            self._append(trial)
+        self._asks.clear()
+
+
+def _is_in_study(trial: Trial) -> bool:
+    """Whether Optuna knows of a trial: replicates of a configuration only when they are final."""
+    return trial.state.is_final or trial.replicate == 0
+
+
+def _kept_attrs(study: optuna.Study) -> dict[str, object]:
+    attrs = study.get_trials(deepcopy=False)[-1].system_attrs
+    return {key: value for key, value in attrs.items() if key.endswith(_KEPT_ATTRS)}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Optuna's notes on each study and trial from the terminal, for this block alone."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
