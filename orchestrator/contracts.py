@@ -138,12 +138,25 @@ class JobSource(Protocol):
 class Executor(Protocol):
     """Runs jobs on workers: in this process, or on a Ray cluster."""
 
+    def prepare(self) -> None:
+        """Start workers, read the images once, and try the weights.
+
+        Raises:
+            TrainerError: The images or the weights cannot be used by any trial.
+            OrchestratorError: No worker can be had.
+        """
+        ...
+
     def run(self, source: JobSource) -> None:
         """Run until `source` has no job left and every started one has ended."""
         ...
 
     def measure_test(self, paths: Mapping[int, str]) -> Mapping[int, Mapping[str, float]]:
         """Measure packed artifacts (by trial number) on the test set; names begin ``test_``."""
+        ...
+
+    def close(self) -> None:
+        """Let the workers go; harmless when there are none."""
         ...
 
 
@@ -163,23 +176,46 @@ class SweepWriter(Protocol):
         replicate: int = 0,
         sampler_attrs: Mapping[str, object] | None = None,
     ) -> Trial:
-        """Store a new trial as WAITING; its number is the next one."""
+        """Store a new trial as WAITING; its number is the next one.
+
+        Raises:
+            ValueError: A parameter is NaN or infinite, or `seed` is not in [0, 2**63).
+        """
         ...
 
     def start_attempt(self, trial: int, worker: str) -> Attempt:
-        """Store a new attempt; the trial is RUNNING. A final trial cannot be started."""
+        """Store a new attempt; the trial is RUNNING.
+
+        Raises:
+            ValueError: The trial is final, or an attempt at it is running.
+        """
         ...
 
     def add_reports(self, trial: int, attempt: int, reports: Sequence[Report]) -> None:
-        """Store reports; one already stored for that trial and epoch is replaced."""
+        """Store reports; one already stored for that trial and epoch is replaced.
+
+        Raises:
+            ValueError: A value is NaN or infinite, or the attempt does not run.
+        """
         ...
 
     def finish_attempt(self, trial: int, attempt: int, outcome: Outcome) -> Trial:
-        """End an attempt and its trial together. A final trial is final: a second call raises."""
+        """End an attempt and its trial together. Values are stored of a COMPLETE trial only.
+
+        Raises:
+            ValueError: The attempt does not run (a final trial is final: a second call raises),
+                or a value of a complete trial is NaN or infinite.
+        """
         ...
 
     def add_values(self, trial: int, values: Mapping[str, float]) -> None:
-        """Add values measured later (``test_accuracy``) to a complete trial."""
+        """Add values measured later (``test_accuracy``) to a complete trial.
+
+        A name that was measured before is replaced.
+
+        Raises:
+            ValueError: The trial is not complete, or a value is NaN or infinite.
+        """
         ...
 
     def interrupt_running(self) -> list[int]:
@@ -187,7 +223,7 @@ class SweepWriter(Protocol):
         ...
 
     def set_sweep_state(self, state: SweepState, reason: str = "") -> None:
-        """Say where the sweep stands and why."""
+        """Say where the sweep stands and why; any other state than RUNNING is an end."""
         ...
 
     def set_spec(self, spec: Mapping[str, object]) -> None:
@@ -258,10 +294,8 @@ class Store(Protocol):
         """What the mirror has still to copy."""
         ...
 
-    def create_sweep(
-        self, name: str, spec: Mapping[str, object], fingerprint: str
-    ) -> SweepRecord:
-        """Store a sweep, or return the one of this name if its fingerprint is the same.
+    def create_sweep(self, name: str, spec: Mapping[str, object], fingerprint: str) -> SweepRecord:
+        """Store a sweep as RUNNING, or return the one of this name with the same fingerprint.
 
         Raises:
             SweepExistsError: The name is taken by a sweep with another fingerprint.

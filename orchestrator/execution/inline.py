@@ -1,0 +1,66 @@
+"""One trial at a time in this process: for tests, debugging, and machines without Ray."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from orchestrator.contracts import Decision, Job, JobSource, Outcome
+from orchestrator.execution.task import Task
+from orchestrator.trials import TrialState
+
+if TYPE_CHECKING:
+    from trainers.data import ImageData
+
+
+class InlineExecutor:
+    """Runs jobs in the driver's process, which thereby loads torch.
+
+    Args:
+        task: The images and attacks of the sweep.
+    """
+
+    name = "inline"
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def prepare(self) -> None:
+        """Read the images and try the weights."""
+        _ = self._data
+
+    def run(self, source: JobSource) -> None:
+        """Run until there is no job left."""
+        while (job := source.next_job()) is not None:
+            source.started(job, self.name)
+            source.ended(job, self._run_one(job, source))
+
+    def measure_test(self, paths: Mapping[int, str]) -> Mapping[int, Mapping[str, float]]:
+        """Measure packed artifacts on the test set, one after another."""
+        from orchestrator.execution.trial_runner import measure_test
+
+        attacks, threads = self._task.attacks, self._task.threads
+        return {n: measure_test(path, self._data, attacks, threads) for n, path in paths.items()}
+
+    def close(self) -> None:
+        """Nothing to let go."""
+
+    def _run_one(self, job: Job, source: JobSource) -> Outcome:
+        from orchestrator.execution.trial_runner import TrialRunner
+
+        runner = TrialRunner(self._data)
+        runner.begin(job)
+        while True:
+            step = runner.step()
+            decision = source.reported(job, step.reports)
+            if step.outcome is not None:
+                return step.outcome
+            if source.must_stop:
+                return Outcome(TrialState.INTERRUPTED)
+            if decision is Decision.STOP:
+                return Outcome(TrialState.STOPPED)
+
+    @cached_property
+    def _data(self) -> "ImageData":
+        from orchestrator.execution.trial_runner import prepare
+
+        return prepare(*self._task.preparation)

@@ -1,0 +1,216 @@
+"""Jobs as Ray Tune trials, on this machine or on a cluster.
+
+Workers are reused from trial to trial, the images lie once a node in Ray's object store, and
+nothing of Ray outlives the run: its experiment folder is scratch.
+"""
+
+import logging
+import os
+import tempfile
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from ray import tune
+from ray.exceptions import RayTaskError
+
+from orchestrator.contracts import JobSource
+from orchestrator.errors import OrchestratorError
+from orchestrator.execution.gate import WorkerGate
+from orchestrator.execution.ray_adapters import (
+    JobScheduler,
+    JobSearcher,
+    RunningJobs,
+    SourceStopper,
+)
+from orchestrator.execution.task import Task
+from trainers.errors import TrainerError
+
+# Tune sets this for its trials; set for the whole job, Ray need not start other processes for it.
+_WORKER_ENV = {"PL_DISABLE_FORK": "1"}
+# Settings that Ray Tune (2.60) reads from the environment only.
+_TUNE_ENV = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files a trial
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the run's own handler interrupts the source
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # its snapshots are never read
+    "TUNE_WARN_THRESHOLD_S": "10",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+class RayExecutor:
+    """Runs jobs on a Ray cluster.
+
+    Args:
+        task: What every worker must know.
+        address: Of a running cluster; None starts one on this machine, unless ``RAY_ADDRESS``
+            names one.
+    """
+
+    name = "ray"
+
+    def __init__(self, task: Task, address: str | None = None) -> None:
+        self._task, self._address = task, address
+        self._data: ray.ObjectRef[Any] | None = None
+        self._slots = 0
+        self._owned = False
+
+    def prepare(self) -> None:
+        """Connect, check that one trial fits, read the images and try the weights."""
+        os.environ.update({key: os.environ.get(key, value) for key, value in _TUNE_ENV.items()})
+        self._owned = not ray.is_initialized()
+        if self._owned:
+            _connect(self._address)
+        self._slots = slots(ray.cluster_resources(), self._task)
+        ready, self._data = _prepare.options(num_cpus=self._task.cpus).remote(self._task)
+        try:
+            ray.get(ready)
+        except RayTaskError as error:
+            # What went wrong is the user's data or weights: the sentence is worth more alone.
+            if isinstance(error.cause, TrainerError):
+                raise error.cause from None
+            raise
+
+    def run(self, source: JobSource) -> None:
+        """Run until there is no job left, or the source says to stop."""
+        if self._data is None:
+            raise RuntimeError("run() was called before prepare(): there are no images.")
+        gate = WorkerGate(uuid.uuid4().hex, self._slots)
+        jobs = RunningJobs(source, self._slots, gate)
+        resources = {"CPU": self._task.cpus, "GPU": self._task.gpus}
+        # As many pending trials as slots, or Tune starts one worker after the other.
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(self._slots)
+        with tempfile.TemporaryDirectory(prefix="paretune-ray-") as scratch:
+            tuner = tune.Tuner(
+                tune.with_resources(
+                    tune.with_parameters(TrialActor, shared=Shared(self._data, gate)), resources
+                ),
+                tune_config=tune.TuneConfig(
+                    search_alg=JobSearcher(jobs),
+                    scheduler=JobScheduler(jobs),
+                    num_samples=-1,
+                    reuse_actors=True,
+                ),
+                run_config=tune.RunConfig(
+                    storage_path=scratch,
+                    stop=SourceStopper(source),
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                    failure_config=tune.FailureConfig(max_failures=0),
+                    verbose=0,
+                ),
+            )
+            tuner.fit()
+        jobs.interrupt()
+
+    def measure_test(self, paths: Mapping[int, str]) -> Mapping[int, Mapping[str, float]]:
+        """Measure packed artifacts on the test set, as many at once as there are slots."""
+        task = self._task
+        measure = _measure_test.options(num_cpus=task.cpus, num_gpus=task.gpus)
+        refs = {
+            number: measure.remote(path, self._data, task.attacks, task.threads)
+            for number, path in paths.items()
+        }
+        return dict(zip(refs, ray.get(list(refs.values())), strict=True))
+
+    def close(self) -> None:
+        """Disconnect from a cluster that `prepare` connected to."""
+        self._data = None
+        if self._owned and ray.is_initialized():
+            ray.shutdown()
+
+
+class Shared:
+    """What all workers of a run share: the images by reference, and the gate."""
+
+    def __init__(self, data: "ray.ObjectRef[Any]", gate: WorkerGate) -> None:
+        self.data, self.gate = data, gate
+
+
+class TrialActor(tune.Trainable):  # type: ignore[misc]
+    """A worker: holds the images and runs one job after another."""
+
+    def setup(self, config: dict[str, Any], shared: Shared) -> None:
+        """Load torch and the images, once in the life of the worker."""
+        from orchestrator.execution.trial_runner import TrialRunner
+
+        self._gate = shared.gate
+        self._worker = f"{ray.util.get_node_ip_address()}:{os.getpid()}"
+        self._runner = TrialRunner(ray.get(shared.data))
+        self._runner.begin(config["job"])
+        self._gate.arrive(self._worker)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next job."""
+        self._runner.begin(new_config["job"])
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Work for a slice of time."""
+        step = self._runner.step()
+        if step.outcome is not None:
+            self._gate.wait()
+        return {"step": step, "worker": self._worker}
+
+    def cleanup(self) -> None:
+        """Tune lets the worker go; an unfinished job keeps its epochs."""
+        self._runner.checkpoint()
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: checkpoints belong to the trial's folder."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing: see `save_checkpoint`."""
+
+
+def slots(resources: Mapping[str, float], task: Task) -> int:
+    """How many trials fit on a cluster at once.
+
+    Raises:
+        OrchestratorError: Not even one; the sentence has the numbers.
+    """
+    cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+    fitting = int(cpus // task.cpus)
+    if task.gpus:
+        fitting = min(fitting, int(gpus / task.gpus + 1e-9))
+    if fitting < 1:
+        raise OrchestratorError(
+            f"No trial fits on the cluster: one needs {task.cpus} CPUs and {task.gpus:g} GPUs "
+            f"(resources in the sweep file), and the whole cluster has {cpus:g} CPUs and "
+            f"{gpus:g} GPUs. Lower the resources, or use a larger cluster."
+        )
+    return fitting
+
+
+def _connect(address: str | None) -> None:
+    for name in ("ray", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        ray.init(
+            address=address,
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": _WORKER_ENV},
+        )
+    except ConnectionError as error:
+        raise OrchestratorError(
+            f"There is no Ray cluster at {address or os.environ.get('RAY_ADDRESS')!r}: {error}. "
+            f"Start one with 'ray start --head', or leave the address away to run here."
+        ) from error
+
+
+@ray.remote(num_returns=2)  # type: ignore[untyped-decorator]
+def _prepare(task: Task) -> tuple[bool, Any]:
+    from orchestrator.execution.trial_runner import prepare
+
+    return True, prepare(*task.preparation)
+
+
+@ray.remote  # type: ignore[untyped-decorator]
+def _measure_test(
+    path: str, data: Any, attacks: Mapping[str, Mapping[str, Any]], threads: int
+) -> dict[str, float]:
+    from orchestrator.execution.trial_runner import measure_test
+
+    return measure_test(path, data, attacks, threads)

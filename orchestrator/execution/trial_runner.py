@@ -1,0 +1,108 @@
+"""What happens on a worker: one job after another, a slice of training at a time.
+
+The only module through which the orchestrator reaches torch, by way of `trainers`; it is imported
+on workers, never in the driver. A trial's crash ends here: it becomes an `Outcome` with its
+reason, and the worker takes the next job.
+"""
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from orchestrator.contracts import Job, Outcome
+from orchestrator.execution.trial_step import Step
+from orchestrator.trials import Artifact, Failure, FailureKind, Report, TrialState
+from trainers.backbones import build_backbone
+from trainers.config import TrialConfig
+from trainers.data import DataConfig, ImageData, load_data
+from trainers.evaluators.config import AttackConfig
+from trainers.trial import TrialRun, evaluate_artifact, failure_kind
+
+# Long enough that a round trip to the driver (milliseconds) does not count, short enough that a
+# person watching sees epochs come in.
+SLICE_S = 0.5
+
+
+class TrialRunner:
+    """Runs jobs on the images it holds.
+
+    Args:
+        data: Images; read-only, so that many runners may share them.
+    """
+
+    def __init__(self, data: ImageData) -> None:
+        self._data = data
+        self._job: Job | None = None
+        self._run: TrialRun | None = None
+
+    def begin(self, job: Job) -> None:
+        """Take a job; whatever ran before is forgotten."""
+        self._job, self._run = job, None
+
+    def step(self) -> Step:
+        """Work for about `SLICE_S`, or to the next milestone, or to the end."""
+        if self._job is None:
+            raise RuntimeError("step() was called before begin(): there is no job.")
+        try:
+            return self._step(self._job)
+        except Exception as error:
+            # The one place where a trial's crash becomes data, whatever its type.
+            self._run = None
+            return Step((), failed(error))
+
+    def checkpoint(self) -> None:
+        """Keep the finished epochs of a job that is about to be interrupted."""
+        if self._run is not None and not self._run.finished:
+            self._run.checkpoint()
+
+    def _step(self, job: Job) -> Step:
+        if self._run is None:
+            config = TrialConfig.from_mapping(job.config)
+            self._run = TrialRun(config, self._data, Path(job.folder))
+        run = self._run
+        milestone = next((epoch for epoch in job.milestones if epoch > run.epoch), 2**31)
+        reports = tuple(
+            Report(report.epoch, _epoch_values(asdict(report)))
+            for report in run.advance(to_epoch=milestone, seconds=SLICE_S)
+        )
+        if not run.finished:
+            return Step(reports)
+        measured = run.measure()
+        artifact = measured.artifact
+        where = Artifact(str(artifact.path), artifact.bytes, artifact.sha256)
+        return Step(reports, Outcome(TrialState.COMPLETE, measured.values, where))
+
+
+def failed(error: Exception) -> Outcome:
+    """The outcome of a trial whose code raised."""
+    kind = FailureKind(failure_kind(error))
+    message = f"{type(error).__name__}: {error}".strip(": ")
+    return Outcome(
+        TrialState.FAILED,
+        failure=Failure(kind, message, "".join(traceback.format_exception(error))),
+    )
+
+
+def prepare(data: Mapping[str, Any], backbone: str, weights: str) -> ImageData:
+    """Read the images, and refuse weights that no trial could load.
+
+    Raises:
+        TrainerError: The images or the weights cannot be used; the sentence names the file.
+    """
+    build_backbone(backbone, weights)
+    return load_data(DataConfig(**data))
+
+
+def measure_test(
+    path: str, data: ImageData, attacks: Mapping[str, Mapping[str, Any]], threads: int
+) -> dict[str, float]:
+    """Measure a packed network on the test images; the names begin with ``test_``."""
+    parsed = {name: AttackConfig(**attack) for name, attack in attacks.items()}
+    values = evaluate_artifact(Path(path), data, parsed, subset="test", threads=threads)
+    return {f"test_{name}": value for name, value in values.items()}
+
+
+def _epoch_values(report: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in report.items() if name != "epoch"}

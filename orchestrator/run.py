@@ -1,0 +1,283 @@
+"""Run a sweep to its end: what `paretune run` and `paretune resume` call.
+
+The only place where a spec becomes objects: store, lease, sampler, scheduler, executor, mirror.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+
+from orchestrator.contracts import Executor, Scheduler, Store, SweepWriter
+from orchestrator.errors import LeaseLostError, UsageError
+from orchestrator.execution.task import Task
+from orchestrator.fronts import Front, compute_front
+from orchestrator.progress import Plan, Progress, Silent
+from orchestrator.spec import SweepSpec
+from orchestrator.state_folder import StateFolder
+from orchestrator.sweep import Parts, SweepLoop
+from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
+
+_LEASE_S = 60.0
+_LAST_DRAIN_S = 60.0
+
+ExecutorFactory = Callable[[Task], Executor]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        sweep: The sweep, as stored.
+        front: Its Pareto front.
+        complete: Trials measured.
+        stopped: Trials that the scheduler stopped early.
+        failed: Trials that failed.
+        interrupted: Whether a signal ended the run; `resume` goes on.
+    """
+
+    sweep: SweepRecord
+    front: Front
+    complete: int
+    stopped: int
+    failed: int
+    interrupted: bool
+
+
+def run(
+    spec: SweepSpec,
+    *,
+    store: Store | None = None,
+    progress: Progress | None = None,
+    address: str | None = None,
+    executor: ExecutorFactory | None = None,
+) -> RunResult:
+    """Run a sweep until its budget is used up; go on where an earlier run ended.
+
+    Ctrl-C (or SIGTERM) interrupts the running trials, which keep their finished epochs.
+
+    Args:
+        spec: The sweep.
+        store: Where it is recorded; default: what the spec says.
+        progress: Is told what happens; default: silence.
+        address: Of a running Ray cluster; default: ``RAY_ADDRESS``, else this machine.
+        executor: Makes the executor; default: Ray.
+
+    Raises:
+        SweepExistsError: The name is taken by a sweep with another spec.
+        LeaseHeldError: Another driver runs this sweep.
+        TrainerError: The images or the weights cannot be used by any trial.
+    """
+    store = store or _open(spec.store)
+    progress = progress or Silent()
+    done = _finished_before(spec, store)
+    if done is not None:
+        return _result(done, spec, store, interrupted=False)
+    worker = (executor or _ray(address))(_task(spec))
+    with ExitStack() as stack:
+        stack.callback(worker.close)
+        # Before anything is stored: a mistyped path must not take the sweep's name.
+        progress.note("starting workers, reading the images")
+        worker.prepare()
+        record = store.create_sweep(spec.name, spec.model_dump(mode="json"), spec.fingerprint())
+        writer = store.take(spec.name, _holder(), lease_s=_LEASE_S)
+        stack.callback(writer.release)
+        writer.set_spec(spec.model_dump(mode="json"))
+        writer.set_sweep_state(SweepState.RUNNING)
+        stack.enter_context(_mirrored(spec, store, progress))
+        loop = SweepLoop(spec, _parts(spec, store, writer, progress))
+        plan = Plan(
+            record, spec.directed, spec.budget.trials, spec.budget.seconds,
+            spec.training.epochs, loop.trials,
+        )  # fmt: skip
+        progress.begin(plan)
+        try:
+            with _signals(loop), _lease_kept(writer, loop):
+                worker.run(loop)
+                if not loop.interrupted:
+                    _measure_front_on_test(worker, loop, spec)
+            state = SweepState.INTERRUPTED if loop.interrupted else SweepState.COMPLETE
+            writer.set_sweep_state(state, loop.stop_reason)
+        finally:
+            progress.end(store.sweep(spec.name))
+    return _result(store.sweep(spec.name), spec, store, interrupted=loop.interrupted)
+
+
+def resume(
+    name: str,
+    *,
+    store: Store | None = None,
+    progress: Progress | None = None,
+    address: str | None = None,
+) -> RunResult:
+    """Go on with a stored sweep; its sweep file is not needed.
+
+    Raises:
+        UnknownNameError: There is no sweep of this name.
+        UsageError: Its stored spec cannot be read by this version.
+    """
+    store = store or _open("default")
+    record = store.sweep(name)
+    try:
+        spec = SweepSpec.model_validate(record.spec)
+    except ValueError as error:
+        raise UsageError(
+            f"The stored spec of {name!r} cannot be read by this version of paretune: {error}"
+        ) from error
+    return run(spec, store=store, progress=progress, address=address)
+
+
+def _finished_before(spec: SweepSpec, store: Store) -> SweepRecord | None:
+    """The stored sweep, if it is complete and its budget has not changed."""
+    record = next((record for record in store.sweeps() if record.name == spec.name), None)
+    if record is None:
+        return None
+    # Says what differs, before a worker is started for nothing.
+    store.create_sweep(spec.name, spec.model_dump(mode="json"), spec.fingerprint())
+    same_budget = record.spec.get("budget") == spec.budget.model_dump(mode="json")
+    return record if record.state is SweepState.COMPLETE and same_budget else None
+
+
+def _measure_front_on_test(worker: Executor, loop: SweepLoop, spec: SweepSpec) -> None:
+    front = compute_front(loop.trials, spec.directed, spec.limits)
+    members = {member.trial for member in front}
+    paths = {
+        trial.number: trial.artifact.path
+        for trial in loop.trials
+        if trial.number in members and trial.artifact and "test_accuracy" not in trial.values
+    }
+    if paths:
+        for number, values in worker.measure_test(paths).items():
+            loop.add_values(number, values)
+
+
+def _result(record: SweepRecord, spec: SweepSpec, store: Store, *, interrupted: bool) -> RunResult:
+    trials = store.trials(spec.name)
+    return RunResult(
+        record,
+        compute_front(trials, spec.directed, spec.limits),
+        complete=_count(trials, TrialState.COMPLETE),
+        stopped=_count(trials, TrialState.STOPPED),
+        failed=_count(trials, TrialState.FAILED),
+        interrupted=interrupted,
+    )
+
+
+def _count(trials: list[Trial], state: TrialState) -> int:
+    return sum(trial.state is state for trial in trials)
+
+
+def _task(spec: SweepSpec) -> Task:
+    return Task(
+        data=asdict(spec.data_config()),
+        backbone=spec.backbone.name,
+        weights=spec.backbone.weights,
+        attacks={name: asdict(attack) for name, attack in spec.attacks.items()},
+        cpus=spec.resources.cpus,
+        gpus=spec.resources.gpus,
+    )
+
+
+def _parts(spec: SweepSpec, store: Store, writer: SweepWriter, progress: Progress) -> Parts:
+    # Imported late: Optuna takes a second that a mistyped file name need not wait for.
+    from orchestrator.sampling import build_sampler
+
+    space = spec.search_space
+    sampler = build_sampler(spec.sampler.kind, space, spec.directed, spec.limits, spec.seed)
+    return Parts(store, writer, sampler, _scheduler(spec), progress, StateFolder.find())
+
+
+def _scheduler(spec: SweepSpec) -> Scheduler:
+    from orchestrator.scheduling.fifo import Fifo
+
+    return Fifo()
+
+
+def _open(url: str) -> Store:
+    from orchestrator.storage.opening import open_store
+
+    return open_store(None if url == "default" else url)
+
+
+def _holder() -> str:
+    from orchestrator.storage.holders import this_holder
+
+    return this_holder()
+
+
+def _ray(address: str | None) -> ExecutorFactory:
+    def build(task: Task) -> Executor:
+        from orchestrator.execution.ray_executor import RayExecutor
+
+        return RayExecutor(task, address)
+
+    return build
+
+
+@contextmanager
+def _mirrored(spec: SweepSpec, store: Store, progress: Progress) -> Iterator[None]:
+    """Copy the sweep to MLflow in the background, and to the end when the block is left."""
+    from orchestrator.tracking import BackgroundMirror, build_mirror
+
+    mirror = build_mirror(
+        spec.tracking.kind,
+        store,
+        experiment=spec.name,
+        state=StateFolder.find(),
+        uri=spec.tracking.uri,
+    )
+    background = BackgroundMirror(mirror, spec.name, on_trouble=progress.note)
+    try:
+        yield
+    finally:
+        left = background.close(_LAST_DRAIN_S)
+        if left:
+            progress.note(
+                f"{left} changes are not in MLflow yet; 'paretune sync {spec.name}' copies them"
+            )
+
+
+@contextmanager
+def _signals(loop: SweepLoop) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into an interruption; the second one acts as usual."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {}
+
+    def interrupt(number: int, frame: object) -> None:
+        loop.interrupt(f"interrupted by {signal.Signals(number).name}")
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        previous[each] = signal.signal(each, interrupt)
+    try:
+        yield
+    finally:
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def _lease_kept(writer: SweepWriter, loop: SweepLoop) -> Iterator[None]:
+    """Renew the lease while trials run that have nothing to write."""
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.wait(_LEASE_S / 4):
+            try:
+                writer.renew()
+            except LeaseLostError as error:
+                loop.interrupt(str(error))
+                return
+
+    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

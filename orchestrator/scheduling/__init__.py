@@ -1,0 +1,1 @@
+"""Who stops trials early: functions of the reports at a milestone, without state."""

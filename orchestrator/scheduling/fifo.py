@@ -1,0 +1,20 @@
+"""Never stop a trial."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.contracts import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Fifo:
+    """Runs every trial to its last epoch; the baseline of every comparison."""
+
+    @property
+    def milestones(self) -> tuple[int, ...]:
+        """None: it is never asked."""
+        return ()
+
+    def decide(self, trial: int, epoch: int, peers: Mapping[int, Mapping[str, float]]) -> Decision:
+        """Go on."""
+        return Decision.CONTINUE

@@ -1,0 +1,336 @@
+"""A sweep as one frozen, closed value: what the sweep file says, with defaults filled in."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from orchestrator.constraints import Constraint
+from orchestrator.errors import UsageError
+from orchestrator.objectives import KNOWN_DIRECTIONS, Direction, Objective
+from orchestrator.state_folder import check_sweep_name
+from orchestrator.units import parse_quantity
+from search_spaces import SearchSpace, parse_space, unknown
+from trainers.backbones.table import backbone_names
+from trainers.config import TrialConfig, check_parameter
+from trainers.data.config import DataConfig
+from trainers.evaluators.config import AttackConfig
+
+ATTACKED = "robust_accuracy"
+_WEIGHT_WORDS = ("imagenet", "bundled", "scratch")
+_T = TypeVar("_T")
+
+
+def _quantity(value: object) -> object:
+    return _sentence(parse_quantity, value) if isinstance(value, str) else value
+
+
+Quantity = Annotated[float, BeforeValidator(_quantity)]
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, strict about types, and no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class BackboneSection(Section):
+    """The convolutional part and where its weights come from."""
+
+    name: str
+    weights: str = "imagenet"
+
+    @field_validator("name")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in backbone_names():
+            raise ValueError(unknown("backbone", name, backbone_names()))
+        return name
+
+    @field_validator("weights")
+    @classmethod
+    def _is_word_or_path(cls, weights: str) -> str:
+        if weights in _WEIGHT_WORDS or Path(weights).suffix in (".safetensors", ".pth", ".th"):
+            return weights
+        hint = unknown("weights", weights, _WEIGHT_WORDS)
+        raise ValueError(f"{hint} A path ends in .safetensors, .pth or .th.")
+
+
+class DataSection(Section):
+    """Which images, and how they are split; see `trainers.data.DataConfig`."""
+
+    name: str | None = None
+    folder: str | None = None
+    npz: str | None = None
+    root: str | None = None
+    val_fraction: float = 0.15
+    test_fraction: float = 0.2
+    image_size: int | None = None
+    limit: int | None = None
+
+    @model_validator(mode="after")
+    def _is_usable(self) -> Self:
+        try:
+            DataConfig(**self.model_dump())
+        except ValueError as error:
+            # The place is named by whoever shows the problem.
+            raise ValueError(str(error).removeprefix("data: ")) from None
+        return self
+
+    @property
+    def label(self) -> str:
+        """A short name for people."""
+        return self.name or Path(self.folder or self.npz or "").name
+
+
+class TrainingSection(Section):
+    """What every trial shares, unless the space samples it; see `trainers.config.PARAMETERS`."""
+
+    tune: str = "head"
+    epochs: int = 10
+    batch_size: int = 128
+    optimizer: str = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    dropout: float = 0.0
+    label_smoothing: float = 0.0
+
+    @field_validator("*")
+    @classmethod
+    def _is_accepted(cls, value: Any, info: Any) -> Any:
+        check_parameter(info.field_name, value)
+        return value
+
+
+class HeadSection(Section):
+    """FC widths of trials whose space samples none; the default is the full-size head."""
+
+    widths: list[int] | None = Field(default=None, min_length=1, max_length=3)
+
+
+class QuantizationSection(Section):
+    """Bits of a weight in the artifact; 32 leaves it in floating point."""
+
+    bits: int = 32
+    fc_bits: int = 32
+
+    @field_validator("*")
+    @classmethod
+    def _is_accepted(cls, value: Any, info: Any) -> Any:
+        check_parameter(info.field_name, value)
+        return value
+
+
+class ObjectiveSection(Section):
+    """A direction and, for a robust accuracy, the attack."""
+
+    direction: Literal["maximize", "minimize"]
+    attack: Literal["fgsm", "pgd"] = "pgd"
+    epsilon: Quantity = 8 / 255
+    norm: Literal["linf", "l2"] = "linf"
+    steps: int = 10
+    step_size: Quantity | None = None
+    restarts: int = 1
+    samples: int = 200
+
+    @model_validator(mode="after")
+    def _attack_is_possible(self) -> Self:
+        self.as_attack()
+        return self
+
+    def as_attack(self) -> AttackConfig:
+        """The attack as `trainers` takes it."""
+        return AttackConfig(**self.model_dump(exclude={"direction"}))
+
+
+def _with_direction(value: object) -> object:
+    return {"direction": value} if isinstance(value, str) else value
+
+
+def _with_name(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _measured(name: str) -> str:
+    if name not in KNOWN_DIRECTIONS and not name.startswith(ATTACKED):
+        raise ValueError(unknown("objective", name, KNOWN_DIRECTIONS))
+    return name
+
+
+MeasuredName = Annotated[str, AfterValidator(_measured)]
+
+
+class SamplerSection(Section):
+    """Who proposes configurations."""
+
+    kind: Literal["tpe", "nsga2", "gp", "random", "grid"] = "tpe"
+
+
+class SchedulerSection(Section):
+    """Who stops trials early."""
+
+    kind: Literal["fifo", "moasha"] = "fifo"
+    min_epochs: int = Field(default=1, ge=1)
+    reduction: int = Field(default=3, ge=2)
+
+    @model_validator(mode="after")
+    def _fifo_takes_nothing(self) -> Self:
+        extra = self.model_fields_set - {"kind"}
+        if self.kind == "fifo" and extra:
+            raise ValueError(
+                f"fifo never stops a trial, so that {', '.join(sorted(extra))} would do nothing: "
+                f"remove it, or use kind: moasha."
+            )
+        return self
+
+
+class BudgetSection(Section):
+    """When the sweep ends; the first limit that is reached counts."""
+
+    trials: int = Field(default=32, ge=1)
+    seconds: float | None = Field(default=None, gt=0)
+    plateau: int | None = Field(default=None, ge=1)
+
+
+class ResourcesSection(Section):
+    """What one trial is given."""
+
+    cpus: int = Field(default=1, ge=1)
+    gpus: float = Field(default=0, ge=0)
+
+
+class TrackingSection(Section):
+    """Where people browse the trials."""
+
+    kind: Literal["mlflow", "none"] = "mlflow"
+    uri: str | None = None
+
+
+class SweepSpec(Section):
+    """A whole sweep.
+
+    `space` is the search space in its plain form, whatever the file called it by, so that a
+    stored spec needs no other file.
+    """
+
+    name: str
+    backbone: Annotated[BackboneSection, BeforeValidator(_with_name)]
+    data: Annotated[DataSection, BeforeValidator(_with_name)]
+    space: dict[str, Any]
+    training: TrainingSection = TrainingSection()
+    head: HeadSection = HeadSection()
+    quantization: QuantizationSection = QuantizationSection()
+    objectives: dict[
+        MeasuredName, Annotated[ObjectiveSection, BeforeValidator(_with_direction)]
+    ] = Field(min_length=1)
+    constraints: list[str] = []
+    sampler: SamplerSection = SamplerSection()
+    scheduler: SchedulerSection = SchedulerSection()
+    budget: BudgetSection = BudgetSection()
+    replicates: int = Field(default=1, ge=1)
+    resources: ResourcesSection = ResourcesSection()
+    tracking: TrackingSection = TrackingSection()
+    store: str = "default"
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        return _sentence(check_sweep_name, name)
+
+    @field_validator("objectives")
+    @classmethod
+    def _attack_where_possible(
+        cls, sections: dict[str, ObjectiveSection]
+    ) -> dict[str, ObjectiveSection]:
+        for name, section in sections.items():
+            extra = section.model_fields_set - {"direction"}
+            if extra and not name.startswith(ATTACKED):
+                raise ValueError(
+                    f"{name} has no attack, so that {', '.join(sorted(extra))} would do nothing: "
+                    f"write '{name}: {section.direction}'."
+                )
+        return sections
+
+    @field_validator("constraints")
+    @classmethod
+    def _parse(cls, texts: list[str]) -> list[str]:
+        for text in texts:
+            _measured(_sentence(Constraint.parse, text).name)
+        return texts
+
+    @property
+    def search_space(self) -> SearchSpace:
+        """The space as an object."""
+        return parse_space(self.space)
+
+    @property
+    def directed(self) -> tuple[Objective, ...]:
+        """The objectives with their directions, in the file's order."""
+        return tuple(
+            Objective(name, Direction(section.direction))
+            for name, section in self.objectives.items()
+        )
+
+    @property
+    def limits(self) -> tuple[Constraint, ...]:
+        """The constraints, parsed."""
+        return tuple(Constraint.parse(text) for text in self.constraints)
+
+    @property
+    def attacks(self) -> dict[str, AttackConfig]:
+        """Attack by the name of the value it yields."""
+        return {
+            name: section.as_attack()
+            for name, section in self.objectives.items()
+            if name.startswith(ATTACKED)
+        }
+
+    def data_config(self) -> DataConfig:
+        """The data as `trainers` takes it."""
+        return DataConfig(**self.data.model_dump(), seed=self.seed)
+
+    def trial_config(self) -> TrialConfig:
+        """What all trials share, as `trainers` takes it."""
+        widths = self.head.widths
+        return TrialConfig(
+            backbone=self.backbone.name,
+            weights=self.backbone.weights,
+            widths=None if widths is None else tuple(widths),
+            attacks=self.attacks,
+            threads=self.resources.cpus,
+            **self.training.model_dump(),
+            **self.quantization.model_dump(),
+        )
+
+    def identity(self) -> Mapping[str, Any]:
+        """The part of the spec that decides what its trials mean.
+
+        Budget, resources, tracking and store may change between two runs of one sweep.
+        """
+        free = {"name", "budget", "resources", "tracking", "store"}
+        return self.model_dump(mode="json", exclude=free)
+
+    def fingerprint(self) -> str:
+        """Digest of `identity`."""
+        text = json.dumps(self.identity(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sentence(parse: Callable[[str], _T], text: str) -> _T:
+    # pydantic turns a ValueError into a problem with its place; ours are not ValueErrors.
+    try:
+        return parse(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from None

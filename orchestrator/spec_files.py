@@ -1,0 +1,242 @@
+"""From a sweep file to a `SweepSpec`: every problem at once, with its file and line."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from orchestrator.errors import UsageError
+from orchestrator.spec import SweepSpec
+from search_spaces import (
+    Choice,
+    Document,
+    Domain,
+    FileProblems,
+    Problem,
+    SearchSpace,
+    did_you_mean,
+    load_space,
+    parse_space,
+    parse_yaml,
+    read_yaml,
+    shown,
+    unknown,
+)
+from trainers.config import MAX_HIDDEN_LAYERS, PARAMETERS, check_parameter
+
+_PATHS = (("data", "folder"), ("data", "npz"), ("data", "root"), ("backbone", "weights"))
+_SUFFIXES = (".safetensors", ".pth", ".th")
+
+
+def load_sweep(
+    path: str | Path,
+    *,
+    settings: Sequence[str] = (),
+    name: str | None = None,
+    trials: int | None = None,
+) -> SweepSpec:
+    """Read and check a sweep file.
+
+    Paths in the file are relative to the folder it lies in.
+
+    Args:
+        path: The YAML file.
+        settings: Changes such as ``training.epochs=3``; the value is read as YAML.
+        name: Replaces the file's name.
+        trials: Replaces ``budget.trials``.
+
+    Raises:
+        UsageError: The file or a setting is wrong; the message has one problem a line.
+    """
+    path = Path(path)
+    try:
+        document = read_yaml(path)
+        data = dict(document.data)
+        changes = [_setting(text) for text in settings]
+        if name is not None:
+            changes.append((("name",), name))
+        if trials is not None:
+            changes.append((("budget", "trials"), trials))
+        for place, value in changes:
+            data = _changed(data, place, value)
+        changed = {place for place, _ in changes}
+        return _Reader(document, path.parent, changed).read(data)
+    except FileProblems as error:
+        raise UsageError(str(error)) from None
+
+
+class _Reader:
+    """Turns one document into a spec, and collects what is wrong with it."""
+
+    def __init__(
+        self, document: Document, folder: Path, changed: set[tuple[str | int, ...]]
+    ) -> None:
+        self._document = document
+        self._folder = folder
+        self._changed = changed
+        self._problems: list[Problem] = []
+
+    def read(self, data: dict[str, Any]) -> SweepSpec:
+        space = self._space(data.get("space")) if "space" in data else None
+        # A stand-in lets the rest of the file be checked when the space is wrong.
+        plain = space.as_mapping() if space else {}
+        resolved = {**_with_paths(data, self._folder)}
+        if "space" in data:
+            resolved["space"] = plain
+        try:
+            spec = SweepSpec.model_validate(resolved)
+        except ValidationError as error:
+            self._problems.extend(self._problem(detail, data) for detail in error.errors())
+        else:
+            self._check_schedule(spec)
+        inline = isinstance(data.get("space"), Mapping)
+        if space:
+            self._check_parameters(space, inline=inline)
+        elif inline:
+            self._check_names(data["space"])
+        if self._problems:
+            raise FileProblems(sorted(self._problems, key=lambda p: p.line or 0))
+        return spec
+
+    def _space(self, source: object) -> SearchSpace | None:
+        try:
+            if isinstance(source, Mapping):
+                return parse_space(source, document=self._document, path=("space",))
+            if not isinstance(source, str):
+                self._complain(
+                    f"'space' is {shown(source)}, but needs a library name, a path, or a mapping "
+                    f"from parameter names to domains.",
+                    "space",
+                )
+                return None
+            is_path = source.endswith((".yaml", ".yml")) or "/" in source
+            return load_space(self._folder / source if is_path else source)
+        except FileProblems as error:
+            in_library = isinstance(source, str) and not any(p.file for p in error.problems)
+            for problem in error.problems:
+                if in_library:
+                    self._complain(problem.message, "space")
+                else:
+                    self._problems.append(problem)
+            return None
+
+    def _check_names(self, names: Iterable[str]) -> None:
+        """At least the names, of a space that could not be parsed."""
+        for name in names:
+            if name not in PARAMETERS:
+                self._complain(unknown("parameter", name, PARAMETERS), "space", name)
+
+    def _check_parameters(self, space: SearchSpace, *, inline: bool) -> None:
+        """Every parameter must be one that a trial knows, over values it can be run with."""
+        for name, domain in space.domains.items():
+            place = ("space", name) if inline else ("space",)
+            for value in _extremes(domain):
+                try:
+                    check_parameter(name, value)
+                except ValueError as error:
+                    self._complain(str(error), *place)
+                    break
+        widths = [f"fc_width_{number}" for number in range(1, MAX_HIDDEN_LAYERS + 1)]
+        if "fc_layers" in space.domains and widths[0] not in space.domains:
+            self._complain(
+                f"'fc_layers' is sampled but 'fc_width_1' is not: a head's widths come from "
+                f"{', '.join(widths)}. Add them, or remove 'fc_layers'.",
+                *(("space", "fc_layers") if inline else ("space",)),
+            )
+
+    def _check_schedule(self, spec: SweepSpec) -> None:
+        scheduler, epochs = spec.scheduler, spec.training.epochs
+        if scheduler.kind == "moasha" and scheduler.min_epochs >= epochs:
+            self._complain(
+                f"min_epochs is {scheduler.min_epochs}, but a full trial has only {epochs} "
+                f"epochs, so that nothing would ever be stopped. Lower min_epochs, raise "
+                f"training.epochs, or use kind: fifo.",
+                "scheduler",
+            )
+
+    def _problem(self, detail: ErrorDetails, data: Mapping[str, Any]) -> Problem:
+        loc = tuple(part for part in detail["loc"] if part != "[key]")
+        message = _message(detail, loc)
+        # What is missing is looked for where it should stand.
+        if detail["type"] == "missing":
+            return self._document.problem(message, *loc[:-1])
+        if loc in self._changed:
+            return Problem(message, ".".join(map(str, loc)), file="--set")
+        return self._document.problem(message, *loc)
+
+    def _complain(self, message: str, *path: str | int) -> None:
+        self._problems.append(self._document.problem(message, *path))
+
+
+def _message(detail: ErrorDetails, loc: tuple[str | int, ...]) -> str:
+    kind, given, context = detail["type"], detail.get("input"), detail.get("ctx", {})
+    name = str(loc[-1]) if loc else "the file"
+    if kind == "extra_forbidden":
+        return unknown("key", name, _known_keys(loc[:-1]))
+    if kind == "missing":
+        return f"{name!r} is missing."
+    if kind in ("value_error", "assertion_error"):
+        return str(context.get("error", detail["msg"]))
+    if kind == "literal_error":
+        words = [
+            word.strip(" '") for word in str(context["expected"]).replace(" or ", ",").split(",")
+        ]
+        hint = did_you_mean(given, words) if isinstance(given, str) else ""
+        return f"{name!r} is {shown(given)}, but needs one of {', '.join(words)}.{hint}"
+    wanted = detail["msg"].removeprefix("Input should be ")
+    return f"{name!r} is {shown(given)}, but needs {wanted}."
+
+
+def _known_keys(loc: tuple[str | int, ...]) -> list[str]:
+    """Keys of the section at `loc`."""
+    model: type[BaseModel] = SweepSpec
+    for part in loc:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            continue
+        model = _section(field.annotation) or model
+    return list(model.model_fields)
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The model inside an annotation such as ``dict[str, Annotated[Model, ...]]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_section, get_args(annotation))), None)
+
+
+def _setting(text: str) -> tuple[tuple[str | int, ...], Any]:
+    place, equals, value = text.partition("=")
+    if not equals or not place.strip():
+        raise UsageError(
+            f"--set {text!r} is not KEY=VALUE: write for example --set training.epochs=3."
+        )
+    document = parse_yaml(f"value: {value}", name="--set")
+    return tuple(place.strip().split(".")), document.data["value"]
+
+
+def _changed(data: Any, place: tuple[str | int, ...], value: Any) -> dict[str, Any]:
+    """`data` with another value at a place; what is on the way is copied, not changed."""
+    head, *rest = place
+    # `data: digits` and `objectives: {accuracy: maximize}` are short for mappings.
+    below = dict(data) if isinstance(data, Mapping) else {} if data is None else {"name": data}
+    below[str(head)] = _changed(below.get(str(head)), tuple(rest), value) if rest else value
+    return below
+
+
+def _with_paths(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """`data` with the paths in it made absolute."""
+    resolved = dict(data)
+    for section, key in _PATHS:
+        values = resolved.get(section)
+        text = values.get(key) if isinstance(values, Mapping) else None
+        if isinstance(text, str) and (key != "weights" or text.endswith(_SUFFIXES)):
+            path = (folder / Path(text).expanduser()).resolve()
+            resolved[section] = {**resolved[section], key: str(path)}
+    return resolved
+
+
+def _extremes(domain: Domain) -> tuple[Any, ...]:
+    return tuple(domain.values()) if isinstance(domain, Choice) else (domain.low, domain.high)

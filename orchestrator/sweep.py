@@ -1,0 +1,216 @@
+"""The loop of a sweep: what its executor sees of it.
+
+Every event is written to the store before anything depends on it: a trial before it starts, a
+report before it is judged, a value before it is told to the sampler.
+"""
+
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from orchestrator.contracts import (
+    Decision,
+    Job,
+    Outcome,
+    Sampler,
+    Scheduler,
+    Store,
+    Suggestion,
+    SweepWriter,
+)
+from orchestrator.objectives import Objective, missing_values
+from orchestrator.progress import Progress
+from orchestrator.spec import SweepSpec
+from orchestrator.state_folder import StateFolder
+from orchestrator.stopping import Plateau
+from orchestrator.trials import Failure, FailureKind, Report, Trial, TrialState, Value
+from trainers.config import with_params
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a loop is put together from; see `orchestrator.contracts`."""
+
+    store: Store
+    writer: SweepWriter
+    sampler: Sampler
+    scheduler: Scheduler
+    progress: Progress
+    folder: StateFolder
+    clock: Callable[[], float] = time.monotonic
+
+
+class SweepLoop:
+    """Hands out jobs and records what became of them; implements `JobSource`.
+
+    Takes up what the store holds: trials that were waiting, running or interrupted are handed
+    out first, with the parameters and the seed they had.
+
+    Args:
+        spec: The sweep.
+        parts: What it works with.
+    """
+
+    def __init__(self, spec: SweepSpec, parts: Parts) -> None:
+        self._spec, self._parts = spec, parts
+        self._fixed = spec.trial_config()
+        self._began = parts.clock()
+        self._interrupted = False
+        self._reason = ""
+        parts.writer.interrupt_running()
+        self._trials = {trial.number: trial for trial in parts.store.trials(spec.name)}
+        self._unfinished = deque(
+            trial for trial in self._trials.values() if not trial.state.is_final
+        )
+        self._wanted = deque(_missing_replicates(self._trials.values(), spec.replicates))
+        self._plateau = Plateau(spec.directed, spec.limits, spec.budget.plateau)
+        for trial in self._trials.values():
+            parts.sampler.observe(trial)
+            self._plateau.observe(trial)
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """All trials, as last written."""
+        return list(self._trials.values())
+
+    @property
+    def stop_reason(self) -> str:
+        """Why no further trial is started; empty while there may be one."""
+        return self._reason
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a person or a signal ended the run."""
+        return self._interrupted
+
+    def interrupt(self, reason: str) -> None:
+        """Start nothing more and interrupt what runs; safe to call from a signal handler."""
+        self._interrupted, self._reason = True, reason
+
+    @property
+    def must_stop(self) -> bool:
+        """Whether running jobs are to be interrupted now."""
+        seconds = self._spec.budget.seconds
+        if not self._reason and seconds is not None:
+            if self._parts.clock() - self._began >= seconds:
+                self._reason = f"the wall-clock budget of {seconds:g} s is used up"
+            return bool(self._reason)
+        return self._interrupted or "wall-clock" in self._reason
+
+    def next_job(self) -> Job | None:
+        """The next attempt; stored before it is returned."""
+        if self.must_stop:
+            return None
+        trial = self._unfinished.popleft() if self._unfinished else self._new_trial()
+        if trial is None:
+            return None
+        attempt = self._parts.writer.start_attempt(trial.number, "")
+        self._trials[trial.number] = replace(trial, state=TrialState.RUNNING)
+        config = with_params(self._fixed, trial.params, seed=trial.seed)
+        return Job(
+            trial=trial.number,
+            attempt=attempt.number,
+            config=config.as_mapping(),
+            folder=str(self._parts.folder.trial_folder(self._spec.name, trial.number)),
+            milestones=self._parts.scheduler.milestones,
+        )
+
+    def started(self, job: Job, worker: str) -> None:
+        """Tell the person watching."""
+        logger.info("trial %d started on %s", job.trial, worker)
+        self._parts.progress.trial_started(self._trials[job.trial])
+
+    def reported(self, job: Job, reports: Sequence[Report]) -> Decision:
+        """Store reports and judge the milestone among them, if there is one."""
+        if not reports:
+            return Decision.CONTINUE
+        self._parts.writer.add_reports(job.trial, job.attempt, reports)
+        for report in reports:
+            self._parts.progress.trial_reported(job.trial, report)
+        for report in reports:
+            if report.epoch in self._parts.scheduler.milestones:
+                peers = self._parts.store.reports_at(self._spec.name, report.epoch)
+                verdict = self._parts.scheduler.decide(job.trial, report.epoch, peers)
+                if verdict is Decision.STOP:
+                    return verdict
+        return Decision.CONTINUE
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """Store how an attempt ended, then tell the sampler."""
+        outcome = checked(outcome, self._spec.directed)
+        trial = self._parts.writer.finish_attempt(job.trial, job.attempt, outcome)
+        self._trials[trial.number] = trial
+        self._parts.sampler.observe(trial)
+        self._plateau.observe(trial)
+        self._parts.progress.trial_ended(trial)
+        if trial.failure:
+            logger.info("trial %d failed: %s", trial.number, trial.failure.message)
+
+    def add_values(self, number: int, values: Mapping[str, float]) -> None:
+        """Store values that were measured after the search."""
+        self._parts.writer.add_values(number, values)
+        trial = self._trials[number]
+        self._trials[number] = replace(trial, values={**trial.values, **values})
+
+    def _new_trial(self) -> Trial | None:
+        """Store a new trial, unless a limit is reached."""
+        budget = self._spec.budget.trials
+        if len(self._trials) >= budget:
+            self._reason = f"the budget of {budget} trials is used up"
+        elif self._plateau.reached:
+            self._reason = f"{self._spec.budget.plateau} trials in a row did not change the front"
+        elif not self._wanted and not self._propose():
+            self._reason = "every configuration of the space was tried"
+        if self._reason:
+            return None
+        suggestion, replicate = self._wanted.popleft()
+        # The same seed for the same replicate of every configuration: what differs between two
+        # trials is the configuration, and tests over seeds can be paired.
+        trial = self._parts.writer.add_trial(
+            suggestion.params,
+            seed=self._spec.seed + replicate,
+            replicate=replicate,
+            sampler_attrs=suggestion.sampler_attrs,
+        )
+        self._trials[trial.number] = trial
+        self._parts.sampler.observe(trial)
+        return trial
+
+    def _propose(self) -> bool:
+        """Ask the sampler for a configuration; False when the space is exhausted."""
+        suggestion = self._parts.sampler.suggest()
+        if suggestion is None:
+            return False
+        self._wanted.extend((suggestion, number) for number in range(self._spec.replicates))
+        return True
+
+
+def _missing_replicates(
+    trials: Iterable[Trial], replicates: int
+) -> Iterator[tuple[Suggestion, int]]:
+    """Replicates that a driver had still to store when it died, by configuration."""
+    seen: dict[tuple[tuple[str, Value], ...], list[Trial]] = {}
+    for trial in trials:
+        seen.setdefault(tuple(sorted(trial.params.items())), []).append(trial)
+    for same in seen.values():
+        suggestion = Suggestion(same[0].params, same[0].sampler_attrs)
+        for number in range(len(same), replicates):
+            yield suggestion, number
+
+
+def checked(outcome: Outcome, objectives: Sequence[Objective]) -> Outcome:
+    """Turn a complete outcome without a finite number for every objective into a failed one."""
+    if outcome.state is not TrialState.COMPLETE:
+        return outcome
+    lacking = missing_values(objectives, outcome.values)
+    infinite = [name for name, value in outcome.values.items() if not math.isfinite(value)]
+    if not lacking and not infinite:
+        return outcome
+    names = ", ".join(sorted({*lacking, *infinite}))
+    message = f"No finite value was measured for {names}; the trial cannot be compared."
+    return Outcome(TrialState.FAILED, failure=Failure(FailureKind.BAD_VALUES, message))

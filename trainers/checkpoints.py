@@ -1,0 +1,63 @@
+"""Atomic checkpoints: tensors in safetensors, the rest as JSON in its header, never a pickle."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from trainers.errors import TrainerError
+
+_KEY = "paretune"
+
+
+class CheckpointError(TrainerError):
+    """A checkpoint is damaged or belongs to something else."""
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write a checkpoint so that it appears whole or not at all.
+
+    Args:
+        path: Where to; its folder is made.
+        tensors: By name; copied to the CPU.
+        facts: JSON values.
+
+    Raises:
+        OSError: The disk is full or the folder cannot be written; what was there stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            unfinished,
+            {_KEY: json.dumps(facts)},
+        )
+        with unfinished.open("rb") as file:
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_checkpoint` wrote.
+
+    Raises:
+        FileNotFoundError: There is none.
+        CheckpointError: It is damaged, or not one of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})[_KEY])
+            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"The checkpoint {path} cannot be read ({error}): it is truncated, damaged or of "
+            f"another program. Delete it; the trial starts again from its first epoch."
+        ) from error

@@ -1,0 +1,222 @@
+"""What one trial is told: plain values, checked once, importable without torch.
+
+A trial's config is put together from two sources: what the sweep fixes for all its trials, and
+the parameters that were sampled for this one. `PARAMETERS` is the list of everything that may be
+sampled, with what each accepts.
+"""
+
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from trainers.evaluators.config import AttackConfig
+
+from trainers.backbones.table import backbone_names
+
+FLOAT_BITS = 32
+"""Bits of a weight that is not quantized."""
+
+MAX_HIDDEN_LAYERS = 3
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepts:
+    """What a parameter accepts: a number in a range, or one of some words.
+
+    Attributes:
+        meaning: What the parameter does, for messages and the reference.
+        low: Smallest number, inclusive; None for words.
+        high: Largest number, inclusive.
+        whole: Whether only integers are accepted.
+        also: Further values outside the range.
+        words: Accepted words.
+        pattern: Further words, as a regular expression.
+    """
+
+    meaning: str
+    low: float | None = None
+    high: float = math.inf
+    whole: bool = False
+    also: tuple[Value, ...] = ()
+    words: tuple[str, ...] = ()
+    pattern: str = r"(?!)"
+
+    def accepts(self, value: Value) -> bool:
+        """Whether a trial can be run with this value."""
+        if isinstance(value, str):
+            return value in self.words or re.fullmatch(self.pattern, value) is not None
+        if isinstance(value, bool) or self.low is None:
+            return False
+        if self.whole and not isinstance(value, int):
+            return False
+        return value in self.also or self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        """What is accepted, in words."""
+        parts = [repr(word) for word in self.words]
+        if self.pattern == _LAST_BLOCKS:
+            parts.append("'last_blocks:N'")
+        if self.low is not None:
+            kind = "an integer" if self.whole else "a number"
+            parts.append(
+                f"{kind} of at least {self.low:g}"
+                if self.high == math.inf
+                else f"{kind} from {self.low:g} to {self.high:g}"
+            )
+        parts.extend(repr(value) for value in self.also)
+        return " or ".join(parts)
+
+
+_LAST_BLOCKS = r"last_blocks:[1-9][0-9]{0,2}"
+_WIDTH = 65_536
+
+PARAMETERS: Mapping[str, Accepts] = {
+    "fc_layers": Accepts("hidden FC layers of the head", 1, MAX_HIDDEN_LAYERS, whole=True),
+    "fc_width_1": Accepts("width of the first hidden FC layer", 1, _WIDTH, whole=True),
+    "fc_width_2": Accepts("width of the second hidden FC layer", 1, _WIDTH, whole=True),
+    "fc_width_3": Accepts("width of the third hidden FC layer", 1, _WIDTH, whole=True),
+    "bits": Accepts(
+        "bits of a convolution weight; 32 is not quantized", 2, 8, whole=True, also=(FLOAT_BITS,)
+    ),
+    "fc_bits": Accepts(
+        "bits of an FC weight; 32 is not quantized", 2, 8, whole=True, also=(FLOAT_BITS,)
+    ),
+    "tune": Accepts("what is trained", words=("head", "all"), pattern=_LAST_BLOCKS),
+    "learning_rate": Accepts("peak learning rate", 1e-8, 10.0),
+    "weight_decay": Accepts("decoupled weight decay", 0.0, 1.0),
+    "dropout": Accepts("dropout before each FC layer but the first", 0.0, 0.95),
+    "label_smoothing": Accepts("label smoothing of the loss", 0.0, 0.9),
+    "optimizer": Accepts("update rule", words=("adamw", "sgd")),
+    "batch_size": Accepts("images a step", 1, 65_536, whole=True),
+    "epochs": Accepts("passes over the training images", 1, 10_000, whole=True),
+    "backbone": Accepts("the convolutional part", words=backbone_names()),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialConfig:
+    """One trial: which network, how it is trained, how it is stored, how it is attacked.
+
+    Attributes:
+        backbone: A name of `trainers.backbones`.
+        weights: ``imagenet``, ``bundled``, ``scratch``, or a path.
+        widths: Hidden FC widths; None is the backbone's full-size head.
+        tune: ``head``, ``last_blocks:N`` or ``all``.
+        epochs: Passes over the training images.
+        batch_size: Images a step.
+        optimizer: ``adamw`` or ``sgd``.
+        learning_rate: Peak of the cosine schedule.
+        weight_decay: Decoupled for ``adamw``, in the gradient for ``sgd``.
+        dropout: Probability in [0, 0.95].
+        label_smoothing: In [0, 0.9].
+        bits: Bits of a convolution weight in the artifact, 2 to 8, or 32.
+        fc_bits: Bits of an FC weight in the artifact, 2 to 8, or 32.
+        attacks: Attack by the name of the value it yields, ``robust_accuracy`` for example.
+        seed: Everything random in the trial follows from it.
+        threads: Threads for torch: the CPUs that the trial was given.
+    """
+
+    backbone: str
+    weights: str
+    widths: tuple[int, ...] | None = None
+    tune: str = "head"
+    epochs: int = 10
+    batch_size: int = 128
+    optimizer: str = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    dropout: float = 0.0
+    label_smoothing: float = 0.0
+    bits: int = FLOAT_BITS
+    fc_bits: int = FLOAT_BITS
+    attacks: Mapping[str, AttackConfig] = field(default_factory=dict)
+    seed: int = 0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        """Check every value.
+
+        Raises:
+            ValueError: A value is not accepted; the sentence says what would be.
+        """
+        for name in sorted(_FIELDS & PARAMETERS.keys()):
+            check_parameter(name, getattr(self, name))
+        for number, width in enumerate(self.widths or (), start=1):
+            check_parameter(f"fc_width_{number}", width)
+
+    def as_mapping(self) -> dict[str, Any]:
+        """The config as JSON values; `from_mapping` reads it back."""
+        values = {name: getattr(self, name) for name in _FIELDS}
+        values["widths"] = None if self.widths is None else list(self.widths)
+        values["attacks"] = {name: asdict(attack) for name, attack in self.attacks.items()}
+        return values
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "TrialConfig":
+        """Read what `as_mapping` wrote."""
+        values = dict(mapping)
+        widths = values.get("widths")
+        values["widths"] = None if widths is None else tuple(widths)
+        values["attacks"] = {
+            name: AttackConfig(**attack) for name, attack in values.get("attacks", {}).items()
+        }
+        return cls(**values)
+
+
+_FIELDS = {entry.name for entry in fields(TrialConfig)}
+
+
+def check_parameter(name: str, value: Value) -> None:
+    """Refuse a parameter that a trial does not know, or a value it cannot be run with.
+
+    Raises:
+        ValueError: With a sentence that says what would have been accepted.
+    """
+    if name not in PARAMETERS:
+        close = difflib.get_close_matches(name, PARAMETERS, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"Unknown parameter {name!r}. Known: {', '.join(PARAMETERS)}.{hint}")
+    if not PARAMETERS[name].accepts(value):
+        raise ValueError(f"{name} is {value!r}, but a trial needs {PARAMETERS[name]}.")
+
+
+def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -> TrialConfig:
+    """Put sampled parameters over what a sweep fixes.
+
+    ``fc_layers`` and ``fc_width_1`` ... become `TrialConfig.widths`: the widths that are given,
+    in order, at most ``fc_layers`` of them. Without any, the fixed head stays.
+
+    Args:
+        fixed: What all trials of the sweep share.
+        params: Active parameters of this trial, by the names of `PARAMETERS`.
+        seed: Seed of this trial.
+
+    Raises:
+        ValueError: A parameter is unknown, a value is not accepted, or a width is missing.
+    """
+    for name, value in params.items():
+        check_parameter(name, value)
+    values = {name: getattr(fixed, name) for name in _FIELDS}
+    values.update({name: value for name, value in params.items() if name in _FIELDS})
+    values["widths"] = _widths(params, fixed.widths)
+    return TrialConfig(**{**values, "seed": seed})
+
+
+def _widths(params: Mapping[str, Value], fixed: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    names = [f"fc_width_{number}" for number in range(1, MAX_HIDDEN_LAYERS + 1)]
+    given = [name for name in names if name in params]
+    if not given and "fc_layers" not in params:
+        return fixed
+    layers = int(params.get("fc_layers", len(given)))
+    missing = [name for name in names[:layers] if name not in params]
+    if missing:
+        raise ValueError(
+            f"fc_layers is {layers}, but {', '.join(missing)} is not given: a head of {layers} "
+            f"hidden layers needs {', '.join(names[:layers])} in the search space."
+        )
+    return tuple(int(params[name]) for name in names[:layers])

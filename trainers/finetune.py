@@ -1,0 +1,232 @@
+"""Fine-tune one network: seeded, resumable at every epoch, an epoch at a time."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainers.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from trainers.config import TrialConfig
+from trainers.data import ImageData
+from trainers.determinism import derive_seed
+from trainers.loop import Batch, Recipe, correct_fraction, cosine_learning_rates, train_epoch
+from trainers.networks import Network, build_network
+
+# Features of a frozen backbone are kept in memory up to this size, and computed anew in every
+# epoch beyond it.
+_FEATURE_BYTES = 2 * 2**30
+_EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """What one epoch measured.
+
+    Attributes:
+        epoch: From 1.
+        train_loss: Mean over the training images.
+        float_accuracy: On validation, of the network before quantization.
+        seconds: Wall-clock time of the epoch.
+    """
+
+    epoch: int
+    train_loss: float
+    float_accuracy: float
+    seconds: float
+
+
+class FineTuning:
+    """The fine-tuning of one network.
+
+    With a frozen backbone (``tune: head``) its features are computed once, and only the head is
+    trained on them. Every epoch draws its order and its dropout from the seed and its own
+    number, so that a training resumed at an epoch's end equals an uninterrupted one.
+
+    Args:
+        config: What to do.
+        data: Training and validation images.
+        device: Where to compute.
+    """
+
+    def __init__(self, config: TrialConfig, data: ImageData, *, device: torch.device) -> None:
+        self.config = config
+        self.epoch = 0
+        self.seconds = 0.0
+        self._device = device
+        self.network: Network = build_network(
+            config.backbone,
+            weights=config.weights,
+            widths=config.widths,
+            classes=len(data.classes),
+            dropout=config.dropout,
+            seed=derive_seed(config.seed, "head"),
+        ).to(device)
+        if device.type == "cuda":
+            self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._parameters = self.network.set_trainable(config.tune)
+        self._optimizer = _optimizer(config, self._parameters)
+        self._model: nn.Module = self.network
+        self._train = _pixels(*data.subset("train"), device)
+        self._val = _pixels(*data.subset("val"), device)
+        if config.tune == "head":
+            self._train_on_features()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self.epoch >= self.config.epochs
+
+    def run_epoch(self) -> EpochReport:
+        """Train for one epoch and measure it.
+
+        Raises:
+            DivergedError: The loss became NaN or infinite.
+        """
+        began = time.perf_counter()
+        number = self.epoch + 1
+        order = np.random.default_rng(derive_seed(self.config.seed, "order", number))
+        size = self.config.batch_size
+        with torch.random.fork_rng(devices=_forked(self._device)):
+            torch.manual_seed(derive_seed(self.config.seed, "dropout", number))
+            self._model.train()
+            batches = self._train.batches(size, order.permutation(self._train.count))
+            loss = train_epoch(self._model, batches, self._recipe(), epoch=number)
+        self._model.eval()
+        accuracy = correct_fraction(self._model, self._val.batches(_EVALUATION_BATCH))
+        self.epoch = number
+        seconds = time.perf_counter() - began
+        self.seconds += seconds
+        return EpochReport(number, loss, accuracy, seconds)
+
+    def save(self, path: Path) -> None:
+        """Write what `load` needs to go on after the last finished epoch."""
+        tensors = {
+            f"parameter.{name}": parameter
+            for name, parameter in self.network.named_parameters()
+            if parameter.requires_grad
+        }
+        # Norm layers of a tuned block change their running statistics too.
+        tensors |= {f"buffer.{name}": buffer for name, buffer in self.network.named_buffers()}
+        for number, state in self._optimizer.state_dict()["state"].items():
+            tensors |= {
+                f"optimizer.{number}.{key}": value
+                for key, value in state.items()
+                if isinstance(value, Tensor)
+            }
+        facts = {"epoch": self.epoch, "seconds": self.seconds, "config": self.config.as_mapping()}
+        save_checkpoint(path, tensors, facts)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            FileNotFoundError: There is none.
+            CheckpointError: It is damaged, or of a trial with another config.
+        """
+        tensors, facts = load_checkpoint(path)
+        if facts.get("config") != self.config.as_mapping():
+            raise CheckpointError(
+                f"The checkpoint {path} belongs to a trial with another config. Delete it; the "
+                f"trial starts again from its first epoch."
+            )
+        targets = dict(self.network.named_parameters()) | dict(self.network.named_buffers())
+        optimizer_state: dict[int, dict[str, Tensor]] = {}
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                kind, _, rest = name.partition(".")
+                if kind == "optimizer":
+                    number, _, key = rest.partition(".")
+                    optimizer_state.setdefault(int(number), {})[key] = tensor
+                else:
+                    targets[rest].copy_(tensor)
+        whole = self._optimizer.state_dict()
+        self._optimizer.load_state_dict({**whole, "state": optimizer_state})
+        self.epoch, self.seconds = int(facts["epoch"]), float(facts["seconds"])
+
+    def _recipe(self) -> Recipe:
+        rates = cosine_learning_rates(
+            self.config.learning_rate,
+            steps_per_epoch=-(-self._train.count // self.config.batch_size),
+            epochs=self.config.epochs,
+            from_epoch=self.epoch,
+        )
+        autocast = _autocast(self._device)
+        return Recipe(self._optimizer, rates, self.config.label_smoothing, autocast)
+
+    def _train_on_features(self) -> None:
+        n_features = self.network.spec.n_features
+        if 4 * n_features * (self._train.count + self._val.count) > _FEATURE_BYTES:
+            return
+        self._train = self._train.mapped(self.network.feature_vectors, _EVALUATION_BATCH)
+        self._val = self._val.mapped(self.network.feature_vectors, _EVALUATION_BATCH)
+        self._model = self.network.head
+
+
+@dataclass(frozen=True, slots=True)
+class _Examples:
+    """Inputs and labels with the way from a stored input to what the model takes."""
+
+    inputs: np.ndarray | Tensor
+    labels: Tensor
+    device: torch.device
+    to_model: Callable[[Tensor], Tensor]
+
+    @property
+    def count(self) -> int:
+        return len(self.labels)
+
+    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
+        """Batches in the given order; the last one may be smaller."""
+        indices = np.arange(self.count) if order is None else order
+        for start in range(0, self.count, size):
+            chosen = indices[start : start + size]
+            # Indexing with an array copies, so that shared read-only images stay untouched.
+            taken = self.inputs[chosen]
+            batch = torch.from_numpy(taken) if isinstance(taken, np.ndarray) else taken
+            batch = self.to_model(batch.to(self.device, non_blocking=True))
+            yield batch, self.labels[torch.from_numpy(chosen)]
+
+    @torch.inference_mode()
+    def mapped(self, function: Callable[[Tensor], Tensor], size: int) -> "_Examples":
+        """The same examples with `function` of each input in its place."""
+        mapped = torch.cat([function(batch) for batch, _ in self.batches(size)])
+        return _Examples(mapped.clone(), self.labels, self.device, lambda batch: batch)
+
+
+def _pixels(images: np.ndarray, labels: np.ndarray, device: torch.device) -> _Examples:
+    to_float = partial(_float_pixels, channels_last=device.type == "cuda")
+    return _Examples(images, torch.tensor(labels, device=device), device, to_float)
+
+
+def _float_pixels(batch: Tensor, *, channels_last: bool) -> Tensor:
+    pixels = batch.float().div_(255)
+    return pixels.to(memory_format=torch.channels_last) if channels_last else pixels
+
+
+def _optimizer(config: TrialConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters,
+            lr=config.learning_rate,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=config.weight_decay,
+        )
+    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+def _autocast(device: torch.device) -> Callable[[], AbstractContextManager[None]]:
+    # bfloat16 needs no loss scaling; GPUs without it train in float32.
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return partial(torch.autocast, "cuda", dtype=torch.bfloat16)
+    return nullcontext
+
+
+def _forked(device: torch.device) -> list[torch.device]:
+    return [device] if device.type == "cuda" else []

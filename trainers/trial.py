@@ -1,0 +1,196 @@
+"""One trial from its config to its measured values, a few epochs at a time."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from trainers.artifact import ArtifactInfo, load_artifact, write_artifact
+from trainers.evaluators.accuracy import accuracy
+from trainers.evaluators.config import AttackConfig
+from trainers.evaluators.counts import count_macs, count_parameters
+from trainers.evaluators.robustness import robust_accuracy
+
+from trainers.checkpoints import CheckpointError
+from trainers.config import TrialConfig
+from trainers.data import ImageData
+from trainers.determinism import derive_seed, seed_everything, set_threads
+from trainers.errors import DivergedError
+from trainers.finetune import EpochReport, FineTuning
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_NAME = "checkpoint.safetensors"
+ARTIFACT_NAME = "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a finished trial measured.
+
+    Attributes:
+        values: By name; docs/glossary.md has their units. Accuracies are those of the packed
+            network, read back from its file.
+        artifact: The packed network.
+    """
+
+    values: Mapping[str, float]
+    artifact: ArtifactInfo
+
+
+class TrialRun:
+    """Runs one trial in a folder; takes up the checkpoint that lies there.
+
+    Args:
+        config: What to do.
+        data: Images, read-only.
+        folder: Where the checkpoint and the packed network go; made if missing.
+        checkpoint_every_s: Seconds of training after which a checkpoint is worth its time.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        data: ImageData,
+        folder: Path,
+        *,
+        checkpoint_every_s: float = 5.0,
+    ) -> None:
+        set_threads(config.threads)
+        seed_everything(config.seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._config = config
+        self._data = data
+        self._folder = folder
+        self._checkpoint_every_s = checkpoint_every_s
+        self._since_checkpoint = 0.0
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        began = time.perf_counter()
+        self._training = FineTuning(config, data, device=self._device)
+        try:
+            self._training.load(self._checkpoint)
+        except FileNotFoundError:
+            pass
+        except CheckpointError as error:
+            logger.warning("%s", error)
+        self._setup_s = time.perf_counter() - began
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are done."""
+        return self._training.epoch
+
+    @property
+    def finished(self) -> bool:
+        """Whether only `measure` is left to do."""
+        return self._training.finished
+
+    def advance(self, *, to_epoch: int, seconds: float) -> list[EpochReport]:
+        """Train until `to_epoch` is done or `seconds` are over, at least one epoch.
+
+        Raises:
+            DivergedError: The loss became NaN or infinite.
+        """
+        reports: list[EpochReport] = []
+        last = min(to_epoch, self._config.epochs)
+        began = time.perf_counter()
+        while self.epoch < last and (not reports or time.perf_counter() - began < seconds):
+            reports.append(self._training.run_epoch())
+            self._since_checkpoint += reports[-1].seconds
+            if self._since_checkpoint >= self._checkpoint_every_s:
+                self.checkpoint()
+        return reports
+
+    def checkpoint(self) -> None:
+        """Make sure that the finished epochs survive this process."""
+        self._training.save(self._checkpoint)
+        self._since_checkpoint = 0.0
+
+    def measure(self) -> Measurement:
+        """Quantize, pack, read back, and measure what was read back.
+
+        Raises:
+            OSError: The artifact could not be written.
+        """
+        began = time.perf_counter()
+        config, network = self._config, self._training.network.to("cpu")
+        trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
+        artifact = write_artifact(
+            network,
+            self._folder / ARTIFACT_NAME,
+            bits=config.bits,
+            fc_bits=config.fc_bits,
+            classes=self._data.classes,
+        )
+        packed = load_artifact(artifact.path)
+        values = {
+            **_evaluated(packed, self._data, "val", config.attacks, device=self._device),
+            "memory_bytes": float(artifact.bytes),
+            "head_bytes": float(artifact.head_bytes),
+            "backbone_bytes": float(artifact.backbone_bytes),
+            "params": float(count_parameters(packed)),
+            "head_params": float(count_parameters(packed.head)),
+            "trainable_params": float(trained),
+            "macs": float(count_macs(packed, self._data.train_images.shape[1:])),
+            "train_s": self._setup_s + self._training.seconds,
+        }
+        values["eval_s"] = time.perf_counter() - began
+        # Its values are measured; a checkpoint is of no more use.
+        self._checkpoint.unlink(missing_ok=True)
+        return Measurement(values, artifact)
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self._folder / CHECKPOINT_NAME
+
+
+def evaluate_artifact(
+    path: Path, data: ImageData, attacks: Mapping[str, AttackConfig], *, subset: str, threads: int
+) -> dict[str, float]:
+    """Accuracy and robust accuracies of a packed network on one subset.
+
+    Args:
+        path: The artifact.
+        data: Images.
+        attacks: Attack by the name of the value it yields.
+        subset: ``val`` or ``test``.
+        threads: Threads for torch.
+
+    Raises:
+        ArtifactError: The file is damaged or not an artifact.
+    """
+    set_threads(threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return _evaluated(load_artifact(path), data, subset, attacks, device=device)
+
+
+def failure_kind(error: BaseException) -> str:
+    """Sort what a trial raised: ``diverged``, ``out_of_memory`` or ``error``."""
+    if isinstance(error, DivergedError):
+        return "diverged"
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return "out_of_memory"
+    # torch raises a plain RuntimeError when the CPU allocator gets nothing.
+    if isinstance(error, RuntimeError) and "not enough memory" in str(error):
+        return "out_of_memory"
+    return "error"
+
+
+def _evaluated(
+    network: torch.nn.Module,
+    data: ImageData,
+    subset: str,
+    attacks: Mapping[str, AttackConfig],
+    *,
+    device: torch.device,
+) -> dict[str, float]:
+    images, labels = data.subset(subset)
+    values = {"accuracy": accuracy(network, images, labels, device=device)}
+    for name, attack in attacks.items():
+        # The same images and the same random starts in every trial: what differs is the network.
+        seed = derive_seed(0, "attack", name)
+        result = robust_accuracy(network, images, labels, attack, seed=seed, device=device)
+        values[name] = result.robust_accuracy
+    return values
