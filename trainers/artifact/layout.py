@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from trainers.networks import Network, NetworkSpec, network_from_spec
 from trainers.quantization import packed_bytes, planned_bits
@@ -93,8 +94,22 @@ def layout_of(
 
 def empty_network(spec: NetworkSpec) -> Network:
     """The network of a spec on the meta device, where it takes no memory."""
-    with torch.device("meta"):
+    with torch.device("meta"), _WithoutDraws():
         return network_from_spec(spec)
+
+
+class _WithoutDraws(TorchFunctionMode):
+    """Leaves out what random initialization would draw, which means nothing on the meta device.
+
+    The first `normal_` there makes torch 2.14 import its compiler: 3 to 6 s in each new process.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is torch.Tensor.normal_:
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def stored_shapes(network: nn.Module) -> dict[str, Shape]:

@@ -112,7 +112,9 @@ def load_artifact(path: Path) -> Network:
 
 
 def _refuse(path: Path, error: Exception) -> NoReturn:
-    reason = str(error) or type(error).__name__
+    reason = str(error)
+    if isinstance(error, (KeyError, TypeError, AttributeError)):
+        reason = f"its header has another form than expected ({type(error).__name__}: {error})"
     raise ArtifactError(
         f"{path} cannot be read as a packed network: {reason.rstrip('.')}. Export the trial again."
     ) from error

@@ -1,0 +1,110 @@
+"""Read a packed digitnet without paretune: numpy, torch and json are enough (1 s, no GPU).
+
+A packed network is one safetensors file: the length of a JSON header (8 bytes, little-endian), the
+header, then the tensors' bytes. Its `__metadata__` holds, under `paretune`, the architecture and
+which tensors are quantized; `NAME.codes` is a stream of b-bit integers, `NAME.scale` the weight of
+one step in each output channel. This file is the whole of what a device has to do.
+
+Run: `python read_artifact.py model.safetensors images.npy`, the images being uint8 (N, C, H, W).
+
+Output:
+    image 0: 7
+    image 1: 2
+"""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+CONVOLUTIONS_A_STAGE = 2
+LUMA = (0.299, 0.587, 0.114)
+
+
+def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The description of the network, and the tensors as they are stored."""
+    content = path.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    facts = json.loads(header.pop("__metadata__")["paretune"])
+    stored = {}
+    for name, entry in header.items():
+        first, last = entry["data_offsets"]
+        dtype = {"F32": "<f4", "U8": "u1"}[entry["dtype"]]
+        array = np.frombuffer(content[start + first : start + last], dtype)
+        stored[name] = array.reshape(entry["shape"])
+    return facts, stored
+
+
+def unpacked(stream: np.ndarray, bits: int, count: int) -> np.ndarray:
+    """Signed integers from a stream of bits, the lowest bit of the first byte coming first."""
+    each = np.unpackbits(stream, count=count * bits, bitorder="little").reshape(count, bits)
+    values = each @ (1 << np.arange(bits))
+    # Two's complement: the highest bit counts negative.
+    return np.where(values >= 1 << (bits - 1), values - (1 << bits), values)
+
+
+def weights(facts: dict[str, Any], stored: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    """Float32 tensors by name: `codes * scale`, or what is stored as it is."""
+    tensors = {}
+    for name, entry in facts["tensors"].items():
+        shape = entry["shape"]
+        codes = unpacked(stored.pop(f"{name}.codes"), entry["bits"], math.prod(shape))
+        scale = stored.pop(f"{name}.scale").reshape(-1, *[1] * (len(shape) - 1))
+        tensors[name] = torch.tensor(codes.reshape(shape).astype(np.float32) * scale)
+    return tensors | {name: torch.tensor(array) for name, array in stored.items()}
+
+
+def prepared(images: np.ndarray, wanted: dict[str, Any]) -> Tensor:
+    """What the first convolution sees: channels, size and scale as in training."""
+    pixels = torch.tensor(images).float() / 255
+    if pixels.shape[1] == 3 and wanted["channels"] == 1:
+        pixels = (pixels * torch.tensor(LUMA).view(3, 1, 1)).sum(dim=1, keepdim=True)
+    size = (wanted["height"], wanted["width"])
+    if pixels.shape[-2:] != size:
+        shrinks = pixels.shape[-2] > size[0] or pixels.shape[-1] > size[1]
+        pixels = functional.interpolate(pixels, size, mode="bilinear", antialias=shrinks)
+    mean, std = (torch.tensor(wanted[key]).view(-1, 1, 1) for key in ("mean", "std"))
+    return (pixels - mean) / std
+
+
+def layers(tensors: dict[str, Tensor], part: str) -> list[tuple[Tensor, Tensor]]:
+    """Weight and bias of each layer of `features` or `head`, from input to output."""
+    numbers = sorted({int(name.split(".")[1]) for name in tensors if name.startswith(part)})
+    return [(tensors[f"{part}.{i}.weight"], tensors[f"{part}.{i}.bias"]) for i in numbers]
+
+
+def logits(path: Path, images: np.ndarray) -> Tensor:
+    """What digitnet answers: stacks of two 3x3 convolutions and a pool, then the FC layers."""
+    facts, stored = read_file(path)
+    if facts["version"] != 1 or facts["spec"]["backbone"] != "digitnet":
+        raise ValueError(f"{path} is not a packed digitnet of format version 1.")
+    tensors = weights(facts, stored)
+    x = prepared(images, facts["spec"]["input"])
+    for number, (weight, bias) in enumerate(layers(tensors, "features"), start=1):
+        x = functional.conv2d(x, weight, bias, padding=1).relu()
+        if number % CONVOLUTIONS_A_STAGE == 0:
+            x = functional.max_pool2d(x, 2)
+    x = x.flatten(1)
+    *hidden, last = layers(tensors, "head")
+    for weight, bias in hidden:
+        x = functional.linear(x, weight, bias).relu()
+    return functional.linear(x, *last)
+
+
+def main() -> None:
+    """Classify the images of a file."""
+    path, images = Path(sys.argv[1]), np.load(sys.argv[2], allow_pickle=False)
+    names = read_file(path)[0]["classes"]
+    for number, answer in enumerate(logits(path, images).argmax(1).tolist()):
+        print(f"image {number}: {answer if names is None else names[answer]}")
+
+
+if __name__ == "__main__":
+    main()
