@@ -5,7 +5,7 @@ The unit follows from the name of the quantity, as everywhere in this project: `
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 
 from orchestrator.objectives import Direction, Objective
@@ -13,6 +13,7 @@ from orchestrator.objectives import Direction, Objective
 _COUNTS = ("params", "macs", "count", "stages")
 _FRACTIONS = ("accuracy", "fraction", "sparsity")
 _PREFIXES = ("", "k", "M", "G", "T")
+_SPARKS = "▁▂▃▄▅▆▇█"
 NOTHING = "-"
 
 
@@ -90,6 +91,19 @@ def human_param(value: object) -> str:
 def human_params(params: Mapping[str, object]) -> str:
     """A configuration in one line: ``bits=4 fc1=64``."""
     return " ".join(f"{name}={human_param(value)}" for name, value in params.items())
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """A curve as one character a value, from its lowest to its highest; a space where NaN."""
+    known = [value for value in values if math.isfinite(value)]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    top = len(_SPARKS) - 1
+    return "".join(
+        _SPARKS[round(top * (value - low) / ((high - low) or 1.0))]
+        if math.isfinite(value)
+        else " "
+        for value in values
+    )
 
 
 def _prefixed(value: float, symbol: str) -> str:

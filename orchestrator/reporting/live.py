@@ -103,10 +103,13 @@ def picture(view: RunView, *, width: int) -> RenderableType:
         heading = f"front  {len(view.front)} of {view.count(TrialState.COMPLETE)} complete trials"
         if not view.front.feasible:
             heading = "front  no trial meets the constraints yet; the nearest:"
-        parts += [Padding(Text(heading, style="bold"), (1, 0, 0, 0)), _front(view, width)]
+        parts += [
+            Padding(Text(heading, style="bold"), (1, 0, 0, 0), expand=False),
+            _front(view, width),
+        ]
         if (more := len(view.front) - _FRONT_ROWS) > 0:
             parts.append(Text(f"and {more} more", style="dim"))
-    return Padding(Group(*parts), (1, 0, 0, 0))
+    return Padding(Group(*parts), (1, 0, 0, 0), expand=False)
 
 
 def _header(view: RunView) -> Text:
@@ -150,7 +153,7 @@ def _running(view: RunView, width: int) -> RenderableType:
             _latest(view, each),
             Text(human_params(each.trial.params) if width >= _WIDE else "", style="dim"),
         )
-    return Padding(table, (1, 0))
+    return Padding(table, (1, 0), expand=False)
 
 
 def _latest(view: RunView, each: RunningTrial) -> str:

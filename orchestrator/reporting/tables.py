@@ -97,6 +97,40 @@ def front_table(
     return table
 
 
+def front_heading(front: Front, where: str | None = None) -> str:
+    """One sentence: how many trials are on the front, or why none is."""
+    total = len(front) + len(front.others)
+    among = f" that fulfill {where!r}" if where else ""
+    lacking = ""
+    if front.left_out:
+        names = ", ".join(objective.name for objective in front.objectives)
+        lacking = f" {front.left_out} complete trials lack a number for one of {names}."
+    if not len(front):
+        return (
+            f"The front is empty: there are no complete trials{among} to compare.{lacking} "
+            f"'paretune trials NAME' lists the trials of a sweep in every state."
+        )
+    if not front.feasible:
+        return (
+            f"No trial meets the constraints: these {len(front)} of {total} trials{among} violate "
+            f"them least.{lacking}"
+        )
+    return f"{len(front)} of {total} complete trials{among} are on the Pareto front.{lacking}"
+
+
+def findings_table(findings: Sequence[Mapping[str, object]]) -> Table:
+    """One row a finding of ``doctor``, with its fix where something is wrong."""
+    table = plain_table()
+    for column in ("", "what", "found", "fix"):
+        table.add_column(column, overflow="fold")
+    for finding in findings:
+        fine = bool(finding["ok"])
+        mark = Text("ok", style="green") if fine else Text("no", style="red")
+        fix = "" if fine else str(finding["fix"])
+        table.add_row(mark, str(finding["name"]), str(finding["detail"]), fix)
+    return table
+
+
 def trials_table(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Table:
     """One row a trial: state, objectives, parameters, and why it failed."""
     table = plain_table()

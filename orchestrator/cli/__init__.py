@@ -1,0 +1,1 @@
+"""The command ``paretune``. Every command reads, calls the Python API and prints; no logic."""

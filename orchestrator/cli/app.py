@@ -1,0 +1,86 @@
+"""The table of commands, and how errors become exit codes.
+
+0 done; 1 failed; 2 wrong use or a wrong file; 130 interrupted. A traceback is a bug.
+"""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from orchestrator.cli import fronts, pretrain, run, show, tools
+from orchestrator.errors import OrchestratorError
+
+
+class _Commands(TyperGroup):
+    """Prints an error that is meant for a person as one sentence."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that the line names."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            code = _exit_code(error)
+            if code is None:
+                raise
+            typer.echo(f"{typer.style('error:', fg='red', bold=True)} {error}", err=True)
+            raise typer.Exit(code) from None
+
+
+def _exit_code(error: Exception) -> int | None:
+    """The exit code of an error whose text is a sentence to a person; None for a bug."""
+    if isinstance(error, OrchestratorError):
+        return error.exit_code
+    # Asked by way of what is loaded: importing trainers may take as long as importing torch.
+    trainers = sys.modules.get("trainers.errors")
+    if trainers is not None and isinstance(error, trainers.TrainerError):
+        return 1
+    return None
+
+
+app = typer.Typer(
+    name="paretune",
+    cls=_Commands,
+    help="Which fine-tuned CNNs are the best trade-offs of accuracy, memory and adversarial "
+    "robustness on your data?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+for panel, commands in {
+    "Run": (run.check, run.run, run.resume),
+    "Look": (show.list_, show.status, show.trials, show.show),
+    "Choose": (fronts.front, fronts.pick, tools.export),
+    "Care": (tools.ui, tools.sync, tools.doctor, pretrain.pretrain),
+}.items():
+    for command in commands:
+        app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(command)
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if asked:
+        typer.echo(f"paretune {version('paretune')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command that the process was started with."""
+    app(prog_name="paretune")

@@ -1,0 +1,189 @@
+"""``front`` and ``pick``."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.options import (
+    Format,
+    FormatOption,
+    NameArgument,
+    StoreOption,
+    WhereOption,
+    print_record,
+    print_records,
+    say,
+)
+from orchestrator.errors import OrchestratorError, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.fronts import Front, FrontMember
+
+
+class Subset(StrEnum):
+    """On which images the front is compared."""
+
+    VAL = "val"
+    TEST = "test"
+
+
+def front(  # noqa: PLR0913 - the options of a command
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Sweeps; their trials compete together."),
+    ] = None,
+    *,
+    objectives: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,C",
+            help="What to compare by, NAME:min or NAME:max where the direction is not known; "
+            "by default the objectives of the sweep.",
+            show_default=False,
+        ),
+    ] = None,
+    where: WhereOption = None,
+    subset: Annotated[
+        Subset, typer.Option("--set", help="Compare validation or, once measured, test values.")
+    ] = Subset.VAL,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html", help="Also write an interactive page.", show_default=False
+        ),
+    ] = None,
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="Read this MLflow instead of the store; with --experiment.",
+            show_default=False,
+        ),
+    ] = None,
+    experiment: Annotated[
+        str | None,
+        typer.Option(help="MLflow experiment, with --tracking-uri.", show_default=False),
+    ] = None,
+    how: FormatOption = Format.TABLE,
+    store: StoreOption = None,
+) -> None:
+    """Print the Pareto front: the trials that no other trial beats on every objective.
+
+    Example: paretune front digits-fc --objectives accuracy,memory_bytes --where "bits <= 4"
+
+    Example: paretune front digits-fc digits-full --plot front.html --format json
+    """
+    from orchestrator.queries import open_sweep, pareto_front
+
+    goals = None if objectives is None else [g.strip() for g in objectives.split(",") if g.strip()]
+    if not names and not tracking_uri:
+        raise UsageError(
+            "A front needs the name of a sweep, as in 'paretune front digits-fc', or --experiment "
+            "with --tracking-uri; 'paretune list' has the names."
+        )
+    if subset is Subset.TEST:
+        if tracking_uri or not names or len(names) > 1:
+            raise UsageError("--set test compares the trials of one sweep; name exactly one.")
+        found = open_sweep(names[0], store).front(goals, where=where, subset="test")
+    else:
+        found = pareto_front(
+            names or None,
+            goals,
+            where=where,
+            store=store,
+            tracking_uri=tracking_uri,
+            experiment=experiment,
+        )
+    _print_front(found, how, where)
+    if plot is not None:
+        say(f"Wrote {found.plot(plot)}")
+
+
+def pick(
+    name: NameArgument,
+    *,
+    knee: Annotated[
+        bool, typer.Option("--knee", help="The most balanced member of the front.")
+    ] = False,
+    under: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VALUE=LIMIT",
+            help="The best member within a limit, such as memory_bytes=200kB.",
+            show_default=False,
+        ),
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            help="With --under: what decides; by default the first other objective.",
+            show_default=False,
+        ),
+    ] = None,
+    how: FormatOption = Format.TABLE,
+    store: StoreOption = None,
+) -> None:
+    """Pick one trial of the front, and say why.
+
+    Example: paretune pick digits-fc --knee
+
+    Example: paretune pick digits-fc --under memory_bytes=200kB --objective accuracy
+    """
+    if knee == (under is not None) or (objective and not under):
+        raise UsageError(
+            "'paretune pick' needs exactly one way to choose: --knee, or --under VALUE=LIMIT "
+            "(with --objective, if another than the first is to decide)."
+        )
+    from orchestrator.queries import open_sweep
+    from orchestrator.reporting.tables import front_table
+
+    found = open_sweep(name, store).front()
+    if not len(found):
+        raise OrchestratorError(f"{name} has no complete trial yet, so there is none to pick.")
+    member, reason = _under(found, under, objective) if under else _knee(found)
+    if not found.feasible:
+        reason += " No trial meets the constraints of the sweep; this one is among the nearest."
+    if how is Format.TABLE:
+        typer.echo(reason)
+    only = type(found)(objectives=found.objectives, members=(member,))
+    print_record(member.as_json() | {"reason": reason}, front_table(only), how)
+
+
+def _knee(found: "Front") -> "tuple[FrontMember, str]":
+    member = found.knee()
+    return member, (
+        f"Trial {member.trial} is the knee of the front: of its {len(found)} members the most "
+        f"balanced one, from which every objective can be improved only at the largest cost to "
+        f"the others."
+    )
+
+
+def _under(found: "Front", text: str, objective: str | None) -> "tuple[FrontMember, str]":
+    from orchestrator.reporting.formats import human, label
+
+    value, equals, limit = (part.strip() for part in text.partition("="))
+    if not (value and equals and limit):
+        raise UsageError(
+            f"--under takes VALUE=LIMIT, for example memory_bytes=200kB; got {text!r}."
+        )
+    member = found.under(value, limit, best=objective)
+    others = [o.name for o in found.objectives if o.name != value]
+    deciding = objective or (others or [value])[0]
+    return member, (
+        f"Trial {member.trial} has the best {label(deciding)}, "
+        f"{human(deciding, member.values[deciding])}, of the members of the front within "
+        f"{value}={limit}: its {label(value)} is {human(value, member.values[value])}."
+    )
+
+
+def _print_front(found: "Front", how: Format, where: str | None) -> None:
+    from orchestrator.reporting.tables import front_heading, front_table
+
+    if how is Format.TABLE:
+        typer.echo(front_heading(found, where))
+    elif not len(found) or not found.feasible:
+        say(front_heading(found, where))
+    knee = found.knee() if len(found) > 2 else None
+    print_records([member.as_json() for member in found], front_table(found, knee=knee), how)

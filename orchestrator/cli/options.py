@@ -1,0 +1,89 @@
+"""Options and arguments that several commands share, and how they print."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+
+
+class Format(StrEnum):
+    """How records are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+FormatOption = Annotated[
+    Format, typer.Option("--format", "-f", help="How to print; json stands alone on stdout.")
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="SQLAlchemy URL of the store, with its driver; by default the one in the state "
+        "folder (.paretune, or PARETUNE_HOME).",
+        show_default=False,
+    ),
+]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the sweep.")]
+TrialArgument = Annotated[int, typer.Argument(metavar="TRIAL", min=0, help="Number of the trial.")]
+FileArgument = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")]
+WhereOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CONDITION",
+        help="Only trials that fulfill a condition on parameters and values, such as "
+        "\"bits <= 4 and backbone == 'vgg16'\".",
+        show_default=False,
+    ),
+]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change the file, for example training.epochs=3; may be repeated.",
+        show_default=False,
+    ),
+]
+
+
+def print_records(
+    records: Sequence[Mapping[str, object]], table: RenderableType, how: Format
+) -> None:
+    """Print records on standard output in the form that was asked for; no table without them."""
+    from orchestrator.reporting.tables import as_csv, as_json
+
+    if how is Format.JSON:
+        typer.echo(as_json(records))
+    elif how is Format.CSV:
+        typer.echo(as_csv(records), nl=False)
+    elif records:
+        print_table(table)
+
+
+def print_record(record: Mapping[str, object], table: RenderableType, how: Format) -> None:
+    """Print one record: in JSON an object, not a list."""
+    from orchestrator.reporting.tables import as_json
+
+    if how is Format.JSON:
+        typer.echo(as_json(record))
+    else:
+        print_records([record], table, how)
+
+
+def print_table(table: RenderableType) -> None:
+    """Print a table or text on standard output."""
+    from orchestrator.reporting.terminal import console_for
+
+    console_for(sys.stdout).print(table)
+
+
+def say(text: str) -> None:
+    """Tell a person something that is not the answer, on standard error."""
+    typer.echo(text, err=True)

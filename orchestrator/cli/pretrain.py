@@ -1,0 +1,71 @@
+"""``pretrain``."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from trainers.data.config import DataConfig
+
+
+def pretrain(  # noqa: PLR0913 - the options of a command
+    backbone: Annotated[str, typer.Argument(help="Name of the backbone, such as digitnet.")],
+    data: Annotated[
+        str, typer.Argument(help="Name of a data set, a folder of classes, or an .npz file.")
+    ],
+    to: Annotated[
+        Path, typer.Option(metavar="FILE.safetensors", help="File to write the weights to.")
+    ],
+    *,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
+    flip: Annotated[
+        bool, typer.Option(help="Mirror images at random; wrong for digits and letters.")
+    ] = True,
+    root: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where the named data set lies.", show_default=False),
+    ] = None,
+) -> None:
+    """Make pre-trained weights of a backbone, for sweeps to start from.
+
+    Example: paretune pretrain digitnet fashion_mnist --epochs 20 --to digitnet.safetensors
+    """
+    from trainers.backbones.table import backbone_names
+
+    if backbone not in backbone_names():
+        raise UnknownNameError("backbone", backbone, backbone_names())
+    if to.suffix != ".safetensors":
+        raise UsageError(
+            f"Weights are written as safetensors: --to {to} must end in .safetensors."
+        )
+    config = _data_config(data, root, seed)
+    # Each epoch is logged by the trainer; that is this command's progress.
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("trainers").setLevel(logging.INFO)
+
+    from trainers.data.loading import load_data
+    from trainers.pretrain import pretrain as make_weights
+
+    images = load_data(config)
+    result = make_weights(backbone, images, epochs=epochs, seed=seed, to=to, flip=flip)
+    typer.echo(
+        f"{result.path}: {result.val_accuracy:.2%} of the validation and "
+        f"{result.test_accuracy:.2%} of the test images, after {result.seconds:.0f} s"
+    )
+
+
+def _data_config(data: str, root: str | None, seed: int) -> "DataConfig":
+    from trainers.data.config import DataConfig, data_names
+
+    if data in data_names():
+        return DataConfig(name=data, root=root, seed=seed)
+    if data.endswith(".npz"):
+        return DataConfig(npz=data, seed=seed)
+    if Path(data).is_dir():
+        return DataConfig(folder=data, seed=seed)
+    raise UnknownNameError("data set, folder or .npz file", data, data_names())

@@ -1,0 +1,125 @@
+"""``check``, ``run`` and ``resume``."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.options import (
+    FileArgument,
+    NameArgument,
+    SettingsOption,
+    StoreOption,
+    print_table,
+    say,
+)
+
+if TYPE_CHECKING:
+    from orchestrator.contracts import Store
+    from orchestrator.run import RunResult
+
+_INTERRUPTED = 130
+
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="RAY_ADDRESS",
+        help="Address of a running Ray cluster; by default this machine.",
+        show_default=False,
+    ),
+]
+
+
+def check(file: FileArgument, settings: SettingsOption = None) -> None:
+    """Check a sweep file without running it: keys, ranges, names, sizes, resources.
+
+    Example: paretune check examples/sweeps/digits.yaml
+    """
+    from orchestrator.checks import check as check_sweep
+
+    from orchestrator.spec_files import load_sweep
+
+    report = check_sweep(load_sweep(file, settings=settings or ()))
+    width = max((len(label) for label, _ in report.lines), default=0)
+    for label, text in report.lines:
+        typer.echo(f"{label:<{width}}  {text}")
+    for problem in report.problems:
+        say(f"error: {problem}")
+    if report.problems:
+        raise typer.Exit(1)
+
+
+def run(
+    file: FileArgument,
+    *,
+    name: Annotated[
+        str | None, typer.Option(help="Replaces the name in the file.", show_default=False)
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Replaces budget.trials.", show_default=False)
+    ] = None,
+    settings: SettingsOption = None,
+    address: AddressOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Run a sweep to its end; after a crash, the same command goes on where it was.
+
+    Example: paretune run examples/sweeps/digits.yaml --trials 48 --set training.epochs=8
+    """
+    from orchestrator.spec_files import load_sweep
+
+    spec = load_sweep(file, settings=settings or (), name=name, trials=trials)
+
+    from orchestrator.reporting.terminal import progress_for
+    from orchestrator.run import run as run_sweep
+
+    began = time.monotonic()
+    result = run_sweep(spec, store=_opened(store), progress=progress_for(), address=address)
+    _finish(result, time.monotonic() - began)
+
+
+def resume(name: NameArgument, address: AddressOption = None, store: StoreOption = None) -> None:
+    """Go on with a sweep that was interrupted; its file is not needed.
+
+    Example: paretune resume digits-fc
+    """
+    from orchestrator.reporting.terminal import progress_for
+    from orchestrator.run import resume as resume_sweep
+
+    began = time.monotonic()
+    result = resume_sweep(name, store=_opened(store), progress=progress_for(), address=address)
+    _finish(result, time.monotonic() - began)
+
+
+def _opened(url: str | None) -> "Store | None":
+    if url is None:
+        return None
+    from orchestrator.storage.opening import open_store
+
+    return open_store(url)
+
+
+def _finish(result: "RunResult", seconds: float) -> None:
+    """Print the front and, last, the count; the exit code says whether anything came of it."""
+    from orchestrator.reporting.formats import duration
+    from orchestrator.reporting.tables import front_heading, front_table
+
+    name = result.sweep.name
+    if len(result.front):
+        knee = result.front.knee() if len(result.front) > 2 else None
+        typer.echo(front_heading(result.front))
+        print_table(front_table(result.front, knee=knee))
+        typer.echo(f"Plot it:        paretune front {name} --plot front.html")
+        typer.echo("Browse trials:  paretune ui")
+    if result.failed:
+        typer.echo(f"Why they failed: paretune trials {name} --where \"state == 'failed'\"")
+    if result.interrupted:
+        typer.echo(f"Interrupted; go on with: paretune resume {name}")
+    typer.echo(
+        f"{name}: {result.complete} complete, {result.stopped} stopped early, "
+        f"{result.failed} failed, in {duration(seconds)}"
+    )
+    if result.interrupted:
+        raise typer.Exit(_INTERRUPTED)
+    if result.failed and not result.complete and not result.stopped:
+        raise typer.Exit(1)

@@ -1,0 +1,87 @@
+"""Trials, attempts and sweeps as the plain records that ``--format json`` prints."""
+
+from collections.abc import Mapping, Sequence
+
+from orchestrator.fronts import Front
+from orchestrator.objectives import Objective
+from orchestrator.reporting.tables import count_states
+from orchestrator.trials import Attempt, Report, SweepRecord, Trial
+
+Record = dict[str, object]
+
+
+def trial_record(trial: Trial) -> Record:
+    """One trial; ``artifact`` is a path, as in the records of a front."""
+    return {
+        "sweep": trial.sweep,
+        "trial": trial.number,
+        "state": trial.state.value,
+        "params": dict(trial.params),
+        "values": dict(trial.values),
+        "seed": trial.seed,
+        "replicate": trial.replicate,
+        "attempts": trial.attempts,
+        "failure": f"{trial.failure.kind.value}: {trial.failure.message}"
+        if trial.failure
+        else None,
+        "mlflow_run_id": trial.mlflow_run_id,
+        "artifact": trial.artifact.path if trial.artifact else None,
+    }
+
+
+def trial_details(trial: Trial, attempts: Sequence[Attempt], reports: Sequence[Report]) -> Record:
+    """One trial with every attempt, every report and what its artifact is."""
+    artifact = trial.artifact
+    return trial_record(trial) | {
+        "created": trial.created,
+        "ended": trial.ended,
+        "artifact_bytes": artifact.bytes if artifact else None,
+        "artifact_sha256": artifact.sha256 if artifact else None,
+        "attempts": [_attempt_record(attempt) for attempt in attempts],
+        "reports": [{"epoch": r.epoch, "values": dict(r.values)} for r in reports],
+    }
+
+
+def sweep_record(sweep: SweepRecord, counts: Mapping[str, int]) -> Record:
+    """One sweep and how many of its trials are in each state."""
+    return {
+        "sweep": sweep.name,
+        "state": sweep.state.value,
+        "trials": dict(counts),
+        "created": sweep.created,
+        "ended": sweep.ended,
+        "stop_reason": sweep.stop_reason,
+    }
+
+
+def status_record(
+    sweep: SweepRecord, trials: Sequence[Trial], objectives: Sequence[Objective], front: Front
+) -> Record:
+    """Where a sweep stands: counts, budget, the best of each objective, the front's members."""
+    budget = sweep.spec.get("budget")
+    best = [min(front, key=lambda m: o.loss(m.values[o.name])) for o in objectives if len(front)]
+    return sweep_record(sweep, count_states(trials)) | {
+        "budget": budget.get("trials") if isinstance(budget, Mapping) else None,
+        "best": {
+            objective.name: {"trial": member.trial, "value": member.values[objective.name]}
+            for objective, member in zip(objectives, best, strict=False)
+        },
+        "front": [member.trial for member in front],
+        "feasible": front.feasible,
+        "mlflow_run_id": sweep.mlflow_run_id,
+        "mlflow_experiment_id": sweep.mlflow_experiment_id,
+    }
+
+
+def _attempt_record(attempt: Attempt) -> Record:
+    failure = attempt.failure
+    return {
+        "attempt": attempt.number,
+        "state": attempt.state.value,
+        "worker": attempt.worker,
+        "started": attempt.started,
+        "ended": attempt.ended,
+        "failure": f"{failure.kind.value}: {failure.message}" if failure else None,
+        "traceback": failure.traceback if failure and failure.traceback else None,
+        "mlflow_run_id": attempt.mlflow_run_id,
+    }
