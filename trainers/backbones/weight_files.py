@@ -1,6 +1,7 @@
 """Reading weights from files, without ever unpickling what is not a tensor."""
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,7 +42,10 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
 
 def _read_torch(path: Path) -> Mapping[str, Tensor]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # torch warns of a pickle protocol that it did not write itself, before it refuses.
+            warnings.simplefilter("ignore", UserWarning)
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"weights file {path} is broken, or is a pickle that holds more than tensors; it was "

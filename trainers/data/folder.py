@@ -47,12 +47,19 @@ class _Header:
     is_grey: bool
 
 
-def read_folder(path: str, image_size: int | None) -> LabelledImages:
+def read_folder(
+    path: str, image_size: int | None, *, without: frozenset[str] = frozenset()
+) -> LabelledImages:
     """Read every picture under `path`; the subfolders' sorted names are the classes.
 
     Pictures are turned as their EXIF data say, and become RGB, or grey where all of them are.
     They keep their size where it is the same for all and no `image_size` is given; else the
     largest centred square is brought to `image_size` (default 64) pixels.
+
+    Args:
+        path: The folder with the class folders.
+        image_size: Side in pixels.
+        without: Names of subfolders that are no classes.
 
     Raises:
         DataError: There is no folder, no class, one class, an empty class, a link that leads out
@@ -60,7 +67,7 @@ def read_folder(path: str, image_size: int | None) -> LabelledImages:
             left out in silence.
     """
     root = Path(path).expanduser()
-    folders = _class_folders(root)
+    folders = _class_folders(root, without)
     files = [
         (file, label) for label, folder in enumerate(folders) for file in _pictures(folder, root)
     ]
@@ -75,10 +82,11 @@ def read_folder(path: str, image_size: int | None) -> LabelledImages:
     return LabelledImages(root.name, tuple(folder.name for folder in folders), images, labels)
 
 
-def _class_folders(root: Path) -> list[Path]:
+def _class_folders(root: Path, without: frozenset[str]) -> list[Path]:
     if not root.is_dir():
         raise DataError(f"data folder {root} does not exist, or is not a folder.")
-    entries = sorted(entry for entry in root.iterdir() if not entry.name.startswith("."))
+    visible = (entry for entry in root.iterdir() if not entry.name.startswith("."))
+    entries = sorted(entry for entry in visible if entry.name not in without)
     folders = [entry for entry in entries if entry.is_dir()]
     names = [folder.name for folder in folders]
     wanted = f"Wanted: one subfolder of pictures for each class, as in {root}/cat/1.jpg."

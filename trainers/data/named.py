@@ -7,13 +7,14 @@ torchvision when they are absent.
 import gzip
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from trainers.data.folder import read_folder
 from trainers.data.image_data import Images, LabelledImages, Labels
-from trainers.data.resizing import square
 from trainers.errors import DataError
 
 _DIGITS = tuple("0123456789")
@@ -52,7 +53,7 @@ def read_named(name: str, root: str | None, image_size: int | None) -> LabelledI
     Args:
         name: Name of the data set.
         root: Folder of the data sets; default `$PARETUNE_DATA`, else `~/.cache/paretune/data`.
-        image_size: Side in pixels for pictures that differ in size (Caltech-101; default 64).
+        image_size: Side in pixels of Caltech-101, whose pictures differ in size; default 64.
 
     Raises:
         DataError: The files are absent and cannot be downloaded, or are broken.
@@ -63,7 +64,7 @@ def read_named(name: str, root: str | None, image_size: int | None) -> LabelledI
     if name in _IDX:
         return _read_idx_set(name, folder)
     if name == "caltech101":
-        return _read_caltech101(folder, image_size or 64)
+        return _read_caltech101(folder, image_size)
     return _read_torchvision(name, folder)
 
 
@@ -137,14 +138,13 @@ def _arrays(dataset: Any) -> tuple[Images, Labels]:
     return np.ascontiguousarray(images), np.asarray(labels, dtype=np.int64)
 
 
-def _read_caltech101(root: Path, side: int) -> LabelledImages:
-    dataset = _construct("caltech101", "Caltech101", root, {"target_type": "category"})
-    images = np.empty((len(dataset), 3, side, side), dtype=np.uint8)
-    labels = np.empty(len(dataset), dtype=np.int64)
-    for index in range(len(dataset)):
-        picture, labels[index] = dataset[index]
-        images[index] = np.asarray(square(picture.convert("RGB"), side)).transpose(2, 0, 1)
-    return LabelledImages("caltech101", tuple(dataset.categories), images, labels)
+def _read_caltech101(root: Path, image_size: int | None) -> LabelledImages:
+    folder = root / "caltech101" / "101_ObjectCategories"
+    if not folder.is_dir():
+        _construct("caltech101", "Caltech101", root, {})
+    # One class holds whatever a search engine found; it is not among the 101.
+    source = read_folder(str(folder), image_size, without=frozenset({"BACKGROUND_Google"}))
+    return replace(source, name="caltech101")
 
 
 def _construct(name: str, class_name: str, root: Path, arguments: dict[str, object]) -> Any:
@@ -153,12 +153,11 @@ def _construct(name: str, class_name: str, root: Path, arguments: dict[str, obje
 
     factory: Callable[..., Any] = getattr(torchvision.datasets, class_name)
     try:
-        return factory(str(root), download=False, **arguments)
-    except RuntimeError:
-        pass  # torchvision's way to say that the files are absent or have the wrong checksum.
-    try:
         root.mkdir(parents=True, exist_ok=True)
-        return factory(str(root), download=True, **arguments)
+        try:
+            return factory(str(root), download=False, **arguments)
+        except RuntimeError:  # Files are absent or have another checksum.
+            return factory(str(root), download=True, **arguments)
     except (OSError, RuntimeError, ValueError) as error:
         raise DataError(
             f"data set {name!r} is not in {root}, and downloading it failed ({error}). On a "

@@ -51,7 +51,11 @@ class _Archive:
     def __init__(self, path: str) -> None:
         self._path = path
         try:
-            with np.load(Path(path).expanduser(), allow_pickle=False) as archive:
+            # Opened here, because numpy leaves a broken file open (seen in 2.4).
+            with Path(path).expanduser().open("rb") as stream:
+                archive = np.load(stream, allow_pickle=False)
+                if isinstance(archive, np.ndarray):
+                    raise ValueError("it is one array")
                 self._arrays = {key: archive[key] for key in archive.files}
         except FileNotFoundError:
             raise self.error("does not exist") from None
