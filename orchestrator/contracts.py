@@ -117,8 +117,8 @@ class JobSource(Protocol):
         """The next attempt to run, already stored; None when there is nothing left to start."""
         ...
 
-    def started(self, job: Job, worker: str) -> None:
-        """A worker has taken the job."""
+    def started(self, job: Job) -> None:
+        """The job was given to a worker."""
         ...
 
     def reported(self, job: Job, reports: Sequence[Report]) -> Decision:
@@ -137,6 +137,11 @@ class JobSource(Protocol):
 
 class Executor(Protocol):
     """Runs jobs on workers: in this process, or on a Ray cluster."""
+
+    @property
+    def name(self) -> str:
+        """In a word, for the record: ``ray``, ``inline``."""
+        ...
 
     def prepare(self) -> None:
         """Start workers, read the images once, and try the weights.
@@ -292,6 +297,10 @@ class Store(Protocol):
     @property
     def outbox(self) -> Outbox:
         """What the mirror has still to copy."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds open; using it again opens that again."""
         ...
 
     def create_sweep(self, name: str, spec: Mapping[str, object], fingerprint: str) -> SweepRecord:

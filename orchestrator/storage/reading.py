@@ -130,9 +130,9 @@ def read_trials(
     """Trials of one sweep that meet all `conditions`, in order of their numbers."""
     conditions = (trials.c.sweep_id == sweep_id(connection, sweep), *conditions)
     values: defaultdict[int, dict[str, float]] = defaultdict(dict)
-    for trial, name, value in connection.execute(_ALL_VALUES.where(*conditions)):
+    for trial, name, value in connection.execute(_ALL_VALUES.where(*conditions)).all():
         values[trial][name] = value
-    rows = connection.execute(_ALL_TRIALS.where(*conditions))
+    rows = connection.execute(_ALL_TRIALS.where(*conditions)).all()  # at once: half the time
     return [_trial(sweep, row, values[row.id]) for row in rows]
 
 

@@ -79,10 +79,11 @@ class SqlStore:
                 "lease_token": 0,
             }
             # Not "look, then insert": another process may create it in between.
-            statement = insert_into(sweeps, connection.dialect.name).on_conflict_do_nothing(
-                index_elements=["name"]
-            )
-            is_new = connection.execute(statement, row).rowcount == 1
+            statement = insert_into(sweeps, connection.dialect.name)
+            statement = statement.on_conflict_do_nothing(index_elements=["name"])
+            # Of an INSERT, SQLAlchemy keeps the count only where it is told to.
+            counted = {"preserve_rowcount": True}
+            is_new = connection.execute(statement, row, execution_options=counted).rowcount == 1
             key = reading.sweep_id(connection, name)
             if is_new:
                 mark(connection, key, 1, (WHOLE_SWEEP, WHOLE_SWEEP))
