@@ -141,18 +141,20 @@ def _bar(view: RunView, width: int) -> RenderableType:
 
 def _running(view: RunView, width: int) -> RenderableType:
     table = Table.grid(padding=(0, 2))
-    for _ in range(5):
-        table.add_column(no_wrap=True, overflow="ellipsis")
+    epochs = max(view.plan.epochs, 1)
     for each in list(view.running.values())[:_RUNNING_ROWS]:
-        epochs = max(view.plan.epochs, 1)
-        bar = ProgressBar(epochs, each.epoch, width=20) if width >= _WIDE else ""
-        table.add_row(
+        cells: list[RenderableType] = [
             Text(f"trial {each.trial.number}", style="cyan"),
-            bar,
             f"{each.epoch}/{epochs}",
             _latest(view, each),
-            Text(human_params(each.trial.params) if width >= _WIDE else "", style="dim"),
-        )
+        ]
+        if width >= _WIDE:
+            cells.insert(1, ProgressBar(epochs, each.epoch, width=20))
+            cells.append(Text(human_params(each.trial.params), style="dim"))
+        table.add_row(*cells)
+    for column in table.columns:
+        column.no_wrap = True
+    table.columns[0].min_width = len("trial 000")
     return Padding(table, (1, 0), expand=False)
 
 
