@@ -168,15 +168,16 @@ class MlflowMirror:
         self, known: str | None, identity: Mapping[str, str], content: RunContent
     ) -> RunView:
         """The run of this identity, out of MLflow's bin if it lay there."""
+        experiment = self.experiment_id()
         run = self._server.run(known) if known else None
         if run is None:
             # A crash after a run was made and before its id was stored left one without an owner.
-            found = self._server.runs(self.experiment_id(), identity, with_deleted=True)
+            found = self._server.runs(experiment, identity, with_deleted=True)
             run = min(found, key=lambda each: each.is_deleted, default=None)
         if run is None:
             links = {key: tag for key, tag in content.tags.items() if key.startswith("mlflow.")}
             tags = {**links, **identity}
-            return self._server.create_run(self.experiment_id(), content, tags)
+            return self._server.create_run(experiment, content, tags)
         if run.is_deleted:
             self._server.restore_run(run.run_id)
         return run

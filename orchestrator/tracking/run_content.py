@@ -1,7 +1,6 @@
 """What MLflow should show of a sweep and of an attempt, computed from the store alone."""
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
@@ -132,8 +131,7 @@ def _attempt_tags(
     kept = {"seed": trial.seed, "replicate": trial.replicate, "params": dict(trial.params)}
     tags |= json_tags(PARAMS, kept)
     if is_complete:
-        finite = {name: value for name, value in trial.values.items() if math.isfinite(value)}
-        tags |= json_tags(VALUES, finite)
+        tags |= json_tags(VALUES, dict(trial.values))
     if is_complete and trial.artifact is not None:
         artifact = trial.artifact
         tags |= {

@@ -1,0 +1,162 @@
+"""The mirror and a real MLflow server: away, killed, brought back; and what errors say."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from orchestrator.queries import open_sweep, pareto_front
+from orchestrator.tracking import BackgroundMirror, TrackingError, sync
+from orchestrator.tracking.background import Rhythm
+from orchestrator.tracking.mlflow_server import MlflowServer, redacted
+
+pytestmark = pytest.mark.mlflow
+
+SWEEP = "digits-fc"
+QUICK = Rhythm(period_s=0.1, longest_pause_s=0.5)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@dataclass
+class Server:
+    """``mlflow server`` on this machine, which tests may kill and start again."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [
+            *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
+            *("--host", "127.0.0.1", "--port", str(self.port)),
+            *("--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"),
+            *("--artifacts-destination", str(self.folder / "artifacts")),
+        ]
+        quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                env={**os.environ, **quiet},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # a group of its own: the server has a worker process
+            )
+        until(lambda: self.answers() or self.process.poll() is not None)
+        assert self.process.poll() is None, (self.folder / "log").read_text(encoding="utf-8")
+
+    def answers(self) -> bool:
+        with contextlib.suppress(OSError), urlopen(f"{self.uri}/health", timeout=5):  # noqa: S310
+            return True
+        return False
+
+    def kill(self) -> None:
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def server(empty_mlflow: Path, tmp_path: Path) -> Iterator[Server]:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    shutil.copy(empty_mlflow, folder / "mlflow.db")
+    server = Server(folder)
+    yield server
+    server.kill()
+
+
+@pytest.mark.slow
+def test_what_happens_while_the_server_is_away_arrives_once(driver, new_mirror, store, server):
+    heard: list[str] = []
+    background = BackgroundMirror(
+        new_mirror(server.uri), SWEEP, on_trouble=heard.append, rhythm=QUICK
+    )
+    for accuracy in (0.5, 0.7, 0.9):
+        driver.complete(accuracy)
+    until(lambda: heard)
+    assert store.trial(SWEEP, 0).mlflow_run_id is None
+    server.start()
+    until(lambda: len(heard) == 2)
+    driver.fail()
+    driver.finish()
+    assert background.close(timeout_s=60) == 0
+    assert len(heard) == 2
+
+    seen = MlflowServer(server.uri)
+    runs = list(seen.runs(seen.experiments()[SWEEP], {}))
+    assert Counter(run.tags["paretune.run"] for run in runs) == {"sweep": 1, "attempt": 4}
+    assert Counter(run.status for run in runs) == {"FINISHED": 4, "FAILED": 1}
+    assert sync(store, SWEEP, new_mirror(server.uri)).is_complete
+    assert list(seen.runs(seen.experiments()[SWEEP], {})) == runs
+    tracked = pareto_front(tracking_uri=server.uri, experiment=SWEEP)
+    assert tracked.members == open_sweep(SWEEP, store).front().members
+
+    server.kill()
+    store.outbox.mark_all(SWEEP)
+    with pytest.raises(TrackingError, match=server.uri):
+        new_mirror(server.uri).drain(SWEEP)
+    assert len(store.outbox.pending(SWEEP)) == 5
+
+
+def test_a_closed_port_is_one_sentence_without_the_password(driver, new_mirror, store):
+    uri = f"http://ann:hunter2@127.0.0.1:{free_port()}"
+    with pytest.raises(TrackingError) as caught:
+        new_mirror(uri).drain(SWEEP)
+    sentence = str(caught.value)
+    assert "hunter2" not in sentence
+    assert "ann" not in sentence
+    assert "127.0.0.1" in sentence
+    assert "\n" not in sentence
+    assert caught.value.__cause__ is None
+    assert len(store.outbox.pending(SWEEP)) == 1
+
+
+def test_a_file_that_is_no_database_is_a_sentence(driver, new_mirror, tmp_path):
+    (tmp_path / "text.db").write_text("not a database" * 100, encoding="utf-8")
+    with pytest.raises(TrackingError, match=r"text\.db.*not a database"):
+        new_mirror(f"sqlite:///{tmp_path / 'text.db'}").drain(SWEEP)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://host:5000", "http://host:5000"),
+        ("http://ann:pw@host:5000/a", "http://***@host:5000/a"),
+        (
+            "postgresql+psycopg://ann:p@w:x@host/db is away",
+            "postgresql+psycopg://***@host/db is away",
+        ),
+        ("https://host/?token=abc&x=1", "https://host/?token=***&x=1"),
+    ],
+)
+def test_secrets_in_urls_are_not_shown(text, shown):
+    assert redacted(text) == shown
