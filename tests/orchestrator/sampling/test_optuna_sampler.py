@@ -1,3 +1,4 @@
+import logging
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,20 +7,22 @@ import optuna
 import pytest
 
 from orchestrator.constraints import Constraint
-from orchestrator.contracts import Sampler
+from orchestrator.contracts import Sampler, Suggestion
 from orchestrator.objectives import Direction, Objective
-from orchestrator.sampling import build_sampler
+from orchestrator.sampling import OPTUNA_KINDS, build_sampler
 from orchestrator.sampling.optuna_sampler import NSGA2_POPULATION, OptunaSampler
 from orchestrator.testing.sampler_contract import (
     CONSTRAINTS,
+    FINITE,
     OBJECTIVES,
     SMALL,
     Loop,
     SamplerContract,
+    distinct,
     resumed,
 )
-from orchestrator.trials import TrialState
-from search_spaces import Choice, Condition, Float, Int, SearchSpace
+from orchestrator.trials import Trial, TrialState
+from search_spaces import Choice, Float, Int, SearchSpace
 
 
 class OptunaContract(SamplerContract):
@@ -41,3 +44,142 @@ class TestNsga2(OptunaContract):
 class TestRandom(OptunaContract):
     kind = "random"
     learns = False
+
+
+class TestGaussianProcesses(OptunaContract):
+    kind = "gp"
+    space = SearchSpace({"width": Int(1, 4), "bits": Choice((2, 3, 4, 6))})
+    budget = 14
+
+    def build(self, space, objectives, constraints, seed) -> Sampler:
+        # One objective: an ask takes 0.2 s, with two and a constraint it takes one second.
+        return build_sampler(self.kind, space, objectives[:1], (), seed)
+
+
+def test_gaussian_processes_take_objectives_and_constraints_together() -> None:
+    sampler = build_sampler("gp", SMALL, OBJECTIVES, CONSTRAINTS, 0)
+    assert distinct(Loop(sampler, in_flight=2).run(13)) == 13
+
+
+PLANE = SearchSpace({name: Float(0.0, 1.0) for name in "xyz"})
+LOSSES = (Objective("a", Direction.MINIMIZE), Objective("b", Direction.MINIMIZE))
+
+
+def plane(params) -> tuple[TrialState, dict[str, float]]:
+    """Two losses whose front is the line y = z = 0, and what x costs."""
+    x, off = params["x"], 5 * (params["y"] + params["z"])
+    return TrialState.COMPLETE, {"a": x + off, "b": 1 - x + off, "cost": x}
+
+
+def distance(params: Sequence[dict]) -> float:
+    """How far configurations are from the front, on average; 1 for random ones."""
+    return statistics.mean(each["y"] + each["z"] for each in params)
+
+
+def ahead(sampler: Sampler, count: int) -> list[Suggestion]:
+    found = [sampler.suggest() for _ in range(count)]
+    return [suggestion for suggestion in found if suggestion is not None]
+
+
+@pytest.mark.parametrize("kind", ["tpe", "nsga2"])
+def test_learning_samplers_find_the_front_and_random_search_does_not(kind) -> None:
+    learned, drawn = (
+        Loop(build_sampler(each, PLANE, LOSSES, (), 0), plane).run(100)
+        for each in (kind, "random")
+    )
+    assert distance(learned.params[-30:]) < 0.7 * distance(drawn.params[-30:])
+
+
+def test_a_rebuilt_nsga2_is_not_random() -> None:
+    loop = Loop(build_sampler("nsga2", PLANE, LOSSES, (), 0), plane).run(5 * NSGA2_POPULATION)
+    bare = [replace(trial, sampler_attrs={}) for trial in loop.trials]
+    rebuilt, forgetful = (
+        ahead(resumed(build_sampler("nsga2", PLANE, LOSSES, (), 0), trials), 30)
+        for trials in (loop.trials, bare)
+    )
+    assert rebuilt[0].sampler_attrs["NSGAIISampler:generation"] == 5
+    assert forgetful[0].sampler_attrs["NSGAIISampler:generation"] == 0
+    assert distance([s.params for s in rebuilt]) < 0.7 * distance([s.params for s in forgetful])
+
+
+def test_trials_drawn_from_the_rest_belong_to_a_generation_of_nsga2_too() -> None:
+    loop = Loop(build_sampler("nsga2", SMALL, OBJECTIVES, (), 0)).run(80)
+    generations = [trial.sampler_attrs["NSGAIISampler:generation"] for trial in loop.trials]
+    assert generations == [number // NSGA2_POPULATION for number in range(80)]
+
+
+@pytest.mark.parametrize("kind", ["tpe", "nsga2"])
+def test_constraints_steer_the_search(kind) -> None:
+    limit = Constraint("cost", "<=", 0.3)
+    objective = (Objective("b", Direction.MINIMIZE),)  # wants the most expensive x
+    free, limited = (
+        Loop(build_sampler(kind, PLANE, objective, limits, 0), plane).run(100)
+        for limits in ((), (limit,))
+    )
+    met = [sum(t.values["cost"] <= 0.3 for t in run.trials[-40:]) for run in (free, limited)]
+    assert met[1] > 20 > met[0]
+
+
+def study_of(sampler: Sampler) -> optuna.Study:
+    assert isinstance(sampler, OptunaSampler)
+    return sampler._study
+
+
+@pytest.mark.parametrize("kind", ["tpe", "nsga2", "random"])
+@pytest.mark.parametrize("rebuilt", [False, True])
+def test_optuna_holds_each_trial_in_its_true_state(kind, rebuilt) -> None:
+    states = [TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED, TrialState.COMPLETE]
+    values = [{"a": 1.0, "b": 2.0}, {}, {}, {"a": float("nan"), "b": 1.0}]
+    ends = iter(zip(states, values, strict=True))
+    limit = (Constraint("b", "<=", 1.0),)
+    loop = Loop(build_sampler(kind, PLANE, LOSSES, limit, 0), lambda _: next(ends)).run(4)
+    for state in (TrialState.WAITING, TrialState.RUNNING, TrialState.INTERRUPTED):
+        loop.start()
+        loop.trials[-1] = replace(loop.trials[-1], state=state)
+        loop.sampler.observe(loop.trials[-1])
+    sampler = loop.sampler
+    if rebuilt:
+        sampler = resumed(build_sampler(kind, PLANE, LOSSES, limit, 0), loop.trials)
+    trials = study_of(sampler).trials
+    assert [trial.state.name for trial in trials] == [
+        "COMPLETE", "PRUNED", "FAIL", "FAIL", "RUNNING", "RUNNING", "RUNNING"
+    ]  # fmt: skip
+    assert trials[0].values == [1.0, 2.0]
+    assert trials[0].constraints == {"b <= 1": 1.0}
+
+
+def test_no_trial_stays_running_once_all_are_final_even_after_duplicates() -> None:
+    loop = Loop(build_sampler("tpe", SMALL, OBJECTIVES, (), 0), in_flight=8).run(80)
+    states = [trial.state for trial in study_of(loop.sampler).trials]
+    assert states.count(optuna.trial.TrialState.COMPLETE) == 80
+    assert set(states[:80]) <= {optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL}
+    assert optuna.trial.TrialState.RUNNING not in states
+
+
+def test_a_trial_of_a_dead_driver_that_ends_later_is_told_with_its_constraints() -> None:
+    limit = (Constraint("b", "<=", 1.0),)
+    trial = Trial("s", 0, {"x": 0.5, "y": 0.5, "z": 0.5}, 0, TrialState.INTERRUPTED)
+    sampler = resumed(build_sampler("tpe", PLANE, LOSSES, limit, 0), [trial])
+    done = replace(trial, state=TrialState.COMPLETE, values={"a": 1.0, "b": 3.0})
+    sampler.observe(done)
+    sampler.suggest()
+    told = study_of(sampler).trials[0]
+    assert told.values == [1.0, 3.0]
+    assert told.constraints == {"b <= 1": 2.0}
+
+
+@pytest.mark.parametrize("kind", ["tpe", "nsga2", "random"])
+def test_conditional_and_continuous_spaces_never_repeat(kind) -> None:
+    assert distinct(Loop(build_sampler(kind, FINITE, OBJECTIVES, (), 1)).run(50)) == 50
+    assert distinct(Loop(build_sampler(kind, PLANE, LOSSES, (), 1), plane).run(30)) == 30
+
+
+@pytest.mark.parametrize("kind", OPTUNA_KINDS)
+def test_optuna_says_nothing_on_the_terminal_and_is_not_muted_for_others(kind, capfd) -> None:
+    optuna.logging.set_verbosity(logging.INFO)
+    try:
+        Loop(build_sampler(kind, PLANE, LOSSES, (), 0), plane).run(3)
+        assert capfd.readouterr() == ("", "")
+        assert optuna.logging.get_verbosity() == logging.INFO
+    finally:
+        optuna.logging.set_verbosity(logging.WARNING)
