@@ -16,7 +16,8 @@ def attacked(network: nn.Module, pixels: Tensor, labels: Tensor, attack: AttackC
     repeat an attack seeds that. Several restarts are several calls.
 
     Args:
-        network: Float pixels in [0, 1] to logits, differentiable, in eval mode.
+        network: Float pixels in [0, 1] to logits, differentiable, in eval mode. Parameters that
+            require gradients are given some.
         pixels: float32 (N, C, H, W) in [0, 1], on the device of the network; left as they are.
         labels: int64 (N,).
         attack: What to do; its `restarts` and `samples` are the caller's business.

@@ -1,0 +1,264 @@
+"""Attacks: against a loop written by hand, and what must hold for any of them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainers.evaluators import AttackConfig
+from trainers.evaluators.accuracy import accuracy, under_test
+from trainers.evaluators.attacks import attacked
+from trainers.evaluators.robustness import robust_accuracy
+
+CLASSES = 4
+SIDE = 6
+ATTACKS = [
+    AttackConfig("fgsm", 0.1),
+    AttackConfig("fgsm", 0.7, "l2"),
+    AttackConfig("pgd", 0.1, steps=5),
+    AttackConfig("pgd", 0.7, "l2", steps=5),
+]
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[np.ndarray, np.ndarray]:
+    """Noise that is a little brighter in one quarter, which is the class."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(240) % CLASSES
+    pictures = rng.integers(40, 160, (len(labels), 1, SIDE, SIDE))
+    for picture, label in zip(pictures, labels, strict=True):
+        row, column = 3 * (label // 2), 3 * (label % 2)
+        picture[0, row : row + 3, column : column + 3] += 60
+    return pictures.astype(np.uint8), labels.astype(np.int64)
+
+
+@pytest.fixture(scope="module")
+def network(data: tuple[np.ndarray, np.ndarray]) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = [nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(128, CLASSES)]
+        model = nn.Sequential(*layers)
+    pixels, labels = torch.tensor(data[0]).float() / 255, torch.tensor(data[1])
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        functional.cross_entropy(model(pixels), labels).backward()
+        optimizer.step()
+    optimizer.zero_grad()
+    return model
+
+
+def batch(data: tuple[np.ndarray, np.ndarray], count: int = 32) -> tuple[Tensor, Tensor]:
+    return torch.tensor(data[0][:count]).float() / 255, torch.tensor(data[1][:count])
+
+
+def gradient(network: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
+    pixels = pixels.clone().requires_grad_()
+    loss = functional.cross_entropy(network(pixels), labels, reduction="sum")
+    return torch.autograd.grad(loss, pixels)[0]
+
+
+def test_pgd_is_the_loop_of_madry_2018(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    pixels, labels = batch(data)
+    attack = AttackConfig("pgd", 0.08, steps=7, step_size=0.03)
+    with under_test(network, "cpu"):
+        torch.manual_seed(5)
+        found = attacked(network, pixels, labels, attack)
+        torch.manual_seed(5)
+        start = torch.rand(pixels.shape) * 0.16 - 0.08
+        x = (pixels + start).clamp(0, 1)
+        for _ in range(7):
+            x = x + 0.03 * gradient(network, x, labels).sign()
+            x = (pixels + (x - pixels).clamp(-0.08, 0.08)).clamp(0, 1)
+    torch.testing.assert_close(found, x, rtol=0, atol=1e-6)
+
+
+def test_without_a_step_size_a_step_is_two_and_a_half_epsilon_over_steps(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    pixels, labels = batch(data)
+    default = AttackConfig("pgd", 0.08, steps=5)
+    results = []
+    for attack in (default, replace(default, step_size=0.04)):
+        torch.manual_seed(1)
+        results.append(attacked(network.eval(), pixels, labels, attack))
+    torch.testing.assert_close(*results)
+
+
+def test_fgsm_is_one_step_along_the_sign_of_the_gradient(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    pixels, labels = batch(data)
+    found = attacked(network.eval(), pixels, labels, AttackConfig("fgsm", 0.05))
+    by_hand = (pixels + 0.05 * gradient(network, pixels, labels).sign()).clamp(0, 1)
+    torch.testing.assert_close(found, by_hand, rtol=0, atol=1e-6)
+
+
+def test_fgsm_in_l2_is_one_step_along_the_gradient(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    pixels, labels = batch(data)
+    found = attacked(network.eval(), pixels, labels, AttackConfig("fgsm", 0.5, "l2"))
+    direction = functional.normalize(gradient(network, pixels, labels).flatten(1))
+    by_hand = (pixels + 0.5 * direction.reshape(pixels.shape)).clamp(0, 1)
+    torch.testing.assert_close(found, by_hand, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: f"{a.attack}-{a.norm}")
+@settings(max_examples=15)
+@given(scale=st.floats(0.01, 1.4), seed=st.integers(0, 2**32))
+def test_perturbations_stay_within_epsilon_and_pixels_within_bounds(
+    network: nn.Module,
+    data: tuple[np.ndarray, np.ndarray],
+    attack: AttackConfig,
+    scale: float,
+    seed: int,
+) -> None:
+    pixels, labels = batch(data, 8)
+    pixels[0], pixels[1] = 0, 1
+    attack = replace(attack, epsilon=attack.epsilon * scale)
+    torch.manual_seed(seed)
+    found = attacked(network.eval(), pixels, labels, attack)
+    order = 2 if attack.norm == "l2" else float("inf")
+    size = torch.linalg.vector_norm((found - pixels).flatten(1), order, dim=1)
+    assert float(size.max()) <= attack.epsilon * (1 + 1e-5) + 1e-6  # float32
+    assert float(size.max()) > 0
+    assert 0 <= float(found.min()) <= float(found.max()) <= 1
+    assert not found.requires_grad
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: f"{a.attack}-{a.norm}")
+def test_the_same_seed_gives_the_same_result(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray], attack: AttackConfig
+) -> None:
+    torch.manual_seed(1)
+    first = robust_accuracy(network, *data, attack, seed=3)
+    torch.manual_seed(2)
+    before = torch.random.get_rng_state()
+    assert robust_accuracy(network, *data, attack, seed=3) == first
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert first.robust_accuracy <= first.accuracy
+    assert (first.epsilon, first.samples) == (attack.epsilon, 200)
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: f"{a.attack}-{a.norm}")
+def test_an_attack_does_something_and_a_tiny_one_does_not(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray], attack: AttackConfig
+) -> None:
+    result = robust_accuracy(network, *data, attack, seed=0)
+    assert result.accuracy > 0.9
+    assert result.robust_accuracy < result.accuracy - 0.1
+    tiny = robust_accuracy(network, *data, replace(attack, epsilon=1e-6), seed=0)
+    assert tiny.robust_accuracy == pytest.approx(tiny.accuracy, abs=0.01)
+
+
+def test_nothing_withstands_a_huge_epsilon(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    for attack in (AttackConfig("pgd", 1), AttackConfig("pgd", 6, "l2")):
+        assert robust_accuracy(network, *data, attack, seed=0).robust_accuracy <= 0.02
+
+
+@pytest.mark.parametrize(("norm", "epsilons"), [("linf", (0.03, 0.06)), ("l2", (0.2, 0.4))])
+def test_pgd_is_at_least_as_strong_as_fgsm(
+    network: nn.Module,
+    data: tuple[np.ndarray, np.ndarray],
+    norm: str,
+    epsilons: tuple[float, ...],
+) -> None:
+    for epsilon in epsilons:
+        fgsm = AttackConfig("fgsm", epsilon, norm)  # type: ignore[arg-type]
+        # Long steps: those of the default add up to 2.5 epsilon, in which L2 steps do not turn all
+        # the way from a random start to the gradient, which FGSM follows at once.
+        step = epsilon / 4
+        pgd = AttackConfig("pgd", epsilon, norm, steps=20, step_size=step)  # type: ignore[arg-type]
+        weak = robust_accuracy(network, *data, fgsm, seed=0)
+        strong = robust_accuracy(network, *data, pgd, seed=0)
+        assert strong.robust_accuracy <= weak.robust_accuracy
+        assert strong.accuracy == weak.accuracy
+
+
+def test_restarts_never_help_the_network(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    # One step from random starts: weak, so that the starts matter.
+    attack = AttackConfig("pgd", 0.08, steps=1, samples=64)
+    results = [
+        robust_accuracy(network, *data, replace(attack, restarts=n), seed=0) for n in (1, 8)
+    ]
+    assert results[1].robust_accuracy < results[0].robust_accuracy
+
+
+def test_what_is_misclassified_anyway_is_not_robust(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    labels = (data[1] + 1) % CLASSES
+    result = robust_accuracy(network, data[0], labels, AttackConfig("pgd", 1), seed=0)
+    assert result.accuracy < 0.1
+    assert result.robust_accuracy <= result.accuracy
+
+
+def test_the_sample_holds_the_classes_in_their_proportions() -> None:
+    seen: list[int] = []
+
+    class Recorder(nn.Module):
+        def forward(self, pixels: Tensor) -> Tensor:
+            if torch.is_inference_mode_enabled():
+                seen.extend((pixels[:, 0, 0, 0] * 255).round().int().tolist())
+            return pixels.flatten(1)[:, :2]
+
+    labels = np.repeat([0, 1], [30, 10])
+    pictures = np.zeros((40, 1, 1, 2), np.uint8)
+    pictures[:, 0, 0, 0] = np.arange(40)
+    attack = AttackConfig("fgsm", 1e-6, samples=8)
+    result = robust_accuracy(Recorder(), pictures, labels, attack, seed=0)
+    assert result.samples == 8
+    unperturbed = seen[:8]
+    assert len(set(unperturbed)) == 8
+    assert sum(index < 30 for index in unperturbed) == 6
+    seen.clear()
+    robust_accuracy(Recorder(), pictures, labels, attack, seed=1)
+    assert seen[:8] != unperturbed
+
+
+def test_fewer_images_than_samples_are_all_attacked(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    pictures, labels = data[0][:70], data[1][:70]
+    pictures.setflags(write=False)
+    result = robust_accuracy(network, pictures, labels, AttackConfig("fgsm", 0.1), seed=0)
+    assert result.samples == 70
+    assert result.accuracy == accuracy(network, pictures, labels)
+    pictures.setflags(write=True)
+
+
+def test_the_attack_leaves_the_network_as_it_was(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    network.train().zero_grad()
+    network[0].bias.requires_grad_(requires_grad=False)  # type: ignore[index]
+    state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    robust_accuracy(network, *data, AttackConfig("pgd", 0.1, samples=10), seed=0)
+    assert all(module.training for module in network.modules())
+    assert [p.requires_grad for p in network.parameters()] == [True, False, True, True]
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert all(torch.equal(state[name], t) for name, t in network.state_dict().items())
+    network[0].bias.requires_grad_(requires_grad=True)  # type: ignore[index]
+
+
+def test_there_is_no_robustness_without_images(network: nn.Module) -> None:
+    with pytest.raises(ValueError, match="no images"):
+        robust_accuracy(
+            network,
+            np.empty((0, 1, SIDE, SIDE), np.uint8),
+            np.empty(0, np.int64),
+            AttackConfig("fgsm", 0.1),
+            seed=0,
+        )

@@ -1,0 +1,62 @@
+"""The stand-alone reader in examples/ computes what paretune computes."""
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from trainers.artifact import load_artifact, write_artifact
+from trainers.evaluators.accuracy import predict
+from trainers.inputs import to_unit
+from trainers.networks import build_network
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "read_artifact.py"
+
+
+def images(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 28, 28), (5, 1, 8, 8), (5, 3, 40, 32)])
+@pytest.mark.parametrize(
+    ("bits", "fc_bits", "widths"), [(2, 3, (9,)), (7, None, ()), (8, 5, (9, 5))]
+)
+def test_the_readers_logits_are_those_of_the_loaded_network(
+    tmp_path: Path,
+    shape: tuple[int, ...],
+    bits: int,
+    fc_bits: int | None,
+    widths: tuple[int, ...],
+) -> None:
+    network = build_network("digitnet", weights="scratch", widths=widths, classes=10)
+    write_artifact(network, tmp_path / "m", bits=bits, fc_bits=fc_bits, classes=None)
+    pictures = images(*shape)
+    found = runpy.run_path(str(EXAMPLE))["logits"](tmp_path / "m", pictures)
+    with torch.inference_mode():
+        expected = load_artifact(tmp_path / "m")(to_unit(torch.tensor(pictures)))
+    assert torch.equal(found, expected)
+
+
+def test_the_example_runs_alone_and_names_the_classes(tmp_path: Path) -> None:
+    network = build_network("digitnet", weights="scratch", widths=(9,), classes=3)
+    names = ("ant", "bee", "cat")
+    write_artifact(network, tmp_path / "m", bits=4, fc_bits=4, classes=names)
+    pictures = images(3, 1, 28, 28)
+    np.save(tmp_path / "images.npy", pictures)
+    # -I: neither the working folder nor PYTHONPATH is searched, so no module of ours is found.
+    command = [sys.executable, "-I", EXAMPLE, tmp_path / "m", tmp_path / "images.npy"]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    classes = predict(load_artifact(tmp_path / "m"), pictures)
+    lines = [f"image {number}: {names[label]}" for number, label in enumerate(classes)]
+    assert answer.stdout.splitlines() == lines
+
+
+def test_the_example_uses_nothing_of_this_project() -> None:
+    source = EXAMPLE.read_text()
+    assert "trainers" not in source
+    assert "safetensors.torch" not in source
+    assert len(source.splitlines()) <= 150
