@@ -63,7 +63,7 @@ def upgrade(url: str) -> None:
         if _is_ready(database):
             return
         if database.path:
-            database.path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(database.path.parent)
             database.allow_reading_while_writing()
         with database.writing() as connection:
             if connection.dialect.name == "postgresql":
@@ -77,6 +77,16 @@ def upgrade(url: str) -> None:
                 _migrate(connection)
     finally:
         database.close()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OrchestratorError(
+            f"Cannot make the folder {folder} for the store: {error.strerror}. Set PARETUNE_HOME "
+            f"to a folder that you may write to, or name another store."
+        ) from error
 
 
 def _check_ready(url: str) -> None:

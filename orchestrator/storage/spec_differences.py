@@ -8,8 +8,8 @@ _SHOWN = 5
 def spec_differences(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
     """Each key that differs, as ``space.bits was [2, 4], is [2, 8]``; the first five of them."""
     before, after = dict(_flat(old)), dict(_flat(new))
-    keys = [key for key in before | after if before.get(key) != after.get(key)]
-    found = [f"{key} was {_said(before, key)}, is {_said(after, key)}" for key in keys]
+    said = [(key, _said(before, key), _said(after, key)) for key in before | after]
+    found = [f"{key} was {was}, is {now}" for key, was, now in said if was != now]
     rest = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
     return [*found[:_SHOWN], *rest] or ["only its fingerprint differs"]
 

@@ -1,0 +1,73 @@
+"""A store that an older paretune wrote opens today, with everything in it.
+
+The files in ``tests/golden/databases`` are named after the schema's version that wrote them; how
+they were made is said in ``tests/golden/make_database.py``.
+"""
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from orchestrator.contracts import Outcome, Store
+from orchestrator.storage import open_store, schema_version
+from orchestrator.storage.tables import HEAD
+from orchestrator.trials import Artifact, Failure, FailureKind, Report, SweepState, TrialState
+
+_FILES = sorted((Path(__file__).parents[2] / "golden" / "databases").glob("*.db"))
+
+
+@pytest.fixture(params=_FILES, ids=[path.stem for path in _FILES])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A copy, opened for writing, so upgraded where it is old."""
+    store = open_store(f"sqlite:///{shutil.copy(request.param, tmp_path)}")
+    yield store
+    store.close()
+
+
+def test_every_version_has_a_file() -> None:
+    assert [path.stem for path in _FILES] == [f"{n:04}" for n in range(1, int(HEAD) + 1)]
+
+
+def test_an_old_store_is_brought_up_to_date(store: Store) -> None:
+    assert schema_version(store.url) == (HEAD, HEAD)
+
+
+def test_its_sweeps_are_there(store: Store) -> None:
+    full, empty = store.sweeps()
+    assert (full.name, full.spec) == ("digits-fc", {"space": {"bits": [2, 4, 8]}, "seed": 0})
+    assert (full.state, full.stop_reason) == (SweepState.INTERRUPTED, "Ctrl-C")
+    assert (full.mlflow_experiment_id, full.mlflow_run_id) == ("1", "parent-run")
+    assert full.created == datetime(2026, 1, 1, 12, 0, 1, tzinfo=UTC)
+    assert (empty.name, store.trials("empty")) == ("empty", [])
+
+
+def test_its_trials_are_there(store: Store) -> None:
+    trials = store.trials("digits-fc")
+    states = [trial.state.value for trial in trials]
+    assert states == ["complete", "stopped", "failed", "interrupted", "running", "waiting"]
+    complete, _, failed, *_ = trials
+    assert complete.params == {"bits": 2, "lr": 0.1, "augment": True, "policy": "größe"}
+    assert complete.params["augment"] is True
+    assert complete.values == {
+        "accuracy": 0.1 + 0.2,
+        "memory_bytes": 12345.0,
+        "test_accuracy": 0.25,
+    }
+    assert complete.artifact == Artifact("trials/00000/network.safetensors", 12345, "a" * 64)
+    assert complete.mlflow_run_id == "run-0"
+    assert failed.failure == Failure(FailureKind.DIVERGED, "the loss became NaN", "Traceback ...")
+    assert (failed.seed, failed.replicate, failed.sampler_attrs) == (2, 0, {"nsga2:generation": 2})
+    assert store.reports("digits-fc", 1) == [Report(1, {"loss": 1.0}), Report(2, {"loss": 0.5})]
+    assert store.attempts("digits-fc", 4)[0].worker == "worker-4"
+
+
+def test_it_can_be_gone_on_with(store: Store) -> None:
+    writer = store.take("digits-fc", "another")
+    assert writer.interrupt_running() == [4]
+    assert writer.start_attempt(4, "w").number == 1
+    writer.finish_attempt(4, 1, Outcome(TrialState.COMPLETE, {"accuracy": 0.5}))
+    assert writer.add_trial({}, seed=0).number == 6
+    assert len(store.outbox.pending("digits-fc")) == 7

@@ -1,0 +1,247 @@
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.storage import open_store, opening, schema_version, upgrade
+from orchestrator.storage.tables import HEAD, VERSION_TABLE, metadata
+
+_OPEN = """
+import sys
+from orchestrator.storage import open_store
+store = open_store(sys.argv[1])
+print(len(store.sweeps()))
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "store.db"
+
+
+@pytest.fixture
+def url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def test_the_default_store_lies_in_the_state_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARETUNE_HOME", str(tmp_path / "home"))
+    open_store().close()
+    assert (tmp_path / "home" / "paretune.db").exists()
+    store = open_store(create=False)
+    assert store.sweeps() == []
+    store.close()
+
+
+def test_asking_where_there_is_no_store_writes_nothing(tmp_path: Path, url: str) -> None:
+    with pytest.raises(UsageError, match=r"No store at sqlite:.*store\.db: run a sweep first"):
+        open_store(url, create=False)
+    assert schema_version(url) == (None, HEAD)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_file_is_no_store_and_can_become_one(path: Path, url: str) -> None:
+    path.parent.mkdir()
+    path.touch()
+    with pytest.raises(UsageError, match="No store at"):
+        open_store(url, create=False)
+    open_store(url).close()
+    assert schema_version(url) == (HEAD, HEAD)
+
+
+def test_opening_again_changes_nothing(path: Path, url: str) -> None:
+    store = open_store(url)
+    store.create_sweep("a", {}, "f")
+    store.close()
+    before = path.read_bytes()
+    for create in (True, False):
+        store = open_store(url, create=create)
+        assert [sweep.name for sweep in store.sweeps()] == ["a"]
+        store.close()
+    assert path.read_bytes() == before
+
+
+def test_a_relative_url_stays_where_it_was_when_the_folder_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = open_store("sqlite:///store.db")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    store.close()
+    assert store.sweeps() == []
+    store.close()
+
+
+@pytest.mark.parametrize("name", ["with space", "größe", "50%", "#1"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name / "store.db"
+    open_store(f"sqlite:///{path}").close()
+    assert path.exists()
+
+
+def test_processes_that_open_a_new_store_at_once_make_one(url: str) -> None:
+    opened = [
+        subprocess.Popen([sys.executable, "-c", _OPEN, url], stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    said = [process.communicate()[0] for process in opened]
+    assert [process.returncode for process in opened] == [0] * 4
+    assert said == [b"0\n"] * 4
+
+
+def test_a_new_file_allows_reading_while_writing(path: Path, url: str) -> None:
+    upgrade(url)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_a_schema_that_is_newer_than_this_code_is_a_sentence(path: Path, url: str) -> None:
+    _set_version(path, url, "9999")
+    for create in (True, False):
+        with pytest.raises(OrchestratorError, match=f"9999, newer than the {HEAD} .*upgrade"):
+            open_store(url, create=create)
+
+
+def test_asking_an_older_store_names_the_command(path: Path, url: str) -> None:
+    _set_version(path, url, "0000")
+    with pytest.raises(OrchestratorError, match=r"schema 0000.*paretune database upgrade"):
+        open_store(url, create=False)
+    assert schema_version(url) == ("0000", HEAD)
+
+
+def test_a_database_of_another_program_is_left_alone(path: Path, url: str) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE trials (trial_id INTEGER)")  # Optuna has one of the name
+    connection.close()
+    with pytest.raises(OrchestratorError, match=r"did not make.*trials.*of its own"):
+        open_store(url)
+    assert schema_version(url) == (None, HEAD)
+
+
+def test_a_database_may_be_shared_with_mlflow(path: Path, url: str) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        connection.execute("INSERT INTO alembic_version VALUES ('mlflow')")
+        connection.execute("CREATE TABLE runs (run_uuid VARCHAR(32))")
+    connection.close()
+    open_store(url).close()
+    assert schema_version(url) == (HEAD, HEAD)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("postgresql://u:secret@h/d", r"postgresql\+psycopg://u:\*\*\*@h/d"),
+        ("postgresql+psycopg2://h/d", r"postgresql\+psycopg://h/d"),
+        ("mysql+pymysql://h/d", r"Known: sqlite:///PATH and postgresql\+psycopg"),
+        ("store.db", "Write 'sqlite:///relative/path.db'"),
+        ("", "Write 'sqlite:///relative/path.db'"),
+        ("sqlite://", "name a file"),
+        ("sqlite:///:memory:", "name a file"),
+        ("sqlite+aiosqlite:///x.db", "Known: sqlite:///PATH"),
+    ],
+)
+@pytest.mark.parametrize("create", [True, False])
+def test_a_url_that_cannot_be_used_is_a_sentence(url: str, sentence: str, create: bool) -> None:
+    with pytest.raises(UsageError, match=sentence) as caught:
+        open_store(url, create=create)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_missing_driver_is_named_with_the_line_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(OrchestratorError, match=r"'psycopg'.*pip install 'paretune\[postgres\]'"):
+        open_store("postgresql+psycopg://h/d")
+
+
+def test_a_server_that_cannot_be_reached_is_a_sentence(tmp_path: Path) -> None:
+    url = f"postgresql+psycopg://u:secret@/d?host={tmp_path}"
+    with pytest.raises(OrchestratorError, match=r"failed: .*connection") as caught:
+        open_store(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(OrchestratorError, match="Cannot make the folder"):
+        open_store(f"sqlite:///{tmp_path / 'folder' / 'store.db'}")
+
+
+def test_a_file_where_the_folder_should_be_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "folder").touch()
+    with pytest.raises(OrchestratorError, match="Cannot make the folder"):
+        open_store(f"sqlite:///{tmp_path / 'folder' / 'sub' / 'store.db'}")
+
+
+def test_the_newest_migration_is_the_one_that_the_code_names() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(opening._MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_migrations_end_in_the_tables_that_the_code_uses(url: str) -> None:
+    _check_no_difference(url)
+
+
+@pytest.mark.postgres
+def test_migrations_end_in_the_tables_that_the_code_uses_on_postgres(postgres: str) -> None:
+    _check_no_difference(postgres)
+
+
+@pytest.mark.postgres
+def test_processes_that_open_a_new_store_on_postgres_at_once_make_one(postgres: str) -> None:
+    engine = sqlalchemy.create_engine(postgres, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("CREATE DATABASE opened_at_once"))
+    engine.dispose()
+    url = postgres.replace("/postgres?", "/opened_at_once?")
+    test_processes_that_open_a_new_store_at_once_make_one(url)
+
+
+def _set_version(path: Path, url: str, version: str) -> None:
+    upgrade(url)
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = ?", (version,))  # noqa: S608
+    connection.close()
+
+
+def _check_no_difference(url: str) -> None:
+    upgrade(url)
+    engine = sqlalchemy.create_engine(url)
+    with engine.connect() as connection:
+        options = {
+            "compare_type": True,
+            "version_table": VERSION_TABLE,
+            "target_metadata": metadata,
+        }
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, metadata) == []
+        made = sqlalchemy.inspect(connection)
+        for table in metadata.tables.values():
+            columns = {column["name"]: column for column in made.get_columns(table.name)}
+            assert {name: column["nullable"] for name, column in columns.items()} == {
+                column.name: column.nullable for column in table.columns
+            }
+            key = made.get_pk_constraint(table.name)["constrained_columns"]
+            assert key == table.primary_key.columns.keys()
+            assert len(made.get_foreign_keys(table.name)) == len(table.foreign_keys)
+    engine.dispose()
