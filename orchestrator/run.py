@@ -8,8 +8,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from orchestrator.contracts import Executor, Scheduler, Store, SweepWriter
+from orchestrator.contracts import Executor, Store, SweepWriter
 from orchestrator.errors import LeaseLostError, UsageError
 from orchestrator.execution.task import Task
 from orchestrator.fronts import Front, compute_front
@@ -87,7 +88,8 @@ def run(
         writer.set_spec(spec.model_dump(mode="json"))
         writer.set_sweep_state(SweepState.RUNNING)
         stack.enter_context(_mirrored(spec, store, progress))
-        loop = SweepLoop(spec, _parts(spec, store, writer, progress))
+        parts = _parts(spec, store, writer, progress, worker.name)
+        loop = SweepLoop(spec, parts)
         plan = Plan(
             record, spec.directed, spec.budget.trials, spec.budget.seconds,
             spec.training.epochs, loop.trials,
@@ -172,27 +174,23 @@ def _count(trials: list[Trial], state: TrialState) -> int:
 def _task(spec: SweepSpec) -> Task:
     return Task(
         data=asdict(spec.data_config()),
-        backbone=spec.backbone.name,
-        weights=spec.backbone.weights,
+        backbone=spec.backbone.model_dump(),
         attacks={name: asdict(attack) for name, attack in spec.attacks.items()},
         cpus=spec.resources.cpus,
         gpus=spec.resources.gpus,
     )
 
 
-def _parts(spec: SweepSpec, store: Store, writer: SweepWriter, progress: Progress) -> Parts:
+def _parts(
+    spec: SweepSpec, store: Store, writer: SweepWriter, progress: Progress, workers: str
+) -> Parts:
     # Imported late: Optuna takes a second that a mistyped file name need not wait for.
     from orchestrator.sampling import build_sampler
+    from orchestrator.scheduling.fifo import Fifo
 
     space = spec.search_space
     sampler = build_sampler(spec.sampler.kind, space, spec.directed, spec.limits, spec.seed)
-    return Parts(store, writer, sampler, _scheduler(spec), progress, StateFolder.find())
-
-
-def _scheduler(spec: SweepSpec) -> Scheduler:
-    from orchestrator.scheduling.fifo import Fifo
-
-    return Fifo()
+    return Parts(store, writer, sampler, Fifo(), progress, StateFolder.find(), workers)
 
 
 def _open(url: str) -> Store:
@@ -245,7 +243,7 @@ def _signals(loop: SweepLoop) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {}
+    previous: dict[signal.Signals, Any] = {}
 
     def interrupt(number: int, frame: object) -> None:
         loop.interrupt(f"interrupted by {signal.Signals(number).name}")

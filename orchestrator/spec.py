@@ -22,7 +22,7 @@ from orchestrator.objectives import KNOWN_DIRECTIONS, Direction, Objective
 from orchestrator.state_folder import check_sweep_name
 from orchestrator.units import parse_quantity
 from search_spaces import SearchSpace, parse_space, unknown
-from trainers.backbones.table import backbone_names
+from trainers.backbones.table import backbone_info, backbone_names
 from trainers.config import TrialConfig, check_parameter
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import AttackConfig
@@ -50,6 +50,7 @@ class BackboneSection(Section):
 
     name: str
     weights: str = "imagenet"
+    image_size: int | None = None
 
     @field_validator("name")
     @classmethod
@@ -57,6 +58,21 @@ class BackboneSection(Section):
         if name not in backbone_names():
             raise ValueError(unknown("backbone", name, backbone_names()))
         return name
+
+    @model_validator(mode="after")
+    def _fits_the_backbone(self) -> Self:
+        info = backbone_info(self.name)
+        if self.image_size is not None and self.image_size < info.min_image_size:
+            raise ValueError(
+                f"image_size is {self.image_size}, but {self.name} needs at least "
+                f"{info.min_image_size} pixels."
+            )
+        if self.weights == "bundled" and not info.bundled:
+            raise ValueError(
+                f"No weights of {self.name} ship with paretune: use weights: imagenet, scratch, "
+                f"or a path."
+            )
+        return self
 
     @field_validator("weights")
     @classmethod
@@ -178,21 +194,9 @@ class SamplerSection(Section):
 
 
 class SchedulerSection(Section):
-    """Who stops trials early."""
+    """Who stops trials early; ``fifo`` stops none."""
 
-    kind: Literal["fifo", "moasha"] = "fifo"
-    min_epochs: int = Field(default=1, ge=1)
-    reduction: int = Field(default=3, ge=2)
-
-    @model_validator(mode="after")
-    def _fifo_takes_nothing(self) -> Self:
-        extra = self.model_fields_set - {"kind"}
-        if self.kind == "fifo" and extra:
-            raise ValueError(
-                f"fifo never stops a trial, so that {', '.join(sorted(extra))} would do nothing: "
-                f"remove it, or use kind: moasha."
-            )
-        return self
+    kind: Literal["fifo"] = "fifo"
 
 
 class BudgetSection(Section):
@@ -307,6 +311,7 @@ class SweepSpec(Section):
         return TrialConfig(
             backbone=self.backbone.name,
             weights=self.backbone.weights,
+            image_size=self.backbone.image_size,
             widths=None if widths is None else tuple(widths),
             attacks=self.attacks,
             threads=self.resources.cpus,

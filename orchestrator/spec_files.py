@@ -89,8 +89,6 @@ class _Reader:
             spec = SweepSpec.model_validate(resolved)
         except ValidationError as error:
             self._problems.extend(self._problem(detail, data) for detail in error.errors())
-        else:
-            self._check_schedule(spec)
         inline = isinstance(data.get("space"), Mapping)
         if space:
             self._check_parameters(space, inline=inline)
@@ -144,16 +142,6 @@ class _Reader:
                 f"'fc_layers' is sampled but 'fc_width_1' is not: a head's widths come from "
                 f"{', '.join(widths)}. Add them, or remove 'fc_layers'.",
                 *(("space", "fc_layers") if inline else ("space",)),
-            )
-
-    def _check_schedule(self, spec: SweepSpec) -> None:
-        scheduler, epochs = spec.scheduler, spec.training.epochs
-        if scheduler.kind == "moasha" and scheduler.min_epochs >= epochs:
-            self._complain(
-                f"min_epochs is {scheduler.min_epochs}, but a full trial has only {epochs} "
-                f"epochs, so that nothing would ever be stopped. Lower min_epochs, raise "
-                f"training.epochs, or use kind: fifo.",
-                "scheduler",
             )
 
     def _problem(self, detail: ErrorDetails, data: Mapping[str, Any]) -> Problem:

@@ -34,7 +34,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a loop is put together from; see `orchestrator.contracts`."""
+    """What a loop is put together from; see `orchestrator.contracts`.
+
+    Attributes:
+        workers: What runs the attempts, in a word: the executor's name.
+        clock: Seconds; only differences count.
+    """
 
     store: Store
     writer: SweepWriter
@@ -42,6 +47,7 @@ class Parts:
     scheduler: Scheduler
     progress: Progress
     folder: StateFolder
+    workers: str
     clock: Callable[[], float] = time.monotonic
 
 
@@ -109,7 +115,7 @@ class SweepLoop:
         trial = self._unfinished.popleft() if self._unfinished else self._new_trial()
         if trial is None:
             return None
-        attempt = self._parts.writer.start_attempt(trial.number, "")
+        attempt = self._parts.writer.start_attempt(trial.number, self._parts.workers)
         self._trials[trial.number] = replace(trial, state=TrialState.RUNNING)
         config = with_params(self._fixed, trial.params, seed=trial.seed)
         return Job(
@@ -120,9 +126,9 @@ class SweepLoop:
             milestones=self._parts.scheduler.milestones,
         )
 
-    def started(self, job: Job, worker: str) -> None:
+    def started(self, job: Job) -> None:
         """Tell the person watching."""
-        logger.info("trial %d started on %s", job.trial, worker)
+        logger.info("trial %d started", job.trial)
         self._parts.progress.trial_started(self._trials[job.trial])
 
     def reported(self, job: Job, reports: Sequence[Report]) -> Decision:

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from trainers.backbones.table import backbone_info, backbone_names
 from trainers.evaluators.config import AttackConfig
-
-from trainers.backbones.table import backbone_names
 
 FLOAT_BITS = 32
 """Bits of a weight that is not quantized."""
@@ -105,6 +104,8 @@ class TrialConfig:
     Attributes:
         backbone: A name of `trainers.backbones`.
         weights: ``imagenet``, ``bundled``, ``scratch``, or a path.
+        image_size: Side in pixels to which images are brought for the backbone; None is the side
+            its weights were made for.
         widths: Hidden FC widths; None is the backbone's full-size head.
         tune: ``head``, ``last_blocks:N`` or ``all``.
         epochs: Passes over the training images.
@@ -123,6 +124,7 @@ class TrialConfig:
 
     backbone: str
     weights: str
+    image_size: int | None = None
     widths: tuple[int, ...] | None = None
     tune: str = "head"
     epochs: int = 10
@@ -148,6 +150,13 @@ class TrialConfig:
             check_parameter(name, getattr(self, name))
         for number, width in enumerate(self.widths or (), start=1):
             check_parameter(f"fc_width_{number}", width)
+
+    @property
+    def head_widths(self) -> tuple[int, ...]:
+        """Hidden FC widths, those of the full-size head filled in."""
+        return (
+            backbone_info(self.backbone).reference_widths if self.widths is None else self.widths
+        )
 
     def as_mapping(self) -> dict[str, Any]:
         """The config as JSON values; `from_mapping` reads it back."""

@@ -45,3 +45,8 @@ def set_threads(count: int) -> None:
     if count < 1:
         raise ValueError(f"a trial needs at least one thread, and was given {count}.")
     torch.set_num_threads(count)
+
+
+def gpu_count() -> int:
+    """CUDA devices that torch sees on this machine."""
+    return torch.cuda.device_count()

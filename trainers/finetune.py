@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainers.backbones import build_backbone
 from trainers.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.determinism import derive_seed
 from trainers.loop import Batch, Recipe, correct_fraction, cosine_learning_rates, train_epoch
-from trainers.networks import Network, build_network
+from trainers.networks import Network, assemble_network
 
 # Features of a frozen backbone are kept in memory up to this size, and computed anew in every
 # epoch beyond it.
@@ -59,16 +60,18 @@ class FineTuning:
         self.epoch = 0
         self.seconds = 0.0
         self._device = device
-        self.network: Network = build_network(
-            config.backbone,
-            weights=config.weights,
-            widths=config.widths,
-            classes=len(data.classes),
+        seed = derive_seed(config.seed, "weights")
+        self.network: Network = assemble_network(
+            build_backbone(
+                config.backbone, config.weights, seed=seed, image_size=config.image_size
+            ),
+            config.head_widths,
+            len(data.classes),
             dropout=config.dropout,
-            seed=derive_seed(config.seed, "head"),
+            seed=seed,
         ).to(device)
         if device.type == "cuda":
-            self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network = self.network.to(memory_format=torch.channels_last)
         self._parameters = self.network.set_trainable(config.tune)
         self._optimizer = _optimizer(config, self._parameters)
         self._model: nn.Module = self.network
@@ -106,7 +109,7 @@ class FineTuning:
 
     def save(self, path: Path) -> None:
         """Write what `load` needs to go on after the last finished epoch."""
-        tensors = {
+        tensors: dict[str, Tensor] = {
             f"parameter.{name}": parameter
             for name, parameter in self.network.named_parameters()
             if parameter.requires_grad

@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
-from trainers.backbones.building import Backbone, build_backbone
+from trainers.backbones.building import Backbone, build_backbone, input_spec
+from trainers.backbones.table import backbone_info
 from trainers.heads import build_head
 from trainers.inputs import InputSpec, InputTransform
 
@@ -19,6 +20,7 @@ __all__ = [
     "build_network",
     "network_from_spec",
     "parameters_to_tune",
+    "spec_of",
     "tuned_blocks",
 ]
 
@@ -196,6 +198,19 @@ def assemble_network(
     head = build_head(backbone.n_features, widths, classes, dropout, seed=seed)
     spec = NetworkSpec(backbone.name, backbone.input, backbone.n_features, tuple(widths), classes)
     return Network(spec, backbone, head)
+
+
+def spec_of(
+    backbone: str, widths: Sequence[int], classes: int, *, image_size: int | None = None
+) -> NetworkSpec:
+    """The spec that `assemble_network` would give, without building anything.
+
+    Raises:
+        ValueError: There is no such backbone, or `image_size` is too small for it.
+    """
+    info = backbone_info(backbone)
+    spec = input_spec(info, image_size)
+    return NetworkSpec(info.name, spec, info.n_features, tuple(widths), classes)
 
 
 def network_from_spec(spec: NetworkSpec) -> Network:

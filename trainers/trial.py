@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from trainers.artifact import ArtifactInfo, load_artifact, write_artifact
-from trainers.evaluators.accuracy import accuracy
-from trainers.evaluators.config import AttackConfig
-from trainers.evaluators.counts import count_macs, count_parameters
-from trainers.evaluators.robustness import robust_accuracy
 
+from trainers.artifact import ArtifactInfo, load_artifact, write_artifact
 from trainers.checkpoints import CheckpointError
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.determinism import derive_seed, seed_everything, set_threads
 from trainers.errors import DivergedError
+from trainers.evaluators.accuracy import accuracy
+from trainers.evaluators.config import AttackConfig
+from trainers.evaluators.counts import count_macs, count_parameters
+from trainers.evaluators.robustness import robust_accuracy
 from trainers.finetune import EpochReport, FineTuning
 
 logger = logging.getLogger(__name__)

@@ -31,15 +31,14 @@ class InlineExecutor:
     def run(self, source: JobSource) -> None:
         """Run until there is no job left."""
         while (job := source.next_job()) is not None:
-            source.started(job, self.name)
+            source.started(job)
             source.ended(job, self._run_one(job, source))
 
     def measure_test(self, paths: Mapping[int, str]) -> Mapping[int, Mapping[str, float]]:
         """Measure packed artifacts on the test set, one after another."""
         from orchestrator.execution.trial_runner import measure_test
 
-        attacks, threads = self._task.attacks, self._task.threads
-        return {n: measure_test(path, self._data, attacks, threads) for n, path in paths.items()}
+        return {n: measure_test(path, self._data, self._task) for n, path in paths.items()}
 
     def close(self) -> None:
         """Nothing to let go."""
@@ -63,4 +62,4 @@ class InlineExecutor:
     def _data(self) -> "ImageData":
         from orchestrator.execution.trial_runner import prepare
 
-        return prepare(*self._task.preparation)
+        return prepare(self._task)

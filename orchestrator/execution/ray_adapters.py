@@ -32,6 +32,7 @@ class RunningJobs:
         job = self.source.next_job()
         if job is not None:
             self._jobs[trial_id] = job
+            self.source.started(job)
         return job
 
     @property
@@ -42,9 +43,7 @@ class RunningJobs:
     def stepped(self, trial_id: str, step: Step, worker: str) -> bool:
         """Pass on what a worker did; whether its trial goes on."""
         job = self._jobs[trial_id]
-        if trial_id not in self._workers:
-            self._workers[trial_id] = worker
-            self.source.started(job, worker)
+        self._workers[trial_id] = worker
         decision = self.source.reported(job, step.reports)
         if step.outcome is not None:
             self._end(trial_id, step.outcome)

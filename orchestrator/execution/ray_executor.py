@@ -24,6 +24,7 @@ from orchestrator.execution.ray_adapters import (
     RunningJobs,
     SourceStopper,
 )
+from orchestrator.execution.slots import slots
 from orchestrator.execution.task import Task
 from trainers.errors import TrainerError
 
@@ -62,7 +63,7 @@ class RayExecutor:
         self._owned = not ray.is_initialized()
         if self._owned:
             _connect(self._address)
-        self._slots = slots(ray.cluster_resources(), self._task)
+        self._slots = slots(ray.cluster_resources(), cpus=self._task.cpus, gpus=self._task.gpus)
         ready, self._data = _prepare.options(num_cpus=self._task.cpus).remote(self._task)
         try:
             ray.get(ready)
@@ -107,10 +108,7 @@ class RayExecutor:
         """Measure packed artifacts on the test set, as many at once as there are slots."""
         task = self._task
         measure = _measure_test.options(num_cpus=task.cpus, num_gpus=task.gpus)
-        refs = {
-            number: measure.remote(path, self._data, task.attacks, task.threads)
-            for number, path in paths.items()
-        }
+        refs = {n: measure.remote(path, self._data, task) for n, path in paths.items()}
         return dict(zip(refs, ray.get(list(refs.values())), strict=True))
 
     def close(self) -> None:
@@ -163,25 +161,6 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Nothing: see `save_checkpoint`."""
 
 
-def slots(resources: Mapping[str, float], task: Task) -> int:
-    """How many trials fit on a cluster at once.
-
-    Raises:
-        OrchestratorError: Not even one; the sentence has the numbers.
-    """
-    cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
-    fitting = int(cpus // task.cpus)
-    if task.gpus:
-        fitting = min(fitting, int(gpus / task.gpus + 1e-9))
-    if fitting < 1:
-        raise OrchestratorError(
-            f"No trial fits on the cluster: one needs {task.cpus} CPUs and {task.gpus:g} GPUs "
-            f"(resources in the sweep file), and the whole cluster has {cpus:g} CPUs and "
-            f"{gpus:g} GPUs. Lower the resources, or use a larger cluster."
-        )
-    return fitting
-
-
 def _connect(address: str | None) -> None:
     for name in ("ray", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -204,13 +183,11 @@ def _connect(address: str | None) -> None:
 def _prepare(task: Task) -> tuple[bool, Any]:
     from orchestrator.execution.trial_runner import prepare
 
-    return True, prepare(*task.preparation)
+    return True, prepare(task)
 
 
 @ray.remote  # type: ignore[untyped-decorator]
-def _measure_test(
-    path: str, data: Any, attacks: Mapping[str, Mapping[str, Any]], threads: int
-) -> dict[str, float]:
+def _measure_test(path: str, data: Any, task: Task) -> dict[str, float]:
     from orchestrator.execution.trial_runner import measure_test
 
-    return measure_test(path, data, attacks, threads)
+    return measure_test(path, data, task)

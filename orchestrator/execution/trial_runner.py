@@ -9,9 +9,9 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from orchestrator.contracts import Job, Outcome
+from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
 from orchestrator.trials import Artifact, Failure, FailureKind, Report, TrialState
 from trainers.backbones import build_backbone
@@ -85,22 +85,20 @@ def failed(error: Exception) -> Outcome:
     )
 
 
-def prepare(data: Mapping[str, Any], backbone: str, weights: str) -> ImageData:
+def prepare(task: Task) -> ImageData:
     """Read the images, and refuse weights that no trial could load.
 
     Raises:
         TrainerError: The images or the weights cannot be used; the sentence names the file.
     """
-    build_backbone(backbone, weights)
-    return load_data(DataConfig(**data))
+    build_backbone(**task.backbone)
+    return load_data(DataConfig(**task.data))
 
 
-def measure_test(
-    path: str, data: ImageData, attacks: Mapping[str, Mapping[str, Any]], threads: int
-) -> dict[str, float]:
+def measure_test(path: str, data: ImageData, task: Task) -> dict[str, float]:
     """Measure a packed network on the test images; the names begin with ``test_``."""
-    parsed = {name: AttackConfig(**attack) for name, attack in attacks.items()}
-    values = evaluate_artifact(Path(path), data, parsed, subset="test", threads=threads)
+    attacks = {name: AttackConfig(**attack) for name, attack in task.attacks.items()}
+    values = evaluate_artifact(Path(path), data, attacks, subset="test", threads=task.cpus)
     return {f"test_{name}": value for name, value in values.items()}
 
 

@@ -59,7 +59,7 @@ def build_backbone(
         WeightsError: The weights are absent, broken or of another architecture.
     """
     info = backbone_info(name)
-    spec = _input_spec(info, image_size)
+    spec = input_spec(info, image_size)
     if weights == "scratch":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "backbone", info.name))
@@ -70,7 +70,12 @@ def build_backbone(
     return Backbone(info.name, features, info.n_features, blocks, spec, info.reference_widths)
 
 
-def _input_spec(info: BackboneInfo, image_size: int | None) -> InputSpec:
+def input_spec(info: BackboneInfo, image_size: int | None) -> InputSpec:
+    """What a backbone wants to see.
+
+    Raises:
+        ValueError: `image_size` is too small for it.
+    """
     size = info.image_size if image_size is None else image_size
     if info.name == "digitnet" and size != info.image_size:
         # It has no global pool, so that another size would mean another number of features.

@@ -1,0 +1,147 @@
+"""What can be known of a sweep before it runs."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.execution.slots import slots
+from orchestrator.reporting.formats import human
+from orchestrator.spec import SweepSpec
+from search_spaces import Choice, Value
+from trainers.config import TrialConfig, with_params
+
+if TYPE_CHECKING:
+    from trainers.data import ImageData
+
+# Parameters that decide a network's size.
+_SIZING = ("backbone", "fc_layers", "fc_width_1", "fc_width_2", "fc_width_3", "bits", "fc_bits")
+# Data sets that are read without a download.
+_LOCAL = ("digits", None)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a check found.
+
+    Attributes:
+        lines: Label and text, for people.
+        problems: What would keep the sweep from running, as sentences.
+    """
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def check(spec: SweepSpec) -> CheckReport:
+    """Look at a sweep without running it: size of its space, memory range, resources, data.
+
+    Images that lie on this machine are read, so that a broken one is found now; nothing is
+    downloaded, trained or stored.
+
+    Raises:
+        TrainerError: The images cannot be used.
+    """
+    report = CheckReport()
+    space, trials = spec.search_space, spec.budget.trials
+    size = space.size
+    count = "infinitely many (a parameter is continuous)" if size is None else f"{size:,}"
+    report.lines.append(("sweep", f"{spec.name}: {trials} trials, sampled by {spec.sampler.kind}"))
+    report.lines.append(("configurations", f"{count}, over {', '.join(space.names)}"))
+    if spec.sampler.kind == "grid" and size is None:
+        report.problems.append(
+            "A grid needs a finite space, and a parameter is continuous: give it a step, make it "
+            "a choice, or use another sampler."
+        )
+    if size is not None and trials > size * spec.replicates:
+        text = f"the space is exhausted after {size * spec.replicates:,} of {trials:,} trials"
+        report.lines.append(("note", text))
+    _check_data(spec, report)
+    _check_resources(spec, report)
+    return report
+
+
+def _check_data(spec: SweepSpec, report: CheckReport) -> None:
+    from trainers.data import load_data
+
+    if spec.data.name not in _LOCAL:
+        report.lines.append(("data", f"{spec.data.label}; read when the sweep runs"))
+        return
+    data = load_data(spec.data_config())
+    counts = ", ".join(
+        f"{len(data.subset(name)[1]):,} {name}" for name in ("train", "val", "test")
+    )
+    shape = "x".join(map(str, data.train_images.shape[1:]))
+    text = f"{data.name}: {len(data.classes)} classes, images {shape}, {counts}"
+    report.lines.append(("data", text))
+    smallest, largest = memory_range(spec, data)
+    report.lines.append(
+        ("memory", f"{human('memory_bytes', smallest)} to {human('memory_bytes', largest)}")
+    )
+
+
+def _check_resources(spec: SweepSpec, report: CheckReport) -> None:
+    address = os.environ.get("RAY_ADDRESS")
+    needs = f"{spec.resources.cpus} CPUs and {spec.resources.gpus:g} GPUs a trial"
+    if address:
+        report.lines.append(("resources", f"{needs}; the cluster at {address} was not asked"))
+        return
+    here = {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(_gpus())}
+    try:
+        fitting = slots(here, cpus=spec.resources.cpus, gpus=spec.resources.gpus)
+    except OrchestratorError as error:
+        report.problems.append(str(error))
+    else:
+        report.lines.append(("resources", f"{needs}: {fitting} at once on this machine"))
+
+
+def memory_range(spec: SweepSpec, data: "ImageData") -> tuple[int, int]:
+    """Smallest and largest packed network of a sweep, in bytes.
+
+    Sizes grow with every width and every bit-width, so that the corners of the space suffice.
+
+    Args:
+        spec: The sweep.
+        data: Its images, for the number and the names of the classes.
+    """
+    sizes = [_packed_bytes(config, data) for config in _corners(spec)]
+    return min(sizes), max(sizes)
+
+
+def _corners(spec: SweepSpec) -> Iterator[TrialConfig]:
+    space, fixed = spec.search_space, spec.trial_config()
+    ranges: list[tuple[Value, ...]] = []
+    names = [name for name in space.names if name in _SIZING]
+    for name in names:
+        domain = space.domains[name]
+        values: tuple[Value, ...] = (
+            tuple(domain.values()) if isinstance(domain, Choice) else (domain.low, domain.high)
+        )
+        numbers = [value for value in values if not isinstance(value, str)]
+        ranges.append((min(numbers), max(numbers)) if numbers else values)
+    seen: set[tuple[tuple[str, Value], ...]] = set()
+    for corner in product(*ranges):
+        params = dict(zip(names, corner, strict=True))
+        active = {name: params[name] for name in space.active(params) if name in params}
+        key = tuple(active.items())
+        if key not in seen:
+            seen.add(key)
+            yield with_params(fixed, active, seed=0)
+
+
+def _packed_bytes(config: TrialConfig, data: "ImageData") -> int:
+    from trainers.artifact import predict_bytes
+    from trainers.networks import spec_of
+
+    network = spec_of(
+        config.backbone, config.head_widths, len(data.classes), image_size=config.image_size
+    )
+    return predict_bytes(network, config.bits, config.fc_bits, data.classes)
+
+
+def _gpus() -> int:
+    from trainers.determinism import gpu_count
+
+    return gpu_count()
