@@ -1,6 +1,5 @@
 """A Pareto front as a value: its members in a fixed order, and the questions people ask it."""
 
-import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,8 +70,9 @@ class FrontMember:
                 f"Trial {self.trial} of {self.sweep!r} has no packed network to load: none was "
                 f"stored with it. Choose another member of the front, or run the sweep again."
             )
-        # By name, so that neither a reader nor mypy follows the orchestrator into torch.
-        return importlib.import_module("trainers.artifact").load_artifact(self.artifact)
+        from trainers.artifact import load_artifact
+
+        return load_artifact(Path(self.artifact))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -211,8 +211,9 @@ class Front(Sequence[FrontMember]):
         file = Path(path)
         if file.suffix.lower() != ".html":
             raise UsageError(f"A front is plotted to a file that ends in .html, not to {path}.")
-        plots = importlib.import_module("orchestrator.reporting.plots")
-        plots.write_figure(plots.front_figure(self, self.others), file)
+        from orchestrator.reporting.plots import front_figure, write_figure
+
+        write_figure(front_figure(self, self.others), file)
         return file
 
     def __repr__(self) -> str:

@@ -10,7 +10,6 @@ from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.filters import Filter
 from orchestrator.fronts import Front, compute_front, frame_of
 from orchestrator.objectives import KNOWN_DIRECTIONS, Direction, Objective
-from orchestrator.state_folder import StateFolder
 from orchestrator.trials import SweepRecord, SweepState, Trial, Value
 
 if TYPE_CHECKING:
@@ -223,7 +222,7 @@ def _opened(store: Store | str | None) -> Store:
         return store
     from orchestrator.storage import open_store
 
-    return open_store(store or StateFolder.find().store_url, create=False)
+    return open_store(store, create=False)
 
 
 def _front(
