@@ -19,7 +19,7 @@ from trainers.backbones.digitnet import digitnet_features, folded
 from trainers.data.image_data import ImageData, Images
 from trainers.determinism import derive_seed
 from trainers.inputs import to_unit
-from trainers.loop import Batch, correct_fraction, cosine_learning_rates, train_epoch
+from trainers.loop import Batch, Recipe, correct_fraction, cosine_learning_rates, train_epoch
 from trainers.networks import Network, assemble_network
 
 logger = logging.getLogger(__name__)
@@ -121,12 +121,16 @@ def _network_to_train(name: str, classes: int, seed: int) -> Network:
 def _train(
     network: Network, data: ImageData, *, epochs: int, seed: int, flip: bool
 ) -> tuple[float, ...]:
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=_WEIGHT_DECAY)
-    rates = cosine_learning_rates(
-        _LEARNING_RATE,
-        steps_per_epoch=math.ceil(len(data.train_labels) / _BATCH_SIZE),
-        epochs=epochs,
-        from_epoch=0,
+    recipe = Recipe(
+        optimizer=torch.optim.AdamW(network.parameters(), weight_decay=_WEIGHT_DECAY),
+        learning_rates=cosine_learning_rates(
+            _LEARNING_RATE,
+            steps_per_epoch=math.ceil(len(data.train_labels) / _BATCH_SIZE),
+            epochs=epochs,
+            from_epoch=0,
+        ),
+        label_smoothing=_LABEL_SMOOTHING,
+        autocast=nullcontext,
     )
     losses = []
     # Dropout draws from the global generator, which is left as it was found.
@@ -135,15 +139,8 @@ def _train(
         for epoch in range(1, epochs + 1):
             rng = np.random.default_rng(derive_seed(seed, "order", epoch))
             network.train()
-            loss = train_epoch(
-                network,
-                _augmented_batches(data, rng, flip=flip),
-                optimizer,
-                epoch=epoch,
-                learning_rates=rates,
-                label_smoothing=_LABEL_SMOOTHING,
-                autocast=nullcontext,
-            )
+            batches = _augmented_batches(data, rng, flip=flip)
+            loss = train_epoch(network, batches, recipe, epoch=epoch)
             losses.append(loss)
             accuracy = _accuracy(network, data, "val")
             logger.info(

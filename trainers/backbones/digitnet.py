@@ -53,7 +53,8 @@ def folded(features: nn.Module) -> nn.Sequential:
     Args:
         features: `digitnet_features(batch_norm=True)`, trained; it is not changed.
     """
-    plain = digitnet_features()
+    with torch.device("meta"):
+        plain = digitnet_features()
     layers = list(features.eval().children())
     fused = [
         fuse_conv_bn_eval(layer, following)
@@ -63,5 +64,5 @@ def folded(features: nn.Module) -> nn.Sequential:
     targets = [layer for layer in plain if isinstance(layer, nn.Conv2d)]
     with torch.no_grad():
         for target, source in zip(targets, fused, strict=True):
-            target.load_state_dict(source.state_dict())
+            target.load_state_dict(source.state_dict(), assign=True)
     return plain.eval()

