@@ -1,5 +1,6 @@
 """A Pareto front as a value: its members in a fixed order, and the questions people ask it."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,21 +248,21 @@ def compute_front(
     if not names or len(set(names)) < len(names):
         raise UsageError(f"A front needs objectives, each named once; got {names}.")
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    known = [trial for trial in complete if not missing_values(objectives, trial.values)]
-    allowed, is_feasible = _allowed(known, constraints)
-    losses = _losses(known, objectives)
+    losses = _losses(complete, objectives)
+    known: NDArray[np.bool_] = np.logical_not(np.isnan(losses).any(axis=1))
+    allowed, is_feasible = _allowed(complete, known, constraints)
     losses[~allowed] = np.nan
     on_front = non_dominated(losses)
     members = sorted(
-        (trial for trial, chosen in zip(known, on_front, strict=True) if chosen),
+        itertools.compress(complete, on_front),
         key=lambda t: ([o.loss(t.values[o.name]) for o in objectives], t.sweep, t.number),
     )
     return Front(
         objectives=tuple(objectives),
         members=tuple(map(FrontMember.of, members)),
-        others=tuple(t for t, chosen in zip(known, on_front, strict=True) if not chosen),
+        others=tuple(itertools.compress(complete, known & ~on_front)),
         feasible=is_feasible,
-        left_out=len(complete) - len(known),
+        left_out=int((~known).sum()),
     )
 
 
@@ -284,16 +285,23 @@ def frame_of(records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
 
 
 def _allowed(
-    trials: Sequence[Trial], constraints: Sequence[Constraint]
+    trials: Sequence[Trial], known: NDArray[np.bool_], constraints: Sequence[Constraint]
 ) -> tuple[NDArray[np.bool_], bool]:
-    """Mark the trials that may be on the front, and whether they meet the constraints."""
-    met = np.array([feasible(constraints, trial.values) for trial in trials], dtype=np.bool_)
-    if met.any() or not trials:
+    """Mark those of the known trials that may be on the front; whether they are feasible."""
+    if not constraints:
+        return known, True
+    met = known & np.array([feasible(constraints, t.values) for t in trials], dtype=np.bool_)
+    if met.any() or not known.any():
         return met, True
     violations = np.array([total_violation(constraints, trial.values) for trial in trials])
-    return violations == violations.min(), False
+    return known & (violations == violations[known].min()), False
 
 
 def _losses(records: Sequence[Trial | FrontMember], objectives: Sequence[Objective]) -> Floats:
-    columns = [[o.loss(record.values[o.name]) for record in records] for o in objectives]
-    return np.array(columns, dtype=np.float64).reshape(len(objectives), len(records)).T.copy()
+    """Collect losses, shape ``(records, objectives)``, NaN where a value is missing."""
+    losses = np.empty((len(records), len(objectives)))
+    for column, objective in enumerate(objectives):
+        values = np.array([r.values.get(objective.name, np.nan) for r in records], np.float64)
+        sign = objective.loss(1.0)
+        losses[:, column] = sign * values
+    return losses
