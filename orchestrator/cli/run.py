@@ -36,7 +36,6 @@ def check(file: FileArgument, settings: SettingsOption = None) -> None:
     Example: paretune check examples/sweeps/digits.yaml
     """
     from orchestrator.checks import check as check_sweep
-
     from orchestrator.spec_files import load_sweep
 
     report = check_sweep(load_sweep(file, settings=settings or ()))
@@ -74,7 +73,8 @@ def run(
     from orchestrator.run import run as run_sweep
 
     began = time.monotonic()
-    result = run_sweep(spec, store=_opened(store), progress=progress_for(), address=address)
+    opened = _opened(store, create=True)
+    result = run_sweep(spec, store=opened, progress=progress_for(), address=address)
     _finish(result, time.monotonic() - began)
 
 
@@ -87,16 +87,17 @@ def resume(name: NameArgument, address: AddressOption = None, store: StoreOption
     from orchestrator.run import resume as resume_sweep
 
     began = time.monotonic()
-    result = resume_sweep(name, store=_opened(store), progress=progress_for(), address=address)
+    opened = _opened(store, create=False)
+    result = resume_sweep(name, store=opened, progress=progress_for(), address=address)
     _finish(result, time.monotonic() - began)
 
 
-def _opened(url: str | None) -> "Store | None":
+def _opened(url: str | None, *, create: bool) -> "Store | None":
     if url is None:
         return None
     from orchestrator.storage.opening import open_store
 
-    return open_store(url)
+    return open_store(url, create=create)
 
 
 def _finish(result: "RunResult", seconds: float) -> None:

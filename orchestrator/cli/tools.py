@@ -1,5 +1,7 @@
 """``export``, ``sync``, ``ui`` and ``doctor``."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +22,11 @@ from orchestrator.cli.options import (
 from orchestrator.errors import OrchestratorError, UsageError
 
 _LOCALHOST = "127.0.0.1"
+# Eight more processes for jobs that this project never submits (MLflow 3.17), and telemetry.
+_UI_ENVIRONMENT = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 
 
 def export(
@@ -33,7 +40,6 @@ def export(
     Example: paretune export digits-fc 17 --to network
     """
     from orchestrator.exporting import export as export_trial
-
     from orchestrator.queries import open_sweep
 
     sweep = open_sweep(name, store)
@@ -100,10 +106,15 @@ def ui(
         *("--artifacts-destination", state.tracking_artifacts.as_uri()),
         *("--host", _LOCALHOST, "--port", str(port), "--workers", "1"),
     ]
-    try:
-        code = subprocess.run(command, check=False).returncode  # noqa: S603 - our own words
-    except KeyboardInterrupt:
-        return
+    environment = {**_UI_ENVIRONMENT, **os.environ}
+    with subprocess.Popen(command, env=environment) as server:  # noqa: S603 - our own words
+        try:
+            code = server.wait()
+        except KeyboardInterrupt:
+            # The terminal has told the server too; it gets the time to end its own processes.
+            server.send_signal(signal.SIGINT)
+            server.wait()
+            return
     if code != 0:
         raise OrchestratorError(f"'mlflow server' ended with exit code {code}; see above.")
 
@@ -120,7 +131,6 @@ def doctor(
     Example: paretune doctor examples/sweeps/digits.yaml
     """
     from orchestrator.doctor import doctor as examine
-
     from orchestrator.reporting.tables import findings_table
     from orchestrator.spec_files import load_sweep
 

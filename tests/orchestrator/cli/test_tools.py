@@ -1,0 +1,107 @@
+"""``export``, ``sync``, ``ui``, ``doctor`` and ``pretrain``, as far as nothing big is started."""
+
+import hashlib
+import json
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from orchestrator.contracts import Outcome
+from orchestrator.storage.opening import open_store
+from orchestrator.trials import Artifact, TrialState
+
+Call = Callable[..., Result]
+CONTENT = b"a packed network"
+
+
+@pytest.fixture
+def packed(home: Path, spec: Mapping[str, object], tmp_path: Path) -> Path:
+    """A sweep whose only trial has an artifact that is really there."""
+    file = tmp_path / "network.safetensors"
+    file.write_bytes(CONTENT)
+    store = open_store(None, create=True)
+    store.create_sweep("digits-fc", spec, "f")
+    writer = store.take("digits-fc", "test")
+    trial = writer.add_trial({"bits": 4}, seed=0)
+    attempt = writer.start_attempt(trial.number, "w")
+    outcome = Outcome(
+        TrialState.COMPLETE,
+        values={"accuracy": 0.9, "memory_bytes": float(len(CONTENT))},
+        artifact=Artifact(str(file), len(CONTENT), hashlib.sha256(CONTENT).hexdigest()),
+    )
+    writer.finish_attempt(trial.number, attempt.number, outcome)
+    writer.release()
+    return file
+
+
+def test_export_writes_the_file_that_was_measured(
+    packed: Path, call: Call, tmp_path: Path
+) -> None:
+    result = call("export", "digits-fc", 0, "--to", tmp_path / "out")
+    assert result.exit_code == 0
+    (record,) = json.loads(call("front", "digits-fc", "-f", "json").stdout)
+    sizes = [path.stat().st_size for path in (tmp_path / "out").glob("*.safetensors")]
+    assert sizes == [record["values"]["memory_bytes"]]
+    assert str(tmp_path / "out") in result.stdout
+
+
+def test_an_artifact_that_is_gone_exits_1(packed: Path, call: Call, tmp_path: Path) -> None:
+    packed.unlink()
+    result = call("export", "digits-fc", 0, "--to", tmp_path / "out")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+
+
+def test_export_of_a_failed_trial_exits_2(filled: Path, call: Call, tmp_path: Path) -> None:
+    assert call("export", "digits-fc", 5, "--to", tmp_path / "out").exit_code == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sweep_that_is_not_mirrored_cannot_be_synced(filled: Path, call: Call) -> None:
+    result = call("sync", "digits-fc")
+    assert result.exit_code == 2
+    assert "tracking" in result.stderr
+
+
+def test_the_ui_without_a_store_is_a_sentence(call: Call, home: Path) -> None:
+    result = call("ui")
+    assert result.exit_code == 1
+    assert str(home / "mlflow.db") in result.stderr
+    assert not home.exists()
+
+
+def test_the_ui_on_a_taken_port_names_another(call: Call, home: Path) -> None:
+    home.mkdir()
+    (home / "mlflow.db").touch()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = call("ui", "--port", port)
+    assert result.exit_code == 2
+    assert f"Port {port} cannot be used" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("digitnt", "digits", "--to", "w.safetensors"), "Did you mean 'digitnet'?"),
+        (("digitnet", "digit", "--to", "w.safetensors"), "Did you mean 'digits'?"),
+        (("digitnet", "digits", "--to", "w.pt"), ".safetensors"),
+        (("digitnet", "digits", "--to", "w.safetensors", "--epochs", "0"), "epochs"),
+    ],
+)
+def test_pretrain_checks_its_words_first(call: Call, words: tuple[str, ...], told: str) -> None:
+    result = call("pretrain", *words)
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+def test_pretrain_names_a_file_that_is_not_there(call: Call, tmp_path: Path) -> None:
+    missing = tmp_path / "images.npz"
+    result = call("pretrain", "digitnet", missing, "--to", tmp_path / "w.safetensors")
+    assert result.exit_code == 1
+    assert str(missing) in result.stderr
