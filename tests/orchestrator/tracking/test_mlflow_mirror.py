@@ -201,6 +201,18 @@ def test_a_finished_sweep_shows_its_front(driver, new_mirror, runs, tracking_uri
     assert len(table.splitlines()) == 3
 
 
+def test_the_front_is_shown_at_the_end_however_lately_it_was_renewed(driver, new_mirror, runs):
+    driver.complete(0.8, 1_000)
+    mirror = new_mirror()
+    mirror.drain(SWEEP)
+    driver.writer.set_sweep_state(SweepState.RUNNING)  # the sweep's mark is the oldest
+    driver.complete(0.9, 2_000)
+    driver.finish()
+    mirror.drain(SWEEP)
+    assert {run.tags.get("pareto") for run in attempts(runs).values()} == {"true"}
+    assert parent(runs).metrics["trials_complete"] == 2
+
+
 def test_a_member_that_a_later_trial_beats_loses_its_tags(driver, new_mirror, runs):
     driver.complete(0.8, 1_000)
     driver.finish()
