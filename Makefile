@@ -1,0 +1,51 @@
+# Everything a person or CI runs. `make help` lists it.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+SWEEP ?= examples/sweeps/digits.yaml
+
+# Fewer threads than cores a process: Ray runs several of them.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench ui clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# Installed anew when the versions change. Bytecode is compiled now, once, and not by every worker.
+$(VENV)/.installed: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'uv>=0.5'
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --compile-bytecode -r requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --editable .
+	touch $@
+
+install: $(VENV)/.installed  ## Make .venv and install the pinned versions into it
+
+demo: install  ## Run a real sweep (a few minutes on two cores) and print its front
+	$(BIN)/paretune run $(SWEEP)
+	@echo
+	$(BIN)/paretune front digits-fc
+	@echo
+	@echo "Browse every trial in MLflow:   make ui"
+	@echo "Plot the front:                 $(BIN)/paretune front digits-fc --plot front.html"
+
+test: install check  ## Run everything that CI runs
+	$(BIN)/python -m pytest -q --durations=15
+
+check: install  ## Lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install  ## Compare with the plain stack, side by side in one run
+	$(BIN)/python benchmarks/bench_overhead.py
+
+ui: install  ## Open the MLflow UI on the sweeps of this folder
+	$(BIN)/paretune ui
+
+clean:  ## Remove the environment and caches, but no sweep
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
