@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -12,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -28,6 +30,8 @@ from trainers.data.config import DataConfig
 from trainers.evaluators.config import AttackConfig
 
 ATTACKED = "robust_accuracy"
+# Several attacks have a word each behind it; MLflow and constraints take no other signs.
+_ATTACKED_NAME = re.compile(rf"{ATTACKED}\w*", re.ASCII)
 _WEIGHT_WORDS = ("imagenet", "bundled", "scratch")
 _T = TypeVar("_T")
 
@@ -66,6 +70,12 @@ class BackboneSection(Section):
             raise ValueError(
                 f"image_size is {self.image_size}, but {self.name} needs at least "
                 f"{info.min_image_size} pixels."
+            )
+        # It has no global pool, so that another size would mean another number of features.
+        if self.name == "digitnet" and self.image_size not in (None, info.image_size):
+            raise ValueError(
+                f"image_size is {self.image_size}, but digitnet sees images of {info.image_size} "
+                f"by {info.image_size} pixels: leave it out."
             )
         if self.weights == "bundled" and not info.bundled:
             raise ValueError(
@@ -124,8 +134,8 @@ class TrainingSection(Section):
 
     @field_validator("*")
     @classmethod
-    def _is_accepted(cls, value: Any, info: Any) -> Any:
-        check_parameter(info.field_name, value)
+    def _is_accepted(cls, value: Any, info: ValidationInfo) -> Any:
+        check_parameter(str(info.field_name), value)
         return value
 
 
@@ -143,8 +153,8 @@ class QuantizationSection(Section):
 
     @field_validator("*")
     @classmethod
-    def _is_accepted(cls, value: Any, info: Any) -> Any:
-        check_parameter(info.field_name, value)
+    def _is_accepted(cls, value: Any, info: ValidationInfo) -> Any:
+        check_parameter(str(info.field_name), value)
         return value
 
 
@@ -179,7 +189,7 @@ def _with_name(value: object) -> object:
 
 
 def _measured(name: str) -> str:
-    if name not in KNOWN_DIRECTIONS and not name.startswith(ATTACKED):
+    if name not in KNOWN_DIRECTIONS and not _ATTACKED_NAME.fullmatch(name):
         raise ValueError(unknown("objective", name, KNOWN_DIRECTIONS))
     return name
 
@@ -213,6 +223,13 @@ class ResourcesSection(Section):
     cpus: int = Field(default=1, ge=1)
     gpus: float = Field(default=0, ge=0)
 
+    @field_validator("gpus")
+    @classmethod
+    def _can_be_shared_out(cls, gpus: float) -> float:
+        if gpus > 1 and not gpus.is_integer():
+            raise ValueError(f"gpus is {gpus:g}: Ray gives out whole GPUs, or a part of one.")
+        return gpus
+
 
 class TrackingSection(Section):
     """Where people browse the trials."""
@@ -242,11 +259,12 @@ class SweepSpec(Section):
     sampler: SamplerSection = SamplerSection()
     scheduler: SchedulerSection = SchedulerSection()
     budget: BudgetSection = BudgetSection()
-    replicates: int = Field(default=1, ge=1)
+    replicates: int = Field(default=1, ge=1, le=1000)
     resources: ResourcesSection = ResourcesSection()
     tracking: TrackingSection = TrackingSection()
     store: str = "default"
-    seed: int = Field(default=0, ge=0)
+    # Replicates count up from it, and the store holds 63 bits.
+    seed: int = Field(default=0, ge=0, lt=2**62)
 
     @field_validator("name")
     @classmethod
@@ -259,19 +277,26 @@ class SweepSpec(Section):
         cls, sections: dict[str, ObjectiveSection]
     ) -> dict[str, ObjectiveSection]:
         for name, section in sections.items():
-            extra = section.model_fields_set - {"direction"}
+            # A stored spec has the defaults filled in; they mean nothing here.
+            plain = ObjectiveSection(direction=section.direction).model_dump().items()
+            extra = sorted({key for key, _ in section.model_dump().items() - plain})
             if extra and not name.startswith(ATTACKED):
                 raise ValueError(
-                    f"{name} has no attack, so that {', '.join(sorted(extra))} would do nothing: "
-                    f"write '{name}: {section.direction}'."
+                    f"{name} has no attack, so that {', '.join(extra)} would do nothing: write "
+                    f"'{name}: {section.direction}'."
                 )
         return sections
 
     @field_validator("constraints")
     @classmethod
-    def _parse(cls, texts: list[str]) -> list[str]:
+    def _can_be_met(cls, texts: list[str], info: ValidationInfo) -> list[str]:
         for text in texts:
-            _measured(_sentence(Constraint.parse, text).name)
+            name = _measured(_sentence(Constraint.parse, text).name)
+            if name.startswith(ATTACKED) and name not in info.data.get("objectives", (name,)):
+                raise ValueError(
+                    f"The constraint {text!r} can never be met, because nothing measures {name}: "
+                    f"make it an objective too, with its attack."
+                )
         return texts
 
     @property

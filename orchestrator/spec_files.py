@@ -1,6 +1,7 @@
 """From a sweep file to a `SweepSpec`: every problem at once, with its file and line."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,6 +25,7 @@ from search_spaces import (
     shown,
     unknown,
 )
+from search_spaces.yaml_files import Located, dotted
 from trainers.config import MAX_HIDDEN_LAYERS, PARAMETERS, check_parameter
 
 _PATHS = (("data", "folder"), ("data", "npz"), ("data", "root"), ("backbone", "weights"))
@@ -54,24 +56,27 @@ def load_sweep(
     try:
         document = read_yaml(path)
         data = dict(document.data)
-        changes = [_setting(text) for text in settings]
+        changes = [("--set", *_setting(text)) for text in settings]
         if name is not None:
-            changes.append((("name",), name))
+            changes.append(("--name", ("name",), name))
         if trials is not None:
-            changes.append((("budget", "trials"), trials))
-        for place, value in changes:
+            changes.append(("--trials", ("budget", "trials"), trials))
+        for _, place, value in changes:
             data = _changed(data, place, value)
-        changed = {place for place, _ in changes}
+        changed = {place: option for option, place, _ in changes}
         return _Reader(document, path.parent, changed).read(data)
     except FileProblems as error:
         raise UsageError(str(error)) from None
 
 
 class _Reader:
-    """Turns one document into a spec, and collects what is wrong with it."""
+    """Turns one document into a spec, and collects what is wrong with it.
+
+    `changed` has the option that changed a place, by that place.
+    """
 
     def __init__(
-        self, document: Document, folder: Path, changed: set[tuple[str | int, ...]]
+        self, document: Document, folder: Path, changed: Mapping[tuple[str | int, ...], str]
     ) -> None:
         self._document = document
         self._folder = folder
@@ -88,7 +93,7 @@ class _Reader:
         try:
             spec = SweepSpec.model_validate(resolved)
         except ValidationError as error:
-            self._problems.extend(self._problem(detail, data) for detail in error.errors())
+            self._problems.extend(self._problem(detail) for detail in error.errors())
         inline = isinstance(data.get("space"), Mapping)
         if space:
             self._check_parameters(space, inline=inline)
@@ -101,7 +106,9 @@ class _Reader:
     def _space(self, source: object) -> SearchSpace | None:
         try:
             if isinstance(source, Mapping):
-                return parse_space(source, document=self._document, path=("space",))
+                # A space that came from --set has no lines.
+                document = None if self._option(("space",)) else self._document
+                return parse_space(source, document=document, path=("space",))
             if not isinstance(source, str):
                 self._complain(
                     f"'space' is {shown(source)}, but needs a library name, a path, or a mapping "
@@ -112,12 +119,13 @@ class _Reader:
             is_path = source.endswith((".yaml", ".yml")) or "/" in source
             return load_space(self._folder / source if is_path else source)
         except FileProblems as error:
-            in_library = isinstance(source, str) and not any(p.file for p in error.problems)
             for problem in error.problems:
-                if in_library:
-                    self._complain(problem.message, "space")
-                else:
+                if problem.file:
                     self._problems.append(problem)
+                elif problem.where:
+                    self._problems.append(replace(problem, file=self._option(("space",))))
+                else:
+                    self._complain(problem.message, "space")
             return None
 
     def _check_names(self, names: Iterable[str]) -> None:
@@ -136,26 +144,48 @@ class _Reader:
                 except ValueError as error:
                     self._complain(str(error), *place)
                     break
-        widths = [f"fc_width_{number}" for number in range(1, MAX_HIDDEN_LAYERS + 1)]
-        if "fc_layers" in space.domains and widths[0] not in space.domains:
+        self._check_widths(space.domains, inline=inline)
+
+    def _check_widths(self, domains: Mapping[str, Domain], *, inline: bool) -> None:
+        """A head of N hidden layers needs the widths of all N."""
+        names = [f"fc_width_{number}" for number in range(1, MAX_HIDDEN_LAYERS + 1)]
+        layers = _extremes(domains["fc_layers"]) if "fc_layers" in domains else ()
+        counts = [number for number, name in enumerate(names, start=1) if name in domains]
+        counts += [number for number in layers if isinstance(number, int)]
+        needed = names[: max(counts, default=0)]
+        missing = [name for name in needed if name not in domains]
+        if missing:
+            blamed = "fc_layers" if layers else f"fc_width_{max(counts)}"
             self._complain(
-                f"'fc_layers' is sampled but 'fc_width_1' is not: a head's widths come from "
-                f"{', '.join(widths)}. Add them, or remove 'fc_layers'.",
-                *(("space", "fc_layers") if inline else ("space",)),
+                f"A head of {len(needed)} hidden layers needs {', '.join(needed)}, and the space "
+                f"lacks {', '.join(missing)}: add what is missing, or sample fewer layers.",
+                *(("space", blamed) if inline else ("space",)),
             )
 
-    def _problem(self, detail: ErrorDetails, data: Mapping[str, Any]) -> Problem:
+    def _problem(self, detail: ErrorDetails) -> Problem:
         loc = tuple(part for part in detail["loc"] if part != "[key]")
-        message = _message(detail, loc)
         # What is missing is looked for where it should stand.
-        if detail["type"] == "missing":
-            return self._document.problem(message, *loc[:-1])
-        if loc in self._changed:
-            return Problem(message, ".".join(map(str, loc)), file="--set")
-        return self._document.problem(message, *loc)
+        place = loc[:-1] if detail["type"] == "missing" else loc
+        return self._at(place, _message(detail, loc))
 
-    def _complain(self, message: str, *path: str | int) -> None:
-        self._problems.append(self._document.problem(message, *path))
+    def _complain(self, message: str, *place: str | int) -> None:
+        self._problems.append(self._at(place, message))
+
+    def _at(self, place: tuple[str | int, ...], message: str) -> Problem:
+        """A problem at a place: its line, or the option that put something there."""
+        option = self._option(place)
+        if option:
+            return Problem(message, dotted(place), file=option)
+        return self._document.problem(message, *place)
+
+    def _option(self, place: tuple[str | int, ...]) -> str:
+        """The option that put something at `place`; empty if it stands in the file."""
+        for changed, option in self._changed.items():
+            if place[: len(changed)] == changed:
+                return option
+            if changed[: len(place)] == place and not _stands_at(place, self._document.root):
+                return option
+        return ""
 
 
 def _message(detail: ErrorDetails, loc: tuple[str | int, ...]) -> str:
@@ -224,6 +254,14 @@ def _with_paths(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             path = (folder / Path(text).expanduser()).resolve()
             resolved[section] = {**resolved[section], key: str(path)}
     return resolved
+
+
+def _stands_at(place: tuple[str | int, ...], located: Located) -> bool:
+    for part in place:
+        if part not in located.children:
+            return False
+        located = located.children[part]
+    return True
 
 
 def _extremes(domain: Domain) -> tuple[Any, ...]:

@@ -1,0 +1,130 @@
+"""A spec as a value: what is stored of it, and what makes two sweeps the same."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from orchestrator.objectives import Direction, Objective
+from orchestrator.spec import SweepSpec
+from search_spaces import load_space
+from trainers.config import PARAMETERS
+from trainers.evaluators.config import AttackConfig
+
+GIVEN: dict[str, Any] = {
+    "name": "tiny",
+    "backbone": {"name": "digitnet", "weights": "scratch"},
+    "data": {"name": "digits", "limit": 300},
+    "space": load_space("fc_quant").as_mapping(),
+    "objectives": {
+        "accuracy": "maximize",
+        "memory_bytes": "minimize",
+        "robust_accuracy": {"direction": "maximize", "attack": "pgd", "epsilon": "8/255"},
+    },
+    "constraints": ["memory_bytes <= 200kB"],
+}
+
+
+def spec(**changes: Any) -> SweepSpec:
+    return SweepSpec.model_validate({**GIVEN, **changes})
+
+
+def test_a_stored_spec_is_the_spec() -> None:
+    stored = json.loads(json.dumps(spec().model_dump(mode="json")))
+    assert SweepSpec.model_validate(stored) == spec()
+    assert SweepSpec.model_validate(stored).fingerprint() == spec().fingerprint()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "other"},
+        {"budget": {"trials": 99, "seconds": 3, "plateau": 2}},
+        {"resources": {"cpus": 2, "gpus": 0.5}},
+        {"tracking": {"kind": "none"}},
+        {"store": "sqlite:///elsewhere.db"},
+        {"seed": 0},
+        {"objectives": dict(reversed(GIVEN["objectives"].items()))},
+        {"space": dict(reversed(GIVEN["space"].items()))},
+    ],
+)
+def test_what_may_change_between_two_runs_leaves_the_fingerprint(changes: dict[str, Any]) -> None:
+    assert spec(**changes).fingerprint() == spec().fingerprint()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"backbone": {"name": "digitnet", "weights": "bundled"}},
+        {"data": {"name": "digits", "limit": 301}},
+        {"space": load_space("smoke").as_mapping()},
+        {"training": {"epochs": 11}},
+        {"head": {"widths": [8]}},
+        {"quantization": {"bits": 8}},
+        {"objectives": {"accuracy": "maximize"}},
+        {"constraints": []},
+        {"sampler": {"kind": "random"}},
+        {"replicates": 2},
+        {"seed": 1},
+    ],
+)
+def test_what_decides_the_meaning_of_a_trial_changes_the_fingerprint(
+    changes: dict[str, Any],
+) -> None:
+    assert spec(**changes).fingerprint() != spec().fingerprint()
+
+
+def test_every_section_is_in_the_fingerprint_or_known_to_be_free() -> None:
+    free = {"name", "budget", "resources", "tracking", "store"}
+    assert set(spec().identity()) == set(SweepSpec.model_fields) - free
+
+
+def test_objectives_keep_the_order_and_the_direction_of_the_file() -> None:
+    assert spec().directed == (
+        Objective("accuracy", Direction.MAXIMIZE),
+        Objective("memory_bytes", Direction.MINIMIZE),
+        Objective("robust_accuracy", Direction.MAXIMIZE),
+    )
+    assert [str(limit) for limit in spec().limits] == ["memory_bytes <= 200000"]
+
+
+def test_several_attacks_have_a_name_each() -> None:
+    strong = {"direction": "maximize", "epsilon": 0.1, "attack": "fgsm"}
+    attacks = spec(objectives={**GIVEN["objectives"], "robust_accuracy_2": strong}).attacks
+    assert attacks == {
+        "robust_accuracy": AttackConfig("pgd", 8 / 255),
+        "robust_accuracy_2": AttackConfig("fgsm", 0.1),
+    }
+
+
+def test_all_trials_share_what_the_spec_fixes() -> None:
+    config = spec(
+        training={"epochs": 3, "tune": "last_blocks:1"},
+        head={"widths": [8, 4]},
+        quantization={"bits": 4, "fc_bits": 3},
+        resources={"cpus": 2},
+    ).trial_config()
+    assert (config.epochs, config.tune, config.widths) == (3, "last_blocks:1", (8, 4))
+    assert (config.bits, config.fc_bits, config.threads) == (4, 3, 2)
+    assert config.attacks == spec().attacks
+
+
+def test_data_are_split_by_the_seed_of_the_sweep() -> None:
+    assert spec(seed=5).data_config().seed == 5
+    assert spec().data_config().limit == 300
+
+
+def test_a_label_names_the_images() -> None:
+    assert spec().data.label == "digits"
+    assert spec(data={"folder": "/somewhere/birds"}).data.label == "birds"
+
+
+def test_a_spec_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        spec().seed = 3
+
+
+def test_training_has_every_parameter_that_is_not_of_the_network() -> None:
+    network = {"backbone", "bits", "fc_bits", *(name for name in PARAMETERS if "fc_" in name)}
+    assert set(type(spec().training).model_fields) == set(PARAMETERS) - network
