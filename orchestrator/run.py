@@ -120,7 +120,7 @@ def resume(
         UnknownNameError: There is no sweep of this name.
         UsageError: Its stored spec cannot be read by this version.
     """
-    store = store or _open("default")
+    store = store or _open("default", create=False)
     record = store.sweep(name)
     try:
         spec = SweepSpec.model_validate(record.spec)
@@ -193,10 +193,10 @@ def _parts(
     return Parts(store, writer, sampler, Fifo(), progress, StateFolder.find(), workers)
 
 
-def _open(url: str) -> Store:
+def _open(url: str, *, create: bool = True) -> Store:
     from orchestrator.storage.opening import open_store
 
-    return open_store(None if url == "default" else url)
+    return open_store(None if url == "default" else url, create=create)
 
 
 def _holder() -> str:

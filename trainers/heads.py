@@ -66,7 +66,9 @@ def _linear(before: int, after: int, seed: int) -> nn.Linear:
     device = torch.get_default_device()
     if device.type == "meta":
         return linear
-    linear.to_empty(device="cpu")
+    # `to_empty` would import torch's compiler: seconds in each new process.
+    linear.weight = nn.Parameter(torch.empty(after, before, device="cpu"))
+    linear.bias = nn.Parameter(torch.empty(after, device="cpu"))
     generator = torch.Generator().manual_seed(seed)
     nn.init.kaiming_normal_(linear.weight, nonlinearity="relu", generator=generator)
     nn.init.zeros_(linear.bias)

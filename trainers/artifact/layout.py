@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
+from trainers.meta import without_memory
 from trainers.networks import Network, NetworkSpec, network_from_spec
 from trainers.quantization import packed_bytes, planned_bits
 
@@ -94,22 +93,8 @@ def layout_of(
 
 def empty_network(spec: NetworkSpec) -> Network:
     """The network of a spec on the meta device, where it takes no memory."""
-    with torch.device("meta"), _WithoutDraws():
+    with without_memory():
         return network_from_spec(spec)
-
-
-class _WithoutDraws(TorchFunctionMode):
-    """Leaves out what random initialization would draw, which means nothing on the meta device.
-
-    The first `normal_` there makes torch 2.14 import its compiler: 3 to 6 s in each new process.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        if func is torch.Tensor.normal_:
-            return args[0]
-        return func(*args, **(kwargs or {}))
 
 
 def stored_shapes(network: nn.Module) -> dict[str, Shape]:

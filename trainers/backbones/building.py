@@ -12,6 +12,7 @@ from trainers.backbones.weight_files import load_features, read_state
 from trainers.determinism import derive_seed
 from trainers.errors import WeightsError
 from trainers.inputs import InputSpec
+from trainers.meta import without_memory
 
 _BUNDLED = Path(__file__).parent / "weights"
 
@@ -115,7 +116,7 @@ def _loaded_features(info: BackboneInfo, weights: str) -> nn.Sequential:
         state, source = read_state(path), f"weights file {path}"
     classifier = ("classifier.", "fc.")
     state = {key: value for key, value in state.items() if not key.startswith(classifier)}
-    with torch.device("meta"):
+    with without_memory():
         features = _features(info.name)
     load_features(features, state, source=source)
     return features
