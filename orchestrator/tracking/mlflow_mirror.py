@@ -20,6 +20,7 @@ from orchestrator.queries import spec_constraints, spec_objectives
 from orchestrator.tracking.errors import RefusedError
 from orchestrator.tracking.mlflow_server import MlflowServer
 from orchestrator.tracking.parent_run import with_progress
+from orchestrator.tracking.redaction import redacted_section
 from orchestrator.tracking.run_content import (
     FRONT_RANK,
     PARETO,
@@ -202,7 +203,7 @@ class MlflowMirror:
         self._is_behind = False
 
     def _publish(self, sweep: SweepRecord, parent: str, trials: Sequence[Trial]) -> None:
-        spec = json.dumps(sweep.spec, indent=2)
+        spec = json.dumps(redacted_section(sweep.spec), indent=2)
         self._server.put_text(parent, spec, SPEC)
         goals, limits = spec_objectives(sweep.spec), spec_constraints(sweep.spec)
         front = compute_front(trials, goals, limits)

@@ -6,13 +6,13 @@ active run in global state, which a user's own code may want for itself.
 
 import contextlib
 import os
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from orchestrator.tracking.errors import RefusedError, TrackingError
+from orchestrator.tracking.redaction import redacted
 from orchestrator.tracking.runs import Changes, RunContent, RunView, missing_from
 
 # Read by MLflow from the environment and nowhere else (3.17). A user's own setting wins.
@@ -28,12 +28,6 @@ _ENVIRONMENT = {
 }
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE")
 _PAGE = 1_000
-
-
-def redacted(text: str) -> str:
-    """`text` without the user, password and tokens that its URLs may hold."""
-    text = re.sub(r"://\S*@", "://***@", text)
-    return re.sub(r"(?i)(password|token|secret)=[^&\s]+", r"\1=***", text)
 
 
 class MlflowServer:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from orchestrator.queries import spec_objectives
+from orchestrator.tracking.redaction import redacted_section
 from orchestrator.tracking.runs import Point, RunContent, json_tags, points, safe_params, safe_tags
 from orchestrator.trials import Attempt, Report, SweepRecord, SweepState, Trial, TrialState
 
@@ -86,7 +87,7 @@ def sweep_content(sweep: SweepRecord) -> RunContent:
         started_ms=milliseconds(sweep.created),
         ended_ms=_end(sweep.ended, sweep.created, running=sweep.state is SweepState.RUNNING),
         tags=safe_tags(tags),
-        params=safe_params(_flattened(sweep.spec)),
+        params=safe_params(_flattened(redacted_section(sweep.spec))),
     )
 
 

@@ -245,6 +245,17 @@ def test_a_spec_that_grows_is_no_trouble(driver, new_mirror, runs, store):
     assert parent(runs).params["budget.trials"] == "48"
 
 
+def test_a_password_in_the_spec_does_not_reach_mlflow(driver, new_mirror, runs, store, tmp_path):
+    spec = {**store.sweep(SWEEP).spec, "store": "postgresql+psycopg://ann:hunter2@host/db"}
+    driver.writer.set_spec(spec)
+    driver.finish()
+    new_mirror().drain(SWEEP)
+    assert parent(runs).params["store"] == "postgresql+psycopg://***@host/db"
+    text = next((tmp_path / "artifacts").rglob("sweep.json")).read_text(encoding="utf-8")
+    assert "hunter2" not in text
+    assert "hunter2" not in str(runs())
+
+
 def test_runs_in_the_bin_come_back(driver, new_mirror, runs, store, tracking_uri):
     driver.complete()
     new_mirror().drain(SWEEP)

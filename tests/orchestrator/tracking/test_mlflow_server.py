@@ -19,7 +19,7 @@ import pytest
 from orchestrator.queries import open_sweep, pareto_front
 from orchestrator.tracking import BackgroundMirror, TrackingError, sync
 from orchestrator.tracking.background import Rhythm
-from orchestrator.tracking.mlflow_server import MlflowServer, redacted
+from orchestrator.tracking.mlflow_server import MlflowServer
 
 pytestmark = pytest.mark.mlflow
 
@@ -144,19 +144,3 @@ def test_a_file_that_is_no_database_is_a_sentence(driver, new_mirror, tmp_path):
     (tmp_path / "text.db").write_text("not a database" * 100, encoding="utf-8")
     with pytest.raises(TrackingError, match=r"text\.db.*not a database"):
         new_mirror(f"sqlite:///{tmp_path / 'text.db'}").drain(SWEEP)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("http://host:5000", "http://host:5000"),
-        ("http://ann:pw@host:5000/a", "http://***@host:5000/a"),
-        (
-            "postgresql+psycopg://ann:p@w:x@host/db is away",
-            "postgresql+psycopg://***@host/db is away",
-        ),
-        ("https://host/?token=abc&x=1", "https://host/?token=***&x=1"),
-    ],
-)
-def test_secrets_in_urls_are_not_shown(text, shown):
-    assert redacted(text) == shown

@@ -1,0 +1,24 @@
+"""Secrets in URLs, which neither a log nor MLflow's table may show."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+
+def redacted(text: str) -> str:
+    """`text` without the user, password and tokens that its URLs may hold."""
+    text = re.sub(r"://\S*@", "://***@", text)
+    return re.sub(r"(?i)(password|token|secret)=[^&\s]+", r"\1=***", text)
+
+
+def redacted_section(section: Mapping[str, Any]) -> dict[str, Any]:
+    """A part of a sweep file with every text in it redacted: it may name a store by its URL."""
+    return {key: _redacted_value(value) for key, value in section.items()}
+
+
+def _redacted_value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return redacted_section(value)
+    if isinstance(value, list | tuple):
+        return [_redacted_value(item) for item in value]
+    return redacted(value) if isinstance(value, str) else value
