@@ -51,7 +51,7 @@ def folded(features: nn.Module) -> nn.Sequential:
     """The form without batch norm that computes the same as `features` in eval mode.
 
     Args:
-        features: `digitnet_features(batch_norm=True)`, trained; it is not changed.
+        features: `digitnet_features(batch_norm=True)`, trained; afterwards it is in eval mode.
     """
     with torch.device("meta"):
         plain = digitnet_features()

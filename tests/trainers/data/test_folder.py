@@ -1,5 +1,6 @@
 import logging
 import struct
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -139,15 +140,26 @@ def floats(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "break_it", [truncated, text, empty, bomb, smaller_bomb, postscript, floats]
+    ("break_it", "reason"),
+    [
+        (truncated, "truncated"),
+        (text, "cannot identify"),
+        (empty, "cannot identify"),
+        (bomb, "decompression bomb"),
+        (smaller_bomb, "decompression bomb"),
+        # Refused before its interpreter is started.
+        (postscript, "cannot identify"),
+        (floats, "mode F"),
+    ],
 )
-def test_a_picture_that_cannot_be_read_is_named(root: Path, break_it) -> None:  # type: ignore[no-untyped-def]
+def test_a_picture_that_cannot_be_read_is_named(  # type: ignore[no-untyped-def]
+    root: Path, break_it, reason: str
+) -> None:
     broken = root / "dog" / "1.png"
     break_it(broken)
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=reason) as caught:
         read_folder(str(root), None)
-    assert str(broken) in str(caught.value)
-    assert "cannot be read" in str(caught.value)
+    assert f"{broken} cannot be read" in str(caught.value)
 
 
 def test_links_that_leave_the_folder_are_refused(root: Path, tmp_path: Path) -> None:
@@ -193,3 +205,17 @@ def test_subsets_are_not_taken_for_classes(root: Path, tmp_path: Path) -> None:
     picture(whole / "val" / "cat" / "1.png")
     with pytest.raises(DataError, match="subsets and not classes"):
         read_folder(str(whole), None)
+
+
+@pytest.mark.shared_data
+def test_real_photographs_are_read(shared_data: Path, tmp_path: Path) -> None:
+    packed = shared_data / "imagenette160_subset" / "imagenette2-160_2000train_1000val.zip"
+    with zipfile.ZipFile(packed) as archive:
+        names = [name for name in archive.namelist() if name.lower().endswith(".jpeg")]
+        archive.extractall(tmp_path, members=names[::20])
+    folders = {(tmp_path / name).parent.parent for name in names[::20]}
+    for folder in folders:
+        data = read_folder(str(folder), 32)
+        assert data.images.shape == (len(list(folder.rglob("*.JPEG"))), 3, 32, 32)
+        assert len(data.classes) == 10
+        assert data.images.mean() == pytest.approx(0.45 * 255, rel=0.1)
