@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+_FAR_FROM_UTC = "-c timezone=Asia/Tokyo"
 _UNSAFE_AND_FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
 
 
@@ -25,7 +26,7 @@ def postgres() -> Iterator[str]:
             shutil.chown(folder, "postgres", "postgres")
         data, log = folder / "data", folder / "log"
         _run(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
-        options = f"-c listen_addresses='' -k {folder} {_UNSAFE_AND_FAST}"
+        options = f"-c listen_addresses='' -k {folder} {_UNSAFE_AND_FAST} {_FAR_FROM_UTC}"
         pg_ctl = programs / "pg_ctl"
         _run(pg_ctl, "start", "-w", "-t", "60", "-D", data, "-l", log, "-o", options)
         try:

@@ -3,14 +3,13 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
-import psycopg
 import pytest
 import sqlalchemy
 
 from orchestrator.contracts import Store
 from orchestrator.storage import open_store, upgrade
+from orchestrator.storage.tables import metadata
 from orchestrator.testing.store_contract import SharedStoreContract
 
 
@@ -20,14 +19,6 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("stores") / "empty.db"
     upgrade(f"sqlite:///{path}")
     return path
-
-
-@pytest.fixture(scope="session")
-def empty_database(postgres: str) -> str:
-    """Name of a database on the server, for the same purpose."""
-    _execute(postgres, "CREATE DATABASE empty")
-    upgrade(_database(postgres, "empty"))
-    return "empty"
 
 
 class TestSqliteStore(SharedStoreContract):
@@ -41,19 +32,13 @@ class TestSqliteStore(SharedStoreContract):
 @pytest.mark.postgres
 class TestPostgresStore(SharedStoreContract):
     @pytest.fixture
-    def store(self, postgres: str, empty_database: str) -> Iterator[Store]:
-        name = f"test_{uuid4().hex}"
-        _execute(postgres, f"CREATE DATABASE {name} TEMPLATE {empty_database}")
-        store = open_store(_database(postgres, name))
+    def store(self, postgres: str) -> Iterator[Store]:
+        store = open_store(postgres)
         yield store
         store.close()
-
-
-def _database(url: str, name: str) -> str:
-    return sqlalchemy.make_url(url).set(database=name).render_as_string(hide_password=False)
-
-
-def _execute(url: str, statement: str) -> None:
-    plain = url.replace("postgresql+psycopg://", "postgresql://")
-    with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(statement)
+        # Of a server, a new database for each test would cost more than all of the tests.
+        engine = sqlalchemy.create_engine(postgres)
+        with engine.begin() as connection:
+            names = ", ".join(metadata.tables)
+            connection.execute(sqlalchemy.text(f"TRUNCATE {names} RESTART IDENTITY"))
+        engine.dispose()
