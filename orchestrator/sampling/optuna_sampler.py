@@ -153,7 +153,7 @@ class OptunaSampler:
                 if trial.state.is_final:
                     self._tell(ask, trial)
                     del self._asks[key]
-            elif known is None or not _is_in_study(known):
+            elif known is None:
                 self._append(trial)
             elif self._verdict(known) != self._verdict(trial):
                 self._is_stale = True
@@ -221,8 +221,6 @@ class OptunaSampler:
 
     def _append(self, trial: Trial) -> None:
         """Add a trial that Optuna was not asked for, or not by this process."""
-        if not _is_in_study(trial):
-            return
         verdict = self._verdict(trial)
         numbers, distributions = told_params(self._space, trial.params)
         self._study.add_trial(
@@ -242,11 +240,6 @@ class OptunaSampler:
         for _, trial in sorted(self._trials.items()):
             self._append(trial)
         self._asks.clear()
-
-
-def _is_in_study(trial: Trial) -> bool:
-    """Whether Optuna knows of a trial: replicates of a configuration only when they are final."""
-    return trial.state.is_final or trial.replicate == 0
 
 
 def _kept_attrs(study: optuna.Study) -> dict[str, object]:

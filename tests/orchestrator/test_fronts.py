@@ -59,6 +59,7 @@ def test_a_trial_without_a_number_for_an_objective_is_left_out_and_counted(value
     front = compute_front([*TRIALS, odd], [ACCURACY, MEMORY])
     assert numbers(front) == [1, 2, 4, 0]
     assert front.left_out == 1
+    assert [t.number for t in front.others] == [3]
 
 
 def test_only_feasible_trials_compete() -> None:

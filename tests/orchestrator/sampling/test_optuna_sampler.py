@@ -10,7 +10,7 @@ from orchestrator.constraints import Constraint
 from orchestrator.contracts import Sampler, Suggestion
 from orchestrator.objectives import Direction, Objective
 from orchestrator.sampling import OPTUNA_KINDS, build_sampler
-from orchestrator.sampling.optuna_sampler import NSGA2_POPULATION, OptunaSampler
+from orchestrator.sampling.optuna_sampler import _KINDS, NSGA2_POPULATION, OptunaSampler
 from orchestrator.testing.sampler_contract import (
     CONSTRAINTS,
     FINITE,
@@ -106,6 +106,13 @@ def test_trials_drawn_from_the_rest_belong_to_a_generation_of_nsga2_too() -> Non
     loop = Loop(build_sampler("nsga2", SMALL, OBJECTIVES, (), 0)).run(80)
     generations = [trial.sampler_attrs["NSGAIISampler:generation"] for trial in loop.trials]
     assert generations == [number // NSGA2_POPULATION for number in range(80)]
+
+
+def test_mutated_values_of_nsga2_do_not_repeat_the_numbers_that_decide_on_crossovers() -> None:
+    sampler = _KINDS["nsga2"].build(0)
+    deciding = sampler._rng.rng.random(500)
+    drawn = sampler._random_sampler._rng.rng.random(500)
+    assert not set(deciding) & set(drawn)
 
 
 @pytest.mark.parametrize("kind", ["tpe", "nsga2"])
