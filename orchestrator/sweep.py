@@ -67,6 +67,7 @@ class SweepLoop:
         self._fixed = spec.trial_config()
         self._began = parts.clock()
         self._interrupted = False
+        self._out_of_time = False
         self._reason = ""
         parts.writer.interrupt_running()
         self._trials = {trial.number: trial for trial in parts.store.trials(spec.name)}
@@ -102,29 +103,21 @@ class SweepLoop:
     def must_stop(self) -> bool:
         """Whether running jobs are to be interrupted now."""
         seconds = self._spec.budget.seconds
-        if not self._reason and seconds is not None:
-            if self._parts.clock() - self._began >= seconds:
-                self._reason = f"the wall-clock budget of {seconds:g} s is used up"
-            return bool(self._reason)
-        return self._interrupted or "wall-clock" in self._reason
+        if seconds is not None and self._parts.clock() - self._began >= seconds:
+            self._out_of_time = True
+            self._reason = self._reason or f"the wall-clock budget of {seconds:g} s is used up"
+        return self._interrupted or self._out_of_time
 
     def next_job(self) -> Job | None:
         """The next attempt; stored before it is returned."""
-        if self.must_stop:
-            return None
-        trial = self._unfinished.popleft() if self._unfinished else self._new_trial()
-        if trial is None:
-            return None
-        attempt = self._parts.writer.start_attempt(trial.number, self._parts.workers)
-        self._trials[trial.number] = replace(trial, state=TrialState.RUNNING)
-        config = with_params(self._fixed, trial.params, seed=trial.seed)
-        return Job(
-            trial=trial.number,
-            attempt=attempt.number,
-            config=config.as_mapping(),
-            folder=str(self._parts.folder.trial_folder(self._spec.name, trial.number)),
-            milestones=self._parts.scheduler.milestones,
-        )
+        while not self.must_stop:
+            trial = self._unfinished.popleft() if self._unfinished else self._new_trial()
+            if trial is None:
+                return None
+            job = self._begun(trial)
+            if job is not None:
+                return job
+        return None
 
     def started(self, job: Job) -> None:
         """Tell the person watching."""
@@ -148,14 +141,35 @@ class SweepLoop:
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Store how an attempt ended, then tell the sampler."""
-        outcome = checked(outcome, self._spec.directed)
-        trial = self._parts.writer.finish_attempt(job.trial, job.attempt, outcome)
+        self._record(job.trial, job.attempt, checked(outcome, self._spec.directed))
+
+    def _record(self, number: int, attempt: int, outcome: Outcome) -> None:
+        trial = self._parts.writer.finish_attempt(number, attempt, outcome)
         self._trials[trial.number] = trial
         self._parts.sampler.observe(trial)
         self._plateau.observe(trial)
         self._parts.progress.trial_ended(trial)
         if trial.failure:
             logger.info("trial %d failed: %s", trial.number, trial.failure.message)
+
+    def _begun(self, trial: Trial) -> Job | None:
+        """Store an attempt; None if no network has these parameters, so that the trial failed."""
+        attempt = self._parts.writer.start_attempt(trial.number, self._parts.workers)
+        self._trials[trial.number] = replace(trial, state=TrialState.RUNNING)
+        try:
+            config = with_params(self._fixed, trial.params, seed=trial.seed)
+        except ValueError as error:
+            # One combination that the checks of a space do not foresee must not end the sweep.
+            failure = Failure(FailureKind.ERROR, str(error))
+            self._record(trial.number, attempt.number, Outcome(TrialState.FAILED, failure=failure))
+            return None
+        return Job(
+            trial=trial.number,
+            attempt=attempt.number,
+            config=config.as_mapping(),
+            folder=str(self._parts.folder.trial_folder(self._spec.name, trial.number)),
+            milestones=self._parts.scheduler.milestones,
+        )
 
     def add_values(self, number: int, values: Mapping[str, float]) -> None:
         """Store values that were measured after the search."""
