@@ -70,7 +70,7 @@ _REFUSALS = (
 )
 
 
-def read_header(path: Path) -> ArtifactHeader:
+def read_header(path: Path | str) -> ArtifactHeader:
     """What a packed network says about itself; its tensors are not read.
 
     Raises:
@@ -83,7 +83,7 @@ def read_header(path: Path) -> ArtifactHeader:
         _refuse(path, error)
 
 
-def load_artifact(path: Path) -> Network:
+def load_artifact(path: Path | str) -> Network:
     """Rebuild a packed network from its file alone.
 
     Nothing of the file is ever executed, and no more memory is taken than its own size and the
@@ -111,7 +111,7 @@ def load_artifact(path: Path) -> Network:
     return network.requires_grad_(requires_grad=False).eval()
 
 
-def _refuse(path: Path, error: Exception) -> NoReturn:
+def _refuse(path: Path | str, error: Exception) -> NoReturn:
     reason = str(error)
     if isinstance(error, (KeyError, TypeError, AttributeError)):
         reason = f"its header has another form than expected ({type(error).__name__}: {error})"

@@ -89,8 +89,10 @@ def test_a_channel_of_zeros_gets_step_one() -> None:
     assert quantized.codes[0].tolist() == [0, 0]
 
 
-def test_a_channel_too_small_for_float32_becomes_zero() -> None:
-    quantized = quantize_weight(torch.full((1, 3), 1e-44), 8)
+# The step of the first would be zero, that of the second rounded by a quarter.
+@pytest.mark.parametrize(("size", "bits"), [(1e-44, 8), (5.6e-45, 3)])
+def test_a_channel_too_small_for_float32_becomes_zero(size: float, bits: int) -> None:
+    quantized = quantize_weight(torch.full((1, 3), size), bits)
     assert dequantize(quantized).tolist() == [[0.0, 0.0, 0.0]]
     assert float(quantized.scale) == 1
 
