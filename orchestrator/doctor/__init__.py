@@ -1,0 +1,52 @@
+"""Whether this machine can run sweeps, and what to do where it cannot.
+
+Nothing is written, downloaded or started: what is imported for a look is imported in a process of
+its own, and a Ray cluster is asked only where ``RAY_ADDRESS`` names one.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from orchestrator.doctor.cluster import examine_ray
+from orchestrator.doctor.finding import Finding
+from orchestrator.doctor.installation import examine_torch, examine_versions, probe_torch
+from orchestrator.doctor.machine import examine_machine
+from orchestrator.doctor.needs import examine_needs
+from orchestrator.doctor.services import examine_store, examine_tracking
+from orchestrator.spec import SweepSpec
+from orchestrator.state_folder import StateFolder
+
+__all__ = ["Finding", "doctor"]
+
+
+def doctor(spec: SweepSpec | None = None) -> list[Finding]:
+    """Look at everything that a sweep relies on.
+
+    Args:
+        spec: Also look at what this sweep needs: its store, its tracker, its slots, its weights
+            and its images. None looks at the defaults.
+
+    Returns:
+        One finding for each thing that was looked at, the fine ones too. Each of the others has
+        its fix.
+    """
+    state = StateFolder.find()
+    address = os.environ.get("RAY_ADDRESS", "")
+    store_url = state.store_url if spec is None or spec.store == "default" else spec.store
+    tracked = spec is None or spec.tracking.kind == "mlflow"
+    tracking_uri = (spec.tracking.uri if spec else None) or state.tracking_uri
+    with ThreadPoolExecutor(2) as pool:
+        # Both take seconds, and neither needs the other.
+        torch_asked = pool.submit(probe_torch, spec.backbone.name if spec else None)
+        ray_asked = pool.submit(examine_ray, address)
+        findings = examine_versions()
+        findings += examine_machine(state.root)
+        findings += examine_store(store_url)
+        findings += [examine_tracking(tracking_uri, address)] if tracked else []
+        torch = torch_asked.result()
+        ray_findings, resources = ray_asked.result()
+    findings += [examine_torch(torch), *ray_findings]
+    if spec is not None:
+        here = {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(torch.gpus)}
+        findings += examine_needs(spec, here if resources is None else resources, torch)
+    return findings

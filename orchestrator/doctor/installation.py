@@ -1,0 +1,125 @@
+"""Python and the packages that decide whether anything runs."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from orchestrator.doctor.finding import Finding, fine, wrong
+
+_DISTRIBUTION = "paretune"
+_LOOKED_AT = ("ray", "torch", "torchvision", "optuna", "mlflow", "sqlalchemy")
+_PROBE_S = 180.0
+# In a process of its own: a broken build may end the interpreter, and importing both takes
+# seconds and hundreds of megabytes. `nms` is the operator that a torchvision lacks whose torch
+# is of another build.
+_PROBE = """
+import json, os, sys
+import torch
+found = {"torch": torch.__version__, "gpus": torch.cuda.device_count()}
+try:
+    import torchvision
+    torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
+    found["torchvision"] = torchvision.__version__
+    if hasattr(torchvision.models, sys.argv[1]):
+        url = torchvision.models.get_model_weights(sys.argv[1]).DEFAULT.url
+        found["weights"] = os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
+except Exception as error:
+    found["error"] = f"{type(error).__name__}: {error}"
+print(json.dumps(found))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TorchProbe:
+    """What a process that imported torch and torchvision said.
+
+    Attributes:
+        torch: Version of torch; empty if it cannot be imported.
+        torchvision: Version of torchvision; empty if it cannot be used.
+        gpus: CUDA devices that torch sees.
+        weights: Where torchvision caches the ImageNet weights of the backbone that was asked
+            for; empty if it has none.
+        error: Why torch or torchvision cannot be used; empty if they can.
+    """
+
+    torch: str = ""
+    torchvision: str = ""
+    gpus: int = 0
+    weights: str = ""
+    error: str = ""
+
+
+def probe_torch(backbone: str | None) -> TorchProbe:
+    """Import torch and torchvision in a process of its own.
+
+    Args:
+        backbone: Also tell where the ImageNet weights of this network are cached.
+    """
+    # -P: a folder of the working directory must not stand in for a package.
+    command = [sys.executable, "-P", "-c", _PROBE, backbone or ""]
+    try:
+        ended = subprocess.run(  # noqa: S603 - our own words
+            command, capture_output=True, text=True, timeout=_PROBE_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return TorchProbe(error=f"importing them took more than {_PROBE_S:g} s")
+    if ended.returncode != 0:
+        last = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
+        return TorchProbe(error=last[-1])
+    return TorchProbe(**json.loads(ended.stdout.splitlines()[-1]))
+
+
+def examine_torch(probe: TorchProbe) -> Finding:
+    """Whether torch and torchvision work together."""
+    name = "torch with torchvision"
+    if not probe.error:
+        return fine(name, f"{probe.torch} and {probe.torchvision} work; {probe.gpus} GPUs")
+    if not probe.torch:
+        fix = "Install this project again: pip install --force-reinstall torch torchvision"
+    else:
+        fix = (
+            "Install torch and torchvision again in one command and from one index, so that both "
+            "are CPU-only builds or both are CUDA builds: pip install --force-reinstall torch "
+            "torchvision [--index-url URL]"
+        )
+    return wrong(name, probe.error, fix)
+
+
+def examine_versions() -> list[Finding]:
+    """Python and the packages, against the ranges in this distribution's own metadata."""
+    try:
+        needed = [Requirement(text) for text in requires(_DISTRIBUTION) or ()]
+        wanted_python = metadata(_DISTRIBUTION)["Requires-Python"] or ""
+    except PackageNotFoundError:
+        fix = "Install it, from the folder that holds pyproject.toml: pip install -e ."
+        return [wrong(_DISTRIBUTION, "is not installed in this environment", fix)]
+    ranges = {each.name: each.specifier for each in needed if each.marker is None}
+    return [
+        _python(SpecifierSet(wanted_python)),
+        *(_package(name, ranges[name]) for name in _LOOKED_AT if name in ranges),
+    ]
+
+
+def _python(wanted: SpecifierSet) -> Finding:
+    here = "{}.{}.{}".format(*sys.version_info[:3])
+    fix = f"Make a new environment with a Python {wanted}, and install paretune there."
+    return _compared("Python", here, wanted, fix)
+
+
+def _package(name: str, wanted: SpecifierSet) -> Finding:
+    fix = f"Install a version in the range: pip install '{name}{wanted}'"
+    try:
+        return _compared(name, version(name), wanted, fix)
+    except PackageNotFoundError:
+        return wrong(name, f"is not installed; {wanted} is needed", fix)
+
+
+def _compared(name: str, here: str, wanted: SpecifierSet, fix: str) -> Finding:
+    if wanted.contains(here, prereleases=True):
+        return fine(name, f"{here} (needs {wanted})")
+    return wrong(name, f"{here}, but {wanted} is needed", fix)

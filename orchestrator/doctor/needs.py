@@ -1,0 +1,100 @@
+"""What one sweep needs: room for a trial, weights and images. Nothing is downloaded."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.doctor.finding import Finding, fine, wrong
+from orchestrator.doctor.installation import TorchProbe
+from orchestrator.errors import OrchestratorError
+from orchestrator.execution.slots import slots
+from orchestrator.spec import DataSection, ResourcesSection, SweepSpec
+from trainers.backbones import table
+
+_BUNDLED = Path(table.__file__).parent / "weights"
+# What lies in the data root once a data set is there; torchvision's names (0.29).
+DATA_PLACES: Mapping[str, str] = {
+    "cifar10": "cifar-10-batches-py",
+    "cifar100": "cifar-100-python",
+    "svhn": "train_32x32.mat",
+    "stl10": "stl10_binary",
+    "mnist": "MNIST/raw",
+    "fashion_mnist": "FashionMNIST/raw",
+    "caltech101": "caltech101/101_ObjectCategories",
+}
+
+
+def examine_needs(
+    spec: SweepSpec, resources: Mapping[str, float], probe: TorchProbe
+) -> list[Finding]:
+    """Whether trials fit, and whether weights and images are there.
+
+    Args:
+        spec: The sweep.
+        resources: What the cluster, or this machine, has by Ray's names.
+        probe: Knows where torchvision caches the backbone's weights.
+    """
+    return [
+        _slots(spec.resources, resources),
+        _weights(spec.backbone.name, spec.backbone.weights, probe),
+        _images(spec.data),
+    ]
+
+
+def _slots(wanted: ResourcesSection, resources: Mapping[str, float]) -> Finding:
+    each = f"{wanted.cpus} CPUs and {wanted.gpus:g} GPUs"
+    try:
+        fitting = slots(resources, cpus=wanted.cpus, gpus=wanted.gpus)
+    except OrchestratorError as error:
+        fix = "Lower resources.cpus and resources.gpus in the sweep file, or use a larger cluster."
+        return wrong("slots", str(error), fix)
+    idle = resources.get("GPU", 0.0) if not wanted.gpus else 0.0
+    hint = f"; {idle:g} GPUs stay idle (resources.gpus is 0)" if idle else ""
+    return fine("slots", f"{fitting} trials at once, {each} each{hint}")
+
+
+def _weights(backbone: str, weights: str, probe: TorchProbe) -> Finding:
+    name = f"weights of {backbone}"
+    if weights == "scratch":
+        return fine(name, "none are needed: trained from scratch")
+    if weights == "imagenet":
+        return _cached_weights(name, backbone, probe)
+    path = Path(weights).expanduser()
+    fix = "Correct backbone.weights in the sweep file."
+    if weights == "bundled":
+        path = _BUNDLED / f"{backbone}.safetensors"
+        fix = "Install paretune again; the file belongs to the package."
+    return fine(name, f"at {path}") if path.is_file() else _missing(name, path, fix)
+
+
+def _cached_weights(name: str, backbone: str, probe: TorchProbe) -> Finding:
+    fetch = (
+        f'Fetch them where there is internet: python -c "import torchvision; '
+        f"torchvision.models.get_model('{backbone}', weights='DEFAULT')\""
+    )
+    if not probe.weights:
+        detail = "torchvision has none, or could not be asked"
+        return wrong(name, detail, "Use weights: bundled, scratch or a path.")
+    path = Path(probe.weights)
+    return fine(name, f"cached at {path}") if path.is_file() else _missing(name, path, fetch)
+
+
+def _images(data: DataSection) -> Finding:
+    from trainers.data.named import data_root
+
+    name = f"images of {data.label}"
+    if data.name == "digits":
+        return fine(name, "ship with scikit-learn")
+    if data.name is not None:
+        path = data_root(data.root) / DATA_PLACES[data.name]
+        fix = (
+            "Copy them there, set PARETUNE_DATA or data.root to where they are, or let a run "
+            "with internet download them."
+        )
+    else:
+        path = Path(data.folder or data.npz or "").expanduser()
+        fix = "Correct data.folder or data.npz in the sweep file."
+    return fine(name, f"at {path}") if path.exists() else _missing(name, path, fix)
+
+
+def _missing(name: str, path: Path, fix: str) -> Finding:
+    return wrong(name, f"{path} does not exist", fix)

@@ -1,0 +1,137 @@
+"""The store and MLflow."""
+
+import base64
+import sqlite3
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from orchestrator.doctor.cluster import is_here, is_remote
+from orchestrator.doctor.finding import Finding, fine, wrong
+from orchestrator.doctor.machine import network_file_system
+from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.tracking.redaction import redacted
+
+_MOUNTS = Path("/proc/mounts")
+_TIMEOUT_S = 5.0
+_TRACKING = "MLflow"
+
+
+def examine_store(url: str) -> list[Finding]:
+    """Whether the store opens, has the schema of this version, and lies where it may lie."""
+    from orchestrator.storage.database import Database
+    from orchestrator.storage.opening import schema_version
+
+    try:
+        database = Database(url)
+    except UsageError as error:
+        fix = "Write the store as sqlite:///PATH or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE."
+        return [wrong("store", redacted(str(error)), fix)]
+    except OrchestratorError as error:
+        return [wrong("store", redacted(str(error)), "Install the driver it names.")]
+    findings = [_store_place(database.path)] if database.path else []
+    try:
+        current, newest = schema_version(url)
+    except OrchestratorError as error:
+        fix = (
+            "Check that the file is a database that you may read."
+            if database.path
+            else "Start the server, and check host, user and password in the URL."
+        )
+        return [wrong("store", redacted(str(error)), fix), *findings]
+    return [_schema(database.url, current, newest), *findings]
+
+
+def _schema(url: str, current: str | None, newest: str) -> Finding:
+    if current is None:
+        return fine("store", f"{url} is empty; the first run makes its tables")
+    if current == newest:
+        return fine("store", f"{url} has schema {current}, the newest")
+    fix = (
+        "Upgrade paretune: pip install --upgrade paretune"
+        if current > newest
+        else "Copy the store, then let 'paretune run' bring it up to date."
+    )
+    detail = f"{url} has schema {current}, and this paretune knows {newest}"
+    return wrong("store", detail, fix)
+
+
+def _store_place(path: Path) -> Finding:
+    mounts = _MOUNTS.read_text(errors="replace") if _MOUNTS.exists() else ""
+    kind = network_file_system(path.resolve(), mounts)
+    if kind is None:
+        return fine("store's disk", f"{path.parent} lies on this machine")
+    return wrong(
+        "store's disk",
+        f"{path} lies on a network file system ({kind}), where SQLite loses data",
+        "Keep the store on a local disk, or use PostgreSQL: store: "
+        "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE",
+    )
+
+
+def examine_tracking(uri: str, ray_address: str = "") -> Finding:
+    """Whether MLflow can be reached, by those who will have to.
+
+    Args:
+        uri: Tracking URI.
+        ray_address: Value of ``RAY_ADDRESS``, empty where there is none.
+    """
+    parts, shown = urlsplit(uri), redacted(uri)
+    if parts.scheme in ("", "file"):
+        return wrong(
+            _TRACKING,
+            f"{shown} is a folder of files, which MLflow no longer develops",
+            "Leave tracking.uri away for a database in the state folder, or name a server.",
+        )
+    local = parts.scheme.startswith("sqlite") or is_here(parts.hostname or "")
+    if local and is_remote(ray_address):
+        return wrong(
+            _TRACKING,
+            f"{shown} can be reached from this machine alone, and RAY_ADDRESS names another",
+            "Start an MLflow server that the cluster can reach, and name it as tracking.uri.",
+        )
+    if parts.scheme.startswith("sqlite"):
+        return _mlflow_file(Path(unquote(uri.partition(":///")[2])))
+    if parts.scheme in ("http", "https"):
+        return _mlflow_server(parts, shown)
+    return fine(_TRACKING, f"{shown} was not asked: neither SQLite nor HTTP")
+
+
+def _mlflow_file(path: Path) -> Finding:
+    if not path.exists():
+        return fine(_TRACKING, f"{path} is made by the first run")
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as opened:
+            count = opened.execute("SELECT count(*) FROM experiments").fetchone()[0]
+    except sqlite3.Error as error:
+        fix = f"Move {path} away and repair MLflow from the store: paretune sync NAME"
+        return wrong(_TRACKING, f"{path} cannot be read: {error}", fix)
+    return fine(_TRACKING, f"{path} holds {count} experiments")
+
+
+def _mlflow_server(parts: SplitResult, shown: str) -> Finding:
+    try:
+        status = _health(parts)
+    except (OSError, HTTPException, ValueError) as error:
+        fix = "Start the server (mlflow server --host HOST), or correct tracking.uri."
+        return wrong(_TRACKING, f"{shown} does not answer: {error}", fix)
+    if status == 200:
+        return fine(_TRACKING, f"{shown} answers")
+    fix = (
+        "Check the path and the password in tracking.uri; a server that refuses a host name "
+        "wants it in --allowed-hosts."
+    )
+    return wrong(_TRACKING, f"{shown} answers with status {status}", fix)
+
+
+def _health(parts: SplitResult) -> int:
+    """HTTP status of MLflow's ``/health``."""
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    headers = {}
+    if parts.username:
+        secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+        headers["Authorization"] = f"Basic {base64.b64encode(secret).decode()}"
+    with closing(kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)) as connection:
+        connection.request("GET", f"{parts.path.rstrip('/')}/health", headers=headers)
+        return connection.getresponse().status
