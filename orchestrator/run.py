@@ -6,7 +6,7 @@ The only place where a spec becomes objects: store, lease, sampler, scheduler, e
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -95,14 +95,18 @@ def run(
             spec.training.epochs, loop.trials,
         )  # fmt: skip
         progress.begin(plan)
+        state, reason = SweepState.INTERRUPTED, "the driver failed"
         try:
             with _signals(loop), _lease_kept(writer, loop):
                 worker.run(loop)
                 if not loop.interrupted:
                     _measure_front_on_test(worker, loop, spec)
-            state = SweepState.INTERRUPTED if loop.interrupted else SweepState.COMPLETE
-            writer.set_sweep_state(state, loop.stop_reason)
+                    state = SweepState.COMPLETE
+            reason = loop.stop_reason
         finally:
+            # A driver that was replaced has no say in it any more.
+            with suppress(LeaseLostError):
+                writer.set_sweep_state(state, reason)
             progress.end(store.sweep(spec.name))
     return _result(store.sweep(spec.name), spec, store, interrupted=loop.interrupted)
 

@@ -52,12 +52,12 @@ class StateFolder:
     @property
     def store_url(self) -> str:
         """SQLAlchemy URL of the default store."""
-        return f"sqlite:///{self.root / 'paretune.db'}"
+        return _sqlite_url(self.root / "paretune.db")
 
     @property
     def tracking_uri(self) -> str:
         """MLflow tracking URI of the default tracker."""
-        return f"sqlite:///{self.root / 'mlflow.db'}"
+        return _sqlite_url(self.root / "mlflow.db")
 
     @property
     def tracking_artifacts(self) -> Path:
@@ -71,3 +71,8 @@ class StateFolder:
     def trial_folder(self, sweep: str, number: int) -> Path:
         """Folder of one trial's checkpoint and artifact."""
         return self.sweep_folder(sweep) / "trials" / f"{number:05d}"
+
+
+def _sqlite_url(path: Path) -> str:
+    # What a URL would read as an escape or as the begin of a query stays part of the path.
+    return "sqlite:///" + str(path).replace("%", "%25").replace("?", "%3F")

@@ -128,6 +128,7 @@ class SweepLoop:
         """Store reports and judge the milestone among them, if there is one."""
         if not reports:
             return Decision.CONTINUE
+        reports = [Report(report.epoch, _finite(report.values)) for report in reports]
         self._parts.writer.add_reports(job.trial, job.attempt, reports)
         for report in reports:
             self._parts.progress.trial_reported(job.trial, report)
@@ -234,3 +235,8 @@ def checked(outcome: Outcome, objectives: Sequence[Objective]) -> Outcome:
     names = ", ".join(sorted({*lacking, *infinite}))
     message = f"No finite value was measured for {names}; the trial cannot be compared."
     return Outcome(TrialState.FAILED, failure=Failure(FailureKind.BAD_VALUES, message))
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float]:
+    """What of an epoch's values can be stored, compared and plotted."""
+    return {name: value for name, value in values.items() if math.isfinite(value)}

@@ -19,7 +19,6 @@ __all__ = [
     "assemble_network",
     "build_network",
     "network_from_spec",
-    "parameters_to_tune",
     "spec_of",
     "tuned_blocks",
 ]
@@ -152,11 +151,6 @@ def tuned_blocks(tune: str, n_blocks: int) -> int:
             f"{n_blocks}."
         )
     return int(number)
-
-
-def parameters_to_tune(network: Network, tune: str) -> list[nn.Parameter]:
-    """Freeze everything that `tune` does not name; see `Network.set_trainable`."""
-    return network.set_trainable(tune)
 
 
 def build_network(

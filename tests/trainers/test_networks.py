@@ -13,7 +13,6 @@ from trainers.networks import (
     assemble_network,
     build_network,
     network_from_spec,
-    parameters_to_tune,
     tuned_blocks,
 )
 
@@ -83,7 +82,7 @@ def test_the_same_seed_gives_the_same_network_and_touches_no_global_state() -> N
 
 @pytest.mark.parametrize("tune", ["head", "last_blocks:1", "last_blocks:3", "all"])
 def test_only_what_is_tuned_needs_a_gradient(normed: Network, tune: str) -> None:
-    tuned = parameters_to_tune(normed, tune)
+    tuned = normed.set_trainable(tune)
     assert {id(p) for p in tuned} == {id(p) for p in normed.parameters() if p.requires_grad}
     n_blocks = tuned_blocks(tune, len(normed.blocks))
     chosen = [*normed.blocks[len(normed.blocks) - n_blocks :], normed.head]
