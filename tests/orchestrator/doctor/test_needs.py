@@ -98,10 +98,3 @@ def test_own_images_must_be_there(kind: str, tmp_path: Path) -> None:
     assert not _findings(data={kind: str(path)})[2].ok
     path.write_bytes(b"")
     assert _findings(data={kind: str(path)})[2].ok
-
-
-@pytest.mark.shared_data
-def test_a_place_is_right_for_real_data(shared_data: Path) -> None:
-    if not (shared_data / "FashionMNIST").is_dir():
-        pytest.skip("needs Fashion-MNIST in the shared data folder")
-    assert _findings(data={"name": "fashion_mnist", "root": str(shared_data)})[2].ok

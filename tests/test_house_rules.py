@@ -1,0 +1,241 @@
+"""Rules of the house that no other tool checks; ruff and mypy have their own place in `make`."""
+
+import ast
+import io
+import re
+import subprocess
+import sys
+import tokenize
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGES = ("orchestrator", "trainers", "search_spaces")
+FOLDERS = (*PACKAGES, "tests", "benchmarks", "examples", "docs")
+MOST_LINES = 400
+MOST_LINES_OF_PROMISES = 500  # a test module is a list, and is read like one
+
+# In parts, so that this file does not hold what it forbids.
+_MACHINE = re.compile(
+    r"(?<![\w.~-])/(?:work|root|opt)/" + "|" + re.escape(str(REPOSITORY)) + r"\b"
+)
+_HOSTS = re.compile(
+    "|".join(
+        re.escape(first + second)
+        for first, second in (
+            ("pypi", ".org"),
+            ("pythonhosted", ".org"),
+            ("download.pytorch", ".org/whl"),
+            ("conda.", "anaconda"),
+            ("registry", ".npmjs"),
+            ("artifactory", "."),
+            ("jfrog", ".io"),
+            ("nexus", "."),
+        )
+    )
+)
+# Words that mark work that was left for later.
+_LEFTOVERS = re.compile(
+    r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK")) + r")\b"
+)
+
+
+def _modules(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (REPOSITORY / folder).rglob("*.py"))
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _named(path: Path, line: int) -> str:
+    return f"{path.relative_to(REPOSITORY)}:{line}"
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(_modules(*PACKAGES)) > 50
+    assert len(_modules("tests")) > 20
+
+
+@pytest.mark.parametrize(
+    ("folders", "most"),
+    [
+        ((*PACKAGES, "benchmarks", "examples", "docs"), MOST_LINES),
+        (("tests",), MOST_LINES_OF_PROMISES),
+    ],
+)
+def test_modules_are_short_enough_to_be_read(folders: tuple[str, ...], most: int) -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in _modules(*folders)}
+    too_long = {str(path): count for path, count in lengths.items() if count > most}
+    assert not too_long, f"Split by reason, at most {most} lines: {too_long}"
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [
+        _named(path, 1)
+        for path in _modules(*PACKAGES, "benchmarks", "examples", "docs")
+        if not ast.get_docstring(_tree(path))
+    ]
+    assert not silent, f"Begin each with a docstring of one sentence: {silent}"
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    empty = {"utils", "helpers", "common", "misc", "base", "manager", "core"}
+    found = [str(path) for path in _modules(*PACKAGES) if path.stem in empty]
+    assert not found, f"Name each after what it is for: {found}"
+
+
+def test_nothing_was_left_behind() -> None:
+    left = [place for path in _modules(*FOLDERS) for place in _leftovers(path)]
+    assert not left, f"Finish or remove: {left}"
+
+
+def test_the_packages_print_nothing() -> None:
+    calls = [
+        _named(path, node.lineno)
+        for path in _modules(*PACKAGES)
+        for node in ast.walk(_tree(path))
+        if _is_call_of(node, "print", "breakpoint")
+    ]
+    assert not calls, f"Log, or leave printing to the command line: {calls}"
+
+
+def test_every_test_can_fail() -> None:
+    toothless = [
+        f"{_named(path, test.lineno)} {test.name}"
+        for path in [*_modules("tests"), *_modules("orchestrator/testing")]
+        for test in _tests(_tree(path))
+        if not _can_fail(test, _tree(path))
+    ]
+    assert not toothless, f"Assert something, or expect an error: {toothless}"
+
+
+def test_packages_that_promise_types_have_their_marker() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    shipped = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert set(shipped) == set(PACKAGES)
+    for package in shipped:
+        assert (REPOSITORY / package / "py.typed").is_file(), package
+
+
+def test_every_folder_of_modules_is_a_package() -> None:
+    folders = {path.parent for path in _modules(*PACKAGES)}
+    lacking = [str(folder) for folder in folders if not (folder / "__init__.py").is_file()]
+    assert not lacking, f"Without __init__.py a wheel lacks them: {lacking}"
+
+
+def test_the_import_rules_hold() -> None:
+    question = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    ended = subprocess.run(
+        [sys.executable, "-c", question, "--no-cache"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    kept = re.search(r"Contracts: (\d+) kept, 0 broken", ended.stdout)
+    assert kept
+    assert int(kept[1]) >= 4
+
+
+def test_no_tracked_file_names_a_machine_or_a_registry() -> None:
+    found = [
+        f"{_named(path, number)} {line.strip()[:80]}"
+        for path in _tracked()
+        for number, line in enumerate(_lines(path), start=1)
+        if _MACHINE.search(line) or _HOSTS.search(line)
+    ]
+    assert not found, f"Others have other paths and other indexes: {found}"
+
+
+def test_no_tracked_file_is_large() -> None:
+    large = {str(path): path.stat().st_size for path in _tracked() if path.stat().st_size > 2**19}
+    large = {name: size for name, size in large.items() if not name.endswith((".png", ".svg"))}
+    assert not large, f"Data and weights do not belong into the repository: {large}"
+
+
+def test_links_in_the_documents_lead_somewhere() -> None:
+    broken = [
+        f"{path.relative_to(REPOSITORY)}: {target}"
+        for path in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")]
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text())
+        if "://" not in target and not (path.parent / target).exists()
+    ]
+    assert not broken
+
+
+def _tracked() -> list[Path]:
+    if not (REPOSITORY / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    paths = [REPOSITORY / name for name in listed.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+def _lines(path: Path) -> list[str]:
+    content = path.read_bytes()
+    return [] if b"\0" in content else content.decode(errors="replace").splitlines()
+
+
+def _leftovers(path: Path) -> Iterator[str]:
+    for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
+        if token.type == tokenize.COMMENT and _LEFTOVERS.search(token.string):
+            yield _named(path, token.start[0])
+    for node in ast.walk(_tree(path)):
+        if _is_call_of(node, "breakpoint", "set_trace"):
+            yield _named(path, node.lineno)
+
+
+def _is_call_of(node: ast.AST, *names: str) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+    is_method = isinstance(node.func, ast.Attribute) and "print" in names
+    return called in names and not is_method
+
+
+def _tests(tree: ast.Module) -> list[ast.FunctionDef]:
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+
+
+def _can_fail(function: ast.FunctionDef, tree: ast.Module) -> bool:
+    """Whether a test asserts or expects an error, itself or through a function beside it."""
+    if _asserts(function):
+        return True
+    beside = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    called = {
+        getattr(node.func, "id", getattr(node.func, "attr", ""))
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call)
+    }
+    return any(_asserts(beside[name]) for name in called & beside.keys())
+
+
+def _asserts(function: ast.FunctionDef) -> bool:
+    # A command with check=True raises when it fails; `suppress` lets one error pass and no other.
+    words = ("raises", "warns", "fail", "suppress")
+    return any(
+        isinstance(node, ast.Assert)
+        or (isinstance(node, ast.keyword) and node.arg == "check" and _is_true(node.value))
+        or (isinstance(node, ast.Name) and node.id in words)
+        or (
+            isinstance(node, ast.Attribute)
+            and (node.attr in words or node.attr.startswith("assert_"))
+        )
+        for node in ast.walk(function)
+    )
+
+
+def _is_true(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is True
