@@ -2,10 +2,12 @@
 
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -13,6 +15,7 @@ from torch import Tensor
 from trainers.errors import TrainerError
 
 _KEY = "paretune"
+_CHECKSUM = "checksum"
 
 
 class CheckpointError(TrainerError):
@@ -32,11 +35,12 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[st
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    copies = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            copies,
             unfinished,
-            {_KEY: json.dumps(facts)},
+            {_KEY: json.dumps(facts), _CHECKSUM: str(_checksum(copies, facts))},
         )
         with unfinished.open("rb") as file:
             os.fsync(file.fileno())
@@ -54,10 +58,23 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})[_KEY])
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+            header = file.metadata() or {}
+            facts = json.loads(header[_KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if header[_CHECKSUM] != str(_checksum(tensors, facts)):
+            raise ValueError("its content does not have the checksum that was written with it")
     except (SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(
             f"The checkpoint {path} cannot be read ({error}): it is truncated, damaged or of "
             f"another program. Delete it; the trial starts again from its first epoch."
         ) from error
+    return tensors, facts
+
+
+def _checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
+    # safetensors notices a file that is cut off, but no changed byte among the weights.
+    checksum = zlib.crc32(json.dumps(facts, sort_keys=True).encode())
+    for name in sorted(tensors):
+        content = tensors[name].reshape(-1).view(torch.uint8).numpy().data
+        checksum = zlib.crc32(content, zlib.crc32(name.encode(), checksum))
+    return checksum

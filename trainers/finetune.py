@@ -1,5 +1,7 @@
 """Fine-tune one network: seeded, resumable at every epoch, an epoch at a time."""
 
+import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -16,6 +18,7 @@ from trainers.checkpoints import CheckpointError, load_checkpoint, save_checkpoi
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.determinism import derive_seed
+from trainers.errors import DivergedError
 from trainers.loop import Batch, Recipe, correct_fraction, cosine_learning_rates, train_epoch
 from trainers.networks import Network, assemble_network
 
@@ -60,6 +63,7 @@ class FineTuning:
         self.epoch = 0
         self.seconds = 0.0
         self._device = device
+        self._data = data
         seed = derive_seed(config.seed, "weights")
         self.network: Network = assemble_network(
             build_backbone(
@@ -100,6 +104,9 @@ class FineTuning:
             self._model.train()
             batches = self._train.batches(size, order.permutation(self._train.count))
             loss = train_epoch(self._model, batches, self._recipe(), epoch=number)
+        # The last step of all is followed by no loss that would show it.
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in self._parameters):
+            raise DivergedError(number, math.nan)
         self._model.eval()
         accuracy = correct_fraction(self._model, self._val.batches(_EVALUATION_BATCH))
         self.epoch = number
@@ -109,20 +116,14 @@ class FineTuning:
 
     def save(self, path: Path) -> None:
         """Write what `load` needs to go on after the last finished epoch."""
-        tensors: dict[str, Tensor] = {
-            f"parameter.{name}": parameter
-            for name, parameter in self.network.named_parameters()
-            if parameter.requires_grad
-        }
-        # Norm layers of a tuned block change their running statistics too.
-        tensors |= {f"buffer.{name}": buffer for name, buffer in self.network.named_buffers()}
+        tensors = self._changing()
         for number, state in self._optimizer.state_dict()["state"].items():
             tensors |= {
                 f"optimizer.{number}.{key}": value
                 for key, value in state.items()
                 if isinstance(value, Tensor)
             }
-        facts = {"epoch": self.epoch, "seconds": self.seconds, "config": self.config.as_mapping()}
+        facts = {"epoch": self.epoch, "seconds": self.seconds, **self._identity()}
         save_checkpoint(path, tensors, facts)
 
     def load(self, path: Path) -> None:
@@ -130,27 +131,42 @@ class FineTuning:
 
         Raises:
             FileNotFoundError: There is none.
-            CheckpointError: It is damaged, or of a trial with another config.
+            CheckpointError: It is damaged, or of a trial with another config or other images.
         """
         tensors, facts = load_checkpoint(path)
-        if facts.get("config") != self.config.as_mapping():
-            raise CheckpointError(
-                f"The checkpoint {path} belongs to a trial with another config. Delete it; the "
-                f"trial starts again from its first epoch."
-            )
-        targets = dict(self.network.named_parameters()) | dict(self.network.named_buffers())
+        targets = self._changing()
         optimizer_state: dict[int, dict[str, Tensor]] = {}
+        for name in [name for name in tensors if name.startswith("optimizer.")]:
+            _, number, key = name.split(".", maxsplit=2)
+            optimizer_state.setdefault(int(number), {})[key] = tensors.pop(name)
+        is_ours = all(facts.get(key) == value for key, value in self._identity().items())
+        shapes, needed = ({n: t.shape for n, t in each.items()} for each in (tensors, targets))
+        if not is_ours or shapes != needed:
+            raise CheckpointError(
+                f"The checkpoint {path} belongs to a trial with another config or other images. "
+                f"Delete it; the trial starts again from its first epoch."
+            )
         with torch.no_grad():
             for name, tensor in tensors.items():
-                kind, _, rest = name.partition(".")
-                if kind == "optimizer":
-                    number, _, key = rest.partition(".")
-                    optimizer_state.setdefault(int(number), {})[key] = tensor
-                else:
-                    targets[rest].copy_(tensor)
+                targets[name].copy_(tensor)
         whole = self._optimizer.state_dict()
         self._optimizer.load_state_dict({**whole, "state": optimizer_state})
         self.epoch, self.seconds = int(facts["epoch"]), float(facts["seconds"])
+
+    def _identity(self) -> dict[str, str]:
+        """What must be the same for a checkpoint to be taken up."""
+        config = json.dumps(self.config.as_mapping(), sort_keys=True)
+        return {"config": config, "data": self._data.fingerprint()}
+
+    def _changing(self) -> dict[str, Tensor]:
+        """The tensors that training changes, by name."""
+        network = self.network
+        # Norm layers of a tuned block change their running statistics too.
+        tensors = {f"buffer.{name}": buffer for name, buffer in network.named_buffers()}
+        for name, parameter in network.named_parameters():
+            if parameter.requires_grad:
+                tensors[f"parameter.{name}"] = parameter
+        return tensors
 
     def _recipe(self) -> Recipe:
         rates = cosine_learning_rates(

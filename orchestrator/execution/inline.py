@@ -54,6 +54,7 @@ class InlineExecutor:
             if step.outcome is not None:
                 return step.outcome
             if source.must_stop:
+                runner.checkpoint()
                 return Outcome(TrialState.INTERRUPTED)
             if decision is Decision.STOP:
                 return Outcome(TrialState.STOPPED)

@@ -1,0 +1,135 @@
+"""What a trial is told: checked once, the same after a journey, importable without torch."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainers.config import PARAMETERS, Accepts, TrialConfig, check_parameter, with_params
+from trainers.evaluators.config import AttackConfig
+
+FIXED = TrialConfig(backbone="digitnet", weights="scratch", widths=(9,))
+
+
+def values(accepts: Accepts) -> st.SearchStrategy[Any]:
+    """What a parameter may be."""
+    if accepts.low is None:
+        return st.sampled_from(accepts.words)
+    low, high = accepts.low, min(accepts.high, 70_000)
+    return st.integers(int(low), int(high)) if accepts.whole else st.floats(low, high)
+
+
+PARAMS = st.fixed_dictionaries(
+    {}, optional={name: values(accepts) for name, accepts in PARAMETERS.items()}
+)
+
+
+@given(PARAMS, st.integers(0, 2**62))
+def test_a_config_survives_json(params: dict[str, Any], seed: int) -> None:
+    attacks = {"robust_accuracy": AttackConfig("pgd", 8 / 255), "r2": AttackConfig("fgsm", 0.5)}
+    fixed = TrialConfig(backbone="vgg16", weights="imagenet", attacks=attacks, image_size=64)
+    names = [f"fc_width_{n}" for n in (1, 2, 3)]
+    layers = params.get("fc_layers", sum(name in params for name in names))
+    if any(name not in params for name in names[:layers]):
+        with pytest.raises(ValueError, match="not given"):
+            with_params(fixed, params, seed=seed)
+        return
+    config = with_params(fixed, params, seed=seed)
+    assert TrialConfig.from_mapping(json.loads(json.dumps(config.as_mapping()))) == config
+    assert config.seed == seed
+    for name, value in params.items():
+        if not name.startswith("fc_") or name == "fc_bits":
+            assert getattr(config, name) == value
+
+
+def test_parameters_go_over_what_is_fixed() -> None:
+    config = with_params(FIXED, {"bits": 4, "tune": "all"}, seed=3)
+    assert (config.bits, config.tune, config.seed, config.widths) == (4, "all", 3, (9,))
+    assert (FIXED.bits, FIXED.tune, FIXED.seed) == (32, "head", 0)
+
+
+@pytest.mark.parametrize(
+    ("params", "widths"),
+    [
+        ({}, (9,)),
+        ({"fc_width_1": 5}, (5,)),
+        ({"fc_width_1": 5, "fc_width_2": 6}, (5, 6)),
+        ({"fc_layers": 1, "fc_width_1": 5, "fc_width_2": 6}, (5,)),
+        ({"fc_layers": 3, "fc_width_3": 7, "fc_width_2": 6, "fc_width_1": 5}, (5, 6, 7)),
+    ],
+)
+def test_widths_are_those_given_in_order(params: dict[str, Any], widths: tuple[int, ...]) -> None:
+    assert with_params(FIXED, params, seed=0).widths == widths
+
+
+@pytest.mark.parametrize(
+    ("params", "lacking"),
+    [
+        ({"fc_layers": 2, "fc_width_1": 5}, "fc_width_2"),
+        ({"fc_layers": 1}, "fc_width_1"),
+        ({"fc_width_2": 5}, "fc_width_1"),
+    ],
+)
+def test_a_width_that_is_missing_is_named(params: dict[str, Any], lacking: str) -> None:
+    with pytest.raises(ValueError, match=f"{lacking} is not given"):
+        with_params(FIXED, params, seed=0)
+
+
+def test_without_widths_the_head_is_the_full_one() -> None:
+    assert TrialConfig(backbone="digitnet", weights="scratch").head_widths == (256, 128)
+    assert FIXED.head_widths == (9,)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("bits", 1),
+        ("bits", 9),
+        ("bits", 4.0),
+        ("bits", True),
+        ("bits", "4"),
+        ("learning_rate", float("nan")),
+        ("learning_rate", float("inf")),
+        ("learning_rate", 0),
+        ("tune", "last_blocks:0"),
+        ("tune", "last_blocks:"),
+        ("tune", "last_blocks:1\n"),
+        ("tune", "heads"),
+        ("optimizer", 1),
+        ("epochs", 0),
+        ("dropout", 1),
+        ("backbone", "alexnett"),
+        ("fc_layers", 4),
+    ],
+)
+def test_a_value_that_no_trial_can_run_with_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name} is .* needs ") as caught:
+        check_parameter(name, value)
+    assert str(PARAMETERS[name]) in str(caught.value)
+
+
+def test_a_config_checks_what_it_fixes() -> None:
+    with pytest.raises(ValueError, match="fc_width_2 is 0"):
+        TrialConfig(backbone="digitnet", weights="scratch", widths=(1, 0))
+    with pytest.raises(ValueError, match="epochs is 0"):
+        TrialConfig(backbone="digitnet", weights="scratch", epochs=0)
+
+
+def test_an_unknown_parameter_is_guessed_at() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'dropout'"):
+        check_parameter("dropuot", 0.1)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_every_parameter_says_what_it_is_and_accepts(name: str) -> None:
+    assert PARAMETERS[name].meaning
+    assert str(PARAMETERS[name])
+
+
+def test_a_config_is_read_without_torch() -> None:
+    code = "import sys, trainers.config; assert 'torch' not in sys.modules, 'torch'"
+    subprocess.run([sys.executable, "-c", code], check=True)
