@@ -124,7 +124,7 @@ def _header(container: _Container) -> ArtifactHeader:
     metadata = container.metadata() or {}
     if KEY not in metadata:
         raise ValueError(f"it is a safetensors file of another program (no {KEY!r} in its header)")
-    facts = json.loads(metadata[KEY], parse_constant=_no_constant)
+    facts = json.loads(metadata[KEY], parse_float=_finite_float, parse_constant=_finite_float)
     version = facts["version"]
     if version != VERSION:
         raise ValueError(f"its format has version {version!r}, and this program reads {VERSION}")
@@ -143,8 +143,12 @@ def _header(container: _Container) -> ArtifactHeader:
     )
 
 
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"its header holds {text}")
+def _finite_float(text: str) -> float:
+    # Also of digits: 1e999 is infinite.
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"its header holds the number {text}")
+    return value
 
 
 def _classes(names: list[str] | None, spec: NetworkSpec) -> tuple[str, ...] | None:

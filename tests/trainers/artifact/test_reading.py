@@ -183,10 +183,12 @@ def set_entry(**values: Any) -> Callable[[Facts], None]:
         (set_spec(widths=[6] * 100_000), "at most 3 hidden layers"),
         (set_spec(widths=[10**12]), "architecture"),
         (set_spec(widths=[10**18, 10**18]), ""),
+        (set_spec(widths=[10**30]), ""),
         (set_spec(widths=[-6]), "at least one unit"),
         (set_spec(widths="x"), ""),
         (set_spec(widths=[1e999]), "Infinity"),
         (set_spec(classes=10**12), "names 3 classes"),
+        (lambda f: f["spec"]["input"].update(mean=[float("nan")]), "NaN"),
         (set_spec(n_features=10**12), "architecture"),
         (set_spec(n_features=None), ""),
         (set_spec(input=None), ""),
@@ -208,6 +210,14 @@ def test_a_header_that_does_not_fit_is_refused(
     path = altered(facts=change)
     with pytest.raises(ArtifactError, match=rf"cannot be read as a packed network: .*{reason}"):
         load_artifact(path)
+
+
+def test_a_number_too_large_for_a_float_is_refused(tmp_path: Path, content: bytes) -> None:
+    broken = content.replace(b'\\"std\\":[0.353]', b'\\"std\\":[9e999]')
+    assert broken != content
+    (tmp_path / "m").write_bytes(broken)
+    with pytest.raises(ArtifactError, match="its header holds the number 9e999"):
+        load_artifact(tmp_path / "m")
 
 
 def put(name: str, value: float) -> Callable[[dict[str, np.ndarray]], None]:

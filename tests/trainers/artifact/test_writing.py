@@ -91,8 +91,9 @@ def test_the_library_reads_the_container(tmp_path: Path) -> None:
     assert all(torch.equal(stored[name], t) for name, t in network.state_dict().items())
 
 
-def test_tensors_are_aligned(tmp_path: Path) -> None:
-    write_artifact(digitnet((5,)), tmp_path / "m", bits=3, fc_bits=7, classes=CLASSES)
+@pytest.mark.parametrize("name", ["c", "cc", "ccc", "cccc"])
+def test_tensors_are_aligned(tmp_path: Path, name: str) -> None:
+    write_artifact(digitnet((5,)), tmp_path / "m", bits=3, fc_bits=7, classes=["a", "b", name])
     content = (tmp_path / "m").read_bytes()
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])

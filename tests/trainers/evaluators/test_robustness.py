@@ -228,6 +228,25 @@ def test_the_sample_holds_the_classes_in_their_proportions() -> None:
     assert seen[:8] != unperturbed
 
 
+def test_random_starts_follow_from_the_seed_alone(data: tuple[np.ndarray, np.ndarray]) -> None:
+    class Recorder(nn.Module):
+        def forward(self, pixels: Tensor) -> Tensor:
+            self.last = pixels.detach().clone()
+            return pixels.flatten(1)[:, :CLASSES]
+
+    def found(seed: int) -> Tensor:
+        network = Recorder()
+        attack = AttackConfig("pgd", 0.1, steps=1, restarts=2, samples=240)
+        robust_accuracy(network, *data, attack, seed=seed)
+        return network.last
+
+    torch.manual_seed(1)
+    first = found(3)
+    torch.manual_seed(2)
+    assert torch.equal(found(3), first)
+    assert not torch.equal(found(4), first)
+
+
 def test_fewer_images_than_samples_are_all_attacked(
     network: nn.Module, data: tuple[np.ndarray, np.ndarray]
 ) -> None:
