@@ -1,0 +1,284 @@
+"""Real trials in this process: what a worker does, and what becomes of what goes wrong there."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestrator.contracts import Job, Store
+from orchestrator.execution.inline import InlineExecutor
+from orchestrator.execution.task import Task
+from orchestrator.execution.trial_runner import TrialRunner, measure_test, prepare
+from orchestrator.execution.trial_step import Step
+from orchestrator.progress import Silent
+from orchestrator.run import run
+from orchestrator.spec import SweepSpec
+from orchestrator.trials import FailureKind, Report, SweepState, TrialState
+from trainers.artifact import load_artifact
+from trainers.data import ImageData
+from trainers.errors import DataError, WeightsError
+from trainers.evaluators.accuracy import accuracy
+
+MakeSpec = Callable[..., SweepSpec]
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageData:
+    return prepare(task(data={"name": "digits", "limit": 300}))
+
+
+def task(**changes: object) -> Task:
+    backbone = {"name": "digitnet", "weights": "scratch"}
+    given = {"data": {"name": "digits"}, "backbone": backbone, "attacks": {}, **changes}
+    return Task(**given)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def job(make_spec: MakeSpec, tmp_path: Path) -> Callable[..., Job]:
+    def make(*, milestones: tuple[int, ...] = (), **changes: object) -> Job:
+        config = {**make_spec().trial_config().as_mapping(), "widths": [8], **changes}
+        # As it arrives on a worker: through JSON or a pickle, without the driver's objects.
+        return Job(0, 0, json.loads(json.dumps(config)), str(tmp_path / "trial"), milestones)
+
+    return make
+
+
+def steps(runner: TrialRunner) -> list[Step]:
+    """Steps to the end."""
+    found = [runner.step()]
+    while found[-1].outcome is None:
+        found.append(runner.step())
+    return found
+
+
+def test_a_job_ends_with_values_and_an_artifact(
+    digits: ImageData, job: Callable[..., Job]
+) -> None:
+    runner = TrialRunner(digits)
+    runner.begin(job())
+    found = steps(runner)
+    reports = [report for step in found for report in step.reports]
+    assert [report.epoch for report in reports] == [1, 2]
+    assert set(reports[0].values) == {"train_loss", "float_accuracy", "seconds"}
+    outcome = found[-1].outcome
+    assert outcome is not None
+    assert outcome.state is TrialState.COMPLETE
+    assert outcome.failure is None
+    assert outcome.artifact is not None
+    assert outcome.values["memory_bytes"] == outcome.artifact.bytes
+    network = load_artifact(Path(outcome.artifact.path))
+    assert outcome.values["accuracy"] == accuracy(network, digits.val_images, digits.val_labels)
+    assert "robust_accuracy" in outcome.values
+
+
+def test_a_step_ends_at_each_milestone(digits: ImageData, job: Callable[..., Job]) -> None:
+    runner = TrialRunner(digits)
+    runner.begin(job(epochs=6, milestones=(2, 3)))
+    ends = [step.reports[-1].epoch for step in steps(runner) if step.reports]
+    assert {2, 3, 6} <= set(ends)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "said"),
+    [
+        ({"tune": "last_blocks:9"}, FailureKind.ERROR, "9"),
+        ({"weights": "nosuch.safetensors"}, FailureKind.ERROR, "nosuch.safetensors"),
+        ({"epochs": 0}, FailureKind.ERROR, "epochs is 0"),
+        ({"backbone": "digitnett"}, FailureKind.ERROR, "digitnet"),
+        ({"unheard_of": 1}, FailureKind.ERROR, "unheard_of"),
+        (
+            {"tune": "all", "optimizer": "sgd", "learning_rate": 10.0, "epochs": 40},
+            FailureKind.DIVERGED,
+            "diverged in epoch",
+        ),
+    ],
+)
+def test_what_a_trial_raises_becomes_its_outcome(
+    digits: ImageData,
+    job: Callable[..., Job],
+    changes: dict[str, object],
+    kind: FailureKind,
+    said: str,
+) -> None:
+    runner = TrialRunner(digits)
+    runner.begin(job(**changes))
+    outcome = steps(runner)[-1].outcome
+    assert outcome is not None
+    assert outcome.state is TrialState.FAILED
+    assert outcome.failure is not None
+    assert outcome.failure.kind is kind
+    assert said in outcome.failure.message
+    assert "Traceback" in outcome.failure.traceback
+    # The worker takes the next job as if nothing had happened.
+    runner.begin(job())
+    outcome = steps(runner)[-1].outcome
+    assert outcome is not None
+    assert outcome.state is TrialState.COMPLETE
+
+
+def test_a_trial_that_cannot_write_fails(
+    digits: ImageData, job: Callable[..., Job], tmp_path: Path
+) -> None:
+    (tmp_path / "trial").write_text("in the way")
+    runner = TrialRunner(digits)
+    runner.begin(job())
+    outcome = steps(runner)[-1].outcome
+    assert outcome is not None
+    assert outcome.failure is not None
+    assert str(tmp_path / "trial") in outcome.failure.message
+
+
+def test_out_of_memory_is_told_apart(
+    digits: ImageData, job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hungry(*args: object, **kwargs: object) -> None:
+        raise MemoryError("Unable to allocate 99 TiB")
+
+    monkeypatch.setattr("trainers.trial.FineTuning", hungry)
+    runner = TrialRunner(digits)
+    runner.begin(job())
+    outcome = steps(runner)[-1].outcome
+    assert outcome is not None
+    assert outcome.failure is not None
+    assert outcome.failure.kind is FailureKind.OUT_OF_MEMORY
+
+
+def test_a_job_that_is_left_keeps_its_epochs(digits: ImageData, job: Callable[..., Job]) -> None:
+    runner = TrialRunner(digits)
+    runner.checkpoint()  # without a job: nothing to keep
+    runner.begin(job(epochs=4, milestones=(1,)))
+    runner.checkpoint()
+    assert [report.epoch for report in runner.step().reports] == [1]
+    runner.checkpoint()
+    other = TrialRunner(digits)
+    other.begin(job(epochs=4))
+    reports = [report.epoch for step in steps(other) for report in step.reports]
+    assert reports == [2, 3, 4]
+
+
+def test_a_step_needs_a_job(digits: ImageData) -> None:
+    with pytest.raises(RuntimeError, match="begin"):
+        TrialRunner(digits).step()
+
+
+def test_weights_and_images_are_tried_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"nosuch\.safetensors"):
+        prepare(
+            task(backbone={"name": "digitnet", "weights": str(tmp_path / "nosuch.safetensors")})
+        )
+    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04")
+    with pytest.raises(DataError, match=r"broken\.npz"):
+        prepare(task(data={"npz": str(tmp_path / "broken.npz")}))
+
+
+def test_images_are_measured_on_the_test_set_under_other_names(
+    digits: ImageData, job: Callable[..., Job], make_spec: MakeSpec
+) -> None:
+    runner = TrialRunner(digits)
+    runner.begin(job())
+    outcome = steps(runner)[-1].outcome
+    assert outcome is not None
+    assert outcome.artifact is not None
+    attacks = {name: asdict(attack) for name, attack in make_spec().attacks.items()}
+    values = measure_test(outcome.artifact.path, digits, task(attacks=attacks))
+    assert set(values) == {"test_accuracy", "test_robust_accuracy"}
+    network = load_artifact(Path(outcome.artifact.path))
+    assert values["test_accuracy"] == accuracy(network, digits.test_images, digits.test_labels)
+
+
+class TestInline:
+    """Whole sweeps in this process."""
+
+    def test_a_sweep_gives_a_front_that_its_files_bear_out(
+        self, store: Store, make_spec: MakeSpec
+    ) -> None:
+        spec = make_spec()
+        result = run(spec, store=store, executor=InlineExecutor)
+        assert (result.complete, result.failed) == (3, 0)
+        assert len(result.front) >= 1
+        for member in result.front:
+            assert member.artifact is not None
+            assert member.values["memory_bytes"] == Path(member.artifact).stat().st_size
+            assert "test_robust_accuracy" in member.values
+        assert {trial.attempts for trial in store.trials("tiny")} == {1}
+        assert [report.epoch for report in store.reports("tiny", 0)] == [1, 2]
+
+    def test_the_same_sweep_elsewhere_gives_the_same_values(
+        self, store: Store, make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from orchestrator.storage.opening import open_store
+
+        run(make_spec(), store=store, executor=InlineExecutor)
+        monkeypatch.setenv("PARETUNE_HOME", str(tmp_path / "elsewhere"))
+        other = open_store()
+        run(make_spec(name="other"), store=other, executor=InlineExecutor)
+        for first, second in zip(store.trials("tiny"), other.trials("other"), strict=True):
+            assert first.params == second.params
+            assert first.artifact is not None
+            assert second.artifact is not None
+            assert first.artifact.sha256 == second.artifact.sha256
+            assert _steady(first.values) == _steady(second.values)
+        other.close()
+
+    def test_a_trial_that_fails_does_not_end_the_sweep(
+        self, store: Store, make_spec: MakeSpec
+    ) -> None:
+        space = {"tune": {"type": "choice", "values": ["head", "last_blocks:1", "last_blocks:9"]}}
+        spec = make_spec(space=space, head={"widths": [8]}, sampler={"kind": "grid"})
+        result = run(spec, store=store, executor=InlineExecutor)
+        assert (result.complete, result.failed) == (2, 1)
+        (failed,) = store.trials("tiny", [TrialState.FAILED])
+        assert failed.params == {"tune": "last_blocks:9"}
+        assert failed.failure is not None
+        assert "this backbone has 3 blocks" in failed.failure.message
+
+    def test_broken_images_take_no_name(
+        self, store: Store, make_spec: MakeSpec, tmp_path: Path
+    ) -> None:
+        np.savez(tmp_path / "x.npz", images=np.zeros((4, 2, 2), np.uint8), labels=np.zeros(3))
+        with pytest.raises(DataError, match=r"x\.npz"):
+            run(
+                make_spec(data={"npz": str(tmp_path / "x.npz")}),
+                store=store,
+                executor=InlineExecutor,
+            )
+        assert store.sweeps() == []
+
+    def test_an_interrupted_trial_goes_on_with_the_epoch_it_had(
+        self, store: Store, make_spec: MakeSpec
+    ) -> None:
+        spec = make_spec(training={"epochs": 300}, budget={"trials": 1})
+        result = run(spec, store=store, executor=InlineExecutor, progress=Listener(presses=True))
+        assert (result.complete, result.interrupted) == (0, True)
+        done = [report.epoch for report in store.reports("tiny", 0)]
+        assert 0 < len(done) < 300
+        assert store.trial("tiny", 0).state is TrialState.INTERRUPTED
+        listener = Listener()
+        run(spec, store=store, executor=InlineExecutor, progress=listener)
+        assert listener.reports[0].epoch == done[-1] + 1
+        assert [report.epoch for report in store.reports("tiny", 0)] == list(range(1, 301))
+        assert store.trial("tiny", 0).state is TrialState.COMPLETE
+        assert store.sweep("tiny").state is SweepState.COMPLETE
+
+
+class Listener(Silent):
+    """Remembers reports; presses Ctrl-C at the first one, if asked to."""
+
+    def __init__(self, *, presses: bool = False) -> None:
+        self.reports: list[Report] = []
+        self._presses = presses
+
+    def trial_reported(self, trial: int, report: Report) -> None:
+        if self._presses and not self.reports:
+            os.kill(os.getpid(), signal.SIGINT)
+        self.reports.append(report)
+
+
+def _steady(values: object) -> dict[str, float]:
+    assert isinstance(values, dict)
+    return {name: value for name, value in values.items() if not name.endswith("_s")}
