@@ -8,10 +8,14 @@ import sys
 import tokenize
 import tomllib
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from orchestrator.objectives import KNOWN_DIRECTIONS
+from trainers.finetune import EpochReport
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("orchestrator", "trainers", "search_spaces")
@@ -167,6 +171,34 @@ def test_links_in_the_documents_lead_somewhere() -> None:
         if "://" not in target and not (path.parent / target).exists()
     ]
     assert not broken
+
+
+def test_files_that_the_documents_name_exist() -> None:
+    named = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]+)`")
+    gone = [
+        f"{path.relative_to(REPOSITORY)}: {name}"
+        for path in [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")]
+        for name in named.findall(path.read_text())
+        if not (REPOSITORY / name).exists()
+    ]
+    assert not gone
+
+
+def test_every_measured_value_is_in_the_glossary() -> None:
+    glossary = (REPOSITORY / "docs" / "glossary.md").read_text()
+    rows = {
+        name
+        for row in re.findall(r"^\| (`[^|]+) \|", glossary, re.M)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    assert KNOWN_DIRECTIONS.keys() <= rows
+    source = (REPOSITORY / "trainers" / "trial.py").read_text()
+    recorded = set(re.findall(r'"(\w+)": float\(|values\["(\w+)"\]', source))
+    names = {first or second for first, second in recorded}
+    assert {"memory_bytes", "macs", "eval_s"} <= names
+    assert names <= rows
+    for field in fields(EpochReport):
+        assert field.name == "epoch" or field.name in rows, field.name
 
 
 def _tracked() -> list[Path]:
