@@ -1,0 +1,75 @@
+"""What a statistic refuses: nothing at all, numbers that are none, and pairs that are not."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+def numbers(values: ArrayLike, what: str, *, least: int = 1) -> Floats:
+    """Take values as float64 (n,).
+
+    Args:
+        values: What was given.
+        what: Its name in sentences.
+        least: How many are needed.
+
+    Raises:
+        ValueError: Fewer, of another shape, or one of them NaN or infinite.
+    """
+    array = np.asarray(values, np.float64)
+    if array.ndim != 1 or len(array) < least:
+        raise ValueError(
+            f"{what} has shape {array.shape}; a list of at least {least} "
+            f"number{'s' if least > 1 else ''} is needed."
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"{what} holds {int((~np.isfinite(array)).sum())} values that are NaN or infinite: "
+            f"leave out what was not measured, on both sides of a pair."
+        )
+    return array
+
+
+def outcomes(values: ArrayLike, what: str) -> Bools:
+    """Take outcomes, right or wrong, as bool (n,) or (seeds, n).
+
+    Raises:
+        ValueError: There are none, or they are no bools (predictions given by mistake).
+    """
+    array = np.asarray(values)
+    if array.size == 0 or array.ndim not in (1, 2):
+        raise ValueError(
+            f"{what} has shape {array.shape}; outcomes of at least 1 image are needed, as (n,) "
+            f"or (seeds, n)."
+        )
+    if array.dtype != np.bool_:
+        raise ValueError(
+            f"{what} has the type {array.dtype}; outcomes are bools: predictions == labels."
+        )
+    return array
+
+
+def same_shape(first: NDArray[np.generic], second: NDArray[np.generic]) -> None:
+    """Refuse what cannot be paired one by one.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    if first.shape != second.shape:
+        raise ValueError(
+            f"pairs are needed, but the sides have shapes {first.shape} and {second.shape}: "
+            f"measure both on the same images and seeds."
+        )
+
+
+def fraction(value: float, what: str) -> float:
+    """Refuse a margin, level or alpha outside of (0, 1), and NaN.
+
+    Raises:
+        ValueError: It is.
+    """
+    if not 0 < value < 1:
+        raise ValueError(f"{what} is {value!r}; a fraction above 0 and below 1 is needed.")
+    return value
