@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from ray.experimental.internal_kv import (
     _internal_kv_del,
+    _internal_kv_exists,
     _internal_kv_list,
     _internal_kv_put,
 )
@@ -23,12 +24,13 @@ _NAMESPACE = b"paretune"
 
 @dataclass(frozen=True, slots=True)
 class WorkerGate:
-    """Opens when `slots` workers have arrived.
+    """Opens when `slots` workers have arrived, or when no further one is to be expected.
 
     Attributes:
         run: Sets this run's keys apart from those of others on the cluster.
         slots: Workers that fit on the cluster at once.
-        timeout_s: Longest wait; a cluster that shrank must not stop the sweep.
+        timeout_s: Longest wait, after which the gate stays open: a cluster that shrank must
+            neither stop a sweep nor hold up each of its trials.
     """
 
     run: str
@@ -37,21 +39,35 @@ class WorkerGate:
 
     def arrive(self, worker: str) -> None:
         """A worker is ready."""
-        _internal_kv_put(self._key(worker), b"", namespace=_NAMESPACE)
+        self._put(f"worker:{worker}")
 
     def leave(self, worker: str) -> None:
         """A worker died; harmless when it never arrived."""
-        _internal_kv_del(self._key(worker), namespace=_NAMESPACE)
+        _internal_kv_del(self._key(f"worker:{worker}"), namespace=_NAMESPACE)
 
-    def arrived(self) -> int:
-        """Workers that are there."""
-        return len(_internal_kv_list(self._key(""), namespace=_NAMESPACE))
+    def open(self) -> None:
+        """No further worker is to be waited for."""
+        self._put("open")
+
+    def close(self) -> None:
+        """Forget everything: the run is over."""
+        _internal_kv_del(self._key(""), del_by_prefix=True, namespace=_NAMESPACE)
 
     def wait(self) -> None:
-        """Return when all workers have arrived, or the timeout is over."""
+        """Return when the gate is open."""
         deadline = time.monotonic() + self.timeout_s
-        while self.arrived() < self.slots and time.monotonic() < deadline:
+        while not self._is_open():
+            if time.monotonic() >= deadline:
+                self.open()
             time.sleep(0.02)
 
-    def _key(self, worker: str) -> bytes:
-        return f"{self.run}:{worker}".encode()
+    def _is_open(self) -> bool:
+        if _internal_kv_exists(self._key("open"), namespace=_NAMESPACE):
+            return True
+        return len(_internal_kv_list(self._key("worker:"), namespace=_NAMESPACE)) >= self.slots
+
+    def _put(self, key: str) -> None:
+        _internal_kv_put(self._key(key), b"", namespace=_NAMESPACE)
+
+    def _key(self, key: str) -> bytes:
+        return f"{self.run}:{key}".encode()

@@ -30,7 +30,10 @@ class RunningJobs:
     def start(self, trial_id: str) -> Job | None:
         """Take the next job for a Tune trial; None when there is none left."""
         job = self.source.next_job()
-        if job is not None:
+        if job is None:
+            # The slots that are left over get no worker.
+            self._gate.open()
+        else:
             self._jobs[trial_id] = job
             self.source.started(job)
         return job

@@ -103,6 +103,7 @@ class RayExecutor:
             )
             tuner.fit()
         jobs.interrupt()
+        gate.close()
 
     def measure_test(self, paths: Mapping[int, str]) -> Mapping[int, Mapping[str, float]]:
         """Measure packed artifacts on the test set, as many at once as there are slots."""
