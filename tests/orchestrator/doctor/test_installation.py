@@ -37,6 +37,14 @@ def test_a_local_build_of_a_version_in_range_is_fine(monkeypatch: pytest.MonkeyP
     assert all(finding.ok for finding in examine_versions())
 
 
+def test_a_nightly_build_in_range_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = metadata.version
+    monkeypatch.setattr(
+        installation, "version", lambda n: "2.9.0.dev20260101+cpu" if n == "torch" else real(n)
+    )
+    assert all(finding.ok for finding in examine_versions())
+
+
 def test_a_missing_package_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     def version(name: str) -> str:
         if name == "ray":
