@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from trainers.data import ImageData
 
 # Parameters that decide a network's size.
-_SIZING = ("backbone", "fc_layers", "fc_width_1", "fc_width_2", "fc_width_3", "bits", "fc_bits")
+_SIZING = (
+    *("backbone", "fc_rule", "fc_fraction", "fc_layers", "fc_width_1", "fc_width_2", "fc_width_3"),
+    *("bits", "fc_bits"),
+)
 # Data sets that are read without a download.
 _LOCAL = ("digits", None)
 
@@ -136,7 +139,10 @@ def _packed_bytes(config: TrialConfig, data: "ImageData") -> int:
     from trainers.networks import spec_of
 
     network = spec_of(
-        config.backbone, config.head_widths, len(data.classes), image_size=config.image_size
+        config.backbone,
+        config.head_widths(len(data.classes)),
+        len(data.classes),
+        image_size=config.image_size,
     )
     return predict_bytes(network, config.bits, config.fc_bits, data.classes)
 

@@ -28,6 +28,7 @@ from trainers.backbones.table import backbone_info, backbone_names
 from trainers.config import TrialConfig, check_parameter
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import AttackConfig
+from trainers.sizing import check_rule
 
 ATTACKED = "robust_accuracy"
 # Several attacks have a word each behind it; MLflow and constraints take no other signs.
@@ -140,9 +141,16 @@ class TrainingSection(Section):
 
 
 class HeadSection(Section):
-    """FC widths of trials whose space samples none; the default is the full-size head."""
+    """The head of trials whose space samples none: a rule or widths; by default the full one."""
 
+    rule: str | None = None
+    fraction: float | None = None
     widths: list[int] | None = Field(default=None, min_length=1, max_length=3)
+
+    @model_validator(mode="after")
+    def _is_decided_once(self) -> Self:
+        check_rule(self.rule, self.fraction, self.widths)
+        return self
 
 
 class QuantizationSection(Section):
@@ -338,6 +346,8 @@ class SweepSpec(Section):
             weights=self.backbone.weights,
             image_size=self.backbone.image_size,
             widths=None if widths is None else tuple(widths),
+            fc_rule=self.head.rule,
+            fc_fraction=self.head.fraction,
             attacks=self.attacks,
             threads=self.resources.cpus,
             **self.training.model_dump(),

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from orchestrator.errors import UsageError
+from orchestrator.head_axes import head_problems
 from orchestrator.spec import SweepSpec
 from search_spaces import (
     Choice,
@@ -96,7 +97,9 @@ class _Reader:
             self._problems.extend(self._problem(detail) for detail in error.errors())
         inline = isinstance(data.get("space"), Mapping)
         if space:
-            self._check_parameters(space, inline=inline)
+            head = data.get("head")
+            shared = head if isinstance(head, Mapping) else {}
+            self._check_parameters(space, shared, inline=inline)
         elif inline:
             self._check_names(data["space"])
         if self._problems:
@@ -134,7 +137,9 @@ class _Reader:
             if name not in PARAMETERS:
                 self._complain(unknown("parameter", name, PARAMETERS), "space", name)
 
-    def _check_parameters(self, space: SearchSpace, *, inline: bool) -> None:
+    def _check_parameters(
+        self, space: SearchSpace, head: Mapping[str, object], *, inline: bool
+    ) -> None:
         """Every parameter must be one that a trial knows, over values it can be run with."""
         for name, domain in space.domains.items():
             place = ("space", name) if inline else ("space",)
@@ -145,6 +150,8 @@ class _Reader:
                     self._complain(str(error), *place)
                     break
         self._check_widths(space.domains, inline=inline)
+        for name, message in head_problems(space, head):
+            self._complain(message, *(("space", name) if inline else ("space",)))
 
     def _check_widths(self, domains: Mapping[str, Domain], *, inline: bool) -> None:
         """A head of N hidden layers needs the widths of all N."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from trainers.backbones.table import backbone_info, backbone_names
 from trainers.evaluators.config import AttackConfig
+from trainers.sizing import RULES, SMALLEST_FRACTION, check_rule, hidden_widths
 
 FLOAT_BITS = 32
 """Bits of a weight that is not quantized."""
@@ -75,6 +76,10 @@ _LAST_BLOCKS = r"last_blocks:[1-9][0-9]{0,2}"
 _WIDTH = 65_536
 
 PARAMETERS: Mapping[str, Accepts] = {
+    "fc_rule": Accepts("rule that sizes the head; see trainers/sizing.py", words=RULES),
+    "fc_fraction": Accepts(
+        "share of the full widths, for fc_rule fraction", SMALLEST_FRACTION, 1.0
+    ),
     "fc_layers": Accepts("hidden FC layers of the head", 1, MAX_HIDDEN_LAYERS, whole=True),
     "fc_width_1": Accepts("width of the first hidden FC layer", 1, _WIDTH, whole=True),
     "fc_width_2": Accepts("width of the second hidden FC layer", 1, _WIDTH, whole=True),
@@ -106,7 +111,10 @@ class TrialConfig:
         weights: ``imagenet``, ``bundled``, ``scratch``, or a path.
         image_size: Side in pixels to which images are brought for the backbone; None is the side
             its weights were made for.
-        widths: Hidden FC widths; None is the backbone's full-size head.
+        widths: Hidden FC widths; None leaves them to `fc_rule`.
+        fc_rule: A name of `trainers.sizing.RULES`; None is ``explicit`` where widths are given,
+            else ``full``.
+        fc_fraction: Share of the full widths, for the rule ``fraction`` alone.
         tune: ``head``, ``last_blocks:N`` or ``all``.
         epochs: Passes over the training images.
         batch_size: Images a step.
@@ -126,6 +134,8 @@ class TrialConfig:
     weights: str
     image_size: int | None = None
     widths: tuple[int, ...] | None = None
+    fc_rule: str | None = None
+    fc_fraction: float | None = None
     tune: str = "head"
     epochs: int = 10
     batch_size: int = 128
@@ -147,15 +157,23 @@ class TrialConfig:
             ValueError: A value is not accepted; the sentence says what would be.
         """
         for name in sorted(_FIELDS & PARAMETERS.keys()):
-            check_parameter(name, getattr(self, name))
+            value = getattr(self, name)
+            if value is not None or name not in _OPTIONAL:
+                check_parameter(name, value)
         for number, width in enumerate(self.widths or (), start=1):
             check_parameter(f"fc_width_{number}", width)
+        check_rule(self.fc_rule, self.fc_fraction, self.widths)
 
-    @property
-    def head_widths(self) -> tuple[int, ...]:
-        """Hidden FC widths, those of the full-size head filled in."""
-        return (
-            backbone_info(self.backbone).reference_widths if self.widths is None else self.widths
+    def head_widths(self, classes: int) -> tuple[int, ...]:
+        """Hidden FC widths by the rule, which needs the number of classes."""
+        info = backbone_info(self.backbone)
+        return hidden_widths(
+            self.fc_rule,
+            n_features=info.n_features,
+            classes=classes,
+            reference=info.reference_widths,
+            fraction=self.fc_fraction,
+            widths=self.widths,
         )
 
     def as_mapping(self) -> dict[str, Any]:
@@ -178,6 +196,7 @@ class TrialConfig:
 
 
 _FIELDS = {entry.name for entry in fields(TrialConfig)}
+_OPTIONAL = ("fc_rule", "fc_fraction")
 
 
 def check_parameter(name: str, value: Value) -> None:
@@ -198,7 +217,8 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
     """Put sampled parameters over what a sweep fixes.
 
     ``fc_layers`` and ``fc_width_1`` ... become `TrialConfig.widths`: the widths that are given,
-    in order, at most ``fc_layers`` of them. Without any, the fixed head stays.
+    in order, at most ``fc_layers`` of them. ``fc_rule`` goes over whatever head is fixed; without
+    any of these, the fixed head stays.
 
     Args:
         fixed: What all trials of the sweep share.
@@ -206,21 +226,36 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
         seed: Seed of this trial.
 
     Raises:
-        ValueError: A parameter is unknown, a value is not accepted, or a width is missing.
+        ValueError: A parameter is unknown, a value is not accepted, a width is missing, or a
+            rule comes with what it does not take.
     """
     for name, value in params.items():
         check_parameter(name, value)
     values = {name: getattr(fixed, name) for name in _FIELDS}
     values.update({name: value for name, value in params.items() if name in _FIELDS})
-    values["widths"] = _widths(params, fixed.widths)
+    values |= _head(params, fixed)
     return TrialConfig(**{**values, "seed": seed})
 
 
-def _widths(params: Mapping[str, Value], fixed: tuple[int, ...] | None) -> tuple[int, ...] | None:
+def _head(params: Mapping[str, Value], fixed: TrialConfig) -> dict[str, Any]:
+    """What decides the head, as `TrialConfig` takes it."""
+    given = _widths(params)
+    rule, fraction = params.get("fc_rule"), params.get("fc_fraction")
+    if rule is None and given is None:
+        return {"fc_fraction": fixed.fc_fraction if fraction is None else fraction}
+    # A sampled rule takes from the fixed head what the space leaves open.
+    if rule == "explicit" and given is None:
+        given = fixed.widths
+    if rule == "fraction" and fraction is None:
+        fraction = fixed.fc_fraction
+    return {"widths": given, "fc_rule": rule, "fc_fraction": fraction}
+
+
+def _widths(params: Mapping[str, Value]) -> tuple[int, ...] | None:
     names = [f"fc_width_{number}" for number in range(1, MAX_HIDDEN_LAYERS + 1)]
     given = [name for name in names if name in params]
     if not given and "fc_layers" not in params:
-        return fixed
+        return None
     layers = int(params.get("fc_layers", len(given)))
     missing = [name for name in names[:layers] if name not in params]
     if missing:

@@ -69,7 +69,7 @@ class FineTuning:
             build_backbone(
                 config.backbone, config.weights, seed=seed, image_size=config.image_size
             ),
-            config.head_widths,
+            config.head_widths(len(data.classes)),
             len(data.classes),
             dropout=config.dropout,
             seed=seed,

@@ -14,11 +14,13 @@ from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.determinism import derive_seed, seed_everything, set_threads
 from trainers.errors import DivergedError
-from trainers.evaluators.accuracy import accuracy
+from trainers.evaluators.accuracy import check_labelled, predict
 from trainers.evaluators.config import AttackConfig
 from trainers.evaluators.counts import count_macs, count_parameters
 from trainers.evaluators.robustness import robust_accuracy
 from trainers.finetune import EpochReport, FineTuning
+from trainers.networks import NetworkSpec
+from trainers.predictions import PREDICTIONS_NAME, Attacked, Predictions, write_predictions
 
 logger = logging.getLogger(__name__)
 
@@ -111,8 +113,10 @@ class TrialRun:
     def measure(self) -> Measurement:
         """Quantize, pack, read back, and measure what was read back.
 
+        What it answered on each validation image lies beside the artifact afterwards.
+
         Raises:
-            OSError: The artifact could not be written.
+            OSError: The artifact or the answers could not be written.
         """
         began = time.perf_counter()
         config, network = self._config, self._training.network.to("cpu")
@@ -125,13 +129,18 @@ class TrialRun:
             classes=self._data.classes,
         )
         packed = load_artifact(artifact.path)
+        measured, answers = _evaluated(
+            packed, self._data, "val", config.attacks, device=self._device
+        )
+        write_predictions(self._folder / PREDICTIONS_NAME, answers)
         values = {
-            **_evaluated(packed, self._data, "val", config.attacks, device=self._device),
+            **measured,
             "memory_bytes": float(artifact.bytes),
             "head_bytes": float(artifact.head_bytes),
             "backbone_bytes": float(artifact.backbone_bytes),
             "params": float(count_parameters(packed)),
             "head_params": float(count_parameters(packed.head)),
+            **_head_sizes(packed.spec),
             "trainable_params": float(trained),
             "macs": float(count_macs(packed, self._data.train_images.shape[1:])),
             "train_s": self._setup_s + self._training.seconds,
@@ -163,7 +172,7 @@ def evaluate_artifact(
     """
     set_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return _evaluated(load_artifact(path), data, subset, attacks, device=device)
+    return _evaluated(load_artifact(path), data, subset, attacks, device=device)[0]
 
 
 def failure_kind(error: BaseException) -> str:
@@ -178,6 +187,13 @@ def failure_kind(error: BaseException) -> str:
     return "error"
 
 
+def _head_sizes(spec: NetworkSpec) -> dict[str, float]:
+    """What a sizing rule was given, and the widths it gave."""
+    sizes = {"head_inputs": spec.n_features, "head_outputs": spec.classes}
+    sizes |= {f"head_width_{number}": width for number, width in enumerate(spec.widths, start=1)}
+    return {name: float(size) for name, size in sizes.items()}
+
+
 def _evaluated(
     network: torch.nn.Module,
     data: ImageData,
@@ -185,12 +201,16 @@ def _evaluated(
     attacks: Mapping[str, AttackConfig],
     *,
     device: torch.device,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], Predictions]:
     images, labels = data.subset(subset)
-    values = {"accuracy": accuracy(network, images, labels, device=device)}
+    check_labelled(images, labels)
+    predicted = predict(network, images, device=device)
+    attacked: dict[str, Attacked] = {}
+    values = {"accuracy": float((predicted == labels).mean())}
     for name, attack in attacks.items():
         # The same images and the same random starts in every trial: what differs is the network.
         seed = derive_seed(0, "attack", name)
         result = robust_accuracy(network, images, labels, attack, seed=seed, device=device)
         values[name] = result.robust_accuracy
-    return values
+        attacked[name] = Attacked(result.chosen, result.robust)
+    return values, Predictions(labels, predicted, attacked)

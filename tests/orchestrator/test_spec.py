@@ -61,6 +61,7 @@ def test_what_may_change_between_two_runs_leaves_the_fingerprint(changes: dict[s
         {"space": load_space("smoke").as_mapping()},
         {"training": {"epochs": 11}},
         {"head": {"widths": [8]}},
+        {"head": {"rule": "pyramid"}},
         {"quantization": {"bits": 8}},
         {"objectives": {"accuracy": "maximize"}},
         {"constraints": []},
@@ -108,6 +109,12 @@ def test_all_trials_share_what_the_spec_fixes() -> None:
     assert (config.epochs, config.tune, config.widths) == (3, "last_blocks:1", (8, 4))
     assert (config.bits, config.fc_bits, config.threads) == (4, 3, 2)
     assert config.attacks == spec().attacks
+
+
+def test_a_rule_for_the_head_reaches_the_trials() -> None:
+    config = spec(head={"rule": "fraction", "fraction": 0.25}).trial_config()
+    assert (config.fc_rule, config.fc_fraction, config.widths) == ("fraction", 0.25, None)
+    assert config.head_widths(10) == (64, 32)
 
 
 def test_data_are_split_by_the_seed_of_the_sweep() -> None:

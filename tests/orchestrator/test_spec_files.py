@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from orchestrator.checks import check
 from orchestrator.cli.app import app
 from orchestrator.errors import UsageError
 from orchestrator.spec import SweepSpec
@@ -79,6 +80,23 @@ BAD = {
     "widths that are missing": ("  bits:", "  fc_layers: {type: int, low: 1, high: 3}\n  bits:",
                                 6, "lacks fc_width_2, fc_width_3"),
     "a width without the one before": ("fc_width_1:", "fc_width_2:", 5, "lacks fc_width_1"),
+    "a rule that is unknown": ("budget:", "head: {rule: pyramids}\nbudget:", 14, "full, pyramid"),
+    "a rule and widths": ("budget:", "head: {rule: sqrt, widths: [8]}\nbudget:", 14, "(8,)"),
+    "a fraction of nothing": ("budget:", "head: {fraction: 0.5}\nbudget:", 14, "leave it out"),
+    "fraction without one": ("budget:", "head: {rule: fraction}\nbudget:", 14, "0.25 for"),
+    "an unknown rule in the space": ("fc_width_1: {type: choice, values: [8, 16]}",
+                                     "fc_rule: {type: choice, values: [pyramids]}",
+                                     5, "fc_rule is 'pyramids'"),
+    "widths beside a rule": ("  bits:", "  fc_rule: {type: choice, values: [sqrt]}\n  bits:",
+                             5, "for fc_rule sqrt too"),
+    "a rule without fraction": ("fc_width_1: {type: choice, values: [8, 16]}",
+                                "fc_rule: {type: choice, values: [fraction]}",
+                                5, "head.fraction"),
+    "a rule without widths": ("fc_width_1: {type: choice, values: [8, 16]}",
+                              "fc_rule: {type: choice, values: [explicit]}", 5, "head.widths"),
+    "a fraction without a rule": ("fc_width_1: {type: choice, values: [8, 16]}",
+                                  "fc_fraction: {type: choice, values: [0.5]}",
+                                  5, "rule: fraction"),
     "constraint that does not parse": ("<= 200kB", "< 200kB", 13, "is not a constraint"),
     "constraint on the unknown": ("memory_bytes <=", "memory <=", 13, "'memory_bytes'?"),
     "constraint that nothing can meet": ("memory_bytes <= 200kB", "robust_accuracy_2 >= 0.1",
@@ -122,6 +140,37 @@ def test_a_mistake_is_named_with_its_line(write: Callable[..., Path], case: str)
     assert about, found
     assert about[0].startswith(f"sweep.yaml line {line}"), about
     assert all(len(text) < 1_000 for text in found)
+
+
+RULES_IN_A_SPACE = {
+    "with all that they need": (
+        "fc_rule: {type: choice, values: [sqrt, fraction, explicit]}\n"
+        "  fc_fraction: {type: choice, values: [0.5], when: fc_rule == 'fraction'}\n"
+        "  fc_layers: {type: int, low: 1, high: 2, when: fc_rule == 'explicit'}\n"
+        "  fc_width_1: {type: choice, values: [8], when: fc_rule == 'explicit'}\n"
+        "  fc_width_2: {type: choice, values: [8], when: fc_layers >= 2}",
+        "{}",
+    ),
+    "with fixed widths": ("fc_rule: {type: choice, values: [sqrt, explicit]}", "{widths: [4]}"),
+    "with a fixed fraction": (
+        "fc_rule: {type: choice, values: [sqrt, fraction]}",
+        "{rule: fraction, fraction: 0.5}",
+    ),
+    "a fraction alone": (
+        "fc_fraction: {type: float, low: 0.1, high: 1}",
+        "{rule: fraction, fraction: 0.5}",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RULES_IN_A_SPACE)
+def test_every_corner_of_a_space_of_rules_is_a_head(write: Callable[..., Path], case: str) -> None:
+    space, head = RULES_IN_A_SPACE[case]
+    path = write("fc_width_1: {type: choice, values: [8, 16]}", space)
+    path.write_text(path.read_text() + f"head: {head}\n")
+    report = check(load_sweep(path))
+    assert report.problems == []
+    assert "memory" in dict(report.lines)
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(
@@ -371,7 +420,7 @@ _SCALARS = st.one_of(
     st.just([1, "a", None]),
     st.just({"type": "int", "low": 1, "high": 2}),
     st.just({"name": "digits"}),
-)
+).map(copy.deepcopy)  # the lists and mappings are changed by what is drawn next
 
 
 def places(tree: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -34,15 +34,17 @@ def test_a_config_survives_json(params: dict[str, Any], seed: int) -> None:
     fixed = TrialConfig(backbone="vgg16", weights="imagenet", attacks=attacks, image_size=64)
     names = [f"fc_width_{n}" for n in (1, 2, 3)]
     layers = params.get("fc_layers", sum(name in params for name in names))
-    if any(name not in params for name in names[:layers]):
-        with pytest.raises(ValueError, match="not given"):
+    rule = params.get("fc_rule", "explicit" if layers else "full")
+    mismatch = [rule == "explicit", rule == "fraction"] != [layers > 0, "fc_fraction" in params]
+    if any(name not in params for name in names[:layers]) or mismatch:
+        with pytest.raises(ValueError, match=r"not given|sizing rule"):
             with_params(fixed, params, seed=seed)
         return
     config = with_params(fixed, params, seed=seed)
     assert TrialConfig.from_mapping(json.loads(json.dumps(config.as_mapping()))) == config
     assert config.seed == seed
     for name, value in params.items():
-        if not name.startswith("fc_") or name == "fc_bits":
+        if name in config.as_mapping():
             assert getattr(config, name) == value
 
 
@@ -80,8 +82,54 @@ def test_a_width_that_is_missing_is_named(params: dict[str, Any], lacking: str) 
 
 
 def test_without_widths_the_head_is_the_full_one() -> None:
-    assert TrialConfig(backbone="digitnet", weights="scratch").head_widths == (256, 128)
-    assert FIXED.head_widths == (9,)
+    assert TrialConfig(backbone="digitnet", weights="scratch").head_widths(10) == (256, 128)
+    assert FIXED.head_widths(10) == (9,)
+
+
+PYRAMID = TrialConfig(backbone="digitnet", weights="scratch", fc_rule="pyramid")
+HALF = TrialConfig(backbone="digitnet", weights="scratch", fc_rule="fraction", fc_fraction=0.5)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "params", "widths"),
+    [
+        (PYRAMID, {}, (149, 39)),
+        (PYRAMID, {"fc_rule": "full"}, (256, 128)),
+        (PYRAMID, {"fc_width_1": 7}, (7,)),
+        (PYRAMID, {"fc_rule": "explicit", "fc_width_1": 7}, (7,)),
+        (FIXED, {"fc_rule": "explicit"}, (9,)),
+        (FIXED, {"fc_rule": "sqrt"}, (76,)),
+        (FIXED, {"fc_rule": "fraction", "fc_fraction": 0.25}, (64, 32)),
+        (HALF, {}, (128, 64)),
+        (HALF, {"fc_rule": "pyramid"}, (149, 39)),
+        (HALF, {"fc_fraction": 0.25}, (64, 32)),
+        (HALF, {"fc_rule": "fraction"}, (128, 64)),
+        (HALF, {"fc_width_1": 7}, (7,)),
+    ],
+)
+def test_what_is_sampled_of_a_head_goes_over_what_is_fixed(
+    fixed: TrialConfig, params: dict[str, Any], widths: tuple[int, ...]
+) -> None:
+    config = with_params(fixed, params, seed=0)
+    assert config.head_widths(10) == widths
+    assert TrialConfig.from_mapping(json.loads(json.dumps(config.as_mapping()))) == config
+
+
+@pytest.mark.parametrize(
+    ("fixed", "params", "said"),
+    [
+        (FIXED, {"fc_rule": "pyramid", "fc_width_1": 7}, "decides the widths"),
+        (FIXED, {"fc_rule": "fraction"}, "needs a fraction"),
+        (FIXED, {"fc_fraction": 0.5}, "the sizing rule is 'explicit'"),
+        (FIXED, {"fc_rule": "pyramid", "fc_fraction": 0.5}, "the sizing rule is 'pyramid'"),
+        (HALF, {"fc_rule": "explicit"}, "needs the widths"),
+    ],
+)
+def test_a_rule_with_what_it_does_not_take_is_refused(
+    fixed: TrialConfig, params: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        with_params(fixed, params, seed=0)
 
 
 @pytest.mark.parametrize(
