@@ -15,6 +15,7 @@ from trainers.data import ImageData
 from trainers.errors import ArtifactError, DivergedError
 from trainers.evaluators.accuracy import accuracy
 from trainers.evaluators.config import AttackConfig
+from trainers.predictions import PREDICTIONS_NAME, read_predictions
 from trainers.trial import (
     ARTIFACT_NAME,
     CHECKPOINT_NAME,
@@ -60,7 +61,14 @@ def test_the_values_are_those_of_the_file(
     assert values["head_params"] == 577 * 8 + 9 * 3
     assert (values["trainable_params"] == values["head_params"]) == (tune == "head")
     assert all(np.isfinite(value) for value in values.values())
-    assert [file.name for file in tmp_path.iterdir()] == [ARTIFACT_NAME]
+    assert {file.name for file in tmp_path.iterdir()} == {ARTIFACT_NAME, PREDICTIONS_NAME}
+    answers = read_predictions(tmp_path / PREDICTIONS_NAME)
+    assert answers.correct.mean() == values["accuracy"]
+    assert answers.labels.tolist() == bands.val_labels.tolist()
+    attacked = answers.attacked["robust_accuracy"]
+    assert attacked.robust.mean() == values["robust_accuracy"]
+    assert len(attacked.chosen) == 15
+    assert not (attacked.robust & ~answers.correct[attacked.chosen]).any()
 
 
 def test_the_same_trial_writes_the_same_bytes(

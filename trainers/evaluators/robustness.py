@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -39,12 +39,16 @@ class RobustResult:
         robust_accuracy: Fraction classified correctly without the attack and in all restarts.
         epsilon: Largest perturbation.
         samples: Images that were attacked.
+        chosen: int64 (samples,), which of the images they are.
+        robust: bool (samples,), whether each is classified correctly in all that.
     """
 
     accuracy: float
     robust_accuracy: float
     epsilon: float
     samples: int
+    chosen: NDArray[np.int64] = field(repr=False, compare=False)
+    robust: NDArray[np.bool_] = field(repr=False, compare=False)
 
 
 def robust_accuracy(
@@ -77,15 +81,23 @@ def robust_accuracy(
     check_images(images)
     check_labelled(images, labels)
     chosen = stratified_choice(labels, attack.samples, derive_seed(seed, "sample"))
-    correct, robust = 0, 0
+    right: list[NDArray[np.bool_]] = []
     with under_test(network, device), _seeded(derive_seed(seed, "start"), torch.device(device)):
         for batch in _batches(chosen):
             pixels = to_unit(torch.tensor(images[batch], device=device))
-            right = _outcomes(network, pixels, torch.tensor(labels[batch], device=device), attack)
-            correct += int(right[0].sum())
-            robust += int(right.all(0).sum())
+            expected = torch.tensor(labels[batch], device=device)
+            right.append(_outcomes(network, pixels, expected, attack).cpu().numpy())
+    outcomes = np.concatenate(right, axis=1)
+    robust: NDArray[np.bool_] = np.asarray(outcomes.all(axis=0))
     count = len(chosen)
-    return RobustResult(correct / count, robust / count, attack.epsilon, count)
+    return RobustResult(
+        int(outcomes[0].sum()) / count,
+        int(robust.sum()) / count,
+        attack.epsilon,
+        count,
+        chosen,
+        robust,
+    )
 
 
 def _outcomes(network: nn.Module, pixels: Tensor, labels: Tensor, attack: AttackConfig) -> Tensor:

@@ -2,7 +2,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -73,6 +73,7 @@ def test_wilcoxon_counts_the_signs_of_all_ranks() -> None:
 values = hnp.arrays(np.float64, 8, elements=st.integers(-50, 50).map(float), unique=True)
 
 
+@settings(max_examples=25)  # a signed-rank test with ties takes 0.1 s
 @given(values, values)
 def test_both_tests_over_seeds_are_symmetric_and_give_probabilities(first, second) -> None:
     for test in (paired_t, wilcoxon):
