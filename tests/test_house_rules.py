@@ -48,6 +48,13 @@ _LEFTOVERS = re.compile(
 )
 
 
+# Their promise is that a call returns; where it is broken, they hang.
+_RETURNS = {
+    "test_one_slot_waits_for_nobody",
+    "test_the_wait_is_over_once_and_for_all_after_its_timeout",
+}
+
+
 def _modules(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (REPOSITORY / folder).rglob("*.py"))
 
@@ -114,7 +121,7 @@ def test_every_test_can_fail() -> None:
         f"{_named(path, test.lineno)} {test.name}"
         for path in [*_modules("tests"), *_modules("orchestrator/testing")]
         for test in _tests(_tree(path))
-        if not _can_fail(test, _tree(path))
+        if test.name not in _RETURNS and not _can_fail(test, _tree(path))
     ]
     assert not toothless, f"Assert something, or expect an error: {toothless}"
 

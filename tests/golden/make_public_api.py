@@ -41,9 +41,11 @@ def described(name: str, value: Any) -> Iterator[str]:
         raise TypeError(f"{name} is a module; its name hides what was promised under it.")
     if inspect.isclass(value):
         bases = ", ".join(base.__name__ for base in value.__bases__ if base is not object)
-        is_model = issubclass(value, BaseModel)
-        yield f"class {name}({bases})" + ("" if is_model else _signature(value))
-        yield from _keys("sweep", value) if is_model else ()
+        if issubclass(value, BaseModel):
+            yield f"class {name}({bases})"
+            yield from _keys("sweep", value)
+        else:
+            yield f"class {name}({bases}){_signature(value)}"
         for member, item in vars(value).items():
             # A suite promises what it asks of a subclass; its tests are free to grow.
             if not member.startswith(("_", "model_", "test_")):
