@@ -181,9 +181,9 @@ def _under(found: "Front", text: str, objective: str | None) -> "tuple[FrontMemb
 def _print_front(found: "Front", how: Format, where: str | None) -> None:
     from orchestrator.reporting.tables import front_heading, front_table
 
+    knee = found.knee() if len(found) > 2 else None
     if how is Format.TABLE:
-        typer.echo(front_heading(found, where))
+        typer.echo(front_heading(found, where, knee=knee))
     elif not len(found) or not found.feasible:
         say(front_heading(found, where))
-    knee = found.knee() if len(found) > 2 else None
     print_records([member.as_json() for member in found], front_table(found, knee=knee), how)

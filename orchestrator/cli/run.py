@@ -16,7 +16,7 @@ from orchestrator.cli.options import (
 
 if TYPE_CHECKING:
     from orchestrator.contracts import Store
-    from orchestrator.run import RunResult
+    from orchestrator.running import RunResult
 
 _INTERRUPTED = 130
 
@@ -70,7 +70,7 @@ def run(
     spec = load_sweep(file, settings=settings or (), name=name, trials=trials)
 
     from orchestrator.reporting.terminal import progress_for
-    from orchestrator.run import run as run_sweep
+    from orchestrator.running import run as run_sweep
 
     began = time.monotonic()
     opened = _opened(store, create=True)
@@ -84,7 +84,7 @@ def resume(name: NameArgument, address: AddressOption = None, store: StoreOption
     Example: paretune resume digits-fc
     """
     from orchestrator.reporting.terminal import progress_for
-    from orchestrator.run import resume as resume_sweep
+    from orchestrator.running import resume as resume_sweep
 
     began = time.monotonic()
     opened = _opened(store, create=False)
@@ -108,7 +108,7 @@ def _finish(result: "RunResult", seconds: float) -> None:
     name = result.sweep.name
     if len(result.front):
         knee = result.front.knee() if len(result.front) > 2 else None
-        typer.echo(front_heading(result.front))
+        typer.echo(front_heading(result.front, knee=knee))
         print_table(front_table(result.front, knee=knee))
         typer.echo(f"Plot it:        paretune front {name} --plot front.html")
         typer.echo("Browse trials:  paretune ui")

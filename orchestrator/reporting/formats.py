@@ -123,5 +123,6 @@ _WRITTEN: Mapping[Unit, Callable[[float], str]] = {
     Unit.FRACTION: lambda value: f"{100 * value:.1f} %",
     Unit.SECONDS: duration,
     Unit.MILLISECONDS: lambda value: f"{value:.3g} ms",
-    Unit.NONE: lambda value: f"{value:.4g}",
+    # A width of 25088 is not 2.509e+04.
+    Unit.NONE: lambda value: f"{value:.{5 if float(value).is_integer() else 4}g}",
 }

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from orchestrator.objectives import Direction, Objective
-from orchestrator.reporting.drawing import FAINT, SCALE, Drawing, Point
+from orchestrator.reporting.drawing import SCALE, Drawing, Point
 from orchestrator.reporting.formats import NOTHING, arrow, human, human_param
 from orchestrator.trials import Value
 
+_PALE = "#dde2e9"  # lines cover more than markers do: paler than those
 _AXES = 12  # more do not fit side by side
 _TICKS = 5
 _DECADES = 30.0  # a ratio of largest to smallest from which an axis is logarithmic
@@ -28,7 +29,7 @@ def figure(drawing: Drawing) -> go.Figure:
             dimensions=[*objectives, *_params(points)][:_AXES],
             line={
                 "color": [0.0] * len(drawing.others) + _shades(drawing),
-                "colorscale": [[0, FAINT], [0.1, FAINT], *_front_scale()],
+                "colorscale": [[0, _PALE], [0.1, _PALE], *_front_scale()],
                 "cmin": 0,
                 "cmax": 1,
             },
@@ -67,7 +68,7 @@ def _objective(objective: Objective, points: Sequence[Point]) -> dict[str, objec
     return axis | {"label": arrow(objective)}
 
 
-def _number_axis(name: str, values: Sequence[float]) -> dict[str, list[float] | list[str]]:
+def _number_axis(name: str | None, values: Sequence[float]) -> dict[str, list[float] | list[str]]:
     """An axis with both ends labeled, logarithmic where the values span more than a decade."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     log = low > 0 and high / low > _DECADES
@@ -78,8 +79,13 @@ def _number_axis(name: str, values: Sequence[float]) -> dict[str, list[float] | 
         "values": placed,
         "range": [start, stop],
         "tickvals": ticks,
-        "ticktext": [human(name, 10**tick if log else tick) for tick in ticks],
+        "ticktext": [_written(name, 10**tick if log else tick) for tick in ticks],
     }
+
+
+def _written(name: str | None, value: float) -> str:
+    """A tick: an objective with its unit, a parameter (no name) to two digits."""
+    return f"{value:.2g}" if name is None else human(name, value)
 
 
 def _params(points: Sequence[Point]) -> list[dict[str, object]]:
@@ -91,7 +97,7 @@ def _params(points: Sequence[Point]) -> list[dict[str, object]]:
         distinct = sorted(set(given), key=_place)
         numbers = [value for value in given if isinstance(value, int | float)]
         if len(distinct) > 2 * _TICKS and len(numbers) == len(given):
-            axes.append({"label": name, **_number_axis("", numbers)})
+            axes.append({"label": name, **_number_axis(None, numbers)})
         elif len(distinct) > 1:
             axes.append(
                 {

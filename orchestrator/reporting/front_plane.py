@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import plotly.graph_objects as go
 
 from orchestrator.objectives import Direction, Objective
@@ -18,9 +19,20 @@ from orchestrator.reporting.drawing import (
     describe,
 )
 from orchestrator.reporting.formats import Unit, arrow, human, label, unit
+from orchestrator.reporting.front_axes import Axis, axis_of
+from orchestrator.reporting.front_labels import Box, Room
 
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
-_NUMBERED = 16  # members beyond which numbers beside the markers would cover each other
+_NUMBERED = 60  # members beyond which few numbers would find room
+# Pixels of the plane where the page is small, as in MLflow's pane; a larger one has more room.
+_SMALLEST = (430.0, 330.0)
+_RIM = 0.06  # of the axis, that plotly leaves on both of its ends
+_KNEE_BOX = (125.0, 42.0)
+_KNEE_PLACES = [
+    (sx * dx, sy * dy)
+    for dx, dy in ((95, 50), (100, 90), (60, 130), (150, 110), (190, 60))
+    for sx, sy in ((1, 1), (-1, -1), (1, -1), (-1, 1))
+]
 _MANY = 400  # points beyond which the faint ones are drawn smaller
 
 
@@ -28,50 +40,79 @@ _MANY = 400  # points beyond which the faint ones are drawn smaller
 class _Axes:
     """Which objective is drawn where."""
 
-    x: Objective
-    y: Objective
+    x: Axis
+    y: Axis
     color: Objective | None
 
 
 def figure(drawing: Drawing) -> go.Figure:
     """Draw the plane. The line joins the members that no other beats on its two axes alone."""
-    axes = _axes(drawing.objectives)
-    traces = [*_others(drawing, axes), *_steps(drawing, axes), *_members(drawing, axes)]
-    result = go.Figure(traces)
+    axes = _axes(drawing)
+    room = _room(drawing, axes)
+    # The knee's words come first: they are the longest.
+    knee = list(_knee(drawing, axes, room))
+    members = _members(drawing, axes, room)
+    result = go.Figure([*_others(drawing, axes), *_steps(drawing, axes), *members])
     result.update_layout(
-        xaxis=_axis(drawing, axes.x),
-        yaxis=_axis(drawing, axes.y),
-        margin={"l": 80, "r": 30, "t": 95, "b": 95},
-        legend={"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top"},
-        annotations=list(_knee(drawing, axes)),
+        xaxis=axes.x.layout(),
+        yaxis=axes.y.layout(),
+        margin={"l": 80, "r": 30, "t": 95, "b": 105},
+        legend={
+            "orientation": "h",
+            "font": {"size": 12},
+            "entrywidth": 0,  # as wide as its words, or plotly makes columns of the widest
+            "x": 0,
+            "yref": "container",
+            "y": 0.01,
+            "yanchor": "bottom",
+        },
+        annotations=knee,
     )
     if axes.color is not None:
         result.update_layout(coloraxis=_color_axis(drawing, axes.color))
     return result
 
 
-def _axes(objectives: Sequence[Objective]) -> _Axes:
+def _axes(drawing: Drawing) -> _Axes:
     """Put a size, else a cost, on the x-axis and a quality on the y-axis, where there are any."""
-    rest = list(objectives)
+    rest = list(drawing.objectives)
     costs = [o for o in rest if o.direction is Direction.MINIMIZE]
     x = next((o for o in costs if unit(o.name) is Unit.BYTES), costs[0] if costs else rest[-1])
     rest.remove(x)
     y = next((o for o in rest if o.direction is Direction.MAXIMIZE), rest[0])
     rest.remove(y)
-    return _Axes(x, y, rest[0] if rest else None)
+    points = (*drawing.front, *drawing.others)
+    x_axis, y_axis = (axis_of(o, [point.values[o.name] for point in points]) for o in (x, y))
+    return _Axes(x_axis, y_axis, rest[0] if rest else None)
+
+
+def _room(drawing: Drawing, axes: _Axes) -> Room:
+    points = (*drawing.front, *drawing.others)
+    centers = np.array([_center(axes, point) for point in points]).reshape(-1, 2)
+    return Room(centers, *_SMALLEST)
+
+
+def _center(axes: _Axes, point: Point) -> tuple[float, float]:
+    """Pixels to the right and up, in a plane of the smallest size."""
+    (width, height), rim = _SMALLEST, 1 + 2 * _RIM
+    return (
+        width * (axes.x.share(point.values[axes.x.objective.name]) + _RIM) / rim,
+        height * (axes.y.share(point.values[axes.y.objective.name]) + _RIM) / rim,
+    )
 
 
 def _others(drawing: Drawing, axes: _Axes) -> Iterator[go.Scatter]:
     if not drawing.others:
         return
     marker = {"size": 5 if len(drawing.others) > _MANY else 8, "color": FAINT, "opacity": 0.6}
-    yield _scatter(drawing, axes, drawing.others, name="beaten by the front", marker=marker)
+    name = "beaten trials" if drawing.feasible else "other trials"
+    yield _scatter(drawing, axes, drawing.others, name=name, marker=marker)
 
 
-def _members(drawing: Drawing, axes: _Axes) -> Iterator[go.Scatter]:
+def _members(drawing: Drawing, axes: _Axes, room: Room) -> Iterator[go.Scatter]:
     """One trace a sweep, so that the legend tells the symbols of several sweeps apart."""
     sweeps = sorted({point.sweep for point in drawing.front})
-    numbered = len(drawing.front) <= _NUMBERED
+    sides = _sides(drawing, axes, room)
     for index, sweep in enumerate(sweeps):
         points = [point for point in drawing.front if point.sweep == sweep]
         front = "front" if drawing.feasible else "nearest misses"
@@ -91,14 +132,38 @@ def _members(drawing: Drawing, axes: _Axes) -> Iterator[go.Scatter]:
             }
         trace = _scatter(drawing, axes, points, name=name, marker=marker)
         trace.showlegend = False
-        if numbered:
+        found = [sides.get((point.sweep, point.trial)) for point in points]
+        if any(found):
             trace.update(
                 mode="markers+text",
-                text=["" if _is_knee(drawing, p) else f"{p.trial} " for p in points],
-                textposition="top left",
+                text=[str(p.trial) if side else "" for p, side in zip(points, found, strict=True)],
+                textposition=[side or "top left" for side in found],
                 textfont={"size": 11, "color": MUTED},
             )
         yield trace
+
+
+def _sides(drawing: Drawing, axes: _Axes, room: Room) -> dict[tuple[str, int], str]:
+    """On which side of its marker a member's number has room; where it has none, it is left out.
+
+    The best of each objective come first: they are the ones people look for.
+    """
+    if len(drawing.front) > _NUMBERED:
+        return {}
+    best = [
+        min(drawing.front, key=lambda p: o.loss(p.values[o.name]))
+        for o in drawing.objectives
+        if drawing.front
+    ]
+    sides: dict[tuple[str, int], str] = {}
+    for point in (*best, *drawing.front):
+        key = (point.sweep, point.trial)
+        if key in sides or _is_knee(drawing, point):
+            continue
+        side = room.place(*_center(axes, point), len(str(point.trial)))
+        if side:
+            sides[key] = side
+    return sides
 
 
 def _is_knee(drawing: Drawing, point: Point) -> bool:
@@ -114,8 +179,8 @@ def _scatter(
     marker: Mapping[str, object],
 ) -> go.Scatter:
     return go.Scatter(
-        x=[point.values[axes.x.name] for point in points],
-        y=[point.values[axes.y.name] for point in points],
+        x=[axes.x.place(point.values[axes.x.objective.name]) for point in points],
+        y=[axes.y.place(point.values[axes.y.objective.name]) for point in points],
         mode="markers",
         name=name,
         marker=dict(marker),
@@ -129,77 +194,57 @@ def _steps(drawing: Drawing, axes: _Axes) -> Iterator[go.Scatter]:
     """The best y that is to be had for a given x, and between two members the worse one's."""
     if not drawing.feasible or len(drawing.front) < 2:
         return
+    x_of, y_of = axes.x.objective, axes.y.objective
     corners: list[tuple[float, float]] = []
     lowest = math.inf
     by_losses = sorted(
         drawing.front,
-        key=lambda p: (axes.x.loss(p.values[axes.x.name]), axes.y.loss(p.values[axes.y.name])),
+        key=lambda p: (x_of.loss(p.values[x_of.name]), y_of.loss(p.values[y_of.name])),
     )
     for point in by_losses:
-        x, y = point.values[axes.x.name], point.values[axes.y.name]
-        if axes.y.loss(y) < lowest:
-            lowest = axes.y.loss(y)
-            corners.append((x, y))
+        x, y = point.values[x_of.name], point.values[y_of.name]
+        if y_of.loss(y) < lowest:
+            lowest = y_of.loss(y)
+            corners.append((axes.x.place(x), axes.y.place(y)))
     yield go.Scatter(
         x=[x for x, _ in corners],
         y=[y for _, y in corners],
         mode="lines",
-        name=f"best {label(axes.y.name)} for the {label(axes.x.name)}",
+        name=f"best {label(y_of.name)} for the {label(x_of.name)}",
         line={"shape": "hv", "color": "#8a95a5", "width": 1.6},
         hoverinfo="skip",
     )
 
 
-def _knee(drawing: Drawing, axes: _Axes) -> Iterator[dict[str, object]]:
+def _knee(drawing: Drawing, axes: _Axes, room: Room) -> Iterator[dict[str, object]]:
     for point in drawing.front:
         if not _is_knee(drawing, point):
             continue
-        x, y = point.values[axes.x.name], point.values[axes.y.name]
+        x, y = point.values[axes.x.objective.name], point.values[axes.y.objective.name]
+        right, up = _center(axes, point)
+        width, height = _KNEE_BOX
+        boxes = [
+            Box(right + dx - width / 2, up - dy - height / 2, width, height)
+            for dx, dy in _KNEE_PLACES
+        ]
+        dx, dy = _KNEE_PLACES[room.emptiest(boxes)]
         yield {
-            "x": math.log10(x) if _is_log(drawing, axes.x) else x,
-            "y": math.log10(y) if _is_log(drawing, axes.y) else y,
+            "x": axes.x.coordinate(x),
+            "y": axes.y.coordinate(y),
             "text": f"<b>knee: trial {point.trial}</b><br>"
-            f"{human(axes.y.name, y)} at {human(axes.x.name, x)}",
+            f"{human(axes.y.objective.name, y)} at {human(axes.x.objective.name, x)}",
             "showarrow": True,
             "arrowhead": 0,
             "arrowcolor": INK,
             "arrowwidth": 1.2,
             "standoff": 9,
-            "ax": 60,
-            "ay": 62,
+            "ax": dx,
+            "ay": dy,
             "align": "left",
             "font": {"size": 13, "color": INK},
             "bgcolor": "rgba(255,255,255,0.9)",
             "borderpad": 3,
         }
-
-
-def _axis(drawing: Drawing, objective: Objective) -> dict[str, object]:
-    axis: dict[str, object] = {
-        "title": {"text": _axis_title(objective), "standoff": 14},
-        "gridcolor": "#e9edf2",
-        "zeroline": False,
-        "linecolor": "#c9d1db",
-        "ticks": "outside",
-        "tickcolor": "#c9d1db",
-        "ticklen": 5,
-    }
-    if unit(objective.name) is Unit.FRACTION:
-        axis["tickformat"] = ".1~%"
-    if _is_log(drawing, objective):
-        values = _values(drawing, objective)
-        ticks = _log_ticks(min(values), max(values))
-        axis |= {
-            "type": "log",
-            "tickvals": ticks,
-            "ticktext": [human(objective.name, t).replace(".0 ", " ") for t in ticks],
-        }
-    return axis
-
-
-def _axis_title(objective: Objective) -> str:
-    packed = " (packed file, logarithmic)" if objective.name == "memory_bytes" else ""
-    return arrow(objective) + packed
 
 
 def _color_axis(drawing: Drawing, objective: Objective) -> dict[str, object]:
@@ -211,29 +256,9 @@ def _color_axis(drawing: Drawing, objective: Objective) -> dict[str, object]:
         "ticks": "outside",
         "tickcolor": "#c9d1db",
     }
+    values = {point.values[objective.name] for point in drawing.front}
+    if len(values) == 1:
+        bar["tickvals"] = list(values)
     if unit(objective.name) is Unit.FRACTION:
         bar["tickformat"] = ".1~%"
     return {"colorscale": SCALE, "colorbar": bar}
-
-
-def _values(drawing: Drawing, objective: Objective) -> list[float]:
-    return [point.values[objective.name] for point in (*drawing.front, *drawing.others)]
-
-
-def _is_log(drawing: Drawing, objective: Objective) -> bool:
-    """Sizes and counts span decades; a logarithm needs positive values."""
-    values = _values(drawing, objective)
-    sizes = (Unit.BYTES, Unit.COUNT)
-    return unit(objective.name) in sizes and bool(values) and min(values) > 0
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers around ``[low, high]``: finer steps where the range is narrow."""
-    decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
-    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(range(10, 100))):
-        scale = 10 if len(steps) > 10 else 1
-        ticks = [step / scale * 10.0**decade for decade in decades for step in steps]
-        inside = [tick for tick in ticks if low <= tick <= high]
-        if len(inside) >= 4:
-            break
-    return [tick for tick in ticks if low / 2 <= tick <= high * 2][:24]

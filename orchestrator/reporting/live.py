@@ -101,6 +101,7 @@ def picture(view: RunView, *, width: int) -> RenderableType:
         parts.append(Text.assemble(("best   ", "bold"), *_best(best)))
     if len(view.front):
         heading = f"front  {len(view.front)} of {view.count(TrialState.COMPLETE)} complete trials"
+        heading += ", → the knee" if len(view.front) > 2 else ""
         if not view.front.feasible:
             heading = "front  no trial meets the constraints yet; the nearest:"
         parts += [
@@ -114,7 +115,7 @@ def picture(view: RunView, *, width: int) -> RenderableType:
 
 def _header(view: RunView) -> Text:
     left = view.left_s()
-    remaining = "" if left is None else f"  ·  about {duration(left)} left"
+    remaining = f"  ·  about {duration(left)} left" if left else ""
     return Text.assemble(
         (view.plan.sweep.name, "bold cyan"),
         f"  ·  {duration(view.elapsed_s)}{remaining}",
@@ -145,7 +146,7 @@ def _running(view: RunView, width: int) -> RenderableType:
     for each in list(view.running.values())[:_RUNNING_ROWS]:
         cells: list[RenderableType] = [
             Text(f"trial {each.trial.number}", style="cyan"),
-            f"{each.epoch}/{epochs}",
+            _stage(each.epoch, epochs),
             _latest(view, each),
         ]
         if width >= _WIDE:
@@ -154,8 +155,22 @@ def _running(view: RunView, width: int) -> RenderableType:
         table.add_row(*cells)
     for column in table.columns:
         column.no_wrap = True
+    # Only the parameters, which come last, are cut off where there is no room.
     table.columns[0].min_width = len("trial 000")
+    table.columns[-3 if width >= _WIDE else 1].min_width = max(
+        len("measuring"), len(_stage(epochs - 1, epochs))
+    )
+    if width >= _WIDE:
+        table.columns[1].min_width = 20
+        table.columns[-2].min_width = max(len(_latest(view, e)) for e in view.running.values())
     return Padding(table, (1, 0), expand=False)
+
+
+def _stage(epoch: int, epochs: int) -> str:
+    """What a trial is at: before its first epoch it loads, after its last it is measured."""
+    if epoch == 0:
+        return "starting"
+    return "measuring" if epoch >= epochs else f"epoch {epoch}/{epochs}"
 
 
 def _latest(view: RunView, each: RunningTrial) -> str:

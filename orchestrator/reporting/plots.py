@@ -23,7 +23,10 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<style>body {{ margin: 0 auto; max-width: 1100px; background: white; }}</style>
+<style>
+  body {{ margin: 0; background: white; }}
+  body > div {{ min-height: 420px; margin: 0 auto; max-width: 1600px; }}
+</style>
 </head>
 <body>
 {plot}
@@ -54,7 +57,9 @@ def front_figure(front: Front, others: Sequence[Trial] = ()) -> go.Figure:
             "text": f"<b>{heading}</b><br>{small}",
             "x": 0.02,
             "xanchor": "left",
-            "y": 0.93,
+            "y": 1,
+            "yanchor": "top",
+            "pad": {"t": 34},
             "font": {"size": 19},
         },
         hoverlabel={"bgcolor": "white", "bordercolor": "#c9d1db", "font": {"color": INK}},
@@ -69,9 +74,10 @@ def write_figure(figure: go.Figure, path: Path) -> None:
     plot = figure.to_html(
         full_html=False,
         include_plotlyjs=True,
-        default_height=f"{_HEIGHT}px",
+        default_height="100vh",
         config={
             "displaylogo": False,
+            "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
             "responsive": True,
             "toImageButtonOptions": {"width": _WIDTH, "height": _HEIGHT, "scale": 2},
         },

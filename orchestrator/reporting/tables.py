@@ -16,6 +16,7 @@ from orchestrator.objectives import Objective
 from orchestrator.reporting.formats import NOTHING, arrow, human, human_param, human_params
 from orchestrator.trials import SweepRecord, Trial, TrialState
 
+_NAME = 8  # letters of a name from which it is written in two lines
 _NUMBER = 8  # columns of "22.4 kB"; a longer heading wraps before a number does
 _COLUMNS = 6  # parameters beyond which they share one column
 STATE_STYLES: Mapping[str, str] = {
@@ -56,6 +57,7 @@ def plain_table(title: str = "") -> Table:
         box=SIMPLE_HEAD,
         header_style="bold",
         pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
 
 
@@ -79,26 +81,26 @@ def front_table(
     table = plain_table()
     if several:
         table.add_column("sweep")
-    table.add_column("trial", justify="right", min_width=5)
+    table.add_column("trial", justify="right", min_width=5, no_wrap=True)
     for objective in front.objectives:
-        table.add_column(arrow(objective), justify="right", min_width=_NUMBER)
+        _objective_column(table, objective)
     names = _param_columns(table, [m.params for m in members if with_params])
-    table.add_column("")
     for member in members:
         is_knee = knee is not None and (member.sweep, member.trial) == (knee.sweep, knee.trial)
         table.add_row(
             *([member.sweep] if several else []),
-            str(member.trial),
+            f"→ {member.trial}" if is_knee else str(member.trial),
             *_objective_cells(front.objectives, member.values),
             *_param_cells(names, member.params),
-            "← knee" if is_knee else "",
             style="bold" if is_knee else None,
         )
     return table
 
 
-def front_heading(front: Front, where: str | None = None) -> str:
-    """One sentence: how many trials are on the front, or why none is."""
+def front_heading(
+    front: Front, where: str | None = None, *, knee: FrontMember | None = None
+) -> str:
+    """How many trials are on the front, or why none is, and which one `front_table` marks."""
     total = len(front) + len(front.others)
     among = f" that fulfill {where!r}" if where else ""
     lacking = ""
@@ -115,7 +117,10 @@ def front_heading(front: Front, where: str | None = None) -> str:
             f"No trial meets the constraints: these {len(front)} of {total} trials{among} violate "
             f"them least.{lacking}"
         )
-    return f"{len(front)} of {total} complete trials{among} are on the Pareto front.{lacking}"
+    marked = f" → is the knee, the most balanced: trial {knee.trial}." if knee else ""
+    return (
+        f"{len(front)} of {total} complete trials{among} are on the Pareto front.{lacking}{marked}"
+    )
 
 
 def findings_table(findings: Sequence[Mapping[str, object]]) -> Table:
@@ -134,10 +139,10 @@ def findings_table(findings: Sequence[Mapping[str, object]]) -> Table:
 def trials_table(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Table:
     """One row a trial: state, objectives, parameters, and why it failed."""
     table = plain_table()
-    table.add_column("trial", justify="right", min_width=5)
+    table.add_column("trial", justify="right", min_width=5, no_wrap=True)
     table.add_column("state")
     for objective in objectives:
-        table.add_column(arrow(objective), justify="right", min_width=_NUMBER)
+        _objective_column(table, objective)
     names = _param_columns(table, [trial.params for trial in trials])
     if failed := any(trial.failure for trial in trials):
         table.add_column("failure", overflow="fold")
@@ -185,6 +190,13 @@ def count_states(trials: Iterable[Trial]) -> dict[str, int]:
     return {state.value: states.count(state) for state in TrialState if state in states}
 
 
+def _objective_column(table: Table, objective: Objective) -> None:
+    """A column with a word a line, which never gets narrower: the parameters' do."""
+    *words, last, direction = arrow(objective).split()
+    heading = "\n".join([*words, f"{last} {direction}"])
+    table.add_column(heading, justify="right", min_width=_NUMBER, no_wrap=True)
+
+
 def _objective_cells(objectives: Sequence[Objective], values: Mapping[str, float]) -> list[str]:
     return [human(objective.name, values.get(objective.name)) for objective in objectives]
 
@@ -197,7 +209,9 @@ def _param_columns(table: Table, params: Sequence[Mapping[str, object]]) -> list
         return None
     for name in names:
         widest = max(len(human_param(each[name])) for each in params if name in each)
-        table.add_column(name, justify="right", style="dim", min_width=widest)
+        # Long names break where they may, for the values are short.
+        heading = name.replace("_", "_\n", 1) if len(name) > _NAME else name
+        table.add_column(heading, justify="right", style="dim", min_width=widest, overflow="fold")
     return names
 
 

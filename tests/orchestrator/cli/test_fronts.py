@@ -40,7 +40,8 @@ def test_the_front_is_a_list_of_records(filled: Path, call: Call) -> None:
 def test_the_table_is_readable_and_marks_the_knee(filled: Path, call: Call) -> None:
     text = call("front", "digits-fc").stdout
     assert "3 of 5 complete trials" in text
-    assert [line.split()[0] for line in text.splitlines() if "← knee" in line] == ["1"]
+    assert [line.split()[1] for line in text.splitlines() if line.split()[:1] == ["→"]] == ["1"]
+    assert "→ is the knee, the most balanced: trial 1." in text
     assert "22.4 kB" in text
     assert "accuracy ↑" in text
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import Result
 
 from orchestrator.queries import open_sweep
-from orchestrator.run import RunResult
+from orchestrator.running import RunResult
 
 Call = Callable[..., Result]
 SWEEP = """\
@@ -46,8 +46,8 @@ def run_ends(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunResult], list[dict
             calls.append({"what": what, **options})
             return result
 
-        monkeypatch.setattr("orchestrator.run.run", run)
-        monkeypatch.setattr("orchestrator.run.resume", run)
+        monkeypatch.setattr("orchestrator.running.run", run)
+        monkeypatch.setattr("orchestrator.running.resume", run)
         return calls
 
     return arrange
@@ -102,7 +102,7 @@ def test_a_run_ends_with_the_front_and_a_count_of_failures(
     calls = run_ends(ended)
     result = call("run", sweep_file, "--name", "other", "--trials", 3, "--address", "here:1")
     assert result.exit_code == 0
-    assert "← knee" in result.stdout
+    assert "→ is the knee" in result.stdout
     last = result.stdout.splitlines()[-1]
     assert last.startswith("digits-fc: 5 complete, 0 stopped early, 1 failed, in ")
     assert (calls[0]["what"].name, calls[0]["what"].budget.trials) == ("other", 3)

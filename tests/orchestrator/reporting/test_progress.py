@@ -103,7 +103,7 @@ def test_the_picture_shows_counts_running_trials_best_values_and_the_front(
         "accuracy 96.0 % (trial 0)",
         "3 of 3 complete trials",
         "22.4 kB",
-        "← knee",
+        ", → the knee",
     ):
         assert part in text
 
