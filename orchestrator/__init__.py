@@ -17,22 +17,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.fronts import Front, FrontMember
     from orchestrator.queries import Sweep, list_sweeps, open_sweep, pareto_front
-    from orchestrator.run import RunResult, resume, run
+    from orchestrator.running import RunResult, resume, run
     from orchestrator.spec import SweepSpec
     from orchestrator.spec_files import load_sweep
 
 _HOMES = {
     "Front": "fronts",
     "FrontMember": "fronts",
-    "RunResult": "run",
+    "RunResult": "running",
     "Sweep": "queries",
     "SweepSpec": "spec",
     "list_sweeps": "queries",
     "load_sweep": "spec_files",
     "open_sweep": "queries",
     "pareto_front": "queries",
-    "resume": "run",
-    "run": "run",
+    "resume": "running",
+    "run": "running",
 }
 
 __all__ = [
@@ -53,7 +53,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"orchestrator.{_HOMES[name]}"), name)
-    # Importing the submodule `orchestrator.run` would put the module under the function's name.
-    globals()[name] = value
-    return value
+    return getattr(import_module(f"orchestrator.{_HOMES[name]}"), name)

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Decision, Job, JobSource, Outcome
+from orchestrator.execution.preparation import prepare
 from orchestrator.execution.task import Task
 from orchestrator.trials import TrialState
 
@@ -61,6 +62,4 @@ class InlineExecutor:
 
     @cached_property
     def _data(self) -> "ImageData":
-        from orchestrator.execution.trial_runner import prepare
-
         return prepare(self._task)

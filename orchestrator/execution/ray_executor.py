@@ -9,6 +9,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -18,6 +19,7 @@ from ray.exceptions import RayTaskError
 from orchestrator.contracts import JobSource
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.gate import WorkerGate
+from orchestrator.execution.preparation import prepare
 from orchestrator.execution.ray_adapters import (
     JobScheduler,
     JobSearcher,
@@ -85,7 +87,8 @@ class RayExecutor:
         with tempfile.TemporaryDirectory(prefix="paretune-ray-") as scratch:
             tuner = tune.Tuner(
                 tune.with_resources(
-                    tune.with_parameters(TrialActor, shared=Shared(self._data, gate)), resources
+                    tune.with_parameters(TrialActor, shared=Shared(self._data, gate, self._task)),
+                    resources,
                 ),
                 tune_config=tune.TuneConfig(
                     search_alg=JobSearcher(jobs),
@@ -119,11 +122,13 @@ class RayExecutor:
             ray.shutdown()
 
 
+@dataclass(frozen=True)
 class Shared:
-    """What all workers of a run share: the images by reference, and the gate."""
+    """What all workers of a run share; the images by reference."""
 
-    def __init__(self, data: "ray.ObjectRef[Any]", gate: WorkerGate) -> None:
-        self.data, self.gate = data, gate
+    data: "ray.ObjectRef[Any]"
+    gate: WorkerGate
+    task: Task
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -132,7 +137,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], shared: Shared) -> None:
         """Load torch and the images, once in the life of the worker."""
         from orchestrator.execution.trial_runner import TrialRunner
+        from trainers.warm_up import warm_up
 
+        warm_up(attacks=bool(shared.task.attacks))
         self._gate = shared.gate
         self._worker = f"{ray.util.get_node_ip_address()}:{os.getpid()}"
         self._runner = TrialRunner(ray.get(shared.data))
@@ -182,8 +189,6 @@ def _connect(address: str | None) -> None:
 
 @ray.remote(num_returns=2)  # type: ignore[untyped-decorator]
 def _prepare(task: Task) -> tuple[bool, Any]:
-    from orchestrator.execution.trial_runner import prepare
-
     return True, prepare(task)
 
 

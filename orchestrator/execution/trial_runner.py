@@ -14,9 +14,8 @@ from orchestrator.contracts import Job, Outcome
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
 from orchestrator.trials import Artifact, Failure, FailureKind, Report, TrialState
-from trainers.backbones import build_backbone
 from trainers.config import TrialConfig
-from trainers.data import DataConfig, ImageData, load_data
+from trainers.data import ImageData
 from trainers.evaluators.config import AttackConfig
 from trainers.trial import TrialRun, evaluate_artifact, failure_kind
 
@@ -83,16 +82,6 @@ def failed(error: Exception) -> Outcome:
         TrialState.FAILED,
         failure=Failure(kind, message, "".join(traceback.format_exception(error))),
     )
-
-
-def prepare(task: Task) -> ImageData:
-    """Read the images, and refuse weights that no trial could load.
-
-    Raises:
-        TrainerError: The images or the weights cannot be used; the sentence names the file.
-    """
-    build_backbone(**task.backbone)
-    return load_data(DataConfig(**task.data))
 
 
 def measure_test(path: str, data: ImageData, task: Task) -> dict[str, float]:

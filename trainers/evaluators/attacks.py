@@ -25,7 +25,7 @@ def attacked(network: nn.Module, pixels: Tensor, labels: Tensor, attack: AttackC
     Returns:
         As `pixels`: in [0, 1], and within `attack.epsilon` of them up to float32 rounding.
     """
-    foolbox = _foolbox()
+    foolbox = foolbox_library()
     model = foolbox.PyTorchModel(network, bounds=(0, 1), device=pixels.device)
     goal = foolbox.criteria.Misclassification(labels)
     # `run` and not the call: that would evaluate the result, which the caller does anyway.
@@ -49,7 +49,7 @@ def _foolbox_attack(foolbox: ModuleType, attack: AttackConfig) -> Any:
     return descent[attack.norm](abs_stepsize=step_size, steps=attack.steps, random_start=True)
 
 
-def _foolbox() -> ModuleType:
+def foolbox_library() -> ModuleType:
     """The library, imported late: it takes a second, and few commands attack anything."""
     with warnings.catch_warnings():
         # foolbox 3.3.4 imports a name of SciPy that was moved.

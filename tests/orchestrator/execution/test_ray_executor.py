@@ -14,7 +14,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.execution.inline import InlineExecutor
 from orchestrator.execution.ray_adapters import RunningJobs
 from orchestrator.execution.trial_step import Step
-from orchestrator.run import run
+from orchestrator.running import run
 from orchestrator.spec import SweepSpec
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import FailureKind, SweepState, Trial, TrialState

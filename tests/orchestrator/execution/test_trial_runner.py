@@ -12,11 +12,12 @@ import pytest
 
 from orchestrator.contracts import Job, Store
 from orchestrator.execution.inline import InlineExecutor
+from orchestrator.execution.preparation import prepare
 from orchestrator.execution.task import Task
-from orchestrator.execution.trial_runner import TrialRunner, measure_test, prepare
+from orchestrator.execution.trial_runner import TrialRunner, measure_test
 from orchestrator.execution.trial_step import Step
 from orchestrator.progress import Silent
-from orchestrator.run import run
+from orchestrator.running import run
 from orchestrator.spec import SweepSpec
 from orchestrator.trials import FailureKind, Report, SweepState, TrialState
 from trainers.artifact import load_artifact

@@ -77,38 +77,14 @@ def run(
     if done is not None:
         return _result(done, spec, store, interrupted=False)
     worker = (executor or _ray(address))(_task(spec))
-    with ExitStack() as stack:
-        stack.callback(worker.close)
+    try:
         # Before anything is stored: a mistyped path must not take the sweep's name.
         progress.note("starting workers, reading the images")
         worker.prepare()
-        record = store.create_sweep(spec.name, spec.model_dump(mode="json"), spec.fingerprint())
-        writer = store.take(spec.name, _holder(), lease_s=_LEASE_S)
-        stack.callback(writer.release)
-        writer.set_spec(spec.model_dump(mode="json"))
-        writer.set_sweep_state(SweepState.RUNNING)
-        stack.enter_context(_mirrored(spec, store, progress))
-        parts = _parts(spec, store, writer, progress, worker.name)
-        loop = SweepLoop(spec, parts)
-        plan = Plan(
-            record, spec.directed, spec.budget.trials, spec.budget.seconds,
-            spec.training.epochs, loop.trials,
-        )  # fmt: skip
-        progress.begin(plan)
-        state, reason = SweepState.INTERRUPTED, "the driver failed"
-        try:
-            with _signals(loop), _lease_kept(writer, loop):
-                worker.run(loop)
-                if not loop.interrupted:
-                    _measure_front_on_test(worker, loop, spec)
-                    state = SweepState.COMPLETE
-            reason = loop.stop_reason
-        finally:
-            # A driver that was replaced has no say in it any more.
-            with suppress(LeaseLostError):
-                writer.set_sweep_state(state, reason)
-            progress.end(store.sweep(spec.name))
-    return _result(store.sweep(spec.name), spec, store, interrupted=loop.interrupted)
+        interrupted = _drive(spec, store, worker, progress)
+    finally:
+        worker.close()
+    return _result(store.sweep(spec.name), spec, store, interrupted=interrupted)
 
 
 def resume(
@@ -135,6 +111,36 @@ def resume(
     return run(spec, store=store, progress=progress, address=address)
 
 
+def _drive(spec: SweepSpec, store: Store, worker: Executor, progress: Progress) -> bool:
+    """Run the loop under the sweep's lease; whether it was interrupted."""
+    plain = spec.model_dump(mode="json")
+    record = store.create_sweep(spec.name, plain, spec.fingerprint())
+    writer = store.take(spec.name, _holder(), lease_s=_LEASE_S)
+    with ExitStack() as stack:
+        stack.callback(writer.release)
+        writer.set_spec(plain)
+        writer.set_sweep_state(SweepState.RUNNING)
+        stack.enter_context(_mirrored(spec, store, progress))
+        loop = SweepLoop(spec, _parts(spec, store, writer, progress, worker.name))
+        budget, epochs = spec.budget, spec.training.epochs
+        plan = Plan(record, spec.directed, budget.trials, budget.seconds, epochs, loop.trials)
+        progress.begin(plan)
+        state, reason = SweepState.INTERRUPTED, "the driver failed"
+        try:
+            with _signals(loop), _lease_kept(writer, loop):
+                worker.run(loop)
+                if not loop.interrupted:
+                    _measure_front_on_test(worker, loop, spec)
+                    state = SweepState.COMPLETE
+            reason = loop.stop_reason
+        finally:
+            # A driver that was replaced has no say in it any more.
+            with suppress(LeaseLostError):
+                writer.set_sweep_state(state, reason)
+            progress.end(store.sweep(spec.name))
+    return loop.interrupted
+
+
 def _finished_before(spec: SweepSpec, store: Store) -> SweepRecord | None:
     """The stored sweep, if it is complete and its budget has not changed."""
     record = next((record for record in store.sweeps() if record.name == spec.name), None)
@@ -143,12 +149,16 @@ def _finished_before(spec: SweepSpec, store: Store) -> SweepRecord | None:
     # Says what differs, before a worker is started for nothing.
     store.create_sweep(spec.name, spec.model_dump(mode="json"), spec.fingerprint())
     same_budget = record.spec.get("budget") == spec.budget.model_dump(mode="json")
-    return record if record.state is SweepState.COMPLETE and same_budget else None
+    has_reference = record.spec.get("reference", False) or not spec.reference
+    done = record.state is SweepState.COMPLETE and same_budget and has_reference
+    return record if done else None
 
 
 def _measure_front_on_test(worker: Executor, loop: SweepLoop, spec: SweepSpec) -> None:
     front = compute_front(loop.trials, spec.directed, spec.limits)
     members = {member.trial for member in front}
+    # What a member is compared with is measured on the same images.
+    members |= {trial.number for trial in loop.trials if trial.is_reference}
     paths = {
         trial.number: trial.artifact.path
         for trial in loop.trials

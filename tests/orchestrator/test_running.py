@@ -14,7 +14,7 @@ from orchestrator.contracts import Job, JobSource, Outcome, Store
 from orchestrator.errors import LeaseHeldError, SweepExistsError, UnknownNameError
 from orchestrator.execution.task import Task
 from orchestrator.progress import Plan, Silent
-from orchestrator.run import resume, run
+from orchestrator.running import resume, run
 from orchestrator.spec import SweepSpec
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import Artifact, Failure, FailureKind, SweepRecord, SweepState, TrialState
@@ -257,7 +257,7 @@ def test_a_sweep_is_resumed_by_its_name_alone(store: Store, monkeypatch: Any) ->
 
     run(make_spec(), store=store, executor=Played(before=press))
     played = Played()
-    monkeypatch.setattr("orchestrator.run._ray", lambda address: played)
+    monkeypatch.setattr("orchestrator.running._ray", lambda address: played)
     assert resume("a", store=store).complete == 6
     assert played.calls == ["prepare", "run", "close"]
 

@@ -1,0 +1,26 @@
+"""What is done once for a whole sweep, before its first trial."""
+
+from typing import TYPE_CHECKING
+
+from orchestrator.execution.task import Task
+
+if TYPE_CHECKING:
+    from trainers.data import ImageData
+
+# Nothing can be wrong with these; trying other weights takes torch, which takes seconds to load.
+_SAFE_WEIGHTS = ("bundled", "scratch")
+
+
+def prepare(task: Task) -> "ImageData":
+    """Read the images, and refuse weights that no trial could load.
+
+    Raises:
+        TrainerError: The images or the weights cannot be used; the sentence names the file.
+    """
+    from trainers.data import DataConfig, load_data
+
+    if task.backbone["weights"] not in _SAFE_WEIGHTS:
+        from trainers.backbones import build_backbone
+
+        build_backbone(**task.backbone)
+    return load_data(DataConfig(**task.data))
