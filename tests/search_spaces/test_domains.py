@@ -13,7 +13,7 @@ from search_spaces import Choice, Float, Int
 
 
 def seeded(seed: int) -> random.Random:
-    return random.Random(seed)  # noqa: S311 - nothing secret is drawn
+    return random.Random(seed)
 
 
 wholes = st.integers(-1000, 1000)

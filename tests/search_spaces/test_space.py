@@ -25,7 +25,7 @@ from search_spaces.space import MAX_PARAMETERS
 
 
 def seeded(seed: int) -> random.Random:
-    return random.Random(seed)  # noqa: S311 - nothing secret is drawn
+    return random.Random(seed)
 
 
 def space(

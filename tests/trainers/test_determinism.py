@@ -27,7 +27,7 @@ def test_seeding_repeats_the_global_generators() -> None:
     draws = []
     for _ in range(2):
         seed_everything(2**40 + 1)
-        draws.append((random.random(), np.random.rand(), torch.rand(1).item()))  # noqa: NPY002, S311
+        draws.append((random.random(), np.random.rand(), torch.rand(1).item()))  # noqa: NPY002
     assert draws[0] == draws[1]
 
 

@@ -1,4 +1,4 @@
-# ruff: noqa: S311  (seeded draws, no secrets)
+
 from random import Random
 
 import optuna
