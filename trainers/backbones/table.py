@@ -47,6 +47,11 @@ class BackboneInfo:
             widths = (self.n_features, self.n_features // 2)
             object.__setattr__(self, "reference_widths", widths)
 
+    @property
+    def has_synthetic_head(self) -> bool:
+        """Whether the full-size head is synthetic, because the network itself pools globally."""
+        return self.reference_widths == (self.n_features, self.n_features // 2)
+
 
 _FULL = (4096, 4096)
 _INFOS = (

@@ -67,7 +67,7 @@ def read_folder(
             left out in silence.
     """
     root = Path(path).expanduser()
-    folders = _class_folders(root, without)
+    folders = class_folders(root, without=without)
     files = [
         (file, label) for label, folder in enumerate(folders) for file in _pictures(folder, root)
     ]
@@ -82,7 +82,12 @@ def read_folder(
     return LabelledImages(root.name, tuple(folder.name for folder in folders), images, labels)
 
 
-def _class_folders(root: Path, without: frozenset[str]) -> list[Path]:
+def class_folders(root: Path, *, without: frozenset[str] = frozenset()) -> list[Path]:
+    """The folder of each class, sorted by name; no picture is looked at.
+
+    Raises:
+        DataError: There is no folder, no class, or one class.
+    """
     if not root.is_dir():
         raise DataError(f"data folder {root} does not exist, or is not a folder.")
     visible = (entry for entry in root.iterdir() if not entry.name.startswith("."))

@@ -32,6 +32,7 @@ from orchestrator.units import parse_quantity
         ("train_s", 125.2, "2 min 05 s"),
         ("latency_ms", 3.14159, "3.14 ms"),
         ("loss", 1 / 3, "0.3333"),
+        ("head_inputs", 25_088.0, "25088"),
         ("accuracy", math.nan, "-"),
         ("accuracy", None, "-"),
     ],

@@ -1,0 +1,35 @@
+"""How many classes a data set has, as far as possible without reading or downloading images."""
+
+from pathlib import Path
+
+from trainers.data.config import DataConfig
+
+# Of every named data set; a test compares them with the data sets that are at hand.
+_NAMED = {
+    "digits": 10,
+    "cifar10": 10,
+    "cifar100": 100,
+    "svhn": 10,
+    "stl10": 10,
+    "mnist": 10,
+    "fashion_mnist": 10,
+    "caltech101": 101,
+}
+
+
+def count_classes(config: DataConfig) -> int:
+    """Classes of the data set: known by name, subfolders of a folder, or labels of an npz.
+
+    Raises:
+        DataError: The folder or the npz file cannot be used.
+    """
+    if config.name is not None:
+        return _NAMED[config.name]
+    # Imported late: pillow and numpy are not needed for what is known by name.
+    if config.folder is not None:
+        from trainers.data.folder import class_folders
+
+        return len(class_folders(Path(config.folder).expanduser()))
+    from trainers.data.npz import read_npz
+
+    return len(read_npz(str(config.npz)).classes)
