@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -56,12 +56,16 @@ class FineTuning:
         config: What to do.
         data: Training and validation images.
         device: Where to compute.
+
+    Attributes:
+        config: As given.
+        network: What is trained.
+        reports: What each epoch that is done measured; a checkpoint keeps them too.
     """
 
     def __init__(self, config: TrialConfig, data: ImageData, *, device: torch.device) -> None:
         self.config = config
-        self.epoch = 0
-        self.seconds = 0.0
+        self.reports: list[EpochReport] = []
         self._device = device
         self._data = data
         seed = derive_seed(config.seed, "weights")
@@ -83,6 +87,16 @@ class FineTuning:
         self._val = _pixels(*data.subset("val"), device)
         if config.tune == "head":
             self._train_on_features()
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are done."""
+        return len(self.reports)
+
+    @property
+    def seconds(self) -> float:
+        """Time that they took."""
+        return sum(report.seconds for report in self.reports)
 
     @property
     def finished(self) -> bool:
@@ -109,10 +123,8 @@ class FineTuning:
             raise DivergedError(number, math.nan)
         self._model.eval()
         accuracy = correct_fraction(self._model, self._val.batches(_EVALUATION_BATCH))
-        self.epoch = number
-        seconds = time.perf_counter() - began
-        self.seconds += seconds
-        return EpochReport(number, loss, accuracy, seconds)
+        self.reports.append(EpochReport(number, loss, accuracy, time.perf_counter() - began))
+        return self.reports[-1]
 
     def save(self, path: Path) -> None:
         """Write what `load` needs to go on after the last finished epoch."""
@@ -123,7 +135,7 @@ class FineTuning:
                 for key, value in state.items()
                 if isinstance(value, Tensor)
             }
-        facts = {"epoch": self.epoch, "seconds": self.seconds, **self._identity()}
+        facts = {"reports": [asdict(report) for report in self.reports], **self._identity()}
         save_checkpoint(path, tensors, facts)
 
     def load(self, path: Path) -> None:
@@ -151,7 +163,7 @@ class FineTuning:
                 targets[name].copy_(tensor)
         whole = self._optimizer.state_dict()
         self._optimizer.load_state_dict({**whole, "state": optimizer_state})
-        self.epoch, self.seconds = int(facts["epoch"]), float(facts["seconds"])
+        self.reports = [EpochReport(**report) for report in facts["reports"]]
 
     def _identity(self) -> dict[str, str]:
         """What must be the same for a checkpoint to be taken up."""

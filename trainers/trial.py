@@ -77,6 +77,7 @@ class TrialRun:
             pass
         except CheckpointError as error:
             logger.warning("%s", error)
+        self._untold = list(self._training.reports)
         self._setup_s = time.perf_counter() - began
 
     @property
@@ -92,10 +93,14 @@ class TrialRun:
     def advance(self, *, to_epoch: int, seconds: float) -> list[EpochReport]:
         """Train until `to_epoch` is done or `seconds` are over, at least one epoch.
 
+        Returns:
+            What the epochs measured. Those of an earlier attempt come first: a checkpoint may be
+            ahead of what its driver has heard.
+
         Raises:
             DivergedError: The loss became NaN or infinite.
         """
-        reports: list[EpochReport] = []
+        reports, self._untold = self._untold, []
         last = min(to_epoch, self._config.epochs)
         began = time.perf_counter()
         while self.epoch < last and (not reports or time.perf_counter() - began < seconds):

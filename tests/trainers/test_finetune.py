@@ -91,6 +91,7 @@ def test_a_training_that_was_interrupted_equals_one_that_was_not(
     second.load(tmp_path / "c")
     assert_same(state(second), saved)
     assert second.epoch == stopped_after
+    assert second.reports == first.reports
     assert second.seconds == first.seconds
     assert measured(finished(second)) == measured(expected[stopped_after:])
     assert_same(state(second), state(whole))
