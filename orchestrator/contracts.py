@@ -44,7 +44,8 @@ class Sampler(Protocol):
 
     A sampler is built from a space, objectives, constraints and a seed; `observe` is then called
     once for every trial already in the store, in order of their numbers, and again each time a
-    trial becomes final. A configuration is never proposed twice.
+    trial becomes final. A configuration is never proposed twice. Of the reference, which is no
+    configuration of the space, a sampler is not told.
     """
 
     def suggest(self) -> Suggestion | None:

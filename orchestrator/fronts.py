@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -18,6 +18,8 @@ from orchestrator.units import parse_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from orchestrator.comparison import Reference, Selection
 
 _SHOWN = 20  # members that `repr` lists
 
@@ -76,6 +78,19 @@ class FrontMember:
         return load_artifact(Path(self.artifact))
 
 
+@dataclass(frozen=True, slots=True)
+class Pick(FrontMember):
+    """A trial that was picked, and why.
+
+    Attributes:
+        reason: In a sentence or two.
+        selection: The comparisons that were made.
+    """
+
+    reason: str
+    selection: "Selection"
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Front(Sequence[FrontMember]):
     """An immutable Pareto front.
@@ -90,6 +105,7 @@ class Front(Sequence[FrontMember]):
         feasible: False if no trial meets the constraints: the members are then those that
             violate them least, and not what was asked for.
         left_out: Complete trials without a number for some objective.
+        competitors: Trials that competed: complete, measured, and within the constraints.
     """
 
     objectives: tuple[Objective, ...]
@@ -97,6 +113,7 @@ class Front(Sequence[FrontMember]):
     others: tuple[Trial, ...] = ()
     feasible: bool = True
     left_out: int = 0
+    competitors: tuple[Trial, ...] = field(default=(), compare=False)
 
     @overload
     def __getitem__(self, index: int) -> FrontMember: ...
@@ -185,6 +202,42 @@ class Front(Sequence[FrontMember]):
             f"None of the {len(self)} members of the front has {name} of {side} {bound:.6g}{hint}."
         )
 
+    def smallest(
+        self,
+        *,
+        keep: Sequence[str],
+        reference: "Reference",
+        by: str = "memory_bytes",
+        margin: float = 0.02,
+        alpha: float = 0.05,
+    ) -> Pick:
+        """Find the smallest trial that is statistically not worse than a reference.
+
+        All complete trials compete that meet the constraints, not the members alone: a trial that
+        is beaten by a hair is as good a choice. See `orchestrator.comparison` for the tests.
+
+        Args:
+            keep: Accuracies that must not be worse: ``accuracy``, or one under attack.
+            reference: What to compare with, such as `Sweep.reference`.
+            by: The value that is to be small.
+            margin: Largest loss that does not matter; 0.02 is two points.
+            alpha: Accepted probability of calling one trial or more "not worse" that is worse by
+                the margin.
+
+        Raises:
+            UsageError: A name is not measured image by image, or a number is out of range.
+            OrchestratorError: No trial qualifies; the sentence says what came nearest.
+        """
+        from orchestrator.comparison import smallest
+        from orchestrator.reporting.verdict import reason_of, refusal_of
+
+        found = smallest(self.competitors, reference, by=by, keep=keep, margin=margin, alpha=alpha)
+        if found.chosen is None:
+            raise OrchestratorError(refusal_of(found))
+        member = FrontMember.of(found.chosen.trials[0])
+        facts = {entry.name: getattr(member, entry.name) for entry in fields(FrontMember)}
+        return Pick(**facts, reason=reason_of(found, found.chosen), selection=found)
+
     def _direction(self, name: str) -> Direction:
         known = {**KNOWN_DIRECTIONS, **{o.name: o.direction for o in self.objectives}}
         return known.get(name, Direction.MINIMIZE)
@@ -263,6 +316,7 @@ def compute_front(
         others=tuple(itertools.compress(complete, known & ~on_front)),
         feasible=is_feasible,
         left_out=int((~known).sum()),
+        competitors=tuple(itertools.compress(complete, allowed)),
     )
 
 

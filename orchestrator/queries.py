@@ -10,10 +10,12 @@ from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.filters import Filter
 from orchestrator.fronts import Front, compute_front, frame_of
 from orchestrator.objectives import KNOWN_DIRECTIONS, Direction, Objective
-from orchestrator.trials import SweepRecord, SweepState, Trial, Value
+from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState, Value
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from orchestrator.comparison import Reference
 
 Subset = Literal["val", "test"]
 
@@ -81,6 +83,32 @@ class Sweep:
     def trial(self, number: int) -> Trial:
         """Give one trial."""
         return self.store.trial(self.name, number)
+
+    @property
+    def reference(self) -> "Reference":
+        """The full-size, unquantized network, once a seed, that sized ones are compared with.
+
+        Raises:
+            OrchestratorError: The sweep has none, or it is not measured yet.
+        """
+        # Imported here: SciPy takes a second, which a front need not wait for.
+        from orchestrator.comparison import Reference
+
+        trials = [trial for trial in self.trials() if trial.is_reference]
+        complete = tuple(trial for trial in trials if trial.state is TrialState.COMPLETE)
+        if not trials:
+            raise OrchestratorError(
+                f"{self.name!r} has no reference to compare with: write 'reference: true' into "
+                f"its sweep file and run it again. That trains the full-size network and repeats "
+                f"no other trial."
+            )
+        if not complete:
+            states = ", ".join(f"trial {trial.number} is {trial.state}" for trial in trials)
+            raise OrchestratorError(
+                f"The reference of {self.name!r} is not measured: {states}. 'paretune show "
+                f"{self.name} {trials[0].number}' says more."
+            )
+        return Reference(complete)
 
     def front(
         self,

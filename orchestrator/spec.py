@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -25,7 +26,7 @@ from orchestrator.state_folder import check_sweep_name
 from orchestrator.units import parse_quantity
 from search_spaces import SearchSpace, parse_space, unknown
 from trainers.backbones.table import backbone_info, backbone_names
-from trainers.config import TrialConfig, check_parameter
+from trainers.config import FLOAT_BITS, TrialConfig, check_parameter
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import AttackConfig
 from trainers.sizing import check_rule
@@ -268,6 +269,8 @@ class SweepSpec(Section):
     scheduler: SchedulerSection = SchedulerSection()
     budget: BudgetSection = BudgetSection()
     replicates: int = Field(default=1, ge=1, le=1000)
+    # Whether the full-size network is measured too, for sized ones to be compared with.
+    reference: bool = False
     resources: ResourcesSection = ResourcesSection()
     tracking: TrackingSection = TrackingSection()
     store: str = "default"
@@ -354,12 +357,24 @@ class SweepSpec(Section):
             **self.quantization.model_dump(),
         )
 
+    def reference_config(self) -> TrialConfig:
+        """The full-size, unquantized network, trained as this sweep's trials are by default."""
+        return replace(
+            self.trial_config(),
+            widths=None,
+            fc_rule=None,
+            fc_fraction=None,
+            bits=FLOAT_BITS,
+            fc_bits=FLOAT_BITS,
+        )
+
     def identity(self) -> Mapping[str, Any]:
         """The part of the spec that decides what its trials mean.
 
-        Budget, resources, tracking and store may change between two runs of one sweep.
+        Budget, resources, tracking and store may change between two runs of one sweep, and a
+        reference may be asked for later.
         """
-        free = {"name", "budget", "resources", "tracking", "store"}
+        free = {"name", "budget", "reference", "resources", "tracking", "store"}
         return self.model_dump(mode="json", exclude=free)
 
     def fingerprint(self) -> str:

@@ -26,7 +26,15 @@ from orchestrator.progress import Progress
 from orchestrator.spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.stopping import Plateau
-from orchestrator.trials import Failure, FailureKind, Report, Trial, TrialState, Value
+from orchestrator.trials import (
+    REFERENCE_ATTRS,
+    Failure,
+    FailureKind,
+    Report,
+    Trial,
+    TrialState,
+    Value,
+)
 from trainers.config import with_params
 
 logger = logging.getLogger(__name__)
@@ -55,7 +63,8 @@ class SweepLoop:
     """Hands out jobs and records what became of them; implements `JobSource`.
 
     Takes up what the store holds: trials that were waiting, running or interrupted are handed
-    out first, with the parameters and the seed they had.
+    out first, with the parameters and the seed they had. A reference that the spec asks for and
+    the store lacks is stored at once and goes with them.
 
     Args:
         spec: The sweep.
@@ -71,14 +80,15 @@ class SweepLoop:
         self._reason = ""
         parts.writer.interrupt_running()
         self._trials = {trial.number: trial for trial in parts.store.trials(spec.name)}
-        self._unfinished = deque(
-            trial for trial in self._trials.values() if not trial.state.is_final
-        )
         self._wanted = deque(_missing_replicates(self._trials.values(), spec.replicates))
         self._plateau = Plateau(spec.directed, spec.limits, spec.budget.plateau)
         for trial in self._trials.values():
-            parts.sampler.observe(trial)
-            self._plateau.observe(trial)
+            self._observe(trial)
+        if spec.reference:
+            self._add_references()
+        self._unfinished = deque(
+            trial for trial in self._trials.values() if not trial.state.is_final
+        )
 
     @property
     def trials(self) -> Sequence[Trial]:
@@ -147,8 +157,7 @@ class SweepLoop:
     def _record(self, number: int, attempt: int, outcome: Outcome) -> None:
         trial = self._parts.writer.finish_attempt(number, attempt, outcome)
         self._trials[trial.number] = trial
-        self._parts.sampler.observe(trial)
-        self._plateau.observe(trial)
+        self._observe(trial)
         self._parts.progress.trial_ended(trial)
         if trial.failure:
             logger.info("trial %d failed: %s", trial.number, trial.failure.message)
@@ -158,7 +167,8 @@ class SweepLoop:
         attempt = self._parts.writer.start_attempt(trial.number, self._parts.workers)
         self._trials[trial.number] = replace(trial, state=TrialState.RUNNING)
         try:
-            config = with_params(self._fixed, trial.params, seed=trial.seed)
+            fixed = self._spec.reference_config() if trial.is_reference else self._fixed
+            config = with_params(fixed, trial.params, seed=trial.seed)
         except ValueError as error:
             # One combination that the checks of a space do not foresee must not end the sweep.
             failure = Failure(FailureKind.ERROR, str(error))
@@ -189,7 +199,10 @@ class SweepLoop:
             self._reason = "every configuration of the space was tried"
         if self._reason:
             return None
-        suggestion, replicate = self._wanted.popleft()
+        return self._add(*self._wanted.popleft())
+
+    def _add(self, suggestion: Suggestion, replicate: int) -> Trial:
+        """Store a trial."""
         # The same seed for the same replicate of every configuration: what differs between two
         # trials is the configuration, and tests over seeds can be paired.
         trial = self._parts.writer.add_trial(
@@ -199,8 +212,20 @@ class SweepLoop:
             sampler_attrs=suggestion.sampler_attrs,
         )
         self._trials[trial.number] = trial
-        self._parts.sampler.observe(trial)
+        self._observe(trial)
         return trial
+
+    def _add_references(self) -> None:
+        """Store the replicates of the reference that are not stored."""
+        stored = sum(trial.is_reference for trial in self._trials.values())
+        for replicate in range(stored, self._spec.replicates):
+            self._add(Suggestion({}, REFERENCE_ATTRS), replicate)
+
+    def _observe(self, trial: Trial) -> None:
+        """Tell whoever searches; the reference is no part of the search."""
+        if not trial.is_reference:
+            self._parts.sampler.observe(trial)
+            self._plateau.observe(trial)
 
     def _propose(self) -> bool:
         """Ask the sampler for a configuration; False when the space is exhausted."""
@@ -217,6 +242,8 @@ def _missing_replicates(
     """Replicates that a driver had still to store when it died, by configuration."""
     seen: dict[tuple[tuple[str, Value], ...], list[Trial]] = {}
     for trial in trials:
+        if trial.is_reference:
+            continue
         seen.setdefault(tuple(sorted(trial.params.items())), []).append(trial)
     for same in seen.values():
         suggestion = Suggestion(same[0].params, same[0].sampler_attrs)

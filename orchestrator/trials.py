@@ -8,6 +8,9 @@ from enum import StrEnum
 Value = bool | int | float | str
 Params = Mapping[str, Value]
 
+REFERENCE_ATTRS: Mapping[str, object] = {"reference": True}
+"""Marks, in `Trial.sampler_attrs`, a trial that no sampler proposed."""
+
 
 class TrialState(StrEnum):
     """Where a trial stands. ``COMPLETE``, ``STOPPED`` and ``FAILED`` are final."""
@@ -124,6 +127,11 @@ class Trial:
     sampler_attrs: Mapping[str, object] = field(default_factory=dict)
     created: datetime | None = None
     ended: datetime | None = None
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether this is the full-size network that sized ones are compared with."""
+        return self.sampler_attrs.get("reference") is True
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ def front(  # noqa: PLR0913 - the options of a command
         say(f"Wrote {found.plot(plot)}")
 
 
-def pick(
+def pick(  # noqa: PLR0913 - the options of a command
     name: NameArgument,
     *,
     knee: Annotated[
@@ -122,27 +122,64 @@ def pick(
             show_default=False,
         ),
     ] = None,
+    minimize: Annotated[
+        str | None,
+        typer.Option(
+            "--min",
+            metavar="VALUE",
+            help="With --keep: the trial with the smallest VALUE, such as memory_bytes, that is "
+            "statistically not worse than the reference.",
+            show_default=False,
+        ),
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="With --min: the accuracies that must not be worse.",
+            show_default=False,
+        ),
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(help="With --min: the largest loss that does not matter.")
+    ] = 0.02,
+    alpha: Annotated[
+        float, typer.Option(help="With --min: the accepted probability of a wrong pick.")
+    ] = 0.05,
     how: FormatOption = Format.TABLE,
     store: StoreOption = None,
 ) -> None:
-    """Pick one trial of the front, and say why.
+    """Pick one trial, and say why.
 
     Example: paretune pick digits-fc --knee
 
     Example: paretune pick digits-fc --under memory_bytes=200kB --objective accuracy
+
+    Example: paretune pick digits-fc --min memory_bytes --keep accuracy --margin 0.03
     """
-    if knee == (under is not None) or (objective and not under):
+    ways = [knee, under is not None, minimize is not None]
+    if sum(ways) != 1 or (objective and not under) or (minimize is None) != (keep is None):
         raise UsageError(
             "'paretune pick' needs exactly one way to choose: --knee, or --under VALUE=LIMIT "
-            "(with --objective, if another than the first is to decide)."
+            "(with --objective, if another than the first is to decide), or --min VALUE with "
+            "--keep A,B."
         )
     from orchestrator.queries import open_sweep
     from orchestrator.reporting.tables import front_table
 
-    found = open_sweep(name, store).front()
+    sweep = open_sweep(name, store)
+    found = sweep.front()
     if not len(found):
         raise OrchestratorError(f"{name} has no complete trial yet, so there is none to pick.")
-    member, reason = _under(found, under, objective) if under else _knee(found)
+    if minimize is not None and keep is not None:
+        kept = [value.strip() for value in keep.split(",") if value.strip()]
+        smallest = found.smallest(
+            by=minimize, keep=kept, reference=sweep.reference, margin=margin, alpha=alpha
+        )
+        picked: tuple[FrontMember, str] = smallest, smallest.reason
+    else:
+        picked = _under(found, under, objective) if under else _knee(found)
+    member, reason = picked
     if not found.feasible:
         reason += " No trial meets the constraints of the sweep; this one is among the nearest."
     if how is Format.TABLE:

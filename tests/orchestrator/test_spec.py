@@ -77,7 +77,7 @@ def test_what_decides_the_meaning_of_a_trial_changes_the_fingerprint(
 
 
 def test_every_section_is_in_the_fingerprint_or_known_to_be_free() -> None:
-    free = {"name", "budget", "resources", "tracking", "store"}
+    free = {"name", "budget", "reference", "resources", "tracking", "store"}
     assert set(spec().identity()) == set(SweepSpec.model_fields) - free
 
 

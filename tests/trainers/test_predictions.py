@@ -64,6 +64,11 @@ def _objects(path: Path) -> None:
     np.savez(path, labels=np.array([object()]), predicted=np.zeros(1))
 
 
+def _one_array(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
 def _truncated(path: Path) -> None:
     labels = np.arange(300)
     write_predictions(path, Predictions(labels, labels))
@@ -79,7 +84,7 @@ def _truncated(path: Path) -> None:
         lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(b"no archive"),
         lambda path: path.write_bytes(pickle.dumps({"labels": [1]})),
-        lambda path: np.save(path.open("wb"), np.zeros(3)),
+        _one_array,
     ],
 )
 def test_another_or_a_damaged_file_is_refused_by_name(tmp_path: Path, damage) -> None:
