@@ -31,9 +31,11 @@ directory, or in the folder that `PARETUNE_HOME` names.
 
 def reference() -> str:
     """The whole page."""
-    return _HEAD + "".join(
-        _command(command.name or "", command.callback) for command in app.registered_commands
-    )
+    commands = [(command.name or "", command.callback) for command in app.registered_commands]
+    for group in app.registered_groups:
+        below = group.typer_instance.registered_commands if group.typer_instance else []
+        commands += [(f"{group.name} {command.name}", command.callback) for command in below]
+    return _HEAD + "".join(_command(*command) for command in commands)
 
 
 def _command(name: str, function: Callable[..., None] | None) -> str:

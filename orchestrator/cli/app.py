@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from orchestrator.cli import fronts, pretrain, run, show, tools
+from orchestrator.cli import analyze, fronts, pretrain, run, show, tools
 from orchestrator.errors import OrchestratorError
 
 
@@ -60,6 +60,7 @@ for panel, commands in {
 }.items():
     for command in commands:
         app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(command)
+app.add_typer(analyze.app, name="analyze", rich_help_panel="Choose")
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so

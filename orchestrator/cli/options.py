@@ -4,10 +4,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import RenderableType
+
+from orchestrator.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from trainers.data.config import DataConfig
 
 
 class Format(StrEnum):
@@ -87,3 +92,20 @@ def print_table(table: RenderableType) -> None:
 def say(text: str) -> None:
     """Tell a person something that is not the answer, on standard error."""
     typer.echo(text, err=True)
+
+
+def data_config(data: str, *, root: str | None = None, seed: int = 0) -> "DataConfig":
+    """What a person means by a data set's name, a folder, or an .npz file.
+
+    Raises:
+        UnknownNameError: It is none of these.
+    """
+    from trainers.data.config import DataConfig, data_names
+
+    if data in data_names():
+        return DataConfig(name=data, root=root, seed=seed)
+    if data.endswith(".npz"):
+        return DataConfig(npz=data, seed=seed)
+    if Path(data).is_dir():
+        return DataConfig(folder=data, seed=seed)
+    raise UnknownNameError("data set, folder or .npz file", data, data_names())

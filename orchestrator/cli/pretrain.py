@@ -2,14 +2,12 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from orchestrator.cli.options import data_config
 from orchestrator.errors import UnknownNameError, UsageError
-
-if TYPE_CHECKING:
-    from trainers.data.config import DataConfig
 
 
 def pretrain(  # noqa: PLR0913 - the options of a command
@@ -43,7 +41,7 @@ def pretrain(  # noqa: PLR0913 - the options of a command
         raise UsageError(
             f"Weights are written as safetensors: --to {to} must end in .safetensors."
         )
-    config = _data_config(data, root, seed)
+    config = data_config(data, root=root, seed=seed)
     # Each epoch is logged by the trainer; that is this command's progress.
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("trainers").setLevel(logging.INFO)
@@ -57,15 +55,3 @@ def pretrain(  # noqa: PLR0913 - the options of a command
         f"{result.path}: {result.val_accuracy:.2%} of the validation and "
         f"{result.test_accuracy:.2%} of the test images, after {result.seconds:.0f} s"
     )
-
-
-def _data_config(data: str, root: str | None, seed: int) -> "DataConfig":
-    from trainers.data.config import DataConfig, data_names
-
-    if data in data_names():
-        return DataConfig(name=data, root=root, seed=seed)
-    if data.endswith(".npz"):
-        return DataConfig(npz=data, seed=seed)
-    if Path(data).is_dir():
-        return DataConfig(folder=data, seed=seed)
-    raise UnknownNameError("data set, folder or .npz file", data, data_names())
