@@ -4,6 +4,8 @@ import itertools
 import math
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +13,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trainers.backbones.table import backbone_info
+from trainers.config import TrialConfig, with_params
+from trainers.data import ImageData
 from trainers.heads import head_parameters
 from trainers.sizing import RULES, SMALLEST_FRACTION, check_rule, hidden_widths
+from trainers.trial import TrialRun
 
 WITHOUT_SETTINGS = [rule for rule in RULES if rule not in ("fraction", "explicit")]
 sizes = st.integers(1, 50_000)
@@ -192,6 +197,22 @@ def test_a_head_that_cannot_be_is_refused(n: int, m: int, reference: tuple[int, 
     for rule in WITHOUT_SETTINGS:
         with pytest.raises(ValueError, match="at least 1"):
             hidden_widths(rule, n_features=n, classes=m, reference=reference)
+
+
+def test_a_trial_records_what_its_rule_was_given_and_what_it_gave(
+    bands: ImageData, make_config: Callable[..., TrialConfig], tmp_path: Path
+) -> None:
+    fixed = make_config(widths=None, epochs=1)
+    config = with_params(fixed, {"fc_rule": "pyramid"}, seed=0)
+    trial = TrialRun(config, bands, tmp_path)
+    trial.advance(to_epoch=1, seconds=60)
+    values = trial.measure().values
+    widths = widths_of("digitnet", "pyramid", 3)
+    assert (values["head_inputs"], values["head_outputs"]) == (576, 3)
+    assert (values["head_width_1"], values["head_width_2"]) == widths
+    assert "head_width_3" not in values
+    assert values["head_params"] == head_parameters(576, widths, 3)
+    assert config.widths is None
 
 
 def test_no_two_rules_are_the_same_on_vgg16() -> None:
