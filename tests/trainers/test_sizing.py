@@ -132,7 +132,7 @@ def test_halves_round_up(half: int) -> None:
 
 
 @given(references, fractions, fractions)
-def test_a_larger_fraction_never_gives_a_narrower_layer(
+def test_a_fraction_is_the_share_that_it_says(
     reference: list[int], one: float, other: float
 ) -> None:
     small, large = (
@@ -140,6 +140,11 @@ def test_a_larger_fraction_never_gives_a_narrower_layer(
         for each in sorted((one, other))
     )
     assert all(a <= b for a, b in zip(small, large, strict=True))
+    share = max(one, other)
+    assert all(
+        abs(width - share * bound) <= 0.5 or width == 1
+        for width, bound in zip(large, reference, strict=True)
+    )
     whole = hidden_widths("fraction", n_features=9, classes=2, reference=reference, fraction=1)
     assert whole == tuple(reference)
 
