@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from orchestrator.cli import analyze, fronts, pretrain, run, show, tools
+from orchestrator.cli import analyze, fronts, pretrain, run, show, tools, ui
 from orchestrator.errors import OrchestratorError
 
 
@@ -56,7 +56,7 @@ for panel, commands in {
     "Run": (run.check, run.run, run.resume),
     "Look": (show.list_, show.status, show.trials, show.show),
     "Choose": (fronts.front, fronts.pick, tools.export),
-    "Care": (tools.ui, tools.sync, tools.doctor, pretrain.pretrain),
+    "Care": (ui.ui, tools.sync, tools.doctor, pretrain.pretrain),
 }.items():
     for command in commands:
         app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(command)

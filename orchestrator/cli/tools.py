@@ -1,10 +1,5 @@
-"""``export``, ``sync``, ``ui`` and ``doctor``."""
+"""``export``, ``sync`` and ``doctor``."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,16 +12,8 @@ from orchestrator.cli.options import (
     StoreOption,
     TrialArgument,
     print_records,
-    say,
 )
 from orchestrator.errors import OrchestratorError, UsageError
-
-_LOCALHOST = "127.0.0.1"
-# Eight more processes for jobs that this project never submits (MLflow 3.17), and telemetry.
-_UI_ENVIRONMENT = {
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-}
 
 
 def export(
@@ -82,43 +69,6 @@ def sync(name: NameArgument, store: StoreOption = None) -> None:
         raise OrchestratorError(f"MLflow lacks a part of {name}:\n  {listed}")
 
 
-def ui(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
-) -> None:
-    """Open the MLflow UI on what this project has tracked; Ctrl-C ends it.
-
-    Example: paretune ui --port 5001
-    """
-    from orchestrator.state_folder import StateFolder
-
-    state = StateFolder.find()
-    database = state.root / "mlflow.db"
-    if not database.is_file():
-        raise OrchestratorError(
-            f"There is nothing to show: {database} does not exist. Run a sweep first, or go to "
-            f"the folder where one was run, or set PARETUNE_HOME to its state folder."
-        )
-    _check_free(port)
-    say(f"MLflow UI at http://{_LOCALHOST}:{port} (Ctrl-C ends it)")
-    command = [
-        *(sys.executable, "-m", "mlflow", "server"),
-        *("--backend-store-uri", state.tracking_uri),
-        *("--artifacts-destination", state.tracking_artifacts.as_uri()),
-        *("--host", _LOCALHOST, "--port", str(port), "--workers", "1"),
-    ]
-    environment = {**_UI_ENVIRONMENT, **os.environ}
-    with subprocess.Popen(command, env=environment) as server:  # noqa: S603 - our own words
-        try:
-            code = server.wait()
-        except KeyboardInterrupt:
-            # The terminal has told the server too; it gets the time to end its own processes.
-            server.send_signal(signal.SIGINT)
-            server.wait()
-            return
-    if code != 0:
-        raise OrchestratorError(f"'mlflow server' ended with exit code {code}; see above.")
-
-
 def doctor(
     file: Annotated[
         Path | None,
@@ -142,15 +92,3 @@ def doctor(
     print_records(records, findings_table(records), how)
     if not all(each.ok for each in findings):
         raise typer.Exit(1)
-
-
-def _check_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_LOCALHOST, port))
-        except OSError as error:
-            raise UsageError(
-                f"Port {port} cannot be used ({error.strerror}). Choose another one, for example "
-                f"'paretune ui --port {port + 1 if port < 65535 else 5000}'."
-            ) from None
