@@ -238,6 +238,16 @@ class Front(Sequence[FrontMember]):
         facts = {entry.name: getattr(member, entry.name) for entry in fields(FrontMember)}
         return Pick(**facts, reason=reason_of(found, found.chosen), selection=found)
 
+    def probabilities(self, *, draws: int = 1_000, seed: int = 0) -> dict[tuple[str, int], float]:
+        """How likely each trial that competed is on the front; see `front_noise`.
+
+        Returns:
+            Probability by sweep and trial number.
+        """
+        from orchestrator.front_noise import front_probabilities
+
+        return front_probabilities(self.competitors, self.objectives, draws=draws, seed=seed)
+
     def _direction(self, name: str) -> Direction:
         known = {**KNOWN_DIRECTIONS, **{o.name: o.direction for o in self.objectives}}
         return known.get(name, Direction.MINIMIZE)

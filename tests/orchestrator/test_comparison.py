@@ -269,3 +269,30 @@ def test_a_front_picks_from_all_that_meet_the_constraints(
     assert found.as_json() == FrontMember.of(trials[3]).as_json()
     with pytest.raises(OrchestratorError, match="No smaller trial is shown"):
         compute_front(trials, GOALS).smallest(keep="accuracy", reference=reference, margin=0.0001)
+
+
+def test_a_lead_of_one_image_is_no_certain_place_on_the_front(make: Make) -> None:
+    trials = [
+        make(1, right_but(*range(100)), 60e3),
+        make(2, right_but(*range(200, 301)), 60e3 - 1),
+        make(3, right_but(*range(102)), 60e3 - 1),  # two images behind the first
+        make(4, right_but(*range(500)), 70e3),
+    ]
+    front = compute_front(trials, GOALS)
+    assert [member.trial for member in front] == [1, 2]
+    found = front.probabilities(draws=500)
+    assert found.keys() == {("s", n) for n in (1, 2, 3, 4)}
+    # The first is on it only where it is more accurate than both that are smaller by a byte.
+    assert 0.4 < found["s", 1] < 0.75
+    assert 0.3 < found["s", 3] < 0.6
+    assert found["s", 4] == 0.0
+    assert found == front.probabilities(draws=500)
+    assert compute_front([], GOALS).probabilities() == {}
+
+
+def test_trials_of_other_images_are_not_resampled_together(make: Make, tmp_path: Path) -> None:
+    trials = [make(1, right_but(), 60e3), make(2, right_but(), 50e3)]
+    swapped = Predictions(LABELS[::-1], LABELS[::-1], {})
+    write_predictions(tmp_path / "2" / "predictions.npz", swapped)
+    with pytest.raises(OrchestratorError, match="Trials 1 and 2 answered other images"):
+        compute_front(trials, GOALS).probabilities(draws=3)

@@ -19,7 +19,7 @@ from orchestrator.spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
 from orchestrator.sweep import Parts, SweepLoop
-from orchestrator.trials import Failure, FailureKind, TrialState
+from orchestrator.trials import REFERENCE_ATTRS, Failure, FailureKind, TrialState
 
 SPACE = {
     "fc_width_1": {"type": "int", "low": 1, "high": 512},
@@ -115,6 +115,18 @@ def test_a_driver_that_died_makes_no_difference(
     assert [t.state for t in trials] == [TrialState.COMPLETE] * 6
     assert references(store) == [0, 1]
     assert [t.replicate for t in trials] == [0, 1] * 3
+
+
+def test_a_driver_that_died_between_two_references_leaves_one_to_be_stored(
+    store: Store, tmp_path: Path
+) -> None:
+    spec = make_spec(replicates=2)
+    store.create_sweep("a", spec.model_dump(mode="json"), spec.fingerprint())
+    writer = store.take("a", "nobody", lease_s=0.0)
+    writer.add_trial({}, seed=10, replicate=0, sampler_attrs=REFERENCE_ATTRS)
+    finish(loop(store, tmp_path, spec))
+    assert references(store) == [0, 1]
+    assert [trial.seed for trial in store.trials("a")] == [10, 11, 10, 11]
 
 
 def test_the_sampler_proposes_what_it_would_without_a_reference(
