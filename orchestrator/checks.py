@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.execution.slots import slots
 from orchestrator.reporting.formats import human
+from orchestrator.sampling import build_sampler
 from orchestrator.spec import SweepSpec
 from search_spaces import Choice, Value
 from trainers.config import TrialConfig, with_params
@@ -53,11 +54,10 @@ def check(spec: SweepSpec) -> CheckReport:
     count = "infinitely many (a parameter is continuous)" if size is None else f"{size:,}"
     report.lines.append(("sweep", f"{spec.name}: {trials} trials, sampled by {spec.sampler.kind}"))
     report.lines.append(("configurations", f"{count}, over {', '.join(space.names)}"))
-    if spec.sampler.kind == "grid" and size is None:
-        report.problems.append(
-            "A grid needs a finite space, and a parameter is continuous: give it a step, make it "
-            "a choice, or use another sampler."
-        )
+    try:
+        build_sampler(spec.sampler.kind, space, spec.directed, spec.limits, spec.seed)
+    except UsageError as error:
+        report.problems.append(str(error))
     if size is not None and trials > size * spec.replicates:
         text = f"the space is exhausted after {size * spec.replicates:,} of {trials:,} trials"
         report.lines.append(("note", text))
@@ -79,10 +79,13 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> None:
     shape = "x".join(map(str, data.train_images.shape[1:]))
     text = f"{data.name}: {len(data.classes)} classes, images {shape}, {counts}"
     report.lines.append(("data", text))
-    smallest, largest = memory_range(spec, data)
-    report.lines.append(
-        ("memory", f"{human('memory_bytes', smallest)} to {human('memory_bytes', largest)}")
-    )
+    sizes, refusals = memory_sizes(spec, data)
+    if sizes:
+        ends = [human("memory_bytes", size) for size in (min(sizes), max(sizes))]
+        report.lines.append(("memory", " to ".join(ends)))
+        report.lines.extend(("note", f"some trials will fail: {text}") for text in refusals)
+    else:
+        report.problems.extend(refusals)
 
 
 def _check_resources(spec: SweepSpec, report: CheckReport) -> None:
@@ -100,21 +103,33 @@ def _check_resources(spec: SweepSpec, report: CheckReport) -> None:
         report.lines.append(("resources", f"{needs}: {fitting} at once on this machine"))
 
 
-def memory_range(spec: SweepSpec, data: "ImageData") -> tuple[int, int]:
-    """Smallest and largest packed network of a sweep, in bytes.
+def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[str]]:
+    """Bytes of the packed networks at the corners of a sweep's space.
 
-    Sizes grow with every width and every bit-width, so that the corners of the space suffice.
+    Sizes grow with every width and every bit-width, so that the smallest and the largest network
+    of the sweep are among them.
 
     Args:
         spec: The sweep.
         data: Its images, for the number and the names of the classes.
+
+    Returns:
+        The sizes, and why no network has the parameters of other corners; each reason once.
     """
-    sizes = [_packed_bytes(config, data) for config in _corners(spec)]
-    return min(sizes), max(sizes)
+    sizes: list[int] = []
+    refusals: dict[str, None] = {}
+    for params in _corners(spec):
+        try:
+            config = with_params(spec.trial_config(), params, seed=0)
+            sizes.append(_packed_bytes(config, data))
+        except ValueError as error:
+            refusals[str(error)] = None
+    return sizes, list(refusals)
 
 
-def _corners(spec: SweepSpec) -> Iterator[TrialConfig]:
-    space, fixed = spec.search_space, spec.trial_config()
+def _corners(spec: SweepSpec) -> Iterator[dict[str, Value]]:
+    """Smallest and largest values of the parameters that decide a size, in every combination."""
+    space = spec.search_space
     ranges: list[tuple[Value, ...]] = []
     names = [name for name in space.names if name in _SIZING]
     for name in names:
@@ -131,7 +146,7 @@ def _corners(spec: SweepSpec) -> Iterator[TrialConfig]:
         key = tuple(active.items())
         if key not in seen:
             seen.add(key)
-            yield with_params(fixed, active, seed=0)
+            yield active
 
 
 def _packed_bytes(config: TrialConfig, data: "ImageData") -> int:

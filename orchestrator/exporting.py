@@ -30,7 +30,8 @@ def export(sweep: str, trial: int, to: Path, store: Store) -> list[Path]:
     Raises:
         UnknownNameError: There is no such sweep or trial.
         UsageError: The trial has no packed network.
-        OrchestratorError: Its file is gone or is not what was measured.
+        OrchestratorError: Its file is gone or is not what was measured, or the folder cannot be
+            written to.
     """
     record = store.trial(sweep, trial)
     if record.artifact is None:
@@ -39,28 +40,33 @@ def export(sweep: str, trial: int, to: Path, store: Store) -> list[Path]:
             f"complete trials have one. 'paretune trials {sweep}' lists them."
         )
     source = _checked(record, record.artifact)
+    known = {
+        "sweep": sweep,
+        "trial": trial,
+        "params": dict(record.params),
+        "values": dict(record.values),
+        "sha256": record.artifact.sha256,
+    }
+    try:
+        return _written(to, source, json.dumps(known, indent=2) + "\n")
+    except OSError as error:
+        raise OrchestratorError(
+            f"The network could not be written to {to}: {error}. Name a folder that can be "
+            f"written to, on a disk with room."
+        ) from error
+
+
+def _written(to: Path, source: Path, facts: str) -> list[Path]:
     to.mkdir(parents=True, exist_ok=True)
-    model, facts = to / MODEL_NAME, to / RECORD_NAME
+    model, record = to / MODEL_NAME, to / RECORD_NAME
     unfinished = to / f".{MODEL_NAME}.{os.getpid()}"
     try:
         shutil.copyfile(source, unfinished)
         unfinished.replace(model)
     finally:
         unfinished.unlink(missing_ok=True)
-    facts.write_text(
-        json.dumps(
-            {
-                "sweep": sweep,
-                "trial": trial,
-                "params": dict(record.params),
-                "values": dict(record.values),
-                "sha256": record.artifact.sha256,
-            },
-            indent=2,
-        )
-        + "\n"
-    )
-    return [model, facts]
+    record.write_text(facts, encoding="utf-8")
+    return [model, record]
 
 
 def _checked(trial: Trial, artifact: Artifact) -> Path:
@@ -68,11 +74,11 @@ def _checked(trial: Trial, artifact: Artifact) -> Path:
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
+    except OSError as error:
         raise OrchestratorError(
-            f"The packed network of trial {trial.number} is not at {path} any more. It was "
-            f"written there when the trial was measured; bring the file back, or run the trial's "
-            f"params in a new sweep."
+            f"The packed network of trial {trial.number} is not at {path} any more "
+            f"({error.strerror}). It was written there when the trial was measured; bring the "
+            f"file back, or run the trial's params in a new sweep."
         ) from None
     if digest != artifact.sha256:
         raise OrchestratorError(

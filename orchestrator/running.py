@@ -10,11 +10,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from orchestrator.contracts import Executor, Store, SweepWriter
+from orchestrator.contracts import Executor, Sampler, Store, SweepWriter
 from orchestrator.errors import LeaseLostError, UsageError
 from orchestrator.execution.task import Task
 from orchestrator.fronts import Front, compute_front
 from orchestrator.progress import Plan, Progress, Silent
+from orchestrator.scheduling.fifo import Fifo
 from orchestrator.spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.sweep import Parts, SweepLoop
@@ -70,7 +71,10 @@ def run(
         SweepExistsError: The name is taken by a sweep with another spec.
         LeaseHeldError: Another driver runs this sweep.
         TrainerError: The images or the weights cannot be used by any trial.
+        UsageError: A grid of a space that has none.
     """
+    # First of all, because it refuses a grid of an endless space.
+    sampler = _sampler(spec)
     store = store or _open(spec.store)
     progress = progress or Silent()
     done = _finished_before(spec, store)
@@ -81,7 +85,7 @@ def run(
         # Before anything is stored: a mistyped path must not take the sweep's name.
         progress.note("starting workers, reading the images")
         worker.prepare()
-        interrupted = _drive(spec, store, worker, progress)
+        interrupted = _drive(spec, store, worker, sampler, progress)
     finally:
         worker.close()
     return _result(store.sweep(spec.name), spec, store, interrupted=interrupted)
@@ -111,7 +115,9 @@ def resume(
     return run(spec, store=store, progress=progress, address=address)
 
 
-def _drive(spec: SweepSpec, store: Store, worker: Executor, progress: Progress) -> bool:
+def _drive(
+    spec: SweepSpec, store: Store, worker: Executor, sampler: Sampler, progress: Progress
+) -> bool:
     """Run the loop under the sweep's lease; whether it was interrupted."""
     plain = spec.model_dump(mode="json")
     record = store.create_sweep(spec.name, plain, spec.fingerprint())
@@ -121,7 +127,9 @@ def _drive(spec: SweepSpec, store: Store, worker: Executor, progress: Progress) 
         writer.set_spec(plain)
         writer.set_sweep_state(SweepState.RUNNING)
         stack.enter_context(_mirrored(spec, store, progress))
-        loop = SweepLoop(spec, _parts(spec, store, writer, progress, worker.name))
+        folder = StateFolder.find()
+        parts = Parts(store, writer, sampler, Fifo(), progress, folder, worker.name)
+        loop = SweepLoop(spec, parts)
         budget, epochs = spec.budget, spec.training.epochs
         plan = Plan(record, spec.directed, budget.trials, budget.seconds, epochs, loop.trials)
         progress.begin(plan)
@@ -195,16 +203,12 @@ def _task(spec: SweepSpec) -> Task:
     )
 
 
-def _parts(
-    spec: SweepSpec, store: Store, writer: SweepWriter, progress: Progress, workers: str
-) -> Parts:
+def _sampler(spec: SweepSpec) -> Sampler:
     # Imported late: Optuna takes a second that a mistyped file name need not wait for.
     from orchestrator.sampling import build_sampler
-    from orchestrator.scheduling.fifo import Fifo
 
     space = spec.search_space
-    sampler = build_sampler(spec.sampler.kind, space, spec.directed, spec.limits, spec.seed)
-    return Parts(store, writer, sampler, Fifo(), progress, StateFolder.find(), workers)
+    return build_sampler(spec.sampler.kind, space, spec.directed, spec.limits, spec.seed)
 
 
 def _open(url: str, *, create: bool = True) -> Store:

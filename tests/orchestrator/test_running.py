@@ -1,5 +1,6 @@
 """A whole run with a real store; what happens on the workers is played."""
 
+import json
 import os
 import signal
 import threading
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from orchestrator.contracts import Job, JobSource, Outcome, Store
-from orchestrator.errors import LeaseHeldError, SweepExistsError, UnknownNameError
+from orchestrator.errors import LeaseHeldError, SweepExistsError, UnknownNameError, UsageError
 from orchestrator.execution.task import Task
 from orchestrator.progress import Plan, Silent
 from orchestrator.running import resume, run
@@ -265,3 +266,40 @@ def test_a_sweep_is_resumed_by_its_name_alone(store: Store, monkeypatch: Any) ->
 def test_a_sweep_that_is_not_there_cannot_be_resumed(store: Store) -> None:
     with pytest.raises(UnknownNameError, match="'b'"):
         resume("b", store=store)
+
+
+def test_a_grid_without_an_end_is_refused_before_anything_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARETUNE_HOME", str(tmp_path / "state"))
+    space = {"learning_rate": {"type": "float", "low": 0.001, "high": 0.1}}
+    played = Played()
+    with pytest.raises(UsageError, match="needs a finite space"):
+        run(make_spec(space=space, sampler={"kind": "grid"}), executor=played)
+    assert played.calls == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("failing", "code"), [({0, 1, 2, 3, 4, 5}, 1), ({0, 5}, 0)])
+def test_the_command_exits_1_when_every_trial_failed(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: set[int], code: int
+) -> None:
+    from typer.testing import CliRunner
+
+    from orchestrator.cli.app import app
+
+    failure = Failure(FailureKind.ERROR, "a broken trial")
+
+    def ends(job: Job) -> Outcome:
+        failed = Outcome(TrialState.FAILED, failure=failure)
+        return failed if job.trial in failing else _complete(job)
+
+    monkeypatch.setattr("orchestrator.running._ray", lambda address: Played(ends=ends))
+    path = tmp_path / "sweep.yaml"
+    path.write_text(json.dumps(make_spec().model_dump(mode="json")))
+    result = CliRunner().invoke(app, ["run", str(path)])
+    assert result.exit_code == code, result.output
+    last = result.stdout.splitlines()[-1]
+    assert f"a: {6 - len(failing)} complete, 0 stopped early, {len(failing)} failed" in last
+    assert "Traceback" not in result.output
+    assert CliRunner().invoke(app, ["run", str(path)]).exit_code == code

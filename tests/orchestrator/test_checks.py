@@ -1,0 +1,140 @@
+"""What `paretune check` finds out without running anything."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.checks import check, memory_sizes
+from orchestrator.spec import SweepSpec
+from search_spaces import library_names, load_space
+from trainers.data import load_data
+from trainers.errors import DataError
+
+SPACE = {
+    "fc_layers": {"type": "int", "low": 1, "high": 2},
+    "fc_width_1": {"type": "choice", "values": [8, 16]},
+    "fc_width_2": {"type": "choice", "values": [4, 8], "when": "fc_layers == 2"},
+    "bits": {"type": "choice", "values": [2, 3, 8]},
+}
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+def make_spec(**changes: Any) -> SweepSpec:
+    given: dict[str, Any] = {
+        "name": "a",
+        "backbone": {"name": "digitnet", "weights": "scratch"},
+        "data": {"name": "digits", "limit": 200},
+        "space": SPACE,
+        "objectives": {"accuracy": "maximize"},
+        "budget": {"trials": 5},
+    }
+    return SweepSpec.model_validate({**given, **changes})
+
+
+def text(spec: SweepSpec) -> str:
+    return "\n".join(f"{label}: {line}" for label, line in check(spec).lines)
+
+
+def test_a_check_counts_configurations_and_images() -> None:
+    report = check(make_spec())
+    said = dict(report.lines)
+    assert report.problems == []
+    assert said["configurations"].startswith("18, over fc_layers")
+    assert "5 trials" in said["sweep"]
+    assert "10 classes, images 1x8x8" in said["data"]
+    assert "1 CPUs and 0 GPUs a trial" in said["resources"]
+    assert " to " in said["memory"]
+
+
+def test_the_corners_hold_the_smallest_and_the_largest_network() -> None:
+    from trainers.artifact import predict_bytes
+    from trainers.config import with_params
+    from trainers.networks import spec_of
+
+    spec = make_spec()
+    data = load_data(spec.data_config())
+    every = []
+    for params in spec.search_space.grid():
+        config = with_params(spec.trial_config(), params, seed=0)
+        network = spec_of("digitnet", config.widths or (), 10)
+        every.append(predict_bytes(network, config.bits, config.fc_bits, data.classes))
+    sizes, refusals = memory_sizes(spec, data)
+    assert (min(sizes), max(sizes)) == (min(every), max(every))
+    assert refusals == []
+
+
+def test_a_space_that_is_smaller_than_the_budget_is_noted() -> None:
+    assert "the space is exhausted after 18 of 40 trials" in text(make_spec(budget={"trials": 40}))
+    many = make_spec(budget={"trials": 40}, replicates=3)
+    assert "exhausted" not in text(many)
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ({"learning_rate": {"type": "float", "low": 0.1, "high": 1}}, "needs a finite space"),
+        (
+            {f"fc_width_{n}": {"type": "int", "low": 1, "high": 999} for n in (1, 2, 3)},
+            "a grid at most 100,000",
+        ),
+    ],
+)
+def test_a_grid_that_cannot_be_is_a_problem(space: dict[str, Any], said: str) -> None:
+    report = check(make_spec(space=space, sampler={"kind": "grid"}))
+    assert len(report.problems) == 1
+    assert said in report.problems[0]
+    assert check(make_spec(space=space)).problems == []
+
+
+def test_a_trial_that_does_not_fit_here_is_a_problem() -> None:
+    (problem,) = check(make_spec(resources={"cpus": 9999})).problems
+    assert "one needs 9999 CPUs" in problem
+
+
+def test_a_cluster_elsewhere_is_not_judged_by_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    report = check(make_spec(resources={"cpus": 9999}))
+    assert report.problems == []
+    assert "the cluster at 10.0.0.1:6379 was not asked" in dict(report.lines)["resources"]
+
+
+def test_combinations_that_fit_no_network_are_noted() -> None:
+    odd = {**SPACE, "fc_width_2": {"type": "choice", "values": [4], "when": "fc_layers == 1"}}
+    report = check(make_spec(space=odd))
+    assert report.problems == []
+    notes = [line for label, line in report.lines if label == "note"]
+    assert len(notes) == 1
+    assert "some trials will fail: fc_layers is 2, but fc_width_2 is not given" in notes[0]
+
+
+def test_a_space_that_fits_no_network_at_all_is_a_problem() -> None:
+    small = {"name": "vgg16", "weights": "scratch", "image_size": 32}
+    space = {"backbone": {"type": "choice", "values": ["digitnet", "alexnet"]}}
+    report = check(make_spec(backbone=small, space=space))
+    assert len(report.problems) == 2
+    assert all("32" in problem for problem in report.problems)
+
+
+def test_images_that_are_downloaded_are_not_read_for_a_check() -> None:
+    report = check(make_spec(data={"name": "cifar10", "root": "/nowhere"}))
+    assert "read when the sweep runs" in dict(report.lines)["data"]
+
+
+def test_broken_images_are_found(tmp_path: Path) -> None:
+    (tmp_path / "x.npz").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"x\.npz"):
+        check(make_spec(data={"npz": str(tmp_path / "x.npz")}))
+
+
+@pytest.mark.parametrize("name", library_names())
+def test_every_space_of_the_library_passes(name: str) -> None:
+    report = check(make_spec(space=load_space(name).as_mapping(), budget={"trials": 1}))
+    assert report.problems == []
+    assert "note" not in dict(report.lines)
