@@ -14,10 +14,12 @@ from orchestrator.tracking.history import (
     hypervolume_history,
     losses_of,
 )
+from orchestrator.tracking.note import sweep_note
 from orchestrator.tracking.run_content import REFERENCE, milliseconds
 from orchestrator.tracking.runs import Point, RunContent, RunView, from_json_tags, json_tags
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
 
+NOTE = "mlflow.note.content"  # MLflow shows it as the run's description
 REFERENCE_TRIALS = 8
 """Usable trials from which the hypervolume's reference point is fixed while a sweep runs. Of one
 trial alone it would lie so close that a trial worse in any objective would count for nothing."""
@@ -26,11 +28,12 @@ trial alone it would lie so close that a trial worse in any objective would coun
 def with_progress(
     content: RunContent, run: RunView, sweep: SweepRecord, trials: Sequence[Trial]
 ) -> RunContent:
-    """`content` with the counts of trials, and the hypervolume after each complete one.
+    """`content` with a description, counts of trials, and the hypervolume after each complete one.
 
     Hypervolumes can be compared only at one reference point. It is placed once, behind the first
     trials that meet the constraints, and recorded as a tag of `run`, where it is found again.
     """
+    content = replace(content, tags={**content.tags, NOTE: sweep_note(sweep, trials)})
     complete = complete_in_order(trials)
     if not complete and all(trial.state is not TrialState.FAILED for trial in trials):
         return content

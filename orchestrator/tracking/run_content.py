@@ -63,19 +63,12 @@ def attempt_identity(sweep: SweepRecord, trial: int, attempt: int) -> dict[str, 
 
 def sweep_content(sweep: SweepRecord) -> RunContent:
     """The parent run, without what depends on the trials."""
-    note = (
-        f"Sweep **{sweep.name}** of paretune. Each nested run is one attempt at a trial; members "
-        "of the final front are found with the filter `tags.pareto = 'true'`, and are drawn in "
-        "`front.html` among the artifacts. This is a copy: the store is the truth, and "
-        f"`paretune sync {sweep.name}` repairs it."
-    )
     tags = {
         **sweep_identity(sweep),
         SWEEP: sweep.name,
         "paretune.fingerprint": sweep.fingerprint,
         STATE: sweep.state.value,
         "paretune.stop_reason": sweep.stop_reason,
-        "mlflow.note.content": note,
         **json_tags(
             OBJECTIVES, {each.name: each.direction.value for each in spec_objectives(sweep.spec)}
         ),
@@ -184,6 +177,6 @@ def _flattened(section: Mapping[str, object], prefix: str = "") -> dict[str, obj
     for key, value in section.items():
         if isinstance(value, Mapping):
             flat |= _flattened(value, f"{prefix}{key}.")
-        else:
+        elif value is not None:  # what is not set would be half of MLflow's table
             flat[f"{prefix}{key}"] = json.dumps(value) if isinstance(value, list) else value
     return flat
