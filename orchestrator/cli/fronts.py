@@ -191,9 +191,8 @@ def pick(  # noqa: PLR0913 - the options of a command
 def _knee(found: "Front") -> "tuple[FrontMember, str]":
     member = found.knee()
     return member, (
-        f"Trial {member.trial} is the knee of the front: of its {len(found)} members the most "
-        f"balanced one, from which every objective can be improved only at the largest cost to "
-        f"the others."
+        f"Trial {member.trial} is the knee of the front: the most balanced of its {len(found)} "
+        f"members. From there a gain in one objective costs the others most."
     )
 
 
@@ -211,7 +210,7 @@ def _under(found: "Front", text: str, objective: str | None) -> "tuple[FrontMemb
     return member, (
         f"Trial {member.trial} has the best {label(deciding)}, "
         f"{human(deciding, member.values[deciding])}, of the members of the front within "
-        f"{value}={limit}: its {label(value)} is {human(value, member.values[value])}."
+        f"the limit {value}={limit}: its {label(value)} is {human(value, member.values[value])}."
     )
 
 

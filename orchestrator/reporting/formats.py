@@ -34,6 +34,8 @@ def unit(name: str) -> Unit:
     by_ending = {"bytes": Unit.BYTES, "s": Unit.SECONDS, "ms": Unit.MILLISECONDS}
     if "_" in name and last in by_ending:
         return by_ending[last]
+    if name == "seconds":
+        return Unit.SECONDS
     if last in _FRACTIONS:
         return Unit.FRACTION
     return Unit.COUNT if last in _COUNTS else Unit.NONE

@@ -140,7 +140,7 @@ def trials_table(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Ta
     """One row a trial: state, objectives, parameters, and why it failed."""
     table = plain_table()
     table.add_column("trial", justify="right", min_width=5, no_wrap=True)
-    table.add_column("state")
+    table.add_column("state", no_wrap=True)
     for objective in objectives:
         _objective_column(table, objective)
     names = _param_columns(table, [trial.params for trial in trials])

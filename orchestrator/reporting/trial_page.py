@@ -108,7 +108,7 @@ def _attempts(attempts: Sequence[Attempt]) -> Iterator[tuple[str, Text]]:
         if attempt.ended is not None:
             took = duration((attempt.ended - attempt.started).total_seconds())
         yield (
-            str(attempt.number),
+            f"attempt {attempt.number + 1}",  # from 1, as MLflow's run names count
             Text.assemble(
                 state_text(attempt.state.value),
                 f"  {clock(attempt.started)}  {took}  on {attempt.worker}",
@@ -121,7 +121,7 @@ def _failures(attempts: Sequence[Attempt], *, with_traceback: bool) -> Iterator[
         failure = attempt.failure
         if failure is None:
             continue
-        heading = f"attempt {attempt.number} failed, {failure.kind.value}: {failure.message}"
+        heading = f"attempt {attempt.number + 1} failed, {failure.kind.value}: {failure.message}"
         yield Padding(Text(heading, style="red"), (1, 0, 0, 0), expand=False)
         lines = failure.traceback.rstrip().splitlines()
         if not with_traceback and len(lines) > _LAST_LINES:

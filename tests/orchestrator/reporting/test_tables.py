@@ -79,7 +79,7 @@ def test_an_inactive_parameter_is_a_dash(
     terminal: Callable[[int], Console], trials: list[Trial], objectives: Sequence[Objective]
 ) -> None:
     table = trials_table([replace(trials[0], params={"bits": 4}), trials[1]], objectives)
-    assert "-" in printed(terminal, table).splitlines()[3].split()
+    assert "-" in printed(terminal, table).splitlines()[4].split()
 
 
 def test_one_trial_and_none_are_tables_too(
