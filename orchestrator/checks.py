@@ -54,6 +54,9 @@ def check(spec: SweepSpec) -> CheckReport:
     count = "infinitely many (a parameter is continuous)" if size is None else f"{size:,}"
     report.lines.append(("sweep", f"{spec.name}: {trials} trials, sampled by {spec.sampler.kind}"))
     report.lines.append(("configurations", f"{count}, over {', '.join(space.names)}"))
+    if spec.reference:
+        text = "the full-size head in floating point is measured first, as part of the budget"
+        report.lines.append(("reference", text))
     try:
         build_sampler(spec.sampler.kind, space, spec.directed, spec.limits, spec.seed)
     except UsageError as error:

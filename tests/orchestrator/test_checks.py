@@ -40,6 +40,11 @@ def text(spec: SweepSpec) -> str:
     return "\n".join(f"{label}: {line}" for label, line in check(spec).lines)
 
 
+def test_a_reference_is_announced() -> None:
+    assert "reference: the full-size head" in text(make_spec(reference=True))
+    assert "reference" not in text(make_spec())
+
+
 def test_a_check_counts_configurations_and_images() -> None:
     report = check(make_spec())
     said = dict(report.lines)

@@ -140,6 +140,13 @@ def test_the_front_alone_is_measured_on_the_test_images_and_once(store: Store) -
     assert second.measured == [6]
 
 
+def test_the_reference_is_measured_on_the_test_images_too(store: Store) -> None:
+    played = Played()
+    result = run(make_spec(reference=True), store=store, executor=played)
+    assert sorted(member.trial for member in result.front) == [3, 4, 5]
+    assert sorted(played.measured) == [0, 3, 4, 5]
+
+
 def test_a_complete_sweep_is_not_run_again(store: Store) -> None:
     run(make_spec(), store=store, executor=Played())
     before, played, listener = store.sweep("a"), Played(), Listener()
