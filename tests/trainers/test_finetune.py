@@ -1,7 +1,9 @@
 """Fine-tuning: the same seed gives the same bits, whatever comes in between."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -95,6 +97,52 @@ def test_a_training_that_was_interrupted_equals_one_that_was_not(
     assert second.seconds == first.seconds
     assert measured(finished(second)) == measured(expected[stopped_after:])
     assert_same(state(second), state(whole))
+
+
+def test_running_statistics_are_part_of_a_checkpoint(
+    bands: ImageData, make_config: Config, tmp_path: Path
+) -> None:
+    """A network with batch norms, whose buffers training moves."""
+    config = make_config(
+        backbone="mobilenet_v3_small", image_size=32, tune="last_blocks:1", epochs=2
+    )
+    whole = begun(config, bands)
+    whole.run_epoch()
+    whole.save(tmp_path / "c")
+    resumed = begun(config, bands)
+    before = state(resumed)
+    resumed.load(tmp_path / "c")
+    moved = {
+        name for name, tensor in state(resumed).items() if not torch.equal(tensor, before[name])
+    }
+    assert any(name.endswith("running_mean") for name in moved)
+    whole.run_epoch()
+    resumed.run_epoch()
+    assert_same(state(resumed), state(whole))
+
+
+def test_every_epoch_has_an_order_a_dropout_and_learning_rates_of_its_own(
+    bands: ImageData, make_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(dropout=0.3, learning_rate=0.02)
+    seeds, orders, rates = [], [], []
+    original = module.train_epoch
+
+    def watched(model: torch.nn.Module, batches: Any, recipe: Any, *, epoch: int) -> float:
+        seeds.append(torch.initial_seed())
+        kept = list(batches)
+        orders.append(tuple(torch.cat([labels for _, labels in kept]).tolist()))
+        loss = original(model, iter(kept), recipe, epoch=epoch)
+        rates.append(recipe.optimizer.param_groups[0]["lr"])
+        return loss
+
+    monkeypatch.setattr(module, "train_epoch", watched)
+    for seed in (0, 1):
+        finished(begun(replace(config, seed=seed), bands))
+    assert len(set(seeds)) == len(set(orders)) == 6
+    assert all(sorted(order) == sorted(orders[0]) for order in orders)
+    schedule = module.cosine_learning_rates(0.02, steps_per_epoch=3, epochs=3, from_epoch=0)
+    assert rates[:3] == rates[3:] == list(schedule)[2::3]
 
 
 def test_seeds_differ_in_more_than_the_start(bands: ImageData, make_config: Config) -> None:
