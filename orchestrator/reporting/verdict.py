@@ -12,7 +12,7 @@ def reason_of(selection: Selection, chosen: Comparison) -> str:
     sentences = [
         f"Trial {chosen.trials[0].number} ({human(by, chosen.size)}) is "
         f"{100 * (1 - chosen.size / size):.0f} % smaller than the reference (trial "
-        f"{reference.number}, {human(by, size)}) and not measurably worse on validation: "
+        f"{reference.number}, {human(by, size)}) and {_verdict(selection, chosen)}: "
         f"{_figures(chosen)}.",
         f"Non-inferior at a margin of {_points(selection.margin)} points: "
         f"{_p(chosen.p_adjusted)} after Holm over {_many(selection)} ({_tests(selection)}).",
@@ -44,6 +44,21 @@ def refusal_of(selection: Selection) -> str:
         *_left_out(selection),
     ]
     return " ".join(sentences)
+
+
+def _verdict(selection: Selection, chosen: Comparison) -> str:
+    # Within the margin a difference may still be beyond chance; then that is what is said.
+    if _is_worse(chosen, selection.alpha):
+        return f"worse on validation, but by less than {_points(selection.margin)} points"
+    return "not measurably worse on validation"
+
+
+def _is_worse(comparison: Comparison, alpha: float) -> bool:
+    """Whether some kept value is lower by more than chance, however little it may matter."""
+    return any(
+        kept.interval.high < 0 or (kept.p_mcnemar <= alpha and kept.candidate < kept.reference)
+        for kept in comparison.kept
+    )
 
 
 def _figures(comparison: Comparison) -> str:
@@ -86,7 +101,7 @@ def _on_test(selection: Selection, chosen: Comparison) -> list[str]:
 
 def _no_difference(selection: Selection, nearest: Comparison) -> list[str]:
     """Say so if the difference may be chance: what is not shown is not refuted either."""
-    if any(kept.p_mcnemar <= selection.alpha for kept in nearest.kept):
+    if _is_worse(nearest, selection.alpha):
         return []
     return ["That it is worse is not shown either."]
 

@@ -209,10 +209,21 @@ def test_the_reason_states_figures_margin_test_and_images(
     )
 
 
+def test_a_loss_within_the_margin_that_is_beyond_chance_is_called_a_loss(
+    make: Make, reference: Reference
+) -> None:
+    found = select([make(1, right_but(*range(40)), 60e3)], reference, margin=0.06)
+    assert found.chosen is not None
+    reason = reason_of(found, found.chosen)
+    assert "and worse on validation, but by less than 6 points: accuracy 96.0 %" in reason
+    assert "not measurably worse" not in reason
+    assert "Non-inferior at a margin of 6 points: p" in reason
+
+
 def test_a_refusal_names_the_nearest_and_what_is_out_of_reach(
     make: Make, reference: Reference
 ) -> None:
-    trials = [make(1, right_but(*range(14)), 60e3), make(2, right_but(*range(200)), 50e3)]
+    trials = [make(1, right_but(*range(2, 14)), 60e3), make(2, right_but(*range(200)), 50e3)]
     text = refusal_of(select(trials, reference, margin=0.001))
     assert "Nearest came trial 1 (60.0 kB)" in text
     assert "at a margin of 0.1 points and alpha 0.05 after Holm over 2 comparisons" in text
