@@ -1,5 +1,6 @@
 """``front`` and ``pick``."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -216,10 +217,12 @@ def _under(found: "Front", text: str, objective: str | None) -> "tuple[FrontMemb
 
 def _print_front(found: "Front", how: Format, where: str | None) -> None:
     from orchestrator.reporting.tables import front_heading, front_table
+    from orchestrator.reporting.terminal import has_room_for_params
 
     knee = found.knee() if len(found) > 2 else None
     if how is Format.TABLE:
         typer.echo(front_heading(found, where, knee=knee))
     elif not len(found) or not found.feasible:
         say(front_heading(found, where))
-    print_records([member.as_json() for member in found], front_table(found, knee=knee), how)
+    table = front_table(found, knee=knee, with_params=has_room_for_params(sys.stdout))
+    print_records([member.as_json() for member in found], table, how)

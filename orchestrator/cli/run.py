@@ -1,5 +1,6 @@
 """``check``, ``run`` and ``resume``."""
 
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -104,12 +105,14 @@ def _finish(result: "RunResult", seconds: float) -> None:
     """Print the front and, last, the count; the exit code says whether anything came of it."""
     from orchestrator.reporting.formats import duration
     from orchestrator.reporting.tables import front_heading, front_table
+    from orchestrator.reporting.terminal import has_room_for_params
 
     name = result.sweep.name
     if len(result.front):
         knee = result.front.knee() if len(result.front) > 2 else None
         typer.echo(front_heading(result.front, knee=knee))
-        print_table(front_table(result.front, knee=knee))
+        with_params = has_room_for_params(sys.stdout)
+        print_table(front_table(result.front, knee=knee, with_params=with_params))
         typer.echo(f"Plot it:        paretune front {name} --plot front.html")
         typer.echo("Browse trials:  paretune ui")
     if result.failed:

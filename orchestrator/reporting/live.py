@@ -26,7 +26,7 @@ from orchestrator.trials import Report, SweepRecord, Trial, TrialState
 _REDRAWS_PER_S = 4
 _FRONT_ROWS = 8
 _RUNNING_ROWS = 8
-_WIDE = 76  # columns from which bars and parameters fit beside numbers
+WIDE = 76  # columns from which bars and parameters fit beside numbers
 
 
 class LiveProgress:
@@ -133,7 +133,7 @@ def _bar(view: RunView, width: int) -> RenderableType:
     ):
         if number:
             counts.append("  ").append(f"{number} {word}", style=style)
-    if width < _WIDE:
+    if width < WIDE:
         return counts
     row = Table.grid(padding=(0, 2))
     row.add_row(ProgressBar(max(view.plan.trials, 1), view.done, width=32), counts)
@@ -149,7 +149,7 @@ def _running(view: RunView, width: int) -> RenderableType:
             _stage(each.epoch, epochs),
             _latest(view, each),
         ]
-        if width >= _WIDE:
+        if width >= WIDE:
             cells.insert(1, ProgressBar(epochs, each.epoch, width=20))
             cells.append(Text(human_params(each.trial.params), style="dim"))
         table.add_row(*cells)
@@ -157,10 +157,10 @@ def _running(view: RunView, width: int) -> RenderableType:
         column.no_wrap = True
     # Only the parameters, which come last, are cut off where there is no room.
     table.columns[0].min_width = len("trial 000")
-    table.columns[-3 if width >= _WIDE else 1].min_width = max(
+    table.columns[-3 if width >= WIDE else 1].min_width = max(
         len("measuring"), len(_stage(epochs - 1, epochs))
     )
-    if width >= _WIDE:
+    if width >= WIDE:
         table.columns[1].min_width = 20
         table.columns[-2].min_width = max(len(_latest(view, e)) for e in view.running.values())
     return Padding(table, (1, 0), expand=False)
@@ -195,5 +195,5 @@ def _best(best: Sequence[tuple[Objective, Trial]]) -> list[str | tuple[str, str]
 
 def _front(view: RunView, width: int) -> Table:
     knee = view.front.knee() if len(view.front) > 2 else None
-    wide = width >= _WIDE
+    wide = width >= WIDE
     return front_table(view.front, knee=knee, limit=_FRONT_ROWS, with_params=wide)

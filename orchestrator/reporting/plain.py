@@ -62,10 +62,9 @@ class PlainProgress:
         )
 
     def end(self, sweep: SweepRecord) -> None:
-        """Say how the run ended."""
-        elapsed = f" after {duration(self._view.elapsed_s)}" if self._view is not None else ""
+        """Say how the run ended; how long all of it took is the caller's to say."""
         reason = f": {sweep.stop_reason}" if sweep.stop_reason else ""
-        self._print(f"{sweep.name}: {sweep.state.value}{elapsed}{reason}")
+        self._print(f"{sweep.name}: {sweep.state.value}{reason}")
 
     def _print(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)

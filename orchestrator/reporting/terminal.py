@@ -7,7 +7,7 @@ from typing import TextIO
 from rich.console import Console
 
 from orchestrator.progress import Progress
-from orchestrator.reporting.live import LiveProgress
+from orchestrator.reporting.live import WIDE, LiveProgress
 from orchestrator.reporting.plain import PlainProgress
 
 _WIDE = 400  # characters in a line of a file or a pipe, where nothing should be cut off
@@ -17,6 +17,11 @@ def console_for(stream: TextIO) -> Console:
     """A console that prints text as it is: names that people choose are never read as markup."""
     width = None if stream.isatty() or "COLUMNS" in os.environ else _WIDE
     return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+
+
+def has_room_for_params(stream: TextIO) -> bool:
+    """Whether columns of parameters fit beside the objectives'."""
+    return console_for(stream).width >= WIDE
 
 
 def progress_for(stream: TextIO | None = None) -> Progress:

@@ -194,6 +194,7 @@ def test_a_finished_sweep_shows_its_front(driver, new_mirror, runs, tracking_uri
     assert server.files(by_trial[0].run_id) == {"0.safetensors": 1_000}
     assert server.files(by_trial[1].run_id) == {}
     assert set(server.files(parent(runs).run_id)) == {"sweep.json", "front.csv", "front.html"}
+    assert "2 of 3 complete trials" in parent(runs).tags["mlflow.note.content"]
     page = next((tmp_path / "artifacts").rglob("front.html")).read_text(encoding="utf-8")
     assert "<script src=" not in page
     table = next((tmp_path / "artifacts").rglob("front.csv")).read_text(encoding="utf-8")
