@@ -122,7 +122,17 @@ class DataSection(Section):
         return self.name or Path(self.folder or self.npz or "").name
 
 
-class TrainingSection(Section):
+class ParameterSection(Section):
+    """A section whose keys are parameters of a trial."""
+
+    @field_validator("*")
+    @classmethod
+    def _is_accepted(cls, value: Any, info: ValidationInfo) -> Any:
+        check_parameter(str(info.field_name), value)
+        return value
+
+
+class TrainingSection(ParameterSection):
     """What every trial shares, unless the space samples it; see `trainers.config.PARAMETERS`."""
 
     tune: str = "head"
@@ -133,12 +143,6 @@ class TrainingSection(Section):
     weight_decay: float = 1e-4
     dropout: float = 0.0
     label_smoothing: float = 0.0
-
-    @field_validator("*")
-    @classmethod
-    def _is_accepted(cls, value: Any, info: ValidationInfo) -> Any:
-        check_parameter(str(info.field_name), value)
-        return value
 
 
 class HeadSection(Section):
@@ -154,17 +158,11 @@ class HeadSection(Section):
         return self
 
 
-class QuantizationSection(Section):
+class QuantizationSection(ParameterSection):
     """Bits of a weight in the artifact; 32 leaves it in floating point."""
 
     bits: int = 32
     fc_bits: int = 32
-
-    @field_validator("*")
-    @classmethod
-    def _is_accepted(cls, value: Any, info: ValidationInfo) -> Any:
-        check_parameter(str(info.field_name), value)
-        return value
 
 
 class ObjectiveSection(Section):
@@ -375,7 +373,8 @@ class SweepSpec(Section):
         reference may be asked for later.
         """
         free = {"name", "budget", "reference", "resources", "tracking", "store"}
-        return self.model_dump(mode="json", exclude=free)
+        # A key that is not given says nothing, so that a later version may add keys.
+        return self.model_dump(mode="json", exclude=free, exclude_none=True)
 
     def fingerprint(self) -> str:
         """Digest of `identity`."""
