@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from ray.experimental.internal_kv import (
     _internal_kv_del,
     _internal_kv_exists,
+    _internal_kv_get,
     _internal_kv_list,
     _internal_kv_put,
 )
 
 _NAMESPACE = b"paretune"
+_WORKER = "worker:"
+_OPEN = "open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +40,19 @@ class WorkerGate:
     slots: int
     timeout_s: float = 60.0
 
-    def arrive(self, worker: str) -> None:
-        """A worker is ready."""
-        self._put(f"worker:{worker}")
+    def arrive(self, worker: str, trial: int) -> None:
+        """A worker is ready for a trial; said again for each of its trials."""
+        self._put(f"{_WORKER}{worker}", str(trial))
 
-    def leave(self, worker: str) -> None:
-        """A worker died; harmless when it never arrived."""
-        _internal_kv_del(self._key(f"worker:{worker}"), namespace=_NAMESPACE)
+    def leave(self, trial: int) -> None:
+        """The worker of a trial died; harmless when it never arrived."""
+        for key in self._workers():
+            if _internal_kv_get(key, namespace=_NAMESPACE) == str(trial).encode():
+                _internal_kv_del(key, namespace=_NAMESPACE)
 
     def open(self) -> None:
         """No further worker is to be waited for."""
-        self._put("open")
+        self._put(_OPEN)
 
     def close(self) -> None:
         """Forget everything: the run is over."""
@@ -62,12 +67,16 @@ class WorkerGate:
             time.sleep(0.02)
 
     def _is_open(self) -> bool:
-        if _internal_kv_exists(self._key("open"), namespace=_NAMESPACE):
+        if _internal_kv_exists(self._key(_OPEN), namespace=_NAMESPACE):
             return True
-        return len(_internal_kv_list(self._key("worker:"), namespace=_NAMESPACE)) >= self.slots
+        return len(self._workers()) >= self.slots
 
-    def _put(self, key: str) -> None:
-        _internal_kv_put(self._key(key), b"", namespace=_NAMESPACE)
+    def _workers(self) -> list[bytes]:
+        keys: list[bytes] = _internal_kv_list(self._key(_WORKER), namespace=_NAMESPACE)
+        return keys
+
+    def _put(self, key: str, value: str = "") -> None:
+        _internal_kv_put(self._key(key), value.encode(), namespace=_NAMESPACE)
 
     def _key(self, key: str) -> bytes:
         return f"{self.run}:{key}".encode()

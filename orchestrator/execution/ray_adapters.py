@@ -25,7 +25,6 @@ class RunningJobs:
     def __init__(self, source: JobSource, slots: int, gate: WorkerGate) -> None:
         self.source, self.slots, self._gate = source, slots, gate
         self._jobs: dict[str, Job] = {}
-        self._workers: dict[str, str] = {}
 
     def start(self, trial_id: str) -> Job | None:
         """Take the next job for a Tune trial; None when there is none left."""
@@ -43,10 +42,9 @@ class RunningJobs:
         """Whether every slot has its job."""
         return len(self._jobs) >= self.slots
 
-    def stepped(self, trial_id: str, step: Step, worker: str) -> bool:
+    def stepped(self, trial_id: str, step: Step) -> bool:
         """Pass on what a worker did; whether its trial goes on."""
         job = self._jobs[trial_id]
-        self._workers[trial_id] = worker
         decision = self.source.reported(job, step.reports)
         if step.outcome is not None:
             self._end(trial_id, step.outcome)
@@ -56,8 +54,8 @@ class RunningJobs:
 
     def lost(self, trial_id: str, error: Exception | None) -> None:
         """The worker of a job died."""
-        self._gate.leave(self._workers.get(trial_id, ""))
         if trial_id in self._jobs:
+            self._gate.leave(self._jobs[trial_id].trial)
             self._end(trial_id, Outcome(TrialState.FAILED, failure=_loss(error)))
 
     def interrupt(self) -> None:
@@ -66,7 +64,6 @@ class RunningJobs:
             self._end(trial_id, Outcome(TrialState.INTERRUPTED))
 
     def _end(self, trial_id: str, outcome: Outcome) -> None:
-        self._workers.pop(trial_id, None)
         self.source.ended(self._jobs.pop(trial_id), outcome)
 
 
@@ -110,7 +107,7 @@ class JobScheduler(_Stateless, FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: Any) -> str:
         """Stop the Tune trial when its job is over."""
-        goes_on = self._running.stepped(trial.trial_id, result["step"], result["worker"])
+        goes_on = self._running.stepped(trial.trial_id, result["step"])
         return str(self.CONTINUE if goes_on else self.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:

@@ -16,7 +16,7 @@ import ray
 from ray import tune
 from ray.exceptions import RayTaskError
 
-from orchestrator.contracts import JobSource
+from orchestrator.contracts import Job, JobSource
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.gate import WorkerGate
 from orchestrator.execution.preparation import prepare
@@ -143,12 +143,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._gate = shared.gate
         self._worker = f"{ray.util.get_node_ip_address()}:{os.getpid()}"
         self._runner = TrialRunner(ray.get(shared.data))
-        self._runner.begin(config["job"])
-        self._gate.arrive(self._worker)
+        self._begin(config["job"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next job."""
-        self._runner.begin(new_config["job"])
+        self._begin(new_config["job"])
         return True
 
     def step(self) -> dict[str, Any]:
@@ -156,11 +155,15 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         step = self._runner.step()
         if step.outcome is not None:
             self._gate.wait()
-        return {"step": step, "worker": self._worker}
+        return {"step": step}
 
     def cleanup(self) -> None:
         """Tune lets the worker go; an unfinished job keeps its epochs."""
         self._runner.checkpoint()
+
+    def _begin(self, job: Job) -> None:
+        self._runner.begin(job)
+        self._gate.arrive(self._worker, job.trial)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: checkpoints belong to the trial's folder."""

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.contracts import Decision, Job, Outcome
+from orchestrator.contracts import Outcome
 from orchestrator.execution.gate import WorkerGate
-from orchestrator.execution.ray_adapters import RunningJobs
+from orchestrator.execution.ray_executor import TrialActor
+from orchestrator.execution.trial_step import Step
+from orchestrator.trials import TrialState
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 
@@ -19,9 +21,9 @@ def gate(slots: int, timeout_s: float = LONG) -> WorkerGate:
     return WorkerGate(uuid.uuid4().hex, slots, timeout_s)
 
 
-def lets_through(waiting: WorkerGate, then: Callable[[], object]) -> bool:
-    """Whether the gate holds a worker back, and `then` lets it through."""
-    thread = threading.Thread(target=waiting.wait, daemon=True)
+def lets_through(waits: Callable[[], object], then: Callable[[], object]) -> bool:
+    """Whether `waits` waits, and `then` ends it."""
+    thread = threading.Thread(target=waits, daemon=True)
     thread.start()
     thread.join(0.2)
     held = thread.is_alive()
@@ -32,69 +34,65 @@ def lets_through(waiting: WorkerGate, then: Callable[[], object]) -> bool:
 
 def test_a_worker_waits_for_the_others() -> None:
     two = gate(2)
-    two.arrive("a")
-    two.arrive("a")  # again: still one worker
-    assert lets_through(two, lambda: two.arrive("b"))
+    two.arrive("a", 0)
+    two.arrive("a", 1)  # its next trial: still one worker
+    assert lets_through(two.wait, lambda: two.arrive("b", 2))
     two.wait()
 
 
 def test_a_worker_that_died_is_waited_for_again() -> None:
     two = gate(2)
-    two.arrive("a")
-    two.arrive("b")
-    two.leave("b")
-    two.leave("never there")
-    assert lets_through(two, lambda: two.arrive("c"))
+    two.arrive("a", 0)
+    two.arrive("b", 1)
+    two.arrive("b", 11)
+    two.leave(1)  # another one's by now
+    two.wait()
+    two.leave(11)
+    assert lets_through(two.wait, lambda: two.arrive("c", 12))
 
 
 def test_one_slot_waits_for_nobody() -> None:
     one = gate(1)
-    one.arrive("a")
+    one.arrive("a", 0)
     one.wait()
 
 
 def test_runs_know_nothing_of_one_another() -> None:
     first, second = gate(2), gate(1)
-    first.arrive("a")
-    second.arrive("a")
-    assert lets_through(first, lambda: first.arrive("b"))
+    first.arrive("a", 0)
+    second.arrive("a", 0)
+    assert lets_through(first.wait, lambda: first.arrive("b", 1))
     second.wait()
 
 
 def test_the_wait_is_over_once_and_for_all_after_its_timeout() -> None:
     two = gate(2, timeout_s=0.05)
-    two.arrive("a")
+    two.arrive("a", 0)
     two.wait()
     WorkerGate(two.run, 2, LONG).wait()
 
 
 def test_a_run_that_is_over_leaves_nothing() -> None:
     two = gate(2)
-    two.arrive("a")
+    two.arrive("a", 0)
     two.open()
     two.close()
-    assert lets_through(two, two.open)
+    assert lets_through(two.wait, two.open)
     two.close()
 
 
-class Empty:
-    """A source of nothing."""
+def test_a_worker_keeps_a_result_until_the_gate_opens() -> None:
+    """Or Tune would give it the trial of a worker that is on its way."""
 
-    must_stop = False
+    class Runner:
+        steps = iter([Step(()), Step((), Outcome(TrialState.COMPLETE))])
 
-    def next_job(self) -> Job | None:
-        return None
+        def step(self) -> Step:
+            return next(self.steps)
 
-    def started(self, job: Job) -> None: ...
-
-    def reported(self, job: Job, reports: object) -> Decision:
-        return Decision.CONTINUE
-
-    def ended(self, job: Job, outcome: Outcome) -> None: ...
-
-
-def test_nobody_waits_for_a_worker_that_has_nothing_to_do() -> None:
     two = gate(2)
-    two.arrive("a")
-    jobs = RunningJobs(Empty(), 2, two)
-    assert lets_through(two, lambda: jobs.start("x"))
+    two.arrive("a", 0)
+    worker = TrialActor.__new__(TrialActor)
+    worker._gate, worker._runner = two, Runner()
+    assert worker.step()["step"].outcome is None
+    assert lets_through(worker.step, lambda: two.arrive("b", 1))

@@ -5,6 +5,7 @@ import signal
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,7 @@ import pytest
 from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.inline import InlineExecutor
-from orchestrator.execution.ray_adapters import RunningJobs
-from orchestrator.execution.trial_step import Step
+from orchestrator.execution.ray_adapters import JobScheduler
 from orchestrator.running import run
 from orchestrator.spec import SweepSpec
 from orchestrator.storage.opening import open_store
@@ -40,18 +40,17 @@ class Workers:
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch, store: Store) -> Workers:
     found = Workers()
-    original = RunningJobs.stepped
+    original = JobScheduler.on_trial_result
 
-    def watched(self: RunningJobs, trial_id: str, step: Step, worker: str) -> bool:
-        number = self._jobs[trial_id].trial
-        pid = int(worker.rpartition(":")[2])
-        found.pids[number].add(pid)
-        goes_on = original(self, trial_id, step, worker)
-        if goes_on and found.kill(store.trial("tiny", number)):
-            os.kill(pid, signal.SIGKILL)
-        return goes_on
+    def watched(self: JobScheduler, controller: object, trial: Any, result: Any) -> str:
+        number = self._running._jobs[trial.trial_id].trial
+        found.pids[number].add(result["pid"])
+        verdict = original(self, controller, trial, result)
+        if result["step"].outcome is None and found.kill(store.trial("tiny", number)):
+            os.kill(result["pid"], signal.SIGKILL)
+        return verdict
 
-    monkeypatch.setattr(RunningJobs, "stepped", watched)
+    monkeypatch.setattr(JobScheduler, "on_trial_result", watched)
     return found
 
 

@@ -1,0 +1,172 @@
+"""From what Ray Tune says to what the sweep's loop hears."""
+
+import pickle
+import threading
+import uuid
+from collections.abc import Sequence
+
+import pytest
+from ray.exceptions import OutOfMemoryError
+
+from orchestrator.contracts import Decision, Job, Outcome
+from orchestrator.execution.gate import WorkerGate
+from orchestrator.execution.ray_adapters import (
+    JobScheduler,
+    JobSearcher,
+    RunningJobs,
+    SourceStopper,
+)
+from orchestrator.execution.trial_step import Step
+from orchestrator.trials import FailureKind, Report, TrialState
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
+
+DONE = Step((Report(2, {}),), Outcome(TrialState.COMPLETE, {"accuracy": 1.0}))
+
+
+class Source:
+    """Three jobs; remembers what it is told; stops trial 1 at its first report."""
+
+    must_stop = False
+
+    def __init__(self) -> None:
+        self.left = [Job(number, 0, {}, "") for number in (2, 1, 0)]
+        self.running: list[int] = []
+        self.outcomes: dict[int, Outcome] = {}
+
+    def next_job(self) -> Job | None:
+        return self.left.pop() if self.left else None
+
+    def started(self, job: Job) -> None:
+        self.running.append(job.trial)
+
+    def reported(self, job: Job, reports: Sequence[Report]) -> Decision:
+        return Decision.STOP if job.trial == 1 and reports else Decision.CONTINUE
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        assert job.trial not in self.outcomes
+        self.running.remove(job.trial)
+        self.outcomes[job.trial] = outcome
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+@pytest.fixture
+def gate() -> WorkerGate:
+    return WorkerGate(uuid.uuid4().hex, 2, 1e6)
+
+
+@pytest.fixture
+def jobs(source: Source, gate: WorkerGate) -> RunningJobs:
+    return RunningJobs(source, 2, gate)
+
+
+def is_open(gate: WorkerGate) -> bool:
+    thread = threading.Thread(target=gate.wait, daemon=True)
+    thread.start()
+    thread.join(0.3)
+    return not thread.is_alive()
+
+
+def test_a_configuration_is_asked_for_when_a_slot_is_free(
+    jobs: RunningJobs, source: Source
+) -> None:
+    searcher = JobSearcher(jobs)
+    first, second = searcher.suggest("x"), searcher.suggest("y")
+    assert isinstance(first, dict)
+    assert isinstance(second, dict)
+    assert [first["job"].trial, second["job"].trial] == source.running == [0, 1]
+    assert searcher.suggest("z") is None
+    assert not jobs.stepped("x", DONE)
+    third = searcher.suggest("z")
+    assert isinstance(third, dict)
+    assert third["job"].trial == 2
+
+
+def test_the_search_is_over_when_no_job_is_left(jobs: RunningJobs, gate: WorkerGate) -> None:
+    searcher = JobSearcher(jobs)
+    for name in "xyz":
+        searcher.suggest(name)
+        jobs.lost(name, None)
+    gate.arrive("a", 0)
+    assert not is_open(gate)
+    assert searcher.suggest("v") == JobSearcher.FINISHED
+    # Nobody waits for a worker that would have nothing to do.
+    assert is_open(gate)
+
+
+def test_a_trial_goes_on_until_its_outcome_or_a_stop(jobs: RunningJobs, source: Source) -> None:
+    jobs.start("x")
+    jobs.start("y")
+    assert jobs.stepped("x", Step((Report(1, {}),)))
+    assert not jobs.stepped("x", DONE)
+    assert jobs.stepped("y", Step(()))
+    assert not jobs.stepped("y", Step((Report(1, {}),)))
+    assert source.outcomes[0] == DONE.outcome
+    assert source.outcomes[1].state is TrialState.STOPPED
+    assert source.running == []
+
+
+def test_an_outcome_counts_more_than_a_stop(jobs: RunningJobs, source: Source) -> None:
+    jobs.start("x")
+    jobs.start("y")
+    assert not jobs.stepped("y", DONE)
+    assert source.outcomes[1].state is TrialState.COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (None, FailureKind.WORKER_LOST),
+        (RuntimeError("actor died"), FailureKind.WORKER_LOST),
+        (OutOfMemoryError("killed"), FailureKind.OUT_OF_MEMORY),
+    ],
+)
+def test_a_lost_worker_is_the_failure_of_its_trial(
+    jobs: RunningJobs, source: Source, error: Exception | None, kind: FailureKind
+) -> None:
+    jobs.start("x")
+    jobs.lost("x", error)
+    failure = source.outcomes[0].failure
+    assert failure is not None
+    assert failure.kind is kind
+    jobs.lost("x", error)  # a second word about it changes nothing
+
+
+def test_a_lost_worker_is_waited_for_even_if_it_never_said_a_word(
+    jobs: RunningJobs, gate: WorkerGate
+) -> None:
+    for name, worker, trial in (("x", "a", 0), ("y", "b", 1)):
+        jobs.start(name)
+        gate.arrive(worker, trial)
+    assert is_open(gate)
+    jobs.lost("y", None)
+    assert not is_open(gate)
+    gate.arrive("c", 2)
+    assert is_open(gate)
+
+
+def test_what_runs_when_tune_stops_was_interrupted(jobs: RunningJobs, source: Source) -> None:
+    jobs.start("x")
+    jobs.start("y")
+    jobs.stepped("x", DONE)
+    jobs.interrupt()
+    jobs.interrupt()
+    states = {number: outcome.state for number, outcome in source.outcomes.items()}
+    assert states == {0: TrialState.COMPLETE, 1: TrialState.INTERRUPTED}
+
+
+def test_everything_stops_when_the_source_says_so(source: Source) -> None:
+    stopper = SourceStopper(source)
+    assert not stopper.stop_all()
+    assert not stopper("x", {})
+    source.must_stop = True
+    assert stopper.stop_all()
+
+
+def test_what_tune_pickles_holds_no_store(jobs: RunningJobs, source: Source) -> None:
+    for each in (JobSearcher(jobs), JobScheduler(jobs), SourceStopper(source)):
+        assert len(pickle.dumps(each)) < 100
