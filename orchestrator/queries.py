@@ -315,6 +315,10 @@ def _kept(trials: Sequence[Trial], records: Sequence[SweepRecord], where: str) -
     condition = Filter.parse(where)
     facts = {record.name: _facts(record) for record in records}
     known = {*FACTS, *_measured(trials), *(name for trial in trials for name in trial.params)}
+    if not records:
+        # From MLflow alone there is no spec to take them from; a condition on them must not be
+        # quietly false.
+        known -= {"backbone", "data"} - {name for trial in trials for name in trial.params}
     for record in records:
         known |= {goal.name for goal in spec_objectives(record.spec)}
         known |= set(space) if isinstance(space := record.spec.get("space"), Mapping) else set()

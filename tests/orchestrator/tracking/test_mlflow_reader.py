@@ -52,6 +52,11 @@ def test_the_front_of_mlflow_is_the_front_of_the_store(mirrored, store, tracking
     assert {member.trial for member in front} == {0, 1}
 
 
+def test_what_mlflow_alone_cannot_tell_is_refused_and_not_quietly_false(mirrored, tracking_uri):
+    with pytest.raises(UnknownNameError, match="'backbone'"):
+        pareto_front(tracking_uri=tracking_uri, experiment=SWEEP, where="backbone == 'digitnet'")
+
+
 def test_an_unknown_experiment_is_named_with_those_that_there_are(mirrored, tracking_uri):
     with pytest.raises(UnknownNameError, match="Did you mean 'digits-fc'"):
         trials_from_mlflow(tracking_uri, "digits-fx")
