@@ -8,12 +8,8 @@ from numpy.typing import NDArray
 
 from orchestrator.errors import OrchestratorError, UnknownNameError
 from orchestrator.trials import Trial
-from trainers.predictions import (
-    PREDICTIONS_NAME,
-    Predictions,
-    PredictionsError,
-    read_predictions,
-)
+from trainers.predictions import Predictions, PredictionsError, read_predictions
+from trainers.trial_folder import PREDICTIONS_NAME
 
 
 class NoAnswersError(OrchestratorError):

@@ -36,6 +36,7 @@ from orchestrator.trials import (
     Value,
 )
 from trainers.config import with_params
+from trainers.trial_folder import CHECKPOINT_NAME
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +158,10 @@ class SweepLoop:
     def _record(self, number: int, attempt: int, outcome: Outcome) -> None:
         trial = self._parts.writer.finish_attempt(number, attempt, outcome)
         self._trials[trial.number] = trial
+        if trial.state.is_final:
+            # Only now: the values, or the failure, are stored.
+            folder = self._parts.folder.trial_folder(self._spec.name, number)
+            (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
         self._observe(trial)
         self._parts.progress.trial_ended(trial)
         if trial.failure:

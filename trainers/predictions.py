@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from trainers.errors import TrainerError
 
-PREDICTIONS_NAME = "predictions.npz"
-
 _CHOSEN, _ROBUST = "chosen.", "robust."
 
 

@@ -20,12 +20,10 @@ from trainers.evaluators.counts import count_macs, count_parameters
 from trainers.evaluators.robustness import robust_accuracy
 from trainers.finetune import EpochReport, FineTuning
 from trainers.networks import NetworkSpec
-from trainers.predictions import PREDICTIONS_NAME, Attacked, Predictions, write_predictions
+from trainers.predictions import Attacked, Predictions, write_predictions
+from trainers.trial_folder import ARTIFACT_NAME, CHECKPOINT_NAME, PREDICTIONS_NAME
 
 logger = logging.getLogger(__name__)
-
-CHECKPOINT_NAME = "checkpoint.safetensors"
-ARTIFACT_NAME = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +116,15 @@ class TrialRun:
     def measure(self) -> Measurement:
         """Quantize, pack, read back, and measure what was read back.
 
-        What it answered on each validation image lies beside the artifact afterwards.
+        What it answered on each validation image lies beside the artifact afterwards. The
+        checkpoint stays: whoever keeps the values removes it when they are kept.
 
         Raises:
             OSError: The artifact or the answers could not be written.
         """
+        # An interruption from here on must not cost the training.
+        if self._since_checkpoint:
+            self.checkpoint()
         began = time.perf_counter()
         config, network = self._config, self._training.network.to("cpu")
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
@@ -151,8 +153,6 @@ class TrialRun:
             "train_s": self._setup_s + self._training.seconds,
         }
         values["eval_s"] = time.perf_counter() - began
-        # Its values are measured; a checkpoint is of no more use.
-        self._checkpoint.unlink(missing_ok=True)
         return Measurement(values, artifact)
 
     @property

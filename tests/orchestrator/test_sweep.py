@@ -19,6 +19,7 @@ from orchestrator.storage.opening import open_store
 from orchestrator.sweep import Parts, SweepLoop
 from orchestrator.trials import Failure, FailureKind, Report, Trial, TrialState
 from search_spaces import load_space, parse_space
+from trainers.trial_folder import CHECKPOINT_NAME
 
 SMOKE = load_space("smoke").as_mapping()
 WIDE = parse_space({"fc_width_1": {"type": "int", "low": 1, "high": 512}}).as_mapping()
@@ -470,3 +471,24 @@ def test_no_configuration_is_tried_twice(drive: Callable[..., Driver], store: St
     params = [tuple(sorted(trial.params.items())) for trial in store.trials("a")]
     assert not any(first == second for first, second in itertools.combinations(params, 2))
     assert len(params) == 4
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kept"),
+    [
+        (complete(), False),
+        (Outcome(TrialState.STOPPED), False),
+        (Outcome(TrialState.FAILED, failure=Failure(FailureKind.ERROR, "no")), False),
+        (Outcome(TrialState.INTERRUPTED), True),
+    ],
+)
+def test_a_checkpoint_is_removed_when_the_trial_is_final_and_not_before(
+    drive: Callable[..., Driver], outcome: Outcome, kept: bool
+) -> None:
+    driver = drive()
+    job = driver.start()
+    checkpoint = Path(job.folder) / CHECKPOINT_NAME
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    driver.loop.ended(job, outcome)
+    assert checkpoint.exists() is kept
