@@ -32,8 +32,8 @@ _HOSTS = re.compile(
         re.escape(first + second)
         for first, second in (
             ("pypi", ".org"),
-            ("pythonhosted", ".org"),
-            ("download.pytorch", ".org/whl"),
+            ("python", "hosted.org"),
+            ("download.py", "torch.org/whl"),
             ("conda.", "anaconda"),
             ("registry", ".npmjs"),
             ("artifactory", "."),
