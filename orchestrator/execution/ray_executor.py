@@ -14,7 +14,6 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.exceptions import RayTaskError
 
 from orchestrator.contracts import Job, JobSource
 from orchestrator.errors import OrchestratorError
@@ -66,14 +65,10 @@ class RayExecutor:
         if self._owned:
             _connect(self._address)
         self._slots = slots(ray.cluster_resources(), cpus=self._task.cpus, gpus=self._task.gpus)
-        ready, self._data = _prepare.options(num_cpus=self._task.cpus).remote(self._task)
-        try:
-            ray.get(ready)
-        except RayTaskError as error:
-            # What went wrong is the user's data or weights: the sentence is worth more alone.
-            if isinstance(error.cause, TrainerError):
-                raise error.cause from None
-            raise
+        refused, self._data = _prepare.options(num_cpus=self._task.cpus).remote(self._task)
+        error = ray.get(refused)
+        if error is not None:
+            raise error
 
     def run(self, source: JobSource) -> None:
         """Run until there is no job left, or the source says to stop."""
@@ -191,8 +186,12 @@ def _connect(address: str | None) -> None:
 
 
 @ray.remote(num_returns=2)  # type: ignore[untyped-decorator]
-def _prepare(task: Task) -> tuple[bool, Any]:
-    return True, prepare(task)
+def _prepare(task: Task) -> tuple[TrainerError | None, Any]:
+    # Returned and not raised: Ray would print the traceback of what is the user's to repair.
+    try:
+        return None, prepare(task)
+    except TrainerError as error:
+        return error, None
 
 
 @ray.remote  # type: ignore[untyped-decorator]
