@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from orchestrator.contracts import (
     Decision,
@@ -160,8 +161,7 @@ class SweepLoop:
         self._trials[trial.number] = trial
         if trial.state.is_final:
             # Only now: the values, or the failure, are stored.
-            folder = self._parts.folder.trial_folder(self._spec.name, number)
-            (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+            (self._folder(number) / CHECKPOINT_NAME).unlink(missing_ok=True)
         self._observe(trial)
         self._parts.progress.trial_ended(trial)
         if trial.failure:
@@ -183,9 +183,12 @@ class SweepLoop:
             trial=trial.number,
             attempt=attempt.number,
             config=config.as_mapping(),
-            folder=str(self._parts.folder.trial_folder(self._spec.name, trial.number)),
+            folder=str(self._folder(trial.number)),
             milestones=self._parts.scheduler.milestones,
         )
+
+    def _folder(self, number: int) -> Path:
+        return self._parts.folder.trial_folder(self._spec.name, number)
 
     def add_values(self, number: int, values: Mapping[str, float]) -> None:
         """Store values that were measured after the search."""

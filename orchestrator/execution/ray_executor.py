@@ -99,9 +99,11 @@ class RayExecutor:
                     verbose=0,
                 ),
             )
-            tuner.fit()
+            try:
+                tuner.fit()
+            finally:
+                gate.close()
         jobs.interrupt()
-        gate.close()
 
     def measure_test(self, paths: Mapping[int, str]) -> Mapping[int, Mapping[str, float]]:
         """Measure packed artifacts on the test set, as many at once as there are slots."""

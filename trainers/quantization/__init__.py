@@ -1,11 +1,10 @@
 """Weights of a trained network as integer codes of 2 to 8 bits, and those codes as bytes."""
 
 from trainers.quantization.packing import pack_codes, packed_bytes, unpack_codes
-from trainers.quantization.plan import FLOAT_BITS, planned_bits, quantize_network
+from trainers.quantization.plan import planned_bits, quantize_network
 from trainers.quantization.uniform import QuantizedWeight, dequantize, quantize_weight
 
 __all__ = [
-    "FLOAT_BITS",
     "QuantizedWeight",
     "dequantize",
     "pack_codes",

@@ -2,10 +2,8 @@
 
 from torch import nn
 
+from trainers.config import FLOAT_BITS
 from trainers.quantization.uniform import QuantizedWeight, quantize_weight, top_code
-
-FLOAT_BITS = 32
-"""Bits that mean "left in float32", as `None` does."""
 
 
 def planned_bits(network: nn.Module, bits: int | None, fc_bits: int | None) -> dict[str, int]:
