@@ -41,7 +41,7 @@ class WorkerGate:
     timeout_s: float = 60.0
 
     def arrive(self, worker: str, trial: int) -> None:
-        """A worker is ready for a trial; said again for each of its trials."""
+        """A worker that Tune knows to have started is at a trial; may be said again."""
         self._put(f"{_WORKER}{worker}", str(trial))
 
     def leave(self, trial: int) -> None:

@@ -140,15 +140,19 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._gate = shared.gate
         self._worker = f"{ray.util.get_node_ip_address()}:{os.getpid()}"
         self._runner = TrialRunner(ray.get(shared.data))
-        self._begin(config["job"])
+        # Not yet at the gate: Tune learns that this worker has started only after this, and until
+        # then would give its trial to another one.
+        self._take(config["job"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next job."""
-        self._begin(new_config["job"])
+        self._take(new_config["job"])
+        self._arrive()
         return True
 
     def step(self) -> dict[str, Any]:
         """Work for a slice of time."""
+        self._arrive()
         step = self._runner.step()
         if step.outcome is not None:
             self._gate.wait()
@@ -158,9 +162,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Tune lets the worker go; an unfinished job keeps its epochs."""
         self._runner.checkpoint()
 
-    def _begin(self, job: Job) -> None:
+    def _take(self, job: Job) -> None:
+        self._trial = job.trial
         self._runner.begin(job)
-        self._gate.arrive(self._worker, job.trial)
+
+    def _arrive(self) -> None:
+        self._gate.arrive(self._worker, self._trial)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: checkpoints belong to the trial's folder."""

@@ -5,10 +5,12 @@ import uuid
 from collections.abc import Callable
 
 import pytest
+import ray
 
-from orchestrator.contracts import Outcome
+from orchestrator.contracts import Job, Outcome
 from orchestrator.execution.gate import WorkerGate
-from orchestrator.execution.ray_executor import TrialActor
+from orchestrator.execution.ray_executor import Shared, TrialActor
+from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
 from orchestrator.trials import TrialState
 
@@ -91,8 +93,24 @@ def test_a_worker_keeps_a_result_until_the_gate_opens() -> None:
             return next(self.steps)
 
     two = gate(2)
-    two.arrive("a", 0)
     worker = TrialActor.__new__(TrialActor)
     worker._gate, worker._runner = two, Runner()
+    worker._worker, worker._trial = "a", 0
     assert worker.step()["step"].outcome is None
     assert lets_through(worker.step, lambda: two.arrive("b", 1))
+
+
+def test_a_worker_arrives_with_its_first_step_and_not_while_it_starts() -> None:
+    """Tune reads that a worker has started after its set-up; only then does it ask for a step."""
+
+    class Runner:
+        def step(self) -> Step:
+            return Step(())
+
+    two = gate(2)
+    two.arrive("a", 0)
+    worker = TrialActor.__new__(TrialActor)
+    job = Job(trial=1, attempt=1, config={}, folder="")
+    worker.setup({"job": job}, Shared(ray.put("images"), two, Task({}, {}, {})))
+    worker._runner = Runner()
+    assert lets_through(two.wait, worker.step)
