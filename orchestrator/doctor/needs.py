@@ -7,7 +7,8 @@ from orchestrator.doctor.finding import Finding, fine, wrong
 from orchestrator.doctor.installation import TorchProbe
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.slots import slots
-from orchestrator.spec import DataSection, ResourcesSection, SweepSpec
+from orchestrator.spec import SweepSpec
+from orchestrator.spec_sections import DataSection, ResourcesSection
 from trainers.backbones import table
 
 _BUNDLED = Path(table.__file__).parent / "weights"
