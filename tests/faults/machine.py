@@ -1,0 +1,113 @@
+"""The breaking machine: a fault, the same command until it succeeds, and what must be true then.
+
+python -m tests.faults.machine --runs 60
+"""
+
+import argparse
+import random
+import shutil
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.faults import FAULTS
+from tests.faults.invariants import Values, values_of, violations
+from tests.faults.world import FaultError, PromiseBrokenError, World
+
+
+@dataclass
+class Tally:
+    """How often a fault was tried, and what it broke."""
+
+    runs: int = 0
+    seconds: float = 0.0
+    violations: list[str] = field(default_factory=list)
+    impossible: str = ""
+
+
+def undisturbed(folder: Path) -> Values:
+    """What the sweep measures when nothing happens to it."""
+    world = World(folder, random.Random(0))
+    try:
+        code = world.driver().wait()
+        if code != 0:
+            raise FaultError(f"the sweep fails without any fault: {world.said()}")
+        return values_of(world)
+    finally:
+        world.end()
+
+
+def broken(name: str, seed: int, folder: Path, expected: Values) -> list[str]:
+    """Run one fault; the promises that it broke.
+
+    Raises:
+        FaultError: The fault cannot be made on this machine.
+    """
+    # The fault is part of the seed, so that the tenth run of each hits another moment.
+    world = World(folder, random.Random(f"{name} {seed}"))
+    try:
+        try:
+            FAULTS[name](world)
+        except PromiseBrokenError as error:
+            return [str(error)]
+        code = world.finish()
+        if code != 0:
+            return [f"the same command ends with {code}: {world.said()[-2000:]}"]
+        if "Traceback" in world.said():
+            return [f"a traceback was printed: {world.said()[-3000:]}"]
+        world.sync()
+        return violations(world, expected)
+    finally:
+        world.end()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run faults in turn and print a table; 1 if a promise was broken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=len(FAULTS))
+    parser.add_argument("--seed", type=int, default=0, help="of the first run")
+    parser.add_argument("--only", choices=FAULTS, action="append", help="this fault alone")
+    options = parser.parse_args(arguments)
+    root = Path(tempfile.mkdtemp(prefix="paretune-faults-"))
+    tallies: dict[str, Tally] = defaultdict(Tally)
+    names = options.only or list(FAULTS)
+    try:
+        expected = undisturbed(root / "undisturbed")
+        for number in range(options.runs):
+            name, seed = names[number % len(names)], options.seed + number // len(names)
+            tally, began = tallies[name], time.monotonic()
+            folder = root / f"{name}-{seed}"
+            try:
+                found = broken(name, seed, folder, expected)
+            except FaultError as error:
+                tally.impossible = str(error).partition("\n")[0]
+                print(f"{name} {seed}: cannot be made here: {error}", flush=True)
+                continue
+            tally.runs += 1
+            tally.seconds += time.monotonic() - began
+            tally.violations += found
+            print(f"{name} {seed}: {'; '.join(found) or 'ok'}", flush=True)
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    print(f"\n{table(tallies)}")
+    return int(any(tally.violations for tally in tallies.values()))
+
+
+def table(tallies: dict[str, Tally]) -> str:
+    """Markdown: a line a fault."""
+    lines = ["| fault | what it is | runs | violations | mean time |", "|---|---|---|---|---|"]
+    for name, tally in tallies.items():
+        what = (FAULTS[name].__doc__ or "").partition("\n")[0].rstrip(".")
+        mean = f"{tally.seconds / tally.runs:.0f} s" if tally.runs else tally.impossible
+        lines.append(f"| {name} | {what} | {tally.runs} | {len(tally.violations)} | {mean} |")
+    runs = sum(tally.runs for tally in tallies.values())
+    total = sum(len(tally.violations) for tally in tallies.values())
+    return "\n".join([*lines, f"| **all** | | **{runs}** | **{total}** | |"])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

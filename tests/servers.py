@@ -1,0 +1,177 @@
+"""Real servers of the tests' own, each in a temporary folder and on the loopback alone."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+_FAR_FROM_UTC = "-c timezone=Asia/Tokyo"
+_UNSAFE_AND_FAST = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+_SUPERUSER = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
+_START_S = 90.0
+
+
+class PostgresServer:
+    """A PostgreSQL server on a socket in a temporary folder.
+
+    Args:
+        programs: The folder of initdb and pg_ctl; see `postgres_programs`.
+    """
+
+    def __init__(self, programs: Path) -> None:
+        self._programs = programs
+        # Not pytest's folder: that one is closed to the other user under whom the server must run.
+        self._folder = Path(tempfile.mkdtemp(prefix="paretune-pg-"))
+        if os.geteuid() == 0:
+            shutil.chown(self._folder, "postgres", "postgres")
+        _run(programs / "initdb", "-D", self._data, *_SUPERUSER)
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """URL of the server's first database."""
+        return f"postgresql+psycopg://postgres@/postgres?host={self._folder}"
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
+
+    def start(self) -> None:
+        """Start the server; returns when it answers."""
+        options = f"-c listen_addresses='' -k {self._folder} {_UNSAFE_AND_FAST} {_FAR_FROM_UTC}"
+        log = self._folder / "log"
+        wait = ("start", "-w", "-t", "60")
+        _run(self._programs / "pg_ctl", *wait, "-D", self._data, "-l", log, "-o", options)
+
+    def kill(self) -> None:
+        """End the server as a crash would: no connection is told, nothing is flushed."""
+        # By the process id in the data folder.
+        _run(self._programs / "pg_ctl", "stop", "-w", "-D", self._data, "-m", "immediate")
+
+    def end(self) -> None:
+        """Stop the server and remove its folder."""
+        with suppress(AssertionError):  # it is down already
+            self.kill()
+        shutil.rmtree(self._folder)
+
+
+def postgres_programs() -> Path | None:
+    """The folder of initdb and pg_ctl, which distributions keep out of the PATH."""
+    named = []
+    if config := shutil.which("pg_config"):
+        said = subprocess.run([config, "--bindir"], capture_output=True, text=True, check=True)
+        named = [Path(said.stdout.strip())]
+    if found := shutil.which("initdb"):
+        named.append(Path(found).parent)
+    for folder in [*named, *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]:
+        if (folder / "initdb").exists() and (folder / "pg_ctl").exists():
+            return folder
+    return None
+
+
+class MlflowProcess:
+    """`mlflow server` on SQLite, as a team would run it.
+
+    Args:
+        folder: Where its database, its artifacts and its log go.
+        port: Where it listens.
+    """
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self._folder, self.port = folder, port
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def uri(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start the server; returns when it answers."""
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "mlflow", "server"),
+                *("--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
+                *("--backend-store-uri", f"sqlite:///{self._folder / 'mlflow.db'}"),
+                *("--artifacts-destination", (self._folder / "artifacts").as_uri()),
+            ],
+            stdout=(self._folder / "server.txt").open("ab"),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
+                return
+            time.sleep(0.2)
+        raise AssertionError((self._folder / "server.txt").read_text())
+
+    def kill(self) -> None:
+        """End the server and its workers at once."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+class SlowProxy:
+    """Passes TCP on to another port of this machine; each answer comes `delay_s` late."""
+
+    def __init__(self, target: int, delay_s: float) -> None:
+        self._target, self._delay_s = ("127.0.0.1", target), delay_s
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def end(self) -> None:
+        """Take no further connection."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with suppress(OSError), client, socket.create_connection(self._target) as server:
+            forth = threading.Thread(target=_copy, args=(client, server, 0.0), daemon=True)
+            forth.start()
+            _copy(server, client, self._delay_s)
+
+
+def free_port() -> int:
+    """A port of the loopback on which nothing listens at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _copy(source: socket.socket, target: socket.socket, delay_s: float) -> None:
+    with suppress(OSError):
+        while block := source.recv(65_536):
+            time.sleep(delay_s)
+            target.sendall(block)
+        target.shutdown(socket.SHUT_WR)
+
+
+def _run(*command: str | Path) -> None:
+    # PostgreSQL refuses to run as root.
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    done = subprocess.run(
+        [*as_user, *map(str, command)],
+        # Of a pipe, the server would keep the other end and `run` would wait for it for ever.
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        check=False,
+    )
+    assert done.returncode == 0, f"{' '.join(as_user + [str(c) for c in command])} failed"
