@@ -13,6 +13,7 @@ from orchestrator.sampling import build_sampler
 from orchestrator.spec import SweepSpec
 from search_spaces import Choice, Value
 from trainers.config import TrialConfig, with_params
+from trainers.quantization.config import MAX_CONVOLUTIONS
 
 if TYPE_CHECKING:
     from trainers.data import ImageData
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 # Parameters that decide a network's size.
 _SIZING = (
     *("backbone", "fc_rule", "fc_fraction", "fc_layers", "fc_width_1", "fc_width_2", "fc_width_3"),
-    *("bits", "fc_bits"),
+    *("bits", "fc_bits", "quantizer", "scope"),
+    *(f"bits_{number}" for number in range(1, MAX_CONVOLUTIONS + 1)),
 )
 # Data sets that are read without a download.
 _LOCAL = ("digits", None)
@@ -162,7 +164,7 @@ def _packed_bytes(config: TrialConfig, data: "ImageData") -> int:
         len(data.classes),
         image_size=config.image_size,
     )
-    return predict_bytes(network, config.bits, config.fc_bits, data.classes)
+    return predict_bytes(network, config.quantization, data.classes)
 
 
 def _gpus() -> int:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from trainers.artifact.layout import layout_of
 from trainers.backbones.table import BackboneInfo, backbone_info
-from trainers.config import check_parameter
 from trainers.heads import head_parameters
 from trainers.networks import spec_of
+from trainers.quantization import QuantizationConfig
 from trainers.sizing import RULES, hidden_widths
 
 
@@ -103,12 +103,11 @@ def size_heads(
     info = backbone_info(backbone)
     if classes < 2:
         raise ValueError(f"{classes} classes cannot be told apart: at least 2 are needed.")
-    for name, count in (("bits", bits), ("fc_bits", fc_bits)):
-        check_parameter(name, count)
+    quantization = QuantizationConfig(bits=bits, fc_bits=fc_bits)
     full = head_parameters(info.n_features, info.reference_widths, classes)
     heads = []
     for rule, found in _widths(info, classes, fractions, widths):
-        layout = layout_of(spec_of(info.name, found, classes), bits, fc_bits, None)
+        layout = layout_of(spec_of(info.name, found, classes), quantization, None)
         params = head_parameters(info.n_features, found, classes)
         head_bytes = sum(t.bytes for t in layout.tensors if t.name.startswith("head."))
         heads.append(SizedHead(rule, found, params, 1 - params / full, head_bytes, layout.bytes))

@@ -32,9 +32,10 @@ from orchestrator.spec_sections import (
 )
 from orchestrator.state_folder import check_sweep_name
 from search_spaces import SearchSpace, parse_space
-from trainers.config import FLOAT_BITS, TrialConfig
+from trainers.config import TrialConfig
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import AttackConfig
+from trainers.quantization import QuantizationConfig
 
 
 class SweepSpec(Section):
@@ -144,18 +145,23 @@ class SweepSpec(Section):
             attacks=self.attacks,
             threads=self.resources.cpus,
             **self.training.model_dump(),
-            **self.quantization.model_dump(),
+            **self.quantization.of_trials(),
         )
 
     def reference_config(self) -> TrialConfig:
         """The full-size, unquantized network, trained as this sweep's trials are by default."""
+        plain = QuantizationConfig()
         return replace(
             self.trial_config(),
             widths=None,
             fc_rule=None,
             fc_fraction=None,
-            bits=FLOAT_BITS,
-            fc_bits=FLOAT_BITS,
+            bits=plain.bits,
+            fc_bits=plain.fc_bits,
+            quantizer=plain.quantizer,
+            scope=plain.scope,
+            layer_bits=plain.layer_bits,
+            qat="none",
         )
 
     def identity(self) -> Mapping[str, Any]:

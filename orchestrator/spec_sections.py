@@ -24,6 +24,7 @@ from trainers.backbones.table import backbone_info, backbone_names
 from trainers.config import check_parameter
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import AttackConfig
+from trainers.quantization.config import QuantizationConfig, check_qat
 from trainers.sizing import check_rule
 
 ATTACKED = "robust_accuracy"
@@ -164,11 +165,51 @@ class HeadSection(Section):
         return self
 
 
-class QuantizationSection(ParameterSection):
-    """Bits of a weight in the artifact; 32 leaves it in floating point."""
+def _with_numbers(layers: object) -> object:
+    """Numbers as keys, also where they are texts: JSON has no others."""
+    if not isinstance(layers, dict):
+        return layers
+    return {
+        int(key) if isinstance(key, str) and key.isascii() and key.isdigit() else key: bits
+        for key, bits in layers.items()
+    }
+
+
+class QuantizationSection(Section):
+    """Bits of a weight in the artifact, and how its levels are placed; see docs/guides."""
 
     bits: int = 32
     fc_bits: int = 32
+    quantizer: str | None = None
+    scope: str | None = None
+    qat: str | None = None
+    layers: Annotated[dict[int, int], BeforeValidator(_with_numbers)] | None = None
+
+    @field_validator("bits", "fc_bits", "quantizer", "scope", "qat")
+    @classmethod
+    def _is_accepted(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None:
+            check_parameter(str(info.field_name), value)
+        return value
+
+    @field_validator("layers")
+    @classmethod
+    def _are_accepted(cls, layers: dict[int, int] | None) -> dict[int, int] | None:
+        for number, bits in (layers or {}).items():
+            check_parameter(f"bits_{number}", bits)
+        return layers
+
+    @model_validator(mode="after")
+    def _can_be_trained(self) -> Self:
+        plain = QuantizationConfig()
+        check_qat(self.qat or "none", self.quantizer or plain.quantizer, self.scope or plain.scope)
+        return self
+
+    def of_trials(self) -> dict[str, Any]:
+        """What is given, by the names that `TrialConfig` has for it."""
+        given = self.model_dump(exclude_none=True)
+        layers = given.pop("layers", {})
+        return given | {"layer_bits": layers}
 
 
 class ObjectiveSection(Section):
@@ -226,11 +267,16 @@ class SchedulerSection(Section):
 
 
 class BudgetSection(Section):
-    """When the sweep ends; the first limit that is reached counts."""
+    """When the sweep ends; the first limit that is reached counts.
+
+    `retries` is apart from the trials: how often a trial may start again because its worker or
+    its node died.
+    """
 
     trials: int = Field(default=32, ge=1)
     seconds: float | None = Field(default=None, gt=0)
     plateau: int | None = Field(default=None, ge=1)
+    retries: int = Field(default=3, ge=0, le=1000)
 
 
 class ResourcesSection(Section):

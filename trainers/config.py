@@ -14,10 +14,16 @@ from typing import Any
 
 from trainers.backbones.table import backbone_info, backbone_names
 from trainers.evaluators.config import AttackConfig
+from trainers.quantization.config import (
+    FLOAT_BITS,
+    MAX_CONVOLUTIONS,
+    QAT_MODES,
+    QUANTIZERS,
+    SCOPES,
+    QuantizationConfig,
+    check_qat,
+)
 from trainers.sizing import RULES, SMALLEST_FRACTION, check_rule, hidden_widths
-
-FLOAT_BITS = 32
-"""Bits of a weight that is not quantized."""
 
 MAX_HIDDEN_LAYERS = 3
 
@@ -72,6 +78,11 @@ class Accepts:
         return " or ".join(parts)
 
 
+def _bits(of: str) -> Accepts:
+    meaning = f"bits of {of}; {FLOAT_BITS} is not quantized"
+    return Accepts(meaning, 2, 8, whole=True, also=(FLOAT_BITS,))
+
+
 _LAST_BLOCKS = r"last_blocks:[1-9][0-9]{0,2}"
 _WIDTH = 65_536
 
@@ -84,12 +95,11 @@ PARAMETERS: Mapping[str, Accepts] = {
     "fc_width_1": Accepts("width of the first hidden FC layer", 1, _WIDTH, whole=True),
     "fc_width_2": Accepts("width of the second hidden FC layer", 1, _WIDTH, whole=True),
     "fc_width_3": Accepts("width of the third hidden FC layer", 1, _WIDTH, whole=True),
-    "bits": Accepts(
-        "bits of a convolution weight; 32 is not quantized", 2, 8, whole=True, also=(FLOAT_BITS,)
-    ),
-    "fc_bits": Accepts(
-        "bits of an FC weight; 32 is not quantized", 2, 8, whole=True, also=(FLOAT_BITS,)
-    ),
+    "bits": _bits("a convolution weight"),
+    "fc_bits": _bits("an FC weight"),
+    "quantizer": Accepts("how levels are placed; see docs/guides/quantize.md", words=QUANTIZERS),
+    "scope": Accepts("what shares its levels", words=SCOPES),
+    "qat": Accepts("how training knows of the quantization", words=QAT_MODES),
     "tune": Accepts("what is trained", words=("head", "all"), pattern=_LAST_BLOCKS),
     "learning_rate": Accepts("peak learning rate", 1e-8, 10.0),
     "weight_decay": Accepts("decoupled weight decay", 0.0, 1.0),
@@ -99,7 +109,15 @@ PARAMETERS: Mapping[str, Accepts] = {
     "batch_size": Accepts("images a step", 1, 65_536, whole=True),
     "epochs": Accepts("passes over the training images", 1, 10_000, whole=True),
     "backbone": Accepts("the convolutional part", words=backbone_names()),
+    **{
+        f"bits_{number}": _bits(f"the weight of convolution {number}")
+        for number in range(1, MAX_CONVOLUTIONS + 1)
+    },
 }
+"""Everything that may be sampled."""
+
+_LAYER_BITS = re.compile(r"bits_([0-9]+)", re.ASCII)
+_NAMED = (*(name for name in PARAMETERS if not _LAYER_BITS.fullmatch(name)), "bits_1, ...")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +143,10 @@ class TrialConfig:
         label_smoothing: In [0, 0.9].
         bits: Bits of a convolution weight in the artifact, 2 to 8, or 32.
         fc_bits: Bits of an FC weight in the artifact, 2 to 8, or 32.
+        quantizer: As `QuantizationConfig` takes it.
+        scope: As `QuantizationConfig` takes it.
+        layer_bits: Bits of single convolutions, by number, in the place of `bits`.
+        qat: ``none``, or how training knows of the quantization: ``absmax`` or ``lsq``.
         attacks: Attack by the name of the value it yields, ``robust_accuracy`` for example.
         seed: Everything random in the trial follows from it.
         threads: Threads for torch: the CPUs that the trial was given.
@@ -146,6 +168,10 @@ class TrialConfig:
     label_smoothing: float = 0.0
     bits: int = FLOAT_BITS
     fc_bits: int = FLOAT_BITS
+    quantizer: str = "symmetric"
+    scope: str = "channel"
+    layer_bits: Mapping[int, int] = field(default_factory=dict)
+    qat: str = "none"
     attacks: Mapping[str, AttackConfig] = field(default_factory=dict)
     seed: int = 0
     threads: int = 1
@@ -162,7 +188,21 @@ class TrialConfig:
                 check_parameter(name, value)
         for number, width in enumerate(self.widths or (), start=1):
             check_parameter(f"fc_width_{number}", width)
+        for number, bits in self.layer_bits.items():
+            check_parameter(f"bits_{number}", bits)
         check_rule(self.fc_rule, self.fc_fraction, self.widths)
+        check_qat(self.qat, self.quantizer, self.scope)
+
+    @property
+    def quantization(self) -> QuantizationConfig:
+        """What is done to the weights after training."""
+        return QuantizationConfig(
+            bits=self.bits,
+            fc_bits=self.fc_bits,
+            quantizer=self.quantizer,
+            scope=self.scope,
+            layer_bits=self.layer_bits,
+        )
 
     def head_widths(self, classes: int) -> tuple[int, ...]:
         """Hidden FC widths by the rule, which needs the number of classes."""
@@ -180,6 +220,8 @@ class TrialConfig:
         """The config as JSON values; `from_mapping` reads it back."""
         values = {name: getattr(self, name) for name in _FIELDS}
         values["widths"] = None if self.widths is None else list(self.widths)
+        # Keys of a JSON object are texts.
+        values["layer_bits"] = {str(number): bits for number, bits in self.layer_bits.items()}
         values["attacks"] = {name: asdict(attack) for name, attack in self.attacks.items()}
         return values
 
@@ -189,6 +231,9 @@ class TrialConfig:
         values = dict(mapping)
         widths = values.get("widths")
         values["widths"] = None if widths is None else tuple(widths)
+        values["layer_bits"] = {
+            int(number): bits for number, bits in values.get("layer_bits", {}).items()
+        }
         values["attacks"] = {
             name: AttackConfig(**attack) for name, attack in values.get("attacks", {}).items()
         }
@@ -208,7 +253,7 @@ def check_parameter(name: str, value: Value) -> None:
     if name not in PARAMETERS:
         close = difflib.get_close_matches(name, PARAMETERS, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"Unknown parameter {name!r}. Known: {', '.join(PARAMETERS)}.{hint}")
+        raise ValueError(f"Unknown parameter {name!r}. Known: {', '.join(_NAMED)}.{hint}")
     if not PARAMETERS[name].accepts(value):
         raise ValueError(f"{name} is {value!r}, but a trial needs {PARAMETERS[name]}.")
 
@@ -216,6 +261,7 @@ def check_parameter(name: str, value: Value) -> None:
 def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -> TrialConfig:
     """Put sampled parameters over what a sweep fixes.
 
+    ``bits_1`` ... go over the bits of the convolutions they name, whatever is fixed of others.
     ``fc_layers`` and ``fc_width_1`` ... become `TrialConfig.widths`: the widths that are given,
     in order, at most ``fc_layers`` of them. ``fc_rule`` goes over whatever head is fixed; without
     any of these, the fixed head stays.
@@ -233,7 +279,7 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
         check_parameter(name, value)
     values = {name: getattr(fixed, name) for name in _FIELDS}
     values.update({name: value for name, value in params.items() if name in _FIELDS})
-    values |= _head(params, fixed)
+    values |= _head(params, fixed) | {"layer_bits": {**fixed.layer_bits, **_layer_bits(params)}}
     return TrialConfig(**{**values, "seed": seed})
 
 
@@ -249,6 +295,12 @@ def _head(params: Mapping[str, Value], fixed: TrialConfig) -> dict[str, Any]:
     if rule == "fraction" and fraction is None:
         fraction = fixed.fc_fraction
     return {"widths": given, "fc_rule": rule, "fc_fraction": fraction}
+
+
+def _layer_bits(params: Mapping[str, Value]) -> dict[int, int]:
+    """Bits by the number of the convolution."""
+    found = ((_LAYER_BITS.fullmatch(name), value) for name, value in params.items())
+    return {int(match[1]): int(value) for match, value in found if match}
 
 
 def _widths(params: Mapping[str, Value]) -> tuple[int, ...] | None:

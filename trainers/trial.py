@@ -131,8 +131,7 @@ class TrialRun:
         artifact = write_artifact(
             network,
             self._folder / ARTIFACT_NAME,
-            bits=config.bits,
-            fc_bits=config.fc_bits,
+            quantization=config.quantization,
             classes=self._data.classes,
         )
         packed = load_artifact(artifact.path)

@@ -1,18 +1,31 @@
 """The packed network: one safetensors file that holds what a device must hold.
 
 The file is what `memory_bytes` weighs and what is evaluated. A quantized tensor `NAME` is stored
-as `NAME.codes` (uint8, the bit stream of `trainers.quantization.packing`) and `NAME.scale`
-(float32, one step for each output channel); every other tensor is stored as it is, in float32.
-The counters `num_batches_tracked`, which no evaluation reads, are left out. The key `paretune` of
-the container's `__metadata__` holds, as JSON, what is needed to rebuild the network:
+as `NAME.codes` (uint8, the bit stream of `trainers.quantization.packing`) and its levels:
+
+- `NAME.scale` (float32, one step a group) where they are evenly spaced,
+- `NAME.zero_point` (int8, one code a group) as well where they are not symmetric about zero,
+- `NAME.codebook` (float32, `2**bits` levels a group) where they are listed.
+
+There is one group for each output channel (scope `channel`) or one for the tensor (`layer`). In
+the scope `global` the levels of several tensors are stored once, under a name of their own that
+the tensors' entries give as `levels`. Every tensor that is not quantized is stored as it is, in
+float32. The counters `num_batches_tracked`, which no evaluation reads, are left out. The key
+`paretune` of the container's `__metadata__` holds, as JSON, what is needed to rebuild the network:
 
     {"version": 1, "spec": {...}, "classes": [...] or null,
-     "tensors": {NAME: {"scheme": "symmetric", "bits": 4, "shape": [16, 1, 3, 3]}, ...}}
+     "scheme": "symmetric", "scope": "channel",
+     "tensors": {NAME: {"bits": 4, "shape": [16, 1, 3, 3]}, ...}}
 
 Nothing in it varies from run to run, so that the size follows from the configuration alone.
 """
 
-from trainers.artifact.reading import ArtifactHeader, load_artifact, read_header
+from trainers.artifact.reading import (
+    ArtifactHeader,
+    load_artifact,
+    read_header,
+    read_quantized,
+)
 from trainers.artifact.writing import ArtifactInfo, predict_bytes, write_artifact
 
 __all__ = [
@@ -21,5 +34,6 @@ __all__ = [
     "load_artifact",
     "predict_bytes",
     "read_header",
+    "read_quantized",
     "write_artifact",
 ]

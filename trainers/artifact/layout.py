@@ -10,12 +10,17 @@ from torch import nn
 
 from trainers.meta import without_memory
 from trainers.networks import Network, NetworkSpec, network_from_spec
-from trainers.quantization import packed_bytes, planned_bits
+from trainers.quantization import QuantizationConfig
+from trainers.quantization.config import CODEBOOKS
+from trainers.quantization.packing import packed_bytes
+from trainers.quantization.plan import PlannedWeight, planned_weights
 
 VERSION = 1
 KEY = "paretune"
 CODES = ".codes"
 SCALE = ".scale"
+ZERO_POINT = ".zero_point"
+CODEBOOK = ".codebook"
 
 Shape = tuple[int, ...]
 
@@ -26,7 +31,7 @@ class StoredTensor:
 
     Attributes:
         name: As in the container.
-        dtype: `F32` or `U8`, as safetensors calls them.
+        dtype: `F32`, `I8` or `U8`, as safetensors calls them.
         shape: As in the container.
     """
 
@@ -41,19 +46,34 @@ class StoredTensor:
 
 
 @dataclass(frozen=True)
+class Quantized:
+    """Which tensors are quantized, and how.
+
+    Attributes:
+        scheme: A name of `trainers.quantization.config.QUANTIZERS`.
+        scope: A name of `trainers.quantization.config.SCOPES`.
+        weights: Bits and levels of each, by its name in the network.
+    """
+
+    scheme: str
+    scope: str
+    weights: Mapping[str, PlannedWeight]
+
+
+@dataclass(frozen=True)
 class Layout:
     """What a packed network consists of.
 
     Attributes:
         header: The first bytes of the file: the length of the JSON, then the JSON.
         tensors: What follows, in this order and without gaps.
-        bits: Bits of each quantized tensor, by its name in the network.
+        quantized: Which tensors of the network are stored as codes.
         shapes: Shapes of all tensors of the network that are stored, by their names there.
     """
 
     header: bytes
     tensors: tuple[StoredTensor, ...]
-    bits: Mapping[str, int]
+    quantized: Quantized
     shapes: Mapping[str, Shape]
 
     @property
@@ -63,13 +83,13 @@ class Layout:
 
 
 def layout_of(
-    spec: NetworkSpec, bits: int | None, fc_bits: int | None, classes: Sequence[str] | None
+    spec: NetworkSpec, quantization: QuantizationConfig, classes: Sequence[str] | None
 ) -> Layout:
     """The layout of a network that need not exist yet.
 
     Raises:
-        ValueError: `bits` or `fc_bits` is out of range, or `classes` are not as many as the
-            network tells apart.
+        ValueError: `quantization` names a convolution that the network does not have, or
+            `classes` are not as many as the network tells apart.
     """
     if classes is not None and len(classes) != spec.classes:
         raise ValueError(
@@ -77,18 +97,23 @@ def layout_of(
             f"outputs; give one for each, or None."
         )
     network = empty_network(spec)
-    shapes, planned = stored_shapes(network), planned_bits(network, bits, fc_bits)
-    tensors = stored_tensors(shapes, planned)
+    shapes, planned = stored_shapes(network), planned_weights(network, quantization)
+    quantized = Quantized(quantization.quantizer, quantization.scope, planned)
+    tensors = stored_tensors(shapes, quantized)
     facts = {
         "version": VERSION,
         "spec": spec.as_mapping(),
         "classes": None if classes is None else list(classes),
-        "tensors": {
-            name: {"scheme": "symmetric", "bits": count, "shape": list(shapes[name])}
-            for name, count in planned.items()
-        },
+        "scheme": quantized.scheme,
+        "scope": quantized.scope,
+        "tensors": {name: _entry(name, plan, shapes[name]) for name, plan in planned.items()},
     }
-    return Layout(_container_header(facts, tensors), tensors, planned, shapes)
+    return Layout(_container_header(facts, tensors), tensors, quantized, shapes)
+
+
+def _entry(name: str, plan: PlannedWeight, shape: Shape) -> dict[str, Any]:
+    entry: dict[str, Any] = {"bits": plan.bits, "shape": list(shape)}
+    return entry if plan.levels == name else entry | {"levels": plan.levels}
 
 
 def empty_network(spec: NetworkSpec) -> Network:
@@ -111,21 +136,36 @@ def is_counter(name: str) -> bool:
     return name.rpartition(".")[2] == "num_batches_tracked"
 
 
-def stored_tensors(
-    shapes: Mapping[str, Shape], bits: Mapping[str, int]
-) -> tuple[StoredTensor, ...]:
-    """The tensors of the container, those of four bytes first, so that each is aligned."""
-    floats = [
-        StoredTensor(name + SCALE, "F32", shape[:1])
-        if name in bits
-        else StoredTensor(name, "F32", shape)
-        for name, shape in shapes.items()
-    ]
-    codes = [
-        StoredTensor(name + CODES, "U8", (packed_bytes(math.prod(shapes[name]), count),))
-        for name, count in bits.items()
-    ]
-    return (*floats, *codes)
+def stored_tensors(shapes: Mapping[str, Shape], quantized: Quantized) -> tuple[StoredTensor, ...]:
+    """The tensors of the container, those of four bytes first, so that each is aligned.
+
+    Raises:
+        ValueError: Weights that cannot have the same levels are to share them.
+    """
+    planned = quantized.weights
+    stored: dict[str, StoredTensor] = {}
+    for name, shape in shapes.items():
+        parts = [StoredTensor(name, "F32", shape)]
+        if name in planned:
+            parts = _levels(planned[name], shape, quantized)
+        for part in parts:
+            if stored.setdefault(part.name, part) != part:
+                raise ValueError(f"{name} shares {part.name} with a weight of other levels")
+    for name, plan in planned.items():
+        count = math.prod(shapes[name])
+        stored[name + CODES] = StoredTensor(name + CODES, "U8", (packed_bytes(count, plan.bits),))
+    return tuple(sorted(stored.values(), key=lambda tensor: tensor.dtype != "F32"))
+
+
+def _levels(plan: PlannedWeight, shape: Shape, quantized: Quantized) -> list[StoredTensor]:
+    """What a weight is decoded with."""
+    groups = shape[0] if quantized.scope == "channel" else 1
+    if quantized.scheme in CODEBOOKS:
+        return [StoredTensor(plan.levels + CODEBOOK, "F32", (groups, 1 << plan.bits))]
+    scale = StoredTensor(plan.levels + SCALE, "F32", (groups,))
+    if quantized.scheme == "affine":
+        return [scale, StoredTensor(plan.levels + ZERO_POINT, "I8", (groups,))]
+    return [scale]
 
 
 def _container_header(facts: Mapping[str, Any], tensors: Sequence[StoredTensor]) -> bytes:

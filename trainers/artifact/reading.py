@@ -13,10 +13,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from trainers.artifact.layout import (
+    CODEBOOK,
     CODES,
     KEY,
     SCALE,
     VERSION,
+    ZERO_POINT,
+    Quantized,
     Shape,
     empty_network,
     is_counter,
@@ -25,8 +28,16 @@ from trainers.artifact.layout import (
 )
 from trainers.errors import ArtifactError
 from trainers.networks import Network, NetworkSpec
-from trainers.quantization import QuantizedWeight, dequantize, unpack_codes
-from trainers.quantization.uniform import top_code
+from trainers.quantization.config import CODEBOOKS, QUANTIZERS, SCOPES
+from trainers.quantization.packing import unpack_codes
+from trainers.quantization.plan import PlannedWeight
+from trainers.quantization.quantized import (
+    Levels,
+    QuantizedWeight,
+    dequantize,
+    lowest_code,
+    top_code,
+)
 
 
 @dataclass(frozen=True)
@@ -37,14 +48,15 @@ class ArtifactHeader:
         version: Of the format.
         spec: The architecture.
         classes: Name of each output, or None.
-        bits: Bits of each quantized tensor, by its name in the network; the others are float32.
+        quantized: How tensors are quantized, by their names in the network; the others are
+            float32.
         shapes: Shapes of the quantized tensors.
     """
 
     version: int
     spec: NetworkSpec
     classes: tuple[str, ...] | None
-    bits: Mapping[str, int]
+    quantized: Quantized
     shapes: Mapping[str, Shape]
 
 
@@ -90,7 +102,8 @@ def load_artifact(path: Path | str) -> Network:
     float32 weights that it really holds.
 
     Returns:
-        On the CPU, in eval mode, without gradients. Its weights are, bit for bit, `codes * scale`.
+        On the CPU, in eval mode, without gradients. Its quantized weights are, bit for bit, what
+        `dequantize` gives of the codes.
 
     Raises:
         ArtifactError: The file is absent, truncated, too long, of another version or program, or
@@ -101,14 +114,26 @@ def load_artifact(path: Path | str) -> Network:
             header = _header(container)
             network = empty_network(header.spec)
             _check_tensors(container, header, stored_shapes(network))
-            state = {
-                name: _weight(container, header, name, tuple(tensor.shape))
-                for name, tensor in network.state_dict().items()
-            }
+            state = {name: _weight(container, header, name) for name in network.state_dict()}
     except _REFUSALS as error:
         _refuse(path, error)
     network.load_state_dict(state, assign=True)
     return network.requires_grad_(requires_grad=False).eval()
+
+
+def read_quantized(path: Path | str) -> Mapping[str, QuantizedWeight]:
+    """Codes and levels of the quantized weights of a packed network, by their names in it.
+
+    Raises:
+        ArtifactError: As `load_artifact`, for these weights.
+    """
+    try:
+        with safe_open(path, framework="numpy") as container:
+            header = _header(container)
+            _check_tensors(container, header, stored_shapes(empty_network(header.spec)))
+            return {name: _quantized(container, header, name) for name in header.shapes}
+    except _REFUSALS as error:
+        _refuse(path, error)
 
 
 def _refuse(path: Path | str, error: Exception) -> NoReturn:
@@ -128,19 +153,28 @@ def _header(container: _Container) -> ArtifactHeader:
     version = facts["version"]
     if version != VERSION:
         raise ValueError(f"its format has version {version!r}, and this program reads {VERSION}")
-    entries = facts["tensors"]
-    for name, entry in entries.items():
-        if entry["scheme"] != "symmetric":
-            raise ValueError(f"{name} is quantized by the unknown scheme {entry['scheme']!r}")
-        top_code(entry["bits"])
     spec = NetworkSpec.from_mapping(facts["spec"])
     return ArtifactHeader(
         version=version,
         spec=spec,
         classes=_classes(facts["classes"], spec),
-        bits={name: int(entry["bits"]) for name, entry in entries.items()},
-        shapes={name: tuple(entry["shape"]) for name, entry in entries.items()},
+        quantized=_how_quantized(facts),
+        shapes={name: tuple(entry["shape"]) for name, entry in facts["tensors"].items()},
     )
+
+
+def _how_quantized(facts: Mapping[str, Any]) -> Quantized:
+    for key, known in (("scheme", QUANTIZERS), ("scope", SCOPES)):
+        if facts[key] not in known:
+            raise ValueError(f"its weights are quantized by the unknown {key} {facts[key]!r}")
+    planned = {}
+    for name, entry in facts["tensors"].items():
+        bits, levels = entry["bits"], entry.get("levels", name)
+        top_code(bits)
+        if not isinstance(bits, int) or not isinstance(levels, str):
+            raise ValueError(f"{name} has {bits!r} bits and the levels {levels!r}")
+        planned[name] = PlannedWeight(bits, levels)
+    return Quantized(facts["scheme"], facts["scope"], planned)
 
 
 def _finite_float(text: str) -> float:
@@ -172,7 +206,8 @@ def _check_tensors(
                 f"{shapes.get(name, 'no such tensor')}"
             )
     expected = {
-        tensor.name: (tensor.dtype, tensor.shape) for tensor in stored_tensors(shapes, header.bits)
+        tensor.name: (tensor.dtype, tensor.shape)
+        for tensor in stored_tensors(shapes, header.quantized)
     }
     found = {}
     for name in container.keys():  # noqa: SIM118 - a container cannot be iterated over
@@ -186,28 +221,45 @@ def _check_tensors(
             raise ValueError(f"under {name} it holds {there}, and its architecture needs {wanted}")
 
 
-def _weight(container: _Container, header: ArtifactHeader, name: str, shape: Shape) -> Tensor:
+def _weight(container: _Container, header: ArtifactHeader, name: str) -> Tensor:
     if is_counter(name):
         return torch.zeros((), dtype=torch.int64)
-    if name not in header.bits:
+    if name not in header.shapes:
         return torch.from_numpy(_finite(container, name))
-    bits = header.bits[name]
-    codes = unpack_codes(container.get_tensor(name + CODES), bits, math.prod(shape))
-    if codes.size and codes.min() < -top_code(bits):
-        raise ValueError(f"{name} holds a code below {-top_code(bits)}, which no weight has")
-    scale = _finite(container, name + SCALE)
-    if not (scale > 0).all():
-        raise ValueError(f"{name}{SCALE} holds steps that are not positive")
-    weight = dequantize(
-        QuantizedWeight(
-            torch.from_numpy(codes).reshape(shape),
-            torch.from_numpy(scale).reshape(-1, *[1] * (len(shape) - 1)),
-            bits,
-        )
-    )
+    weight = dequantize(_quantized(container, header, name))
     if not torch.isfinite(weight).all():
         raise ValueError(f"{name} overflows float32")
     return weight
+
+
+def _quantized(container: _Container, header: ArtifactHeader, name: str) -> QuantizedWeight:
+    scheme, plan = header.quantized.scheme, header.quantized.weights[name]
+    shape = header.shapes[name]
+    codes = unpack_codes(container.get_tensor(name + CODES), plan.bits, math.prod(shape))
+    if scheme == "symmetric" and codes.size and codes.min() == lowest_code(plan.bits):
+        raise ValueError(f"{name} holds a code below {-top_code(plan.bits)}, which no weight has")
+    levels = _stored_levels(container, scheme, plan)
+    return QuantizedWeight(torch.from_numpy(codes).reshape(shape), levels)
+
+
+def _stored_levels(container: _Container, scheme: str, plan: PlannedWeight) -> Levels:
+    name, bits = plan.levels, plan.bits
+    if scheme in CODEBOOKS:
+        codebook = _finite(container, name + CODEBOOK)
+        if (codebook[:, 1:] < codebook[:, :-1]).any():
+            raise ValueError(f"{name}{CODEBOOK} holds levels that do not ascend")
+        return Levels(bits, scheme, codebook=torch.from_numpy(codebook))
+    scale = _finite(container, name + SCALE)
+    if not (scale > 0).all():
+        raise ValueError(f"{name}{SCALE} holds steps that are not positive")
+    if scheme != "affine":
+        return Levels(bits, scheme, scale=torch.from_numpy(scale))
+    zero_point = container.get_tensor(name + ZERO_POINT)
+    if ((zero_point < lowest_code(bits)) | (zero_point > top_code(bits))).any():
+        raise ValueError(f"{name}{ZERO_POINT} holds codes that {bits} bits do not hold")
+    return Levels(
+        bits, scheme, scale=torch.from_numpy(scale), zero_point=torch.from_numpy(zero_point)
+    )
 
 
 def _finite(container: _Container, name: str) -> np.ndarray:

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from trainers.artifact.layout import (
+    CODEBOOK,
     CODES,
     SCALE,
+    ZERO_POINT,
     Layout,
     StoredTensor,
     is_counter,
@@ -20,9 +22,13 @@ from trainers.artifact.layout import (
 )
 from trainers.errors import ArtifactError
 from trainers.networks import Network, NetworkSpec
-from trainers.quantization import pack_codes, quantize_weight
+from trainers.quantization import QuantizationConfig
+from trainers.quantization.packing import pack_codes
+from trainers.quantization.plan import quantized_weights
+from trainers.quantization.quantized import Levels
 
 _HEAD = "head."
+_NUMPY = {"F32": "<f4", "I8": "i1", "U8": "u1"}
 
 
 @dataclass(frozen=True)
@@ -52,40 +58,46 @@ class ArtifactInfo:
 
 
 def predict_bytes(
-    spec: NetworkSpec, bits: int | None, fc_bits: int | None, classes: Sequence[str] | None
+    spec: NetworkSpec, quantization: QuantizationConfig, classes: Sequence[str] | None
 ) -> int:
     """The exact size of the file that `write_artifact` would write, without any weights.
 
     Raises:
         ValueError: As `write_artifact`.
     """
-    return layout_of(spec, bits, fc_bits, classes).bytes
+    return layout_of(spec, quantization, classes).bytes
 
 
 def write_artifact(
     network: Network,
     path: Path,
     *,
-    bits: int | None,
-    fc_bits: int | None,
+    quantization: QuantizationConfig,
     classes: Sequence[str] | None,
+    steps: Mapping[str, Tensor] | None = None,
 ) -> ArtifactInfo:
     """Write the packed network; the network itself stays as it is.
 
     Args:
         network: Trained; float32.
         path: The file to write, in a folder that exists. What lies there is replaced.
-        bits: Bits of a convolution weight, 2 to 8; None or 32 leaves it in float32.
-        fc_bits: The same for fully connected layers.
+        quantization: Bits and levels of its weights.
         classes: Name of each output, or None.
+        steps: Learned steps of symmetric weights, one for each channel or layer, by the name of
+            the weight in the network's state dict; they stand in the place of the steps that
+            follow from the weights.
 
     Raises:
-        ValueError: `bits` or `fc_bits` is out of range, or `classes` are too many or too few.
+        ValueError: `quantization` names a convolution that the network does not have, `classes`
+            are too many or too few, or `steps` do not fit.
         ArtifactError: The network holds NaN or infinity, or is not what its spec says.
         OSError: The disk is full or the folder cannot be written; what was there stays.
     """
-    layout = layout_of(network.spec, bits, fc_bits, classes)
-    arrays = _stored_arrays(_weights(network, layout), layout)
+    layout = layout_of(network.spec, quantization, classes)
+    weights = _weights(network, layout)
+    renamed = dict(zip(_names(network), layout.shapes, strict=True))
+    given = {renamed.get(name, name): step for name, step in (steps or {}).items()}
+    arrays = _stored_arrays(weights, layout, quantization, given)
     digest = hashlib.sha256()
     # Named after the process, so that two that write the same file do not meet in one.
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
@@ -110,11 +122,7 @@ def _weights(network: Network, layout: Layout) -> dict[str, Tensor]:
     Dropout counts as a layer of the head and is not part of the spec, so that the layers after it
     have other numbers there. Order and shapes are the same.
     """
-    state = {
-        name: tensor.detach().cpu()
-        for name, tensor in network.state_dict().items()
-        if not is_counter(name)
-    }
+    state = {name: network.state_dict()[name].detach().cpu() for name in _names(network)}
     given = [(tuple(tensor.shape), tensor.dtype) for tensor in state.values()]
     if given != [(shape, torch.float32) for shape in layout.shapes.values()]:
         raise ArtifactError(
@@ -131,17 +139,28 @@ def _weights(network: Network, layout: Layout) -> dict[str, Tensor]:
     return dict(zip(layout.shapes, state.values(), strict=True))
 
 
-def _stored_arrays(weights: Mapping[str, Tensor], layout: Layout) -> dict[str, np.ndarray]:
-    """The content of each stored tensor; float32 or uint8, little-endian."""
-    arrays: dict[str, np.ndarray] = {}
-    for name, weight in weights.items():
-        if name in layout.bits:
-            quantized = quantize_weight(weight, layout.bits[name])
-            arrays[name + SCALE] = quantized.scale.numpy()
-            arrays[name + CODES] = pack_codes(quantized.codes.numpy(), quantized.bits)
-        else:
-            arrays[name] = weight.numpy()
+def _names(network: Network) -> list[str]:
+    return [name for name in network.state_dict() if not is_counter(name)]
+
+
+def _stored_arrays(
+    weights: Mapping[str, Tensor],
+    layout: Layout,
+    quantization: QuantizationConfig,
+    steps: Mapping[str, Tensor],
+) -> dict[str, np.ndarray]:
+    """The content of each stored tensor."""
+    planned = layout.quantized.weights
+    arrays = {name: w.numpy() for name, w in weights.items() if name not in planned}
+    for name, quantized in quantized_weights(weights, planned, quantization, steps=steps):
+        arrays[name + CODES] = pack_codes(quantized.codes.numpy(), quantized.bits)
+        arrays |= _level_arrays(planned[name].levels, quantized.levels)
     return arrays
+
+
+def _level_arrays(name: str, levels: Levels) -> dict[str, np.ndarray]:
+    parts = {SCALE: levels.scale, ZERO_POINT: levels.zero_point, CODEBOOK: levels.codebook}
+    return {name + part: tensor.numpy() for part, tensor in parts.items() if tensor is not None}
 
 
 def _parts(layout: Layout, arrays: Mapping[str, np.ndarray]) -> Iterator[bytes | memoryview]:
@@ -151,4 +170,4 @@ def _parts(layout: Layout, arrays: Mapping[str, np.ndarray]) -> Iterator[bytes |
 
 
 def _content(tensor: StoredTensor, array: np.ndarray) -> memoryview:
-    return np.ascontiguousarray(array, "<f4" if tensor.dtype == "F32" else "u1").reshape(-1).data
+    return np.ascontiguousarray(array, _NUMPY[tensor.dtype]).reshape(-1).data

@@ -1,64 +1,146 @@
-"""Which tensors of a network are quantized, and to how many bits."""
+"""Which tensors of a network are quantized, to how many bits, and which share their levels."""
 
-from torch import nn
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from trainers.config import FLOAT_BITS
-from trainers.quantization.uniform import QuantizedWeight, quantize_weight, top_code
+from torch import Tensor, nn
+
+from trainers.quantization.config import FLOAT_BITS, QuantizationConfig
+from trainers.quantization.quantized import Levels, QuantizedWeight
+from trainers.quantization.weights import encode, quantize_weight, shared_levels
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-def planned_bits(network: nn.Module, bits: int | None, fc_bits: int | None) -> dict[str, int]:
-    """Bits of every tensor that is quantized, by its name in the network's state dict.
+@dataclass(frozen=True, slots=True)
+class PlannedWeight:
+    """How one weight is quantized.
 
-    Weights of convolutions get `bits`, weights of linear layers `fc_bits`. Biases,
-    normalization layers and their statistics stay in float32 and are not listed.
+    Attributes:
+        bits: Bits of each code.
+        levels: Name of its levels: that of the weight itself, or, in the scope ``global``, one
+            that all weights with the same levels have: `features.conv_B` or `head.fc_B`, B bits.
+    """
+
+    bits: int
+    levels: str
+
+
+def planned_weights(network: nn.Module, config: QuantizationConfig) -> dict[str, PlannedWeight]:
+    """Every tensor that is quantized, by its name in the network's state dict.
+
+    Weights of convolutions get `config.bits`, or what `config.layer_bits` says of them; weights
+    of linear layers get `config.fc_bits`. Biases, normalization layers and their statistics stay
+    in float32 and are not listed. Convolutions are numbered in the order of the state dict.
 
     Args:
         network: Only its structure is read; it may lie on the meta device.
-        bits: 2 to 8; or None or 32 for weights left in float32.
-        fc_bits: As `bits`.
+        config: What is wanted.
 
     Raises:
-        ValueError: `bits` or `fc_bits` is something else.
+        ValueError: `config.layer_bits` names a convolution that the network does not have.
     """
-    conv, fc = _checked("bits", bits), _checked("fc_bits", fc_bits)
-    planned: dict[str, int] = {}
-    for name, module in network.named_modules():
-        wanted = None
-        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-            wanted = conv
+    planned: dict[str, PlannedWeight] = {}
+    convolutions = 0
+    for module_name, module in network.named_modules():
+        bits, shared = FLOAT_BITS, "head.fc"
+        if isinstance(module, CONVOLUTIONS):
+            convolutions += 1
+            bits, shared = config.layer_bits.get(convolutions, config.bits), "features.conv"
         elif isinstance(module, nn.Linear):
-            wanted = fc
-        if wanted is not None:
-            planned[f"{name}.weight" if name else "weight"] = wanted
+            bits = config.fc_bits
+        if bits != FLOAT_BITS:
+            name = f"{module_name}.weight" if module_name else "weight"
+            levels = f"{shared}_{bits}" if config.scope == "global" else name
+            planned[name] = PlannedWeight(bits, levels)
+    absent = max(config.layer_bits, default=0)
+    if absent > convolutions:
+        raise ValueError(
+            f"bits_{absent} gives bits to convolution {absent}, and the network has "
+            f"{convolutions} convolutions, numbered from 1."
+        )
     return planned
 
 
 def quantize_network(
-    network: nn.Module, bits: int | None, fc_bits: int | None
+    network: nn.Module,
+    config: QuantizationConfig,
+    *,
+    steps: Mapping[str, Tensor] | None = None,
 ) -> dict[str, QuantizedWeight]:
-    """Quantize the weights that `planned_bits` lists; the network stays as it is.
+    """Quantize the weights that `planned_weights` lists; the network stays as it is.
+
+    Args:
+        network: Trained.
+        config: What is wanted.
+        steps: As `quantized_weights` takes them.
 
     Returns:
         By tensor name. Both the packed file and the network that is evaluated are made of these.
 
     Raises:
-        ValueError: As `planned_bits`; or a weight holds NaN or infinity.
+        ValueError: As `planned_weights` and `quantized_weights`.
     """
-    planned = planned_bits(network, bits, fc_bits)
-    return {
-        name: quantize_weight(network.get_parameter(name), count)
-        for name, count in planned.items()
-    }
+    planned = planned_weights(network, config)
+    weights = {name: network.get_parameter(name) for name in planned}
+    return dict(quantized_weights(weights, planned, config, steps=steps))
 
 
-def _checked(key: str, bits: int | None) -> int | None:
-    if bits is None or bits == FLOAT_BITS:
-        return None
-    try:
-        top_code(bits)
-    except ValueError:
+def quantized_weights(
+    weights: Mapping[str, Tensor],
+    planned: Mapping[str, PlannedWeight],
+    config: QuantizationConfig,
+    *,
+    steps: Mapping[str, Tensor] | None = None,
+) -> Iterator[tuple[str, QuantizedWeight]]:
+    """Name and codes of each planned weight, one after the other.
+
+    Args:
+        weights: Floating point, by tensor name; at least those that are planned.
+        planned: By tensor name.
+        config: What they were planned by.
+        steps: Learned steps of symmetric weights, by tensor name, in the place of the steps that
+            follow from the weights.
+
+    Raises:
+        ValueError: A weight holds NaN or infinity; or a step is of no symmetric weight that is
+            quantized on its own, or not one positive number a group.
+    """
+    steps = steps or {}
+    unused = steps.keys() - planned.keys()
+    if unused or (steps and config.scope == "global"):
         raise ValueError(
-            f"{key} is {bits}; weights are quantized to 2 to 8 bits, and {FLOAT_BITS} or None "
-            f"leaves them in float32."
-        ) from None
-    return bits
+            f"steps were learned of {sorted(unused or steps)}, and learned steps need a weight "
+            f"that is quantized on its own, in the scope channel or layer."
+        )
+    shared = _shared(weights, planned, config) if config.scope == "global" else {}
+    for name, plan in planned.items():
+        if plan.levels in shared:
+            yield name, encode(weights[name], shared[plan.levels])
+        else:
+            yield (
+                name,
+                quantize_weight(
+                    weights[name],
+                    plan.bits,
+                    scheme=config.quantizer,
+                    scope=config.scope,
+                    step=steps.get(name),
+                ),
+            )
+
+
+def _shared(
+    weights: Mapping[str, Tensor],
+    planned: Mapping[str, PlannedWeight],
+    config: QuantizationConfig,
+) -> dict[str, Levels]:
+    members: dict[str, list[str]] = {}
+    for name, plan in planned.items():
+        members.setdefault(plan.levels, []).append(name)
+    return {
+        levels: shared_levels(
+            [weights[name] for name in names], planned[names[0]].bits, config.quantizer
+        )
+        for levels, names in members.items()
+    }

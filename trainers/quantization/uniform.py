@@ -1,99 +1,91 @@
-"""Symmetric uniform quantization of a weight, one step size for each output channel."""
-
-from dataclasses import dataclass
+"""Evenly spaced levels: symmetric about zero, or between the smallest and the largest weight."""
 
 import torch
 from torch import Tensor
 
+from trainers.quantization.quantized import Levels, lowest_code, top_code
+
 _SMALLEST_STEP = torch.finfo(torch.float32).tiny
 
 
-@dataclass(frozen=True, eq=False)
-class QuantizedWeight:
-    """A weight as integers and the step that each integer stands for.
+def symmetric_levels(values: Tensor, bits: int) -> Levels:
+    """Levels symmetric about zero, `2**bits - 1` of them, for each row of `values`.
 
-    Attributes:
-        codes: int8, in the shape of the weight, in [-top, top] with `top = top_code(bits)`.
-        scale: float32 `(out, 1, ...)`: weight units per code, above zero.
-        bits: Bits that one code needs, 2 to 8.
-    """
-
-    codes: Tensor
-    scale: Tensor
-    bits: int
-
-
-def top_code(bits: int) -> int:
-    """The largest code, `2**(bits - 1) - 1`; the smallest is its negative.
-
-    A range symmetric about zero leaves one of the `2**bits` codes unused and keeps zero exact:
-    8 bits give 255 levels, 4 bits 15, and 2 bits no more than the three levels -1, 0 and 1.
-
-    Raises:
-        ValueError: `bits` is outside 2 to 8.
-    """
-    if not 2 <= bits <= 8:
-        raise ValueError(f"bits is {bits}; a code is stored as int8 and has 2 to 8 bits.")
-    return (1 << (bits - 1)) - 1
-
-
-def quantize_weight(weight: Tensor, bits: int) -> QuantizedWeight:
-    """Round every output channel of a weight to `2**bits - 1` levels about zero.
-
-    The step of a channel is `max|w| / top_code(bits)`, so that its largest weight keeps its
+    The step of a group is `max|w| / top_code(bits)`, so that its largest weight keeps its
     place, zero stays exactly zero, and no weight moves by more than half a step (up to float32
-    rounding). A channel that is zero, or so small that its step would be subnormal in float32,
-    becomes zero with step 1.
+    rounding). One of the `2**bits` codes stays unused: 8 bits give 255 levels, 4 bits 15, and
+    2 bits no more than the three levels -1, 0 and 1. A group that is zero, or so small that its
+    step would be subnormal in float32, becomes zero with step 1.
 
     Args:
-        weight: Floating point `(out, ...)`, at least two-dimensional: a convolution
-            `(out, in, h, w)` or a linear layer `(out, in)`. Left as it is.
-        bits: 2 to 8. With 2 bits a weight has three levels, not four.
-
-    Raises:
-        ValueError: `bits` is out of range; or `weight` is a vector, or holds NaN or infinity.
+        values: float32 `(G, n)`, finite; one row a group.
+        bits: 2 to 8.
 
     References:
         R. Krishnamoorthi. Quantizing deep convolutional networks for efficient inference:
         a whitepaper. 2018, section 2. https://arxiv.org/abs/1806.08342
     """
-    top = top_code(bits)
-    values = _checked(weight)
-    scale = _channel_maxima(values) / top
-    scale = torch.where(scale >= _SMALLEST_STEP, scale, torch.ones_like(scale))
-    codes = (values / scale).round_().clamp_(-top, top).to(torch.int8)
-    return QuantizedWeight(codes, scale, bits)
+    return Levels(bits, "symmetric", scale=_usable(_largest(values.abs()) / top_code(bits)))
 
 
-def dequantize(quantized: QuantizedWeight) -> Tensor:
-    """The weight that the codes stand for: `codes * scale`, float32, in the weight's shape.
+def affine_levels(values: Tensor, bits: int) -> Levels:
+    """`2**bits` levels between the smallest and the largest weight of each row of `values`.
 
-    Every network that is measured takes its weights from here, also one that is loaded from a
-    packed file: what was evaluated is what was stored, bit for bit.
+    The range always includes zero, and the code that stands for it, the zero point, is an
+    integer: zero stays exactly zero, and the range is moved for it by at most half a step. No
+    weight moves by more than half a step either (up to float32 rounding).
+
+    Args:
+        values: float32 `(G, n)`, finite; one row a group.
+        bits: 2 to 8.
+
+    References:
+        B. Jacob et al. Quantization and training of neural networks for efficient
+        integer-arithmetic-only inference. CVPR 2018, section 2.1 and equation 14.
+        https://arxiv.org/abs/1712.05877
     """
-    return quantized.codes.to(torch.float32) * quantized.scale
+    steps = top_code(bits) - lowest_code(bits)
+    lowest, highest = _largest(-values).neg_(), _largest(values)
+    # Divided one by one, because the width of the range may be infinite in float32.
+    scale = _usable(highest / steps - lowest / steps)
+    zero_point = (lowest_code(bits) - lowest / scale).round_()
+    zero_point = zero_point.clamp_(lowest_code(bits), top_code(bits))
+    return Levels(bits, "affine", scale=scale, zero_point=zero_point.to(torch.int8))
 
 
-def _checked(weight: Tensor) -> Tensor:
-    """The weight as detached float32."""
-    if weight.ndim < 2:
-        raise ValueError(
-            f"a weight to quantize has the shape (out, ...) with at least two dimensions; got "
-            f"{tuple(weight.shape)}. Biases and normalization vectors stay in float32."
-        )
-    values = weight.detach().to(torch.float32)
-    bad = values.numel() - int(torch.isfinite(values).sum())
-    if bad:
-        raise ValueError(
-            f"{bad} of {values.numel()} weights are NaN or infinite, so training has probably "
-            f"diverged; nothing was quantized."
-        )
-    return values
+def uniform_codes(values: Tensor, levels: Levels) -> Tensor:
+    """The code of the nearest level: int8 `(G, n)`.
+
+    `round(w * (1 / scale))`, not `round(w / scale)`: torch.fake_quantize_per_channel_affine
+    multiplies by the reciprocal, which at a tie may go another way, and a network that was
+    trained with it has to find its own weights in the file, bit for bit.
+
+    Args:
+        values: float32 `(G, n)`, finite; not modified.
+        levels: Of G groups.
+
+    Raises:
+        ValueError: The levels are not evenly spaced.
+    """
+    if levels.scale is None:
+        raise ValueError(f"levels of {levels.scheme!r} are not evenly spaced.")
+    top = top_code(levels.bits)
+    codes = values * (1 / levels.scale).unsqueeze(1)
+    codes.round_()
+    if levels.zero_point is None:
+        return codes.clamp_(-top, top).to(torch.int8)
+    codes += levels.zero_point.to(torch.float32).unsqueeze(1)
+    return codes.clamp_(lowest_code(levels.bits), top).to(torch.int8)
 
 
-def _channel_maxima(values: Tensor) -> Tensor:
-    """The largest magnitude of each output channel, `(out, 1, ...)`; 0 for an empty one."""
+def _largest(values: Tensor) -> Tensor:
+    """The largest value of each row, at least 0: `(G,)`."""
     if values.numel() == 0:
-        # `amax` has no answer for an empty channel.
-        return values.new_zeros((values.shape[0], *[1] * (values.ndim - 1)))
-    return values.abs().amax(dim=tuple(range(1, values.ndim)), keepdim=True)
+        # `amax` has no answer for an empty group.
+        return values.new_zeros(len(values))
+    return values.amax(dim=1).clamp_(min=0)
+
+
+def _usable(scale: Tensor) -> Tensor:
+    """The steps; 1 where a step is zero or subnormal."""
+    return torch.where(scale >= _SMALLEST_STEP, scale, torch.ones_like(scale))

@@ -1,0 +1,88 @@
+"""How the weights of a network are quantized; importable without torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+FLOAT_BITS = 32
+"""Bits of a weight that is not quantized."""
+
+MAX_CONVOLUTIONS = 200
+"""The largest number of a convolution that can have bits of its own."""
+
+QUANTIZERS = ("symmetric", "affine", "kmeans", "entropy")
+SCOPES = ("channel", "layer", "global")
+QAT_MODES = ("none", "absmax", "lsq")
+CODEBOOKS = ("kmeans", "entropy")
+"""The quantizers whose levels are listed, not spaced evenly."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizationConfig:
+    """What is done to the weights of a network after training.
+
+    Attributes:
+        bits: Bits of a convolution weight, 2 to 8; 32 leaves it in float32.
+        fc_bits: The same for the weight of a fully connected layer.
+        quantizer: ``symmetric`` (evenly spaced about zero, `2**bits - 1` levels), ``affine``
+            (evenly spaced between the smallest and the largest weight, zero included),
+            ``kmeans`` (the levels of least squared error) or ``entropy`` (levels that
+            trade squared error for codes that compress well).
+        scope: What shares one step or one codebook: each output ``channel``, each ``layer``, or
+            ``global``: all convolutions of the same bits, and all fully connected layers.
+        layer_bits: Bits of single convolutions in the place of `bits`, by their number from
+            input to output, from 1.
+    """
+
+    bits: int = FLOAT_BITS
+    fc_bits: int = FLOAT_BITS
+    quantizer: str = "symmetric"
+    scope: str = "channel"
+    layer_bits: Mapping[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check every value.
+
+        Raises:
+            ValueError: A value is not accepted; the sentence says what would be.
+        """
+        _check_bits("bits", self.bits)
+        _check_bits("fc_bits", self.fc_bits)
+        _check_word("quantizer", self.quantizer, QUANTIZERS)
+        _check_word("scope", self.scope, SCOPES)
+        for number, bits in self.layer_bits.items():
+            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+                raise ValueError(
+                    f"layer_bits names the convolution {number!r}; convolutions are numbered from "
+                    f"1, from input to output."
+                )
+            _check_bits(f"bits_{number}", bits)
+
+
+def check_qat(qat: str, quantizer: str, scope: str) -> None:
+    """Refuse training with quantized weights where there is no gradient for it.
+
+    Raises:
+        ValueError: `qat` is unknown, or does not go with the quantizer or the scope.
+    """
+    _check_word("qat", qat, QAT_MODES)
+    if qat == "none":
+        return
+    if quantizer != "symmetric" or scope == "global":
+        raise ValueError(
+            f"qat is {qat!r} with the quantizer {quantizer!r} and the scope {scope!r}; training "
+            f"with quantized weights takes the quantizer 'symmetric' and the scope 'channel' or "
+            f"'layer'. Use qat: none to quantize after training."
+        )
+
+
+def _check_bits(key: str, bits: int) -> None:
+    if isinstance(bits, bool) or not isinstance(bits, int) or bits not in (*range(2, 9), 32):
+        raise ValueError(
+            f"{key} is {bits!r}; weights are quantized to 2 to 8 bits, and {FLOAT_BITS} leaves "
+            f"them in float32."
+        )
+
+
+def _check_word(key: str, word: str, known: tuple[str, ...]) -> None:
+    if word not in known:
+        raise ValueError(f"{key} is {word!r}; known are {', '.join(known)}.")

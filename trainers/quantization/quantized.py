@@ -1,0 +1,137 @@
+"""A weight as integer codes, and the one way back to floating point."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainers.quantization.config import CODEBOOKS
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """What each code of a weight stands for.
+
+    A *group* is what shares a step or a codebook. There are G of them: one for each output
+    channel, or a single one for a whole weight or for several weights.
+
+    Attributes:
+        bits: Bits that one code needs, 2 to 8.
+        scheme: A name of `trainers.quantization.config.QUANTIZERS`.
+        scale: float32 `(G,)`, weight units per code, above zero; None with a codebook.
+        zero_point: int8 `(G,)`, the code of the weight 0; None but for ``affine``.
+        codebook: float32 `(G, 2**bits)`, ascending: the weight of the code c stands in the
+            column `c - lowest_code(bits)`; None without one.
+    """
+
+    bits: int
+    scheme: str
+    scale: Tensor | None = None
+    zero_point: Tensor | None = None
+    codebook: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the scheme has what it is decoded with.
+
+        Raises:
+            ValueError: It has not.
+        """
+        by_codebook = self.scheme in CODEBOOKS
+        given = (self.scale is None, self.zero_point is None, self.codebook is None)
+        if given != (by_codebook, self.scheme != "affine", not by_codebook):
+            raise ValueError(f"weights quantized by {self.scheme!r} lack what decodes them.")
+
+    @property
+    def groups(self) -> int:
+        """How many groups there are, G."""
+        return len(next(t for t in (self.scale, self.codebook) if t is not None))
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedWeight:
+    """A weight as integers, and what each integer stands for.
+
+    Attributes:
+        codes: int8, in the shape of the weight `(out, ...)`, in
+            `[lowest_code(bits), top_code(bits)]`.
+        levels: Of `out` groups, or of a single one.
+    """
+
+    codes: Tensor
+    levels: Levels
+
+    @property
+    def bits(self) -> int:
+        """Bits that one code needs, 2 to 8."""
+        return self.levels.bits
+
+    @property
+    def scheme(self) -> str:
+        """A name of `trainers.quantization.config.QUANTIZERS`."""
+        return self.levels.scheme
+
+    @property
+    def scale(self) -> Tensor | None:
+        """float32 `(out, 1, ...)` or `(1, 1, ...)`, weight units per code, if it has one."""
+        return self._beside_codes(self.levels.scale)
+
+    @property
+    def zero_point(self) -> Tensor | None:
+        """int8 in the shape of `scale`, the code of the weight 0; None but for ``affine``."""
+        return self._beside_codes(self.levels.zero_point)
+
+    @property
+    def codebook(self) -> Tensor | None:
+        """float32 `(out, 2**bits)` or `(1, 2**bits)`; None without one."""
+        return self.levels.codebook
+
+    def _beside_codes(self, of_groups: Tensor | None) -> Tensor | None:
+        if of_groups is None:
+            return None
+        return of_groups.reshape(-1, *[1] * (self.codes.ndim - 1))
+
+
+def top_code(bits: int) -> int:
+    """The largest code, `2**(bits - 1) - 1`.
+
+    Raises:
+        ValueError: `bits` is outside 2 to 8.
+    """
+    if isinstance(bits, bool) or not 2 <= bits <= 8:
+        raise ValueError(f"bits is {bits}; a code is stored as int8 and has 2 to 8 bits.")
+    return (1 << (bits - 1)) - 1
+
+
+def lowest_code(bits: int) -> int:
+    """The smallest code that so many bits hold, `-2**(bits - 1)`."""
+    return -top_code(bits) - 1
+
+
+def dequantize(quantized: QuantizedWeight) -> Tensor:
+    """The weight that the codes stand for, float32, in the weight's shape.
+
+    Symmetric `codes * scale`, affine `(codes - zero_point) * scale`, otherwise the entry of the
+    codebook. Every network that is measured takes its weights from here, also one that is loaded
+    from a packed file: what was evaluated is what was stored, bit for bit.
+    """
+    scale, zero_point = quantized.scale, quantized.zero_point
+    if scale is None:
+        return _looked_up(quantized)
+    values = quantized.codes.to(torch.float32)
+    if zero_point is not None:
+        # Both are small integers, so that the difference is exact.
+        values -= zero_point.to(torch.float32)
+    return values.mul_(scale)
+
+
+def _looked_up(quantized: QuantizedWeight) -> Tensor:
+    codebook, codes = quantized.codebook, quantized.codes
+    values = torch.zeros(codes.shape, dtype=torch.float32)
+    if codebook is None or codes.numel() == 0:
+        return values
+    lowest = lowest_code(quantized.bits)
+    rows, columns = values.view(len(codebook), -1), codes.reshape(len(codebook), -1)
+    # Group by group, because the indices take four bytes a weight.
+    for row, column, levels in zip(rows, columns, codebook, strict=True):
+        torch.index_select(levels, 0, column.to(torch.int32) - lowest, out=row)
+    return values
