@@ -6,6 +6,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from trainers.backbones.cifar_resnet import (
+    cifar_resnet_blocks,
+    cifar_resnet_features,
+    is_cifar_resnet,
+)
 from trainers.backbones.digitnet import digitnet_blocks, digitnet_features
 from trainers.backbones.table import BackboneInfo, backbone_info
 from trainers.backbones.weight_files import load_features, read_state
@@ -48,9 +53,9 @@ def build_backbone(
     Args:
         name: One of `backbone_names()` or an alias.
         weights: `scratch` (random by `seed`), `bundled` (digitnet), `imagenet` (torchvision's
-            best, downloaded if not cached), or the path of a `.safetensors` or `.pth` file with
-            the state dict of the backbone or of the whole torchvision network, whose classifier
-            is then ignored.
+            best, downloaded if not cached), or the path of a `.safetensors`, `.pth` or `.th` file
+            with the state dict of the backbone or of the whole network, whose classifier is
+            then ignored.
         seed: For `scratch` alone; the global generators are left as they were.
         image_size: Side in pixels that images are brought to; default: the one at which the
             pre-trained weights were measured. Features are as many at any size.
@@ -92,6 +97,8 @@ def input_spec(info: BackboneInfo, image_size: int | None) -> InputSpec:
 def _features(name: str) -> nn.Sequential:
     if name == "digitnet":
         return digitnet_features()
+    if is_cifar_resnet(name):
+        return cifar_resnet_features(name)
     # Imported late: torchvision takes seconds and hundreds of megabytes.
     from trainers.backbones.torchvision_nets import torchvision_features
 
@@ -101,6 +108,8 @@ def _features(name: str) -> nn.Sequential:
 def _blocks(name: str, features: nn.Sequential) -> list[nn.Module]:
     if name == "digitnet":
         return digitnet_blocks(features)
+    if is_cifar_resnet(name):
+        return cifar_resnet_blocks(features)
     from trainers.backbones.torchvision_nets import torchvision_blocks
 
     return torchvision_blocks(name, features)
@@ -114,7 +123,7 @@ def _loaded_features(info: BackboneInfo, weights: str) -> nn.Sequential:
     else:
         path = Path(weights).expanduser()
         state, source = read_state(path), f"weights file {path}"
-    classifier = ("classifier.", "fc.")
+    classifier = ("classifier.", "fc.", "linear.")
     state = {key: value for key, value in state.items() if not key.startswith(classifier)}
     with without_memory():
         features = _features(info.name)
@@ -132,10 +141,9 @@ def _bundled(info: BackboneInfo) -> Path:
 
 
 def _imagenet_state(info: BackboneInfo) -> dict[str, torch.Tensor]:
-    if info.bundled:
-        raise WeightsError(
-            f"there are no ImageNet weights of {info.name}. Use weights: bundled or scratch."
-        )
+    if not info.imagenet:
+        others = "bundled or scratch" if info.bundled else "scratch, or the path of a file"
+        raise WeightsError(f"there are no ImageNet weights of {info.name}. Use weights: {others}.")
     from trainers.backbones.torchvision_nets import imagenet_state
 
     try:

@@ -16,7 +16,7 @@ class BackboneInfo:
     """Facts of one backbone.
 
     Attributes:
-        name: As in a sweep file, and in torchvision.
+        name: As in a sweep file, and in torchvision if it is one of its networks.
         n_features: Inputs of the first fully connected layer.
         n_blocks: How many blocks `last_blocks:N` can count.
         parameters: Learnable parameters, the head not counted.
@@ -28,6 +28,7 @@ class BackboneInfo:
         mean: Of each input channel, pixels in [0, 1].
         std: As `mean`.
         bundled: Whether pre-trained weights ship with this package.
+        imagenet: Whether torchvision has the network, and its weights for ImageNet.
     """
 
     name: str
@@ -40,6 +41,7 @@ class BackboneInfo:
     mean: tuple[float, ...] = _IMAGENET_MEAN
     std: tuple[float, ...] = _IMAGENET_STD
     bundled: bool = False
+    imagenet: bool = True
 
     def __post_init__(self) -> None:
         """Give the synthetic reference head to whoever names none."""
@@ -54,6 +56,21 @@ class BackboneInfo:
 
 
 _FULL = (4096, 4096)
+
+
+def _cifar_resnet(layers: int, parameters: int) -> BackboneInfo:
+    # Normalised with ImageNet's values, as the weights that are published for them were trained.
+    return BackboneInfo(
+        f"cifar_resnet{layers}",
+        n_features=64,
+        n_blocks=1 + (layers - 2) // 2,
+        parameters=parameters,
+        image_size=32,
+        min_image_size=8,
+        imagenet=False,
+    )
+
+
 _INFOS = (
     BackboneInfo(
         "digitnet",
@@ -66,7 +83,12 @@ _INFOS = (
         mean=_FASHION_MEAN,
         std=_FASHION_STD,
         bundled=True,
+        imagenet=False,
     ),
+    _cifar_resnet(20, 269_072),
+    _cifar_resnet(32, 463_504),
+    _cifar_resnet(44, 657_936),
+    _cifar_resnet(56, 852_368),
     BackboneInfo("alexnet", 9216, 5, 2_469_696, min_image_size=63, reference_widths=_FULL),
     BackboneInfo("vgg11", 25088, 5, 9_220_480, reference_widths=_FULL),
     BackboneInfo("vgg16", 25088, 5, 14_714_688, reference_widths=_FULL),

@@ -14,6 +14,8 @@ from trainers.errors import WeightsError
 
 _PICKLED = (".pth", ".pt", ".th")
 _SHOWN = 4
+# What torch.nn.DataParallel puts before every name.
+_PARALLEL = "module."
 
 
 def read_state(path: Path) -> Mapping[str, Tensor]:
@@ -35,8 +37,8 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
     if path.suffix in _PICKLED:
         return _read_torch(path)
     raise WeightsError(
-        f"weights file {path} has an unknown extension; known are .safetensors and .pth. A file "
-        f"of another kind is not opened, because a pickle could run any program."
+        f"weights file {path} has an unknown extension; known are .safetensors, .pth, .pt and "
+        f".th. A file of another kind is not opened, because a pickle could run any program."
     )
 
 
@@ -64,6 +66,8 @@ def _read_torch(path: Path) -> Mapping[str, Tensor]:
             f"weights file {path} holds no state dict (names with tensors). Save "
             f"`model.state_dict()`."
         )
+    if all(key.startswith(_PARALLEL) for key in state):
+        state = {key.removeprefix(_PARALLEL): tensor for key, tensor in state.items()}
     return state
 
 

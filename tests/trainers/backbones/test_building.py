@@ -55,6 +55,8 @@ def test_weights_that_nobody_made_are_refused() -> None:
         build_backbone("resnet18", "bundled")
     with pytest.raises(WeightsError, match="no ImageNet weights of digitnet"):
         build_backbone("digitnet", "imagenet")
+    with pytest.raises(WeightsError, match="Use weights: scratch, or the path"):
+        build_backbone("cifar_resnet20", "imagenet")
 
 
 def test_a_misspelt_source_is_taken_for_a_path_that_is_absent() -> None:

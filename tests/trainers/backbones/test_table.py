@@ -10,12 +10,13 @@ PROMISED = {
     *("mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large"),
     *("efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "densenet121", "resnext50_32x4d"),
     *("squeezenet1_0", "squeezenet1_1", "digitnet"),
+    *("cifar_resnet20", "cifar_resnet32", "cifar_resnet44", "cifar_resnet56"),
 }
 
 
 def test_the_promised_backbones_are_known() -> None:
     assert set(backbone_names()) == set(BACKBONES) == PROMISED
-    assert len(backbone_names()) == 19
+    assert len(backbone_names()) == 23
 
 
 def test_names_and_sizes_are_known_without_torch() -> None:
@@ -31,6 +32,7 @@ def test_reference_heads_are_those_of_the_papers_or_synthetic() -> None:
     assert backbone_info("alexnet").reference_widths == (4096, 4096)
     assert backbone_info("digitnet").reference_widths == (256, 128)
     assert backbone_info("resnet50").reference_widths == (2048, 1024)
+    assert backbone_info("cifar_resnet20").reference_widths == (64, 32)
 
 
 def test_an_alias_and_a_slip_are_understood() -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from trainers.backbones import BACKBONES, Backbone, backbone_info, backbone_names, build_backbone
 
-TORCHVISION = [name for name in backbone_names() if name != "digitnet"]
+TORCHVISION = [name for name in backbone_names() if BACKBONES[name].imagenet]
 WEIGHTS = {
     "mobilenet_v2": "weights_mobilenet_v2/mobilenet_v2_imagenet_torchvision.pth",
     "squeezenet1_0": "weights_squeezenet1_0/squeezenet1_0_imagenet_torchvision.pth",

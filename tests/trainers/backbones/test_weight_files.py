@@ -53,6 +53,15 @@ def test_the_head_of_a_whole_network_is_left_out(state: dict[str, Tensor], tmp_p
     assert list(loaded) == list(state)
 
 
+def test_names_that_data_parallel_has_changed_are_understood(
+    state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / "parallel.th"
+    torch.save({"state_dict": {f"module.{key}": tensor for key, tensor in state.items()}}, path)
+    loaded = build_backbone("digitnet", str(path)).features.state_dict()
+    assert all(torch.equal(loaded[key], state[key]) for key in state)
+
+
 def test_old_files_without_batch_counters_are_accepted(tmp_path: Path) -> None:
     state = build_backbone("mobilenet_v3_small", "scratch").features.state_dict()
     path = tmp_path / "old.pth"
