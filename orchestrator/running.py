@@ -3,6 +3,7 @@
 The only place where a spec becomes objects: store, lease, sampler, scheduler, executor, mirror.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +22,8 @@ from orchestrator.state_folder import StateFolder
 from orchestrator.sweep import Parts, SweepLoop
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
 
-_LEASE_S = 60.0
+# How long a driver may be silent before another one may take its sweep.
+_LEASE_S = float(os.environ.get("PARETUNE_LEASE_S", "60"))
 _LAST_DRAIN_S = 60.0
 
 ExecutorFactory = Callable[[Task], Executor]

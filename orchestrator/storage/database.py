@@ -1,18 +1,23 @@
 """One database, SQLite or PostgreSQL: transactions to read or write in, errors as sentences."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, StatementError
 
 from orchestrator.errors import OrchestratorError, UsageError
 
 _SQLITE = ("sqlite", "sqlite+pysqlite")
 _POSTGRES = "postgresql+psycopg"
 _BUSY_S = 60.0
+# A server that restarts or fails over is away for seconds; shorter than a lease, so that a driver
+# does not wait for a sweep that may be another one's by then.
+_AWAY_S = 30.0
+_PAUSE_S = 0.25
 
 
 class Database:
@@ -32,6 +37,7 @@ class Database:
         self.url = parsed.render_as_string(hide_password=True)
         self.path = Path(parsed.database or "") if parsed.drivername in _SQLITE else None
         self._engine = _sqlite(parsed) if self.path else _postgres(parsed)
+        self._was_reached = False
         self._writing = self._engine.execution_options(sqlite_begin="IMMEDIATE")
         if not self.path:
             # As in SQLite, the queries of one transaction see the same moment.
@@ -40,7 +46,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction whose queries see the same moment; it never waits for a writer."""
-        with self._sentences(), self._engine.begin() as connection:
+        with self._sentences(), self._connection(self._engine) as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -50,7 +56,7 @@ class Database:
         On SQLite it is alone from its beginning: a lock that is only taken at the first write
         fails, instead of waiting, when somebody else wrote since the transaction's first read.
         """
-        with self._sentences(), self._writing.begin() as connection:
+        with self._sentences(), self._connection(self._writing) as connection, connection.begin():
             yield connection
 
     def allow_reading_while_writing(self) -> None:
@@ -62,6 +68,23 @@ class Database:
     def close(self) -> None:
         """Close every connection; a later transaction opens new ones."""
         self._engine.dispose()
+
+    def _connection(self, engine: Engine) -> Connection:
+        """A connection that works; waits for a server that was there before and is away.
+
+        Only before a transaction begins: one that is cut off may have been committed or not.
+        """
+        deadline = time.monotonic() + (_AWAY_S if self._was_reached else 0.0)
+        while True:
+            try:
+                connection = engine.connect()
+            except OperationalError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_PAUSE_S)
+            else:
+                self._was_reached = not self.path
+                return connection
 
     @contextmanager
     def _sentences(self) -> Iterator[None]:

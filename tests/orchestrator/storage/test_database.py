@@ -1,0 +1,56 @@
+"""A server that goes away between two transactions."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.storage import database
+from orchestrator.storage.database import Database
+from tests.servers import PostgresServer, postgres_programs
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("needs a PostgreSQL server: apt-get install postgresql")
+    found = PostgresServer(programs)
+    yield found
+    found.end()
+
+
+def answer(known: Database) -> int:
+    with known.writing() as connection:
+        return int(connection.execute(text("SELECT 42")).scalar_one())
+
+
+def test_a_server_that_restarts_is_waited_for(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Database(server.url)
+    assert answer(known) == 42
+    server.kill()
+    back = threading.Timer(1.0, server.start)
+    back.start()
+    assert answer(known) == 42
+    back.join()
+
+    server.kill()
+    monkeypatch.setattr(database, "_AWAY_S", 0.5)
+    with pytest.raises(OrchestratorError, match=r"The store at postgresql.* failed"):
+        answer(known)
+    known.close()
+
+
+def test_a_server_that_never_answered_is_not_waited_for(server: PostgresServer) -> None:
+    server.kill()
+    began = time.monotonic()
+    with pytest.raises(OrchestratorError, match="failed"):
+        answer(Database(server.url))
+    assert time.monotonic() - began < database._AWAY_S / 2
