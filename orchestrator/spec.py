@@ -161,6 +161,7 @@ class SweepSpec(Section):
             quantizer=plain.quantizer,
             scope=plain.scope,
             layer_bits=plain.layer_bits,
+            rate_weight=plain.rate_weight,
             qat="none",
         )
 

@@ -182,10 +182,11 @@ class QuantizationSection(Section):
     fc_bits: int = 32
     quantizer: str | None = None
     scope: str | None = None
+    rate_weight: float | None = None
     qat: str | None = None
     layers: Annotated[dict[int, int], BeforeValidator(_with_numbers)] | None = None
 
-    @field_validator("bits", "fc_bits", "quantizer", "scope", "qat")
+    @field_validator("bits", "fc_bits", "quantizer", "scope", "rate_weight", "qat")
     @classmethod
     def _is_accepted(cls, value: Any, info: ValidationInfo) -> Any:
         if value is not None:

@@ -17,8 +17,10 @@ from trainers.evaluators.config import AttackConfig
 from trainers.quantization.config import (
     FLOAT_BITS,
     MAX_CONVOLUTIONS,
+    MAX_RATE_WEIGHT,
     QAT_MODES,
     QUANTIZERS,
+    RATE_WEIGHT,
     SCOPES,
     QuantizationConfig,
     check_qat,
@@ -99,6 +101,7 @@ PARAMETERS: Mapping[str, Accepts] = {
     "fc_bits": _bits("an FC weight"),
     "quantizer": Accepts("how levels are placed; see docs/guides/quantize.md", words=QUANTIZERS),
     "scope": Accepts("what shares its levels", words=SCOPES),
+    "rate_weight": Accepts("what the quantizer entropy pays for a bit less", 0.0, MAX_RATE_WEIGHT),
     "qat": Accepts("how training knows of the quantization", words=QAT_MODES),
     "tune": Accepts("what is trained", words=("head", "all"), pattern=_LAST_BLOCKS),
     "learning_rate": Accepts("peak learning rate", 1e-8, 10.0),
@@ -146,6 +149,7 @@ class TrialConfig:
         quantizer: As `QuantizationConfig` takes it.
         scope: As `QuantizationConfig` takes it.
         layer_bits: Bits of single convolutions, by number, in the place of `bits`.
+        rate_weight: As `QuantizationConfig` takes it.
         qat: ``none``, or how training knows of the quantization: ``absmax`` or ``lsq``.
         attacks: Attack by the name of the value it yields, ``robust_accuracy`` for example.
         seed: Everything random in the trial follows from it.
@@ -171,6 +175,7 @@ class TrialConfig:
     quantizer: str = "symmetric"
     scope: str = "channel"
     layer_bits: Mapping[int, int] = field(default_factory=dict)
+    rate_weight: float = RATE_WEIGHT
     qat: str = "none"
     attacks: Mapping[str, AttackConfig] = field(default_factory=dict)
     seed: int = 0
@@ -202,6 +207,7 @@ class TrialConfig:
             quantizer=self.quantizer,
             scope=self.scope,
             layer_bits=self.layer_bits,
+            rate_weight=self.rate_weight,
         )
 
     def head_widths(self, classes: int) -> tuple[int, ...]:

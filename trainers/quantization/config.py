@@ -9,6 +9,12 @@ FLOAT_BITS = 32
 MAX_CONVOLUTIONS = 200
 """The largest number of a convolution that can have bits of its own."""
 
+RATE_WEIGHT = 4.0
+"""What the quantizer ``entropy`` pays in squared error for a bit less; see `entropy_codebook`."""
+
+MAX_RATE_WEIGHT = 1000.0
+"""More would leave a single level anyway."""
+
 QUANTIZERS = ("symmetric", "affine", "kmeans", "entropy")
 SCOPES = ("channel", "layer", "global")
 QAT_MODES = ("none", "absmax", "lsq")
@@ -31,6 +37,8 @@ class QuantizationConfig:
             ``global``: all convolutions of the same bits, and all fully connected layers.
         layer_bits: Bits of single convolutions in the place of `bits`, by their number from
             input to output, from 1.
+        rate_weight: For the quantizer ``entropy`` alone, at least 0: how much squared error a
+            bit less is worth; see `trainers.quantization.codebook.entropy_codebook`.
     """
 
     bits: int = FLOAT_BITS
@@ -38,6 +46,7 @@ class QuantizationConfig:
     quantizer: str = "symmetric"
     scope: str = "channel"
     layer_bits: Mapping[int, int] = field(default_factory=dict)
+    rate_weight: float = RATE_WEIGHT
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -49,6 +58,10 @@ class QuantizationConfig:
         _check_bits("fc_bits", self.fc_bits)
         _check_word("quantizer", self.quantizer, QUANTIZERS)
         _check_word("scope", self.scope, SCOPES)
+        if not 0 <= self.rate_weight <= MAX_RATE_WEIGHT:
+            raise ValueError(
+                f"rate_weight is {self.rate_weight!r}; it goes from 0 to {MAX_RATE_WEIGHT:g}."
+            )
         for number, bits in self.layer_bits.items():
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
                 raise ValueError(

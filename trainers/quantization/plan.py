@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from trainers.quantization.codebook import Codebook
 from trainers.quantization.config import FLOAT_BITS, QuantizationConfig
 from trainers.quantization.quantized import Levels, QuantizedWeight
 from trainers.quantization.weights import encode, quantize_weight, shared_levels
@@ -125,6 +126,7 @@ def quantized_weights(
                     plan.bits,
                     scheme=config.quantizer,
                     scope=config.scope,
+                    rate_weight=config.rate_weight,
                     step=steps.get(name),
                 ),
             )
@@ -134,13 +136,16 @@ def _shared(
     weights: Mapping[str, Tensor],
     planned: Mapping[str, PlannedWeight],
     config: QuantizationConfig,
-) -> dict[str, Levels]:
+) -> dict[str, Levels | Codebook]:
     members: dict[str, list[str]] = {}
     for name, plan in planned.items():
         members.setdefault(plan.levels, []).append(name)
     return {
         levels: shared_levels(
-            [weights[name] for name in names], planned[names[0]].bits, config.quantizer
+            [weights[name] for name in names],
+            planned[names[0]].bits,
+            config.quantizer,
+            rate_weight=config.rate_weight,
         )
         for levels, names in members.items()
     }

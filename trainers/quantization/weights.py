@@ -5,11 +5,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainers.quantization.config import SCOPES
+from trainers.quantization.codebook import (
+    Codebook,
+    codebook_codes,
+    entropy_codebook,
+    kmeans_codebook,
+)
+from trainers.quantization.config import QUANTIZERS, RATE_WEIGHT, SCOPES
 from trainers.quantization.quantized import Levels, QuantizedWeight
 from trainers.quantization.uniform import affine_levels, symmetric_levels, uniform_codes
 
-_FITS = {"symmetric": symmetric_levels, "affine": affine_levels}
 _SMALLEST_STEP = torch.finfo(torch.float32).tiny
 
 
@@ -19,6 +24,7 @@ def quantize_weight(
     *,
     scheme: str = "symmetric",
     scope: str = "channel",
+    rate_weight: float = RATE_WEIGHT,
     step: Tensor | None = None,
 ) -> QuantizedWeight:
     """Quantize one weight.
@@ -29,6 +35,7 @@ def quantize_weight(
         bits: 2 to 8. Symmetric weights have one level less than `2**bits`.
         scheme: A name of `trainers.quantization.config.QUANTIZERS`.
         scope: ``channel``, one step or codebook for each output channel; otherwise one for all.
+        rate_weight: For ``entropy`` alone: as `entropy_codebook` takes it.
         step: For ``symmetric`` alone: the steps, one a group, in the place of those that follow
             from the weight.
 
@@ -38,48 +45,50 @@ def quantize_weight(
     """
     if scope not in SCOPES:
         raise ValueError(f"scope is {scope!r}; known are {', '.join(SCOPES)}.")
-    groups = weight_groups(weight, scope)
-    levels = fit_levels(groups, bits, scheme)
+    levels = _fitted(weight_groups(weight, scope), bits, scheme, rate_weight)
     if step is not None:
         levels = _with_steps(levels, step)
     return encode(weight, levels)
 
 
-def shared_levels(weights: Sequence[Tensor], bits: int, scheme: str) -> Levels:
-    """The levels that several weights share: of a single group.
+def shared_levels(
+    weights: Sequence[Tensor], bits: int, scheme: str, *, rate_weight: float = RATE_WEIGHT
+) -> Levels | Codebook:
+    """The levels that several weights share, of a single group, for `encode`.
 
     Raises:
         ValueError: As `quantize_weight`.
     """
     groups = [weight_groups(weight, "global") for weight in weights]
-    return fit_levels(torch.cat(groups, dim=1), bits, scheme)
+    return _fitted(torch.cat(groups, dim=1), bits, scheme, rate_weight)
 
 
-def fit_levels(groups: Tensor, bits: int, scheme: str) -> Levels:
-    """The levels that suit these weights.
-
-    Args:
-        groups: float32 `(G, n)`, finite; one row a group.
-        bits: 2 to 8.
-        scheme: A name of `trainers.quantization.config.QUANTIZERS`.
-
-    Raises:
-        ValueError: `bits` is out of range or `scheme` unknown.
-    """
-    if scheme not in _FITS:
-        raise ValueError(f"the quantizer is {scheme!r}; known are {', '.join(_FITS)}.")
-    return _FITS[scheme](groups, bits)
-
-
-def encode(weight: Tensor, levels: Levels) -> QuantizedWeight:
+def encode(weight: Tensor, levels: Levels | Codebook) -> QuantizedWeight:
     """Replace each weight by the code of its level.
 
     Raises:
-        ValueError: As `weight_groups`; or there is neither one group nor one for each channel.
+        ValueError: As `weight_groups`.
     """
-    one = levels.groups == 1
-    codes = uniform_codes(weight_groups(weight, "layer" if one else "channel"), levels)
-    return QuantizedWeight(codes.reshape(weight.shape), levels)
+    plain = levels.levels if isinstance(levels, Codebook) else levels
+    groups = weight_groups(weight, "layer" if plain.groups == 1 else "channel")
+    if isinstance(levels, Codebook):
+        codes = codebook_codes(groups, levels)
+    else:
+        codes = uniform_codes(groups, levels)
+    return QuantizedWeight(codes.reshape(weight.shape), plain)
+
+
+def _fitted(groups: Tensor, bits: int, scheme: str, rate_weight: float) -> Levels | Codebook:
+    """The levels that suit these weights, a row of them a group."""
+    if scheme == "symmetric":
+        return symmetric_levels(groups, bits)
+    if scheme == "affine":
+        return affine_levels(groups, bits)
+    if scheme == "kmeans":
+        return kmeans_codebook(groups, bits)
+    if scheme == "entropy":
+        return entropy_codebook(groups, bits, rate_weight)
+    raise ValueError(f"the quantizer is {scheme!r}; known are {', '.join(QUANTIZERS)}.")
 
 
 def weight_groups(weight: Tensor, scope: str) -> Tensor:
@@ -104,10 +113,10 @@ def weight_groups(weight: Tensor, scope: str) -> Tensor:
     return values.reshape(rows, values.numel() // rows if rows else 0)
 
 
-def _with_steps(levels: Levels, step: Tensor) -> Levels:
+def _with_steps(levels: Levels | Codebook, step: Tensor) -> Levels:
+    if isinstance(levels, Codebook) or levels.scheme != "symmetric" or levels.scale is None:
+        raise ValueError("learned steps were given, and only symmetric weights have any.")
     steps = step.detach().to("cpu", torch.float32).reshape(-1)
-    if levels.scheme != "symmetric" or levels.scale is None:
-        raise ValueError(f"a learned step is of symmetric weights, and these are {levels.scheme}.")
     usable = (steps >= _SMALLEST_STEP) & torch.isfinite(steps)
     if steps.shape != levels.scale.shape or not usable.all():
         raise ValueError(
