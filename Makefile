@@ -9,7 +9,7 @@ SWEEP ?= examples/sweeps/digits.yaml
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench ui clean
+.PHONY: help install demo test check bench faults fuzz ui clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,12 @@ check: install  ## Lint, types, import rules
 
 bench: install  ## Compare with the plain stack, side by side in one run
 	$(BIN)/python benchmarks/bench_overhead.py
+
+faults: install  ## Break real sweeps N times, and count broken promises
+	$(BIN)/python -m tests.faults.machine --runs $(or $(N),13)
+
+fuzz: install  ## Feed every reader of foreign input N spoilt inputs
+	PARETUNE_FUZZ=$(or $(N),25000) $(BIN)/python -m pytest -q -p no:randomly tests/fuzz
 
 ui: install  ## Open the MLflow UI on the sweeps of this folder
 	$(BIN)/paretune ui
