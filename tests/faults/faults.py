@@ -217,7 +217,9 @@ class _Cluster:
     def __init__(self, world: World) -> None:
         self._world = world
         self._port = free_port()
-        world.environment["RAY_ADDRESS"] = f"127.0.0.1:{self._port}"
+        token = f"{world.random.getrandbits(256):064x}"
+        self._secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+        world.environment |= {"RAY_ADDRESS": f"127.0.0.1:{self._port}", **self._secret}
         self._start("--head", f"--port={self._port}", "--include-dashboard=false")
 
     def add_node(self) -> int:
@@ -231,6 +233,7 @@ class _Cluster:
             [str(ray), "start", "--num-cpus=1", "--block", *words],
             stdout=said.open("a"),
             stderr=subprocess.STDOUT,
+            env={**os.environ, **self._secret},
             start_new_session=True,
         )
         self._world.on_end(lambda: kill_session(process.pid))
