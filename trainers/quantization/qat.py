@@ -21,8 +21,7 @@ from torch.nn.utils import parametrize
 
 from trainers.quantization.config import QuantizationConfig
 from trainers.quantization.plan import planned_weights
-from trainers.quantization.quantized import dequantize, top_code
-from trainers.quantization.weights import quantize_weight
+from trainers.quantization.quantized import top_code
 
 _SMALLEST_NORMAL = torch.finfo(torch.float32).tiny
 # Far below the step of any weight that does something, and its reciprocal is far from infinite.
@@ -49,7 +48,7 @@ class AbsMax(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weight after quantization, in its shape."""
-        quantized: Tensor = _StraightThrough.apply(weight, self.step(weight), self._top)  # type: ignore[no-untyped-call]
+        quantized: Tensor = _StraightThrough.apply(weight, self.step(weight), self._top)
         return quantized
 
     def step(self, weight: Tensor) -> Tensor:
@@ -100,10 +99,10 @@ class LSQ(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weight after quantization, in its shape."""
-        quantized: Tensor = _LearnedStep.apply(weight, self.spread, self._top)  # type: ignore[no-untyped-call]
+        quantized: Tensor = _LearnedStep.apply(weight, self.spread, self._top)
         return quantized
 
-    def step(self, weight: Tensor) -> Tensor:  # noqa: ARG002 - as of `AbsMax`
+    def step(self, weight: Tensor) -> Tensor:
         """Weight units per code: float32 `(out, 1, ...)`, or `(1, 1, ...)` of a layer."""
         return _step_of(self.spread.detach(), self._top)
 
@@ -124,7 +123,7 @@ class QuantizedTraining:
         parameters: The learned spreads of ``lsq``.
 
     Raises:
-        ValueError: A frozen weight holds NaN or infinity, or `quantization` does not fit.
+        ValueError: `quantization` names a convolution that the network does not have.
     """
 
     def __init__(self, network: nn.Module, quantization: QuantizationConfig, qat: str) -> None:
@@ -136,11 +135,7 @@ class QuantizedTraining:
         for name, plan in planned.items():
             weight = network.get_parameter(name)
             if not weight.requires_grad:
-                quantized = quantize_weight(weight, plan.bits, scope=scope)
-                weight.data.copy_(dequantize(quantized))
-                # Of weights that are quantized already, the largest gives a step that may differ
-                # in its last bit.
-                self._steps[name] = quantized.levels.scale
+                self._steps[name] = _quantize_for_good(weight, AbsMax(plan.bits, scope))
                 continue
             rule = AbsMax(plan.bits, scope) if qat == "absmax" else LSQ(weight, plan.bits, scope)
             module = network.get_submodule(name.rpartition(".")[0])
@@ -168,6 +163,14 @@ class QuantizedTraining:
         return self._steps
 
 
+def _quantize_for_good(weight: nn.Parameter, rule: AbsMax) -> Tensor:
+    """The step of the weight, which is no longer known once it is rounded to the last bit."""
+    step = rule.step(weight)
+    with torch.no_grad():
+        weight.copy_(rule(weight))
+    return step
+
+
 def _parametrization(module: nn.Module) -> tuple[AbsMax | LSQ, Tensor]:
     """What is registered on the module's weight, and the weight in float32."""
     entry: Any = module.get_submodule("parametrizations.weight")
@@ -180,7 +183,7 @@ class _StraightThrough(torch.autograd.Function):
         return _rounded(weight, step, top)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
         return gradient, None, None
 
 
@@ -193,7 +196,7 @@ class _LearnedStep(torch.autograd.Function):
         return quantized
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         """Equations 3 and 5 of Esser et al.; what the gradient of a spread is: see `LSQ`."""
         weight, spread, quantized = ctx.saved_tensors
         step = _step_of(spread, ctx.top)
@@ -205,7 +208,8 @@ class _LearnedStep(torch.autograd.Function):
             torch.mul(gradient[rows], inside, out=of_weight[rows])
             # `round(v) - v` inside and the largest code outside, times the step.
             moved = quantized[rows] - weight[rows] * inside
-            torch.sum(moved.mul_(gradient[rows]), _inner(weight), True, out=of_channels[rows])  # noqa: FBT003
+            moved *= gradient[rows]
+            torch.sum(moved, _inner(weight), keepdim=True, out=of_channels[rows])
         in_group = weight.numel() / spread.numel()
         sign = torch.where(spread < 0, -1.0, 1.0)
         of_step = of_channels.sum_to_size(spread.shape) / step
