@@ -67,7 +67,7 @@ def test_the_corners_hold_the_smallest_and_the_largest_network() -> None:
     for params in spec.search_space.grid():
         config = with_params(spec.trial_config(), params, seed=0)
         network = spec_of("digitnet", config.widths or (), 10)
-        every.append(predict_bytes(network, config.bits, config.fc_bits, data.classes))
+        every.append(predict_bytes(network, config.quantization, data.classes))
     sizes, refusals = memory_sizes(spec, data)
     assert (min(sizes), max(sizes)) == (min(every), max(every))
     assert refusals == []

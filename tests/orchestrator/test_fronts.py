@@ -215,9 +215,11 @@ def test_a_member_without_artifact_cannot_be_loaded_and_says_so() -> None:
 def test_a_member_loads_its_packed_network(tmp_path: Path) -> None:
     from trainers.artifact import write_artifact
     from trainers.networks import build_network
+    from trainers.quantization import QuantizationConfig
 
     network = build_network("digitnet", weights="scratch", widths=(6,), classes=3).eval()
-    info = write_artifact(network, tmp_path / "m", bits=4, fc_bits=4, classes=None)
+    config = QuantizationConfig(bits=4, fc_bits=4)
+    info = write_artifact(network, tmp_path / "m", quantization=config, classes=None)
     artifact = Artifact(str(tmp_path / "m"), info.bytes, "")
     values = {"memory_bytes": float(info.bytes)}
     one = Trial("s", 0, {}, 0, TrialState.COMPLETE, values=values, artifact=artifact)

@@ -133,5 +133,6 @@ def test_a_spec_cannot_be_changed() -> None:
 
 
 def test_training_has_every_parameter_that_is_not_of_the_network() -> None:
-    network = {"backbone", "bits", "fc_bits", *(name for name in PARAMETERS if "fc_" in name)}
+    quantization = {*type(spec().quantization).model_fields, *(f"bits_{n}" for n in range(1, 201))}
+    network = {"backbone", *quantization, *(name for name in PARAMETERS if "fc_" in name)}
     assert set(type(spec().training).model_fields) == set(PARAMETERS) - network

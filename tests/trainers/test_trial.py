@@ -46,7 +46,7 @@ def test_the_values_are_those_of_the_file(
     network = load_artifact(path)
     values = measured.values
     assert values["memory_bytes"] == path.stat().st_size == measured.artifact.bytes
-    assert values["memory_bytes"] == predict_bytes(network.spec, bits, 4, bands.classes)
+    assert values["memory_bytes"] == predict_bytes(network.spec, config.quantization, bands.classes)
     assert values["head_bytes"] + values["backbone_bytes"] < values["memory_bytes"]
     assert values["accuracy"] == accuracy(network, bands.val_images, bands.val_labels)
     again = evaluate_artifact(path, bands, ATTACKS, subset="val", threads=1)

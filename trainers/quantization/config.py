@@ -91,8 +91,8 @@ def check_qat(qat: str, quantizer: str, scope: str) -> None:
 def _check_bits(key: str, bits: int) -> None:
     if isinstance(bits, bool) or not isinstance(bits, int) or bits not in (*range(2, 9), 32):
         raise ValueError(
-            f"{key} is {bits!r}; weights are quantized to 2 to 8 bits, and {FLOAT_BITS} leaves "
-            f"them in float32."
+            f"{key} is {bits!r}; a weight has an integer of bits from 2 to 8 or {FLOAT_BITS}, "
+            f"which leaves it in float32."
         )
 
 

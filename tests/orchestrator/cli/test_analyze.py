@@ -16,6 +16,7 @@ from orchestrator.sizing_report import size_heads
 from trainers.artifact import write_artifact
 from trainers.backbones.table import backbone_info, backbone_names
 from trainers.networks import build_network
+from trainers.quantization import QuantizationConfig
 from trainers.sizing import RULES
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "guides" / "size-the-head.md"
@@ -53,7 +54,12 @@ def test_the_bytes_are_those_of_the_file(tmp_path: Path, bits: int, fc_bits: int
     for head in report.heads:
         network = build_network("digitnet", weights="scratch", widths=head.widths, classes=7)
         path = tmp_path / "network.safetensors"
-        info = write_artifact(network, path, bits=bits, fc_bits=fc_bits, classes=None)
+        info = write_artifact(
+            network,
+            path,
+            quantization=QuantizationConfig(bits=bits, fc_bits=fc_bits),
+            classes=None,
+        )
         assert (head.memory_bytes, head.head_bytes) == (info.bytes, info.head_bytes), head.rule
         assert head.head_params == sum(p.numel() for p in network.head.parameters())
 

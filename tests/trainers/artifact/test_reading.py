@@ -19,7 +19,9 @@ from safetensors.numpy import save_file
 from trainers.artifact import load_artifact, read_header, write_artifact
 from trainers.errors import ArtifactError
 from trainers.networks import Network, build_network
-from trainers.quantization import dequantize, quantize_network
+from trainers.quantization import QuantizationConfig
+from trainers.quantization.plan import quantize_network
+from trainers.quantization.quantized import dequantize
 
 Facts = dict[str, Any]
 
@@ -32,7 +34,9 @@ def network() -> Network:
 @pytest.fixture(scope="module")
 def content(network: Network, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("written") / "m"
-    write_artifact(network, path, bits=3, fc_bits=5, classes=["a", "b", "c"])
+    write_artifact(
+        network, path, quantization=QuantizationConfig(bits=3, fc_bits=5), classes=["a", "b", "c"]
+    )
     return path.read_bytes()
 
 
@@ -63,10 +67,10 @@ def altered(content: bytes, tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.mark.parametrize("bits", range(2, 9))
 def test_weights_come_back_bit_for_bit(tmp_path: Path, network: Network, bits: int) -> None:
-    fc_bits = 10 - bits
-    write_artifact(network, tmp_path / "m", bits=bits, fc_bits=fc_bits, classes=None)
+    config = QuantizationConfig(bits=bits, fc_bits=10 - bits)
+    write_artifact(network, tmp_path / "m", quantization=config, classes=None)
     loaded = load_artifact(tmp_path / "m")
-    quantized = quantize_network(network, bits, fc_bits)
+    quantized = quantize_network(network, config)
     expected = network.state_dict() | {k: dequantize(q) for k, q in quantized.items()}
     state = loaded.state_dict()
     assert state.keys() == expected.keys()
@@ -74,9 +78,10 @@ def test_weights_come_back_bit_for_bit(tmp_path: Path, network: Network, bits: i
 
 
 def test_logits_are_those_of_the_quantized_network(tmp_path: Path, network: Network) -> None:
-    write_artifact(network, tmp_path / "m", bits=3, fc_bits=4, classes=None)
+    config = QuantizationConfig(bits=3, fc_bits=4)
+    write_artifact(network, tmp_path / "m", quantization=config, classes=None)
     twin = build_network("digitnet", weights="scratch", widths=(6,), classes=3, seed=9).eval()
-    weights = {name: dequantize(q) for name, q in quantize_network(network, 3, 4).items()}
+    weights = {name: dequantize(q) for name, q in quantize_network(network, config).items()}
     twin.load_state_dict(network.state_dict() | weights)
     images = torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -84,7 +89,7 @@ def test_logits_are_those_of_the_quantized_network(tmp_path: Path, network: Netw
 
 
 def test_float32_networks_come_back_unchanged(tmp_path: Path, network: Network) -> None:
-    write_artifact(network, tmp_path / "m", bits=None, fc_bits=None, classes=None)
+    write_artifact(network, tmp_path / "m", quantization=QuantizationConfig(), classes=None)
     state = load_artifact(tmp_path / "m").state_dict()
     assert all(torch.equal(state[name], t) for name, t in network.state_dict().items())
 
@@ -104,7 +109,7 @@ def test_what_is_loaded_is_ready_to_be_measured(tmp_path: Path, content: bytes) 
 def test_what_is_loaded_can_be_written_again_without_loss(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a").write_bytes(content)
     first = load_artifact(tmp_path / "a")
-    write_artifact(first, tmp_path / "b", bits=None, fc_bits=None, classes=None)
+    write_artifact(first, tmp_path / "b", quantization=QuantizationConfig(), classes=None)
     second = load_artifact(tmp_path / "b").state_dict()
     assert all(torch.equal(second[name], t) for name, t in first.state_dict().items())
 
@@ -115,7 +120,8 @@ def test_the_header_says_what_was_written(
     (tmp_path / "m").write_bytes(content)
     header = read_header(tmp_path / "m")
     assert (header.version, header.spec, header.classes) == (1, network.spec, ("a", "b", "c"))
-    assert set(header.bits.values()) == {3, 5}
+    assert (header.quantized.scheme, header.quantized.scope) == ("symmetric", "channel")
+    assert {plan.bits for plan in header.quantized.weights.values()} == {3, 5}
     assert header.shapes["head.0.weight"] == (6, 576)
 
 
@@ -192,7 +198,13 @@ def set_entry(**values: Any) -> Callable[[Facts], None]:
         (set_spec(n_features=10**12), "architecture"),
         (set_spec(n_features=None), ""),
         (set_spec(input=None), ""),
-        (set_entry(scheme="codebook"), "unknown scheme 'codebook'"),
+        (lambda f: f.update(scheme="codebook"), "unknown scheme 'codebook'"),
+        (lambda f: f.update(scope="row"), "unknown scope 'row'"),
+        (lambda f: f.pop("scope"), "another form than expected .*scope"),
+        (set_entry(levels=3), "the levels 3"),
+        (set_entry(levels="else"), "under else.scale it holds nothing"),
+        (set_entry(levels="features.2.weight"), "features.0.weight.scale"),
+        (set_entry(levels="head.0.weight"), "shares .*with a weight of other levels"),
         (set_entry(bits=4), "features.0.weight.codes"),
         (set_entry(bits=0), "bits is 0"),
         (set_entry(bits=True), "bits is True"),

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from trainers.quantization import pack_codes, packed_bytes, packing, unpack_codes
+from trainers.quantization import packing
+from trainers.quantization.packing import pack_codes, packed_bytes, unpack_codes
 
 BITS = st.integers(2, 8)
 
