@@ -15,6 +15,7 @@ from orchestrator.trials import (
     Artifact,
     Attempt,
     Failure,
+    FailureKind,
     Params,
     Report,
     SweepRecord,
@@ -100,7 +101,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended: complete with values, stopped, interrupted, or failed."""
+    """How an attempt ended: complete with values, stopped, interrupted, or failed.
+
+    `failure` says what went wrong with it, also where it went on and is complete.
+    """
 
     state: TrialState
     values: Mapping[str, float] = field(default_factory=dict)
@@ -124,6 +128,10 @@ class JobSource(Protocol):
 
     def reported(self, job: Job, reports: Sequence[Report]) -> Decision:
         """The job finished some epochs, oldest first; says whether it goes on."""
+        ...
+
+    def troubled(self, job: Job, trouble: Failure) -> None:
+        """Something went wrong with the job that did not end it; may be said again."""
         ...
 
     def ended(self, job: Job, outcome: Outcome) -> None:
@@ -330,6 +338,10 @@ class Store(Protocol):
 
     def attempts(self, sweep: str, number: int) -> list[Attempt]:
         """Attempts of a trial, oldest first."""
+        ...
+
+    def failures(self, sweep: str) -> Mapping[FailureKind, int]:
+        """How many attempts met each kind of failure, whether or not their trials failed."""
         ...
 
     def reports(self, sweep: str, number: int) -> list[Report]:

@@ -24,6 +24,7 @@ from orchestrator.contracts import (
 )
 from orchestrator.objectives import Objective, missing_values
 from orchestrator.progress import Progress
+from orchestrator.retries import Retries
 from orchestrator.spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.stopping import Plateau
@@ -77,6 +78,7 @@ class SweepLoop:
         self._spec, self._parts = spec, parts
         self._fixed = spec.trial_config()
         self._began = parts.clock()
+        self._troubles: dict[int, Failure] = {}
         self._interrupted = False
         self._out_of_time = False
         self._reason = ""
@@ -88,9 +90,12 @@ class SweepLoop:
             self._observe(trial)
         if spec.reference:
             self._add_references()
-        self._unfinished = deque(
-            trial for trial in self._trials.values() if not trial.state.is_final
-        )
+        unfinished = [trial for trial in self._trials.values() if not trial.state.is_final]
+        self._unfinished = deque(unfinished)
+        self._retries = Retries(spec.budget.retries)
+        for trial in unfinished:
+            for attempt in parts.store.attempts(spec.name, trial.number):
+                self._retries.observe(trial.number, attempt.failure)
 
     @property
     def trials(self) -> Sequence[Trial]:
@@ -152,11 +157,29 @@ class SweepLoop:
                     return verdict
         return Decision.CONTINUE
 
+    def troubled(self, job: Job, trouble: Failure) -> None:
+        """Tell the person watching, and remember it for the attempt's record."""
+        if job.trial not in self._troubles:
+            self._troubles[job.trial] = trouble
+            self._parts.progress.note(f"trial {job.trial}: {trouble.message}")
+
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Store how an attempt ended, then tell the sampler."""
-        self._record(job.trial, job.attempt, checked(outcome, self._spec.directed))
+        outcome = checked(outcome, self._spec.directed)
+        if outcome.state is TrialState.FAILED and outcome.failure is not None:
+            outcome = self._retries.outcome(job.trial, outcome.failure)
+        elif outcome.state is TrialState.INTERRUPTED:
+            why = f"The run ended: {self._reason}." if self._reason else "The run ended."
+            outcome = replace(outcome, failure=Failure(FailureKind.INTERRUPTED, why))
+        trial = self._record(
+            job.trial, job.attempt, with_trouble(outcome, self._troubles.pop(job.trial, None))
+        )
+        if outcome.failure is not None and outcome.failure.kind.is_infrastructure:
+            self._parts.progress.note(f"trial {trial.number}: {outcome.failure.message}")
+            if not trial.state.is_final:
+                self._unfinished.append(trial)
 
-    def _record(self, number: int, attempt: int, outcome: Outcome) -> None:
+    def _record(self, number: int, attempt: int, outcome: Outcome) -> Trial:
         trial = self._parts.writer.finish_attempt(number, attempt, outcome)
         self._trials[trial.number] = trial
         if trial.state.is_final:
@@ -166,6 +189,7 @@ class SweepLoop:
         self._parts.progress.trial_ended(trial)
         if trial.failure:
             logger.info("trial %d failed: %s", trial.number, trial.failure.message)
+        return trial
 
     def _begun(self, trial: Trial) -> Job | None:
         """Store an attempt; None if no network has these parameters, so that the trial failed."""
@@ -199,6 +223,8 @@ class SweepLoop:
     def _new_trial(self) -> Trial | None:
         """Store a new trial, unless a limit is reached."""
         budget = self._spec.budget.trials
+        if self._reason:
+            return None
         if len(self._trials) >= budget:
             self._reason = f"the budget of {budget} trials is used up"
         elif self._plateau.reached:
@@ -270,6 +296,16 @@ def checked(outcome: Outcome, objectives: Sequence[Objective]) -> Outcome:
     names = ", ".join(sorted({*lacking, *infinite}))
     message = f"No finite value was measured for {names}; the trial cannot be compared."
     return Outcome(TrialState.FAILED, failure=Failure(FailureKind.BAD_VALUES, message))
+
+
+def with_trouble(outcome: Outcome, trouble: Failure | None) -> Outcome:
+    """Add what had gone wrong before the end; the failure that ended it gives the kind."""
+    if trouble is None:
+        return outcome
+    if (failure := outcome.failure) is None:
+        return replace(outcome, failure=trouble)
+    message = f"{failure.message} Before that: {trouble.message}"
+    return replace(outcome, failure=replace(failure, message=message))
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float]:

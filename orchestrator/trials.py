@@ -38,18 +38,41 @@ class SweepState(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """Why a trial failed."""
+    """What went wrong with an attempt; docs/reliability.md says how each is noticed."""
 
     ERROR = "error"  # the trial's code raised
     DIVERGED = "diverged"  # the loss became NaN or infinite
     OUT_OF_MEMORY = "out_of_memory"
-    WORKER_LOST = "worker_lost"  # its process or node died
+    TIME_LIMIT = "time_limit"  # trained longer than budget.trial_seconds
     BAD_VALUES = "bad_values"  # a measured value is missing or not finite
+    WORKER_LOST = "worker_lost"  # its process died
+    NODE_LOST = "node_lost"  # the machine under it died
+    PREEMPTED = "preempted"  # the machine under it was taken back
+    INTERRUPTED = "interrupted"  # by a person, by the end of the budget, or by the driver's death
+    STORAGE_FULL = "storage_full"
+    BAD_CHECKPOINT = "bad_checkpoint"  # it was damaged; the attempt trained anew, and went on
+
+    @property
+    def is_infrastructure(self) -> bool:
+        """Whether another attempt may well succeed: the trial had no part in it."""
+        return self in (FailureKind.WORKER_LOST, FailureKind.NODE_LOST, FailureKind.PREEMPTED)
+
+    @property
+    def is_infeasible(self) -> bool:
+        """Whether the configuration is to blame, so that a sampler should learn from it."""
+        return self in (
+            FailureKind.OUT_OF_MEMORY,
+            FailureKind.DIVERGED,
+            FailureKind.TIME_LIMIT,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt failed: the kind, one sentence, and the traceback where there is one."""
+    """What went wrong with an attempt: the kind, one sentence, and a traceback if there is one.
+
+    An attempt that has one need not have failed: a damaged checkpoint costs time alone.
+    """
 
     kind: FailureKind
     message: str

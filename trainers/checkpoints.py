@@ -66,7 +66,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(
             f"The checkpoint {path} cannot be read ({error}): it is truncated, damaged or of "
-            f"another program. Delete it; the trial starts again from its first epoch."
+            f"another program."
         ) from error
     return tensors, facts
 

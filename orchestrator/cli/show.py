@@ -37,7 +37,7 @@ def list_(how: FormatOption = Format.TABLE, store: StoreOption = None) -> None:
 def status(
     name: NameArgument, how: FormatOption = Format.TABLE, store: StoreOption = None
 ) -> None:
-    """Say where a sweep stands: trials by state, best values, what to do next.
+    """Say where a sweep stands: trials by state, failures by kind, best values, what to do next.
 
     Example: paretune status digits-fc
     """
@@ -46,7 +46,8 @@ def status(
     from orchestrator.reporting.trial_page import sweep_page
 
     sweep = open_sweep(name, store)
-    found = (sweep.record, sweep.trials(), sweep.objectives, sweep.front())
+    failures = sweep.store.failures(name)
+    found = (sweep.record, sweep.trials(), failures, sweep.objectives, sweep.front())
     print_record(status_record(*found), sweep_page(*found), how)
 
 

@@ -51,6 +51,8 @@ class InlineExecutor:
         runner.begin(job)
         while True:
             step = runner.step()
+            if step.trouble is not None:
+                source.troubled(job, step.trouble)
             decision = source.reported(job, step.reports)
             if step.outcome is not None:
                 return step.outcome

@@ -5,9 +5,10 @@ scheduler's verdict ends the trial, so that Tune knows nothing of epochs, budget
 Tune pickles all three together with its experiment; none of them has a state worth keeping.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from ray.exceptions import OutOfMemoryError
+import ray
 from ray.tune import Stopper
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler
@@ -15,48 +16,69 @@ from ray.tune.search import Searcher
 
 from orchestrator.contracts import Decision, Job, JobSource, Outcome
 from orchestrator.execution.gate import WorkerGate
+from orchestrator.execution.losses import Losses
 from orchestrator.execution.trial_step import Step
-from orchestrator.trials import Failure, FailureKind, TrialState
+from orchestrator.trials import TrialState
+
+_T = TypeVar("_T")
 
 
 class RunningJobs:
-    """The jobs that Tune runs, by Tune's trial id."""
+    """The jobs that Tune runs, by Tune's trial id.
 
-    def __init__(self, source: JobSource, slots: int, gate: WorkerGate) -> None:
-        self.source, self.slots, self._gate = source, slots, gate
+    Attributes:
+        error: What the source raised; nothing is asked of it any more after that. Raised through
+            Tune, it would arrive as the text of a traceback.
+    """
+
+    def __init__(
+        self, source: JobSource, slots: int, gate: WorkerGate, losses: Losses | None = None
+    ) -> None:
+        self.slots, self._gate, self._source = slots, gate, source
+        self.error: Exception | None = None
+        self._losses = losses or Losses()
         self._jobs: dict[str, Job] = {}
 
     def start(self, trial_id: str) -> Job | None:
-        """Take the next job for a Tune trial; None when there is none left."""
-        job = self.source.next_job()
+        """Take the next job for a Tune trial; None when there is none now."""
+        job = self._asked(self._source.next_job)
         if job is None:
             # The slots that are left over get no worker.
             self._gate.open()
         else:
             self._jobs[trial_id] = job
-            self.source.started(job)
+            self._asked(lambda: self._source.started(job))
         return job
 
     @property
-    def full(self) -> bool:
-        """Whether every slot has its job."""
-        return len(self._jobs) >= self.slots
+    def count(self) -> int:
+        """How many run."""
+        return len(self._jobs)
+
+    @property
+    def must_stop(self) -> bool:
+        """Whether to interrupt all of them now."""
+        return self._asked(lambda: self._source.must_stop) is not False
 
     def stepped(self, trial_id: str, step: Step) -> bool:
         """Pass on what a worker did; whether its trial goes on."""
-        job = self._jobs[trial_id]
-        decision = self.source.reported(job, step.reports)
+        job, trouble = self._jobs[trial_id], step.trouble
+        if trouble is not None:
+            self._asked(lambda: self._source.troubled(job, trouble))
+        decision = self._asked(lambda: self._source.reported(job, step.reports))
         if step.outcome is not None:
             self._end(trial_id, step.outcome)
         elif decision is Decision.STOP:
             self._end(trial_id, Outcome(TrialState.STOPPED))
         return trial_id in self._jobs
 
-    def lost(self, trial_id: str, error: Exception | None) -> None:
-        """The worker of a job died."""
+    def lost(self, trial_id: str, error: Exception | None, node_ip: str | None = None) -> None:
+        """The worker of a job, on the node with this address, died."""
         if trial_id in self._jobs:
             self._gate.leave(self._jobs[trial_id].trial)
-            self._end(trial_id, Outcome(TrialState.FAILED, failure=_loss(error)))
+            local = node_ip in (None, ray.util.get_node_ip_address())
+            failure = self._losses.failure(error, local=local)
+            self._end(trial_id, Outcome(TrialState.FAILED, failure=failure))
 
     def interrupt(self) -> None:
         """Tune has stopped; what has not ended was interrupted."""
@@ -64,7 +86,17 @@ class RunningJobs:
             self._end(trial_id, Outcome(TrialState.INTERRUPTED))
 
     def _end(self, trial_id: str, outcome: Outcome) -> None:
-        self.source.ended(self._jobs.pop(trial_id), outcome)
+        job = self._jobs.pop(trial_id)
+        self._asked(lambda: self._source.ended(job, outcome))
+
+    def _asked(self, question: Callable[[], _T]) -> _T | None:
+        """The source's answer; None once it has raised something."""
+        if self.error is None:
+            try:
+                return question()
+            except Exception as error:
+                self.error = error
+        return None
 
 
 class _Stateless:
@@ -83,10 +115,13 @@ class JobSearcher(_Stateless, Searcher):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Give the next job when a slot is free, so that it is sampled as late as possible."""
-        if self._running.full:
+        if self._running.count >= self._running.slots:
             return None
         job = self._running.start(trial_id)
-        return Searcher.FINISHED if job is None else {"job": job}
+        if job is not None:
+            return {"job": job}
+        # A running job whose worker dies may come again.
+        return None if self._running.count else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: Any = None, **flags: bool) -> None:
         """Nothing: jobs end through the scheduler."""
@@ -112,14 +147,15 @@ class JobScheduler(_Stateless, FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:
         """Record the worker's death."""
-        self._running.lost(trial.trial_id, trial.get_pickled_error() or trial.get_error())
+        error = trial.get_pickled_error() or trial.get_error()
+        self._running.lost(trial.trial_id, error, (trial.last_result or {}).get("node_ip"))
 
 
 class SourceStopper(_Stateless, Stopper):  # type: ignore[misc]
     """Tune's stopper: ends everything when the source says so."""
 
-    def __init__(self, source: JobSource) -> None:
-        self._source = source
+    def __init__(self, jobs: RunningJobs) -> None:
+        self._running = jobs
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Never: single trials end through the scheduler."""
@@ -127,20 +163,4 @@ class SourceStopper(_Stateless, Stopper):  # type: ignore[misc]
 
     def stop_all(self) -> bool:
         """Whether to interrupt all trials now."""
-        return self._source.must_stop
-
-
-def _loss(error: Exception | None) -> Failure:
-    if isinstance(error, OutOfMemoryError):
-        return Failure(
-            FailureKind.OUT_OF_MEMORY,
-            "Ray ended the worker because the node ran out of memory. Use a smaller batch_size "
-            "or backbone, or give each trial more CPUs so that fewer run at once.",
-            str(error),
-        )
-    return Failure(
-        FailureKind.WORKER_LOST,
-        "The worker's process died without a word: killed by the kernel (out of memory), by a "
-        "person, or with its node.",
-        str(error or ""),
-    )
+        return self._running.must_stop

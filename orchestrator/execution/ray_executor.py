@@ -93,7 +93,7 @@ class RayExecutor:
                 ),
                 run_config=tune.RunConfig(
                     storage_path=scratch,
-                    stop=SourceStopper(source),
+                    stop=SourceStopper(jobs),
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                     failure_config=tune.FailureConfig(max_failures=0),
                     verbose=0,
@@ -104,6 +104,8 @@ class RayExecutor:
             finally:
                 gate.close()
         jobs.interrupt()
+        if jobs.error is not None:
+            raise jobs.error
 
     def measure_test(self, paths: Mapping[int, str]) -> Mapping[int, Mapping[str, float]]:
         """Measure packed artifacts on the test set, as many at once as there are slots."""

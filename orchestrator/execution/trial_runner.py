@@ -7,7 +7,7 @@ reason, and the worker takes the next job.
 
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from orchestrator.contracts import Job, Outcome
@@ -45,11 +45,15 @@ class TrialRunner:
         if self._job is None:
             raise RuntimeError("step() was called before begin(): there is no job.")
         try:
-            return self._step(self._job)
+            step = self._step(self._job)
         except Exception as error:
             # The one place where a trial's crash becomes data, whatever its type.
+            step = Step((), failed(error))
+        if self._run is not None and self._run.damaged:
+            step = replace(step, trouble=Failure(FailureKind.BAD_CHECKPOINT, self._run.damaged))
+        if step.outcome is not None and step.outcome.state is TrialState.FAILED:
             self._run = None
-            return Step((), failed(error))
+        return step
 
     def checkpoint(self) -> None:
         """Keep the finished epochs of a job that is about to be interrupted."""

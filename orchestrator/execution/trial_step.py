@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 
 from orchestrator.contracts import Outcome
-from orchestrator.trials import Report
+from orchestrator.trials import Failure, Report
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Finished epochs, and the outcome once the job is over."""
+    """Finished epochs, the outcome once the job is over, and what went wrong without ending it.
+
+    Trouble is told with each step; it is one and the same.
+    """
 
     reports: tuple[Report, ...]
     outcome: Outcome | None = None
+    trouble: Failure | None = None

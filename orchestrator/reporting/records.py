@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from orchestrator.fronts import Front
 from orchestrator.objectives import Objective
 from orchestrator.reporting.tables import count_states
-from orchestrator.trials import Attempt, Report, SweepRecord, Trial
+from orchestrator.trials import Attempt, FailureKind, Report, SweepRecord, Trial
 
 Record = dict[str, object]
 
@@ -55,13 +55,21 @@ def sweep_record(sweep: SweepRecord, counts: Mapping[str, int]) -> Record:
 
 
 def status_record(
-    sweep: SweepRecord, trials: Sequence[Trial], objectives: Sequence[Objective], front: Front
+    sweep: SweepRecord,
+    trials: Sequence[Trial],
+    failures: Mapping[FailureKind, int],
+    objectives: Sequence[Objective],
+    front: Front,
 ) -> Record:
-    """Where a sweep stands: counts, budget, the best of each objective, the front's members."""
+    """Where a sweep stands: counts, budget, the best of each objective, the front's members.
+
+    ``failures`` counts attempts by kind, also those after which the trial went on.
+    """
     budget = sweep.spec.get("budget")
     best = [min(front, key=lambda m: o.loss(m.values[o.name])) for o in objectives if len(front)]
     return sweep_record(sweep, count_states(trials)) | {
         "budget": budget.get("trials") if isinstance(budget, Mapping) else None,
+        "failures": {kind.value: count for kind, count in failures.items()},
         "best": {
             objective.name: {"trial": member.trial, "value": member.values[objective.name]}
             for objective, member in zip(objectives, best, strict=False)

@@ -19,7 +19,7 @@ from orchestrator.reporting.formats import (
     sparkline,
 )
 from orchestrator.reporting.tables import clock, count_states, state_text
-from orchestrator.trials import Attempt, Report, SweepRecord, Trial
+from orchestrator.trials import Attempt, FailureKind, Report, SweepRecord, Trial, TrialState
 
 _LAST_LINES = 3  # of a traceback that is folded
 _SPARKS = 40
@@ -58,7 +58,11 @@ def trial_page(
 
 
 def sweep_page(
-    sweep: SweepRecord, trials: Sequence[Trial], objectives: Sequence[Objective], front: Front
+    sweep: SweepRecord,
+    trials: Sequence[Trial],
+    failures: Mapping[FailureKind, int],
+    objectives: Sequence[Objective],
+    front: Front,
 ) -> RenderableType:
     """Where a sweep stands, and what to do next."""
     budget = sweep.spec.get("budget")
@@ -69,6 +73,8 @@ def sweep_page(
         "trials": (counts or "none") + (f", of {planned} in the budget" if planned else ""),
         "began": clock(sweep.created),
     }
+    if failures:
+        lines["failures"] = ", ".join(f"{n} {kind.value}" for kind, n in failures.items())
     if sweep.ended is not None:
         took = duration((sweep.ended - sweep.created).total_seconds())
         lines["ended"] = f"{clock(sweep.ended)}, {took} after it was first started"
@@ -121,8 +127,13 @@ def _failures(attempts: Sequence[Attempt], *, with_traceback: bool) -> Iterator[
         failure = attempt.failure
         if failure is None:
             continue
-        heading = f"attempt {attempt.number + 1} failed, {failure.kind.value}: {failure.message}"
-        yield Padding(Text(heading, style="red"), (1, 0, 0, 0), expand=False)
+        has_failed = attempt.state is TrialState.FAILED
+        heading = (
+            f"attempt {attempt.number + 1}{' failed' if has_failed else ''}, "
+            f"{failure.kind.value}: {failure.message}"
+        )
+        style = "red" if has_failed else "yellow"
+        yield Padding(Text(heading, style=style), (1, 0, 0, 0), expand=False)
         lines = failure.traceback.rstrip().splitlines()
         if not with_traceback and len(lines) > _LAST_LINES:
             hidden = len(lines) - _LAST_LINES

@@ -60,6 +60,12 @@ _SWEEP_ID = select(sweeps.c.id).where(sweeps.c.name == bindparam("name"))
 _FIND_TRIAL = select(trials.c.id, trials.c.state, trials.c.attempts).where(
     trials.c.sweep_id == bindparam("sweep"), trials.c.number == bindparam("number")
 )
+_FAILURES = (
+    select(attempts.c.failure_kind, func.count())
+    .join(trials, trials.c.id == attempts.c.trial_id)
+    .where(trials.c.sweep_id == bindparam("sweep"), attempts.c.failure_kind.is_not(None))
+    .group_by(attempts.c.failure_kind)
+)
 _REPORTS_AT = (
     select(trials.c.number, reports.c["values"])
     .join(trials, trials.c.id == reports.c.trial_id)
@@ -158,6 +164,13 @@ def read_attempts(connection: Connection, trial: int) -> list[Attempt]:
         )
         for row in connection.execute(query)
     ]
+
+
+def count_failures(connection: Connection, sweep: str) -> dict[FailureKind, int]:
+    """How many attempts of a sweep met each kind of failure, in the order of `FailureKind`."""
+    found = connection.execute(_FAILURES, {"sweep": sweep_id(connection, sweep)})
+    counts = {FailureKind(kind): count for kind, count in found}
+    return {kind: counts[kind] for kind in FailureKind if kind in counts}
 
 
 def read_reports(connection: Connection, trial: int) -> list[Report]:

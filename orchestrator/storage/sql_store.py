@@ -16,7 +16,15 @@ from orchestrator.storage.spec_differences import spec_differences
 from orchestrator.storage.sql_outbox import SqlOutbox
 from orchestrator.storage.sql_writer import Lease, SqlWriter
 from orchestrator.storage.tables import WHOLE_SWEEP, sweeps, trials
-from orchestrator.trials import Attempt, Report, SweepRecord, SweepState, Trial, TrialState
+from orchestrator.trials import (
+    Attempt,
+    FailureKind,
+    Report,
+    SweepRecord,
+    SweepState,
+    Trial,
+    TrialState,
+)
 
 
 def utc_now() -> datetime:
@@ -120,6 +128,11 @@ class SqlStore:
         """Attempts of a trial, oldest first."""
         with self._database.reading() as connection:
             return reading.read_attempts(connection, reading.trial_id(connection, sweep, number))
+
+    def failures(self, sweep: str) -> Mapping[FailureKind, int]:
+        """How many attempts met each kind of failure, whether or not their trials failed."""
+        with self._database.reading() as connection:
+            return reading.count_failures(connection, sweep)
 
     def reports(self, sweep: str, number: int) -> list[Report]:
         """Reports of a trial by epoch."""

@@ -16,10 +16,25 @@ from orchestrator.storage.changes import Change, put
 from orchestrator.storage.database import Database
 from orchestrator.storage.reading import read_trial
 from orchestrator.storage.tables import attempts, sweeps, trial_values, trials
-from orchestrator.trials import Attempt, Params, Report, SweepState, Trial, TrialState
+from orchestrator.trials import (
+    Attempt,
+    Failure,
+    FailureKind,
+    Params,
+    Report,
+    SweepState,
+    Trial,
+    TrialState,
+)
 
 _ENDS = (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED, TrialState.INTERRUPTED)
-
+_ABANDONED = Outcome(
+    TrialState.INTERRUPTED,
+    failure=Failure(
+        FailureKind.INTERRUPTED,
+        "Its driver ended without a word: it was killed, or its machine went down.",
+    ),
+)
 
 _LAST_NUMBER = select(func.max(trials.c.number)).where(trials.c.sweep_id == bindparam("sweep"))
 _NEW_TRIAL, _NEW_ATTEMPT = insert(trials), insert(attempts)
@@ -190,7 +205,7 @@ class SqlWriter:
                 update(attempts)
                 .where(attempts.c.trial_id.in_(keys))
                 .where(attempts.c.state == TrialState.RUNNING.value)
-                .values(state=interrupted, ended=change.now)
+                .values(state=interrupted, ended=change.now, **_failure(_ABANDONED))
             )
             change.mark(*((row.number, row.attempts - 1) for row in running))
             return [row.number for row in running]

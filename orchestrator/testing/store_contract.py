@@ -82,7 +82,7 @@ class StoreContract(TrialContract, OutboxContract):
         for number in (1, -1, 2**31, 10**30):
             with pytest.raises(UnknownNameError, match="Known: 0 to 0"):
                 store.trial("a", number)
-        for ask in (store.trials, store.outbox.pending, store.outbox.mark_all):
+        for ask in (store.trials, store.failures, store.outbox.pending, store.outbox.mark_all):
             with pytest.raises(UnknownNameError):
                 ask("b")
         for ask_trial in (store.attempts, store.reports):

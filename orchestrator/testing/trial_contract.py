@@ -132,6 +132,34 @@ class TrialContract:
         assert (trial.state, trial.failure) == (TrialState.FAILED, failure)
         assert store.attempts("a", 0)[0].failure == failure
 
+    def test_a_complete_trial_may_have_met_trouble(
+        self, store: Store, writer: SweepWriter
+    ) -> None:
+        trouble = Failure(FailureKind.BAD_CHECKPOINT, ODD)
+        trial = finished(writer, Outcome(TrialState.COMPLETE, {"x": 1.0}, failure=trouble))
+        assert (trial.state, trial.values, trial.failure) == (
+            TrialState.COMPLETE,
+            {"x": 1.0},
+            None,
+        )
+        assert store.attempts("a", 0)[0].failure == trouble
+
+    def test_failures_are_counted_by_attempt_and_kind(
+        self, store: Store, writer: SweepWriter
+    ) -> None:
+        assert store.failures("a") == {}
+        for kind in (FailureKind.WORKER_LOST, FailureKind.ERROR, FailureKind.ERROR):
+            finished(writer, Outcome(TrialState.FAILED, failure=Failure(kind, "")))
+        lost = Failure(FailureKind.WORKER_LOST, "")
+        finished(writer, Outcome(TrialState.INTERRUPTED, failure=lost))
+        writer.start_attempt(3, "w")
+        writer.finish_attempt(3, 1, Outcome(TrialState.COMPLETE))
+        store.create_sweep("b", {}, "f")
+        found = store.failures("a")
+        assert found == {FailureKind.ERROR: 2, FailureKind.WORKER_LOST: 2}
+        assert list(found) == [FailureKind.ERROR, FailureKind.WORKER_LOST]
+        assert store.failures("b") == {}
+
     def test_a_failure_may_say_anything(self, store: Store, writer: SweepWriter) -> None:
         failure = Failure(FailureKind.ERROR, "nul \x00, surrogate \udcff", "x" * 100_000)
         finished(writer, Outcome(TrialState.FAILED, failure=failure))
@@ -225,6 +253,9 @@ class TrialContract:
         attempt = store.attempts("a", 3)[0]
         assert attempt.state is TrialState.INTERRUPTED
         assert attempt.ended is not None
+        assert attempt.failure is not None
+        assert (attempt.failure.kind, attempt.failure.traceback) == (FailureKind.INTERRUPTED, "")
+        assert store.trial("a", 3).failure is None
         assert writer.interrupt_running() == []
         with pytest.raises(ValueError, match="interrupted"):
             writer.finish_attempt(0, 0, Outcome(TrialState.COMPLETE))

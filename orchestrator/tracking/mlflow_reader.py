@@ -80,7 +80,11 @@ def _trial(run: RunView) -> Trial:
         replicate=kept["replicate"],
         state=state,
         values=_mapping(run, VALUES),
-        failure=Failure(FailureKind(failure[0]), failure[1]) if failure else None,
+        failure=(
+            Failure(FailureKind(failure[0]), failure[1])
+            if failure and state is TrialState.FAILED
+            else None
+        ),
         artifact=Artifact(*artifact) if artifact else None,
         attempts=int(run.tags[ATTEMPT]) + 1,
         mlflow_run_id=run.run_id,

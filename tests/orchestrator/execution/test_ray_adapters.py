@@ -17,7 +17,7 @@ from orchestrator.execution.ray_adapters import (
     SourceStopper,
 )
 from orchestrator.execution.trial_step import Step
-from orchestrator.trials import FailureKind, Report, TrialState
+from orchestrator.trials import Failure, FailureKind, Report, TrialState
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 
@@ -33,6 +33,7 @@ class Source:
         self.left = [Job(number, 0, {}, "") for number in (2, 1, 0)]
         self.running: list[int] = []
         self.outcomes: dict[int, Outcome] = {}
+        self.troubles: list[tuple[int, Failure]] = []
 
     def next_job(self) -> Job | None:
         return self.left.pop() if self.left else None
@@ -42,6 +43,9 @@ class Source:
 
     def reported(self, job: Job, reports: Sequence[Report]) -> Decision:
         return Decision.STOP if job.trial == 1 and reports else Decision.CONTINUE
+
+    def troubled(self, job: Job, trouble: Failure) -> None:
+        self.troubles.append((job.trial, trouble))
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         assert job.trial not in self.outcomes
@@ -136,6 +140,53 @@ def test_a_lost_worker_is_the_failure_of_its_trial(
     jobs.lost("x", error)  # a second word about it changes nothing
 
 
+def test_a_search_is_not_over_while_a_running_job_may_come_again(
+    jobs: RunningJobs, source: Source
+) -> None:
+    searcher = JobSearcher(jobs)
+    del source.left[0]
+    for name in "xy":
+        searcher.suggest(name)
+    jobs.stepped("x", DONE)
+    assert searcher.suggest("z") is None
+    jobs.lost("y", None)
+    source.left.append(Job(1, 1, {}, ""))
+    again = searcher.suggest("z")
+    assert isinstance(again, dict)
+    assert (again["job"].trial, again["job"].attempt) == (1, 1)
+    del source.outcomes[1]
+    jobs.stepped("z", DONE)
+    assert searcher.suggest("v") == JobSearcher.FINISHED
+
+
+def test_trouble_that_ends_nothing_is_passed_on(jobs: RunningJobs, source: Source) -> None:
+    jobs.start("x")
+    trouble = Failure(FailureKind.BAD_CHECKPOINT, "it was cut off")
+    assert jobs.stepped("x", Step((), trouble=trouble))
+    assert source.troubles == [(0, trouble)]
+
+
+def test_what_the_source_raises_stops_everything_and_is_kept(
+    jobs: RunningJobs, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.start("x")
+    jobs.start("y")
+    assert not SourceStopper(jobs).stop_all()
+
+    def broken(self: Source, job: Job, outcome: Outcome) -> None:
+        raise ValueError("the store is gone")
+
+    monkeypatch.setattr(Source, "ended", broken)
+    assert not jobs.stepped("x", DONE)
+    assert SourceStopper(jobs).stop_all()
+    monkeypatch.undo()
+    # Nothing more is asked of it, not even to store what else ends.
+    jobs.interrupt()
+    assert JobSearcher(jobs).suggest("z") == JobSearcher.FINISHED
+    assert (source.outcomes, len(source.left)) == ({}, 1)
+    assert str(jobs.error) == "the store is gone"
+
+
 def test_a_lost_worker_is_waited_for_even_if_it_never_said_a_word(
     jobs: RunningJobs, gate: WorkerGate
 ) -> None:
@@ -159,14 +210,14 @@ def test_what_runs_when_tune_stops_was_interrupted(jobs: RunningJobs, source: So
     assert states == {0: TrialState.COMPLETE, 1: TrialState.INTERRUPTED}
 
 
-def test_everything_stops_when_the_source_says_so(source: Source) -> None:
-    stopper = SourceStopper(source)
+def test_everything_stops_when_the_source_says_so(jobs: RunningJobs, source: Source) -> None:
+    stopper = SourceStopper(jobs)
     assert not stopper.stop_all()
     assert not stopper("x", {})
     source.must_stop = True
     assert stopper.stop_all()
 
 
-def test_what_tune_pickles_holds_no_store(jobs: RunningJobs, source: Source) -> None:
-    for each in (JobSearcher(jobs), JobScheduler(jobs), SourceStopper(source)):
+def test_what_tune_pickles_holds_no_store(jobs: RunningJobs) -> None:
+    for each in (JobSearcher(jobs), JobScheduler(jobs), SourceStopper(jobs)):
         assert len(pickle.dumps(each)) < 100

@@ -11,14 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.contracts import Store
+from orchestrator.contracts import Job, Store
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.inline import InlineExecutor
+from orchestrator.execution.preparation import prepare
 from orchestrator.execution.ray_adapters import JobScheduler
-from orchestrator.running import run
+from orchestrator.execution.trial_runner import TrialRunner
+from orchestrator.running import _task, run
 from orchestrator.spec import SweepSpec
 from orchestrator.storage.opening import open_store
+from orchestrator.storage.sql_writer import SqlWriter
 from orchestrator.trials import FailureKind, SweepState, Trial, TrialState
+from trainers.config import with_params
 from trainers.errors import DataError, WeightsError
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
@@ -88,8 +92,8 @@ def test_workers_share_the_trials_and_give_what_one_process_gives(
     other.close()
 
 
-def test_what_a_trial_does_to_its_worker_harms_no_other_trial(
-    store: Store, make_spec: MakeSpec, workers: Workers
+def test_a_worker_that_dies_costs_no_trial_and_a_trial_that_fails_costs_no_other(
+    store: Store, make_spec: MakeSpec, workers: Workers, tmp_path: Path
 ) -> None:
     tunes = ["head", "last_blocks:1", "last_blocks:9"]
     space = {
@@ -106,12 +110,11 @@ def test_what_a_trial_does_to_its_worker_harms_no_other_trial(
 
     workers.kill = first_of_the_blocks
     spec = make_spec(
-        space=space, sampler={"kind": "grid"}, budget={"trials": 6}, training={"epochs": 60}
+        space=space, sampler={"kind": "grid"}, budget={"trials": 6}, training={"epochs": 30}
     )
     result = run(spec, store=store)
     trials = store.trials("tiny")
-    assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.FAILED}
-    assert (result.complete, result.failed) == (3, 3)
+    assert (result.complete, result.failed) == (4, 2)
     assert store.sweep("tiny").state is SweepState.COMPLETE
     for trial in trials:
         if trial.params["tune"] == "last_blocks:9":
@@ -119,12 +122,55 @@ def test_what_a_trial_does_to_its_worker_harms_no_other_trial(
             assert trial.failure.kind is FailureKind.ERROR
             assert "this backbone has 3 blocks" in trial.failure.message
             assert "Traceback" in trial.failure.traceback
-        elif trial.number in killed:
-            assert trial.failure is not None
-            assert trial.failure.kind is FailureKind.WORKER_LOST
         else:
-            assert trial.failure is None
-    assert len(killed) == 1
+            assert (trial.state, trial.failure) == (TrialState.COMPLETE, None)
+            assert trial.attempts == 1 + (trial.number in killed)
+    (number,) = killed
+    first, second = store.attempts("tiny", number)
+    assert first.failure is not None
+    assert first.failure.kind is FailureKind.WORKER_LOST
+    assert (first.state, second.state) == (TrialState.INTERRUPTED, TrialState.COMPLETE)
+    assert second.failure is None
+
+    assert_is_as_if_undisturbed(trials[number], spec, tmp_path / "undisturbed")
+
+
+def assert_is_as_if_undisturbed(trial: Trial, spec: SweepSpec, folder: Path) -> None:
+    runner = TrialRunner(prepare(_task(spec)))
+    config = with_params(spec.trial_config(), trial.params, seed=trial.seed)
+    runner.begin(Job(trial.number, 0, config.as_mapping(), str(folder)))
+    while (outcome := runner.step().outcome) is None:
+        pass
+    assert trial.artifact is not None
+    assert outcome.artifact is not None
+    assert outcome.artifact.sha256 == trial.artifact.sha256
+    undisturbed = {n: value for n, value in outcome.values.items() if not n.endswith("_s")}
+    assert undisturbed == {n: v for n, v in steady(trial).items() if not n.startswith("test_")}
+
+
+def test_a_worker_that_dies_each_time_is_given_up(
+    store: Store, make_spec: MakeSpec, workers: Workers
+) -> None:
+    workers.kill = lambda trial: trial.number == 1
+    spec = make_spec(budget={"trials": 3, "retries": 1}, training={"epochs": 120})
+    result = run(spec, store=store)
+    assert (result.complete, result.failed) == (2, 1)
+    trial = store.trial("tiny", 1)
+    assert (trial.state, trial.attempts) == (TrialState.FAILED, 2)
+    assert trial.failure is not None
+    assert trial.failure.kind is FailureKind.WORKER_LOST
+    assert store.failures("tiny") == {FailureKind.WORKER_LOST: 2}
+
+
+def test_a_store_that_fails_in_mid_sweep_is_told_in_its_own_words(
+    store: Store, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*args: object) -> None:
+        raise OrchestratorError("The store is gone.")
+
+    monkeypatch.setattr(SqlWriter, "finish_attempt", gone)
+    with pytest.raises(OrchestratorError, match=r"^The store is gone\.$"):
+        run(make_spec(), store=store)
 
 
 def test_broken_images_are_named_in_the_driver_and_take_no_name(

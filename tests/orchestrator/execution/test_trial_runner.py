@@ -24,6 +24,7 @@ from trainers.artifact import load_artifact
 from trainers.data import ImageData
 from trainers.errors import DataError, WeightsError
 from trainers.evaluators.accuracy import accuracy
+from trainers.trial_folder import CHECKPOINT_NAME
 
 MakeSpec = Callable[..., SweepSpec]
 
@@ -147,6 +148,30 @@ def test_out_of_memory_is_told_apart(
     assert outcome is not None
     assert outcome.failure is not None
     assert outcome.failure.kind is FailureKind.OUT_OF_MEMORY
+
+
+def test_a_damaged_checkpoint_is_named_removed_and_made_again(
+    digits: ImageData, job: Callable[..., Job], tmp_path: Path
+) -> None:
+    runner = TrialRunner(digits)
+    runner.begin(job(epochs=4, milestones=(1,)))
+    runner.step()
+    runner.checkpoint()
+    path = tmp_path / "trial" / CHECKPOINT_NAME
+    path.write_bytes(path.read_bytes()[:-100])
+    other = TrialRunner(digits)
+    other.begin(job(epochs=4, milestones=(1,)))
+    first = other.step()
+    assert [report.epoch for report in first.reports] == [1]
+    assert not path.exists()
+    assert first.trouble is not None
+    assert first.trouble.kind is FailureKind.BAD_CHECKPOINT
+    assert str(path) in first.trouble.message
+    last = steps(other)[-1]
+    assert last.outcome is not None
+    assert (last.outcome.state, last.trouble) == (TrialState.COMPLETE, first.trouble)
+    other.begin(job(epochs=4))  # whose checkpoint lies there now
+    assert other.step().trouble is None
 
 
 def test_a_job_that_is_left_keeps_its_epochs(digits: ImageData, job: Callable[..., Job]) -> None:
