@@ -155,8 +155,7 @@ class FineTuning:
         shapes, needed = ({n: t.shape for n, t in each.items()} for each in (tensors, targets))
         if not is_ours or shapes != needed:
             raise CheckpointError(
-                f"The checkpoint {path} belongs to a trial with another config or other images. "
-                f"Delete it; the trial starts again from its first epoch."
+                f"The checkpoint {path} belongs to a trial with another config or other images."
             )
         with torch.no_grad():
             for name, tensor in tensors.items():

@@ -48,6 +48,9 @@ class TrialRun:
         data: Images, read-only.
         folder: Where the checkpoint and the packed network go; made if missing.
         checkpoint_every_s: Seconds of training after which a checkpoint is worth its time.
+
+    Attributes:
+        damaged: What was wrong with the checkpoint that lay there; empty if nothing was.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class TrialRun:
         self._checkpoint_every_s = checkpoint_every_s
         self._since_checkpoint = 0.0
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.damaged = ""
         began = time.perf_counter()
         self._training = FineTuning(config, data, device=self._device)
         try:
@@ -74,7 +78,9 @@ class TrialRun:
         except FileNotFoundError:
             pass
         except CheckpointError as error:
-            logger.warning("%s", error)
+            self._checkpoint.unlink()
+            self.damaged = f"{error} It was removed; training began again with the first epoch."
+            logger.warning("%s", self.damaged)
         self._untold = list(self._training.reports)
         self._setup_s = time.perf_counter() - began
 
