@@ -2,8 +2,9 @@
 
 A packed network is one safetensors file: the length of a JSON header (8 bytes, little-endian), the
 header, then the tensors' bytes. Its `__metadata__` holds, under `paretune`, the architecture and
-which tensors are quantized; `NAME.codes` is a stream of b-bit integers, `NAME.scale` the weight of
-one step in each output channel. This file is the whole of what a device has to do.
+which tensors are quantized. `NAME.codes` is a stream of b-bit integers; `NAME.scale` is the weight
+of one step, `NAME.zero_point` the code of the weight zero, `NAME.codebook` the weight of each code,
+for every output channel or once. This file is the whole of what a device has to do.
 
 Run: `python read_artifact.py model.safetensors images.npy`, the images being uint8 (N, C, H, W).
 
@@ -36,7 +37,7 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     stored = {}
     for name, entry in header.items():
         first, last = entry["data_offsets"]
-        dtype = {"F32": "<f4", "U8": "u1"}[entry["dtype"]]
+        dtype = {"F32": "<f4", "I8": "i1", "U8": "u1"}[entry["dtype"]]
         array = np.frombuffer(content[start + first : start + last], dtype)
         stored[name] = array.reshape(entry["shape"])
     return facts, stored
@@ -50,15 +51,29 @@ def unpacked(stream: np.ndarray, bits: int, count: int) -> np.ndarray:
     return np.where(values >= 1 << (bits - 1), values - (1 << bits), values)
 
 
+def dequantized(codes: np.ndarray, bits: int, levels: dict[str, np.ndarray]) -> np.ndarray:
+    """The weights that codes stand for: `(codes - zero point) * scale`, or what is listed."""
+    if "codebook" in levels:
+        # A row is a group: an output channel, or all of them.
+        rows = codes.reshape(len(levels["codebook"]), -1) + (1 << (bits - 1))
+        return np.take_along_axis(levels["codebook"], rows, axis=1).reshape(codes.shape)
+    one_a_group = (-1, *[1] * (codes.ndim - 1))
+    if "zero_point" in levels:
+        codes = codes - levels["zero_point"].astype(int).reshape(one_a_group)
+    return codes.astype(np.float32) * levels["scale"].reshape(one_a_group)
+
+
 def weights(facts: dict[str, Any], stored: dict[str, np.ndarray]) -> dict[str, Tensor]:
-    """Float32 tensors by name: `codes * scale`, or what is stored as it is."""
-    tensors = {}
+    """Float32 tensors by name: decoded, or what is stored as it is."""
+    tensors, used = {}, set()
     for name, entry in facts["tensors"].items():
-        shape = entry["shape"]
-        codes = unpacked(stored.pop(f"{name}.codes"), entry["bits"], math.prod(shape))
-        scale = stored.pop(f"{name}.scale").reshape(-1, *[1] * (len(shape) - 1))
-        tensors[name] = torch.tensor(codes.reshape(shape).astype(np.float32) * scale)
-    return tensors | {name: torch.tensor(array) for name, array in stored.items()}
+        shape, owner = entry["shape"], entry.get("levels", name)
+        codes = unpacked(stored[f"{name}.codes"], entry["bits"], math.prod(shape)).reshape(shape)
+        parts = ("scale", "zero_point", "codebook")
+        levels = {part: stored[f"{owner}.{part}"] for part in parts if f"{owner}.{part}" in stored}
+        tensors[name] = torch.tensor(dequantized(codes, entry["bits"], levels))
+        used |= {f"{name}.codes", *(f"{owner}.{part}" for part in parts)}
+    return tensors | {name: torch.tensor(stored[name]) for name in stored.keys() - used}
 
 
 def prepared(images: np.ndarray, wanted: dict[str, Any]) -> Tensor:
