@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from orchestrator.constraints import Constraint, feasible, total_violation
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
-from orchestrator.objectives import KNOWN_DIRECTIONS, Direction, Objective, missing_values
+from orchestrator.objectives import Direction, Objective, known_direction, missing_values
 from orchestrator.pareto import Floats, hypervolume, knee, non_dominated, reference_point
 from orchestrator.trials import Params, Trial, TrialState
 from orchestrator.units import parse_quantity
@@ -249,8 +249,8 @@ class Front(Sequence[FrontMember]):
         return front_probabilities(self.competitors, self.objectives, draws=draws, seed=seed)
 
     def _direction(self, name: str) -> Direction:
-        known = {**KNOWN_DIRECTIONS, **{o.name: o.direction for o in self.objectives}}
-        return known.get(name, Direction.MINIMIZE)
+        own = {objective.name: objective.direction for objective in self.objectives}
+        return own.get(name) or known_direction(name) or Direction.MINIMIZE
 
     def _deciding(self, limited: str, best: str | None) -> Objective:
         by_name = {objective.name: objective for objective in self.objectives}

@@ -17,6 +17,8 @@ class Direction(StrEnum):
 KNOWN_DIRECTIONS: Mapping[str, Direction] = {
     "accuracy": Direction.MAXIMIZE,
     "robust_accuracy": Direction.MAXIMIZE,
+    "deepfool_perturbation": Direction.MAXIMIZE,
+    "masked_gradient_signs": Direction.MINIMIZE,
     "memory_bytes": Direction.MINIMIZE,
     "head_bytes": Direction.MINIMIZE,
     "backbone_bytes": Direction.MINIMIZE,
@@ -27,6 +29,19 @@ KNOWN_DIRECTIONS: Mapping[str, Direction] = {
     "train_s": Direction.MINIMIZE,
     "eval_s": Direction.MINIMIZE,
 }
+
+# With a word of their own behind it these are other attacks, and better in the same direction.
+_FAMILIES = ("robust_accuracy", "deepfool_perturbation", "masked_gradient_signs")
+
+
+def known_direction(name: str) -> Direction | None:
+    """Which way a measured value is better; None if that is not known.
+
+    ``test_`` before a name changes nothing, nor does a word behind that of an attack.
+    """
+    plain = name.removeprefix("test_")
+    family = next((each for each in _FAMILIES if plain.startswith(each)), plain)
+    return KNOWN_DIRECTIONS.get(family)
 
 
 @dataclass(frozen=True, slots=True)

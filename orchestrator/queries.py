@@ -9,7 +9,7 @@ from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.filters import Filter
 from orchestrator.fronts import Front, compute_front, frame_of
-from orchestrator.objectives import KNOWN_DIRECTIONS, Direction, Objective
+from orchestrator.objectives import KNOWN_DIRECTIONS, Direction, Objective, known_direction
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState, Value
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def parse_objectives(
             raise UnknownNameError("objective", name, known)
         if colon and suffix not in _SUFFIXES:
             raise UnknownNameError("direction", suffix, _SUFFIXES, where=repr(text))
-        direction = _SUFFIXES[suffix] if colon else directions.get(name)
+        direction = _SUFFIXES[suffix] if colon else directions.get(name) or known_direction(name)
         if direction is None:
             raise UsageError(
                 f"Whether {name!r} is better small or large is not known: write {name}:min or "

@@ -4,19 +4,20 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
 from orchestrator.spec_sections import (
-    ATTACKED,
     BackboneSection,
     BudgetSection,
     DataSection,
+    FrontMeasureName,
     HeadSection,
     MeasuredName,
+    MeasureSection,
     ObjectiveSection,
     QuantizationSection,
     ResourcesSection,
@@ -25,8 +26,11 @@ from orchestrator.spec_sections import (
     Section,
     TrackingSection,
     TrainingSection,
+    TrialMeasureName,
     as_problem,
+    fits_its_name,
     measured,
+    with_deepfool,
     with_direction,
     with_name,
 )
@@ -34,8 +38,16 @@ from orchestrator.state_folder import check_sweep_name
 from search_spaces import SearchSpace, parse_space
 from trainers.config import TrialConfig
 from trainers.data.config import DataConfig
-from trainers.evaluators.config import AttackConfig
+from trainers.evaluators.config import (
+    ATTACKED,
+    FROM_REFERENCE,
+    OF_REFERENCE,
+    PERTURBATION,
+    AttackConfig,
+)
 from trainers.quantization import QuantizationConfig
+
+_ATTACKS = (ATTACKED, PERTURBATION)
 
 
 class SweepSpec(Section):
@@ -52,9 +64,17 @@ class SweepSpec(Section):
     training: TrainingSection = TrainingSection()
     head: HeadSection = HeadSection()
     quantization: QuantizationSection = QuantizationSection()
-    objectives: dict[
-        MeasuredName, Annotated[ObjectiveSection, BeforeValidator(with_direction)]
+    objectives: Annotated[
+        dict[MeasuredName, Annotated[ObjectiveSection, BeforeValidator(with_direction)]],
+        BeforeValidator(with_deepfool),
     ] = Field(min_length=1)
+    # What attacks yield that is no objective: of every trial, and of the front alone.
+    measures: (
+        Annotated[dict[TrialMeasureName, MeasureSection], BeforeValidator(with_deepfool)] | None
+    ) = None
+    front_measures: (
+        Annotated[dict[FrontMeasureName, MeasureSection], BeforeValidator(with_deepfool)] | None
+    ) = None
     constraints: list[str] = Field(default=[])
     sampler: SamplerSection = SamplerSection()
     scheduler: SchedulerSection = SchedulerSection()
@@ -82,7 +102,9 @@ class SweepSpec(Section):
             # A stored spec has the defaults filled in; they mean nothing here.
             plain = ObjectiveSection(direction=section.direction).model_dump().items()
             extra = sorted({key for key, _ in section.model_dump().items() - plain})
-            if extra and not name.startswith(ATTACKED):
+            if name.startswith(_ATTACKS):
+                fits_its_name(name, section)
+            elif extra:
                 raise ValueError(
                     f"{name} has no attack, so that {', '.join(extra)} would do nothing: write "
                     f"'{name}: {section.direction}'."
@@ -94,12 +116,39 @@ class SweepSpec(Section):
     def _can_be_met(cls, texts: list[str], info: ValidationInfo) -> list[str]:
         for text in texts:
             name = measured(as_problem(Constraint.parse, text).name)
-            if name.startswith(ATTACKED) and name not in info.data.get("objectives", (name,)):
+            # Empty where the section itself is refused: that is told anyway.
+            given = [*(info.data.get("objectives") or ()), *(info.data.get("measures") or ())]
+            if name.startswith(_ATTACKS) and given and name not in given:
                 raise ValueError(
                     f"The constraint {text!r} can never be met, because nothing measures {name}: "
-                    f"make it an objective too, with its attack."
+                    f"make it an objective or write it under measures, with its attack."
                 )
         return texts
+
+    @field_validator("measures", "front_measures")
+    @classmethod
+    def _have_names_of_their_own(
+        cls, sections: dict[str, MeasureSection] | None, info: ValidationInfo
+    ) -> dict[str, MeasureSection] | None:
+        for name, section in (sections or {}).items():
+            fits_its_name(name, section)
+            for place in ("objectives", "measures"):
+                if name in (info.data.get(place) or ()):
+                    raise ValueError(
+                        f"{name} stands under {place} already: values of different budgets never "
+                        f"share a name. Give one of them a word of its own, as in {name}_strong."
+                    )
+        return sections
+
+    @model_validator(mode="after")
+    def _has_what_images_are_exchanged_with(self) -> Self:
+        for name in self.front_measures or ():
+            if name.startswith((FROM_REFERENCE, OF_REFERENCE)) and not self.reference:
+                raise ValueError(
+                    f"front_measures: {name} exchanges images with the reference, and this sweep "
+                    f"has none: write 'reference: true', or leave it out."
+                )
+        return self
 
     @property
     def search_space(self) -> SearchSpace:
@@ -121,12 +170,18 @@ class SweepSpec(Section):
 
     @property
     def attacks(self) -> dict[str, AttackConfig]:
-        """Attack by the name of the value it yields."""
+        """Attack by the name of the value it yields, of every trial."""
+        sections = {**self.objectives, **(self.measures or {})}
         return {
             name: section.as_attack()
-            for name, section in self.objectives.items()
-            if name.startswith(ATTACKED)
+            for name, section in sections.items()
+            if name.startswith(_ATTACKS)
         }
+
+    @property
+    def front_attacks(self) -> dict[str, AttackConfig]:
+        """Attack by the name of the value it yields, of the front when the sweep ends."""
+        return {name: section.as_attack() for name, section in (self.front_measures or {}).items()}
 
     def data_config(self) -> DataConfig:
         """The data as `trainers` takes it."""
@@ -169,9 +224,17 @@ class SweepSpec(Section):
         """The part of the spec that decides what its trials mean.
 
         Budget, resources, tracking and store may change between two runs of one sweep, and a
-        reference may be asked for later.
+        reference or further measures of the front may be asked for later.
         """
-        free = {"name", "budget", "reference", "resources", "tracking", "store"}
+        free = {
+            "name",
+            "budget",
+            "front_measures",
+            "reference",
+            "resources",
+            "tracking",
+            "store",
+        }
         # A key that is not given says nothing, so that a later version may add keys.
         return self.model_dump(mode="json", exclude=free, exclude_none=True)
 

@@ -23,13 +23,23 @@ from search_spaces import unknown
 from trainers.backbones.table import backbone_info, backbone_names
 from trainers.config import check_parameter
 from trainers.data.config import DataConfig
-from trainers.evaluators.config import AttackConfig
+from trainers.evaluators.config import (
+    ATTACKED,
+    FROM_REFERENCE,
+    MASKED,
+    OF_REFERENCE,
+    PERTURBATION,
+    AttackConfig,
+    AttackName,
+    Norm,
+)
 from trainers.quantization.config import QuantizationConfig, check_qat
 from trainers.sizing import check_rule
 
-ATTACKED = "robust_accuracy"
 # Several attacks have a word each behind it; MLflow and constraints take no other signs.
-_ATTACKED_NAME = re.compile(rf"{ATTACKED}\w*", re.ASCII)
+_ATTACK_NAME = re.compile(rf"({ATTACKED}|{PERTURBATION})\w*", re.ASCII)
+_FRONT_NAME = re.compile(rf"({ATTACKED}|{PERTURBATION}|{MASKED})\w*", re.ASCII)
+_FRONT_ALONE = (FROM_REFERENCE, OF_REFERENCE, MASKED)
 _WEIGHT_WORDS = ("imagenet", "bundled", "scratch")
 _T = TypeVar("_T")
 
@@ -213,13 +223,12 @@ class QuantizationSection(Section):
         return given | {"layer_bits": layers}
 
 
-class ObjectiveSection(Section):
-    """A direction and, for a robust accuracy, the attack."""
+class MeasureSection(Section):
+    """An attack that yields a value; see `trainers.evaluators.AttackConfig`."""
 
-    direction: Literal["maximize", "minimize"]
-    attack: Literal["fgsm", "pgd"] = "pgd"
+    attack: AttackName = "pgd"
     epsilon: Quantity = 8 / 255
-    norm: Literal["linf", "l2"] = "linf"
+    norm: Norm = "linf"
     steps: int = 10
     step_size: Quantity | None = None
     restarts: int = 1
@@ -232,7 +241,44 @@ class ObjectiveSection(Section):
 
     def as_attack(self) -> AttackConfig:
         """The attack as `trainers` takes it."""
-        return AttackConfig(**self.model_dump(exclude={"direction"}))
+        return AttackConfig(**self.model_dump(include=set(MeasureSection.model_fields)))
+
+
+class ObjectiveSection(MeasureSection):
+    """A direction and, for what an attack yields, the attack."""
+
+    direction: Literal["maximize", "minimize"]
+
+
+def with_deepfool(sections: object) -> object:
+    """DeepFool's values need not say which attack they come from."""
+    if not isinstance(sections, dict):
+        return sections
+    filled = dict(sections)
+    for name, section in sections.items():
+        given = with_direction(section)
+        if str(name).startswith(PERTURBATION) and isinstance(given, dict):
+            filled[name] = {"attack": "deepfool", **given}
+    return filled
+
+
+def fits_its_name(name: str, section: MeasureSection) -> None:
+    """Refuse an attack that cannot yield the value of this name.
+
+    Raises:
+        ValueError: With the sentence.
+    """
+    is_deepfool = section.attack == "deepfool"
+    if is_deepfool != name.startswith(PERTURBATION):
+        raise ValueError(
+            f"{name} has attack: {section.attack}, but deepfool yields {PERTURBATION} and nothing "
+            f"else does; the other attacks yield {ATTACKED}."
+        )
+    if name.startswith(MASKED) and section.attack not in ("bim", "pgd"):
+        raise ValueError(
+            f"{name} has attack: {section.attack}, but the checks for masked gradients vary the "
+            f"steps of bim or pgd."
+        )
 
 
 def with_direction(value: object) -> object:
@@ -246,13 +292,37 @@ def with_name(value: object) -> object:
 
 
 def measured(name: str) -> str:
-    """Refuse a name that nothing measures."""
-    if name not in KNOWN_DIRECTIONS and not _ATTACKED_NAME.fullmatch(name):
+    """Refuse a name that no trial measures."""
+    if name.startswith(_FRONT_ALONE):
+        raise ValueError(
+            f"{name} is measured of the front alone, when the sweep ends: write it under "
+            f"front_measures."
+        )
+    if name not in KNOWN_DIRECTIONS and not _ATTACK_NAME.fullmatch(name):
         raise ValueError(unknown("objective", name, KNOWN_DIRECTIONS))
     return name
 
 
+def _trial_measure(name: str) -> str:
+    if measured(name) and not _ATTACK_NAME.fullmatch(name):
+        raise ValueError(
+            f"{name} is measured anyway. A measure is an attack: its name is {ATTACKED} or "
+            f"{PERTURBATION}, with a word of its own behind it, as in {ATTACKED}_eps2."
+        )
+    return name
+
+
+def _front_measure(name: str) -> str:
+    if not _FRONT_NAME.fullmatch(name):
+        known = (ATTACKED, FROM_REFERENCE, OF_REFERENCE, PERTURBATION, MASKED)
+        hint = unknown("front measure", name, known)
+        raise ValueError(f"{hint} Each with a word of its own behind it, if there are several.")
+    return name
+
+
 MeasuredName = Annotated[str, AfterValidator(measured)]
+TrialMeasureName = Annotated[str, AfterValidator(_trial_measure)]
+FrontMeasureName = Annotated[str, AfterValidator(_front_measure)]
 
 
 class SamplerSection(Section):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trainers.errors import TrainerError
 
-_CHOSEN, _ROBUST = "chosen.", "robust."
+_CHOSEN, _ROBUST, _SIGNS = "chosen.", "robust.", "signs."
 
 
 class PredictionsError(TrainerError):
@@ -44,11 +44,13 @@ class Predictions:
         labels: int64 (n,), the true classes.
         predicted: int64 (n,), the answers, in the same order.
         attacked: Outcomes by the name of the value that the attack yields.
+        signs: Sentences that say why gradients seem to be masked, by the name of their count.
     """
 
     labels: NDArray[np.int64]
     predicted: NDArray[np.int64]
     attacked: Mapping[str, Attacked] = field(default_factory=dict)
+    signs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -69,6 +71,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     for name, attacked in predictions.attacked.items():
         arrays |= {_CHOSEN + name: attacked.chosen, _ROBUST + name: attacked.robust}
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    arrays |= {_SIGNS + name: np.array(found, str) for name, found in predictions.signs.items()}
     try:
         with unfinished.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -97,7 +100,12 @@ def read_predictions(path: Path) -> Predictions:
             for name in arrays
             if name.startswith(_CHOSEN)
         }
-        return Predictions(arrays["labels"], arrays["predicted"], attacked)
+        signs = {
+            name.removeprefix(_SIGNS): tuple(map(str, texts))
+            for name, texts in arrays.items()
+            if name.startswith(_SIGNS)
+        }
+        return Predictions(arrays["labels"], arrays["predicted"], attacked, signs)
     except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise PredictionsError(
             f"{path} holds no predictions, or is damaged: {error}. Measure the trial again."

@@ -17,7 +17,7 @@ from trainers.errors import DivergedError
 from trainers.evaluators.accuracy import check_labelled, predict
 from trainers.evaluators.config import AttackConfig
 from trainers.evaluators.counts import count_macs, count_parameters
-from trainers.evaluators.robustness import robust_accuracy
+from trainers.evaluators.robustness import relative_perturbation, robust_accuracy
 from trainers.finetune import EpochReport, FineTuning
 from trainers.networks import NetworkSpec
 from trainers.predictions import Attacked, Predictions, write_predictions
@@ -132,6 +132,7 @@ class TrialRun:
         if self._since_checkpoint:
             self.checkpoint()
         began = time.perf_counter()
+        steps = self._training.finish()
         config, network = self._config, self._training.network.to("cpu")
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
         artifact = write_artifact(
@@ -139,6 +140,7 @@ class TrialRun:
             self._folder / ARTIFACT_NAME,
             quantization=config.quantization,
             classes=self._data.classes,
+            steps=steps,
         )
         packed = load_artifact(artifact.path)
         measured, answers = _evaluated(
@@ -168,7 +170,7 @@ class TrialRun:
 def evaluate_artifact(
     path: Path, data: ImageData, attacks: Mapping[str, AttackConfig], *, subset: str, threads: int
 ) -> dict[str, float]:
-    """Accuracy and robust accuracies of a packed network on one subset.
+    """Accuracy, and what attacks yield, of a packed network on one subset.
 
     Args:
         path: The artifact.
@@ -183,6 +185,14 @@ def evaluate_artifact(
     set_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return _evaluated(load_artifact(path), data, subset, attacks, device=device)[0]
+
+
+def attack_seed(name: str) -> int:
+    """Of an attack, by the name of the value that it yields.
+
+    The same images and the same random starts in every trial: what differs is the network.
+    """
+    return derive_seed(0, "attack", name)
 
 
 def failure_kind(error: BaseException) -> str:
@@ -218,8 +228,12 @@ def _evaluated(
     attacked: dict[str, Attacked] = {}
     values = {"accuracy": float((predicted == labels).mean())}
     for name, attack in attacks.items():
-        # The same images and the same random starts in every trial: what differs is the network.
-        seed = derive_seed(0, "attack", name)
+        seed = attack_seed(name)
+        if attack.attack == "deepfool":
+            values[name] = relative_perturbation(
+                network, images, labels, samples=attack.samples, seed=seed, device=device
+            )
+            continue
         result = robust_accuracy(network, images, labels, attack, seed=seed, device=device)
         values[name] = result.robust_accuracy
         attacked[name] = Attacked(result.chosen, result.robust)

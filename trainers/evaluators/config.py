@@ -1,32 +1,69 @@
 """How a network is attacked: plain values, checked once, importable without torch."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
-AttackName = Literal["fgsm", "pgd"]
+AttackName = Literal["fgsm", "bim", "pgd", "apgd", "autoattack", "square", "deepfool"]
 Norm = Literal["linf", "l2"]
+
+ATTACKED = "robust_accuracy"
+"""Begins the names of accuracies under attack."""
+FROM_REFERENCE = "robust_accuracy_from_reference"
+"""Begins the names of those under images that were made against the reference."""
+OF_REFERENCE = "robust_accuracy_of_reference"
+"""Begins the names of those of the reference, under images that were made against a network."""
+PERTURBATION = "deepfool_perturbation"
+"""Begins the names of DeepFool's mean relative perturbations."""
+MASKED = "masked_gradient_signs"
+"""Begins the names of counts of signs that gradients are masked."""
+
+_BALL = ("epsilon", "norm", "samples")
+_TAKES: Mapping[AttackName, tuple[str, ...]] = {
+    "fgsm": _BALL,
+    "bim": (*_BALL, "steps", "step_size"),
+    "pgd": (*_BALL, "steps", "step_size", "restarts"),
+    "apgd": _BALL,
+    "autoattack": _BALL,
+    "square": _BALL,
+    "deepfool": ("samples",),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class AttackConfig:
     """An attack and its strength, on pixels in [0, 1].
 
+    Those with a norm look for a misclassified image within epsilon, and yield an accuracy:
+
+    * ``fgsm``: one step of size epsilon (Goodfellow et al. 2015, arXiv:1412.6572);
+    * ``bim``: many small steps from the image itself (Kurakin et al. 2017, arXiv:1607.02533);
+    * ``pgd``: many small steps from a random start (Madry et al. 2018, arXiv:1706.06083);
+    * ``apgd``: the two parts of AutoAttack that do nearly all of its work, APGD-CE and APGD-T;
+    * ``autoattack``: all four of them (Croce and Hein 2020, arXiv:2003.01690), several times as
+      slow. With fewer than four classes, of which there is no targeted DLR loss, ``apgd`` is
+      APGD-CE and ``autoattack`` is APGD-CE and Square;
+    * ``square``: random search with 1,000 queries and no gradient (Andriushchenko et al. 2020,
+      arXiv:1912.00049).
+
+    ``deepfool`` looks for the nearest image with another answer, however far that is, and yields
+    a distance (Moosavi-Dezfooli et al. 2016, arXiv:1511.04599).
+
     Attributes:
-        attack: `fgsm` (one step of size epsilon; Goodfellow et al. 2015, arXiv:1412.6572) or `pgd`
-            (many small steps from a random start; Madry et al. 2018, arXiv:1706.06083).
+        attack: One of these.
         epsilon: Largest perturbation in `norm`, above 0; at most 1 for `linf`, which reaches every
-            picture there is.
+            picture there is. Not of deepfool.
         norm: `linf`, the largest change of a pixel, or `l2`, the length of all changes.
-        steps: Of pgd, at least 1; fgsm takes one.
-        step_size: Of pgd, in `norm`; None means 2.5 * epsilon / steps, with which every point of
-            the ball can be reached (Madry et al. 2018, appendix B).
+        steps: Of bim and pgd, at least 1; the others know when they are done.
+        step_size: Of bim and pgd, in `norm`; None means 2.5 * epsilon / steps, with which every
+            point of the ball can be reached (Madry et al. 2018, appendix B).
         restarts: Random starts of pgd; an image counts as robust if it withstands them all.
         samples: Attack at most so many images.
     """
 
     attack: AttackName
-    epsilon: float
+    epsilon: float = 8 / 255
     norm: Norm = "linf"
     steps: int = 10
     step_size: float | None = None
@@ -40,9 +77,9 @@ class AttackConfig:
             ValueError: A value is not accepted; the sentence says what would be.
         """
         if self.attack not in get_args(AttackName):
-            raise ValueError(f"attack is {self.attack!r}; known are fgsm and pgd.")
+            raise ValueError(f"attack is {self.attack!r}; known are {_listed(AttackName)}.")
         if self.norm not in get_args(Norm):
-            raise ValueError(f"norm is {self.norm!r}; known are linf and l2.")
+            raise ValueError(f"norm is {self.norm!r}; known are {_listed(Norm)}.")
         limit = 1.0 if self.norm == "linf" else math.inf
         # Written so that NaN, which compares false, is refused too.
         if not (0 < self.epsilon <= limit and math.isfinite(self.epsilon)):
@@ -55,14 +92,26 @@ class AttackConfig:
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{key} is {value!r}; an integer of at least 1 is needed.")
-        self._check_step_size()
-
-    def _check_step_size(self) -> None:
         step = self.step_size
         if step is not None and not (step > 0 and math.isfinite(step)):
             raise ValueError(f"step_size is {step!r}; a number above 0 is needed, or None.")
-        if self.attack == "fgsm" and (step is not None or self.restarts != 1):
+        self._check_keys()
+
+    def _check_keys(self) -> None:
+        """Refuse what this attack would ignore."""
+        taken = ("attack", *_TAKES[self.attack])
+        spare = [
+            entry.name
+            for entry in fields(self)
+            if entry.name not in taken and getattr(self, entry.name) != entry.default
+        ]
+        if spare:
             raise ValueError(
-                "fgsm takes one step of size epsilon from the image itself: it has neither "
-                "step_size nor restarts. Leave them out, or use pgd."
+                f"{self.attack} has no {' and no '.join(spare)}: leave that out, or use another "
+                f"attack. It takes {', '.join(_TAKES[self.attack])}."
             )
+
+
+def _listed(words: object) -> str:
+    *most, last = get_args(words)
+    return f"{', '.join(most)} and {last}"

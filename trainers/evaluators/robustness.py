@@ -1,8 +1,9 @@
-"""Accuracy under attack."""
+"""Accuracy under attack, transfer between networks, and the distance to the nearest mistake."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from trainers.data.splits import stratified_choice
 from trainers.determinism import derive_seed
+from trainers.errors import TrainerError
 from trainers.evaluators.accuracy import (
     Images,
     Labels,
@@ -51,8 +53,15 @@ class RobustResult:
     robust: NDArray[np.bool_] = field(repr=False, compare=False)
 
 
+class Transfer(NamedTuple):
+    """Two networks of the same classes: attack the first, ask the second."""
+
+    made_on: nn.Module
+    tried_on: nn.Module
+
+
 def robust_accuracy(
-    network: nn.Module,
+    network: nn.Module | Transfer,
     images: Images,
     labels: Labels,
     attack: AttackConfig,
@@ -66,32 +75,49 @@ def robust_accuracy(
 
     Args:
         network: Pixels in [0, 1] to logits, differentiable. Its mode, device, gradients and
-            weights are afterwards as before.
+            weights are afterwards as before. Of a `Transfer`, all that is counted are the answers
+            of the second network.
         images: uint8 (N, C, H, W), at least one.
         labels: int64 (N,).
-        attack: The attack. Of more than `attack.samples` images a sample with the classes in their
-            proportions is attacked, which depends on the labels and `seed` alone.
+        attack: The attack; not DeepFool, which has no epsilon. Of more than `attack.samples`
+            images a sample with the classes in their proportions is attacked, which depends on
+            the labels and `seed` alone.
         seed: Decides the sample and the random starts; the global generators stay as they are.
         device: Where to compute.
 
     Raises:
-        ValueError: The images or labels have another type or shape, or there are none.
+        ValueError: The images or labels have another type or shape, there are none, or the attack
+            is DeepFool.
         TrainerError: The network answers with NaN.
     """
+    if attack.attack == "deepfool":
+        raise ValueError(
+            "deepfool has no epsilon, so that there is no accuracy under it: use "
+            "relative_perturbation, or another attack."
+        )
+    made_on, tried_on = network if isinstance(network, Transfer) else (network, network)
+
+    def outcomes(pixels: Tensor, expected: Tensor) -> Tensor:
+        """Give bool (1 + restarts, batch): classified correctly, unperturbed first.
+
+        Every image is attacked at every restart of PGD, so that the random starts are the same
+        for all networks whatever they get wrong.
+        """
+        right = [_right(tried_on, pixels, expected)]
+        for _ in range(attack.restarts):
+            version = attacked(made_on, pixels, expected, attack)
+            right.append(_right(tried_on, version, expected))
+        return torch.stack(right)
+
     check_images(images)
     check_labelled(images, labels)
     chosen = stratified_choice(labels, attack.samples, derive_seed(seed, "sample"))
-    right: list[NDArray[np.bool_]] = []
-    with under_test(network, device), _seeded(derive_seed(seed, "start"), torch.device(device)):
-        for batch in _batches(chosen):
-            pixels = to_unit(torch.tensor(images[batch], device=device))
-            expected = torch.tensor(labels[batch], device=device)
-            right.append(_outcomes(network, pixels, expected, attack).cpu().numpy())
-    outcomes = np.concatenate(right, axis=1)
-    robust: NDArray[np.bool_] = np.asarray(outcomes.all(axis=0))
+    with under_test(made_on, device), under_test(tried_on, device):
+        found = _in_batches(outcomes, images, labels, chosen, seed=seed, device=device)
+    robust: NDArray[np.bool_] = np.asarray(found.all(axis=0))
     count = len(chosen)
     return RobustResult(
-        int(outcomes[0].sum()) / count,
+        int(found[0].sum()) / count,
         int(robust.sum()) / count,
         attack.epsilon,
         count,
@@ -100,20 +126,85 @@ def robust_accuracy(
     )
 
 
-def _outcomes(network: nn.Module, pixels: Tensor, labels: Tensor, attack: AttackConfig) -> Tensor:
-    """Whether each image is classified correctly: bool (1 + restarts, N), unperturbed first.
+def relative_perturbation(
+    network: nn.Module,
+    images: Images,
+    labels: Labels,
+    *,
+    samples: int,
+    seed: int,
+    device: torch.device | str = "cpu",
+) -> float:
+    """How far the nearest image with another answer is, as DeepFool finds it: a mean fraction.
 
-    Every image is attacked at every restart, so that the random starts are the same for all
-    networks whatever they get wrong.
+    The mean of ||r(x)|| / ||x|| in L2 over a sample, r(x) being the perturbation that DeepFool
+    needs to change what the network *answers* to x (Moosavi-Dezfooli et al. 2016,
+    arXiv:1511.04599, equations 1 and 2 and section 4): misclassified images count as any other,
+    so that it says nothing about accuracy. Where DeepFool gives up after 50 steps, r(x) is what
+    it had come to. An image without any light has no relative distance and is left out.
+
+    Args:
+        network: As for `robust_accuracy`; of two classes or more.
+        images: uint8 (N, C, H, W), at least one.
+        labels: int64 (N,); they decide the sample and nothing else.
+        samples: Measure at most so many images, with the classes in their proportions.
+        seed: Decides the sample.
+        device: Where to compute.
+
+    Returns:
+        At least 0; larger is better. Of the order of 0.01 to 0.5.
+
+    Raises:
+        ValueError: The images or labels have another type or shape, or there are none.
+        TrainerError: The network answers with NaN, or all images are black.
     """
-    versions = [pixels]
-    versions += [attacked(network, pixels, labels, attack) for _ in range(attack.restarts)]
+    attack = AttackConfig("deepfool", samples=samples)
+
+    def shares(pixels: Tensor, _: Tensor) -> Tensor:
+        """Give float (1, batch): the perturbation relative to the image; NaN of a black one."""
+        with torch.no_grad():
+            answers = classified(network, pixels)
+        perturbed = attacked(network, pixels, answers, attack)
+        sizes = [each.flatten(1).norm(dim=1) for each in (perturbed - pixels, pixels)]
+        return torch.div(*sizes)[None]
+
+    check_images(images)
+    check_labelled(images, labels)
+    chosen = stratified_choice(labels, samples, derive_seed(seed, "sample"))
+    with under_test(network, device):
+        found = _in_batches(shares, images, labels, chosen, seed=seed, device=device)
+    found = found[np.isfinite(found)].astype(np.float64)
+    if not found.size:
+        raise TrainerError(
+            f"all {len(chosen)} images are black, so that no perturbation is relative to them: "
+            f"DeepFool cannot measure them. Leave deepfool_perturbation out."
+        )
+    return float(found.mean())
+
+
+def _right(network: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
     with torch.inference_mode():
-        return torch.stack([classified(network, version) == labels for version in versions])
+        return classified(network, pixels) == labels
 
 
-def _batches(indices: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    return (indices[first : first + _BATCH] for first in range(0, len(indices), _BATCH))
+def _in_batches(
+    measure: Callable[[Tensor, Tensor], Tensor],
+    images: Images,
+    labels: Labels,
+    chosen: NDArray[np.int64],
+    *,
+    seed: int,
+    device: torch.device | str,
+) -> NDArray[np.generic]:
+    """Apply `measure` to pixels and labels of the chosen images: (rows, len(chosen))."""
+    found: list[NDArray[np.generic]] = []
+    with _seeded(derive_seed(seed, "start"), torch.device(device)):
+        for first in range(0, len(chosen), _BATCH):
+            batch = chosen[first : first + _BATCH]
+            pixels = to_unit(torch.tensor(images[batch], device=device))
+            expected = torch.tensor(labels[batch], device=device)
+            found.append(measure(pixels, expected).cpu().numpy())
+    return np.concatenate(found, axis=1)
 
 
 @contextmanager
