@@ -1,7 +1,8 @@
 """``export``, ``sync`` and ``doctor``."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,23 +16,55 @@ from orchestrator.cli.options import (
 )
 from orchestrator.errors import OrchestratorError, UsageError
 
+if TYPE_CHECKING:
+    from trainers.onnx_export import OnnxInfo
+    from trainers.onnx_runtime import Latency
+
 
 def export(
     name: NameArgument,
     trial: TrialArgument,
     to: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write to.")],
     store: StoreOption = None,
+    *,
+    onnx: Annotated[
+        bool,
+        typer.Option("--onnx", help="Also write model.onnx, check it against torch and time it."),
+    ] = False,
 ) -> None:
     """Write the packed network of a trial, and what is needed to load it, to a folder.
 
-    Example: paretune export digits-fc 17 --to network
+    Example: paretune export digits-fc 17 --to network --onnx
     """
     from orchestrator.exporting import export as export_trial
+    from orchestrator.exporting import export_onnx
     from orchestrator.queries import open_sweep
 
     sweep = open_sweep(name, store)
     for path in export_trial(name, trial, to, sweep.store):
         typer.echo(f"{path}  {path.stat().st_size} bytes")
+    if onnx:
+        for line in _onnx_lines(*export_onnx(to)):
+            typer.echo(line)
+
+
+def _onnx_lines(info: "OnnxInfo", latency: "Latency") -> Iterator[str]:
+    yield f"{info.path}  {info.bytes} bytes"
+    if info.int8_weights:
+        yield f"int8 codes in {len(info.int8_weights)} weights; activations are float32"
+    if info.float_weights:
+        yield (
+            f"float32 in {len(info.float_weights)} weights: ONNX has no operator for the codebook "
+            f"that they are quantized by"
+        )
+    yield (
+        f"logits differ from torch's by {info.max_difference:.1g} at most; {info.tolerance:.1g} "
+        f"is accepted"
+    )
+    yield (
+        f"latency_ms {latency.latency_ms:.3g}: one image on one thread of this CPU, median of "
+        f"{latency.runs} runs of onnxruntime; computed in float32 whatever the bits are"
+    )
 
 
 def sync(name: NameArgument, store: StoreOption = None) -> None:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +14,9 @@ from typer.testing import Result
 from orchestrator.contracts import Outcome
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import Artifact, TrialState
+from trainers.artifact import write_artifact
+from trainers.networks import build_network
+from trainers.quantization import QuantizationConfig
 
 Call = Callable[..., Result]
 CONTENT = b"a packed network"
@@ -22,6 +27,12 @@ def packed(home: Path, spec: Mapping[str, object], tmp_path: Path) -> Path:
     """A sweep whose only trial has an artifact that is really there."""
     file = tmp_path / "network.safetensors"
     file.write_bytes(CONTENT)
+    store_trial_of(file, spec)
+    return file
+
+
+def store_trial_of(file: Path, spec: Mapping[str, object]) -> None:
+    content = file.read_bytes()
     store = open_store(None, create=True)
     store.create_sweep("digits-fc", spec, "f")
     writer = store.take("digits-fc", "test")
@@ -29,12 +40,11 @@ def packed(home: Path, spec: Mapping[str, object], tmp_path: Path) -> Path:
     attempt = writer.start_attempt(trial.number, "w")
     outcome = Outcome(
         TrialState.COMPLETE,
-        values={"accuracy": 0.9, "memory_bytes": float(len(CONTENT))},
-        artifact=Artifact(str(file), len(CONTENT), hashlib.sha256(CONTENT).hexdigest()),
+        values={"accuracy": 0.9, "memory_bytes": float(len(content))},
+        artifact=Artifact(str(file), len(content), hashlib.sha256(content).hexdigest()),
     )
     writer.finish_attempt(trial.number, attempt.number, outcome)
     writer.release()
-    return file
 
 
 def test_export_writes_the_file_that_was_measured(
@@ -46,6 +56,36 @@ def test_export_writes_the_file_that_was_measured(
     sizes = [path.stat().st_size for path in (tmp_path / "out").glob("*.safetensors")]
     assert sizes == [record["values"]["memory_bytes"]]
     assert str(tmp_path / "out") in result.stdout
+
+
+def test_export_to_onnx_writes_one_more_file_and_says_how_fast_it_is(
+    home: Path, spec: Mapping[str, object], call: Call, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime", reason="needs paretune[onnx]")
+    file = tmp_path / "network.safetensors"
+    network = build_network("digitnet", weights="bundled", widths=(8,), classes=10)
+    write_artifact(network, file, quantization=QuantizationConfig(4, 4), classes=None)
+    store_trial_of(file, spec)
+    result = call("export", "digits-fc", 0, "--to", tmp_path / "out", "--onnx")
+    assert result.exit_code == 0
+    names = ("model.onnx", "model.safetensors", "trial.json")
+    assert tuple(sorted(path.name for path in (tmp_path / "out").iterdir())) == names
+    said = result.stdout
+    assert f"{(tmp_path / 'out' / 'model.onnx').stat().st_size} bytes" in said
+    assert "int8 codes in 8 weights; activations are float32" in said
+    (latency,) = re.findall(r"latency_ms ([\d.]+): one image on one thread", said)
+    assert float(latency) > 0
+    assert result.stderr == ""
+
+
+def test_without_onnx_the_export_says_what_to_install(
+    packed: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    result = call("export", "digits-fc", 0, "--to", tmp_path / "out", "--onnx")
+    assert result.exit_code == 1
+    assert "pip install 'paretune[onnx]'" in result.stderr
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == CONTENT
 
 
 def test_an_artifact_that_is_gone_exits_1(packed: Path, call: Call, tmp_path: Path) -> None:
