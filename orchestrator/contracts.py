@@ -6,7 +6,7 @@ was measured; and let the *mirror* copy all of it to MLflow. Everything that mus
 goes through the *store*; every other part can be rebuilt from it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -112,6 +112,23 @@ class Outcome:
     failure: Failure | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FrontJob:
+    """What is still to be measured of one network when the search is over: plain values.
+
+    Attributes:
+        path: Its artifact.
+        test: Whether on the test images what its trial was measured by; names begin ``test_``.
+        measures: Names of the front measures that it lacks.
+        reference: Artifact of the reference of the same seed, if there is one.
+    """
+
+    path: str
+    test: bool
+    measures: tuple[str, ...] = ()
+    reference: str | None = None
+
+
 class JobSource(Protocol):
     """What an executor runs: the sweep's loop as its executor sees it.
 
@@ -165,8 +182,13 @@ class Executor(Protocol):
         """Run until `source` has no job left and every started one has ended."""
         ...
 
-    def measure_test(self, paths: Mapping[int, str]) -> Mapping[int, Mapping[str, float]]:
-        """Measure packed artifacts (by trial number) on the test set; names begin ``test_``."""
+    def measure_front(
+        self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
+    ) -> Iterator[tuple[int, Mapping[str, float]]]:
+        """Measure packed networks after the search, by trial number; each as it is done.
+
+        Ends early once `interrupted` says so.
+        """
         ...
 
     def close(self) -> None:

@@ -64,6 +64,15 @@ def outcomes_of(trial: Trial, name: str) -> Outcomes:
     return found
 
 
+def signs_of(trial: Trial) -> dict[str, tuple[str, ...]]:
+    """Sentences that say why gradients seem to be masked, by the name of their count.
+
+    Raises:
+        NoAnswersError: The trial has no artifact, or its answers are gone or damaged.
+    """
+    return dict(_answers(trial).signs)
+
+
 def _answers(trial: Trial) -> Predictions:
     if trial.artifact is None:
         raise NoAnswersError(

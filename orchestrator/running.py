@@ -19,6 +19,7 @@ from orchestrator.progress import Plan, Progress, Silent
 from orchestrator.scheduling.fifo import Fifo
 from orchestrator.spec import SweepSpec
 from orchestrator.state_folder import StateFolder
+from orchestrator.survivors import check_front_measures, measure_survivors
 from orchestrator.sweep import Parts, SweepLoop
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
 
@@ -140,7 +141,8 @@ def _drive(
             with _signals(loop), _lease_kept(writer, loop):
                 worker.run(loop)
                 if not loop.interrupted:
-                    _measure_front_on_test(worker, loop, spec)
+                    measure_survivors(worker, loop, spec, progress)
+                if not loop.interrupted:
                     state = SweepState.COMPLETE
             reason = loop.stop_reason
         finally:
@@ -160,23 +162,12 @@ def _finished_before(spec: SweepSpec, store: Store) -> SweepRecord | None:
     store.create_sweep(spec.name, spec.model_dump(mode="json"), spec.fingerprint())
     same_budget = record.spec.get("budget") == spec.budget.model_dump(mode="json")
     has_reference = record.spec.get("reference", False) or not spec.reference
-    done = record.state is SweepState.COMPLETE and same_budget and has_reference
+    check_front_measures(record.spec, spec)
+    asked = spec.model_dump(mode="json")["front_measures"]
+    same_measures = record.spec.get("front_measures") == asked
+    same = same_budget and has_reference and same_measures
+    done = record.state is SweepState.COMPLETE and same
     return record if done else None
-
-
-def _measure_front_on_test(worker: Executor, loop: SweepLoop, spec: SweepSpec) -> None:
-    front = compute_front(loop.trials, spec.directed, spec.limits)
-    members = {member.trial for member in front}
-    # What a member is compared with is measured on the same images.
-    members |= {trial.number for trial in loop.trials if trial.is_reference}
-    paths = {
-        trial.number: trial.artifact.path
-        for trial in loop.trials
-        if trial.number in members and trial.artifact and "test_accuracy" not in trial.values
-    }
-    if paths:
-        for number, values in worker.measure_test(paths).items():
-            loop.add_values(number, values)
 
 
 def _result(record: SweepRecord, spec: SweepSpec, store: Store, *, interrupted: bool) -> RunResult:
@@ -200,6 +191,7 @@ def _task(spec: SweepSpec) -> Task:
         data=asdict(spec.data_config()),
         backbone=spec.backbone.model_dump(),
         attacks={name: asdict(attack) for name, attack in spec.attacks.items()},
+        front_attacks={name: asdict(attack) for name, attack in spec.front_attacks.items()},
         cpus=spec.resources.cpus,
         gpus=spec.resources.gpus,
     )

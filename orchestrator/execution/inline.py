@@ -1,10 +1,10 @@
 """One trial at a time in this process: for tests, debugging, and machines without Ray."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchestrator.contracts import Decision, Job, JobSource, Outcome
+from orchestrator.contracts import Decision, FrontJob, Job, JobSource, Outcome
 from orchestrator.execution.preparation import prepare
 from orchestrator.execution.task import Task
 from orchestrator.trials import TrialState
@@ -35,11 +35,16 @@ class InlineExecutor:
             source.started(job)
             source.ended(job, self._run_one(job, source))
 
-    def measure_test(self, paths: Mapping[int, str]) -> Mapping[int, Mapping[str, float]]:
-        """Measure packed artifacts on the test set, one after another."""
-        from orchestrator.execution.trial_runner import measure_test
+    def measure_front(
+        self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
+    ) -> Iterator[tuple[int, Mapping[str, float]]]:
+        """Measure packed networks one after another."""
+        from orchestrator.execution.trial_runner import measure_front
 
-        return {n: measure_test(path, self._data, self._task) for n, path in paths.items()}
+        for number, job in jobs.items():
+            if interrupted():
+                return
+            yield number, measure_front(job, self._data, self._task)
 
     def close(self) -> None:
         """Nothing to let go."""

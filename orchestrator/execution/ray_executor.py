@@ -8,14 +8,14 @@ import logging
 import os
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray import tune
 
-from orchestrator.contracts import Job, JobSource
+from orchestrator.contracts import FrontJob, Job, JobSource
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.gate import WorkerGate
 from orchestrator.execution.preparation import prepare
@@ -31,6 +31,8 @@ from trainers.errors import TrainerError
 
 # Tune sets this for its trials; set for the whole job, Ray need not start other processes for it.
 _WORKER_ENV = {"PL_DISABLE_FORK": "1"}
+# How long an interruption waits for networks that are being measured.
+_POLL_S = 1.0
 # Settings that Ray Tune (2.60) reads from the environment only.
 _TUNE_ENV = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files a trial
@@ -107,12 +109,20 @@ class RayExecutor:
         if jobs.error is not None:
             raise jobs.error
 
-    def measure_test(self, paths: Mapping[int, str]) -> Mapping[int, Mapping[str, float]]:
-        """Measure packed artifacts on the test set, as many at once as there are slots."""
+    def measure_front(
+        self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
+    ) -> Iterator[tuple[int, Mapping[str, float]]]:
+        """Measure packed networks, as many at once as there are slots."""
         task = self._task
-        measure = _measure_test.options(num_cpus=task.cpus, num_gpus=task.gpus)
-        refs = {n: measure.remote(path, self._data, task) for n, path in paths.items()}
-        return dict(zip(refs, ray.get(list(refs.values())), strict=True))
+        measure = _measure_front.options(num_cpus=task.cpus, num_gpus=task.gpus)
+        pending = {measure.remote(job, self._data, task): n for n, job in jobs.items()}
+        try:
+            while pending and not interrupted():
+                for ref in ray.wait(list(pending), timeout=_POLL_S)[0]:
+                    yield pending.pop(ref), ray.get(ref)
+        finally:
+            for ref in pending:
+                ray.cancel(ref, force=True)
 
     def close(self) -> None:
         """Disconnect from a cluster that `prepare` connected to."""
@@ -206,7 +216,7 @@ def _prepare(task: Task) -> tuple[TrainerError | None, Any]:
 
 
 @ray.remote  # type: ignore[untyped-decorator]
-def _measure_test(path: str, data: Any, task: Task) -> dict[str, float]:
-    from orchestrator.execution.trial_runner import measure_test
+def _measure_front(job: FrontJob, data: Any, task: Task) -> dict[str, float]:
+    from orchestrator.execution.trial_runner import measure_front
 
-    return measure_test(path, data, task)
+    return measure_front(job, data, task)

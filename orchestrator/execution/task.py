@@ -1,7 +1,7 @@
 """What every worker of a sweep must know, as plain values that travel."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -13,6 +13,7 @@ class Task:
         data: Arguments of `trainers.data.DataConfig`.
         backbone: Arguments of `trainers.backbones.build_backbone`.
         attacks: Arguments of `AttackConfig` by the name of the value that the attack yields.
+        front_attacks: The same for what is measured of the front alone.
         cpus: CPUs a trial, which are threads for torch.
         gpus: GPUs a trial; may be a fraction.
     """
@@ -22,3 +23,4 @@ class Task:
     attacks: Mapping[str, Mapping[str, Any]]
     cpus: int = 1
     gpus: float = 0
+    front_attacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

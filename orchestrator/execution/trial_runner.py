@@ -6,17 +6,19 @@ reason, and the worker takes the next job.
 """
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from orchestrator.contracts import Job, Outcome
+from orchestrator.contracts import FrontJob, Job, Outcome
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
 from orchestrator.trials import Artifact, Failure, FailureKind, Report, TrialState
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.evaluators.config import AttackConfig
+from trainers.front_measures import measure_survivor
 from trainers.trial import TrialRun, evaluate_artifact, failure_kind
 
 # Long enough that a round trip to the driver (milliseconds) does not count, short enough that a
@@ -88,11 +90,28 @@ def failed(error: Exception) -> Outcome:
     )
 
 
-def measure_test(path: str, data: ImageData, task: Task) -> dict[str, float]:
-    """Measure a packed network on the test images; the names begin with ``test_``."""
-    attacks = {name: AttackConfig(**attack) for name, attack in task.attacks.items()}
-    values = evaluate_artifact(Path(path), data, attacks, subset="test", threads=task.cpus)
-    return {f"test_{name}": value for name, value in values.items()}
+def measure_front(job: FrontJob, data: ImageData, task: Task) -> dict[str, float]:
+    """Measure a packed network by what was asked for."""
+    path, values = Path(job.path), {}
+    if job.test:
+        attacks = _attacks(task.attacks, task.attacks)
+        tested = evaluate_artifact(path, data, attacks, subset="test", threads=task.cpus)
+        values = {f"test_{name}": value for name, value in tested.items()}
+    if job.measures:
+        values |= measure_survivor(
+            path,
+            data,
+            _attacks(task.front_attacks, job.measures),
+            reference=None if job.reference is None else Path(job.reference),
+            threads=task.cpus,
+        )
+    return values
+
+
+def _attacks(
+    known: Mapping[str, Mapping[str, Any]], names: Iterable[str]
+) -> dict[str, AttackConfig]:
+    return {name: AttackConfig(**known[name]) for name in names}
 
 
 def _epoch_values(report: Mapping[str, float]) -> dict[str, float]:

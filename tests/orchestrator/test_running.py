@@ -4,14 +4,14 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrator.contracts import Job, JobSource, Outcome, Store
+from orchestrator.contracts import FrontJob, Job, JobSource, Outcome, Store
 from orchestrator.errors import LeaseHeldError, SweepExistsError, UnknownNameError, UsageError
 from orchestrator.execution.task import Task
 from orchestrator.progress import Plan, Silent
@@ -44,6 +44,7 @@ class Played:
     task: Task | None = None
     calls: list[str] = field(default_factory=list)
     measured: list[int] = field(default_factory=list)
+    asked: dict[int, FrontJob] = field(default_factory=dict)
     before: Callable[[Job], None] = lambda job: None
     ends: Callable[[Job], Outcome] | None = None
     refuses: Exception | None = None
@@ -66,10 +67,17 @@ class Played:
             outcome = self.ends(job) if self.ends else _complete(job)
             source.ended(job, Outcome(TrialState.INTERRUPTED) if source.must_stop else outcome)
 
-    def measure_test(self, paths: Mapping[int, str]) -> Mapping[int, Mapping[str, float]]:
-        self.measured += paths
-        assert all(path.endswith(f"{number}.safetensors") for number, path in paths.items())
-        return {number: {"test_accuracy": number / 10} for number in paths}
+    def measure_front(
+        self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
+    ) -> Iterator[tuple[int, Mapping[str, float]]]:
+        for number, job in jobs.items():
+            if interrupted():
+                return
+            assert job.path.endswith(f"{number}.safetensors")
+            self.measured.append(number)
+            self.asked[number] = job
+            tested = {"test_accuracy": number / 10} if job.test else {}
+            yield number, {**tested, **dict.fromkeys(job.measures, 0.5)}
 
     def close(self) -> None:
         self.calls.append("close")

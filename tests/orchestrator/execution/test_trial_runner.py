@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.contracts import Job, Store
+from orchestrator.contracts import FrontJob, Job, Store
 from orchestrator.execution.inline import InlineExecutor
 from orchestrator.execution.preparation import prepare
 from orchestrator.execution.task import Task
-from orchestrator.execution.trial_runner import TrialRunner, measure_test
+from orchestrator.execution.trial_runner import TrialRunner, measure_front
 from orchestrator.execution.trial_step import Step
 from orchestrator.progress import Silent
 from orchestrator.running import run
@@ -214,7 +214,7 @@ def test_images_are_measured_on_the_test_set_under_other_names(
     assert outcome is not None
     assert outcome.artifact is not None
     attacks = {name: asdict(attack) for name, attack in make_spec().attacks.items()}
-    values = measure_test(outcome.artifact.path, digits, task(attacks=attacks))
+    values = measure_front(FrontJob(outcome.artifact.path, True), digits, task(attacks=attacks))
     assert set(values) == {"test_accuracy", "test_robust_accuracy"}
     network = load_artifact(Path(outcome.artifact.path))
     assert values["test_accuracy"] == accuracy(network, digits.test_images, digits.test_labels)
