@@ -21,6 +21,7 @@ from orchestrator.constraints import Constraint
 from orchestrator.contracts import Suggestion
 from orchestrator.objectives import Objective
 from orchestrator.sampling.distributions import ask_params, told_params
+from orchestrator.sampling.infeasible import UNFIT, WorstKnown, is_infeasible
 from orchestrator.sampling.unseen import Unseen
 from orchestrator.trials import Trial, TrialState
 from search_spaces import SearchSpace
@@ -40,10 +41,18 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """How to make one of Optuna's samplers, and how often to ask again after a duplicate."""
+    """How to make one of Optuna's samplers, and what it is like.
+
+    Attributes:
+        build: Makes one from a seed.
+        asks: How often to ask again after a duplicate.
+        models_values: Whether it fits a model to the values of infeasible trials too, and needs
+            each constraint of every trial.
+    """
 
     build: Callable[[int], optuna.samplers.BaseSampler]
     asks: int
+    models_values: bool = False
 
 
 def _nsga2(seed: int) -> optuna.samplers.BaseSampler:
@@ -60,7 +69,9 @@ _KINDS: Mapping[str, _Kind] = {
     "nsga2": _Kind(_nsga2, asks=5),
     # One ask takes a second or more, and gives nearly the same answer again.
     "gp": _Kind(
-        lambda seed: optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False), asks=1
+        lambda seed: optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False),
+        asks=1,
+        models_values=True,
     ),
     "random": _Kind(lambda seed: optuna.samplers.RandomSampler(seed=seed), asks=5),
 }
@@ -87,8 +98,11 @@ class OptunaSampler:
     """TPE, NSGA-II, Gaussian processes or random search. See `orchestrator.contracts.Sampler`.
 
     A complete trial is told with its values and the violations of the constraints, a stopped one
-    as PRUNED, and a failed one, or one without a finite number for all of them, as FAIL. All
-    others stay RUNNING, so that TPE and GP keep away from configurations in flight.
+    as PRUNED, and a failed one, or one without a finite number for all of them, as FAIL, from
+    which nothing is learned. One that failed because no network of its configuration can be
+    trained (`orchestrator.sampling.infeasible`) is told as complete and violating: worse than any
+    that was measured. All others stay RUNNING, so that TPE and GP keep away from configurations
+    in flight.
 
     A configuration is never proposed twice: where Optuna insists on known ones, the next is drawn
     from those not seen. Suggestions depend on the seed and on what was observed and suggested
@@ -124,6 +138,7 @@ class OptunaSampler:
         self._trials: dict[int, Trial] = {}
         self._asks: dict[str, _Ask] = {}
         self._study = self._empty_study()
+        self._worst = WorstKnown(self._objectives)
         self._is_stale = False
 
     def suggest(self) -> Suggestion | None:
@@ -145,6 +160,9 @@ class OptunaSampler:
         self._unseen.add(key)
         known = self._trials.get(trial.number)
         self._trials[trial.number] = trial
+        if self._worst.observe(trial) and self._kind.models_values:
+            # What was told of other trials is no longer true.
+            self._is_stale = True
         ask = self._asks.get(key)
         if known is None and ask is not None and ask.number is None:
             ask.number = trial.number
@@ -202,6 +220,8 @@ class OptunaSampler:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
     def _verdict(self, trial: Trial) -> _Verdict:
+        if is_infeasible(trial):
+            return self._infeasible()
         state = _STATES.get(trial.state, OptunaState.RUNNING)
         if state is not OptunaState.COMPLETE:
             return _Verdict(state)
@@ -211,7 +231,20 @@ class OptunaSampler:
         # leave it RUNNING: all or nothing.
         if not all(map(math.isfinite, [*values, *limits.values()])):
             return _Verdict(OptunaState.FAIL)
+        if self._kind.models_values and self._worst.has_infeasible:
+            limits[UNFIT] = -1.0
         return _Verdict(state, values, limits)
+
+    def _infeasible(self) -> _Verdict:
+        """Complete, but in violation of a constraint that every measured trial meets."""
+        if not self._kind.models_values:
+            # TPE and NSGA-II order infeasible trials by their violations alone; more than any
+            # that was measured.
+            return _Verdict(OptunaState.COMPLETE, [0.0] * len(self._objectives), {UNFIT: 1e9})
+        # A Gaussian process is fitted to the values too, and the worst known ones distort it
+        # least. Nobody knows how far it is from the other limits: on them.
+        limits = dict.fromkeys(map(str, self._constraints), 0.0)
+        return _Verdict(OptunaState.COMPLETE, self._worst.values, {**limits, UNFIT: 1.0})
 
     def _tell(self, ask: _Ask, trial: Trial) -> None:
         verdict = self._verdict(trial)

@@ -18,7 +18,7 @@ import pytest
 from orchestrator.constraints import Constraint
 from orchestrator.contracts import Sampler
 from orchestrator.objectives import Direction, Objective
-from orchestrator.trials import Trial, TrialState, Value
+from orchestrator.trials import Failure, FailureKind, Trial, TrialState, Value
 from search_spaces import Choice, Condition, Float, Int, SearchSpace
 
 OBJECTIVES = (
@@ -29,6 +29,8 @@ CONSTRAINTS = (Constraint("memory_bytes", "<=", 60.0),)
 
 # 16 widths x 5 bit-widths: the space in which plain Optuna repeats itself in up to 64 % of asks.
 SMALL = SearchSpace({"width": Int(1, 16), "bits": Choice((2, 3, 4, 6, 8))})
+# Larger than any budget, so that nobody is forced into a corner.
+ROOMY = SearchSpace({"width": Int(1, 128), "bits": Choice((2, 3, 4, 6, 8))})
 # Conditions, choices of mixed types, steps and a logarithm; 168 configurations.
 FINITE = SearchSpace(
     {
@@ -59,6 +61,18 @@ def reversed_values(params: Mapping[str, Value]) -> tuple[TrialState, Mapping[st
     return state, {name: -value for name, value in values.items()}
 
 
+def wide_ones_fail(params: Mapping[str, Value]) -> tuple[TrialState, Mapping[str, float]]:
+    """Give values that make wide networks attractive, and fail where they are too wide."""
+    if is_too_wide(params):
+        return TrialState.FAILED, {}
+    return measured(params)
+
+
+def is_too_wide(params: Mapping[str, Value]) -> bool:
+    """Whether a configuration of `ROOMY` cannot be trained: half of them."""
+    return float(params["width"]) > 64
+
+
 class Loop:
     """The part of a sweep's loop that a sampler sees: suggestions are stored, and told twice.
 
@@ -66,10 +80,18 @@ class Loop:
         sampler: What to ask.
         outcome: How each trial ends.
         in_flight: Trials that run at a time.
+        failure: Why trials fail whose state is FAILED.
     """
 
-    def __init__(self, sampler: Sampler, outcome: Outcome = measured, in_flight: int = 1) -> None:
+    def __init__(
+        self,
+        sampler: Sampler,
+        outcome: Outcome = measured,
+        in_flight: int = 1,
+        failure: FailureKind = FailureKind.ERROR,
+    ) -> None:
         self.sampler, self.outcome, self.in_flight = sampler, outcome, in_flight
+        self._failure = Failure(failure, "It failed.")
         self.trials: list[Trial] = []
         self._running: deque[int] = deque()
 
@@ -100,7 +122,9 @@ class Loop:
         """End the trial that was started first."""
         number = self._running.popleft()
         state, values = self.outcome(self.trials[number].params)
-        self.trials[number] = replace(self.trials[number], state=state, values=values)
+        failure = self._failure if state is TrialState.FAILED else None
+        ended = replace(self.trials[number], state=state, values=values, failure=failure)
+        self.trials[number] = ended
         self.sampler.observe(self.trials[number])
 
     @property
@@ -135,6 +159,9 @@ class SamplerContract:
 
     budget = 30
     """Trials after which a learning sampler must have learned; at least 14."""
+
+    infeasible_budget = 30
+    """The same, of what cannot be trained."""
 
     def build(
         self,
@@ -245,6 +272,46 @@ class SamplerContract:
 
         loop = Loop(self.sampler(), mixed, in_flight=2).run(self.budget)
         assert distinct(loop) == self.budget
+
+    def test_configurations_that_cannot_be_trained_are_avoided(self) -> None:
+        kind = FailureKind.OUT_OF_MEMORY
+        late: list[bool] = []
+        for seed in range(3):
+            sampler = self.build(ROOMY, OBJECTIVES[:1], (), seed)
+            loop = Loop(sampler, wide_ones_fail, failure=kind).run(self.infeasible_budget)
+            late += map(is_too_wide, loop.params[-self.infeasible_budget // 3 :])
+        # The best configuration lies beside those that fail; who forgets fails nearly always.
+        assert sum(late) / len(late) < 0.45 or not self.learns
+
+    def test_failures_teach_alike_that_configurations_are_to_blame_for_and_others_nothing(
+        self,
+    ) -> None:
+        loop = Loop(self.sampler(), measured).run(12)
+        failed = replace(loop.trials[3], state=TrialState.FAILED, values={})
+
+        def after(failure: Failure | None) -> str:
+            loop.trials[3] = replace(failed, failure=failure)
+            return repr(resumed(self.sampler(), loop.trials).suggest())
+
+        found = {kind: after(Failure(kind, "")) for kind in FailureKind}
+        assert {found[kind] for kind in FailureKind if not kind.is_infeasible} == {after(None)}
+        assert len({found[kind] for kind in FailureKind if kind.is_infeasible}) == 1
+
+    @pytest.mark.parametrize("constraints", [(), CONSTRAINTS])
+    def test_a_new_driver_knows_what_cannot_be_trained(
+        self, constraints: Sequence[Constraint]
+    ) -> None:
+        def build() -> Sampler:
+            return self.build(ROOMY, OBJECTIVES, constraints, 1)
+
+        kind = FailureKind.OUT_OF_MEMORY
+        loop = Loop(build(), wide_ones_fail, in_flight=3, failure=kind).run(self.budget - 3)
+        ahead, again = loop.sampler.suggest(), resumed(build(), loop.trials).suggest()
+        assert ahead is not None
+        assert again is not None
+        assert dict(again.sampler_attrs) == dict(ahead.sampler_attrs)
+        if self.resumes_exactly:
+            assert again.params == ahead.params
 
     def test_being_told_twice_is_being_told_once(self) -> None:
         once = Loop(self.sampler()).run(12)

@@ -15,13 +15,15 @@ from orchestrator.testing.sampler_contract import (
     CONSTRAINTS,
     FINITE,
     OBJECTIVES,
+    ROOMY,
     SMALL,
     Loop,
     SamplerContract,
     distinct,
+    measured,
     resumed,
 )
-from orchestrator.trials import Trial, TrialState
+from orchestrator.trials import FailureKind, Trial, TrialState
 from search_spaces import Choice, Float, Int, SearchSpace
 
 
@@ -39,6 +41,7 @@ class TestTpe(OptunaContract):
 class TestNsga2(OptunaContract):
     kind = "nsga2"
     resumes_exactly = False
+    infeasible_budget = 4 * NSGA2_POPULATION
 
 
 class TestRandom(OptunaContract):
@@ -50,6 +53,7 @@ class TestGaussianProcesses(OptunaContract):
     kind = "gp"
     space = SearchSpace({"width": Int(1, 4), "bits": Choice((2, 3, 4, 6))})
     budget = 14
+    infeasible_budget = 14
 
     def build(self, space, objectives, constraints, seed) -> Sampler:
         # One objective: an ask takes 0.2 s, with two and a constraint it takes one second.
@@ -125,6 +129,63 @@ def test_constraints_steer_the_search(kind) -> None:
     )
     met = [sum(t.values["cost"] <= 0.3 for t in run.trials[-40:]) for run in (free, limited)]
     assert met[1] > 20 > met[0]
+
+
+@pytest.mark.parametrize(("kind", "widest", "most"), [("tpe", 64, 60), ("nsga2", 12, 120)])
+def test_learning_from_what_cannot_be_trained_beats_forgetting_it(kind, widest, most) -> None:
+    def limited(params) -> tuple[TrialState, dict[str, float]]:
+        return measured(params) if params["width"] <= widest else (TrialState.FAILED, {})
+
+    def failed(failure: FailureKind) -> int:
+        samplers = [build_sampler(kind, ROOMY, OBJECTIVES, (), seed) for seed in range(3)]
+        loops = [Loop(each, limited, failure=failure).run(most) for each in samplers]
+        return sum(trial.state is TrialState.FAILED for loop in loops for trial in loop.trials)
+
+    assert failed(FailureKind.OUT_OF_MEMORY) < 0.93 * failed(FailureKind.ERROR)
+
+
+@pytest.mark.parametrize("rebuilt", [False, True])
+@pytest.mark.parametrize("kind", ["tpe", "nsga2", "gp"])
+def test_what_cannot_be_trained_is_complete_and_worse_than_what_was_measured(
+    kind, rebuilt
+) -> None:
+    ends = iter(
+        [
+            (TrialState.FAILED, {}),
+            (TrialState.COMPLETE, {"a": 1.0, "b": -2.0}),
+            (TrialState.FAILED, {}),
+            (TrialState.COMPLETE, {"a": -3.0, "b": 5.0}),
+        ]
+    )
+    limit = (Constraint("b", "<=", 1.0),)
+    loop = Loop(
+        build_sampler(kind, PLANE, LOSSES, limit, 0),
+        lambda _: next(ends),
+        failure=FailureKind.DIVERGED,
+    ).run(4)
+    sampler = loop.sampler
+    if rebuilt:
+        sampler = resumed(build_sampler(kind, PLANE, LOSSES, limit, 0), loop.trials)
+    sampler.suggest()
+    first, good, second, violating = study_of(sampler).trials[:4]
+    for unfit in (first, second):
+        assert unfit.state is optuna.trial.TrialState.COMPLETE
+        assert unfit.params
+        assert sum(v for v in unfit.constraints.values() if v > 0) > 0
+        if kind == "gp":  # which fits models to the values and to each constraint of all trials
+            assert unfit.values == [1.0, 5.0]
+            assert unfit.constraints.keys() == violating.constraints.keys()
+        else:
+            worst = sum(v for v in violating.constraints.values() if v > 0)
+            assert sum(unfit.constraints.values()) > worst > 0
+    assert all(v <= 0 for v in good.constraints.values())
+
+
+def test_gaussian_processes_bear_a_search_in_which_nothing_can_be_trained() -> None:
+    sampler = build_sampler("gp", ROOMY, OBJECTIVES[:1], CONSTRAINTS, 0)
+    nothing = lambda _: (TrialState.FAILED, {})  # noqa: E731
+    loop = Loop(sampler, nothing, failure=FailureKind.OUT_OF_MEMORY).run(12)
+    assert distinct(loop) == 12
 
 
 def study_of(sampler: Sampler) -> optuna.Study:
