@@ -90,6 +90,7 @@ class Job:
         config: Everything `trainers` needs, as a JSON-able mapping.
         folder: Where the trial keeps its checkpoint and its artifact.
         milestones: Epochs after which the worker waits for a decision.
+        seconds: How long it may train; None for as long as it takes.
     """
 
     trial: int
@@ -97,6 +98,7 @@ class Job:
     config: Mapping[str, object]
     folder: str
     milestones: tuple[int, ...] = ()
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,7 @@ class SweepLoop:
             config=config.as_mapping(),
             folder=str(self._folder(trial.number)),
             milestones=self._parts.scheduler.milestones,
+            seconds=self._spec.budget.trial_seconds,
         )
 
     def _folder(self, number: int) -> Path:

@@ -5,6 +5,7 @@ on workers, never in the driver. A trial's crash ends here: it becomes an `Outco
 reason, and the worker takes the next job.
 """
 
+import time
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
@@ -37,15 +38,17 @@ class TrialRunner:
         self._data = data
         self._job: Job | None = None
         self._run: TrialRun | None = None
+        self._worked_s = 0.0
 
     def begin(self, job: Job) -> None:
         """Take a job; whatever ran before is forgotten."""
-        self._job, self._run = job, None
+        self._job, self._run, self._worked_s = job, None, 0.0
 
     def step(self) -> Step:
         """Work for about `SLICE_S`, or to the next milestone, or to the end."""
         if self._job is None:
             raise RuntimeError("step() was called before begin(): there is no job.")
+        began = time.perf_counter()
         try:
             step = self._step(self._job)
         except Exception as error:
@@ -53,6 +56,11 @@ class TrialRunner:
             step = Step((), failed(error))
         if self._run is not None and self._run.damaged:
             step = replace(step, trouble=Failure(FailureKind.BAD_CHECKPOINT, self._run.damaged))
+        # The start of a worker and its waiting for others are not the trial's.
+        self._worked_s += time.perf_counter() - began
+        limit = self._job.seconds
+        if self._run is not None and limit is not None and self._worked_s >= limit:
+            step = replace(step, outcome=step.outcome or _too_slow(self._job, self._run))
         if step.outcome is not None and step.outcome.state is TrialState.FAILED:
             self._run = None
         return step
@@ -112,6 +120,15 @@ def _attacks(
     known: Mapping[str, Mapping[str, Any]], names: Iterable[str]
 ) -> dict[str, AttackConfig]:
     return {name: AttackConfig(**known[name]) for name in names}
+
+
+def _too_slow(job: Job, run: TrialRun) -> Outcome:
+    message = (
+        f"It trained longer than budget.trial_seconds, {job.seconds:g} s: {run.epoch} of "
+        f"{job.config['epochs']} epochs were done. Raise the limit, or narrow the space to what "
+        f"trains faster."
+    )
+    return Outcome(TrialState.FAILED, failure=Failure(FailureKind.TIME_LIMIT, message))
 
 
 def _epoch_values(report: Mapping[str, float]) -> dict[str, float]:

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +172,36 @@ def test_a_damaged_checkpoint_is_named_removed_and_made_again(
     assert (last.outcome.state, last.trouble) == (TrialState.COMPLETE, first.trouble)
     other.begin(job(epochs=4))  # whose checkpoint lies there now
     assert other.step().trouble is None
+
+
+def test_a_trial_that_takes_too_long_has_failed_and_leaves_no_epochs_to_take_up(
+    digits: ImageData, job: Callable[..., Job], tmp_path: Path
+) -> None:
+    runner = TrialRunner(digits)
+    slow = replace(job(epochs=50, milestones=(1, 2, 3)), seconds=1e-6)
+    runner.begin(slow)
+    step = runner.step()
+    # What it did finish is told.
+    assert [report.epoch for report in step.reports] == [1]
+    assert step.outcome is not None
+    assert step.outcome.failure is not None
+    assert step.outcome.state is TrialState.FAILED
+    assert step.outcome.failure.kind is FailureKind.TIME_LIMIT
+    assert "1 of 50 epochs" in step.outcome.failure.message
+    runner.checkpoint()
+    assert not (tmp_path / "trial" / CHECKPOINT_NAME).exists()
+
+
+def test_a_trial_that_is_done_or_within_its_time_is_measured(
+    digits: ImageData, job: Callable[..., Job]
+) -> None:
+    runner = TrialRunner(digits)
+    # The last epoch and the measuring are one step: what is there is worth more than the limit.
+    for given in (replace(job(epochs=1), seconds=1e-6), replace(job(epochs=3), seconds=1e6)):
+        runner.begin(given)
+        outcome = steps(runner)[-1].outcome
+        assert outcome is not None
+        assert outcome.state is TrialState.COMPLETE
 
 
 def test_a_job_that_is_left_keeps_its_epochs(digits: ImageData, job: Callable[..., Job]) -> None:
