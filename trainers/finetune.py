@@ -8,10 +8,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from trainers.backbones import build_backbone
 from trainers.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
@@ -21,6 +23,7 @@ from trainers.determinism import derive_seed
 from trainers.errors import DivergedError
 from trainers.loop import Batch, Recipe, correct_fraction, cosine_learning_rates, train_epoch
 from trainers.networks import Network, assemble_network
+from trainers.quantization.qat import QuantizedTraining
 
 # Features of a frozen backbone are kept in memory up to this size, and computed anew in every
 # epoch beyond it.
@@ -35,7 +38,8 @@ class EpochReport:
     Attributes:
         epoch: From 1.
         train_loss: Mean over the training images.
-        float_accuracy: On validation, of the network before quantization.
+        float_accuracy: On validation, of the network before quantization; with
+            quantization-aware training, as it will be packed.
         seconds: Wall-clock time of the epoch.
     """
 
@@ -51,6 +55,9 @@ class FineTuning:
     With a frozen backbone (``tune: head``) its features are computed once, and only the head is
     trained on them. Every epoch draws its order and its dropout from the seed and its own
     number, so that a training resumed at an epoch's end equals an uninterrupted one.
+
+    With ``qat`` all of the network is quantized from the start, also what is frozen: a head is
+    trained on the features of the quantized convolutions.
 
     Args:
         config: What to do.
@@ -80,8 +87,10 @@ class FineTuning:
         ).to(device)
         if device.type == "cuda":
             self.network = self.network.to(memory_format=torch.channels_last)
-        self._parameters = self.network.set_trainable(config.tune)
-        self._optimizer = _optimizer(config, self._parameters)
+        weights = self.network.set_trainable(config.tune)
+        self._quantized = QuantizedTraining(self.network, config.quantization, config.qat)
+        self._optimizer = _optimizer(config, weights, self._quantized.parameters)
+        self._parameters = [*weights, *self._quantized.parameters]
         self._model: nn.Module = self.network
         self._train = _pixels(*data.subset("train"), device)
         self._val = _pixels(*data.subset("val"), device)
@@ -122,9 +131,20 @@ class FineTuning:
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self._parameters):
             raise DivergedError(number, math.nan)
         self._model.eval()
-        accuracy = correct_fraction(self._model, self._val.batches(_EVALUATION_BATCH))
+        # Weights that do not change are rounded once, not for every batch.
+        with parametrize.cached():
+            accuracy = correct_fraction(self._model, self._val.batches(_EVALUATION_BATCH))
         self.reports.append(EpochReport(number, loss, accuracy, time.perf_counter() - began))
         return self.reports[-1]
+
+    def finish(self) -> dict[str, Tensor]:
+        """Give `network` back as its spec describes it, in float32; the training is over.
+
+        Returns:
+            Steps for `write_artifact`, by tensor name; empty without ``qat``. The network that it
+            writes with them answers, bit for bit, as it did in the last epoch.
+        """
+        return self._quantized.remove()
 
     def save(self, path: Path) -> None:
         """Write what `load` needs to go on after the last finished epoch."""
@@ -239,16 +259,17 @@ def _float_pixels(batch: Tensor, *, channels_last: bool) -> Tensor:
     return pixels.to(memory_format=torch.channels_last) if channels_last else pixels
 
 
-def _optimizer(config: TrialConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+def _optimizer(
+    config: TrialConfig, weights: list[nn.Parameter], spreads: list[nn.Parameter]
+) -> torch.optim.Optimizer:
+    groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": config.weight_decay}]
+    if spreads:
+        # A step that shrinks by itself would clip the weights it has to cover. The learning rate
+        # is that of the weights (Esser et al. 2020, section 2.2).
+        groups.append({"params": spreads, "weight_decay": 0.0})
     if config.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters,
-            lr=config.learning_rate,
-            momentum=0.9,
-            nesterov=True,
-            weight_decay=config.weight_decay,
-        )
-    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
 
 
 def _autocast(device: torch.device) -> Callable[[], AbstractContextManager[None]]:

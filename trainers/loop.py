@@ -50,8 +50,9 @@ def train_epoch(
     """
     total, count = 0.0, 0
     for inputs, labels in batches:
+        rate = next(recipe.learning_rates)
         for group in recipe.optimizer.param_groups:
-            group["lr"] = next(recipe.learning_rates)
+            group["lr"] = rate
         with recipe.autocast():
             logits = model(inputs)
             loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
