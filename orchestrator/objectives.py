@@ -22,6 +22,7 @@ KNOWN_DIRECTIONS: Mapping[str, Direction] = {
     "memory_bytes": Direction.MINIMIZE,
     "head_bytes": Direction.MINIMIZE,
     "backbone_bytes": Direction.MINIMIZE,
+    "storage_bytes": Direction.MINIMIZE,
     "params": Direction.MINIMIZE,
     "head_params": Direction.MINIMIZE,
     "trainable_params": Direction.MINIMIZE,

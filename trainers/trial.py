@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from trainers.artifact import ArtifactInfo, load_artifact, write_artifact
+from trainers.artifact import ArtifactInfo, compress_artifact, load_artifact, write_artifact
 from trainers.checkpoints import CheckpointError
 from trainers.config import TrialConfig
 from trainers.data import ImageData
@@ -21,7 +21,12 @@ from trainers.evaluators.robustness import relative_perturbation, robust_accurac
 from trainers.finetune import EpochReport, FineTuning
 from trainers.networks import NetworkSpec
 from trainers.predictions import Attacked, Predictions, write_predictions
-from trainers.trial_folder import ARTIFACT_NAME, CHECKPOINT_NAME, PREDICTIONS_NAME
+from trainers.trial_folder import (
+    ARTIFACT_NAME,
+    CHECKPOINT_NAME,
+    PREDICTIONS_NAME,
+    STORAGE_NAME,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -142,6 +147,7 @@ class TrialRun:
             classes=self._data.classes,
             steps=steps,
         )
+        storage = compress_artifact(artifact.path, self._folder / STORAGE_NAME)
         packed = load_artifact(artifact.path)
         measured, answers = _evaluated(
             packed, self._data, "val", config.attacks, device=self._device
@@ -152,6 +158,7 @@ class TrialRun:
             "memory_bytes": float(artifact.bytes),
             "head_bytes": float(artifact.head_bytes),
             "backbone_bytes": float(artifact.backbone_bytes),
+            "storage_bytes": float(storage.bytes),
             "params": float(count_parameters(packed)),
             "head_params": float(count_parameters(packed.head)),
             **_head_sizes(packed.spec),

@@ -6,5 +6,8 @@ CHECKPOINT_NAME = "checkpoint.safetensors"
 ARTIFACT_NAME = "model.safetensors"
 """The packed network."""
 
+STORAGE_NAME = "model.compressed"
+"""The packed network in its smallest lossless form; its index names the coding of each tensor."""
+
 PREDICTIONS_NAME = "predictions.npz"
 """What the packed network answered on each validation image."""

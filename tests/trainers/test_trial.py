@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.artifact import load_artifact, predict_bytes
+from trainers.artifact import decompress_artifact, load_artifact, predict_bytes
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.errors import ArtifactError, DivergedError
@@ -17,7 +17,12 @@ from trainers.evaluators.accuracy import accuracy
 from trainers.evaluators.config import AttackConfig
 from trainers.predictions import read_predictions
 from trainers.trial import Measurement, TrialRun, evaluate_artifact, failure_kind
-from trainers.trial_folder import ARTIFACT_NAME, CHECKPOINT_NAME, PREDICTIONS_NAME
+from trainers.trial_folder import (
+    ARTIFACT_NAME,
+    CHECKPOINT_NAME,
+    PREDICTIONS_NAME,
+    STORAGE_NAME,
+)
 
 Config = Callable[..., TrialConfig]
 ATTACKS = {"robust_accuracy": AttackConfig("pgd", 0.05, steps=2, samples=15)}
@@ -45,8 +50,15 @@ def test_the_values_are_those_of_the_file(
     path = tmp_path / ARTIFACT_NAME
     network = load_artifact(path)
     values = measured.values
+    storage = tmp_path / STORAGE_NAME
+    assert values["storage_bytes"] == storage.stat().st_size < values["memory_bytes"]
+    decompress_artifact(storage, tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+    (tmp_path / "again").unlink()
     assert values["memory_bytes"] == path.stat().st_size == measured.artifact.bytes
-    assert values["memory_bytes"] == predict_bytes(network.spec, config.quantization, bands.classes)
+    assert values["memory_bytes"] == predict_bytes(
+        network.spec, config.quantization, bands.classes
+    )
     assert values["head_bytes"] + values["backbone_bytes"] < values["memory_bytes"]
     assert values["accuracy"] == accuracy(network, bands.val_images, bands.val_labels)
     again = evaluate_artifact(path, bands, ATTACKS, subset="val", threads=1)
@@ -59,6 +71,7 @@ def test_the_values_are_those_of_the_file(
         ARTIFACT_NAME,
         CHECKPOINT_NAME,
         PREDICTIONS_NAME,
+        STORAGE_NAME,
     }
     answers = read_predictions(tmp_path / PREDICTIONS_NAME)
     assert answers.correct.mean() == values["accuracy"]

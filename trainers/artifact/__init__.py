@@ -26,14 +26,24 @@ from trainers.artifact.reading import (
     read_header,
     read_quantized,
 )
+from trainers.artifact.storage import (
+    StorageInfo,
+    compress_artifact,
+    decompress_artifact,
+    read_storage,
+)
 from trainers.artifact.writing import ArtifactInfo, predict_bytes, write_artifact
 
 __all__ = [
     "ArtifactHeader",
     "ArtifactInfo",
+    "StorageInfo",
+    "compress_artifact",
+    "decompress_artifact",
     "load_artifact",
     "predict_bytes",
     "read_header",
     "read_quantized",
+    "read_storage",
     "write_artifact",
 ]

@@ -1,7 +1,6 @@
 """Quantize a network, pack it and write it, so that the file appears whole or not at all."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from trainers.artifact.layout import (
     is_counter,
     layout_of,
 )
+from trainers.artifact.whole_file import whole_file
 from trainers.errors import ArtifactError
 from trainers.networks import Network, NetworkSpec
 from trainers.quantization import QuantizationConfig
@@ -99,18 +99,10 @@ def write_artifact(
     given = {renamed.get(name, name): step for name, step in (steps or {}).items()}
     arrays = _stored_arrays(weights, layout, quantization, given)
     digest = hashlib.sha256()
-    # Named after the process, so that two that write the same file do not meet in one.
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as file:
-            for part in _parts(layout, arrays):
-                file.write(part)
-                digest.update(part)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        for part in _parts(layout, arrays):
+            file.write(part)
+            digest.update(part)
     head = sum(tensor.bytes for tensor in layout.tensors if tensor.name.startswith(_HEAD))
     backbone = layout.bytes - len(layout.header) - head
     return ArtifactInfo(path, layout.bytes, digest.hexdigest(), head, backbone)

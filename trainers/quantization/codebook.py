@@ -37,11 +37,11 @@ class Codebook:
 def kmeans_codebook(values: Tensor, bits: int) -> Codebook:
     """The `2**bits` levels of least squared error that Lloyd's algorithm finds for each row.
 
-    It starts three times: from the symmetric and from the affine levels of as many bits, and
-    halfway between the latter and quantiles. The best result is taken, and no round increases
-    the error, so that the error is never above that of those two quantizers (up to float32
-    rounding). A weight of exactly zero stays zero: where there is one, the level zero does not
-    move.
+    It starts halfway between evenly spaced levels and quantiles; where the symmetric or the
+    affine levels of as many bits are better than what it finds, it starts again from them. No
+    round increases the error, so that it is never above that of those two quantizers (up to
+    float32 rounding). A weight of exactly zero stays zero: where there is one, the level zero
+    does not move.
 
     Args:
         values: float32 `(G, n)`, finite; one row a group.
@@ -95,11 +95,10 @@ def _fitted(values: Tensor, bits: int, rate_weight: float) -> tuple[Tensor, Tens
         levels = values.new_zeros((len(values), 1 << bits))
         return levels, torch.full_like(levels[:, 1:], torch.inf)
     groups = _Groups(values)
-    starts = _starts(groups, values, bits)
-    ends = torch.stack([_lloyd(groups, start, None)[0] for start in starts])
-    errors = torch.stack([_error(groups, end) for end in ends])
-    best = errors.argmin(dim=0)
-    levels = ends[best, torch.arange(len(values))]
+    even, shifted, between = _starts(groups, values, bits)
+    tried = torch.stack([_lloyd(groups, between, None)[0], even, shifted])
+    errors = torch.stack([_error(groups, levels) for levels in tried])
+    levels, _ = _lloyd(groups, tried[errors.argmin(dim=0), torch.arange(len(values))], None)
     rates, penalty = torch.zeros_like(levels), None
     if rate_weight > 0:
         penalty = rate_weight * groups.variance() / levels.shape[1] ** 2
@@ -141,8 +140,11 @@ class _Groups:
         return edges.diff(dim=1), below.diff(dim=1)
 
 
-def _starts(groups: _Groups, values: Tensor, bits: int) -> list[Tensor]:
-    """Levels to start from: float64 `(G, 2**bits)` each, ascending, with a zero in every row."""
+def _starts(groups: _Groups, values: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Symmetric and affine levels, and some in between: float64 `(G, 2**bits)`, ascending.
+
+    Each row has a level that is exactly zero.
+    """
     codes = torch.arange(1 << bits, dtype=torch.float64) + lowest_code(bits)
     symmetric, affine = symmetric_levels(values, bits), affine_levels(values, bits)
     even = codes * _column(symmetric.scale)
@@ -152,7 +154,7 @@ def _starts(groups: _Groups, values: Tensor, bits: int) -> list[Tensor]:
     # Dense where weights are, and yet some levels for the tails, which weigh most in the error.
     between = (shifted + quantiles) / 2
     between.scatter_(1, between.abs().argmin(dim=1, keepdim=True), 0.0)
-    return [even, shifted, between]
+    return even, shifted, between
 
 
 def _column(of_groups: Tensor | None) -> Tensor:

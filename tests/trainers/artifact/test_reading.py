@@ -16,10 +16,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from trainers.artifact import load_artifact, read_header, write_artifact
+from trainers.artifact import (
+    load_artifact,
+    predict_bytes,
+    read_header,
+    read_quantized,
+    write_artifact,
+)
 from trainers.errors import ArtifactError
 from trainers.networks import Network, build_network
 from trainers.quantization import QuantizationConfig
+from trainers.quantization.config import QUANTIZERS, SCOPES
 from trainers.quantization.plan import quantize_network
 from trainers.quantization.quantized import dequantize
 
@@ -47,6 +54,7 @@ def altered(content: bytes, tmp_path: Path) -> Callable[..., Path]:
     def write(
         facts: Callable[[Facts], object] = lambda _: None,
         tensors: Callable[[dict[str, np.ndarray]], object] = lambda _: None,
+        content: bytes = content,
     ) -> Path:
         start = 8 + int.from_bytes(content[:8], "little")
         header = json.loads(content[8:start])
@@ -54,7 +62,7 @@ def altered(content: bytes, tmp_path: Path) -> Callable[..., Path]:
         arrays = {}
         for name, entry in header.items():
             first, last = entry["data_offsets"]
-            dtype = {"F32": np.float32, "U8": np.uint8}[entry["dtype"]]
+            dtype = {"F32": np.float32, "I8": np.int8, "U8": np.uint8}[entry["dtype"]]
             array = np.frombuffer(content[start + first : start + last], dtype)
             arrays[name] = array.reshape(entry["shape"]).copy()
         facts(described)
@@ -66,15 +74,44 @@ def altered(content: bytes, tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.mark.parametrize("bits", range(2, 9))
-def test_weights_come_back_bit_for_bit(tmp_path: Path, network: Network, bits: int) -> None:
-    config = QuantizationConfig(bits=bits, fc_bits=10 - bits)
-    write_artifact(network, tmp_path / "m", quantization=config, classes=None)
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
+def test_weights_come_back_bit_for_bit(
+    tmp_path: Path, network: Network, quantizer: str, scope: str, bits: int
+) -> None:
+    config = QuantizationConfig(bits, 10 - bits, quantizer, scope, layer_bits={2: 3, 5: 32})
+    info = write_artifact(network, tmp_path / "m", quantization=config, classes=None)
+    assert info.bytes == predict_bytes(network.spec, config, None)
     loaded = load_artifact(tmp_path / "m")
     quantized = quantize_network(network, config)
     expected = network.state_dict() | {k: dequantize(q) for k, q in quantized.items()}
     state = loaded.state_dict()
     assert state.keys() == expected.keys()
     assert all(torch.equal(state[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
+def test_codes_and_levels_come_back_as_they_are(
+    tmp_path: Path, network: Network, quantizer: str, scope: str
+) -> None:
+    config = QuantizationConfig(3, 5, quantizer, scope)
+    write_artifact(network, tmp_path / "m", quantization=config, classes=None)
+    found, expected = read_quantized(tmp_path / "m"), quantize_network(network, config)
+    assert list(found) == list(expected)
+    for name, quantized in expected.items():
+        assert torch.equal(found[name].codes, quantized.codes)
+        assert (found[name].bits, found[name].scheme) == (quantized.bits, quantizer)
+        for part in ("scale", "zero_point", "codebook"):
+            there, wanted = getattr(found[name], part), getattr(quantized, part)
+            assert (there is None) == (wanted is None)
+            assert there is None or torch.equal(there, wanted)
+
+
+def test_codes_of_a_damaged_file_are_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m").write_bytes(content[:-1])
+    with pytest.raises(ArtifactError, match="cannot be read as a packed network"):
+        read_quantized(tmp_path / "m")
 
 
 def test_logits_are_those_of_the_quantized_network(tmp_path: Path, network: Network) -> None:
@@ -265,6 +302,40 @@ def test_tensors_that_do_not_fit_are_refused(
         load_artifact(path)
 
 
+@pytest.mark.parametrize(
+    ("config", "change", "reason"),
+    [
+        (("affine", "channel"), put(CONV + ".zero_point", 4), "codes that 3 bits do not hold"),
+        (("affine", "layer"), put(CONV + ".zero_point", -5), "codes that 3 bits do not hold"),
+        (("affine", "layer"), put(CONV + ".scale", np.inf), "1 of 1 values of .*scale are NaN"),
+        (
+            ("affine", "layer"),
+            lambda a: a.pop(CONV + ".zero_point"),
+            "zero_point it holds nothing",
+        ),
+        (("kmeans", "layer"), put(CONV + ".codebook", 9), "levels that do not ascend"),
+        (("kmeans", "layer"), put(CONV + ".codebook", np.nan), "1 of 8 values of .*codebook"),
+        (("entropy", "layer"), lambda a: a.pop(CONV + ".codebook"), "codebook it holds nothing"),
+        (("kmeans", "global"), lambda a: a.pop("head.fc_5.codebook"), "codebook it holds nothing"),
+        (("kmeans", "global"), put("features.conv_3.codebook", 9), "levels that do not ascend"),
+    ],
+)
+def test_levels_that_do_not_fit_are_refused(
+    altered: Callable[..., Path],
+    tmp_path: Path,
+    network: Network,
+    config: tuple[str, str],
+    change: Callable[[dict[str, np.ndarray]], object],
+    reason: str,
+) -> None:
+    quantization = QuantizationConfig(3, 5, *config)
+    info = write_artifact(network, tmp_path / "q", quantization=quantization, classes=None)
+    path = altered(tensors=change, content=info.path.read_bytes())
+    for read in (load_artifact, read_quantized):
+        with pytest.raises(ArtifactError, match=f"cannot be read as a packed network: .*{reason}"):
+            read(path)
+
+
 def test_a_few_bytes_that_claim_a_huge_network_take_no_memory(tmp_path: Path) -> None:
     header = json.dumps(
         {"w": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4 * 10**12]}}
@@ -290,10 +361,25 @@ def _loads_or_is_refused(path: Path) -> None:
     assert all(bool(torch.isfinite(t).all()) for t in loaded.state_dict().values())
 
 
+@pytest.fixture(scope="module")
+def contents(
+    network: Network, content: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> list[bytes]:
+    """Files of several quantizers."""
+    path = tmp_path_factory.mktemp("several") / "m"
+    found = [content]
+    for quantizer, scope in (("affine", "channel"), ("affine", "global"), ("kmeans", "global")):
+        config = QuantizationConfig(2, 3, quantizer, scope)
+        write_artifact(network, path, quantization=config, classes=None)
+        found.append(path.read_bytes())
+    return found
+
+
 @given(st.data())
 def test_flipped_bits_are_refused_or_harmless(
-    tmp_path: Path, content: bytes, data: st.DataObject
+    tmp_path: Path, contents: list[bytes], data: st.DataObject
 ) -> None:
+    content = data.draw(st.sampled_from(contents))
     damaged = bytearray(content)
     header_bits = 8 * (8 + int.from_bytes(content[:8], "little"))
     # Half of the flips go to the header, which is a twentieth of the file.
@@ -330,7 +416,7 @@ _JSON = st.recursive(
 
 @given(st.data())
 def test_any_json_in_the_place_of_a_fact_is_refused_or_harmless(
-    altered: Callable[..., Path], data: st.DataObject
+    altered: Callable[..., Path], contents: list[bytes], data: st.DataObject
 ) -> None:
     def change(facts: Facts) -> None:
         target = facts
@@ -341,7 +427,7 @@ def test_any_json_in_the_place_of_a_fact_is_refused_or_harmless(
             target = target[key]
         target[key] = data.draw(_JSON)
 
-    _loads_or_is_refused(altered(facts=change))
+    _loads_or_is_refused(altered(facts=change, content=data.draw(st.sampled_from(contents))))
 
 
 def test_a_new_process_reads_an_artifact_without_torchs_compiler(
