@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.predictions import NoAnswersError, Outcomes, outcomes_of
 from orchestrator.statistics.checking import fraction
 from orchestrator.statistics.corrections import holm
@@ -178,7 +178,8 @@ def smallest(
         try:
             replicates = _paired(group, reference)
             made.append(Comparison(replicates, size, _kept(replicates, reference, known, margin)))
-        except NoAnswersError:
+        except (NoAnswersError, UnknownNameError):
+            # A name that the reference has: of this trial it was not measured.
             left_out += [trial.number for trial in group]
     adjusted = holm([each.p for each in made]).tolist() if made else []
     judged = (

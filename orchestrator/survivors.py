@@ -41,12 +41,13 @@ def measure_survivors(
 def front_jobs(trials: Sequence[Trial], spec: SweepSpec) -> dict[int, FrontJob]:
     """What is still to be measured, by trial number."""
     front = compute_front(trials, spec.directed, spec.limits)
-    members = {member.trial for member in front}
-    # What a member is compared with is measured on the same images.
-    members |= {trial.number for trial in trials if trial.is_reference}
+    # With the other seeds of a member, because a comparison over seeds needs them all.
+    members = [dict(member.params) for member in front]
     references, jobs = _references(trials), {}
     for trial in trials:
-        if trial.number not in members or trial.artifact is None:
+        survives = trial.is_reference or dict(trial.params) in members
+        # The reference too: what a member is compared with is measured on the same images.
+        if not survives or trial.state is not TrialState.COMPLETE or trial.artifact is None:
             continue
         # Seeds are compared pairwise, so that another seed's reference would be no substitute.
         reference = references.get(trial.seed)

@@ -35,7 +35,7 @@ def test_epsilon_is_at_most_one_where_it_bounds_a_pixel() -> None:
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"attack": "cw"}, "attack is 'cw'; known are fgsm and pgd"),
+        ({"attack": "cw"}, "attack is 'cw'; known are fgsm, bim, pgd, apgd"),
         ({"norm": "l1"}, "norm is 'l1'; known are linf and l2"),
         ({"steps": 0}, "steps is 0"),
         ({"steps": 2.0}, "steps is 2.0"),
@@ -44,8 +44,12 @@ def test_epsilon_is_at_most_one_where_it_bounds_a_pixel() -> None:
         ({"samples": -1}, "samples is -1"),
         ({"step_size": 0.0}, "step_size is 0.0"),
         ({"step_size": float("nan")}, "step_size is nan"),
-        ({"attack": "fgsm", "restarts": 2}, "fgsm takes one step"),
-        ({"attack": "fgsm", "step_size": 0.1}, "fgsm takes one step"),
+        ({"attack": "fgsm", "restarts": 2}, "fgsm has no restarts: leave"),
+        ({"attack": "fgsm", "step_size": 0.1}, "fgsm has no step_size.* takes epsilon, norm"),
+        ({"attack": "fgsm", "steps": 5}, "fgsm has no steps"),
+        ({"attack": "bim", "restarts": 2}, "bim has no restarts"),
+        ({"attack": "autoattack", "steps": 20}, "autoattack has no steps"),
+        ({"attack": "deepfool"}, "deepfool has no epsilon.* It takes samples"),
     ],
 )
 def test_wrong_values_get_a_sentence(values: dict[str, Any], reason: str) -> None:

@@ -10,16 +10,20 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainers.determinism import derive_seed
+from trainers.errors import TrainerError
 from trainers.evaluators import AttackConfig
 from trainers.evaluators.accuracy import accuracy, under_test
 from trainers.evaluators.attacks import attacked
-from trainers.evaluators.robustness import robust_accuracy
+from trainers.evaluators.robustness import Transfer, relative_perturbation, robust_accuracy
 
 CLASSES = 4
 SIDE = 6
 ATTACKS = [
     AttackConfig("fgsm", 0.1),
     AttackConfig("fgsm", 0.7, "l2"),
+    AttackConfig("bim", 0.1, steps=5),
+    AttackConfig("bim", 0.7, "l2", steps=5),
     AttackConfig("pgd", 0.1, steps=5),
     AttackConfig("pgd", 0.7, "l2", steps=5),
 ]
@@ -74,6 +78,40 @@ def test_pgd_is_the_loop_of_madry_2018(
         torch.manual_seed(5)
         start = torch.rand(pixels.shape) * 0.16 - 0.08
         x = (pixels + start).clamp(0, 1)
+        for _ in range(7):
+            x = x + 0.03 * gradient(network, x, labels).sign()
+            x = (pixels + (x - pixels).clamp(-0.08, 0.08)).clamp(0, 1)
+    torch.testing.assert_close(found, x, rtol=0, atol=1e-6)
+
+
+def test_pgd_in_l2_is_the_loop_of_madry_2018(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    pixels, labels = batch(data)
+    attack = AttackConfig("pgd", 0.5, "l2", steps=7, step_size=0.2)
+    with under_test(network, "cpu"):
+        torch.manual_seed(5)
+        found = attacked(network, pixels, labels, attack)
+        torch.manual_seed(5)
+        # Uniform in a ball: a point of the sphere of two dimensions more, without two coordinates.
+        sphere = functional.normalize(torch.randn(len(pixels), SIDE * SIDE + 2))
+        x = (pixels + 0.5 * sphere[:, :-2].reshape(pixels.shape)).clamp(0, 1)
+        for _ in range(7):
+            step = functional.normalize(gradient(network, x, labels).flatten(1))
+            change = (x + 0.2 * step.reshape(pixels.shape) - pixels).flatten(1)
+            change = change * (0.5 / change.norm(dim=1, keepdim=True)).clamp(max=1)
+            x = (pixels + change.reshape(pixels.shape)).clamp(0, 1)
+    torch.testing.assert_close(found, x, rtol=0, atol=1e-5)
+
+
+def test_bim_is_the_loop_of_kurakin_2017(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    pixels, labels = batch(data)
+    attack = AttackConfig("bim", 0.08, steps=7, step_size=0.03)
+    with under_test(network, "cpu"):
+        found = attacked(network, pixels, labels, attack)
+        x = pixels
         for _ in range(7):
             x = x + 0.03 * gradient(network, x, labels).sign()
             x = (pixels + (x - pixels).clamp(-0.08, 0.08)).clamp(0, 1)
@@ -270,6 +308,55 @@ def test_the_attack_leaves_the_network_as_it_was(
     assert all(parameter.grad is None for parameter in network.parameters())
     assert all(torch.equal(state[name], t) for name, t in network.state_dict().items())
     network[0].bias.requires_grad_(requires_grad=True)  # type: ignore[index]
+
+
+def test_a_network_that_answers_with_nan_is_refused_before_it_is_attacked(
+    data: tuple[np.ndarray, np.ndarray],
+) -> None:
+    class Broken(nn.Module):
+        calls = 0
+
+        def forward(self, pixels: Tensor) -> Tensor:
+            Broken.calls += 1
+            return pixels.flatten(1)[:, :CLASSES] * float("nan")
+
+    for name in ("pgd", "autoattack"):
+        with pytest.raises(TrainerError, match="NaN"):
+            robust_accuracy(Broken(), *data, AttackConfig(name, 0.1), seed=0)  # type: ignore[arg-type]
+    with pytest.raises(TrainerError, match="NaN"):
+        relative_perturbation(Broken(), *data, samples=10, seed=0)
+    assert Broken.calls == 3
+
+
+def test_what_is_made_on_one_network_is_tried_on_another(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    other = nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, CLASSES))
+    with torch.no_grad():
+        # Brightness of each quarter: right for nearly all images, and unlike the trained one.
+        weight = torch.zeros(CLASSES, SIDE, SIDE)
+        for label in range(CLASSES):
+            row, column = 3 * (label // 2), 3 * (label % 2)
+            weight[label, row : row + 3, column : column + 3] = 1
+        other[1].weight.copy_(weight.flatten(1))
+        other[1].bias.zero_()
+    attack = AttackConfig("pgd", 0.1, steps=10, samples=60)
+    own = robust_accuracy(other, *data, attack, seed=0)
+    crossed = robust_accuracy(Transfer(network, other), *data, attack, seed=0)
+    assert crossed.accuracy == own.accuracy > 0.9
+    assert own.robust_accuracy < crossed.robust_accuracy < crossed.accuracy
+    assert (crossed.chosen == own.chosen).all()
+    # Images of one network against itself are an ordinary attack.
+    assert robust_accuracy(Transfer(other, other), *data, attack, seed=0) == own
+    assert network.training
+    # By hand, for one batch.
+    pixels = torch.tensor(data[0][crossed.chosen]).float() / 255
+    labels = torch.tensor(data[1][crossed.chosen])
+    with under_test(network, "cpu"), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(0, "start"))
+        versions = attacked(network, pixels, labels, attack)
+    right = (other(pixels).argmax(1) == labels) & (other(versions).argmax(1) == labels)
+    assert right.tolist() == crossed.robust.tolist()
 
 
 def test_there_is_no_robustness_without_images(network: nn.Module) -> None:
