@@ -12,11 +12,14 @@ from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.trials import Artifact, Trial
 
 if TYPE_CHECKING:
+    from trainers.data import DataConfig
     from trainers.onnx_export import OnnxInfo
+    from trainers.onnx_int8 import Int8Info
     from trainers.onnx_runtime import Latency
 
 MODEL_NAME = "model.safetensors"
 ONNX_NAME = "model.onnx"
+INT8_NAME = "model.int8.onnx"
 RECORD_NAME = "trial.json"
 
 
@@ -88,6 +91,42 @@ def export_onnx(folder: Path) -> "tuple[OnnxInfo, Latency]":
         raise _unwritable(folder, error) from error
     network = OnnxNetwork(info.path, fold=True)
     return info, cpu_latency(network, read_header(folder / MODEL_NAME).spec.input)
+
+
+def export_int8(folder: Path, data: "DataConfig") -> "tuple[Int8Info, Latency]":
+    """Write ``model.int8.onnx`` beside an exported ``model.safetensors``; measure and time it.
+
+    Its activations are int8 too, so that it is not the network that the trial measured.
+
+    Args:
+        folder: What `export` has written to.
+        data: Those of the sweep: calibrated on its training images, measured on all validation
+            images.
+
+    Raises:
+        TrainerError: The packages of the extra ``onnx`` are not installed, the images cannot be
+            read, or onnxruntime cannot quantize the network.
+        OrchestratorError: The folder cannot be written to.
+    """
+    from trainers.onnx_runtime import OnnxNetwork, cpu_latency, require_onnx
+
+    require_onnx()
+    from trainers.artifact import read_header
+    from trainers.data import load_data
+    from trainers.onnx_int8 import export_int8 as export_network
+
+    images = load_data(data)
+    model = folder / MODEL_NAME
+    try:
+        info = export_network(
+            model,
+            folder / INT8_NAME,
+            calibration=images.train_images,
+            measured=images.subset("val"),
+        )
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return info, cpu_latency(OnnxNetwork(info.path), read_header(model).spec.input)
 
 
 def _unwritable(to: Path, error: OSError) -> OrchestratorError:

@@ -3,7 +3,6 @@
 import importlib
 import statistics
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,13 +109,3 @@ def cpu_latency(network: OnnxNetwork, spec: "InputSpec", *, seconds: float = 1.0
         network.logits(pixels)
         took.append(time.perf_counter() - began)
     return Latency(1000 * statistics.median(took), len(took))
-
-
-def classified_right(
-    network: OnnxNetwork, batches: Iterable[tuple[NDArray[np.float32], NDArray[np.int64]]]
-) -> float:
-    """Fraction of labelled images for which the largest logit is the right one."""
-    right = np.concatenate(
-        [network.logits(pixels).argmax(axis=1) == labels for pixels, labels in batches]
-    )
-    return float(right.mean())

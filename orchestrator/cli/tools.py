@@ -18,6 +18,7 @@ from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
     from trainers.onnx_export import OnnxInfo
+    from trainers.onnx_int8 import Int8Info
     from trainers.onnx_runtime import Latency
 
 
@@ -31,20 +32,33 @@ def export(
         bool,
         typer.Option("--onnx", help="Also write model.onnx, check it against torch and time it."),
     ] = False,
+    onnx_int8: Annotated[
+        bool,
+        typer.Option(
+            "--onnx-int8",
+            help="Also write model.int8.onnx, whose activations are int8 too: another network, "
+            "calibrated on the training images, measured on the validation images, and timed.",
+        ),
+    ] = False,
 ) -> None:
     """Write the packed network of a trial, and what is needed to load it, to a folder.
 
     Example: paretune export digits-fc 17 --to network --onnx
     """
     from orchestrator.exporting import export as export_trial
-    from orchestrator.exporting import export_onnx
+    from orchestrator.exporting import export_int8, export_onnx
     from orchestrator.queries import open_sweep
+    from orchestrator.spec import SweepSpec
 
     sweep = open_sweep(name, store)
     for path in export_trial(name, trial, to, sweep.store):
         typer.echo(f"{path}  {path.stat().st_size} bytes")
     if onnx:
         for line in _onnx_lines(*export_onnx(to)):
+            typer.echo(line)
+    if onnx_int8:
+        data = SweepSpec.model_validate(sweep.spec).data_config()
+        for line in _int8_lines(*export_int8(to, data)):
             typer.echo(line)
 
 
@@ -61,9 +75,22 @@ def _onnx_lines(info: "OnnxInfo", latency: "Latency") -> Iterator[str]:
         f"logits differ from torch's by {info.max_difference:.1g} at most; {info.tolerance:.1g} "
         f"is accepted"
     )
+    yield f"{_latency_line(latency)}; computed in float32 whatever the bits are"
+
+
+def _int8_lines(info: "Int8Info", latency: "Latency") -> Iterator[str]:
+    yield f"{info.path}  {info.bytes} bytes"
     yield (
+        f"accuracy {info.accuracy:.2%} on the validation images, and {info.float_accuracy:.2%} "
+        f"with float32 activations"
+    )
+    yield f"{_latency_line(latency)}; computed in int8"
+
+
+def _latency_line(latency: "Latency") -> str:
+    return (
         f"latency_ms {latency.latency_ms:.3g}: one image on one thread of this CPU, median of "
-        f"{latency.runs} runs of onnxruntime; computed in float32 whatever the bits are"
+        f"{latency.runs} runs of onnxruntime"
     )
 
 

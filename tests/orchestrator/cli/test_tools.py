@@ -58,7 +58,7 @@ def test_export_writes_the_file_that_was_measured(
     assert str(tmp_path / "out") in result.stdout
 
 
-def test_export_to_onnx_writes_one_more_file_and_says_how_fast_it_is(
+def test_export_to_onnx_writes_files_beside_and_says_how_fast_they_are(
     home: Path, spec: Mapping[str, object], call: Call, tmp_path: Path
 ) -> None:
     pytest.importorskip("onnxruntime", reason="needs paretune[onnx]")
@@ -66,15 +66,17 @@ def test_export_to_onnx_writes_one_more_file_and_says_how_fast_it_is(
     network = build_network("digitnet", weights="bundled", widths=(8,), classes=10)
     write_artifact(network, file, quantization=QuantizationConfig(4, 4), classes=None)
     store_trial_of(file, spec)
-    result = call("export", "digits-fc", 0, "--to", tmp_path / "out", "--onnx")
+    result = call("export", "digits-fc", 0, "--to", tmp_path / "out", "--onnx", "--onnx-int8")
     assert result.exit_code == 0
-    names = ("model.onnx", "model.safetensors", "trial.json")
+    names = ("model.int8.onnx", "model.onnx", "model.safetensors", "trial.json")
     assert tuple(sorted(path.name for path in (tmp_path / "out").iterdir())) == names
     said = result.stdout
     assert f"{(tmp_path / 'out' / 'model.onnx').stat().st_size} bytes" in said
     assert "int8 codes in 8 weights; activations are float32" in said
-    (latency,) = re.findall(r"latency_ms ([\d.]+): one image on one thread", said)
-    assert float(latency) > 0
+    latencies = re.findall(r"latency_ms ([\d.]+): one image on one thread", said)
+    assert len(latencies) == 2
+    assert min(float(latency) for latency in latencies) > 0
+    assert re.search(r"accuracy [\d.]+% on the validation images, and [\d.]+% with float32", said)
     assert result.stderr == ""
 
 
