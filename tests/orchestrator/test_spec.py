@@ -138,3 +138,73 @@ def test_training_has_every_parameter_that_is_not_of_the_network() -> None:
     quantization = {*type(spec().quantization).model_fields, *(f"bits_{n}" for n in range(1, 201))}
     network = {"backbone", *quantization, *(name for name in PARAMETERS if "fc_" in name)}
     assert set(type(spec().training).model_fields) == set(PARAMETERS) - network
+
+
+def test_measures_are_attacks_of_every_trial_and_front_measures_of_the_front() -> None:
+    given = spec(
+        measures={
+            "robust_accuracy_l2": {"norm": "l2", "epsilon": 0.5},
+            "deepfool_perturbation": {},
+        },
+        front_measures={
+            "robust_accuracy_strong": {"attack": "autoattack", "samples": 500},
+            "masked_gradient_signs": {"attack": "bim"},
+            "deepfool_perturbation_all": {"samples": 1000},
+        },
+    )
+    assert given.attacks == {
+        "robust_accuracy": AttackConfig("pgd", 8 / 255),
+        "robust_accuracy_l2": AttackConfig("pgd", 0.5, "l2"),
+        "deepfool_perturbation": AttackConfig("deepfool"),
+    }
+    assert given.front_attacks == {
+        "robust_accuracy_strong": AttackConfig("autoattack", samples=500),
+        "masked_gradient_signs": AttackConfig("bim"),
+        "deepfool_perturbation_all": AttackConfig("deepfool", samples=1000),
+    }
+    assert SweepSpec.model_validate(given.model_dump(mode="json")) == given
+    assert given.fingerprint() != spec().fingerprint()
+    assert spec(front_measures={"robust_accuracy_x": {}}).fingerprint() == spec().fingerprint()
+    assert given.trial_config().attacks == given.attacks
+
+
+def test_deepfool_is_an_objective_without_further_words() -> None:
+    given = spec(objectives={"deepfool_perturbation": "maximize", "memory_bytes": "minimize"})
+    assert given.attacks == {"deepfool_perturbation": AttackConfig("deepfool")}
+    limited = spec(
+        measures={"robust_accuracy_eps2": {"epsilon": "2/255"}},
+        constraints=["robust_accuracy_eps2 >= 0.5", "deepfool_perturbation >= 0.01"][:1],
+    )
+    assert [limit.name for limit in limited.limits] == ["robust_accuracy_eps2"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"measures": {"robust_accuracy": {}}}, "never share a name"),
+        ({"front_measures": {"robust_accuracy": {"attack": "apgd"}}}, "under objectives already"),
+        (
+            {
+                "measures": {"robust_accuracy_a": {}},
+                "front_measures": {"robust_accuracy_a": {}},
+            },
+            "under measures already.*robust_accuracy_a_strong",
+        ),
+        ({"measures": {"memory_bytes": {}}}, "is measured anyway"),
+        ({"measures": {"robust_acuracy": {}}}, "Unknown objective 'robust_acuracy'"),
+        ({"measures": {"masked_gradient_signs": {}}}, "write it under front_measures"),
+        ({"objectives": {"masked_gradient_signs": "minimize"}}, "write it under front_measures"),
+        ({"objectives": {"robust_accuracy_from_reference": "maximize"}}, "under front_measures"),
+        ({"front_measures": {"accuracy": {}}}, "Unknown front measure 'accuracy'"),
+        ({"front_measures": {"robust_accuracy_of_reference": {}}}, "write 'reference: true'"),
+        ({"front_measures": {"masked_gradient_signs": {"attack": "fgsm"}}}, "steps of bim or pgd"),
+        ({"measures": {"robust_accuracy_d": {"attack": "deepfool"}}}, "deepfool yields"),
+        ({"measures": {"deepfool_perturbation": {"attack": "pgd"}}}, "deepfool yields"),
+        ({"measures": {"deepfool_perturbation": {"epsilon": 0.1}}}, "deepfool has no epsilon"),
+        ({"measures": {"robust_accuracy_a": {"direction": "maximize"}}}, "direction"),
+        ({"constraints": ["robust_accuracy_strong >= 0.5"]}, "nothing measures"),
+    ],
+)
+def test_measures_that_cannot_be_are_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        spec(**changes)

@@ -27,11 +27,18 @@ attacks = st.dictionaries(
 )
 
 
-@given(classes, classes, attacks)
-def test_what_was_written_is_read(tmp_path: Path, labels, predicted, attacked) -> None:
+sentences = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=9)
+signs = st.dictionaries(
+    st.just("masked_gradient_signs"), st.lists(sentences, max_size=3).map(tuple)
+)
+
+
+@given(classes, classes, attacks, signs)
+def test_what_was_written_is_read(tmp_path: Path, labels, predicted, attacked, signs) -> None:
     path = tmp_path / "predictions.npz"
-    write_predictions(path, Predictions(labels, predicted, attacked))
+    write_predictions(path, Predictions(labels, predicted, attacked, signs))
     found = read_predictions(path)
+    assert found.signs == signs
     assert (found.labels == labels).all()
     assert (found.predicted == predicted).all()
     assert (found.correct == (labels == predicted)).all()
