@@ -11,7 +11,7 @@ from orchestrator.execution.slots import slots
 from orchestrator.reporting.formats import human
 from orchestrator.sampling import build_sampler
 from orchestrator.spec import SweepSpec
-from search_spaces import Choice, Value
+from search_spaces import Choice, Domain, Value
 from trainers.config import TrialConfig, with_params
 from trainers.quantization.config import MAX_CONVOLUTIONS
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 # Parameters that decide a network's size.
 _SIZING = (
     *("backbone", "fc_rule", "fc_fraction", "fc_layers", "fc_width_1", "fc_width_2", "fc_width_3"),
-    *("bits", "fc_bits", "quantizer", "scope"),
-    *(f"bits_{number}" for number in range(1, MAX_CONVOLUTIONS + 1)),
+    *("bits", "fc_bits", "quantizer", "scope", "qat"),
 )
+# Numbers of a kind, which would have too many combinations: all small, or all large.
+_LAYER_BITS = tuple(f"bits_{number}" for number in range(1, MAX_CONVOLUTIONS + 1))
 # Data sets that are read without a download.
 _LOCAL = ("digits", None)
 
@@ -133,25 +134,33 @@ def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[st
 
 
 def _corners(spec: SweepSpec) -> Iterator[dict[str, Value]]:
-    """Smallest and largest values of the parameters that decide a size, in every combination."""
+    """Smallest and largest values of what decides a size, in every combination.
+
+    Bits of single layers are all small or all large together.
+    """
     space = spec.search_space
-    ranges: list[tuple[Value, ...]] = []
     names = [name for name in space.names if name in _SIZING]
-    for name in names:
-        domain = space.domains[name]
-        values: tuple[Value, ...] = (
-            tuple(domain.values()) if isinstance(domain, Choice) else (domain.low, domain.high)
-        )
-        numbers = [value for value in values if not isinstance(value, str)]
-        ranges.append((min(numbers), max(numbers)) if numbers else values)
+    layers = [name for name in space.names if name in _LAYER_BITS]
+    ranges = [_ends(space.domains[name]) for name in names]
+    layer_ends = [_ends(space.domains[name]) for name in layers]
+    together = [dict(zip(layers, bits, strict=True)) for bits in zip(*layer_ends, strict=True)]
     seen: set[tuple[tuple[str, Value], ...]] = set()
-    for corner in product(*ranges):
-        params = dict(zip(names, corner, strict=True))
+    for corner, layer_bits in product(product(*ranges), together or [{}]):
+        params = dict(zip(names, corner, strict=True)) | layer_bits
         active = {name: params[name] for name in space.active(params) if name in params}
         key = tuple(active.items())
         if key not in seen:
             seen.add(key)
             yield active
+
+
+def _ends(domain: Domain) -> tuple[Value, ...]:
+    """Smallest and largest number, or every word."""
+    values: tuple[Value, ...] = (
+        tuple(domain.values()) if isinstance(domain, Choice) else (domain.low, domain.high)
+    )
+    numbers = [value for value in values if not isinstance(value, str)]
+    return (min(numbers), max(numbers)) if numbers else values
 
 
 def _packed_bytes(config: TrialConfig, data: "ImageData") -> int:

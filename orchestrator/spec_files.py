@@ -27,7 +27,7 @@ from search_spaces import (
     unknown,
 )
 from search_spaces.yaml_files import Located, dotted
-from trainers.config import MAX_HIDDEN_LAYERS, PARAMETERS, check_parameter
+from trainers.config import MAX_HIDDEN_LAYERS, PARAMETER_NAMES, PARAMETERS, check_parameter
 
 _PATHS = (("data", "folder"), ("data", "npz"), ("data", "root"), ("backbone", "weights"))
 _SUFFIXES = (".safetensors", ".pth", ".th")
@@ -135,7 +135,7 @@ class _Reader:
         """At least the names, of a space that could not be parsed."""
         for name in names:
             if name not in PARAMETERS:
-                self._complain(unknown("parameter", name, PARAMETERS), "space", name)
+                self._complain(unknown("parameter", name, PARAMETER_NAMES), "space", name)
 
     def _check_parameters(
         self, space: SearchSpace, head: Mapping[str, object], *, inline: bool

@@ -120,7 +120,11 @@ PARAMETERS: Mapping[str, Accepts] = {
 """Everything that may be sampled."""
 
 _LAYER_BITS = re.compile(r"bits_([0-9]+)", re.ASCII)
-_NAMED = (*(name for name in PARAMETERS if not _LAYER_BITS.fullmatch(name)), "bits_1, ...")
+PARAMETER_NAMES = (
+    *(name for name in PARAMETERS if not _LAYER_BITS.fullmatch(name)),
+    f"bits_1 to bits_{MAX_CONVOLUTIONS}",
+)
+"""The names of `PARAMETERS` as messages list them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +263,7 @@ def check_parameter(name: str, value: Value) -> None:
     if name not in PARAMETERS:
         close = difflib.get_close_matches(name, PARAMETERS, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"Unknown parameter {name!r}. Known: {', '.join(_NAMED)}.{hint}")
+        raise ValueError(f"Unknown parameter {name!r}. Known: {', '.join(PARAMETER_NAMES)}.{hint}")
     if not PARAMETERS[name].accepts(value):
         raise ValueError(f"{name} is {value!r}, but a trial needs {PARAMETERS[name]}.")
 

@@ -73,6 +73,44 @@ def test_the_corners_hold_the_smallest_and_the_largest_network() -> None:
     assert refusals == []
 
 
+def test_the_corners_of_quantizers_hold_the_smallest_and_the_largest_network() -> None:
+    from trainers.artifact import predict_bytes
+    from trainers.config import with_params
+    from trainers.networks import spec_of
+
+    words = {"quantizer": ["symmetric", "kmeans"], "scope": ["channel", "layer"]}
+    space = {name: {"type": "choice", "values": values} for name, values in words.items()}
+    space |= {f"bits_{n}": {"type": "choice", "values": [2, 5, 8]} for n in (1, 2, 6)}
+    spec = make_spec(space=space)
+    data = load_data(spec.data_config())
+    every = [
+        predict_bytes(
+            spec_of("digitnet", (256, 128), 10),
+            with_params(spec.trial_config(), params, seed=0).quantization,
+            data.classes,
+        )
+        for params in spec.search_space.grid()
+    ]
+    sizes, refusals = memory_sizes(spec, data)
+    assert (min(sizes), max(sizes), len(sizes)) == (min(every), max(every), 8)
+    assert refusals == []
+
+
+def test_bits_of_a_convolution_that_is_not_there_are_a_problem() -> None:
+    space = {"bits_7": {"type": "choice", "values": [2, 4]}}
+    (problem,) = check(make_spec(space=space)).problems
+    assert "bits_7 gives bits to convolution 7, and the network has 6 convolutions" in problem
+
+
+def test_training_that_a_quantizer_does_not_take_is_noted() -> None:
+    space = {
+        "quantizer": {"type": "choice", "values": ["symmetric", "kmeans"]},
+        "qat": {"type": "choice", "values": ["none", "lsq"]},
+    }
+    notes = text(make_spec(space=space))
+    assert "some trials will fail: qat is 'lsq' with the quantizer 'kmeans'" in notes
+
+
 def test_a_space_that_is_smaller_than_the_budget_is_noted() -> None:
     assert "the space is exhausted after 18 of 40 trials" in text(make_spec(budget={"trials": 40}))
     many = make_spec(budget={"trials": 40}, replicates=3)

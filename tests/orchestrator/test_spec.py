@@ -1,6 +1,7 @@
 """A spec as a value: what is stored of it, and what makes two sweeps the same."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from orchestrator.spec import SweepSpec
 from search_spaces import load_space
 from trainers.config import PARAMETERS
 from trainers.evaluators.config import AttackConfig
+from trainers.quantization import QuantizationConfig
+from trainers.quantization.config import MAX_CONVOLUTIONS
 
 GIVEN: dict[str, Any] = {
     "name": "tiny",
@@ -113,6 +116,63 @@ def test_all_trials_share_what_the_spec_fixes() -> None:
     assert config.attacks == spec().attacks
 
 
+QUANTIZATION = {
+    "bits": 4,
+    "fc_bits": 3,
+    "quantizer": "entropy",
+    "scope": "layer",
+    "rate_weight": 2.0,
+    "layers": {1: 8, 3: 32},
+}
+
+
+def test_a_quantization_reaches_the_trials() -> None:
+    config = spec(quantization=QUANTIZATION).trial_config()
+    expected = QuantizationConfig(4, 3, "entropy", "layer", {1: 8, 3: 32}, 2.0)
+    assert config.quantization == expected
+    assert config.qat == "none"
+    assert spec(quantization={"bits": 4, "qat": "lsq"}).trial_config().qat == "lsq"
+
+
+def test_the_reference_is_not_quantized_whatever_the_trials_are() -> None:
+    quantized = spec(quantization=QUANTIZATION).reference_config()
+    assert quantized == spec().reference_config()
+    trained = spec(quantization={"bits": 4, "qat": "lsq"}).reference_config()
+    assert (trained.quantization, trained.qat) == (QuantizationConfig(), "none")
+
+
+def test_a_quantization_survives_the_store() -> None:
+    asked = spec(quantization=QUANTIZATION)
+    stored = json.loads(json.dumps(asked.model_dump(mode="json")))
+    assert SweepSpec.model_validate(stored) == asked
+    assert SweepSpec.model_validate(stored).fingerprint() == asked.fingerprint()
+
+
+def test_what_is_not_asked_of_a_quantization_is_not_part_of_a_sweeps_identity() -> None:
+    assert spec().identity()["quantization"] == {"bits": 32, "fc_bits": 32}
+
+
+@pytest.mark.parametrize(
+    ("quantization", "said"),
+    [
+        ({"quantizer": "k-means"}, "quantizer is 'k-means', but a trial needs 'symmetric' or"),
+        ({"scope": "tensor"}, "scope is 'tensor', but a trial needs 'channel' or"),
+        ({"rate_weight": -1.0}, "rate_weight is -1.0, but a trial needs a number from 0 to 1000"),
+        ({"layers": {1: 9}}, "bits_1 is 9, but a trial needs an integer from 2 to 8 or 32"),
+        ({"layers": {0: 4}}, "Unknown parameter 'bits_0'"),
+        ({"layers": {"one": 4}}, "valid integer"),
+        ({"layers": [8]}, "valid dictionary"),
+        ({"qat": "lsq", "quantizer": "kmeans"}, "qat is 'lsq' with the quantizer 'kmeans'"),
+        ({"qat": "absmax", "scope": "global"}, "and the scope 'global'"),
+    ],
+)
+def test_a_quantization_that_no_trial_can_have_is_refused(
+    quantization: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValidationError, match=re.escape(said)):
+        spec(quantization=quantization)
+
+
 def test_a_rule_for_the_head_reaches_the_trials() -> None:
     config = spec(head={"rule": "fraction", "fraction": 0.25}).trial_config()
     assert (config.fc_rule, config.fc_fraction, config.widths) == ("fraction", 0.25, None)
@@ -135,7 +195,10 @@ def test_a_spec_cannot_be_changed() -> None:
 
 
 def test_training_has_every_parameter_that_is_not_of_the_network() -> None:
-    quantization = {*type(spec().quantization).model_fields, *(f"bits_{n}" for n in range(1, 201))}
+    quantization = {
+        *type(spec().quantization).model_fields,
+        *(f"bits_{number}" for number in range(1, MAX_CONVOLUTIONS + 1)),
+    }
     network = {"backbone", *quantization, *(name for name in PARAMETERS if "fc_" in name)}
     assert set(type(spec().training).model_fields) == set(PARAMETERS) - network
 

@@ -12,11 +12,13 @@ KNOWN_TO_THE_TRAINER = {
     *("fc_layers", "fc_width_1", "fc_width_2", "fc_width_3", "bits", "fc_bits", "tune"),
     *("learning_rate", "weight_decay", "dropout", "optimizer", "batch_size", "epochs"),
     *("label_smoothing", "backbone", "fc_rule", "fc_fraction"),
+    *("quantizer", "scope", "rate_weight"),
 }
 
 
-def test_there_are_five_spaces():
-    assert library_names() == ("fc_head", "fc_quant", "fc_sizing", "full_finetune", "smoke")
+def test_there_are_six_spaces():
+    names = ("fc_head", "fc_quant", "fc_sizing", "full_finetune", "quantizers", "smoke")
+    assert library_names() == names
 
 
 @pytest.mark.parametrize("name", library_names())
@@ -33,6 +35,7 @@ def test_every_space_loads_and_names_only_parameters_that_the_trainer_knows(name
         ("smoke", 4),
         ("fc_quant", (9 + 9 * 4) * 6 * 5 * 3),
         ("fc_sizing", (5 + 3) * 7),
+        ("quantizers", (3 + 3) * 3 * 5 * 3),
         ("fc_head", None),
         ("full_finetune", None),
     ],

@@ -134,7 +134,7 @@ def test_a_space_is_loaded_by_library_name_by_path_and_as_a_mapping(tmp_path):
 def test_an_unknown_library_name_gets_the_known_ones():
     with pytest.raises(SpaceError, match="Did you mean 'fc_quant'") as caught:
         load_space("fc_qant")
-    assert "fc_head, fc_quant, fc_sizing, full_finetune, smoke" in str(caught.value)
+    assert "fc_head, fc_quant, fc_sizing, full_finetune, quantizers, smoke" in str(caught.value)
 
 
 @pytest.mark.parametrize("source", ["none.yaml", "some/where", Path("none")])

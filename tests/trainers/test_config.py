@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from trainers.config import PARAMETERS, Accepts, TrialConfig, check_parameter, with_params
 from trainers.evaluators.config import AttackConfig
+from trainers.quantization import QuantizationConfig
 
 FIXED = TrialConfig(backbone="digitnet", weights="scratch", widths=(9,))
 
@@ -23,8 +24,14 @@ def values(accepts: Accepts) -> st.SearchStrategy[Any]:
     return st.integers(int(low), int(high)) if accepts.whole else st.floats(low, high)
 
 
+# Of the 200 bits of single convolutions, three will do.
 PARAMS = st.fixed_dictionaries(
-    {}, optional={name: values(accepts) for name, accepts in PARAMETERS.items()}
+    {},
+    optional={
+        name: values(accepts)
+        for name, accepts in PARAMETERS.items()
+        if not name.startswith("bits_") or name in ("bits_1", "bits_7", "bits_200")
+    },
 )
 
 
@@ -36,8 +43,11 @@ def test_a_config_survives_json(params: dict[str, Any], seed: int) -> None:
     layers = params.get("fc_layers", sum(name in params for name in names))
     rule = params.get("fc_rule", "explicit" if layers else "full")
     mismatch = [rule == "explicit", rule == "fraction"] != [layers > 0, "fc_fraction" in params]
-    if any(name not in params for name in names[:layers]) or mismatch:
-        with pytest.raises(ValueError, match=r"not given|sizing rule"):
+    untrainable = params.get("qat", "none") != "none" and (
+        params.get("quantizer", "symmetric") != "symmetric" or params.get("scope") == "global"
+    )
+    if any(name not in params for name in names[:layers]) or mismatch or untrainable:
+        with pytest.raises(ValueError, match=r"not given|sizing rule|takes the quantizer"):
             with_params(fixed, params, seed=seed)
         return
     config = with_params(fixed, params, seed=seed)
@@ -66,6 +76,26 @@ def test_parameters_go_over_what_is_fixed() -> None:
 )
 def test_widths_are_those_given_in_order(params: dict[str, Any], widths: tuple[int, ...]) -> None:
     assert with_params(FIXED, params, seed=0).widths == widths
+
+
+def test_bits_of_single_convolutions_go_over_what_is_fixed() -> None:
+    fixed = TrialConfig(backbone="digitnet", weights="scratch", bits=4, layer_bits={1: 8, 2: 8})
+    config = with_params(fixed, {"bits": 3, "bits_2": 2, "bits_10": 32}, seed=0)
+    assert config.layer_bits == {1: 8, 2: 2, 10: 32}
+    assert config.quantization == QuantizationConfig(bits=3, layer_bits={1: 8, 2: 2, 10: 32})
+    assert fixed.layer_bits == {1: 8, 2: 8}
+
+
+def test_every_word_of_a_quantization_reaches_it() -> None:
+    params = {"quantizer": "entropy", "scope": "global", "rate_weight": 2.0, "fc_bits": 5}
+    quantization = with_params(FIXED, params, seed=0).quantization
+    assert quantization == QuantizationConfig(32, 5, "entropy", "global", rate_weight=2.0)
+
+
+def test_training_with_quantized_weights_needs_symmetric_ones() -> None:
+    assert with_params(FIXED, {"qat": "lsq"}, seed=0).qat == "lsq"
+    with pytest.raises(ValueError, match="qat is 'lsq' with the quantizer 'affine'"):
+        with_params(FIXED, {"qat": "lsq", "quantizer": "affine"}, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +182,11 @@ def test_a_rule_with_what_it_does_not_take_is_refused(
         ("dropout", 1),
         ("backbone", "alexnett"),
         ("fc_layers", 4),
+        ("bits_1", 1),
+        ("quantizer", "k-means"),
+        ("scope", "row"),
+        ("qat", True),
+        ("rate_weight", -1),
     ],
 )
 def test_a_value_that_no_trial_can_run_with_is_refused(name: str, value: Any) -> None:
@@ -165,6 +200,13 @@ def test_a_config_checks_what_it_fixes() -> None:
         TrialConfig(backbone="digitnet", weights="scratch", widths=(1, 0))
     with pytest.raises(ValueError, match="epochs is 0"):
         TrialConfig(backbone="digitnet", weights="scratch", epochs=0)
+
+
+def test_the_bits_of_200_convolutions_are_not_listed_one_by_one() -> None:
+    for name in ("bits_0", "bits_201", "bits_01", "bits_"):
+        with pytest.raises(ValueError, match=r"bits_1 to bits_200\.") as caught:
+            check_parameter(name, 4)
+        assert "bits_17" not in str(caught.value)
 
 
 def test_an_unknown_parameter_is_guessed_at() -> None:
