@@ -23,6 +23,8 @@ from trainers.quantization.quantized import QuantizedWeight, dequantize
 _CHECKED_IMAGES = 5
 # Of the largest logit. Both sides add up the same numbers in float32, in another order.
 _TOLERANCE = 1e-4
+# Where all logits are nearly zero, rounding is not proportional to the largest of them.
+_SMALLEST_LOGIT = 0.01
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class OnnxInfo:
         float_weights: Weights that are quantized by a codebook, which ONNX has no operator for:
             the file holds their levels in float32, one for each weight.
         max_difference: The largest difference between a logit of onnxruntime and of torch.
-        tolerance: What it may be: 1e-4 of the largest logit, or 1e-4 if that is below 1.
+        tolerance: What it may be: 1e-4 of the largest logit, or 1e-6 if that is below 0.01.
     """
 
     path: Path
@@ -228,7 +230,7 @@ def _difference(network: Network, path: Path) -> tuple[float, float]:
     with torch.inference_mode():
         expected = network(torch.from_numpy(pixels)).numpy()
     difference = float(np.abs(found - expected).max())
-    tolerance = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    tolerance = _TOLERANCE * max(_SMALLEST_LOGIT, float(np.abs(expected).max()))
     # Written so that NaN is refused as well.
     if not difference <= tolerance:
         raise OnnxError(
