@@ -137,6 +137,38 @@ def test_a_worker_is_told_the_images_the_weights_and_the_attacks(store: Store) -
     assert (task.cpus, task.gpus) == (2, 0)
 
 
+def test_an_interrupted_measurement_of_the_front_goes_on_with_the_rest(store: Store) -> None:
+    class Cut(Played):
+        def measure_front(
+            self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
+        ) -> Iterator[tuple[int, Mapping[str, float]]]:
+            for result in super().measure_front(jobs, interrupted):
+                yield result
+                os.kill(os.getpid(), signal.SIGINT)
+
+    spec = make_spec(front_measures={"robust_accuracy_strong": {"attack": "apgd"}})
+    first, second = Cut(), Played()
+    result = run(spec, store=store, executor=first)
+    assert result.interrupted
+    assert result.sweep.state is SweepState.INTERRUPTED
+    assert len(first.measured) == 1
+    result = run(spec, store=store, executor=second)
+    assert result.sweep.state is SweepState.COMPLETE
+    assert sorted(first.measured + second.measured) == [3, 4, 5]
+    assert store.trial("a", 4).values["robust_accuracy_strong"] == 0.5
+    more = make_spec(
+        front_measures={
+            "robust_accuracy_strong": {"attack": "apgd"},
+            "deepfool_perturbation": {},
+        }
+    )
+    third = Played()
+    run(more, store=store, executor=third)
+    assert third.asked[3] == FrontJob("3.safetensors", False, ("deepfool_perturbation",))
+    assert third.task is not None
+    assert third.task.front_attacks["deepfool_perturbation"]["attack"] == "deepfool"
+
+
 def test_the_front_alone_is_measured_on_the_test_images_and_once(store: Store) -> None:
     first = Played()
     run(make_spec(), store=store, executor=first)
