@@ -5,6 +5,7 @@ OrchestratorError            exit 1
 ├── UnknownNameError         exit 2   a sweep, trial, objective or column that does not exist
 ├── UsageError               exit 2   a wrong file or a wrong combination of options
 ├── SweepExistsError         exit 1   the name is taken by another spec
+├── StorageFullError         exit 1   a disk is full; the sweep goes on when there is space
 ├── LeaseHeldError           exit 1   another driver runs this sweep
 └── LeaseLostError           exit 1   this driver was replaced while it was away
 ```
@@ -50,6 +51,10 @@ class UnknownNameError(UsageError, LookupError):
 
 class SweepExistsError(OrchestratorError):
     """A sweep of this name was started with another spec."""
+
+
+class StorageFullError(OrchestratorError):
+    """A disk is full, or a quota used up; what could not be written is to be done again."""
 
 
 class LeaseHeldError(OrchestratorError):

@@ -3,16 +3,23 @@
 The only place where a spec becomes objects: store, lease, sampler, scheduler, executor, mirror.
 """
 
+import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.contracts import Executor, Sampler, Store, SweepWriter
-from orchestrator.errors import LeaseLostError, UsageError
+from orchestrator.errors import (
+    LeaseLostError,
+    OrchestratorError,
+    StorageFullError,
+    UsageError,
+)
 from orchestrator.execution.task import Task
 from orchestrator.fronts import Front, compute_front
 from orchestrator.progress import Plan, Progress, Silent
@@ -22,6 +29,8 @@ from orchestrator.state_folder import StateFolder
 from orchestrator.survivors import check_front_measures, measure_survivors
 from orchestrator.sweep import Parts, SweepLoop
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
+
+logger = logging.getLogger(__name__)
 
 # How long a driver may be silent before another one may take its sweep.
 _LEASE_S = float(os.environ.get("PARETUNE_LEASE_S", "60"))
@@ -126,7 +135,7 @@ def _drive(
     record = store.create_sweep(spec.name, plain, spec.fingerprint())
     writer = store.take(spec.name, _holder(), lease_s=_LEASE_S)
     with ExitStack() as stack:
-        stack.callback(writer.release)
+        stack.callback(_released, writer)
         writer.set_spec(plain)
         writer.set_sweep_state(SweepState.RUNNING)
         stack.enter_context(_mirrored(spec, store, progress))
@@ -145,10 +154,10 @@ def _drive(
                 if not loop.interrupted:
                     state = SweepState.COMPLETE
             reason = loop.stop_reason
+            if loop.error is not None:
+                raise loop.error
         finally:
-            # A driver that was replaced has no say in it any more.
-            with suppress(LeaseLostError):
-                writer.set_sweep_state(state, reason)
+            _say(writer, state, reason)
             progress.end(store.sweep(spec.name))
     return loop.interrupted
 
@@ -226,6 +235,19 @@ def _ray(address: str | None) -> ExecutorFactory:
     return build
 
 
+def _say(writer: SweepWriter, state: SweepState, reason: str) -> None:
+    # A driver that was replaced has no say in it any more, and on a full disk the store keeps
+    # what it says already.
+    with suppress(LeaseLostError, StorageFullError):
+        writer.set_sweep_state(state, reason)
+
+
+def _released(writer: SweepWriter) -> None:
+    # Without it the lease runs out.
+    with suppress(StorageFullError):
+        writer.release()
+
+
 @contextmanager
 def _mirrored(spec: SweepSpec, store: Store, progress: Progress) -> Iterator[None]:
     """Copy the sweep to MLflow in the background, and to the end when the block is left."""
@@ -273,16 +295,27 @@ def _signals(loop: SweepLoop) -> Iterator[None]:
 
 @contextmanager
 def _lease_kept(writer: SweepWriter, loop: SweepLoop) -> Iterator[None]:
-    """Renew the lease while trials run that have nothing to write."""
+    """Renew the lease while trials run that have nothing to write.
+
+    A store that cannot be reached is asked again until the lease has run out; then somebody else
+    may drive, and the run ends.
+    """
     over = threading.Event()
 
     def renew() -> None:
+        renewed = time.monotonic()
         while not over.wait(_LEASE_S / 4):
             try:
                 writer.renew()
+                renewed = time.monotonic()
             except LeaseLostError as error:
                 loop.interrupt(str(error))
                 return
+            except OrchestratorError as error:
+                logger.warning("The lease was not renewed: %s", error)
+                if time.monotonic() - renewed >= _LEASE_S:
+                    loop.fail(error)
+                    return
 
     thread = threading.Thread(target=renew, name="lease", daemon=True)
     thread.start()

@@ -6,6 +6,7 @@ report before it is judged, a value before it is told to the sampler.
 
 import logging
 import math
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from orchestrator.contracts import (
     Suggestion,
     SweepWriter,
 )
+from orchestrator.errors import OrchestratorError, StorageFullError
 from orchestrator.objectives import Objective, missing_values
 from orchestrator.progress import Progress
 from orchestrator.retries import Retries
@@ -72,12 +74,16 @@ class SweepLoop:
     Args:
         spec: The sweep.
         parts: What it works with.
+
+    Attributes:
+        error: Why the run cannot go on, where that is neither its end nor a person's wish.
     """
 
     def __init__(self, spec: SweepSpec, parts: Parts) -> None:
         self._spec, self._parts = spec, parts
         self._fixed = spec.trial_config()
         self._began = parts.clock()
+        self.error: OrchestratorError | None = None
         self._troubles: dict[int, Failure] = {}
         self._interrupted = False
         self._out_of_time = False
@@ -115,6 +121,11 @@ class SweepLoop:
     def interrupt(self, reason: str) -> None:
         """Start nothing more and interrupt what runs; safe to call from a signal handler."""
         self._interrupted, self._reason = True, reason
+
+    def fail(self, error: OrchestratorError) -> None:
+        """Interrupt everything because of what the run cannot go on with."""
+        self.error = self.error or error
+        self.interrupt(str(error).partition(": ")[0])
 
     @property
     def must_stop(self) -> bool:
@@ -167,8 +178,8 @@ class SweepLoop:
         """Store how an attempt ended, then tell the sampler."""
         outcome = checked(outcome, self._spec.directed)
         if outcome.state is TrialState.FAILED and outcome.failure is not None:
-            outcome = self._retries.outcome(job.trial, outcome.failure)
-        elif outcome.state is TrialState.INTERRUPTED:
+            outcome = self._settled(job.trial, outcome.failure)
+        elif outcome.state is TrialState.INTERRUPTED and outcome.failure is None:
             why = f"The run ended: {self._reason}." if self._reason else "The run ended."
             outcome = replace(outcome, failure=Failure(FailureKind.INTERRUPTED, why))
         trial = self._record(
@@ -178,6 +189,20 @@ class SweepLoop:
             self._parts.progress.note(f"trial {trial.number}: {outcome.failure.message}")
             if not trial.state.is_final:
                 self._unfinished.append(trial)
+
+    def _settled(self, number: int, failure: Failure) -> Outcome:
+        """How an attempt that failed ends."""
+        if failure.kind is not FailureKind.STORAGE_FULL:
+            return self._retries.outcome(number, failure)
+        # No fault of the trial, and what would start now would meet the same end.
+        root = self._parts.folder.root
+        free = shutil.disk_usage(root).free if root.exists() else 0
+        sentence = (
+            f"Storage is full: {failure.message} {root} has {free:,} bytes free. Everything that "
+            f"was measured is stored. Free some space, then: paretune resume {self._spec.name}"
+        )
+        self.fail(StorageFullError(sentence))
+        return Outcome(TrialState.INTERRUPTED, failure=failure)
 
     def _record(self, number: int, attempt: int, outcome: Outcome) -> Trial:
         trial = self._parts.writer.finish_attempt(number, attempt, outcome)

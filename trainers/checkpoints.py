@@ -1,5 +1,6 @@
 """Atomic checkpoints: tensors in safetensors, the rest as JSON in its header, never a pickle."""
 
+import errno
 import json
 import os
 import zlib
@@ -12,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from trainers.errors import TrainerError
+from trainers.errors import TrainerError, is_storage_full
 
 _KEY = "paretune"
 _CHECKSUM = "checksum"
@@ -45,6 +46,10 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[st
         with unfinished.open("rb") as file:
             os.fsync(file.fileno())
         unfinished.replace(path)
+    except SafetensorError as error:
+        # Surprise (safetensors 0.8): a full disk is an error of its own class.
+        code = errno.ENOSPC if is_storage_full(error) else errno.EIO
+        raise OSError(code, os.strerror(code), str(path)) from error
     finally:
         unfinished.unlink(missing_ok=True)
 

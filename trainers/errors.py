@@ -1,5 +1,23 @@
 """What can go wrong inside one trial, as classes that a caller may want to tell apart."""
 
+import errno
+import os
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# safetensors (0.8) raises an error of its own, with the text that its language gives the number.
+_FULL_TEXTS = tuple(text for n in _FULL for text in (f"(os error {n})", os.strerror(n)))
+
+
+def is_storage_full(error: BaseException | None) -> bool:
+    """Whether an error, or what it came from, is a disk without space or a quota used up."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        if any(text in str(error) for text in _FULL_TEXTS):
+            return True
+        error = error.__cause__
+    return False
+
 
 class TrainerError(Exception):
     """Base of everything that this package raises on purpose; its text is a full sentence."""

@@ -13,7 +13,7 @@ from trainers.checkpoints import CheckpointError
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.determinism import derive_seed, seed_everything, set_threads
-from trainers.errors import DivergedError
+from trainers.errors import DivergedError, is_storage_full
 from trainers.evaluators.accuracy import check_labelled, predict
 from trainers.evaluators.config import AttackConfig
 from trainers.evaluators.counts import count_macs, count_parameters
@@ -203,7 +203,7 @@ def attack_seed(name: str) -> int:
 
 
 def failure_kind(error: BaseException) -> str:
-    """Sort what a trial raised: ``diverged``, ``out_of_memory`` or ``error``."""
+    """Sort what a trial raised: ``diverged``, ``out_of_memory``, ``storage_full`` or ``error``."""
     if isinstance(error, DivergedError):
         return "diverged"
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
@@ -211,7 +211,7 @@ def failure_kind(error: BaseException) -> str:
     # torch raises a plain RuntimeError when the CPU allocator gets nothing.
     if isinstance(error, RuntimeError) and "not enough memory" in str(error):
         return "out_of_memory"
-    return "error"
+    return "storage_full" if is_storage_full(error) else "error"
 
 
 def _head_sizes(spec: NetworkSpec) -> dict[str, float]:

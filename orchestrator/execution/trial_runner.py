@@ -5,6 +5,7 @@ on workers, never in the driver. A trial's crash ends here: it becomes an `Outco
 reason, and the worker takes the next job.
 """
 
+import logging
 import time
 import traceback
 from collections.abc import Iterable, Mapping
@@ -21,6 +22,8 @@ from trainers.data import ImageData
 from trainers.evaluators.config import AttackConfig
 from trainers.front_measures import measure_survivor
 from trainers.trial import TrialRun, evaluate_artifact, failure_kind
+
+logger = logging.getLogger(__name__)
 
 # Long enough that a round trip to the driver (milliseconds) does not count, short enough that a
 # person watching sees epochs come in.
@@ -68,7 +71,11 @@ class TrialRunner:
     def checkpoint(self) -> None:
         """Keep the finished epochs of a job that is about to be interrupted."""
         if self._run is not None and not self._run.finished:
-            self._run.checkpoint()
+            try:
+                self._run.checkpoint()
+            except OSError as error:
+                # The checkpoint of before is whole; on a full disk there is nothing to add.
+                logger.warning("The latest epochs of a trial are not kept: %s", error)
 
     def _step(self, job: Job) -> Step:
         if self._run is None:

@@ -9,11 +9,13 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, StatementError
 
-from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.errors import OrchestratorError, StorageFullError, UsageError
 
 _SQLITE = ("sqlite", "sqlite+pysqlite")
 _POSTGRES = "postgresql+psycopg"
 _BUSY_S = 60.0
+# postgresql.org/docs/current/errcodes-appendix.html
+_POSTGRES_DISK_FULL = "53100"
 # A server that restarts or fails over is away for seconds; shorter than a lease, so that a driver
 # does not wait for a sweep that may be another one's by then.
 _AWAY_S = 30.0
@@ -102,10 +104,22 @@ class Database:
 
     def _failed(self, error: BaseException | None) -> OrchestratorError:
         reason = str(error).strip().partition("\n")[0]
+        if _is_full(error):
+            return StorageFullError(
+                f"The disk of the store at {self.url} is full: {reason}. Nothing of this step was "
+                f"stored, and everything of before is. Free some space, then run the same command "
+                f"again."
+            )
         return OrchestratorError(
             f"The store at {self.url} failed: {reason}. Nothing of this step was stored; "
             f"`paretune doctor` looks for the cause."
         )
+
+
+def _is_full(error: BaseException | None) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return getattr(error, "sqlstate", None) == _POSTGRES_DISK_FULL
 
 
 def _checked(url: str) -> URL:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.contracts import Decision, Job, Outcome, Sampler, Store, Suggestion
+from orchestrator.errors import StorageFullError
 from orchestrator.progress import Silent
 from orchestrator.sampling import build_sampler
 from orchestrator.scheduling.fifo import Fifo
@@ -468,13 +470,37 @@ def test_the_last_trial_starts_again_too(drive: Callable[..., Driver], store: St
     assert driver.start() is None
 
 
-@pytest.mark.parametrize("kind", [k for k in FailureKind if not k.is_infrastructure])
+@pytest.mark.parametrize(
+    "kind",
+    [k for k in FailureKind if not k.is_infrastructure and k is not FailureKind.STORAGE_FULL],
+)
 def test_what_the_trial_did_itself_is_not_tried_again(
     drive: Callable[..., Driver], store: Store, kind: FailureKind
 ) -> None:
     failed = Outcome(TrialState.FAILED, failure=Failure(kind, "no"))
     assert [job.trial for job in drive(budget={"trials": 2}).run(lambda job: failed)] == [0, 1]
     assert [trial.failure for trial in store.trials("a")] == [failed.failure] * 2
+
+
+def test_a_full_disk_ends_the_run_and_fails_no_trial(
+    drive: Callable[..., Driver], store: Store
+) -> None:
+    driver = drive()
+    first, second = driver.start(), driver.start()
+    assert first is not None
+    assert second is not None
+    full = Outcome(TrialState.FAILED, failure=Failure(FailureKind.STORAGE_FULL, "No space."))
+    driver.loop.ended(first, full)
+    assert driver.loop.must_stop
+    assert driver.start() is None
+    driver.loop.ended(second, full)
+    assert [trial.state for trial in store.trials("a")] == [TrialState.INTERRUPTED] * 2
+    assert isinstance(driver.loop.error, StorageFullError)
+    assert re.search(r"No space\. .* [\d,]+ bytes free\. .* resume a$", str(driver.loop.error))
+    assert driver.loop.stop_reason == "Storage is full"
+    again = drive().run()
+    assert [(job.trial, job.attempt) for job in again[:2]] == [(0, 1), (1, 1)]
+    assert {trial.state for trial in store.trials("a")} == {TrialState.COMPLETE}
 
 
 def test_an_interrupted_attempt_says_what_ended_it(

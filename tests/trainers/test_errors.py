@@ -1,8 +1,21 @@
 import copy
+import errno
 import math
+import os
 import pickle
 
-from trainers.errors import DataError, DivergedError, TrainerError, WeightsError
+import pytest
+from safetensors import SafetensorError
+
+from trainers.errors import (
+    ArtifactError,
+    DataError,
+    DivergedError,
+    TrainerError,
+    WeightsError,
+    is_storage_full,
+)
+from trainers.trial import failure_kind
 
 
 def test_all_errors_can_be_caught_as_one() -> None:
@@ -21,3 +34,25 @@ def test_a_divergence_survives_the_way_between_processes() -> None:
     error = DivergedError(7, math.inf)
     for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):  # noqa: S301 - our own bytes
         assert (other.epoch, other.loss, str(other)) == (7, math.inf, str(error))
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_recognised_whoever_tells_of_it(code: int) -> None:
+    plain = OSError(code, os.strerror(code))
+    text = f"Error while serializing: I/O error: {os.strerror(code)} (os error {code})"
+    wrapped = caused(ArtifactError("cannot be written"), SafetensorError(text))
+    for error in (plain, SafetensorError(text), caused(RuntimeError("no"), plain), wrapped):
+        assert is_storage_full(error)
+        assert failure_kind(error) == "storage_full"
+
+
+def test_other_errors_of_files_are_no_full_disk() -> None:
+    for error in (OSError(errno.EACCES, "no"), FileNotFoundError("gone"), SafetensorError("bad")):
+        assert not is_storage_full(error)
+        assert failure_kind(error) == "error"
+    assert not is_storage_full(None)
