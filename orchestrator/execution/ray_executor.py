@@ -191,17 +191,19 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 def _connect(address: str | None) -> None:
     for name in ("ray", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # Never without an address: Ray would look for a cluster that somebody once started here.
+    where = address or os.environ.get("RAY_ADDRESS") or "local"
     try:
         ray.init(
-            address=address,
-            include_dashboard=None if address else False,
+            address=where,
+            include_dashboard=False if where == "local" else None,
             log_to_driver=False,
             logging_level=logging.ERROR,
             runtime_env={"env_vars": _WORKER_ENV},
         )
     except ConnectionError as error:
         raise OrchestratorError(
-            f"There is no Ray cluster at {address or os.environ.get('RAY_ADDRESS')!r}: {error}. "
+            f"There is no Ray cluster at {where!r}: {error}. "
             f"Start one with 'ray start --head', or leave the address away to run here."
         ) from error
 
