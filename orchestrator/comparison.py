@@ -190,6 +190,24 @@ def smallest(
     return Selection(reference, by, margin, alpha, tuple(ordered), tuple(sorted(left_out)))
 
 
+def compare_value(trials: Sequence[Trial], reference: Reference, name: str, margin: float) -> Kept:
+    """Compare one value of a configuration with the reference's.
+
+    Args:
+        trials: One a seed of the reference, in their order.
+        reference: What to compare with.
+        name: Of an accuracy.
+        margin: Largest loss that does not matter, in (0, 1).
+
+    Raises:
+        UnknownNameError: The value is not measured image by image.
+        NoAnswersError: The answers of one are not known, or are to other images.
+    """
+    known = [{name: outcomes_of(trial, name)} for trial in reference.trials]
+    (kept,) = _kept(trials, reference, known, margin)
+    return kept
+
+
 def _checked(
     reference: Reference, by: str, keep: Sequence[str], margin: float, alpha: float
 ) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.constraints import Constraint
@@ -9,6 +10,7 @@ from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.filters import Filter
 from orchestrator.fronts import Front, compute_front, frame_of
+from orchestrator.liveness import as_seen
 from orchestrator.objectives import KNOWN_DIRECTIONS, Direction, Objective, known_direction
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState, Value
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from orchestrator.comparison import Reference
+    from orchestrator.study import Study
 
 Subset = Literal["val", "test"]
 
@@ -44,8 +47,8 @@ class Sweep:
 
     @property
     def record(self) -> SweepRecord:
-        """What the store holds of the sweep itself."""
-        return self.store.sweep(self.name)
+        """What the store holds of the sweep itself; interrupted if its driver is dead."""
+        return _seen(self.store.sweep(self.name))
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -133,6 +136,39 @@ class Sweep:
         """
         return _front([self.record], self.store.trials(self.name), objectives, where, subset)
 
+    def study(
+        self,
+        *,
+        keep: Sequence[str] = ("accuracy",),
+        margin: float = 0.02,
+        alpha: float = 0.05,
+        head_saving: float = 0.8,
+    ) -> "Study":
+        """Compare the sized and quantized networks of the sweep with its reference.
+
+        Args:
+            keep: Accuracies that must not be worse: ``accuracy``, or one under attack.
+            margin: Largest loss that does not matter; 0.02 is two points.
+            alpha: Accepted probability of calling one network or more "not worse" that is worse
+                by the margin.
+            head_saving: Share of the head's parameters that is to be saved at least.
+
+        Raises:
+            UsageError: A name is not measured image by image, or a number is out of range.
+            OrchestratorError: The sweep has no reference, or its answers are not known.
+        """
+        from orchestrator.study import sizing_study
+
+        return sizing_study(
+            self.front().competitors,
+            self.reference,
+            quantization=self.spec.get("quantization"),
+            keep=keep,
+            margin=margin,
+            alpha=alpha,
+            head_saving=head_saving,
+        )
+
     def to_frame(self) -> "pd.DataFrame":
         """Give one row a trial, whatever its state."""
         return frame_of(map(_trial_record, self.trials()))
@@ -154,8 +190,8 @@ def open_sweep(name: str, store: Store | str | None = None) -> Sweep:
 
 
 def list_sweeps(store: Store | str | None = None) -> list[SweepRecord]:
-    """Give all sweeps of a store, oldest first."""
-    return _opened(store).sweeps()
+    """Give all sweeps of a store, oldest first; those whose driver is dead as interrupted."""
+    return [_seen(record) for record in _opened(store).sweeps()]
 
 
 def pareto_front(
@@ -251,6 +287,12 @@ def _opened(store: Store | str | None) -> Store:
     from orchestrator.storage import open_store
 
     return open_store(store, create=False)
+
+
+def _seen(record: SweepRecord) -> SweepRecord:
+    from orchestrator.storage import is_gone
+
+    return as_seen(record, datetime.now(UTC), is_gone)
 
 
 def _front(

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from orchestrator.cli import analyze, fronts, pretrain, run, show, tools, ui
+from orchestrator.cli import analyze, fronts, pretrain, report, run, show, tools, ui
 from orchestrator.errors import OrchestratorError
 
 
@@ -53,9 +53,9 @@ app = typer.Typer(
 
 
 for panel, commands in {
-    "Run": (run.check, run.run, run.resume),
+    "Run": (run.check, run.run, run.resume, run.stop),
     "Look": (show.list_, show.status, show.trials, show.show),
-    "Choose": (fronts.front, fronts.pick, tools.export),
+    "Choose": (fronts.front, fronts.pick, report.report, tools.export),
     "Care": (ui.ui, tools.sync, tools.doctor, pretrain.pretrain),
 }.items():
     for command in commands:

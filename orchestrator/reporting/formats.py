@@ -36,7 +36,8 @@ def unit(name: str) -> Unit:
         return by_ending[last]
     if name == "seconds":
         return Unit.SECONDS
-    if last in _FRACTIONS:
+    # An accuracy under attack may have a word of its own behind it: robust_accuracy_eps2.
+    if last in _FRACTIONS or "accuracy" in name.split("_"):
         return Unit.FRACTION
     return Unit.COUNT if last in _COUNTS else Unit.NONE
 

@@ -69,6 +69,15 @@ def front_figure(front: Front, others: Sequence[Trial] = ()) -> go.Figure:
     return figure
 
 
+def parallel_figure(front: Front, others: Sequence[Trial] = ()) -> go.Figure:
+    """Draw a front and the trials that it beats as parallel coordinates; as `front_figure`."""
+    figure = front_parallel.figure(_drawing(front, others))
+    figure.update_layout(
+        template="none", font={"family": FONT, "size": 13, "color": INK}, paper_bgcolor="white"
+    )
+    return figure
+
+
 def write_figure(figure: go.Figure, path: Path) -> None:
     """Write `figure` as one HTML file that needs no network: plotly.js is inside (4.5 MB)."""
     plot = figure.to_html(

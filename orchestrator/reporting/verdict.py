@@ -15,7 +15,7 @@ def reason_of(selection: Selection, chosen: Comparison) -> str:
         f"{reference.number}, {human(by, size)}) and {_verdict(selection, chosen)}: "
         f"{_figures(chosen)}.",
         f"Non-inferior at a margin of {_points(selection.margin)} points: "
-        f"{_p(chosen.p_adjusted)} after Holm over {_many(selection)} ({_tests(selection)}).",
+        f"{p_value(chosen.p_adjusted)} after Holm over {_many(selection)} ({_tests(selection)}).",
         *_on_test(selection, chosen),
         *_left_out(selection),
     ]
@@ -38,7 +38,7 @@ def refusal_of(selection: Selection) -> str:
         f"{size}) on validation, at a margin of {_points(selection.margin)} points and alpha "
         f"{selection.alpha:g} after Holm over {_many(selection)} ({_tests(selection)}).",
         f"Nearest came trial {nearest.trials[0].number} ({human(by, nearest.size)}): "
-        f"{_figures(nearest)}; {_p(nearest.p_adjusted)}.",
+        f"{_figures(nearest)}; {p_value(nearest.p_adjusted)}.",
         *_no_difference(selection, nearest),
         *_out_of_reach(selection),
         *_left_out(selection),
@@ -72,7 +72,7 @@ def _figure(kept: Kept) -> str:
         f"{human(kept.name, kept.reference)} (difference "
         f"{100 * (kept.candidate - kept.reference):+.1f} points, "
         f"{100 * kept.interval.level:.0f} % interval [{100 * low:+.1f}, {100 * high:+.1f}], "
-        f"{kept.images} images, McNemar {_p(kept.p_mcnemar)})"
+        f"{kept.images} images, McNemar {p_value(kept.p_mcnemar)})"
     )
 
 
@@ -114,8 +114,8 @@ def _out_of_reach(selection: Selection) -> list[str]:
     if least <= selection.alpha:
         return []
     return [
-        f"With {images} images not even a copy of the reference would pass ({_p(least)}): compare "
-        f"fewer trials, on more images, or accept a larger margin."
+        f"With {images} images not even a copy of the reference would pass ({p_value(least)}): "
+        f"compare fewer trials, on more images, or accept a larger margin."
     ]
 
 
@@ -137,7 +137,8 @@ def _points(margin: float) -> str:
     return f"{100 * margin:.3g}"
 
 
-def _p(value: float) -> str:
+def p_value(value: float) -> str:
+    """A p-value as it is printed: ``p = 0.012``, ``p < 0.001``."""
     if value < 0.001:
         return "p < 0.001"
     return f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"

@@ -1,0 +1,158 @@
+"""A sweep as one self-contained page: what was found, how, and how sure that is."""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from orchestrator.fronts import Front
+from orchestrator.reporting.formats import arrow, human, human_params
+from orchestrator.reporting.history import history_figure, hypervolumes
+from orchestrator.reporting.plots import front_figure, parallel_figure
+from orchestrator.reporting.study_words import (
+    ROBUST_HEADINGS,
+    headings_of,
+    robust_rows,
+    rows_of,
+    verdict_of,
+)
+from orchestrator.reporting.tables import clock, count_states, front_heading
+from orchestrator.study import Study
+from orchestrator.trials import SweepRecord, Trial, TrialState
+
+_VERSIONS = ("paretune", "torch", "torchvision", "ray", "optuna", "mlflow")
+
+
+def report_page(
+    sweep: SweepRecord,
+    trials: Sequence[Trial],
+    front: Front,
+    study: Study | str,
+) -> str:
+    """The page as HTML; it needs no network and runs no script but plotly's.
+
+    Args:
+        sweep: As stored.
+        trials: All of them, in any state.
+        front: Of the complete ones.
+        study: The sizing study, or a sentence that says why there is none.
+    """
+    page: str = _template().render(
+        name=sweep.name,
+        state=f"{sweep.state.value}: {sweep.stop_reason}" if sweep.stop_reason else sweep.state,
+        heading=front_heading(front),
+        counts=", ".join(f"{n} {state}" for state, n in count_states(trials).items() if n),
+        figures=_figures(front, trials),
+        front_headings=["trial", *map(arrow, front.objectives), "parameters"],
+        front_rows=list(_front_rows(front)),
+        **_study_tables(study),
+        failures=list(_failures(trials)),
+        spec=yaml.safe_dump(_given(sweep.spec), sort_keys=False, allow_unicode=True),
+        facts=_facts(sweep),
+    )
+    return page
+
+
+def write_page(page: str, path: Path) -> None:
+    """Write a page so that it appears whole or not at all.
+
+    Raises:
+        OSError: The folder is missing or cannot be written to.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(page, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("orchestrator.reporting", ""),
+        # Everything that a person's file or a program's error says is text, never markup.
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _study_tables(study: Study | str) -> Mapping[str, Any]:
+    if isinstance(study, str):
+        return {"verdict": study, "study_rows": [], "robust_rows": []}
+    return {
+        "verdict": verdict_of(study),
+        "study_headings": headings_of(study),
+        "study_rows": list(rows_of(study)),
+        "robust_headings": ROBUST_HEADINGS,
+        "robust_rows": list(robust_rows(study)),
+    }
+
+
+def _figures(front: Front, trials: Sequence[Trial]) -> Mapping[str, str]:
+    """HTML of the drawings; plotly.js (4.5 MB) is in the first one."""
+    if not len(front):
+        return {}
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    drawings = {"front": front_figure(front, complete)}
+    if len(front.objectives) in (2, 3):
+        drawings["parallel"] = parallel_figure(front, complete)
+    searched = [trial for trial in complete if not trial.is_reference]
+    history = hypervolumes(searched, front.objectives, ())
+    if history:
+        drawings["history"] = history_figure(history)
+    return {
+        name: _html(figure, with_library=number == 0)
+        for number, (name, figure) in enumerate(drawings.items())
+    }
+
+
+def _html(figure: go.Figure, *, with_library: bool) -> str:
+    text: str = figure.to_html(
+        full_html=False,
+        include_plotlyjs=with_library,
+        default_height="560px" if figure.layout.height is None else f"{figure.layout.height}px",
+        config={"displaylogo": False, "displayModeBar": False, "responsive": True},
+    )
+    return text
+
+
+def _front_rows(front: Front) -> list[list[str]]:
+    return [
+        [
+            str(member.trial),
+            *(human(o.name, member.values.get(o.name)) for o in front.objectives),
+            human_params(member.params),
+        ]
+        for member in front
+    ]
+
+
+def _failures(trials: Sequence[Trial]) -> list[list[str]]:
+    return [
+        [str(trial.number), trial.failure.kind.value, trial.failure.message]
+        for trial in trials
+        if trial.state is TrialState.FAILED and trial.failure is not None
+    ]
+
+
+def _given(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored spec without what it leaves open."""
+    return {key: value for key, value in spec.items() if value not in (None, [], {})}
+
+
+def _facts(sweep: SweepRecord) -> Mapping[str, str]:
+    return {
+        "started": clock(sweep.created),
+        "ended": clock(sweep.ended),
+        "this page": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, by paretune report {sweep.name}",
+        "versions": ", ".join(f"{name} {version(name)}" for name in _VERSIONS),
+    }
