@@ -1,0 +1,80 @@
+"""The page of a sweep, as a person asks for it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestrator.contracts import Outcome
+from orchestrator.storage.opening import open_store
+from orchestrator.trials import Failure, FailureKind, TrialState
+
+pytestmark = pytest.mark.usefixtures("filled")
+
+
+def visible(page: str) -> str:
+    """The page without its scripts and styles."""
+    return re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
+
+
+def test_a_page_stands_alone_and_says_what_there_is(call, tmp_path: Path) -> None:
+    to = tmp_path / "report.html"
+    result = call("report", "digits-fc", "--to", str(to))
+    assert result.exit_code == 0, result.output
+    assert "has no reference to compare with" in result.stdout
+    page = to.read_text()
+    text = visible(page)
+    assert not re.search(
+        r"<(script|img|iframe)[^>]+src=|<link", page.replace("<link rel", "<link")
+    )
+    for needed in ("3 of 5 complete trials", "reference: true", "96.0 %", "22.4 kB", "paretune "):
+        assert needed in text
+    assert list(tmp_path.glob(".report*")) == []
+
+
+def test_what_strangers_wrote_is_text(call, tmp_path: Path, home: Path) -> None:
+    store = open_store(None)
+    writer = store.take("digits-fc", "test")
+    trial = writer.add_trial({"<b>x</b>": "<script>alert(1)</script>"}, seed=1)
+    attempt = writer.start_attempt(trial.number, "w")
+    failure = Failure(FailureKind.ERROR, "<img src=x onerror=alert(2)>", "")
+    writer.finish_attempt(
+        trial.number, attempt.number, Outcome(TrialState.FAILED, failure=failure)
+    )
+    writer.release()
+    to = tmp_path / "report.html"
+    assert call("report", "digits-fc", "--to", str(to)).exit_code == 0
+    page = to.read_text()
+    assert "<img src=x" not in page
+    assert "&lt;img src=x onerror=alert(2)&gt;" in page
+    assert "<script>alert(1)" not in page
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("digits-fc", "--to", "report.pdf"), 2, "ends in .html"),
+        (("digits", "--to", "r.html"), 2, "Did you mean 'digits-fc'?"),
+        (("digits-fc", "--to", "nowhere/at/all/r.html"), 1, "cannot be written"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence(
+    call,
+    words: tuple[str, ...],
+    code: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = call("report", *words)
+    assert result.exit_code == code
+    assert said in result.output
+    assert list(tmp_path.glob("*.html")) == []
+
+
+def test_a_sweep_without_trials_has_a_page(call, tmp_path: Path, spec) -> None:
+    open_store(None).create_sweep("empty", {**spec, "name": "empty"}, "f")
+    to = tmp_path / "report.html"
+    assert call("report", "empty", "--to", str(to)).exit_code == 0
+    assert "The front is empty" in visible(to.read_text())
