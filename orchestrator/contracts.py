@@ -14,6 +14,7 @@ from typing import Protocol
 from orchestrator.trials import (
     Artifact,
     Attempt,
+    Driver,
     Failure,
     FailureKind,
     Params,
@@ -268,8 +269,8 @@ class SweepWriter(Protocol):
         """Replace the stored spec (a larger budget) by one with the same fingerprint."""
         ...
 
-    def renew(self) -> None:
-        """Keep the lease while nothing is written."""
+    def renew(self) -> str:
+        """Keep the lease while nothing is written; who asked the driver to stop, "" if nobody."""
         ...
 
     def release(self) -> None:
@@ -374,6 +375,10 @@ class Store(Protocol):
 
     def reports_at(self, sweep: str, epoch: int) -> Mapping[int, Mapping[str, float]]:
         """Values reported at one epoch, by trial number."""
+        ...
+
+    def ask_to_stop(self, sweep: str, who: str) -> Driver | None:
+        """Ask whoever drives a sweep to interrupt it; the driver, None if there is none."""
         ...
 
     def take(self, sweep: str, holder: str, *, lease_s: float = 60.0) -> SweepWriter:

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 # How long a driver may be silent before another one may take its sweep.
 _LEASE_S = float(os.environ.get("PARETUNE_LEASE_S", "60"))
 _LAST_DRAIN_S = 60.0
+# How often a driver looks whether it was asked to stop.
+_LOOK_S = 5.0
 
 ExecutorFactory = Callable[[Task], Executor]
 
@@ -304,9 +306,10 @@ def _lease_kept(writer: SweepWriter, loop: SweepLoop) -> Iterator[None]:
 
     def renew() -> None:
         renewed = time.monotonic()
-        while not over.wait(_LEASE_S / 4):
+        while not over.wait(min(_LEASE_S / 4, _LOOK_S)):
             try:
-                writer.renew()
+                if asked := writer.renew():
+                    loop.interrupt(f"stopped by {asked}")
                 renewed = time.monotonic()
             except LeaseLostError as error:
                 loop.interrupt(str(error))

@@ -158,6 +158,23 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Driver:
+    """Who drives a sweep, as far as the store knows.
+
+    Attributes:
+        holder: Machine, process and its start; see `orchestrator.storage.holders`.
+        since: When it took the sweep; UTC.
+        heard: When it last gave a sign of life; UTC.
+        expires: From when on another driver may take its place; UTC.
+    """
+
+    holder: str
+    since: datetime
+    heard: datetime
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class SweepRecord:
     """A sweep as the store holds it.
 
@@ -171,6 +188,8 @@ class SweepRecord:
         stop_reason: Why it ended, in words.
         mlflow_run_id: The parent run, once it is mirrored.
         mlflow_experiment_id: Its experiment.
+        driver: Who drives it, or did when it was killed; None once it was given back. No part of
+            what the sweep is: two records that differ in it alone are equal.
     """
 
     name: str
@@ -182,3 +201,4 @@ class SweepRecord:
     stop_reason: str = ""
     mlflow_run_id: str | None = None
     mlflow_experiment_id: str | None = None
+    driver: Driver | None = field(default=None, compare=False)

@@ -4,6 +4,7 @@
 """
 
 import sys
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -52,12 +53,13 @@ app = typer.Typer(
 )
 
 
-for panel, commands in {
+_COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
     "Run": (run.check, run.run, run.resume, run.stop),
     "Look": (show.list_, show.status, show.trials, show.show),
     "Choose": (fronts.front, fronts.pick, report.report, tools.export),
     "Care": (ui.ui, tools.sync, tools.doctor, pretrain.pretrain),
-}.items():
+}
+for panel, commands in _COMMANDS.items():
     for command in commands:
         app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(command)
 app.add_typer(analyze.app, name="analyze", rich_help_panel="Choose")

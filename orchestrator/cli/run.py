@@ -1,4 +1,4 @@
-"""``check``, ``run`` and ``resume``."""
+"""``check``, ``run``, ``resume`` and ``stop``."""
 
 import sys
 import time
@@ -91,6 +91,31 @@ def resume(name: NameArgument, address: AddressOption = None, store: StoreOption
     opened = _opened(store, create=False)
     result = resume_sweep(name, store=opened, progress=progress_for(), address=address)
     _finish(result, time.monotonic() - began)
+
+
+def stop(name: NameArgument, store: StoreOption = None) -> None:
+    """Ask whoever runs a sweep, on any machine, to interrupt it; finished epochs are kept.
+
+    Example: paretune stop digits-fc
+    """
+    import getpass
+    import socket
+
+    from orchestrator.errors import OrchestratorError
+    from orchestrator.queries import open_sweep
+    from orchestrator.trials import SweepState
+
+    sweep = open_sweep(name, store)
+    if sweep.state is SweepState.RUNNING:
+        driver = sweep.store.ask_to_stop(name, f"{getpass.getuser()} on {socket.gethostname()}")
+        if driver is not None:
+            say(f"Asked {driver.holder}, which looks every few seconds: paretune status {name}")
+            return
+    raise OrchestratorError(
+        f"Nobody runs {name!r}: it is {sweep.state.value}"
+        + (f" ({sweep.record.stop_reason})" if sweep.record.stop_reason else "")
+        + f". Go on with it: paretune resume {name}"
+    )
 
 
 def _opened(url: str | None, *, create: bool) -> "Store | None":

@@ -14,6 +14,7 @@ from orchestrator.storage.tables import attempts, reports, sweeps, trial_values,
 from orchestrator.trials import (
     Artifact,
     Attempt,
+    Driver,
     Failure,
     FailureKind,
     Report,
@@ -100,6 +101,7 @@ def read_sweeps(connection: Connection, *conditions: ColumnElement[bool]) -> lis
             stop_reason=row.stop_reason,
             mlflow_run_id=row.mlflow_run_id,
             mlflow_experiment_id=row.mlflow_experiment_id,
+            driver=_driver(row),
         )
         for row in connection.execute(query)
     ]
@@ -212,6 +214,14 @@ def _artifact(row: Row[Any]) -> Artifact | None:
     if row.artifact_path is None:
         return None
     return Artifact(row.artifact_path, row.artifact_bytes, row.artifact_sha256)
+
+
+def _driver(row: Row[Any]) -> Driver | None:
+    if row.lease_holder is None:
+        return None
+    # A store that an older version wrote knows no sign of life but the first.
+    heard = row.lease_heard or row.lease_since
+    return Driver(row.lease_holder, row.lease_since, heard, row.lease_expires)
 
 
 def _failure(row: Row[Any]) -> Failure | None:

@@ -18,6 +18,7 @@ from orchestrator.storage.sql_writer import Lease, SqlWriter
 from orchestrator.storage.tables import WHOLE_SWEEP, sweeps, trials
 from orchestrator.trials import (
     Attempt,
+    Driver,
     FailureKind,
     Report,
     SweepRecord,
@@ -144,6 +145,15 @@ class SqlStore:
         with self._database.reading() as connection:
             return reading.read_reports_at(connection, sweep, epoch)
 
+    def ask_to_stop(self, sweep: str, who: str) -> Driver | None:
+        """Ask whoever drives a sweep to interrupt it; the driver, None if there is none."""
+        with self._database.writing() as connection:
+            own = sweeps.c.id == reading.sweep_id(connection, sweep)
+            found = reading.read_sweeps(connection, own)[0].driver
+            if found is not None:
+                connection.execute(update(sweeps).where(own).values(stop_asked=who))
+            return found
+
     def take(self, sweep: str, holder: str, *, lease_s: float = 60.0) -> SweepWriter:
         """Take the lease of a sweep; at once where its holder was a process here that has gone.
 
@@ -172,6 +182,8 @@ class SqlStore:
                     lease_token=token,
                     lease_since=now,
                     lease_expires=now + duration,
+                    lease_heard=now,
+                    stop_asked=None,
                 )
             )
         return SqlWriter(self._database, Lease(key, sweep, token, duration), self._clock)

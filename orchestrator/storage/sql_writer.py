@@ -43,6 +43,7 @@ _HELD = (
     .where(sweeps.c.id == bindparam("key"))
     .with_for_update()
 )
+_STOP_ASKED = select(sweeps.c.stop_asked).where(sweeps.c.id == bindparam("key"))
 _RENEW = update(sweeps).where(sweeps.c.id == bindparam("key"))
 
 
@@ -221,10 +222,10 @@ class SqlWriter:
         with self._change() as change:
             change.sweep_row(spec=dict(spec))
 
-    def renew(self) -> None:
-        """Keep the lease while nothing is written."""
-        with self._change():
-            pass
+    def renew(self) -> str:
+        """Keep the lease while nothing is written; who asked the driver to stop, "" if nobody."""
+        with self._change() as change:
+            return change.connection.scalar(_STOP_ASKED, {"key": change.sweep_id}) or ""
 
     def release(self) -> None:
         """Give the sweep back; harmless when it is lost already."""
@@ -233,7 +234,7 @@ class SqlWriter:
                 update(sweeps)
                 .where(sweeps.c.id == self._lease.sweep_id)
                 .where(sweeps.c.lease_token == self._lease.token)
-                .values(lease_holder=None, lease_since=None, lease_expires=None)
+                .values(lease_holder=None, lease_since=None, lease_expires=None, lease_heard=None)
             )
 
     @contextmanager
@@ -246,8 +247,9 @@ class SqlWriter:
                 raise _lost(lease.sweep, held.lease_holder)
             # Read under the lock: a driver that waited long for it starts its lease from now.
             now = self._clock()
-            renewed = {"lease_expires": now + lease.duration, "revision": held.revision + 1}
-            connection.execute(_RENEW, {"key": lease.sweep_id, **renewed})
+            signs = {"lease_expires": now + lease.duration, "lease_heard": now}
+            renewed = {"key": lease.sweep_id, "revision": held.revision + 1, **signs}
+            connection.execute(_RENEW, renewed)
             yield Change(connection, lease.sweep_id, lease.sweep, held.revision + 1, now)
 
 

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest version in ``migrations/versions/``; versions are four digits and compare as text."""
 
 VERSION_TABLE = "paretune_version"
@@ -78,10 +78,14 @@ sweeps = Table(
     Column("revision", BigInteger, nullable=False),
     # The lease. `lease_holder` is NULL while nobody drives the sweep; `lease_token` grows with
     # each taking, so that whoever was replaced can be told apart from who replaced it.
+    # `lease_heard` is when its holder last gave a sign of life, and `stop_asked` who asked it to
+    # end; its holder looks there.
     Column("lease_holder", Text),
     Column("lease_token", BigInteger, nullable=False),
     Column("lease_since", UtcTime),
     Column("lease_expires", UtcTime),
+    Column("lease_heard", UtcTime),
+    Column("stop_asked", Text),
     UniqueConstraint("name"),
 )
 

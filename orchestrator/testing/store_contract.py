@@ -103,6 +103,35 @@ class StoreContract(TrialContract, OutboxContract):
         with pytest.raises(LeaseHeldError):
             store.take("a", "first")
 
+    def test_a_sweep_says_who_drives_it_and_when_it_was_last_heard_of(self, store: Store) -> None:
+        assert store.create_sweep("a", {}, "f").driver is None
+        writer = store.take("a", "first", lease_s=30.0)
+        taken = store.sweep("a").driver
+        assert taken is not None
+        assert (taken.holder, taken.heard) == ("first", taken.since)
+        assert taken.expires - taken.heard == timedelta(seconds=30)
+        writer.renew()
+        later = store.sweeps()[0].driver
+        assert later is not None
+        assert (later.since, later.heard > taken.heard) == (taken.since, True)
+        assert later.expires - later.heard == timedelta(seconds=30)
+        writer.release()
+        assert store.sweep("a").driver is None
+
+    def test_a_driver_hears_that_it_is_asked_to_stop_and_its_successor_does_not(
+        self, store: Store, writer: SweepWriter
+    ) -> None:
+        assert writer.renew() == ""
+        asked = store.ask_to_stop("a", ODD)
+        assert asked is not None
+        assert asked.holder == "first"
+        assert writer.renew() == ODD
+        writer.release()
+        assert store.ask_to_stop("a", ODD) is None
+        assert store.take("a", "second").renew() == ""
+        with pytest.raises(UnknownNameError):
+            store.ask_to_stop("b", ODD)
+
     def test_sweeps_have_leases_of_their_own(self, store: Store, writer: SweepWriter) -> None:
         store.create_sweep("b", {}, "f")
         other = store.take("b", "second")
