@@ -43,7 +43,7 @@ def loaded_by(*words: str) -> set[str]:
 
 def test_the_commands_are_those_of_the_contract() -> None:
     queries = ["list", "status", "trials", "show", "front", "pick"]
-    others = ["check", "run", "resume", "export", "sync", "ui", "pretrain", "doctor"]
+    others = ["check", "run", "resume", "stop", "export", "sync", "ui", "pretrain", "doctor"]
     assert sorted(COMMANDS) == sorted([*queries, *others])
 
 

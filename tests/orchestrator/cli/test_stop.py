@@ -29,7 +29,7 @@ SPEC = {
     "backbone": {"name": "digitnet", "weights": "scratch"},
     "data": {"name": "digits", "limit": 200},
     "space": {"fc_width_1": {"type": "int", "low": 4, "high": 64}},
-    "training": {"epochs": 100_000},
+    "training": {"epochs": 10_000, "tune": "all"},
     "objectives": {"accuracy": "maximize"},
     "tracking": {"kind": "none"},
 }
