@@ -2,8 +2,8 @@
 
 A packed network is one safetensors file: the length of a JSON header (8 bytes, little-endian), the
 header, then the tensors' bytes. Its `__metadata__` holds, under `paretune`, the architecture and
-which tensors are quantized. `NAME.codes` is a stream of b-bit integers; `NAME.scale` is the weight
-of one step, `NAME.zero_point` the code of the weight zero, `NAME.codebook` the weight of each code,
+which tensors are quantized. `NAME.codes` is a stream of b-bit integers; `NAME.scale` the weight of
+one step, `NAME.zero_point` the code of the weight zero, `NAME.codebook` the weight of each code,
 for every output channel or once. This file is the whole of what a device has to do.
 
 Run: `python read_artifact.py model.safetensors images.npy`, the images being uint8 (N, C, H, W).

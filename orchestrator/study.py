@@ -6,10 +6,13 @@ too. Which is not measurably worse is decided in `orchestrator.comparison`; this
 beside it what else was measured, accuracy under attack above all, whichever way that went.
 """
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+import numpy as np
 
 from orchestrator.comparison import Comparison, Kept, Reference, Selection, compare_value, smallest
 from orchestrator.errors import UsageError
@@ -32,7 +35,8 @@ class Role(StrEnum):
 
     REFERENCE = "reference"
     SIZED = "sized"
-    QUANTIZED = "sized and quantized"
+    QUANTIZED = "quantized"
+    BOTH = "sized and quantized"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,9 @@ class Entry:
         role: What it is.
         trials: One a seed of the reference.
         values: Means over the seeds of what all of them measured.
-        accuracy: Where the accuracy of the first seed lies; None if its answers are not known.
+        accuracy: Where the mean accuracy lies on other images of their kind (Wilson's interval
+            with the mean count, as for one seed: it claims no precision from the repetition);
+            None if some answers are not known.
         comparison: Against the reference; None for the reference itself.
     """
 
@@ -61,19 +67,26 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class RobustComparison:
-    """One accuracy under attack of the network found, against that of the reference.
+    """One accuracy under attack of a network, against that of the reference.
 
     Attributes:
-        kept: The two values, their difference with its interval, and McNemar's test.
-        p_adjusted: McNemar's p-value after Holm's correction over all attacks compared.
+        kept: The two means over the seeds, their difference with its interval, and McNemar's test
+            of the first seed.
         p_t: Paired t-test over the seeds; None below two seeds, or without any spread.
         p_wilcoxon: Wilcoxon's signed-rank test over the seeds; None as `p_t`.
+        p_adjusted: After Holm's correction over all attacks compared: of the t-test, which is
+            about the means, or of McNemar's where there is no t-test.
     """
 
     kept: Kept
-    p_adjusted: float
     p_t: float | None
     p_wilcoxon: float | None
+    p_adjusted: float = 1.0
+
+    @property
+    def p(self) -> float:
+        """The p-value of a difference between the two values as they are given."""
+        return self.kept.p_mcnemar if self.p_t is None else self.p_t
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,8 @@ class Study:
         head_saving: Share of the reference head's parameters that was to be saved at least.
         entries: The reference first, then the others from small to large.
         found: The smallest network that saves that much and is not measurably worse, if any.
+        examined: The network whose robustness is looked at: the one found, else the smallest that
+            is not measurably worse, else the one that came nearest; None if there is no other.
         robustness: Its accuracies under attack.
     """
 
@@ -92,6 +107,7 @@ class Study:
     head_saving: float
     entries: tuple[Entry, ...]
     found: Entry | None
+    examined: Entry | None
     robustness: tuple[RobustComparison, ...]
 
     @property
@@ -100,8 +116,12 @@ class Study:
         return self.entries[0]
 
     def saved(self, entry: Entry) -> float:
-        """Share of the reference head's parameters that is saved; below 0 if there are more."""
-        return 1 - entry.values["head_params"] / self.reference.values["head_params"]
+        """Share of the reference head's parameters that is saved; below 0 if there are more.
+
+        NaN if one of the two was not counted.
+        """
+        full = self.reference.values.get("head_params", math.nan)
+        return 1 - entry.values.get("head_params", math.nan) / full
 
 
 def sizing_study(  # noqa: PLR0913 - what is compared, and how strictly
@@ -136,28 +156,41 @@ def sizing_study(  # noqa: PLR0913 - what is compared, and how strictly
     selection = smallest(
         trials, reference, by="memory_bytes", keep=keep, margin=margin, alpha=alpha
     )
-    fixed = quantization or {}
     full = _entry(Role.REFERENCE, reference.trials, None)
-    entries = (full, *(_entry(_role(c, fixed), c.trials, c) for c in selection.comparisons))
-    study = Study(selection, head_saving, entries, None, ())
-    found = next((entry for entry in entries[1:] if _is_found(study, entry)), None)
-    if found is None:
-        return study
-    return Study(selection, head_saving, entries, found, _robustness(found, reference, margin))
+    entries = [full]
+    for each in selection.comparisons:
+        role = _role(each.trials[0], full, quantization or {})
+        entries.append(_entry(role, each.trials, each))
+    plain = Study(selection, head_saving, tuple(entries), None, None, ())
+    found = next((entry for entry in entries if _is_found(plain, entry)), None)
+    examined = found or _nearest(plain)
+    robustness = _robustness(examined, reference, margin) if examined else ()
+    return replace(plain, found=found, examined=examined, robustness=robustness)
 
 
 def _is_found(study: Study, entry: Entry) -> bool:
     comparison = entry.comparison
-    if comparison is None or "head_params" not in entry.values:
+    if comparison is None or comparison.p_adjusted > study.selection.alpha:
         return False
-    saves_enough = study.saved(entry) >= study.head_saving
-    return saves_enough and comparison.p_adjusted <= study.selection.alpha
+    return study.saved(entry) >= study.head_saving
 
 
-def _role(comparison: Comparison, fixed: Mapping[str, Value]) -> Role:
-    params = {**fixed, **comparison.trials[0].params}
+def _nearest(study: Study) -> Entry | None:
+    selection = study.selection
+    if not selection.comparisons:
+        return None
+    nearest = selection.chosen or min(selection.comparisons, key=lambda each: each.p)
+    return next(entry for entry in study.entries if entry.comparison is nearest)
+
+
+def _role(trial: Trial, full: Entry, fixed: Mapping[str, Value]) -> Role:
+    params = {**fixed, **trial.params}
     bits = [value for name, value in params.items() if name == "fc_bits" or _is_bits(name)]
-    return Role.QUANTIZED if any(value != _FLOAT_BITS for value in bits) else Role.SIZED
+    is_quantized = any(value != _FLOAT_BITS for value in bits)
+    is_full = trial.values.get("head_params") == full.values.get("head_params")
+    if is_full:
+        return Role.QUANTIZED
+    return Role.BOTH if is_quantized else Role.SIZED
 
 
 def _is_bits(name: str) -> bool:
@@ -169,15 +202,15 @@ def _entry(role: Role, trials: Sequence[Trial], comparison: Comparison | None) -
     values = {
         name: statistics.fmean(trial.values[name] for trial in trials) for name in sorted(shared)
     }
-    return Entry(role, tuple(trials), values, _interval(trials[0]), comparison)
+    return Entry(role, tuple(trials), values, _interval(trials), comparison)
 
 
-def _interval(trial: Trial) -> Interval | None:
+def _interval(trials: Sequence[Trial]) -> Interval | None:
     try:
-        right = outcomes_of(trial, "accuracy").right
-    except NoAnswersError:
+        right = np.stack([outcomes_of(trial, "accuracy").right for trial in trials])
+    except (NoAnswersError, ValueError):  # gone, or to different numbers of images
         return None
-    return accuracy_interval(int(right.sum()), len(right))
+    return accuracy_interval(round(right.sum() / len(trials)), right.shape[1])
 
 
 def _robustness(found: Entry, reference: Reference, margin: float) -> tuple[RobustComparison, ...]:
@@ -190,11 +223,11 @@ def _robustness(found: Entry, reference: Reference, margin: float) -> tuple[Robu
             except (NoAnswersError, UsageError):
                 # Measured, but not image by image for both, so that it cannot be paired.
                 continue
-    adjusted = holm([each.p_mcnemar for each in kept]).tolist() if kept else []
-    return tuple(
-        RobustComparison(each, p, *_over_seeds(each.name, found.trials, reference))
-        for each, p in zip(kept, adjusted, strict=True)
-    )
+    compared = [
+        RobustComparison(each, *_over_seeds(each.name, found.trials, reference)) for each in kept
+    ]
+    adjusted = holm([each.p for each in compared]).tolist() if compared else []
+    return tuple(replace(each, p_adjusted=p) for each, p in zip(compared, adjusted, strict=True))
 
 
 def _over_seeds(

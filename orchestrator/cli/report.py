@@ -34,7 +34,7 @@ def report(  # noqa: PLR0913 - the options of a command
     from orchestrator.reporting.study_words import verdict_of
     from orchestrator.study import Study
 
-    if to.suffix not in (".html", ".htm"):
+    if to.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--to names the page to write and ends in .html; got {str(to)!r}.")
     sweep = open_sweep(name, store)
     kept = [value.strip() for value in keep.split(",") if value.strip()]
@@ -46,7 +46,11 @@ def report(  # noqa: PLR0913 - the options of a command
     except OrchestratorError as error:
         # A page without a study is still a page: the study says what it lacks.
         study = str(error)
-    page = report_page(sweep.record, sweep.trials(), sweep.front(), study)
+    command = (
+        f"paretune report {name} --keep {','.join(kept)} --margin {margin:g} --alpha {alpha:g} "
+        f"--head-saving {head_saving:g}"
+    )
+    page = report_page(sweep.record, sweep.trials(), sweep.front(), study, command)
     try:
         write_page(page, to)
     except OSError as error:

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from orchestrator.doctor.finding import Finding, fine, wrong
-from orchestrator.tracking.redaction import redacted
+from orchestrator.redaction import redacted
 
 _KNOCK_S = 3.0
 _CONNECT_S = 60.0

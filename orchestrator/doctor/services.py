@@ -11,7 +11,7 @@ from orchestrator.doctor.cluster import is_here, is_remote
 from orchestrator.doctor.finding import Finding, fine, wrong
 from orchestrator.doctor.machine import network_file_system
 from orchestrator.errors import OrchestratorError, UsageError
-from orchestrator.tracking.redaction import redacted
+from orchestrator.redaction import redacted
 
 _MOUNTS = Path("/proc/mounts")
 _TIMEOUT_S = 5.0

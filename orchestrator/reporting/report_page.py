@@ -11,7 +11,10 @@ import plotly.graph_objects as go
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from orchestrator.constraints import Constraint
 from orchestrator.fronts import Front
+from orchestrator.queries import spec_constraints
+from orchestrator.redaction import redacted_section
 from orchestrator.reporting.formats import arrow, human, human_params
 from orchestrator.reporting.history import history_figure, hypervolumes
 from orchestrator.reporting.plots import front_figure, parallel_figure
@@ -34,6 +37,7 @@ def report_page(
     trials: Sequence[Trial],
     front: Front,
     study: Study | str,
+    command: str,
 ) -> str:
     """The page as HTML; it needs no network and runs no script but plotly's.
 
@@ -42,19 +46,22 @@ def report_page(
         trials: All of them, in any state.
         front: Of the complete ones.
         study: The sizing study, or a sentence that says why there is none.
+        command: What the page was made by.
     """
     page: str = _template().render(
         name=sweep.name,
         state=f"{sweep.state.value}: {sweep.stop_reason}" if sweep.stop_reason else sweep.state,
         heading=front_heading(front),
         counts=", ".join(f"{n} {state}" for state, n in count_states(trials).items() if n),
-        figures=_figures(front, trials),
+        figures=_figures(front, trials, spec_constraints(sweep.spec)),
         front_headings=["trial", *map(arrow, front.objectives), "parameters"],
         front_rows=list(_front_rows(front)),
         **_study_tables(study),
         failures=list(_failures(trials)),
-        spec=yaml.safe_dump(_given(sweep.spec), sort_keys=False, allow_unicode=True),
-        facts=_facts(sweep),
+        spec=yaml.safe_dump(
+            _given(redacted_section(sweep.spec)), sort_keys=False, allow_unicode=True
+        ),
+        facts=_facts(sweep, command),
     )
     return page
 
@@ -92,21 +99,25 @@ def _study_tables(study: Study | str) -> Mapping[str, Any]:
         "verdict": verdict_of(study),
         "study_headings": headings_of(study),
         "study_rows": list(rows_of(study)),
+        "found_row": study.entries.index(study.found) if study.found else None,
+        "examined": study.examined.number if study.examined else None,
         "robust_headings": ROBUST_HEADINGS,
         "robust_rows": list(robust_rows(study)),
     }
 
 
-def _figures(front: Front, trials: Sequence[Trial]) -> Mapping[str, str]:
+def _figures(
+    front: Front, trials: Sequence[Trial], limits: Sequence[Constraint]
+) -> Mapping[str, str]:
     """HTML of the drawings; plotly.js (4.5 MB) is in the first one."""
     if not len(front):
         return {}
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    drawings = {"front": front_figure(front, complete)}
+    drawings = {"front": front_figure(front, complete).update_layout(title=None, margin={"t": 20})}
     if len(front.objectives) in (2, 3):
         drawings["parallel"] = parallel_figure(front, complete)
     searched = [trial for trial in complete if not trial.is_reference]
-    history = hypervolumes(searched, front.objectives, ())
+    history = hypervolumes(searched, front.objectives, limits)
     if history:
         drawings["history"] = history_figure(history)
     return {
@@ -144,15 +155,24 @@ def _failures(trials: Sequence[Trial]) -> list[list[str]]:
     ]
 
 
+def _written(spec: Mapping[str, Any]) -> str:
+    """A stored spec as YAML, without secrets: a page is passed on."""
+    text: str = yaml.safe_dump(_given(redacted_section(spec)), sort_keys=False, allow_unicode=True)
+    return text
+
+
 def _given(spec: Mapping[str, Any]) -> dict[str, Any]:
     """A stored spec without what it leaves open."""
-    return {key: value for key, value in spec.items() if value not in (None, [], {})}
+    inner = {
+        key: _given(value) if isinstance(value, Mapping) else value for key, value in spec.items()
+    }
+    return {key: value for key, value in inner.items() if value not in (None, [], {})}
 
 
-def _facts(sweep: SweepRecord) -> Mapping[str, str]:
+def _facts(sweep: SweepRecord, command: str) -> Mapping[str, str]:
     return {
         "started": clock(sweep.created),
         "ended": clock(sweep.ended),
-        "this page": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, by paretune report {sweep.name}",
+        "this page": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, by {command}",
         "versions": ", ".join(f"{name} {version(name)}" for name in _VERSIONS),
     }

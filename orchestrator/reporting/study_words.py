@@ -1,5 +1,6 @@
 """What a sizing study found, in sentences and rows; whichever way it went."""
 
+import math
 from collections.abc import Iterator
 
 from orchestrator.objectives import known_direction
@@ -15,33 +16,26 @@ _FURTHER = ("robust_accuracy", "deepfool_perturbation", "masked_gradient_signs")
 def verdict_of(study: Study) -> str:
     """The study in a few sentences."""
     selection, saving = study.selection, study.head_saving
-    if study.found is None:
-        why = refusal_of(selection) if selection.chosen is None else _too_large(study)
-        return (
-            f"No network was found whose head is {100 * saving:.0f} % smaller and which is shown "
-            f"not to be worse. {why}"
-        )
-    found, comparison = study.found, study.found.comparison
-    if comparison is None:
-        raise ValueError("the reference cannot be what was found")
-    head = (
-        f"Its head has {100 * study.saved(found):.0f} % fewer parameters "
-        f"({human('head_params', found.values['head_params'])} instead of "
-        f"{human('head_params', study.reference.values['head_params'])})."
-    )
-    return " ".join([reason_of(selection, comparison), head, *_robustness(study)])
+    shown = study.found or study.examined
+    if shown is None or shown.comparison is None:
+        return refusal_of(selection)
+    wanted = f"whose head has {100 * saving:.0f} % fewer parameters"
+    if study.found is not None:
+        sentences = [reason_of(selection, shown.comparison), _head(study, shown)]
+    elif selection.chosen is not None:
+        sentences = [
+            f"No network {wanted} is shown to be not worse.",
+            reason_of(selection, shown.comparison),
+            _head(study, shown),
+        ]
+    else:
+        sentences = [f"No network {wanted} was found.", refusal_of(selection)]
+    return " ".join([*sentences, *_robustness(study, shown)])
 
 
 def headings_of(study: Study) -> list[str]:
     """Names of the columns of `rows_of`."""
-    return [
-        "trial",
-        "network",
-        "parameters",
-        *map(label, _shown(study)),
-        "p, after Holm",
-        "verdict",
-    ]
+    return ["trial", "network", "parameters", "verdict", *map(label, _shown(study))]
 
 
 def rows_of(study: Study) -> Iterator[list[str]]:
@@ -50,7 +44,7 @@ def rows_of(study: Study) -> Iterator[list[str]]:
         values = [_value(entry, name) for name in _shown(study)]
         configuration = human_params(entry.trials[0].params) or "full head, float weights"
         number = str(entry.number) if len(entry.trials) == 1 else _numbers(entry)
-        yield [number, entry.role.value, configuration, *values, *_judged(study, entry)]
+        yield [number, entry.role.value, configuration, _judged(study, entry), *values]
 
 
 def robust_rows(study: Study) -> Iterator[list[str]]:
@@ -65,6 +59,7 @@ def robust_rows(study: Study) -> Iterator[list[str]]:
             f"{100 * (kept.candidate - kept.reference):+.1f} points [{low:+.1f}, {high:+.1f}]",
             str(kept.images),
             p_value(each.p_adjusted),
+            p_value(kept.p_mcnemar),
             NOTHING if each.p_t is None else p_value(each.p_t),
             NOTHING if each.p_wilcoxon is None else p_value(each.p_wilcoxon),
         ]
@@ -73,10 +68,11 @@ def robust_rows(study: Study) -> Iterator[list[str]]:
 ROBUST_HEADINGS = (
     "attack",
     "reference",
-    "found",
+    "this network",
     "difference [95 %]",
     "images",
-    "McNemar, after Holm",
+    "after Holm",
+    "McNemar, first seed",
     "paired t",
     "Wilcoxon",
 )
@@ -98,33 +94,35 @@ def _value(entry: Entry, name: str) -> str:
     return f"{text} [{100 * entry.accuracy.low:.1f}, {100 * entry.accuracy.high:.1f}]"
 
 
-def _judged(study: Study, entry: Entry) -> list[str]:
+def _judged(study: Study, entry: Entry) -> str:
     comparison = entry.comparison
     if comparison is None:
-        return [NOTHING, "compared with"]
-    passed = comparison.p_adjusted <= study.selection.alpha
-    verdict = "not measurably worse" if passed else "not shown to be as good"
-    return [p_value(comparison.p_adjusted), "found" if entry is study.found else verdict]
+        return "what others are compared with"
+    p = p_value(comparison.p_adjusted)
+    if comparison.p_adjusted > study.selection.alpha:
+        return f"not shown to be as good ({p})"
+    saved = f", head {100 * study.saved(entry):.0f} % smaller" if entry is study.found else ""
+    return f"not measurably worse ({p}){saved}"
 
 
 def _numbers(entry: Entry) -> str:
     return ", ".join(str(trial.number) for trial in entry.trials)
 
 
-def _too_large(study: Study) -> str:
-    chosen = study.selection.chosen
-    if chosen is None:
-        return ""
-    entry = next(entry for entry in study.entries if entry.comparison == chosen)
+def _head(study: Study, entry: Entry) -> str:
+    saved = study.saved(entry)
+    if math.isnan(saved):
+        return "The parameters of its head were not counted."
     return (
-        f"The smallest that is not measurably worse, trial {entry.number}, saves "
-        f"{100 * study.saved(entry):.0f} % of the head's parameters."
+        f"Its head has {100 * saved:.0f} % fewer parameters "
+        f"({human('head_params', entry.values['head_params'])} instead of "
+        f"{human('head_params', study.reference.values['head_params'])})."
     )
 
 
-def _robustness(study: Study) -> Iterator[str]:
+def _robustness(study: Study, entry: Entry) -> Iterator[str]:
     if not study.robustness:
-        yield "Its robustness was not measured image by image, so that nothing is said of it."
+        yield f"Of the robustness of trial {entry.number} nothing was measured image by image."
     for each in study.robustness:
         yield _told(each, study.selection.alpha)
 

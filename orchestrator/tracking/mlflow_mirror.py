@@ -17,10 +17,10 @@ from pathlib import Path
 from orchestrator.contracts import Mark, Store
 from orchestrator.fronts import Front, compute_front
 from orchestrator.queries import spec_constraints, spec_objectives
+from orchestrator.redaction import redacted_section
 from orchestrator.tracking.errors import RefusedError
 from orchestrator.tracking.mlflow_server import MlflowServer
 from orchestrator.tracking.parent_run import with_progress
-from orchestrator.tracking.redaction import redacted_section
 from orchestrator.tracking.run_content import (
     FRONT_RANK,
     PARETO,

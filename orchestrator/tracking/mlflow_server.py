@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.redaction import redacted
 from orchestrator.tracking.errors import RefusedError, TrackingError
-from orchestrator.tracking.redaction import redacted
 from orchestrator.tracking.runs import Changes, RunContent, RunView, missing_from
 
 # Read by MLflow from the environment and nowhere else (3.17). A user's own setting wins.

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from orchestrator.objectives import Objective
-from orchestrator.pareto import reference_point
-from orchestrator.queries import spec_constraints, spec_objectives
-from orchestrator.tracking.history import (
+from orchestrator.front_history import (
     Floats,
     complete_in_order,
     hypervolume_history,
     losses_of,
 )
+from orchestrator.objectives import Objective
+from orchestrator.pareto import reference_point
+from orchestrator.queries import spec_constraints, spec_objectives
 from orchestrator.tracking.note import sweep_note
 from orchestrator.tracking.run_content import REFERENCE, milliseconds
 from orchestrator.tracking.runs import Point, RunContent, RunView, from_json_tags, json_tags

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from orchestrator.queries import spec_objectives
-from orchestrator.tracking.redaction import redacted_section
+from orchestrator.redaction import redacted_section
 from orchestrator.tracking.runs import Point, RunContent, json_tags, points, safe_params, safe_tags
 from orchestrator.trials import Attempt, Report, SweepRecord, SweepState, Trial, TrialState
 

@@ -61,7 +61,9 @@ def worker_killed(world: World) -> None:
     """SIGKILL of a worker in the middle of a trial, as the kernel does when memory runs out."""
     driver = world.driver()
     world.wait_for_random_moment(driver)
-    workers = [pid for pid, line in session(driver.pid).items() if "ray::" in line and "Trainable" in line]
+    workers = [
+        pid for pid, line in session(driver.pid).items() if "ray::" in line and "Trainable" in line
+    ]
     if workers:
         kill(world.random.choice(sorted(workers)))
     driver.wait(LONGEST_S)

@@ -80,8 +80,8 @@ def test_the_smallest_that_saves_enough_and_is_not_worse_is_found(
     roles = [(entry.number, entry.role) for entry in study.entries]
     assert roles == [
         (0, Role.REFERENCE),
-        (3, Role.QUANTIZED),
-        (2, Role.QUANTIZED),
+        (3, Role.BOTH),
+        (2, Role.BOTH),
         (1, Role.SIZED),
     ]
     assert study.found.accuracy == accuracy_interval(N - 7, N)
@@ -105,7 +105,7 @@ def test_its_sentences_say_what_was_lost_too(make: Make, reference: Reference) -
     rows = list(rows_of(study))
     assert [len(row) for row in rows] == [len(headings_of(study))] * 2
     assert rows[0][1] == "reference"
-    assert rows[1][-1] == "found"
+    assert "head 81 % smaller" in rows[1][3]
     (row,) = robust_rows(study)
     assert row[1:3] == ["65.7 %", "48.7 %"]
 
@@ -124,14 +124,17 @@ def test_nothing_found_is_said_with_what_came_nearest(make: Make, reference: Ref
     bad = make(3, wrong=90, head=500, params={"bits": 2})
     study = sizing_study([half, bad], reference, margin=0.03)
     assert study.found is None
-    assert "trial 1, saves 50 % of the head's parameters" in verdict_of(study)
-    assert verdict_of(sizing_study([bad], reference)).startswith("No network was found")
+    assert "50 % fewer parameters" in verdict_of(study)
+    assert study.examined is not None
+    assert study.examined.trials == (half,)
+    assert len(study.robustness) == 1
+    assert "was found. No smaller trial" in verdict_of(sizing_study([bad], reference))
     assert "could be compared" in verdict_of(sizing_study([], reference))
 
 
 def test_bits_that_the_sweep_fixes_count_too(make: Make, reference: Reference) -> None:
     sized = make(1, wrong=6, head=1_000, params={"fc_width_1": 8})
-    for fixed, role in (({"bits": 32}, Role.SIZED), ({"fc_bits": 4}, Role.QUANTIZED)):
+    for fixed, role in (({"bits": 32}, Role.SIZED), ({"fc_bits": 4}, Role.BOTH)):
         assert sizing_study([sized], reference, quantization=fixed).entries[1].role is role
 
 

@@ -73,6 +73,16 @@ def test_what_cannot_be_done_is_a_sentence(
     assert list(tmp_path.glob("*.html")) == []
 
 
+def test_secrets_of_the_spec_stay_where_they_are(call, tmp_path: Path, spec) -> None:
+    store = "postgresql+psycopg://bob:geheim@db/paretune"
+    tracking = {"kind": "mlflow", "uri": "http://me:geheim@mlflow:5000?token=geheim"}
+    secret = {**spec, "name": "secret", "store": store, "tracking": tracking}
+    open_store(None).create_sweep("secret", secret, "f")
+    to = tmp_path / "report.html"
+    assert call("report", "secret", "--to", str(to)).exit_code == 0
+    assert "geheim" not in to.read_text()
+
+
 def test_a_sweep_without_trials_has_a_page(call, tmp_path: Path, spec) -> None:
     open_store(None).create_sweep("empty", {**spec, "name": "empty"}, "f")
     to = tmp_path / "report.html"

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from orchestrator.constraints import Constraint
+from orchestrator.front_history import complete_in_order, hypervolume_history, losses_of
 from orchestrator.objectives import Direction, Objective
 from orchestrator.pareto import hypervolume
-from orchestrator.tracking.history import complete_in_order, hypervolume_history, losses_of
 from orchestrator.trials import Trial, TrialState
 
 GOALS = (Objective("accuracy", Direction.MAXIMIZE), Objective("bytes", Direction.MINIMIZE))

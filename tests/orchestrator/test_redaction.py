@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.tracking.redaction import redacted, redacted_section
+from orchestrator.redaction import redacted, redacted_section
 
 
 @pytest.mark.parametrize(
