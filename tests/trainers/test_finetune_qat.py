@@ -210,6 +210,21 @@ def test_learned_steps_move(bands: ImageData, make_config: Config) -> None:
     assert all(not torch.equal(before[name], after[name]) for name in before)
 
 
+def test_a_step_that_explodes_in_the_last_of_all_is_noticed(
+    bands: ImageData, make_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = begun(make_config(epochs=1, fc_bits=4, qat="lsq"), bands)
+
+    def spoiled(model: nn.Module, *args: object, **kwargs: object) -> float:
+        spread = next(p for name, p in model.named_parameters() if name.endswith("spread"))
+        spread.data[0] = float("nan")
+        return 0.5
+
+    monkeypatch.setattr(module, "train_epoch", spoiled)
+    with pytest.raises(module.DivergedError, match="epoch 1"):
+        training.run_epoch()
+
+
 def test_a_float_network_is_trained_as_without_qat(bands: ImageData, make_config: Config) -> None:
     """32 bits have no steps, whatever is asked for."""
     reports = [trained(make_config(qat=qat), bands).reports for qat in ("none", "absmax", "lsq")]
