@@ -272,6 +272,9 @@ class _Builder:
         self.path.pop()
         if isinstance(key, str):
             return key
+        if isinstance(key, int) and not isinstance(key, bool):
+            # `layers: {1: 8}` is as good as `{"1": 8}`, which is all that JSON can hold.
+            return str(key)
         hint = "" if isinstance(key, dict | list) else " Put it in quotes."
         self.complain(f"Key {shown(key)} is not text.{hint}", _line(event))
         return f"{_line(event)}:{event.start_mark.column}"

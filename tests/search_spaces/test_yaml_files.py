@@ -73,6 +73,10 @@ def test_nan_arrives_as_a_float_for_callers_to_refuse():
     assert math.isnan(value(".nan"))
 
 
+def test_a_whole_number_as_a_key_is_its_text():
+    assert value("{1: 8, '12': 4}") == {"1": 8, "12": 4}
+
+
 def test_every_path_knows_its_line_and_an_unknown_one_that_of_its_ancestor():
     text = "a: 1\nspace:\n  bits:\n    values:\n      - 2\n      - 4\n\nflow: {b: 1,\n  c: 2}\n"
     document = parse_yaml(text, name="sweep.yaml")
@@ -111,7 +115,8 @@ def test_all_duplicate_keys_are_told_at_once_with_both_lines():
         ("- 1\n- 2\n", 1, "top level must be a mapping"),
         ("\n# only a comment\n", 1, "is empty"),
         ("", 1, "is empty"),
-        ("a: 1\n2: b\n", 2, "Key 2 is not text. Put it in quotes."),
+        ("a: 1\n2.5: b\n", 2, "Key 2.5 is not text. Put it in quotes."),
+        ("2: a\n'2': b\n", 2, "Key '2' is given twice, first on line 1."),
         ("a: 1\ntrue: b\n", 2, "Key True is not text"),
         ("[1, 2]: b\n", 1, "Key [1, 2] is not text."),
         ("{a: 1}: b\n", 1, "Key {'a': 1} is not text."),
