@@ -99,9 +99,10 @@ def test_anything_is_read_or_refused_with_a_sentence(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_seeds_are_right(name: str, known: dict[str, Target], tmp_path: Path) -> None:
+    assert known[name].seeds
     for data in known[name].seeds:
         (tmp_path / name).write_bytes(data)
-        known[name].read(data, tmp_path / name)
+        known[name].read(data, tmp_path / name)  # raises nothing
 
 
 def test_a_write_is_heard(watch: Watch, tmp_path: Path) -> None:
