@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from orchestrator.trials import SweepRecord, SweepState
 
@@ -27,6 +27,14 @@ def as_seen(
     heard = _ago((now - driver.heard).total_seconds())
     reason = f"its driver, {driver.holder}, was last heard of {heard}"
     return replace(record, state=SweepState.INTERRUPTED, stop_reason=reason)
+
+
+def seen_now(record: SweepRecord) -> SweepRecord:
+    """The record as seen from this machine at this moment."""
+    # Imported here: SQLAlchemy takes half a second, which those without a store need not wait.
+    from orchestrator.storage import is_gone
+
+    return as_seen(record, datetime.now(UTC), is_gone)
 
 
 def _ago(seconds: float) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.constraints import Constraint
@@ -10,7 +9,7 @@ from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.filters import Filter
 from orchestrator.fronts import Front, compute_front, frame_of
-from orchestrator.liveness import as_seen
+from orchestrator.liveness import seen_now
 from orchestrator.objectives import KNOWN_DIRECTIONS, Direction, Objective, known_direction
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState, Value
 
@@ -48,7 +47,7 @@ class Sweep:
     @property
     def record(self) -> SweepRecord:
         """What the store holds of the sweep itself; interrupted if its driver is dead."""
-        return _seen(self.store.sweep(self.name))
+        return seen_now(self.store.sweep(self.name))
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -191,7 +190,7 @@ def open_sweep(name: str, store: Store | str | None = None) -> Sweep:
 
 def list_sweeps(store: Store | str | None = None) -> list[SweepRecord]:
     """Give all sweeps of a store, oldest first; those whose driver is dead as interrupted."""
-    return [_seen(record) for record in _opened(store).sweeps()]
+    return [seen_now(record) for record in _opened(store).sweeps()]
 
 
 def pareto_front(
@@ -287,12 +286,6 @@ def _opened(store: Store | str | None) -> Store:
     from orchestrator.storage import open_store
 
     return open_store(store, create=False)
-
-
-def _seen(record: SweepRecord) -> SweepRecord:
-    from orchestrator.storage import is_gone
-
-    return as_seen(record, datetime.now(UTC), is_gone)
 
 
 def _front(
