@@ -340,13 +340,15 @@ class SchedulerSection(Section):
 class BudgetSection(Section):
     """When the sweep ends; the first limit that is reached counts.
 
-    The last two are limits of each trial: how often it may start again because its worker or its
+    `disk` is what the sweep's folder may hold before no further trial starts, in bytes. The last
+    two are limits of each trial: how often it may start again because its worker or its
     node died, and how long an attempt may train, beyond which it has failed.
     """
 
     trials: int = Field(default=32, ge=1)
     seconds: float | None = Field(default=None, gt=0)
     plateau: int | None = Field(default=None, ge=1)
+    disk: Quantity | None = Field(default=None, gt=0)
     retries: int = Field(default=3, ge=0, le=1000)
     trial_seconds: float | None = Field(default=None, gt=0)
 

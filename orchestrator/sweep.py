@@ -23,6 +23,7 @@ from orchestrator.contracts import (
     Suggestion,
     SweepWriter,
 )
+from orchestrator.disk import remove_leftovers, used_bytes
 from orchestrator.errors import OrchestratorError, StorageFullError
 from orchestrator.objectives import Objective, missing_values
 from orchestrator.progress import Progress
@@ -87,9 +88,11 @@ class SweepLoop:
         self._troubles: dict[int, Failure] = {}
         self._interrupted = False
         self._out_of_time = False
+        self._space_is_used_up = False
         self._reason = ""
         parts.writer.interrupt_running()
         self._trials = {trial.number: trial for trial in parts.store.trials(spec.name)}
+        self._remove_leftovers()
         self._wanted = deque(_missing_replicates(self._trials.values(), spec.replicates))
         self._plateau = Plateau(spec.directed, spec.limits, spec.budget.plateau)
         for trial in self._trials.values():
@@ -138,7 +141,7 @@ class SweepLoop:
 
     def next_job(self) -> Job | None:
         """The next attempt; stored before it is returned."""
-        while not self.must_stop:
+        while not self.must_stop and not self._out_of_space():
             trial = self._unfinished.popleft() if self._unfinished else self._new_trial()
             if trial is None:
                 return None
@@ -146,6 +149,24 @@ class SweepLoop:
             if job is not None:
                 return job
         return None
+
+    def _out_of_space(self) -> bool:
+        """Whether the sweep's folder holds what it may, also without what nobody needs."""
+        limit = self._spec.budget.disk
+        if limit is None or self._space_is_used_up or (self._reason and not self._unfinished):
+            return self._space_is_used_up
+        folder = self._parts.folder.sweep_folder(self._spec.name)
+        if used_bytes(folder) >= limit:
+            self._remove_leftovers()
+            used = used_bytes(folder)
+            if used >= limit:
+                self._space_is_used_up = True
+                self._reason = f"the disk budget of {limit:,.0f} bytes is used up ({used:,})"
+        return self._space_is_used_up
+
+    def _remove_leftovers(self) -> None:
+        final = [trial.number for trial in self._trials.values() if trial.state.is_final]
+        remove_leftovers(map(self._folder, final))
 
     def started(self, job: Job) -> None:
         """Tell the person watching."""

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from orchestrator.contracts import Outcome, Store
+from orchestrator.contracts import Job, Outcome, Store
 from orchestrator.errors import StorageFullError
 from orchestrator.trials import Failure, FailureKind, TrialState
 from tests.orchestrator import driving
 from tests.orchestrator.driving import Driver, complete
+from trainers.trial_folder import CHECKPOINT_NAME
 
 store, drive = driving.store, driving.drive
 
@@ -154,3 +156,62 @@ def test_trouble_on_the_way_is_part_of_the_attempts_record(
     assert failure.kind is kind
     assert failure.message.count("It was cut off.") == 1
     assert store.attempts("a", 1)[0].failure is None
+
+
+def filled(bytes_each: int) -> Callable[[Job], Outcome]:
+    """Complete trials that leave something on the disk."""
+
+    def outcome(job: Job) -> Outcome:
+        Path(job.folder).mkdir(parents=True, exist_ok=True)
+        (Path(job.folder) / "model").write_bytes(bytes(bytes_each))
+        return complete()
+
+    return outcome
+
+
+def test_no_trial_starts_when_the_disk_budget_is_used_up_and_more_of_it_goes_on(
+    drive: Callable[..., Driver], store: Store
+) -> None:
+    budget = {"trials": 9, "disk": "2.5kB"}
+    driver = drive(budget=budget)
+    assert len(driver.run(filled(1000))) == 3
+    assert driver.loop.stop_reason == "the disk budget of 2,500 bytes is used up (3,000)"
+    assert not driver.loop.interrupted
+    assert not driver.loop.must_stop
+    assert drive(budget=budget).run() == []
+    assert [job.trial for job in drive(budget={**budget, "disk": "4.5kB"}).run(filled(1000))] == [
+        3,
+        4,
+    ]
+    assert len(store.trials("a")) == 5
+
+
+def test_what_nobody_needs_is_removed_before_the_disk_budget_ends_a_sweep(
+    drive: Callable[..., Driver], tmp_path: Path
+) -> None:
+    driver = drive(budget={"trials": 2, "disk": "1kB"})
+    first = driver.start()
+    assert first is not None
+    driver.loop.ended(first, complete())
+    # A worker that died as it wrote; its trial ended on another one.
+    unfinished = Path(first.folder) / ".checkpoint.safetensors.77"
+    unfinished.parent.mkdir(parents=True)
+    unfinished.write_bytes(bytes(5000))
+    assert driver.start() is not None
+    assert not unfinished.exists()
+
+
+def test_a_new_driver_removes_what_the_one_before_had_no_time_to(
+    drive: Callable[..., Driver],
+) -> None:
+    driver = drive()
+    done, running = driver.start(), driver.start()
+    assert done is not None
+    assert running is not None
+    driver.loop.ended(done, complete())
+    left = [Path(job.folder) / CHECKPOINT_NAME for job in (done, running)]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    drive()
+    assert [path.exists() for path in left] == [False, True]
