@@ -43,7 +43,16 @@ def test_a_stored_spec_is_the_spec() -> None:
     "changes",
     [
         {"name": "other"},
-        {"budget": {"trials": 99, "seconds": 3, "plateau": 2, "retries": 0, "trial_seconds": 1, "disk": "2GB"}},
+        {
+            "budget": {
+                "trials": 99,
+                "seconds": 3,
+                "plateau": 2,
+                "retries": 0,
+                "trial_seconds": 1,
+                "disk": "2GB",
+            }
+        },
         {"resources": {"cpus": 2, "gpus": 0.5}},
         {"tracking": {"kind": "none"}},
         {"store": "sqlite:///elsewhere.db"},

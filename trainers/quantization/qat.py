@@ -6,7 +6,7 @@ goes straight through the rounding (Bengio et al. 2013, section 4, https://arxiv
 to the float weight.
 
 torch's own fused operator, `torch.fake_quantize_per_channel_affine`, gives the same values and
-gradients, and is the oracle of the tests. It is not used here: in torch 2.14 it takes three to five
+gradients, and is the oracle of the tests. It is not used here: in torch 2.14 it takes 3 to 5
 times as long on a CPU as the elementary operations on pieces that stay in the cache.
 """
 

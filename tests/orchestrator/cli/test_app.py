@@ -42,7 +42,7 @@ def loaded_by(*words: str) -> set[str]:
 
 
 def test_the_commands_are_those_of_the_contract() -> None:
-    queries = ["list", "status", "trials", "show", "front", "pick"]
+    queries = ["list", "status", "trials", "show", "front", "pick", "report"]
     others = ["check", "run", "resume", "stop", "export", "sync", "ui", "pretrain", "doctor"]
     assert sorted(COMMANDS) == sorted([*queries, *others])
 
