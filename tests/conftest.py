@@ -9,10 +9,17 @@ from hypothesis import HealthCheck, settings
 # Set before torch or Ray is imported anywhere: two threads a process on two cores oversubscribe.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# The same examples in every run: what a run finds must be the change's doing, not the day's.
 settings.register_profile(
-    "default", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    "default",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-settings.register_profile("long", parent=settings.get_profile("default"), max_examples=2_000)
+# HYPOTHESIS_PROFILE=long looks for new ones.
+settings.register_profile(
+    "long", parent=settings.get_profile("default"), max_examples=2_000, derandomize=False
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 REPOSITORY = Path(__file__).resolve().parent.parent

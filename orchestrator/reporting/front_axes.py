@@ -17,6 +17,7 @@ _STEPS: Sequence[Sequence[float]] = (
     (1, 2, 5),
     (1, 1.5, 2, 3, 4, 5, 7),
     (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5, 6, 7, 8, 9),
+    [step / 10 for step in (*range(10, 20), *range(20, 40, 2), *range(40, 100, 5))],
     [step / 10 for step in range(10, 100)],
 )
 

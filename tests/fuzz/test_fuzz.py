@@ -78,6 +78,7 @@ def test_anything_is_read_or_refused_with_a_sentence(
         max_examples=EXAMPLES,
         deadline=None,
         database=None,
+        derandomize="PARETUNE_FUZZ" not in os.environ,
         suppress_health_check=list(HealthCheck),
     )
     @given(st.data())

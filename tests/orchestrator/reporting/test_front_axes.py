@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.objectives import Direction, Objective
@@ -65,12 +65,13 @@ def test_better_is_never_drawn_further_back(values: list[float]) -> None:
 
 
 @given(st.floats(1.0, 1e12), st.floats(1.0, 1e4))
+@example(60363636364.0, 1.375)
 def test_sizes_have_few_round_ticks(low: float, ratio: float) -> None:
     axis = axis_of(MEMORY, [low, low * ratio])
     ticks = axis.layout()["tickvals"]
     assert isinstance(ticks, list)
     inside = [tick for tick in ticks if low <= tick <= low * ratio]
-    assert len(inside) <= 22
+    assert len(inside) <= 16
     if ratio > 1.5:
         assert len(inside) >= 2
 
