@@ -1,5 +1,7 @@
 """What a comparison with the reference came to, in sentences that claim only what was tested."""
 
+from statistics import fmean
+
 from orchestrator.comparison import Comparison, Kept, Selection
 from orchestrator.reporting.formats import human, label
 from orchestrator.statistics.equivalence import PairedCounts, not_worse
@@ -87,15 +89,17 @@ def _tests(selection: Selection) -> str:
 
 
 def _on_test(selection: Selection, chosen: Comparison) -> list[str]:
-    """The same values on the test set, for the first seed, where both were measured there."""
-    ours, theirs = chosen.trials[0].values, selection.reference.values
-    names = [f"test_{kept.name}" for kept in chosen.kept]
-    told = [
-        f"{label(name.removeprefix('test_'))} {human(name, ours[name])} against "
-        f"{human(name, theirs[name])}"
-        for name in names
-        if name in ours and name in theirs
-    ]
+    """The same values on the test set: means over the seeds that were measured there."""
+    told = []
+    for kept in chosen.kept:
+        name = f"test_{kept.name}"
+        ours = [trial.values[name] for trial in chosen.trials if name in trial.values]
+        theirs = [t.values[name] for t in selection.reference.trials if name in t.values]
+        if ours and len(ours) == len(theirs):
+            told.append(
+                f"{label(kept.name)} {human(name, fmean(ours))} against "
+                f"{human(name, fmean(theirs))}"
+            )
     return [f"On test, which had no say in this: {', '.join(told)}."] if told else []
 
 
