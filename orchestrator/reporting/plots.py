@@ -73,7 +73,10 @@ def parallel_figure(front: Front, others: Sequence[Trial] = ()) -> go.Figure:
     """Draw a front and the trials that it beats as parallel coordinates; as `front_figure`."""
     figure = front_parallel.figure(_drawing(front, others))
     figure.update_layout(
-        template="none", font={"family": FONT, "size": 13, "color": INK}, paper_bgcolor="white"
+        template="none",
+        font={"family": FONT, "size": 13, "color": INK},
+        paper_bgcolor="white",
+        margin={"t": 60},
     )
     return figure
 

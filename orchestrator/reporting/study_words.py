@@ -84,7 +84,7 @@ def _shown(study: Study) -> list[str]:
     further = sorted(
         name for name in measured if name.startswith(_FURTHER) and known_direction(name)
     )
-    return [*(n for n in _SIZES if n in measured), "accuracy", *further]
+    return ["accuracy", *(n for n in _SIZES if n in measured), *further]
 
 
 def _value(entry: Entry, name: str) -> str:
