@@ -24,6 +24,7 @@ _TOO_LARGE = (
     "Use a smaller batch_size or backbone, or give each trial more CPUs so that fewer run at once."
 )
 _SENTENCES = {
+    FailureKind.ERROR: "The worker could not be set up: its installation or its code is broken.",
     FailureKind.OUT_OF_MEMORY: "The worker was killed because memory ran out. " + _TOO_LARGE,
     FailureKind.PREEMPTED: "The node under the worker was preempted: taken back by its owner.",
     FailureKind.NODE_LOST: "The node under the worker died, and the worker with it.",
@@ -67,13 +68,15 @@ class Losses:
 
 
 def _said(error: Exception | None) -> FailureKind:
-    if isinstance(error, OutOfMemoryError):
-        return FailureKind.OUT_OF_MEMORY
-    if isinstance(error, OutOfDiskError):
-        return FailureKind.STORAGE_FULL
+    kinds = {OutOfMemoryError: FailureKind.OUT_OF_MEMORY, OutOfDiskError: FailureKind.STORAGE_FULL}
+    for raised, kind in kinds.items():
+        if isinstance(error, raised):
+            return kind
     if isinstance(error, RayActorError) and error.preempted:
         return FailureKind.PREEMPTED
-    # Surprise (Ray 2.60): an actor that dies with its node gets an error whose text alone says so.
+    # Surprise (Ray 2.60): an actor that dies with its node gets an error whose text alone says so,
+    # and so does one whose start raised, which would raise again.
     if isinstance(error, NodeDiedError | LocalRayletDiedError) or "node has died" in str(error):
         return FailureKind.NODE_LOST
-    return FailureKind.WORKER_LOST
+    broken = "error raised in its creation task" in str(error)
+    return FailureKind.ERROR if broken else FailureKind.WORKER_LOST

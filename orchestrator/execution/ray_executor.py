@@ -189,8 +189,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
 
 def _connect(address: str | None) -> None:
-    for name in ("ray", "ray.tune"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    # Tune logs each lost worker with a traceback; the loop records it, and says it in a sentence.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     # Never without an address: Ray would look for a cluster that somebody once started here.
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     try:

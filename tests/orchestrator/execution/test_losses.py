@@ -1,6 +1,7 @@
 """From what Ray says of a worker's death to the kind of failure that is stored."""
 
 import pytest
+import ray
 from ray import ActorID
 from ray.core.generated.common_pb2 import ActorDiedErrorContext, NodeDeathInfo
 from ray.exceptions import (
@@ -54,6 +55,25 @@ def test_what_ray_says_decides_on_the_kind(error: Exception | None, kind: Failur
     assert failure.kind is kind
     assert failure.message.endswith(".")
     assert failure.traceback == str(error or "")
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_worker_that_cannot_be_set_up_is_an_error_and_not_a_loss() -> None:
+    """Or a broken installation would be tried again with every trial."""
+
+    @ray.remote
+    class Broken:
+        def __init__(self) -> None:
+            raise ImportError("no such module")
+
+        def work(self) -> None:
+            pass
+
+    with pytest.raises(ActorDiedError) as caught:
+        ray.get(Broken.remote().work.remote())
+    failure = Losses(lambda: 5).failure(caught.value, local=True)
+    assert failure.kind is FailureKind.ERROR
+    assert "no such module" in failure.traceback
 
 
 def test_each_kill_for_memory_explains_one_silent_death_on_this_machine() -> None:
