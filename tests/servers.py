@@ -96,17 +96,18 @@ class MlflowProcess:
 
     def start(self) -> None:
         """Start the server; returns when it answers."""
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "mlflow", "server"),
-                *("--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
-                *("--backend-store-uri", f"sqlite:///{self._folder / 'mlflow.db'}"),
-                *("--artifacts-destination", (self._folder / "artifacts").as_uri()),
-            ],
-            stdout=(self._folder / "server.txt").open("ab"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with (self._folder / "server.txt").open("ab") as output:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "mlflow", "server"),
+                    *("--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
+                    *("--backend-store-uri", f"sqlite:///{self._folder / 'mlflow.db'}"),
+                    *("--artifacts-destination", (self._folder / "artifacts").as_uri()),
+                ],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline and self._process.poll() is None:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):

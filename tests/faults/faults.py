@@ -231,13 +231,14 @@ class _Cluster:
     def _start(self, *words: str) -> int:
         ray = Path(sys.executable).with_name("ray")
         said = self._world.folder / "ray.txt"
-        process = subprocess.Popen(
-            [str(ray), "start", "--num-cpus=1", "--block", *words],
-            stdout=said.open("a"),
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **self._secret},
-            start_new_session=True,
-        )
+        with said.open("a") as output:
+            process = subprocess.Popen(
+                [str(ray), "start", "--num-cpus=1", "--block", *words],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self._secret},
+                start_new_session=True,
+            )
         self._world.on_end(lambda: kill_session(process.pid))
         deadline = time.monotonic() + LONGEST_S
         while "raylet" not in " ".join(session(process.pid).values()):

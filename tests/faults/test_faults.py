@@ -11,8 +11,8 @@ from tests.faults.world import FaultError
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
-# Those that no other test makes; together they hit the driver, a worker, a file and both servers.
-SHORT = ("everything_killed", "worker_killed", "checkpoint_truncated", "postgres_killed")
+# Those that no other test makes: test_crash.py kills and interrupts drivers.
+SHORT = ("worker_killed", "postgres_killed")
 
 
 @pytest.fixture(scope="module")

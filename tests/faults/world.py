@@ -25,7 +25,7 @@ NAME = "fault"
 # A grid, so that trial N has the same parameters whatever ended first.
 WIDTHS, BITS = (8, 16, 24), (4, 8)
 TRIALS = len(WIDTHS) * len(BITS)
-EPOCHS = 30
+EPOCHS = 20
 LONGEST_S = 180.0
 _SWEEP = """\
 name: {name}
@@ -109,15 +109,16 @@ class World:
             "PARETUNE_HOME": str(self.state),
             **self.environment,
         }
-        process = subprocess.Popen(
-            [*_COMMAND, *(words or ("run", str(file))), "--store", self.store_url],
-            cwd=self.folder,
-            env=environment,
-            stdout=(self.folder / f"driver-{len(self._started)}.txt").open("w"),
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        with (self.folder / f"driver-{len(self._started)}.txt").open("w") as output:
+            process = subprocess.Popen(
+                [*_COMMAND, *(words or ("run", str(file))), "--store", self.store_url],
+                cwd=self.folder,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
         self._started.append(process)
         return process
 
