@@ -247,7 +247,7 @@ def test_a_checkpoint_that_was_refused_changes_nothing(
     before = state(training)
     for damaged in (content[:-3], content[:-3] + b"abc", b"", content[: len(content) // 2]):
         (tmp_path / "c").write_bytes(damaged)
-        with pytest.raises(CheckpointError, match="another config"):
+        with pytest.raises(CheckpointError, match="cannot be read"):
             training.load(tmp_path / "c")
         assert_same(state(training), before)
         assert training.epoch == 0
