@@ -64,8 +64,10 @@ def check(spec: SweepSpec) -> CheckReport:
         build_sampler(spec.sampler.kind, space, spec.directed, spec.limits, spec.seed)
     except UsageError as error:
         report.problems.append(str(error))
-    if size is not None and trials > size * spec.replicates:
-        text = f"the space is exhausted after {size * spec.replicates:,} of {trials:,} trials"
+    # The reference counts as one more configuration.
+    most = None if size is None else (size + spec.reference) * spec.replicates
+    if most is not None and trials > most:
+        text = f"the space is exhausted after {most:,} of {trials:,} trials"
         report.lines.append(("note", text))
     _check_data(spec, report)
     _check_resources(spec, report)

@@ -181,3 +181,9 @@ def test_every_space_of_the_library_passes(name: str) -> None:
     report = check(make_spec(space=load_space(name).as_mapping(), budget={"trials": 1}))
     assert report.problems == []
     assert "note" not in dict(report.lines)
+
+
+def test_the_reference_is_no_part_of_the_space_but_of_the_budget() -> None:
+    exact = make_spec(budget={"trials": 19}, reference=True)
+    assert "exhausted" not in text(exact)
+    assert "exhausted after 19 of 20" in text(make_spec(budget={"trials": 20}, reference=True))
