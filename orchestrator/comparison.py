@@ -18,6 +18,7 @@ from orchestrator.statistics.corrections import holm
 from orchestrator.statistics.equivalence import (
     PairedCounts,
     difference_interval,
+    equivalent,
     not_worse,
     seeds_not_worse,
 )
@@ -77,6 +78,7 @@ class Kept:
         p_images: One-sided p-value of "worse by the margin", over the images.
         p_seeds: The same over the seeds; None for a single seed, which shows no spread.
         p_mcnemar: Two-sided p-value of "they are right equally often", with the first seed.
+        p_equivalent: p-value of "they differ by the margin or more", either way, over the images.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Kept:
     p_images: float
     p_seeds: float | None
     p_mcnemar: float
+    p_equivalent: float
 
     @property
     def p(self) -> float:
@@ -287,4 +290,5 @@ def _compared(
         not_worse(counts, margin),
         over_seeds,
         mcnemar(right[0], expected[0]),
+        equivalent(counts, margin),
     )

@@ -19,7 +19,7 @@ from orchestrator.errors import UsageError
 from orchestrator.predictions import NoAnswersError, outcomes_of
 from orchestrator.statistics.checking import fraction
 from orchestrator.statistics.corrections import holm
-from orchestrator.statistics.intervals import Interval, accuracy_interval
+from orchestrator.statistics.intervals import Interval, accuracy_interval, bootstrap_interval
 from orchestrator.statistics.paired import paired_t, wilcoxon
 from orchestrator.trials import Trial, Value
 
@@ -66,21 +66,23 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class RobustComparison:
-    """One accuracy under attack of a network, against that of the reference.
+class Difference:
+    """One accuracy of a network, clean or under attack, against that of the reference.
 
     Attributes:
         kept: The two means over the seeds, their difference with its interval, and McNemar's test
             of the first seed.
         p_t: Paired t-test over the seeds; None below two seeds, or without any spread.
         p_wilcoxon: Wilcoxon's signed-rank test over the seeds; None as `p_t`.
-        p_adjusted: After Holm's correction over all attacks compared: of the t-test, which is
+        over_seeds: Where the mean difference over other seeds lies, by bootstrap; None as `p_t`.
+        p_adjusted: After Holm's correction over all accuracies compared: of the t-test, which is
             about the means, or of McNemar's where there is no t-test.
     """
 
     kept: Kept
     p_t: float | None
     p_wilcoxon: float | None
+    over_seeds: Interval | None
     p_adjusted: float = 1.0
 
     @property
@@ -98,9 +100,9 @@ class Study:
         head_saving: Share of the reference head's parameters that was to be saved at least.
         entries: The reference first, then the others from small to large.
         found: The smallest network that saves that much and is not measurably worse, if any.
-        examined: The network whose robustness is looked at: the one found, else the smallest that
+        examined: The network that is looked at more closely: the one found, else the smallest that
             is not measurably worse, else the one that came nearest; None if there is no other.
-        robustness: Its accuracies under attack.
+        differences: Its accuracy, and those under attack, against the reference's.
     """
 
     selection: Selection
@@ -108,7 +110,7 @@ class Study:
     entries: tuple[Entry, ...]
     found: Entry | None
     examined: Entry | None
-    robustness: tuple[RobustComparison, ...]
+    differences: tuple[Difference, ...]
 
     @property
     def reference(self) -> Entry:
@@ -164,8 +166,8 @@ def sizing_study(  # noqa: PLR0913 - what is compared, and how strictly
     plain = Study(selection, head_saving, tuple(entries), None, None, ())
     found = next((entry for entry in entries if _is_found(plain, entry)), None)
     examined = found or _nearest(plain)
-    robustness = _robustness(examined, reference, margin) if examined else ()
-    return replace(plain, found=found, examined=examined, robustness=robustness)
+    differences = _differences(examined, reference, margin) if examined else ()
+    return replace(plain, found=found, examined=examined, differences=differences)
 
 
 def _is_found(study: Study, entry: Entry) -> bool:
@@ -213,32 +215,33 @@ def _interval(trials: Sequence[Trial]) -> Interval | None:
     return accuracy_interval(round(right.sum() / len(trials)), right.shape[1])
 
 
-def _robustness(found: Entry, reference: Reference, margin: float) -> tuple[RobustComparison, ...]:
-    """Every accuracy under attack that both were measured by, on the same images."""
-    kept: list[Kept] = []
-    for name in found.values:
-        if name.startswith(_ROBUST) and all(name in trial.values for trial in reference.trials):
+def _differences(found: Entry, reference: Reference, margin: float) -> tuple[Difference, ...]:
+    """Every accuracy that both were measured by, on the same images; the clean one first."""
+    names = [name for name in found.values if name == "accuracy" or name.startswith(_ROBUST)]
+    compared = []
+    for name in names:
+        if all(name in trial.values for trial in reference.trials):
             try:
-                kept.append(compare_value(found.trials, reference, name, margin))
+                kept = compare_value(found.trials, reference, name, margin)
             except (NoAnswersError, UsageError):
                 # Measured, but not image by image for both, so that it cannot be paired.
                 continue
-    compared = [
-        RobustComparison(each, *_over_seeds(each.name, found.trials, reference)) for each in kept
-    ]
+            compared.append(Difference(kept, *_over_seeds(name, found.trials, reference)))
     adjusted = holm([each.p for each in compared]).tolist() if compared else []
     return tuple(replace(each, p_adjusted=p) for each, p in zip(compared, adjusted, strict=True))
 
 
 def _over_seeds(
     name: str, trials: Sequence[Trial], reference: Reference
-) -> tuple[float | None, float | None]:
+) -> tuple[float | None, float | None, Interval | None]:
+    """Paired t, Wilcoxon and a bootstrap interval; None of them without a spread over seeds."""
     ours = [trial.values[name] for trial in trials]
     theirs = [trial.values[name] for trial in reference.trials]
     if len(ours) < 2:
-        return None, None
+        return None, None, None
     try:
-        return paired_t(ours, theirs), wilcoxon(ours, theirs)
+        interval = bootstrap_interval(ours, theirs, seed=0)
+        return paired_t(ours, theirs), wilcoxon(ours, theirs), interval
     except ValueError:
         # All differences are the same: there is no spread to judge them by.
-        return None, None
+        return None, None, None

@@ -19,9 +19,9 @@ from orchestrator.reporting.formats import arrow, human, human_params
 from orchestrator.reporting.history import history_figure, hypervolumes
 from orchestrator.reporting.plots import front_figure, parallel_figure
 from orchestrator.reporting.study_words import (
-    ROBUST_HEADINGS,
+    DIFFERENCE_HEADINGS,
+    difference_rows,
     headings_of,
-    robust_rows,
     rows_of,
     verdict_of,
 )
@@ -94,15 +94,15 @@ def _template() -> Any:
 
 def _study_tables(study: Study | str) -> Mapping[str, Any]:
     if isinstance(study, str):
-        return {"verdict": study, "study_rows": [], "robust_rows": []}
+        return {"verdict": study, "study_rows": [], "difference_rows": []}
     return {
         "verdict": verdict_of(study),
         "study_headings": headings_of(study),
         "study_rows": list(rows_of(study)),
         "found_row": study.entries.index(study.found) if study.found else None,
         "examined": study.examined.number if study.examined else None,
-        "robust_headings": ROBUST_HEADINGS,
-        "robust_rows": list(robust_rows(study)),
+        "difference_headings": DIFFERENCE_HEADINGS,
+        "difference_rows": list(difference_rows(study)),
     }
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from orchestrator.objectives import known_direction
 from orchestrator.reporting.formats import NOTHING, human, human_params, label
 from orchestrator.reporting.verdict import p_value, reason_of, refusal_of
-from orchestrator.study import Entry, RobustComparison, Study
+from orchestrator.statistics.intervals import Interval
+from orchestrator.study import Difference, Entry, Study
 
 # What is shown of each network, where it was measured.
 _SIZES = ("params", "head_params", "head_bytes", "backbone_bytes", "memory_bytes", "storage_bytes")
@@ -47,31 +48,35 @@ def rows_of(study: Study) -> Iterator[list[str]]:
         yield [number, entry.role.value, configuration, _judged(study, entry), *values]
 
 
-def robust_rows(study: Study) -> Iterator[list[str]]:
-    """One row of texts for each accuracy under attack of the network that was found."""
-    for each in study.robustness:
+def difference_rows(study: Study) -> Iterator[list[str]]:
+    """One row of texts for each accuracy of the network that is looked at more closely."""
+    for each in study.differences:
         kept = each.kept
-        low, high = 100 * kept.interval.low, 100 * kept.interval.high
+        change = 100 * (kept.candidate - kept.reference)
         yield [
             label(kept.name),
             human(kept.name, kept.reference),
             human(kept.name, kept.candidate),
-            f"{100 * (kept.candidate - kept.reference):+.1f} points [{low:+.1f}, {high:+.1f}]",
+            f"{change:+.1f} points {_points(kept.interval)}",
             str(kept.images),
+            NOTHING if each.over_seeds is None else _points(each.over_seeds),
             p_value(each.p_adjusted),
+            p_value(kept.p_equivalent),
             p_value(kept.p_mcnemar),
             NOTHING if each.p_t is None else p_value(each.p_t),
             NOTHING if each.p_wilcoxon is None else p_value(each.p_wilcoxon),
         ]
 
 
-ROBUST_HEADINGS = (
-    "attack",
+DIFFERENCE_HEADINGS = (
+    "value",
     "reference",
     "this network",
     "difference [95 %]",
     "images",
-    "after Holm",
+    "over seeds [95 %]",
+    "differs, after Holm",
+    "equivalent (TOST)",
     "McNemar, first seed",
     "paired t",
     "Wilcoxon",
@@ -105,6 +110,10 @@ def _judged(study: Study, entry: Entry) -> str:
     return f"not measurably worse ({p}){saved}"
 
 
+def _points(interval: Interval) -> str:
+    return f"[{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
+
+
 def _numbers(entry: Entry) -> str:
     return ", ".join(str(trial.number) for trial in entry.trials)
 
@@ -121,13 +130,14 @@ def _head(study: Study, entry: Entry) -> str:
 
 
 def _robustness(study: Study, entry: Entry) -> Iterator[str]:
-    if not study.robustness:
+    attacked = [each for each in study.differences if each.kept.name != "accuracy"]
+    if not attacked:
         yield f"Of the robustness of trial {entry.number} nothing was measured image by image."
-    for each in study.robustness:
+    for each in attacked:
         yield _told(each, study.selection.alpha)
 
 
-def _told(each: RobustComparison, alpha: float) -> str:
+def _told(each: Difference, alpha: float) -> str:
     kept = each.kept
     change = kept.candidate - kept.reference
     figures = (

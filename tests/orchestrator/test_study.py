@@ -8,8 +8,9 @@ import pytest
 
 from orchestrator.comparison import Reference
 from orchestrator.errors import UsageError
-from orchestrator.reporting.study_words import headings_of, robust_rows, rows_of, verdict_of
-from orchestrator.statistics.intervals import accuracy_interval
+from orchestrator.reporting.study_words import difference_rows, headings_of, rows_of, verdict_of
+from orchestrator.statistics.equivalence import PairedCounts, equivalent
+from orchestrator.statistics.intervals import accuracy_interval, bootstrap_interval
 from orchestrator.statistics.paired import mcnemar, paired_t
 from orchestrator.study import Role, sizing_study
 from orchestrator.trials import REFERENCE_ATTRS, Artifact, Trial, TrialState
@@ -85,13 +86,17 @@ def test_the_smallest_that_saves_enough_and_is_not_worse_is_found(
         (1, Role.SIZED),
     ]
     assert study.found.accuracy == accuracy_interval(N - 7, N)
-    (attack,) = study.robustness
+    clean, attack = study.differences
+    assert clean.kept.name == "accuracy"
     theirs = np.arange(300) < 200
     ours = np.arange(300) < 150
     # The first few attacked images are wrong without an attack.
     theirs[:3] = False
     ours[:4] = False
-    assert attack.p_adjusted == pytest.approx(mcnemar(ours, theirs))
+    assert attack.p == pytest.approx(mcnemar(ours, theirs))
+    assert attack.p_adjusted == pytest.approx(min(1, 2 * attack.p))
+    counts = PairedCounts.of(ours, theirs)
+    assert attack.kept.p_equivalent == equivalent(counts, 0.03)
     assert (attack.p_t, attack.p_wilcoxon) == (None, None)
 
 
@@ -106,7 +111,7 @@ def test_its_sentences_say_what_was_lost_too(make: Make, reference: Reference) -
     assert [len(row) for row in rows] == [len(headings_of(study))] * 2
     assert rows[0][1] == "reference"
     assert "head 81 % smaller" in rows[1][3]
-    (row,) = robust_rows(study)
+    _, row = difference_rows(study)
     assert row[1:3] == ["65.7 %", "48.7 %"]
 
 
@@ -127,7 +132,7 @@ def test_nothing_found_is_said_with_what_came_nearest(make: Make, reference: Ref
     assert "50 % fewer parameters" in verdict_of(study)
     assert study.examined is not None
     assert study.examined.trials == (half,)
-    assert len(study.robustness) == 1
+    assert len(study.differences) == 2
     assert "was found. No smaller trial" in verdict_of(sizing_study([bad], reference))
     assert "could be compared" in verdict_of(sizing_study([], reference))
 
@@ -149,10 +154,14 @@ def test_over_seeds_values_are_means_and_are_tested_as_pairs(make: Make) -> None
     study = sizing_study(sized, reference, margin=0.03)
     assert study.found is not None
     assert study.found.values["robust_accuracy_eps2"] == pytest.approx(186 / 300)
-    (attack,) = study.robustness
+    clean, attack = study.differences
+    assert clean.kept.name == "accuracy"
     ours = [trial.values["robust_accuracy_eps2"] for trial in sized]
     theirs = [trial.values["robust_accuracy_eps2"] for trial in reference.trials]
     assert attack.p_t == pytest.approx(paired_t(ours, theirs))
+    assert attack.over_seeds == bootstrap_interval(ours, theirs, seed=0)
+    # The clean accuracies are the same in all seeds.
+    assert (clean.p_t, clean.over_seeds) == (None, None)
 
 
 def test_answers_that_are_gone_are_no_traceback(make: Make, reference: Reference) -> None:
