@@ -22,12 +22,12 @@ from orchestrator.statistics.corrections import holm
 from orchestrator.statistics.intervals import Interval, accuracy_interval, bootstrap_interval
 from orchestrator.statistics.paired import paired_t, wilcoxon
 from orchestrator.trials import Trial, Value
+from trainers.quantization.config import FLOAT_BITS
 
 HEAD_SAVING = 0.8
 """Share of the head's parameters that the study wants to see saved."""
 
 _ROBUST = "robust_accuracy"
-_FLOAT_BITS = 32
 
 
 class Role(StrEnum):
@@ -188,7 +188,7 @@ def _nearest(study: Study) -> Entry | None:
 def _role(trial: Trial, full: Entry, fixed: Mapping[str, Value]) -> Role:
     params = {**fixed, **trial.params}
     bits = [value for name, value in params.items() if name == "fc_bits" or _is_bits(name)]
-    is_quantized = any(value != _FLOAT_BITS for value in bits)
+    is_quantized = any(value != FLOAT_BITS for value in bits)
     is_full = trial.values.get("head_params") == full.values.get("head_params")
     if is_full:
         return Role.QUANTIZED

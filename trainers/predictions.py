@@ -5,7 +5,6 @@ An accuracy says how often a network is right; whether two differ by more than c
 pickle and without torch.
 """
 
-import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.errors import TrainerError
+from trainers.whole_file import whole_file
 
 _CHOSEN, _ROBUST, _SIGNS = "chosen.", "robust.", "signs."
 
@@ -70,16 +70,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     }
     for name, attacked in predictions.attacked.items():
         arrays |= {_CHOSEN + name: attacked.chosen, _ROBUST + name: attacked.robust}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     arrays |= {_SIGNS + name: np.array(found, str) for name, found in predictions.signs.items()}
-    try:
-        with unfinished.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def read_predictions(path: Path) -> Predictions:

@@ -1,6 +1,5 @@
 """A sweep as one self-contained page: what was found, how, and how sure that is."""
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -28,6 +27,7 @@ from orchestrator.reporting.study_words import (
 from orchestrator.reporting.tables import clock, count_states, front_heading
 from orchestrator.study import Study
 from orchestrator.trials import SweepRecord, Trial, TrialState
+from trainers.whole_file import whole_file
 
 _VERSIONS = ("paretune", "torch", "torchvision", "ray", "optuna", "mlflow")
 
@@ -72,12 +72,8 @@ def write_page(page: str, path: Path) -> None:
     Raises:
         OSError: The folder is missing or cannot be written to.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_text(page, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(page.encode())
 
 
 def _template() -> Any:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import Report, SweepState, Trial, TrialState
+from tests.faults.world import kill, kill_session
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -120,28 +120,8 @@ class Project:
     def end(self) -> None:
         """Leave no process behind that was started here."""
         for process in self.started:
-            for pid in [process.pid, *_session(process.pid)]:
-                _kill(pid)
+            kill_session(process.pid)
             process.communicate()
-
-
-def _session(leader: int) -> list[int]:
-    """Processes of the session that `leader` began (proc(5), the sixth field)."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[3]) == leader:
-                found.append(int(entry.name))
-    return found
-
-
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -172,7 +152,7 @@ def _told(project: Project) -> Story:
         first,
         lambda now: now.count(TrialState.COMPLETE) >= 2 and now.count(TrialState.RUNNING) > 0,
     )
-    _kill(first.pid)
+    kill(first.pid)
     first.communicate(timeout=60)
     store = project.open()
     killed = Snapshot.of(store)

@@ -56,7 +56,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch) -> No
     def full(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("trainers.predictions.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_predictions(path, Predictions(labels, labels + 1))
     assert read_predictions(path).predicted.tolist() == [0, 0, 0]

@@ -24,9 +24,9 @@ import zstandard
 
 from trainers.artifact.codings import Piece, compressed, decoded, decompressed, smallest_coding
 from trainers.artifact.layout import CODES, KEY
-from trainers.artifact.whole_file import whole_file
 from trainers.errors import ArtifactError
 from trainers.quantization.packing import packed_bytes
+from trainers.whole_file import whole_file
 
 MAGIC = b"PARETUNE"
 # The magic, the sha256 of the artifact, and the length of the compressed index.

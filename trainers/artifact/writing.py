@@ -19,13 +19,13 @@ from trainers.artifact.layout import (
     is_counter,
     layout_of,
 )
-from trainers.artifact.whole_file import whole_file
 from trainers.errors import ArtifactError
 from trainers.networks import Network, NetworkSpec
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.packing import pack_codes
 from trainers.quantization.plan import quantized_weights
 from trainers.quantization.quantized import Levels
+from trainers.whole_file import whole_file
 
 _HEAD = "head."
 _NUMPY = {"F32": "<f4", "I8": "i1", "U8": "u1"}
