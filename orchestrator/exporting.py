@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.stores import Store
 from orchestrator.trials import Artifact, Trial
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from orchestrator.contracts import Executor, Sampler, Store, SweepWriter
+from orchestrator.contracts import Executor, Sampler
 from orchestrator.errors import (
     LeaseLostError,
     OrchestratorError,
@@ -26,6 +26,7 @@ from orchestrator.progress import Plan, Progress, Silent
 from orchestrator.scheduling.fifo import Fifo
 from orchestrator.spec import SweepSpec
 from orchestrator.state_folder import StateFolder
+from orchestrator.stores import Store, SweepWriter
 from orchestrator.survivors import check_front_measures, measure_survivors
 from orchestrator.sweep import Parts, SweepLoop
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState

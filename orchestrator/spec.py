@@ -10,9 +10,15 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
+from orchestrator.spec_running import (
+    BudgetSection,
+    ResourcesSection,
+    SamplerSection,
+    SchedulerSection,
+    TrackingSection,
+)
 from orchestrator.spec_sections import (
     BackboneSection,
-    BudgetSection,
     DataSection,
     FrontMeasureName,
     HeadSection,
@@ -20,11 +26,7 @@ from orchestrator.spec_sections import (
     MeasureSection,
     ObjectiveSection,
     QuantizationSection,
-    ResourcesSection,
-    SamplerSection,
-    SchedulerSection,
     Section,
-    TrackingSection,
     TrainingSection,
     TrialMeasureName,
     as_problem,

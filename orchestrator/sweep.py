@@ -9,28 +9,20 @@ import math
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.contracts import (
-    Decision,
-    Job,
-    Outcome,
-    Sampler,
-    Scheduler,
-    Store,
-    Suggestion,
-    SweepWriter,
-)
+from orchestrator.contracts import Decision, Job, Outcome, Sampler, Scheduler, Suggestion
 from orchestrator.disk import remove_leftovers, used_bytes
 from orchestrator.errors import OrchestratorError, StorageFullError
 from orchestrator.objectives import Objective, missing_values
 from orchestrator.progress import Progress
+from orchestrator.proposals import Proposal, Proposals
 from orchestrator.retries import Retries
 from orchestrator.spec import SweepSpec
 from orchestrator.state_folder import StateFolder
-from orchestrator.stopping import Plateau
+from orchestrator.stores import Store, SweepWriter
 from orchestrator.trials import (
     REFERENCE_ATTRS,
     Failure,
@@ -38,7 +30,6 @@ from orchestrator.trials import (
     Report,
     Trial,
     TrialState,
-    Value,
 )
 from trainers.config import with_params
 from trainers.trial_folder import CHECKPOINT_NAME
@@ -93,10 +84,7 @@ class SweepLoop:
         parts.writer.interrupt_running()
         self._trials = {trial.number: trial for trial in parts.store.trials(spec.name)}
         self._remove_leftovers()
-        self._wanted = deque(_missing_replicates(self._trials.values(), spec.replicates))
-        self._plateau = Plateau(spec.directed, spec.limits, spec.budget.plateau)
-        for trial in self._trials.values():
-            self._observe(trial)
+        self._proposals = Proposals(spec, parts.sampler, self._trials.values())
         if spec.reference:
             self._add_references()
         unfinished = [trial for trial in self._trials.values() if not trial.state.is_final]
@@ -231,7 +219,7 @@ class SweepLoop:
         if trial.state.is_final:
             # Only now: the values, or the failure, are stored.
             (self._folder(number) / CHECKPOINT_NAME).unlink(missing_ok=True)
-        self._observe(trial)
+        self._proposals.observe(trial)
         self._parts.progress.trial_ended(trial)
         if trial.failure:
             logger.info("trial %d failed: %s", trial.number, trial.failure.message)
@@ -269,67 +257,33 @@ class SweepLoop:
 
     def _new_trial(self) -> Trial | None:
         """Store a new trial, unless a limit is reached."""
-        budget = self._spec.budget.trials
         if self._reason:
             return None
-        if len(self._trials) >= budget:
-            self._reason = f"the budget of {budget} trials is used up"
-        elif self._plateau.reached:
-            self._reason = f"{self._spec.budget.plateau} trials in a row did not change the front"
-        elif not self._wanted and not self._propose():
-            self._reason = "every configuration of the space was tried"
-        if self._reason:
+        proposal = self._proposals.next()
+        if isinstance(proposal, str):
+            self._reason = proposal
             return None
-        return self._add(*self._wanted.popleft())
+        return self._add(proposal)
 
-    def _add(self, suggestion: Suggestion, replicate: int) -> Trial:
+    def _add(self, proposal: Proposal) -> Trial:
         """Store a trial."""
         # The same seed for the same replicate of every configuration: what differs between two
         # trials is the configuration, and tests over seeds can be paired.
         trial = self._parts.writer.add_trial(
-            suggestion.params,
-            seed=self._spec.seed + replicate,
-            replicate=replicate,
-            sampler_attrs=suggestion.sampler_attrs,
+            proposal.suggestion.params,
+            seed=self._spec.seed + proposal.replicate,
+            replicate=proposal.replicate,
+            sampler_attrs=proposal.suggestion.sampler_attrs,
         )
         self._trials[trial.number] = trial
-        self._observe(trial)
+        self._proposals.observe(trial)
         return trial
 
     def _add_references(self) -> None:
         """Store the replicates of the reference that are not stored."""
         stored = sum(trial.is_reference for trial in self._trials.values())
         for replicate in range(stored, self._spec.replicates):
-            self._add(Suggestion({}, REFERENCE_ATTRS), replicate)
-
-    def _observe(self, trial: Trial) -> None:
-        """Tell whoever searches; the reference is no part of the search."""
-        if not trial.is_reference:
-            self._parts.sampler.observe(trial)
-            self._plateau.observe(trial)
-
-    def _propose(self) -> bool:
-        """Ask the sampler for a configuration; False when the space is exhausted."""
-        suggestion = self._parts.sampler.suggest()
-        if suggestion is None:
-            return False
-        self._wanted.extend((suggestion, number) for number in range(self._spec.replicates))
-        return True
-
-
-def _missing_replicates(
-    trials: Iterable[Trial], replicates: int
-) -> Iterator[tuple[Suggestion, int]]:
-    """Replicates that a driver had still to store when it died, by configuration."""
-    seen: dict[tuple[tuple[str, Value], ...], list[Trial]] = {}
-    for trial in trials:
-        if trial.is_reference:
-            continue
-        seen.setdefault(tuple(sorted(trial.params.items())), []).append(trial)
-    for same in seen.values():
-        suggestion = Suggestion(same[0].params, same[0].sampler_attrs)
-        for number in range(len(same), replicates):
-            yield suggestion, number
+            self._add(Proposal(Suggestion({}, REFERENCE_ATTRS), replicate))
 
 
 def checked(outcome: Outcome, objectives: Sequence[Objective]) -> Outcome:

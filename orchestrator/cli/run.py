@@ -16,8 +16,8 @@ from orchestrator.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from orchestrator.contracts import Store
     from orchestrator.running import RunResult
+    from orchestrator.stores import Store
 
 _INTERRUPTED = 130
 

@@ -8,7 +8,8 @@ from orchestrator.doctor.installation import TorchProbe
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.slots import slots
 from orchestrator.spec import SweepSpec
-from orchestrator.spec_sections import DataSection, ResourcesSection
+from orchestrator.spec_running import ResourcesSection
+from orchestrator.spec_sections import DataSection
 from trainers.backbones import table
 
 _BUNDLED = Path(table.__file__).parent / "weights"

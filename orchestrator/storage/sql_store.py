@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import Row, select, update
 
-from orchestrator.contracts import Outbox, SweepWriter
 from orchestrator.errors import LeaseHeldError, SweepExistsError
 from orchestrator.storage import reading
 from orchestrator.storage.changes import insert_into, mark
@@ -16,6 +15,7 @@ from orchestrator.storage.spec_differences import spec_differences
 from orchestrator.storage.sql_outbox import SqlOutbox
 from orchestrator.storage.sql_writer import Lease, SqlWriter
 from orchestrator.storage.tables import WHOLE_SWEEP, sweeps, trials
+from orchestrator.stores import Outbox, SweepWriter
 from orchestrator.trials import (
     Attempt,
     Driver,

@@ -17,13 +17,14 @@ from multiprocessing import get_context
 
 import pytest
 
-from orchestrator.contracts import Outcome, Store, SweepWriter
+from orchestrator.contracts import Outcome
 from orchestrator.errors import (
     LeaseHeldError,
     LeaseLostError,
     SweepExistsError,
     UnknownNameError,
 )
+from orchestrator.stores import Store, SweepWriter
 from orchestrator.testing.outbox_contract import OutboxContract
 from orchestrator.testing.trial_contract import ODD, TrialContract
 from orchestrator.trials import Report, SweepState, TrialState

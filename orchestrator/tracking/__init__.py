@@ -3,9 +3,9 @@
 Importing this imports no MLflow: that takes seconds, and happens at a mirror's first use.
 """
 
-from orchestrator.contracts import Store
 from orchestrator.errors import UnknownNameError
 from orchestrator.state_folder import StateFolder
+from orchestrator.stores import Store
 from orchestrator.tracking.background import BackgroundMirror
 from orchestrator.tracking.contracts import Mirror
 from orchestrator.tracking.errors import TrackingError

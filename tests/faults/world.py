@@ -16,9 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError
 from orchestrator.storage.opening import open_store
+from orchestrator.stores import Store
 from orchestrator.trials import TrialState
 
 NAME = "fault"

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.contracts import Outcome, Store
+from orchestrator.contracts import Outcome
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.exporting import export
 from orchestrator.storage.opening import open_store
+from orchestrator.stores import Store
 from orchestrator.trials import Artifact, Failure, FailureKind, TrialState
 
 CONTENT = b"a network" * 100

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.contracts import Outcome, Store
+from orchestrator.contracts import Outcome
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.objectives import KNOWN_DIRECTIONS, Direction, Objective
 from orchestrator.queries import (
@@ -15,6 +15,7 @@ from orchestrator.queries import (
     spec_objectives,
 )
 from orchestrator.storage import open_store
+from orchestrator.stores import Store
 from orchestrator.trials import Failure, FailureKind, SweepState, TrialState
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.contracts import Job, Outcome, Store
+from orchestrator.contracts import Job, Outcome
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.inline import InlineExecutor
 from orchestrator.predictions import outcomes_of
@@ -18,6 +18,7 @@ from orchestrator.scheduling.fifo import Fifo
 from orchestrator.spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
+from orchestrator.stores import Store
 from orchestrator.sweep import Parts, SweepLoop
 from orchestrator.trials import REFERENCE_ATTRS, Failure, FailureKind, TrialState
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.contracts import Job, Outcome, Store
+from orchestrator.contracts import Job, Outcome
 from orchestrator.errors import StorageFullError
+from orchestrator.stores import Store
 from orchestrator.trials import Failure, FailureKind, TrialState
 from tests.orchestrator import driving
 from tests.orchestrator.driving import Driver, complete

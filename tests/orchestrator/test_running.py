@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from orchestrator.contracts import FrontJob, Job, JobSource, Outcome, Store
+from orchestrator.contracts import FrontJob, Job, JobSource, Outcome
 from orchestrator.errors import LeaseHeldError, SweepExistsError, UnknownNameError, UsageError
 from orchestrator.execution.task import Task
 from orchestrator.progress import Plan, Silent
 from orchestrator.running import resume, run
 from orchestrator.spec import SweepSpec
 from orchestrator.storage.opening import open_store
+from orchestrator.stores import Store
 from orchestrator.trials import Artifact, Failure, FailureKind, SweepRecord, SweepState, TrialState
 from search_spaces import load_space
 from trainers.errors import DataError

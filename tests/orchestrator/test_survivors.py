@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.contracts import FrontJob, Store
+from orchestrator.contracts import FrontJob
 from orchestrator.errors import UsageError
 from orchestrator.execution.inline import InlineExecutor
 from orchestrator.predictions import outcomes_of, signs_of
@@ -15,6 +15,7 @@ from orchestrator.queries import open_sweep
 from orchestrator.running import run
 from orchestrator.spec import SweepSpec
 from orchestrator.storage.opening import open_store
+from orchestrator.stores import Store
 from orchestrator.survivors import check_front_measures, front_jobs
 from orchestrator.trials import REFERENCE_ATTRS, Artifact, Trial, TrialState
 from search_spaces import load_space

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.contracts import Decision, Job, Outcome, Store
+from orchestrator.contracts import Decision, Job, Outcome
 from orchestrator.storage.opening import open_store
+from orchestrator.stores import Store
 from orchestrator.trials import Failure, FailureKind, Report, TrialState
 from tests.orchestrator import driving
 from tests.orchestrator.driving import SMOKE, Clock, Driver, complete, make_spec

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.contracts import Job, Store
+from orchestrator.contracts import Job
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.inline import InlineExecutor
 from orchestrator.execution.preparation import prepare
@@ -21,6 +21,7 @@ from orchestrator.running import _task, run
 from orchestrator.spec import SweepSpec
 from orchestrator.storage.opening import open_store
 from orchestrator.storage.sql_writer import SqlWriter
+from orchestrator.stores import Store
 from orchestrator.trials import FailureKind, SweepState, Trial, TrialState
 from trainers.config import with_params
 from trainers.errors import DataError, WeightsError

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from orchestrator.contracts import Store
 from orchestrator.errors import StorageFullError
 from orchestrator.execution.inline import InlineExecutor
 from orchestrator.running import run
@@ -20,6 +19,7 @@ from orchestrator.spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
 from orchestrator.storage.sql_store import SqlStore
+from orchestrator.stores import Store
 from orchestrator.trials import FailureKind, SweepState, TrialState
 from trainers.trial_folder import ARTIFACT_NAME, PREDICTIONS_NAME
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.contracts import FrontJob, Job, Store
+from orchestrator.contracts import FrontJob, Job
 from orchestrator.execution.inline import InlineExecutor
 from orchestrator.execution.preparation import prepare
 from orchestrator.execution.task import Task
@@ -19,6 +19,7 @@ from orchestrator.execution.trial_step import Step
 from orchestrator.progress import Silent
 from orchestrator.running import run
 from orchestrator.spec import SweepSpec
+from orchestrator.stores import Store
 from orchestrator.trials import FailureKind, Report, SweepState, TrialState
 from trainers.artifact import load_artifact
 from trainers.data import ImageData

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.contracts import Outcome, Store
+from orchestrator.contracts import Outcome
 from orchestrator.storage import open_store, schema_version
 from orchestrator.storage.tables import HEAD
+from orchestrator.stores import Store
 from orchestrator.trials import Artifact, Failure, FailureKind, Report, SweepState, TrialState
 
 _FILES = sorted((Path(__file__).parents[2] / "golden" / "databases").glob("*.db"))
