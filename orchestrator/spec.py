@@ -12,6 +12,7 @@ from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
 from orchestrator.spec_running import (
     BudgetSection,
+    ExecutionSection,
     ResourcesSection,
     SamplerSection,
     SchedulerSection,
@@ -85,6 +86,7 @@ class SweepSpec(Section):
     # Whether the full-size network is measured too, for sized ones to be compared with.
     reference: bool = False
     resources: ResourcesSection = ResourcesSection()
+    execution: ExecutionSection = ExecutionSection()
     tracking: TrackingSection = TrackingSection()
     store: str = "default"
     # Replicates count up from it, and the store holds 63 bits.
@@ -225,12 +227,13 @@ class SweepSpec(Section):
     def identity(self) -> Mapping[str, Any]:
         """The part of the spec that decides what its trials mean.
 
-        Budget, resources, tracking and store may change between two runs of one sweep, and a
-        reference or further measures of the front may be asked for later.
+        Budget, resources, execution, tracking and store may change between two runs of one
+        sweep, and a reference or further measures of the front may be asked for later.
         """
         free = {
             "name",
             "budget",
+            "execution",
             "front_measures",
             "reference",
             "resources",

@@ -49,6 +49,26 @@ class ResourcesSection(Section):
         return gpus
 
 
+class ExecutionSection(Section):
+    """How trials share what they compute; changes nothing of what they measure.
+
+    `cache` is where results of stages are kept for other trials and sweeps: ``auto`` is the
+    folder ``cache`` of the state folder, ``off`` keeps nothing, else a path or an fsspec URL. It
+    holds at most `cache_bytes`, and what was not used for longest goes first. With `siblings` the
+    other configurations that share a finished training are tried next; there are none without a
+    cache.
+    """
+
+    cache: str = Field(default="auto", min_length=1)
+    cache_bytes: Quantity = Field(default=10e9, gt=0)
+    siblings: bool = True
+
+    @property
+    def proposes_siblings(self) -> bool:
+        """Whether a finished training brings its siblings."""
+        return self.siblings and self.cache != "off"
+
+
 class TrackingSection(Section):
     """Where people browse the trials."""
 
