@@ -14,6 +14,7 @@ from orchestrator.trials import (
     Driver,
     FailureKind,
     Params,
+    PriorPoint,
     Report,
     SweepRecord,
     SweepState,
@@ -77,6 +78,14 @@ class SweepWriter(Protocol):
 
         Raises:
             ValueError: The trial is not complete, or a value is NaN or infinite.
+        """
+        ...
+
+    def add_prior_points(self, points: Sequence[PriorPoint]) -> None:
+        """Store what the sampler learns from beside the trials; once, for it is never replaced.
+
+        Raises:
+            ValueError: The sweep has such points, or a number of theirs is NaN or infinite.
         """
         ...
 
@@ -198,6 +207,10 @@ class Store(Protocol):
 
     def reports_at(self, sweep: str, epoch: int) -> Mapping[int, Mapping[str, float]]:
         """Values reported at one epoch, by trial number."""
+        ...
+
+    def prior_points(self, sweep: str) -> list[PriorPoint]:
+        """What the sampler learned from before the first trial, as it was added."""
         ...
 
     def ask_to_stop(self, sweep: str, who: str) -> Driver | None:

@@ -158,6 +158,23 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class PriorPoint:
+    """A configuration of a sweep's space that was measured before the sweep: what it learns from.
+
+    Never a trial of the sweep: it counts for no budget and stands on no front.
+
+    Attributes:
+        params: Active parameters, each a value of the sweep's space.
+        values: What was measured: the objectives and what the constraints limit.
+        source: Where it was measured, in words.
+    """
+
+    params: Params
+    values: Mapping[str, float]
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Driver:
     """Who drives a sweep, as far as the store knows.
 

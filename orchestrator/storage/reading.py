@@ -10,13 +10,21 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, select
 
 from orchestrator.errors import UnknownNameError
-from orchestrator.storage.tables import attempts, reports, sweeps, trial_values, trials
+from orchestrator.storage.tables import (
+    attempts,
+    prior_points,
+    reports,
+    sweeps,
+    trial_values,
+    trials,
+)
 from orchestrator.trials import (
     Artifact,
     Attempt,
     Driver,
     Failure,
     FailureKind,
+    PriorPoint,
     Report,
     SweepRecord,
     SweepState,
@@ -187,6 +195,13 @@ def read_reports_at(
     """Values reported at one epoch by the trials of a sweep, in order of their numbers."""
     which = {"sweep": sweep_id(connection, sweep), "epoch": _fitting(epoch)}
     return {row.number: row[1] for row in connection.execute(_REPORTS_AT, which)}
+
+
+def read_prior_points(connection: Connection, sweep: str) -> list[PriorPoint]:
+    """What the sampler of a sweep learned from before the first trial, as it was added."""
+    columns = (prior_points.c.params, prior_points.c["values"], prior_points.c.source)
+    query = select(*columns).where(prior_points.c.sweep_id == sweep_id(connection, sweep))
+    return [PriorPoint(*row) for row in connection.execute(query.order_by(prior_points.c.number))]
 
 
 def _trial(sweep: str, row: Row[*tuple[Any, ...]], values: Mapping[str, float]) -> Trial:

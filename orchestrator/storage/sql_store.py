@@ -20,6 +20,7 @@ from orchestrator.trials import (
     Attempt,
     Driver,
     FailureKind,
+    PriorPoint,
     Report,
     SweepRecord,
     SweepState,
@@ -144,6 +145,11 @@ class SqlStore:
         """Values reported at one epoch, by trial number."""
         with self._database.reading() as connection:
             return reading.read_reports_at(connection, sweep, epoch)
+
+    def prior_points(self, sweep: str) -> list[PriorPoint]:
+        """What the sampler learned from before the first trial, as it was added."""
+        with self._database.reading() as connection:
+            return reading.read_prior_points(connection, sweep)
 
     def ask_to_stop(self, sweep: str, who: str) -> Driver | None:
         """Ask whoever drives a sweep to interrupt it; the driver, None if there is none."""

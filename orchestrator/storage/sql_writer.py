@@ -14,13 +14,14 @@ from orchestrator.errors import LeaseLostError
 from orchestrator.storage import tables
 from orchestrator.storage.changes import Change, put
 from orchestrator.storage.database import Database
-from orchestrator.storage.reading import read_trial
+from orchestrator.storage.reading import read_prior_points, read_trial
 from orchestrator.storage.tables import attempts, sweeps, trial_values, trials
 from orchestrator.trials import (
     Attempt,
     Failure,
     FailureKind,
     Params,
+    PriorPoint,
     Report,
     SweepState,
     Trial,
@@ -184,6 +185,29 @@ class SqlWriter:
                 )
             put(change.connection, trial_values, _value_rows(key, values))
             change.mark((trial, number - 1))
+
+    def add_prior_points(self, points: Sequence[PriorPoint]) -> None:
+        """Store what the sampler learns from beside the trials; once, for it is never replaced.
+
+        Raises:
+            ValueError: The sweep has such points, or a number of theirs is NaN or infinite.
+        """
+        for point in points:
+            _check_finite(f"values of {dict(point.params)}", point.values)
+        with self._change() as change:
+            if read_prior_points(change.connection, change.sweep):
+                raise ValueError(f"Sweep {change.sweep!r} has learned from prior points already.")
+            rows = [
+                {
+                    "sweep_id": change.sweep_id,
+                    "number": number,
+                    "source": _storable(point.source),
+                    "params": dict(point.params),
+                    "values": {name: float(value) for name, value in point.values.items()},
+                }
+                for number, point in enumerate(points)
+            ]
+            put(change.connection, tables.prior_points, rows)
 
     def interrupt_running(self) -> list[int]:
         """Mark every RUNNING trial and its attempt INTERRUPTED; numbers of those trials."""

@@ -4,6 +4,7 @@
 sweeps 1─n trials 1─n attempts
    │          ├──n reports        one row an epoch
    │          └──n trial_values   one row a value, so that a front reads columns
+   ├──n prior_points              what the sampler learned from before the first trial
    └──n outbox                    what the mirror has still to copy
 ```
 """
@@ -27,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest version in ``migrations/versions/``; versions are four digits and compare as text."""
 
 VERSION_TABLE = "paretune_version"
@@ -142,6 +143,16 @@ trial_values = Table(
     Column("value", Double, nullable=False),
     # Rows lie in the order of their key, as they are read: a trial's values beside each other.
     sqlite_with_rowid=False,
+)
+
+prior_points = Table(
+    "prior_points",
+    metadata,
+    Column("sweep_id", ForeignKey("sweeps.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("source", Text, nullable=False),
+    Column("params", JSON, nullable=False),
+    Column("values", JSON, nullable=False),
 )
 
 WHOLE_SWEEP = -1

@@ -7,6 +7,7 @@ class TestMyStore(SharedStoreContract):
 ```
 """
 
+import math
 import pickle
 import threading
 import time
@@ -27,7 +28,7 @@ from orchestrator.errors import (
 from orchestrator.stores import Store, SweepWriter
 from orchestrator.testing.outbox_contract import OutboxContract
 from orchestrator.testing.trial_contract import ODD, TrialContract
-from orchestrator.trials import Report, SweepState, TrialState
+from orchestrator.trials import PriorPoint, Report, SweepState, TrialState
 
 
 class StoreContract(TrialContract, OutboxContract):
@@ -74,6 +75,31 @@ class StoreContract(TrialContract, OutboxContract):
         writer.set_spec({"trials": 16})
         assert store.sweep("a").spec == {"trials": 16}
 
+    def test_prior_points_are_remembered_as_they_were_given_and_never_replaced(
+        self, store: Store, writer: SweepWriter
+    ) -> None:
+        assert store.prior_points("a") == []
+        values = {"accuracy": 0.1 + 0.2, "memory_bytes": 1e300}
+        points = [
+            PriorPoint({"width": n, "lr": 0.1, "bias": True, "odd": ODD}, values, ODD)
+            for n in range(12)
+        ]
+        writer.add_prior_points(points)
+        assert store.prior_points("a") == points
+        assert isinstance(store.prior_points("a")[0].params["bias"], bool)
+        with pytest.raises(ValueError, match="already"):
+            writer.add_prior_points(points[:1])
+        assert store.prior_points("a") == points
+        assert store.trials("a") == []
+
+    def test_a_prior_point_that_is_not_finite_is_refused_with_all_others(
+        self, store: Store, writer: SweepWriter
+    ) -> None:
+        points = [PriorPoint({}, {"accuracy": 0.5}), PriorPoint({}, {"accuracy": math.nan})]
+        with pytest.raises(ValueError, match="not all finite"):
+            writer.add_prior_points(points)
+        assert store.prior_points("a") == []
+
     def test_unknown_names_are_said_to_be_unknown(self, store: Store, writer: SweepWriter) -> None:
         with pytest.raises(UnknownNameError, match="Known: a"):
             store.sweep("aa")
@@ -83,7 +109,8 @@ class StoreContract(TrialContract, OutboxContract):
         for number in (1, -1, 2**31, 10**30):
             with pytest.raises(UnknownNameError, match="Known: 0 to 0"):
                 store.trial("a", number)
-        for ask in (store.trials, store.failures, store.outbox.pending, store.outbox.mark_all):
+        outbox = (store.outbox.pending, store.outbox.mark_all)
+        for ask in (store.trials, store.failures, store.prior_points, *outbox):
             with pytest.raises(UnknownNameError):
                 ask("b")
         for ask_trial in (store.attempts, store.reports):
@@ -270,6 +297,7 @@ def _every_write(writer: SweepWriter) -> list[Callable[[], object]]:
         lambda: writer.add_reports(0, 0, [Report(1, {"x": 1.0})]),
         lambda: writer.finish_attempt(0, 0, Outcome(TrialState.COMPLETE)),
         lambda: writer.add_values(0, {"test_accuracy": 0.5}),
+        lambda: writer.add_prior_points([PriorPoint({}, {})]),
         writer.interrupt_running,
         lambda: writer.set_sweep_state(SweepState.COMPLETE),
         lambda: writer.set_spec({}),
@@ -282,6 +310,7 @@ def _everything(store: Store) -> list[object]:
     return [
         store.sweep("a"),
         store.trials("a"),
+        store.prior_points("a"),
         [store.attempts("a", number) for number in numbers],
         [store.reports("a", number) for number in numbers],
         store.outbox.pending("a"),

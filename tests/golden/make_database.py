@@ -1,4 +1,4 @@
-"""Makes ``databases/0001.db``, a store as the version of the schema in its name wrote it.
+"""Makes ``databases/NNNN.db``, a store as the version of the schema in its name wrote it.
 
 Run once, when a version of the schema is new, and never again for an older one:
 
@@ -18,7 +18,15 @@ from orchestrator.contracts import Outcome
 from orchestrator.storage import upgrade
 from orchestrator.storage.sql_store import SqlStore
 from orchestrator.storage.tables import HEAD
-from orchestrator.trials import Artifact, Failure, FailureKind, Report, SweepState, TrialState
+from orchestrator.trials import (
+    Artifact,
+    Failure,
+    FailureKind,
+    PriorPoint,
+    Report,
+    SweepState,
+    TrialState,
+)
 
 FOLDER = Path(__file__).parent / "databases"
 
@@ -39,6 +47,8 @@ def fill(store: SqlStore) -> None:
     store.create_sweep("digits-fc", {"space": {"bits": [2, 4, 8]}, "seed": 0}, "f1")
     store.create_sweep("empty", {}, "f2")
     writer = store.take("digits-fc", "host:1:1", lease_s=60)
+    points = [PriorPoint({"bits": 4}, {"accuracy": 0.5, "memory_bytes": 99.0}, "sweep 'old'")]
+    writer.add_prior_points(points)
     for number in range(6):
         params = {"bits": 2 + number, "lr": 0.1 + number, "augment": True, "policy": "größe"}
         writer.add_trial(

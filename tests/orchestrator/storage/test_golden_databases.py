@@ -15,7 +15,15 @@ from orchestrator.contracts import Outcome
 from orchestrator.storage import open_store, schema_version
 from orchestrator.storage.tables import HEAD
 from orchestrator.stores import Store
-from orchestrator.trials import Artifact, Failure, FailureKind, Report, SweepState, TrialState
+from orchestrator.trials import (
+    Artifact,
+    Failure,
+    FailureKind,
+    PriorPoint,
+    Report,
+    SweepState,
+    TrialState,
+)
 
 _FILES = sorted((Path(__file__).parents[2] / "golden" / "databases").glob("*.db"))
 
@@ -63,6 +71,12 @@ def test_its_trials_are_there(store: Store) -> None:
     assert (failed.seed, failed.replicate, failed.sampler_attrs) == (2, 0, {"nsga2:generation": 2})
     assert store.reports("digits-fc", 1) == [Report(1, {"loss": 1.0}), Report(2, {"loss": 0.5})]
     assert store.attempts("digits-fc", 4)[0].worker == "worker-4"
+
+
+def test_what_it_learned_from_is_there(store: Store, request: pytest.FixtureRequest) -> None:
+    version = request.node.callspec.params["store"].stem
+    point = PriorPoint({"bits": 4}, {"accuracy": 0.5, "memory_bytes": 99.0}, "sweep 'old'")
+    assert store.prior_points("digits-fc") == ([point] if version >= "0003" else [])
 
 
 def test_it_can_be_gone_on_with(store: Store) -> None:
