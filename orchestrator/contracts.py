@@ -15,6 +15,7 @@ from orchestrator.trials import (
     Artifact,
     Failure,
     Params,
+    PriorPoint,
     Report,
     Trial,
     TrialState,
@@ -44,6 +45,14 @@ class Sampler(Protocol):
     trial becomes final. A configuration is never proposed twice. Of the reference, which is no
     configuration of the space, a sampler is not told.
     """
+
+    def learn(self, points: Sequence[PriorPoint]) -> None:
+        """Learn from what was measured before the sweep; called at most once, before all else.
+
+        The points are no trials: their configurations may still be proposed, once each. Who does
+        not learn from values ignores them.
+        """
+        ...
 
     def suggest(self) -> Suggestion | None:
         """Propose a configuration that was not seen before, or None: the space is exhausted."""
@@ -87,6 +96,7 @@ class Job:
         folder: Where the trial keeps its checkpoint and its artifact.
         milestones: Epochs after which the worker waits for a decision.
         seconds: How long it may train; None for as long as it takes.
+        params: What of the config was proposed.
     """
 
     trial: int
@@ -95,6 +105,7 @@ class Job:
     folder: str
     milestones: tuple[int, ...] = ()
     seconds: float | None = None
+    params: Params = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +176,11 @@ class Executor(Protocol):
     @property
     def name(self) -> str:
         """In a word, for the record: ``ray``, ``inline``."""
+        ...
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Seconds by which its time is measured; only differences count."""
         ...
 
     def prepare(self) -> None:

@@ -70,6 +70,7 @@ def run(
     progress: Progress | None = None,
     address: str | None = None,
     executor: ExecutorFactory | None = None,
+    state: StateFolder | None = None,
 ) -> RunResult:
     """Run a sweep until its budget is used up; go on where an earlier run ended.
 
@@ -81,6 +82,7 @@ def run(
         progress: Is told what happens; default: silence.
         address: Of a running Ray cluster; default: ``RAY_ADDRESS``, else this machine.
         executor: Makes the executor; default: Ray.
+        state: Where trials are kept; default: `StateFolder.find`.
 
     Raises:
         SweepExistsError: The name is taken by a sweep with another spec.
@@ -100,7 +102,7 @@ def run(
         # Before anything is stored: a mistyped path must not take the sweep's name.
         progress.note("starting workers, reading the images")
         worker.prepare()
-        interrupted = _drive(spec, store, worker, sampler, progress)
+        interrupted = _drive(spec, store, worker, sampler, progress, state or StateFolder.find())
     finally:
         worker.close()
     return _result(store.sweep(spec.name), spec, store, interrupted=interrupted)
@@ -131,7 +133,12 @@ def resume(
 
 
 def _drive(
-    spec: SweepSpec, store: Store, worker: Executor, sampler: Sampler, progress: Progress
+    spec: SweepSpec,
+    store: Store,
+    worker: Executor,
+    sampler: Sampler,
+    progress: Progress,
+    folder: StateFolder,
 ) -> bool:
     """Run the loop under the sweep's lease; whether it was interrupted."""
     plain = spec.model_dump(mode="json")
@@ -141,9 +148,8 @@ def _drive(
         stack.callback(_released, writer)
         writer.set_spec(plain)
         writer.set_sweep_state(SweepState.RUNNING)
-        stack.enter_context(_mirrored(spec, store, progress))
-        folder = StateFolder.find()
-        parts = Parts(store, writer, sampler, Fifo(), progress, folder, worker.name)
+        stack.enter_context(_mirrored(spec, store, progress, folder))
+        parts = Parts(store, writer, sampler, Fifo(), progress, folder, worker.name, worker.clock)
         loop = SweepLoop(spec, parts)
         budget, epochs = spec.budget, spec.training.epochs
         plan = Plan(record, spec.directed, budget.trials, budget.seconds, epochs, loop.trials)
@@ -252,7 +258,9 @@ def _released(writer: SweepWriter) -> None:
 
 
 @contextmanager
-def _mirrored(spec: SweepSpec, store: Store, progress: Progress) -> Iterator[None]:
+def _mirrored(
+    spec: SweepSpec, store: Store, progress: Progress, state: StateFolder
+) -> Iterator[None]:
     """Copy the sweep to MLflow in the background, and to the end when the block is left."""
     from orchestrator.tracking import BackgroundMirror, build_mirror
 
@@ -260,7 +268,7 @@ def _mirrored(spec: SweepSpec, store: Store, progress: Progress) -> Iterator[Non
         spec.tracking.kind,
         store,
         experiment=spec.name,
-        state=StateFolder.find(),
+        state=state,
         uri=spec.tracking.uri,
     )
     background = BackgroundMirror(mirror, spec.name, on_trouble=progress.note)

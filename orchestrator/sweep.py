@@ -244,6 +244,7 @@ class SweepLoop:
             folder=str(self._folder(trial.number)),
             milestones=self._parts.scheduler.milestones,
             seconds=self._spec.budget.trial_seconds,
+            params=trial.params,
         )
 
     def _folder(self, number: int) -> Path:

@@ -1,5 +1,6 @@
 """One trial at a time in this process: for tests, debugging, and machines without Ray."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ class InlineExecutor:
     """
 
     name = "inline"
+    clock = staticmethod(time.monotonic)
 
     def __init__(self, task: Task) -> None:
         self._task = task

@@ -7,6 +7,7 @@ nothing of Ray outlives the run: its experiment folder is scratch.
 import logging
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class RayExecutor:
     """
 
     name = "ray"
+    clock = staticmethod(time.monotonic)
 
     def __init__(self, task: Task, address: str | None = None) -> None:
         self._task, self._address = task, address

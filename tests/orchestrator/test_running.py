@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,7 @@ class Played:
     ends: Callable[[Job], Outcome] | None = None
     refuses: Exception | None = None
     name = "played"
+    clock = staticmethod(time.monotonic)
 
     def __call__(self, task: Task) -> "Played":
         self.task = task
