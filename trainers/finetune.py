@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from trainers.backbones import build_backbone
+from trainers.backbones import Backbone, build_backbone
 from trainers.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from trainers.config import TrialConfig
 from trainers.data import ImageData
@@ -63,23 +63,42 @@ class FineTuning:
         config: What to do.
         data: Training and validation images.
         device: Where to compute.
+        like: A training on the same images whose frozen backbone and features are this one's
+            too (`frozen_key`); they are shared, not made again.
 
     Attributes:
         config: As given.
+        backbone: The convolutional part of the network.
         network: What is trained.
+        optimizer: Over its trainable parameters.
+        train: Training examples: features, if they are kept, or pixels.
+        val: As `train`, for validation.
+        on_features: Whether the head is trained on features that are kept.
         reports: What each epoch that is done measured; a checkpoint keeps them too.
     """
 
-    def __init__(self, config: TrialConfig, data: ImageData, *, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: TrialConfig,
+        data: ImageData,
+        *,
+        device: torch.device,
+        like: "FineTuning | None" = None,
+    ) -> None:
         self.config = config
         self.reports: list[EpochReport] = []
         self._device = device
         self._data = data
         seed = derive_seed(config.seed, "weights")
-        self.network: Network = assemble_network(
+        self.backbone: Backbone = (
             build_backbone(
                 config.backbone, config.weights, seed=seed, image_size=config.image_size
-            ),
+            )
+            if like is None
+            else like.backbone
+        )
+        self.network: Network = assemble_network(
+            self.backbone,
             config.head_widths(len(data.classes)),
             len(data.classes),
             dropout=config.dropout,
@@ -89,12 +108,15 @@ class FineTuning:
             self.network = self.network.to(memory_format=torch.channels_last)
         weights = self.network.set_trainable(config.tune)
         self._quantized = QuantizedTraining(self.network, config.quantization, config.qat)
-        self._optimizer = _optimizer(config, weights, self._quantized.parameters)
+        self.optimizer = _optimizer(config, weights, self._quantized.parameters)
         self._parameters = [*weights, *self._quantized.parameters]
         self._model: nn.Module = self.network
-        self._train = _pixels(*data.subset("train"), device)
-        self._val = _pixels(*data.subset("val"), device)
-        if config.tune == "head":
+        self.on_features = False
+        self.train = _pixels(*data.subset("train"), device)
+        self.val = _pixels(*data.subset("val"), device)
+        if like is not None and like.on_features:
+            self._train_on(like.train, like.val)
+        elif config.tune == "head":
             self._train_on_features()
 
     @property
@@ -125,7 +147,7 @@ class FineTuning:
         with torch.random.fork_rng(devices=_forked(self._device)):
             torch.manual_seed(derive_seed(self.config.seed, "dropout", number))
             self._model.train()
-            batches = self._train.batches(size, order.permutation(self._train.count))
+            batches = self.train.batches(size, order.permutation(self.train.count))
             loss = train_epoch(self._model, batches, self._recipe(), epoch=number)
         # The last step of all is followed by no loss that would show it.
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self._parameters):
@@ -133,7 +155,7 @@ class FineTuning:
         self._model.eval()
         # Weights that do not change are rounded once, not for every batch.
         with parametrize.cached():
-            accuracy = correct_fraction(self._model, self._val.batches(_EVALUATION_BATCH))
+            accuracy = correct_fraction(self._model, self.val.batches(_EVALUATION_BATCH))
         self.reports.append(EpochReport(number, loss, accuracy, time.perf_counter() - began))
         return self.reports[-1]
 
@@ -149,7 +171,7 @@ class FineTuning:
     def save(self, path: Path) -> None:
         """Write what `load` needs to go on after the last finished epoch."""
         tensors = self._changing()
-        for number, state in self._optimizer.state_dict()["state"].items():
+        for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {
                 f"optimizer.{number}.{key}": value
                 for key, value in state.items()
@@ -180,8 +202,8 @@ class FineTuning:
         with torch.no_grad():
             for name, tensor in tensors.items():
                 targets[name].copy_(tensor)
-        whole = self._optimizer.state_dict()
-        self._optimizer.load_state_dict({**whole, "state": optimizer_state})
+        whole = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({**whole, "state": optimizer_state})
         self.reports = [EpochReport(**report) for report in facts["reports"]]
 
     def _identity(self) -> dict[str, str]:
@@ -202,25 +224,52 @@ class FineTuning:
     def _recipe(self) -> Recipe:
         rates = cosine_learning_rates(
             self.config.learning_rate,
-            steps_per_epoch=-(-self._train.count // self.config.batch_size),
+            steps_per_epoch=-(-self.train.count // self.config.batch_size),
             epochs=self.config.epochs,
             from_epoch=self.epoch,
         )
         autocast = _autocast(self._device)
-        return Recipe(self._optimizer, rates, self.config.label_smoothing, autocast)
+        return Recipe(self.optimizer, rates, self.config.label_smoothing, autocast)
 
     def _train_on_features(self) -> None:
         n_features = self.network.spec.n_features
-        if 4 * n_features * (self._train.count + self._val.count) > _FEATURE_BYTES:
+        if 4 * n_features * (self.train.count + self.val.count) > _FEATURE_BYTES:
             return
-        self._train = self._train.mapped(self.network.feature_vectors, _EVALUATION_BATCH)
-        self._val = self._val.mapped(self.network.feature_vectors, _EVALUATION_BATCH)
+        features = self.network.feature_vectors
+        self._train_on(
+            self.train.mapped(features, _EVALUATION_BATCH),
+            self.val.mapped(features, _EVALUATION_BATCH),
+        )
+
+    def _train_on(self, train: "Examples", val: "Examples") -> None:
+        """Take these for the images from now on: the head's inputs."""
+        self.train, self.val = train, val
         self._model = self.network.head
+        self.on_features = True
+
+
+def frozen_key(config: TrialConfig) -> Hashable | None:
+    """What decides the features of a frozen backbone; None where they change.
+
+    They change where more than the head is trained. With quantization-aware training they are
+    those of the quantized convolutions, which are no other network's.
+    """
+    if config.tune != "head" or config.qat != "none":
+        return None
+    seed = config.seed if config.weights == "scratch" else None
+    return (config.backbone, config.weights, config.image_size, seed)
 
 
 @dataclass(frozen=True, slots=True)
-class _Examples:
-    """Inputs and labels with the way from a stored input to what the model takes."""
+class Examples:
+    """Inputs and labels with the way from a stored input to what the model takes.
+
+    Attributes:
+        inputs: uint8 pixels, or float features on the device, along the first axis.
+        labels: int64 (N,), on the device.
+        device: Where the model is.
+        to_model: From a batch of inputs on the device to what the model takes.
+    """
 
     inputs: np.ndarray | Tensor
     labels: Tensor
@@ -229,6 +278,7 @@ class _Examples:
 
     @property
     def count(self) -> int:
+        """How many there are."""
         return len(self.labels)
 
     def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
@@ -243,15 +293,15 @@ class _Examples:
             yield batch, self.labels[torch.from_numpy(chosen)]
 
     @torch.inference_mode()
-    def mapped(self, function: Callable[[Tensor], Tensor], size: int) -> "_Examples":
+    def mapped(self, function: Callable[[Tensor], Tensor], size: int) -> "Examples":
         """The same examples with `function` of each input in its place."""
         mapped = torch.cat([function(batch) for batch, _ in self.batches(size)])
-        return _Examples(mapped.clone(), self.labels, self.device, lambda batch: batch)
+        return Examples(mapped.clone(), self.labels, self.device, lambda batch: batch)
 
 
-def _pixels(images: np.ndarray, labels: np.ndarray, device: torch.device) -> _Examples:
+def _pixels(images: np.ndarray, labels: np.ndarray, device: torch.device) -> Examples:
     to_float = partial(_float_pixels, channels_last=device.type == "cuda")
-    return _Examples(images, torch.tensor(labels, device=device), device, to_float)
+    return Examples(images, torch.tensor(labels, device=device), device, to_float)
 
 
 def _float_pixels(batch: Tensor, *, channels_last: bool) -> Tensor:

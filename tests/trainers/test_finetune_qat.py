@@ -170,7 +170,7 @@ def test_the_head_learns_on_the_features_of_the_quantized_kernels(
             kernel = dequantize(quantize_weight(kernel, 2))
         assert torch.equal(parameter, kernel)
     pixels = torch.tensor(bands.train_images[:32]) / 255
-    stored, _ = next(training._train.batches(32))
+    stored, _ = next(training.train.batches(32))
     torch.testing.assert_close(stored, network.feature_vectors(pixels).detach())
 
 
@@ -194,7 +194,7 @@ def test_what_is_frozen_stays_as_it_was_quantized(
 def test_steps_do_not_decay(bands: ImageData, make_config: Config) -> None:
     config = make_config(qat="lsq", bits=4, fc_bits=4, tune="all", weight_decay=0.3)
     training = begun(config, bands)
-    weights, spreads = training._optimizer.param_groups
+    weights, spreads = training.optimizer.param_groups
     assert (weights["weight_decay"], spreads["weight_decay"]) == (0.3, 0.0)
     assert len(spreads["params"]) == 8
     assert all(parameter.shape[1:].numel() == 1 for parameter in spreads["params"])
