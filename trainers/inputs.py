@@ -1,67 +1,13 @@
-"""What a backbone wants to see, and how pixels are brought to that."""
-
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+"""How pixels are brought to what a backbone wants to see."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainers.network_spec import InputSpec
+
 # ITU-R BT.601 luma, as Pillow's conversion to grey uses it.
 _LUMA = (0.299, 0.587, 0.114)
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """Size and normalisation of a backbone's input.
-
-    Attributes:
-        channels: 1 (grey) or 3 (RGB).
-        height: In pixels.
-        width: In pixels.
-        mean: One value a channel, on the scale where pixels lie in [0, 1].
-        std: As `mean`; positive.
-    """
-
-    channels: int
-    height: int
-    width: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        """Check the values against each other.
-
-        Raises:
-            ValueError: A value is out of range; the text says which.
-        """
-        if self.channels not in (1, 3):
-            raise ValueError(f"an input has 1 or 3 channels, not {self.channels}.")
-        if min(self.height, self.width) < 1:
-            raise ValueError(f"an input of {self.height} by {self.width} pixels has no pixels.")
-        if not len(self.mean) == len(self.std) == self.channels:
-            raise ValueError(
-                f"an input of {self.channels} channel(s) needs as many means and deviations; "
-                f"given: {self.mean!r} and {self.std!r}."
-            )
-        if not min(self.std) > 0:
-            raise ValueError(f"standard deviations must be positive; given: {self.std!r}.")
-
-    def as_mapping(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; `from_mapping` is the inverse."""
-        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any]) -> "InputSpec":
-        """The spec that `as_mapping` described."""
-        return cls(
-            channels=int(mapping["channels"]),
-            height=int(mapping["height"]),
-            width=int(mapping["width"]),
-            mean=tuple(float(value) for value in mapping["mean"]),
-            std=tuple(float(value) for value in mapping["std"]),
-        )
 
 
 class InputTransform(nn.Module):

@@ -1,15 +1,14 @@
 """A backbone and a head, as one network on raw pixels."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Self
 
 from torch import Tensor, nn
 
-from trainers.backbones.building import Backbone, build_backbone, input_spec
-from trainers.backbones.table import backbone_info
+from trainers.backbones.building import Backbone, build_backbone
 from trainers.heads import build_head
-from trainers.inputs import InputSpec, InputTransform
+from trainers.inputs import InputTransform
+from trainers.network_spec import InputSpec, NetworkSpec, spec_of, tuned_blocks
 
 __all__ = [
     "InputSpec",
@@ -22,46 +21,6 @@ __all__ = [
     "spec_of",
     "tuned_blocks",
 ]
-
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """The architecture of a network, without its weights.
-
-    Attributes:
-        backbone: Name of the backbone.
-        input: What the backbone wants to see.
-        n_features: Inputs of the head.
-        widths: Hidden widths of the head.
-        classes: Outputs of the head.
-    """
-
-    backbone: str
-    input: InputSpec
-    n_features: int
-    widths: tuple[int, ...]
-    classes: int
-
-    def as_mapping(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; `from_mapping` is the inverse."""
-        return {
-            "backbone": self.backbone,
-            "input": self.input.as_mapping(),
-            "n_features": self.n_features,
-            "widths": list(self.widths),
-            "classes": self.classes,
-        }
-
-    @classmethod
-    def from_mapping(cls, mapping: Mapping[str, Any]) -> "NetworkSpec":
-        """The spec that `as_mapping` described."""
-        return cls(
-            backbone=str(mapping["backbone"]),
-            input=InputSpec.from_mapping(mapping["input"]),
-            n_features=int(mapping["n_features"]),
-            widths=tuple(int(width) for width in mapping["widths"]),
-            classes=int(mapping["classes"]),
-        )
 
 
 class Network(nn.Module):
@@ -132,27 +91,6 @@ class Network(nn.Module):
         return self.blocks[len(self.blocks) - count :]
 
 
-def tuned_blocks(tune: str, n_blocks: int) -> int:
-    """How many of a backbone's blocks `tune` trains: 0 for `head`, all for `all`.
-
-    Raises:
-        ValueError: `tune` is unknown, or its N is not in 1 to `n_blocks`.
-    """
-    if tune in ("head", "all"):
-        return 0 if tune == "head" else n_blocks
-    kind, _, number = tune.partition(":")
-    if kind != "last_blocks" or not (number.isascii() and number.isdigit()):
-        raise ValueError(
-            f"tune is {tune!r}; known are head, last_blocks:N (say, 2 for N) and all."
-        )
-    if not 1 <= int(number) <= n_blocks:
-        raise ValueError(
-            f"tune is {tune!r}, and this backbone has {n_blocks} blocks: N goes from 1 to "
-            f"{n_blocks}."
-        )
-    return int(number)
-
-
 def build_network(
     backbone: str,
     *,
@@ -192,19 +130,6 @@ def assemble_network(
     head = build_head(backbone.n_features, widths, classes, dropout, seed=seed)
     spec = NetworkSpec(backbone.name, backbone.input, backbone.n_features, tuple(widths), classes)
     return Network(spec, backbone, head)
-
-
-def spec_of(
-    backbone: str, widths: Sequence[int], classes: int, *, image_size: int | None = None
-) -> NetworkSpec:
-    """The spec that `assemble_network` would give, without building anything.
-
-    Raises:
-        ValueError: There is no such backbone, or `image_size` is too small for it.
-    """
-    info = backbone_info(backbone)
-    spec = input_spec(info, image_size)
-    return NetworkSpec(info.name, spec, info.n_features, tuple(widths), classes)
 
 
 def network_from_spec(spec: NetworkSpec) -> Network:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from trainers.artifact import load_artifact
 from trainers.data.image_data import Images, Labels
-from trainers.inputs import InputSpec, InputTransform, to_unit
+from trainers.inputs import InputTransform, to_unit
+from trainers.network_spec import InputSpec
 from trainers.onnx_export import traced
 from trainers.onnx_runtime import OnnxError, OnnxNetwork, require_onnx
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trainers.errors import TrainerError
 
 if TYPE_CHECKING:
-    from trainers.inputs import InputSpec
+    from trainers.network_spec import InputSpec
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 # onnxruntime's scale, on which warnings are 2: they would go to the terminal.

@@ -19,8 +19,9 @@ from trainers.evaluators.config import AttackConfig
 from trainers.evaluators.counts import count_macs, count_parameters
 from trainers.evaluators.robustness import relative_perturbation, robust_accuracy
 from trainers.finetune import EpochReport, FineTuning
-from trainers.networks import NetworkSpec
+from trainers.network_spec import NetworkSpec
 from trainers.predictions import Attacked, Predictions, write_predictions
+from trainers.stages.cache import StageCache
 from trainers.trial_folder import (
     ARTIFACT_NAME,
     CHECKPOINT_NAME,
@@ -53,6 +54,7 @@ class TrialRun:
         data: Images, read-only.
         folder: Where the checkpoint and the packed network go; made if missing.
         checkpoint_every_s: Seconds of training after which a checkpoint is worth its time.
+        cache: Where stages of other trials lie, and where this one leaves its own.
 
     Attributes:
         damaged: What was wrong with the checkpoint that lay there; empty if nothing was.
@@ -65,6 +67,7 @@ class TrialRun:
         folder: Path,
         *,
         checkpoint_every_s: float = 5.0,
+        cache: StageCache | None = None,
     ) -> None:
         set_threads(config.threads)
         seed_everything(config.seed)
@@ -77,9 +80,10 @@ class TrialRun:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.damaged = ""
         began = time.perf_counter()
-        self._training = FineTuning(config, data, device=self._device)
+        self._training = FineTuning(config, data, device=self._device, cache=cache)
         try:
-            self._training.load(self._checkpoint)
+            if not self._training.finished:
+                self._training.load(self._checkpoint)
         except FileNotFoundError:
             pass
         except CheckpointError as error:
@@ -134,7 +138,7 @@ class TrialRun:
             OSError: The artifact or the answers could not be written.
         """
         # An interruption from here on must not cost the training.
-        if self._since_checkpoint:
+        if not self._training.keep() and self._since_checkpoint:
             self.checkpoint()
         began = time.perf_counter()
         steps = self._training.finish()
@@ -165,6 +169,7 @@ class TrialRun:
             "trainable_params": float(trained),
             "macs": float(count_macs(packed, self._data.train_images.shape[1:])),
             "train_s": self._setup_s + self._training.seconds,
+            "cached_stages": float(self._training.cached_stages),
         }
         values["eval_s"] = time.perf_counter() - began
         return Measurement(values, artifact)

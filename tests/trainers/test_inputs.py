@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from trainers.inputs import InputSpec, InputTransform, to_unit
+from trainers.inputs import InputTransform, to_unit
+from trainers.network_spec import InputSpec
 
 GREY = InputSpec(1, 28, 28, (0.25,), (0.5,))
 COLOUR = InputSpec(3, 32, 32, (0.1, 0.2, 0.3), (0.5, 0.25, 0.125))

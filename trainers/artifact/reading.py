@@ -12,7 +12,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from trainers.artifact.layout import (
+from trainers.artifact.layout import empty_network
+from trainers.backbones.shapes import stored_shapes
+from trainers.errors import ArtifactError
+from trainers.network_spec import NetworkSpec
+from trainers.networks import Network
+from trainers.packed_layout import (
     CODEBOOK,
     CODES,
     KEY,
@@ -20,17 +25,11 @@ from trainers.artifact.layout import (
     VERSION,
     ZERO_POINT,
     Quantized,
-    Shape,
-    empty_network,
-    is_counter,
-    stored_shapes,
     stored_tensors,
 )
-from trainers.errors import ArtifactError
-from trainers.networks import Network, NetworkSpec
 from trainers.quantization.config import CODEBOOKS, QUANTIZERS, SCOPES
 from trainers.quantization.packing import unpack_codes
-from trainers.quantization.plan import PlannedWeight
+from trainers.quantization.planned import PlannedWeight
 from trainers.quantization.quantized import (
     Levels,
     QuantizedWeight,
@@ -38,6 +37,7 @@ from trainers.quantization.quantized import (
     lowest_code,
     top_code,
 )
+from trainers.tensor_shapes import Shape, is_counter
 
 
 @dataclass(frozen=True)

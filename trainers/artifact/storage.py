@@ -23,8 +23,8 @@ from typing import Any, BinaryIO, NoReturn
 import zstandard
 
 from trainers.artifact.codings import Piece, compressed, decoded, decompressed, smallest_coding
-from trainers.artifact.layout import CODES, KEY
 from trainers.errors import ArtifactError
+from trainers.packed_layout import CODES, KEY
 from trainers.quantization.packing import packed_bytes
 from trainers.whole_file import whole_file
 

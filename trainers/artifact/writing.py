@@ -9,25 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.artifact.layout import (
-    CODEBOOK,
-    CODES,
-    SCALE,
-    ZERO_POINT,
-    Layout,
-    StoredTensor,
-    is_counter,
-    layout_of,
-)
+from trainers.artifact.layout import layout_of
 from trainers.errors import ArtifactError
-from trainers.networks import Network, NetworkSpec
+from trainers.network_spec import NetworkSpec
+from trainers.networks import Network
+from trainers.packed_layout import CODEBOOK, CODES, SCALE, ZERO_POINT, Layout, StoredTensor
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.packing import pack_codes
 from trainers.quantization.plan import quantized_weights
 from trainers.quantization.quantized import Levels
+from trainers.tensor_shapes import is_counter
 from trainers.whole_file import whole_file
 
-_HEAD = "head."
 _NUMPY = {"F32": "<f4", "I8": "i1", "U8": "u1"}
 
 
@@ -103,9 +96,9 @@ def write_artifact(
         for part in _parts(layout, arrays):
             file.write(part)
             digest.update(part)
-    head = sum(tensor.bytes for tensor in layout.tensors if tensor.name.startswith(_HEAD))
-    backbone = layout.bytes - len(layout.header) - head
-    return ArtifactInfo(path, layout.bytes, digest.hexdigest(), head, backbone)
+    return ArtifactInfo(
+        path, layout.bytes, digest.hexdigest(), layout.head_bytes, layout.backbone_bytes
+    )
 
 
 def _weights(network: Network, layout: Layout) -> dict[str, Tensor]:

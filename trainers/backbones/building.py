@@ -16,8 +16,8 @@ from trainers.backbones.table import BackboneInfo, backbone_info
 from trainers.backbones.weight_files import load_features, read_state
 from trainers.determinism import derive_seed
 from trainers.errors import WeightsError
-from trainers.inputs import InputSpec
 from trainers.meta import without_memory
+from trainers.network_spec import InputSpec, input_spec
 
 _BUNDLED = Path(__file__).parent / "weights"
 
@@ -74,24 +74,6 @@ def build_backbone(
         features = _loaded_features(info, weights)
     blocks = _blocks(info.name, features)
     return Backbone(info.name, features, info.n_features, blocks, spec, info.reference_widths)
-
-
-def input_spec(info: BackboneInfo, image_size: int | None) -> InputSpec:
-    """What a backbone wants to see.
-
-    Raises:
-        ValueError: `image_size` is too small for it.
-    """
-    size = info.image_size if image_size is None else image_size
-    if info.name == "digitnet" and size != info.image_size:
-        # It has no global pool, so that another size would mean another number of features.
-        raise ValueError(f"digitnet sees images of 28 by 28 pixels; image_size {size} was given.")
-    if size < info.min_image_size:
-        raise ValueError(
-            f"image_size {size} is too small for {info.name}, which needs at least "
-            f"{info.min_image_size} pixels."
-        )
-    return InputSpec(len(info.mean), size, size, info.mean, info.std)
 
 
 def _features(name: str) -> nn.Sequential:

@@ -1,38 +1,23 @@
 """Which tensors of a network are quantized, to how many bits, and which share their levels."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from trainers.quantization.codebook import Codebook
-from trainers.quantization.config import FLOAT_BITS, QuantizationConfig
+from trainers.quantization.config import QuantizationConfig
+from trainers.quantization.planned import PlannedWeight, plan_weights
 from trainers.quantization.quantized import Levels, QuantizedWeight
 from trainers.quantization.weights import encode, quantize_weight, shared_levels
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedWeight:
-    """How one weight is quantized.
-
-    Attributes:
-        bits: Bits of each code.
-        levels: Name of its levels: that of the weight itself, or, in the scope ``global``, one
-            that all weights with the same levels have: `features.conv_B` or `head.fc_B`, B bits.
-    """
-
-    bits: int
-    levels: str
-
-
 def planned_weights(network: nn.Module, config: QuantizationConfig) -> dict[str, PlannedWeight]:
     """Every tensor that is quantized, by its name in the network's state dict.
 
-    Weights of convolutions get `config.bits`, or what `config.layer_bits` says of them; weights
-    of linear layers get `config.fc_bits`. Biases, normalization layers and their statistics stay
-    in float32 and are not listed. Convolutions are numbered in the order of the state dict.
+    As `plan_weights`. Biases, normalization layers and their statistics stay in float32 and are
+    not listed. Convolutions are numbered in the order of the state dict.
 
     Args:
         network: Only its structure is read; it may lie on the meta device.
@@ -41,26 +26,16 @@ def planned_weights(network: nn.Module, config: QuantizationConfig) -> dict[str,
     Raises:
         ValueError: `config.layer_bits` names a convolution that the network does not have.
     """
-    planned: dict[str, PlannedWeight] = {}
-    convolutions = 0
-    for module_name, module in network.named_modules():
-        bits, shared = FLOAT_BITS, "head.fc"
-        if isinstance(module, CONVOLUTIONS):
-            convolutions += 1
-            bits, shared = config.layer_bits.get(convolutions, config.bits), "features.conv"
-        elif isinstance(module, nn.Linear):
-            bits = config.fc_bits
-        if bits != FLOAT_BITS:
-            name = f"{module_name}.weight" if module_name else "weight"
-            levels = f"{shared}_{bits}" if config.scope == "global" else name
-            planned[name] = PlannedWeight(bits, levels)
-    absent = max(config.layer_bits, default=0)
-    if absent > convolutions:
-        raise ValueError(
-            f"bits_{absent} gives bits to convolution {absent}, and the network has "
-            f"{convolutions} convolutions, numbered from 1."
-        )
-    return planned
+    return plan_weights(weight_kinds(network), config)
+
+
+def weight_kinds(network: nn.Module) -> dict[str, bool]:
+    """Names of the weights of convolutions (True) and of linear layers (False), in order."""
+    return {
+        f"{name}.weight" if name else "weight": isinstance(module, CONVOLUTIONS)
+        for name, module in network.named_modules()
+        if isinstance(module, (*CONVOLUTIONS, nn.Linear))
+    }
 
 
 def quantize_network(
