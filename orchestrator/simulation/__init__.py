@@ -1,0 +1,1 @@
+"""The simulated back end: past trials replayed on a virtual clock."""

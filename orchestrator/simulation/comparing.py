@@ -1,0 +1,227 @@
+"""Samplers and schedulers side by side: how fast each variant of a sweep finds a table's front."""
+
+import math
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.front_history import hypervolume_history, losses_of
+from orchestrator.pareto import Floats, hypervolume, reference_point
+from orchestrator.progress import Silent
+from orchestrator.running import run
+from orchestrator.simulation.executor import SimulatedExecutor
+from orchestrator.simulation.table import Recording, Table, shown
+from orchestrator.spec import SweepSpec
+from orchestrator.spec_running import TrackingSection
+from orchestrator.state_folder import StateFolder
+from orchestrator.stores import Store
+from orchestrator.trials import Trial, TrialState
+
+REACHED = 0.99
+"""Share of the whole table's hypervolume at which its front counts as found."""
+
+# Configurations that are looked for in a table before the first trial; more would take seconds.
+_MOST_CHECKED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedSweep:
+    """How one simulated sweep went.
+
+    Attributes:
+        variant: Its name in the comparison.
+        seed: Its seed.
+        stopped: Trials stopped early.
+        failed: Trials that failed.
+        seconds: Simulated time until it ended.
+        moments: Shape ``(complete,)``: simulated seconds at which trials were complete, ascending.
+        volumes: Shape ``(complete,)``: hypervolume of the front after each of them, as a share of
+            that of the whole table; both from the same reference point, behind all of the table.
+    """
+
+    variant: str
+    seed: int
+    stopped: int
+    failed: int
+    seconds: float
+    moments: Floats
+    volumes: Floats
+
+    @property
+    def complete(self) -> int:
+        """Trials measured."""
+        return len(self.moments)
+
+    @property
+    def volume(self) -> float:
+        """The share of the table's hypervolume in the end."""
+        return float(self.volumes[-1]) if len(self.volumes) else 0.0
+
+    def seconds_to(self, share: float = REACHED) -> float:
+        """Simulated seconds until a share of the table's hypervolume was reached; inf if never."""
+        reached = np.flatnonzero(self.volumes >= share)
+        return float(self.moments[reached[0]]) if len(reached) else math.inf
+
+    def as_json(self) -> dict[str, object]:
+        """Give the record that ``paretune simulate --format json`` prints."""
+        return {
+            "variant": self.variant,
+            "seed": self.seed,
+            "complete": self.complete,
+            "stopped": self.stopped,
+            "failed": self.failed,
+            "seconds": self.seconds,
+            "seconds_to_99": self.seconds_to(),
+            "volume": self.volume,
+        }
+
+
+def compare(
+    variants: Mapping[str, SweepSpec], table: Table, *, seeds: Sequence[int], slots: int
+) -> list[SimulatedSweep]:
+    """Simulate each variant with each seed.
+
+    Driver, sampler, scheduler and store are those of a real run; the store lies in a temporary
+    folder. Nothing is tracked and no reference is trained. A simulated second costs nothing.
+
+    Args:
+        variants: Sweeps by the names that results carry, with the same objectives and constraints.
+        table: What trials do.
+        seeds: Of the sweeps, each in the place of `SweepSpec.seed`.
+        slots: How many trials run at once.
+
+    Returns:
+        By seed, then by variant.
+
+    Raises:
+        UsageError: The variants cannot be compared, or one of them cannot be run.
+        OrchestratorError: The table lacks a configuration.
+    """
+    for spec in variants.values():
+        _check_space(spec, table)
+    goals = {(spec.directed, spec.limits) for spec in variants.values()}
+    if len(goals) != 1:
+        raise UsageError("Variants are compared by their fronts, and so need the same objectives.")
+    results: list[SimulatedSweep] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="paretune-simulated-") as folder,
+        _store(folder) as store,
+    ):
+        for seed in seeds:
+            scale = _Scale.of(table, next(iter(variants.values())), seed)
+            for variant, spec in variants.items():
+                name = f"simulated-{len(results)}"
+                changed = {**_UNTRACKED, "name": name, "seed": seed}
+                watch = _simulate(spec.model_copy(update=changed), table, slots, store, folder)
+                results.append(watch.result(variant, seed, scale))
+    return results
+
+
+_UNTRACKED = {"tracking": TrackingSection(kind="none"), "reference": False, "front_measures": None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """What hypervolumes of one comparison are measured by.
+
+    Attributes:
+        corner: The reference point, behind all of the table.
+        whole: The hypervolume of all that a sweep can find.
+    """
+
+    corner: Floats
+    whole: float
+
+    @classmethod
+    def of(cls, table: Table, spec: SweepSpec, seed: int) -> "_Scale":
+        corner = reference_point(losses_of(_trials(table.recordings), spec.directed, ()))
+        within = losses_of(_trials(table.of_seed(seed)), spec.directed, spec.limits)
+        whole = hypervolume(within[~np.isnan(within).any(axis=1)], corner)
+        if whole == 0:
+            raise UsageError(
+                f"No trial of {table.source} meets the constraints, so that there is no front to "
+                f"be found: {', '.join(map(str, spec.limits))}."
+            )
+        return cls(corner, whole)
+
+
+@dataclass(slots=True)
+class _Watch(Silent):
+    """Notes when trials are complete, by the clock of the simulation."""
+
+    clock: Callable[[], float]
+    spec: SweepSpec
+    complete: list[Trial] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
+    ends: Counter[TrialState] = field(default_factory=Counter)
+
+    def trial_ended(self, trial: Trial) -> None:
+        self.ends[trial.state] += 1
+        if trial.state is TrialState.COMPLETE:
+            self.complete.append(trial)
+            self.moments.append(self.clock())
+
+    def result(self, variant: str, seed: int, scale: _Scale) -> SimulatedSweep:
+        losses = losses_of(self.complete, self.spec.directed, self.spec.limits)
+        return SimulatedSweep(
+            variant=variant,
+            seed=seed,
+            stopped=self.ends[TrialState.STOPPED],
+            failed=self.ends[TrialState.FAILED],
+            seconds=self.clock(),
+            moments=np.array(self.moments),
+            volumes=hypervolume_history(losses, scale.corner) / scale.whole,
+        )
+
+
+def _simulate(spec: SweepSpec, table: Table, slots: int, store: Store, folder: str) -> _Watch:
+    share = spec.execution.cache != "off"
+    executor = SimulatedExecutor(table.recording, slots=slots, share_training=share)
+    watch = _Watch(executor.clock, spec)
+    run(
+        spec,
+        store=store,
+        progress=watch,
+        executor=lambda task: executor,
+        state=StateFolder(Path(folder)),
+    )
+    return watch
+
+
+@contextmanager
+def _store(folder: str) -> Iterator[Store]:
+    # Imported here: a help text need not wait for SQLAlchemy.
+    from orchestrator.storage.opening import open_store
+
+    store = open_store(StateFolder(Path(folder)).store_url)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _trials(recordings: Iterable[Recording]) -> list[Trial]:
+    return [
+        Trial("", number, each.params, each.seed, TrialState.COMPLETE, values=each.values)
+        for number, each in enumerate(recordings)
+    ]
+
+
+def _check_space(spec: SweepSpec, table: Table) -> None:
+    """Find out now what a simulation would meet after minutes."""
+    space = spec.search_space
+    if space.size is None or space.size > _MOST_CHECKED:
+        return
+    missing = [params for params in space.grid() if params not in table]
+    if missing:
+        raise OrchestratorError(
+            f"{table.source} lacks {len(missing)} of the space's {space.size} configurations, "
+            f"for example {shown(missing[0])}. Narrow the space to what was recorded, or record "
+            f"all of it: paretune run SWEEP.yaml --set sampler.kind=grid --trials {space.size}"
+        )
