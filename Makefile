@@ -41,8 +41,8 @@ check: install  ## Lint, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install  ## Compare with the plain stack, side by side in one run
-	$(BIN)/python benchmarks/bench_overhead.py
+bench: install  ## Measure against the peers, side by side (ONLY="bench_front ..." for some)
+	$(BIN)/python benchmarks/run_all.py $(ONLY)
 
 faults: install  ## Break real sweeps N times, and count broken promises
 	$(BIN)/python -m tests.faults.machine --runs $(or $(N),13)

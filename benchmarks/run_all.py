@@ -1,0 +1,91 @@
+"""Run the benchmarks one after another and write what they printed into RESULTS.md.
+
+Every benchmark measures its peer in the same run. Nothing else should run on the machine meanwhile.
+
+Run: ``make bench``, or ``python benchmarks/run_all.py bench_front bench_repeats`` for some of them;
+the others keep the results that stand in the file.
+"""
+
+import argparse
+import ast
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "RESULTS.md"
+PACKAGES = ("torch", "ray", "optuna", "mlflow", "sqlalchemy", "moocore", "numpy")
+
+
+def main() -> None:
+    known = sorted(path.stem for path in HERE.glob("bench_*.py"))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}")
+    chosen = parser.parse_args().names or known
+    if unknown := sorted(set(chosen) - set(known)):
+        parser.error(f"there is no {', '.join(unknown)}; known are {', '.join(known)}")
+    sections = stored()
+    for name in chosen:
+        print(f"== {name}", flush=True)
+        sections[name] = section(name)
+        # After each, so that what was measured is kept when the next one is interrupted.
+        RESULTS.write_text(page({name: sections[name] for name in known if name in sections}))
+
+
+def section(name: str) -> str:
+    """Run one benchmark; its part of the page."""
+    script = HERE / f"{name}.py"
+    about = ast.get_docstring(ast.parse(script.read_text())) or ""
+    began = time.monotonic()
+    process = subprocess.run(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, check=False
+    )
+    print(process.stdout, flush=True)
+    if process.returncode:
+        sys.exit(f"{name} ended with {process.returncode}")
+    today, commit = time.strftime("%Y-%m-%d"), _said("git", "rev-parse", "--short", "HEAD")
+    when = f"{today}, commit {commit}, {time.monotonic() - began:.0f} s, {machine()}"
+    return f"## {name}\n\n{about}\n\n{when}\n\n```\n{process.stdout.strip()}\n```\n"
+
+
+def machine() -> str:
+    """What it was measured on."""
+    cpus = len(os.sched_getaffinity(0))
+    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    return f"{cpus} CPUs ({_cpu()}), Python {platform.python_version()}, {versions}"
+
+
+def stored() -> dict[str, str]:
+    """The sections of the page as it is, by the name of their benchmark."""
+    text = RESULTS.read_text() if RESULTS.exists() else ""
+    parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
+    return {part.partition("\n")[0].removeprefix("## "): part.rstrip() + "\n" for part in parts}
+
+
+def page(sections: dict[str, str]) -> str:
+    """The whole page."""
+    head = "# Results\n\nWritten by `make bench`; each section by one run of its benchmark.\n"
+    return "\n".join([head, *sections.values()])
+
+
+def _cpu() -> str:
+    lines = (
+        Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    )
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(
+        command, cwd=HERE, capture_output=True, text=True, check=False
+    ).stdout.strip()
+
+
+if __name__ == "__main__":
+    main()
