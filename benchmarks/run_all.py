@@ -1,8 +1,8 @@
 """Run the benchmarks one after another and write what they printed into RESULTS.md.
 
-Every benchmark measures its peer in the same run. Nothing else should run on the machine meanwhile.
+Every benchmark measures its peer in the same run. Keep the machine free of other work meanwhile.
 
-Run: ``make bench``, or ``python benchmarks/run_all.py bench_front bench_repeats`` for some of them;
+Run: ``make bench``, or ``python benchmarks/run_all.py bench_front bench_repeats`` for some;
 the others keep the results that stand in the file.
 """
 
