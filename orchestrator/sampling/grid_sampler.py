@@ -1,11 +1,12 @@
 """Every configuration of a finite space, in an order that the seed shuffles."""
 
 import random
+from collections.abc import Sequence
 
 from orchestrator.contracts import Suggestion
 from orchestrator.errors import UsageError
 from orchestrator.sampling.unseen import MAX_LISTED, Unseen
-from orchestrator.trials import Trial
+from orchestrator.trials import PriorPoint, Trial
 from search_spaces import SearchSpace
 
 
@@ -45,6 +46,9 @@ class GridSampler:
             if self._unseen.add(self._unseen.key(params)):
                 return Suggestion(params)
         return None
+
+    def learn(self, points: Sequence[PriorPoint]) -> None:
+        """Nothing: a grid goes on in its order whatever was measured."""
 
     def observe(self, trial: Trial) -> None:
         """Mark the trial's configuration as seen."""

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ from orchestrator.objectives import Objective
 from orchestrator.sampling.distributions import ask_params, told_params
 from orchestrator.sampling.infeasible import UNFIT, WorstKnown, is_infeasible
 from orchestrator.sampling.unseen import Unseen
-from orchestrator.trials import Trial, TrialState
+from orchestrator.trials import PriorPoint, Trial, TrialState
 from search_spaces import SearchSpace
 
 # Optuna's own default, 50, would leave the sweeps of one evening in the random first generation.
@@ -31,6 +31,10 @@ NSGA2_POPULATION = 20
 
 # What NSGA-II must find again after a restart; without it the rebuilt sampler is random search.
 _KEPT_ATTRS = ":generation"
+
+# Of what was measured before the sweep NSGA-II would take no notice without a generation; the
+# other samplers take none of this.
+_PRIOR_ATTRS: Mapping[str, object] = {"NSGAIISampler:generation": 0}
 
 _STATES = {
     TrialState.COMPLETE: OptunaState.COMPLETE,
@@ -104,6 +108,9 @@ class OptunaSampler:
     that was measured. All others stay RUNNING, so that TPE and GP keep away from configurations
     in flight.
 
+    What was measured before the sweep is told like complete trials, and is the first generation
+    of NSGA-II, or a part of it.
+
     A configuration is never proposed twice: where Optuna insists on known ones, the next is drawn
     from those not seen. Suggestions depend on the seed and on what was observed and suggested
     alone; a rebuilt NSGA-II chooses the parents of the generation under way afresh, from all
@@ -135,6 +142,7 @@ class OptunaSampler:
         self._space, self._seed, self._kind = space, seed, _KINDS[kind]
         self._objectives, self._constraints = tuple(objectives), tuple(constraints)
         self._unseen = Unseen(space)
+        self._prior: list[Trial] = []
         self._trials: dict[int, Trial] = {}
         self._asks: dict[str, _Ask] = {}
         self._study = self._empty_study()
@@ -154,6 +162,14 @@ class OptunaSampler:
                     return suggestion
             return self._drawn(self._study_with_seed(self._kind.asks))
 
+    def learn(self, points: Sequence[PriorPoint]) -> None:
+        """Tell Optuna of each point as of a complete trial; none of them counts as seen."""
+        self._prior = [_as_trial(number, point) for number, point in enumerate(points)]
+        for trial in self._prior:
+            self._worst.observe(trial)
+        with _quiet():
+            self._append(self._prior)
+
     def observe(self, trial: Trial) -> None:
         """Learn of a trial; cheap unless what was told to Optuna before turns out otherwise."""
         key = self._unseen.key(trial.params)
@@ -172,7 +188,7 @@ class OptunaSampler:
                     self._tell(ask, trial)
                     del self._asks[key]
             elif known is None:
-                self._append(trial)
+                self._append([trial])
             elif self._verdict(known) != self._verdict(trial):
                 self._is_stale = True
 
@@ -252,27 +268,41 @@ class OptunaSampler:
             ask.optuna_trial.set_constraint(name, violation)
         self._study.tell(ask.optuna_trial, verdict.values, state=verdict.state)
 
-    def _append(self, trial: Trial) -> None:
-        """Add a trial that Optuna was not asked for, or not by this process."""
-        verdict = self._verdict(trial)
-        numbers, distributions = told_params(self._space, trial.params)
-        self._study.add_trial(
-            create_trial(
-                state=verdict.state,
-                values=verdict.values,
-                params=numbers,
-                distributions=distributions,
-                system_attrs=dict(trial.sampler_attrs),
-                constraints=verdict.violations,
+    def _append(self, trials: Iterable[Trial]) -> None:
+        """Add trials that Optuna was not asked for, or not by this process."""
+        for trial in trials:
+            verdict = self._verdict(trial)
+            numbers, distributions = told_params(self._space, trial.params)
+            self._study.add_trial(
+                create_trial(
+                    state=verdict.state,
+                    values=verdict.values,
+                    params=numbers,
+                    distributions=distributions,
+                    system_attrs=dict(trial.sampler_attrs),
+                    constraints=verdict.violations,
+                )
             )
-        )
 
     def _rebuild(self) -> None:
         """Fill a new study from what was observed, as a new driver would."""
         self._study, self._is_stale = self._empty_study(), False
-        for _, trial in sorted(self._trials.items()):
-            self._append(trial)
+        self._append(self._prior)
+        self._append(trial for _, trial in sorted(self._trials.items()))
         self._asks.clear()
+
+
+def _as_trial(number: int, point: PriorPoint) -> Trial:
+    """What was measured elsewhere, as the complete trial that Optuna takes it for."""
+    return Trial(
+        sweep=point.source,
+        number=number,
+        params=point.params,
+        seed=0,
+        state=TrialState.COMPLETE,
+        values=point.values,
+        sampler_attrs=_PRIOR_ATTRS,
+    )
 
 
 def _kept_attrs(study: optuna.Study) -> dict[str, object]:

@@ -18,7 +18,7 @@ import pytest
 from orchestrator.constraints import Constraint
 from orchestrator.contracts import Sampler
 from orchestrator.objectives import Direction, Objective
-from orchestrator.trials import Failure, FailureKind, Trial, TrialState, Value
+from orchestrator.trials import Failure, FailureKind, PriorPoint, Trial, TrialState, Value
 from search_spaces import Choice, Condition, Float, Int, SearchSpace
 
 OBJECTIVES = (
@@ -143,6 +143,13 @@ def resumed(sampler: Sampler, trials: Sequence[Trial]) -> Sampler:
 def distinct(loop: Loop) -> int:
     """How many configurations are distinct, by type and value."""
     return len({json.dumps(params, sort_keys=True) for params in loop.params})
+
+
+def measured_before(space: SearchSpace, count: int) -> list[PriorPoint]:
+    """Give points that were measured before the sweep, spread evenly over a finite space."""
+    grid = list(space.grid())
+    spread = [grid[index * len(grid) // count] for index in range(count)]
+    return [PriorPoint(params, measured(params)[1], "sweep 'old'") for params in spread]
 
 
 class SamplerContract:
@@ -317,3 +324,34 @@ class SamplerContract:
         once = Loop(self.sampler()).run(12)
         twice = resumed(self.sampler(), [*once.trials, *once.trials])
         assert twice.suggest() == resumed(self.sampler(), once.trials).suggest()
+
+    def warm(self, points: Sequence[PriorPoint]) -> Sampler:
+        sampler = self.sampler()
+        sampler.learn(points)
+        return sampler
+
+    def test_points_measured_before_change_the_suggestions_of_who_learns(self) -> None:
+        cold = Loop(self.sampler()).run(self.budget)
+        warm = Loop(self.warm(measured_before(self.space, self.budget))).run(self.budget)
+        assert (cold.params != warm.params) == self.learns
+
+    def test_points_measured_before_are_no_trials_and_all_of_the_space_is_proposed(self) -> None:
+        space = SearchSpace({"width": Int(1, 6)})
+        sampler = self.sampler(space)
+        sampler.learn(measured_before(space, 6))
+        loop = Loop(sampler, in_flight=3).run(10)
+        assert distinct(loop) == len(loop.trials) == 6
+
+    def test_a_new_driver_learns_again_from_the_same_points_and_goes_on(self) -> None:
+        points = measured_before(self.space, 12)
+        loop = Loop(self.warm(points), in_flight=3).run(self.budget // 2)
+        ahead, again = loop.sampler.suggest(), resumed(self.warm(points), loop.trials).suggest()
+        assert ahead is not None
+        assert again is not None
+        assert dict(again.sampler_attrs) == dict(ahead.sampler_attrs)
+        if self.resumes_exactly:
+            assert again.params == ahead.params
+
+    def test_learning_from_no_points_is_learning_nothing(self) -> None:
+        cold, warm = Loop(self.sampler()).run(12), Loop(self.warm([])).run(12)
+        assert cold.params == warm.params

@@ -1,4 +1,5 @@
 import logging
+import random
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +24,7 @@ from orchestrator.testing.sampler_contract import (
     measured,
     resumed,
 )
-from orchestrator.trials import FailureKind, Trial, TrialState
+from orchestrator.trials import FailureKind, PriorPoint, Trial, TrialState
 from search_spaces import Choice, Float, Int, SearchSpace
 
 
@@ -92,6 +93,46 @@ def test_learning_samplers_find_the_front_and_random_search_does_not(kind) -> No
         for each in (kind, "random")
     )
     assert distance(learned.params[-30:]) < 0.7 * distance(drawn.params[-30:])
+
+
+def drawn_before(count: int) -> list[PriorPoint]:
+    """What a random search measured in the plane."""
+    rng = random.Random(7)
+    drawn = [PLANE.sample(rng) for _ in range(count)]
+    return [PriorPoint(params, plane(params)[1], "sweep 'old'") for params in drawn]
+
+
+@pytest.mark.parametrize(("kind", "first"), [("tpe", 10), ("nsga2", 20), ("gp", 1)])
+def test_who_learned_before_proposes_better_from_the_first_trial_on(kind, first) -> None:
+    points = drawn_before(60)
+    cold, warm = [], []
+    for seed in range(3):
+        for found, known in ((cold, []), (warm, points)):
+            sampler = build_sampler(kind, PLANE, LOSSES[:1], (), seed)
+            sampler.learn(known)
+            found += Loop(sampler, plane).run(first).params
+    assert distance(warm) < 0.75 * distance(cold)
+
+
+@pytest.mark.parametrize("kind", ["tpe", "nsga2", "gp"])
+def test_points_measured_before_are_told_with_their_violations(kind) -> None:
+    limit = (Constraint("cost", "<=", 0.5),)
+    sampler = build_sampler(kind, PLANE, LOSSES, limit, 0)
+    sampler.learn(drawn_before(5))
+    Loop(sampler, lambda _: (TrialState.FAILED, {}), failure=FailureKind.DIVERGED).run(2)
+    for told, point in zip(study_of(sampler).trials, drawn_before(5), strict=False):
+        assert told.state is optuna.trial.TrialState.COMPLETE
+        assert told.params == point.params
+        assert told.values == [point.values["a"], point.values["b"]]
+        assert told.constraints["cost <= 0.5"] == pytest.approx(2 * point.params["x"] - 1)
+
+
+def test_points_measured_before_are_the_first_generation_of_nsga2() -> None:
+    sampler = build_sampler("nsga2", PLANE, LOSSES, (), 0)
+    sampler.learn(drawn_before(NSGA2_POPULATION - 2))
+    loop = Loop(sampler, plane).run(4)
+    generations = [trial.sampler_attrs["NSGAIISampler:generation"] for trial in loop.trials]
+    assert generations == [0, 0, 1, 1]
 
 
 def test_a_rebuilt_nsga2_is_not_random() -> None:
