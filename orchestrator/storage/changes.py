@@ -5,18 +5,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import Connection, Table, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from orchestrator.storage.reading import find_trial
-from orchestrator.storage.tables import WHOLE_SWEEP, attempts, outbox, sweeps, trials
+from orchestrator.storage.tables import WHOLE_SWEEP, UtcTime, attempts, outbox, sweeps, trials
 from orchestrator.trials import TrialState
+
+
+def not_before(began: ColumnElement[datetime]) -> ColumnElement[datetime]:
+    """The parameter ``now``, or the later moment `began` if the clock was put back since."""
+    now = bindparam("now", type_=UtcTime())
+    return case((began > now, began), else_=now)
+
 
 # Statements are built once: SQLAlchemy needs longer to build one than SQLite to run it.
 _THIS_SWEEP = update(sweeps).where(sweeps.c.id == bindparam("key"))
 _THIS_TRIAL = update(trials).where(trials.c.id == bindparam("key"))
+_END_OF_SWEEP = _THIS_SWEEP.values(ended=not_before(sweeps.c.created))
+_END_OF_TRIAL = _THIS_TRIAL.values(ended=not_before(trials.c.created))
 _AN_ATTEMPT = (attempts.c.trial_id == bindparam("key"), attempts.c.number == bindparam("attempt"))
 _THIS_ATTEMPT = update(attempts).where(*_AN_ATTEMPT)
+_END_OF_ATTEMPT = _THIS_ATTEMPT.values(ended=not_before(attempts.c.started))
 _ATTEMPT_STATE = select(attempts.c.state).where(*_AN_ATTEMPT)
 
 Subject = tuple[int, int]
@@ -82,6 +92,11 @@ class Change:
         self.connection.execute(_THIS_SWEEP, {"key": self.sweep_id, **columns})
         self.mark((WHOLE_SWEEP, WHOLE_SWEEP))
 
+    def end_sweep(self, **columns: object) -> None:
+        """Change the sweep itself, which ends now, and mark it."""
+        self.connection.execute(_END_OF_SWEEP, {"key": self.sweep_id, "now": self.now, **columns})
+        self.mark((WHOLE_SWEEP, WHOLE_SWEEP))
+
     def trial(self, number: int) -> tuple[int, TrialState, int]:
         """Key, state and count of attempts of one trial; `UnknownNameError` if it is not there."""
         return find_trial(self.connection, self.sweep_id, self.sweep, number)
@@ -90,10 +105,14 @@ class Change:
         """Change the trial with the key `key`."""
         self.connection.execute(_THIS_TRIAL, {"key": key, **columns})
 
-    def attempt_row(self, key: int, attempt: int, **columns: object) -> None:
-        """Change one attempt at the trial with the key `key`."""
-        which = {"key": key, "attempt": attempt}
-        self.connection.execute(_THIS_ATTEMPT, {**which, **columns})
+    def end_trial(self, key: int, **columns: object) -> None:
+        """Change the trial with the key `key`, which ends now."""
+        self.connection.execute(_END_OF_TRIAL, {"key": key, "now": self.now, **columns})
+
+    def end_attempt(self, key: int, attempt: int, **columns: object) -> None:
+        """Change one attempt at the trial with the key `key`; it ends now."""
+        which = {"key": key, "attempt": attempt, "now": self.now}
+        self.connection.execute(_END_OF_ATTEMPT, {**which, **columns})
 
     def running(self, trial: int, attempt: int) -> int:
         """Key of a trial of which this attempt runs.

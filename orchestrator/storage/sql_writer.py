@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 from orchestrator.contracts import Outcome
 from orchestrator.errors import LeaseLostError
 from orchestrator.storage import tables
-from orchestrator.storage.changes import Change, put
+from orchestrator.storage.changes import Change, not_before, put
 from orchestrator.storage.database import Database
 from orchestrator.storage.reading import read_prior_points, read_trial
 from orchestrator.storage.tables import attempts, sweeps, trial_values, trials
@@ -161,10 +161,10 @@ class SqlWriter:
         _check_finite(f"values of trial {trial}", values)
         with self._change() as change:
             key = change.running(trial, attempt)
-            state, now = outcome.state.value, change.now
-            change.attempt_row(key, attempt, state=state, ended=now, **_failure(outcome))
-            ended = now if outcome.state.is_final else None
-            change.trial_row(key, state=state, ended=ended, **_artifact(outcome))
+            state = outcome.state.value
+            change.end_attempt(key, attempt, state=state, **_failure(outcome))
+            write = change.end_trial if outcome.state.is_final else change.trial_row
+            write(key, state=state, **_artifact(outcome))
             put(change.connection, trial_values, _value_rows(key, values))
             change.mark((trial, attempt))
             return read_trial(change.connection, change.sweep, key)
@@ -230,7 +230,10 @@ class SqlWriter:
                 update(attempts)
                 .where(attempts.c.trial_id.in_(keys))
                 .where(attempts.c.state == TrialState.RUNNING.value)
-                .values(state=interrupted, ended=change.now, **_failure(_ABANDONED))
+                .values(
+                    state=interrupted, ended=not_before(attempts.c.started), **_failure(_ABANDONED)
+                ),
+                {"now": change.now},
             )
             change.mark(*((row.number, row.attempts - 1) for row in running))
             return [row.number for row in running]
@@ -238,8 +241,11 @@ class SqlWriter:
     def set_sweep_state(self, state: SweepState, reason: str = "") -> None:
         """Say where the sweep stands and why; any other state than RUNNING is an end."""
         with self._change() as change:
-            ended = None if state is SweepState.RUNNING else change.now
-            change.sweep_row(state=state.value, stop_reason=_storable(reason), ended=ended)
+            said = {"state": state.value, "stop_reason": _storable(reason)}
+            if state is SweepState.RUNNING:
+                change.sweep_row(**said, ended=None)
+            else:
+                change.end_sweep(**said)
 
     def set_spec(self, spec: Mapping[str, object]) -> None:
         """Replace the stored spec (a larger budget) by one with the same fingerprint."""

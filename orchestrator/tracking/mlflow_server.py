@@ -18,7 +18,9 @@ from orchestrator.tracking.runs import Changes, RunContent, RunView, missing_fro
 # Read by MLflow from the environment and nowhere else (3.17). A user's own setting wins.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",  # "Creating initial MLflow database tables..." and such
+    # Not "Creating initial MLflow database tables..." and such; and a database that fails raises,
+    # which is told in a sentence, where MLflow would also print the traceback.
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
     # Ending a run prints its URL to stdout, which belongs to our JSON.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # Seven tries with growing pauses and 120 s each would hold the mirror for minutes when the

@@ -16,7 +16,7 @@ from orchestrator.errors import LeaseHeldError, LeaseLostError, OrchestratorErro
 from orchestrator.storage import open_store, this_holder, upgrade
 from orchestrator.storage.spec_differences import spec_differences
 from orchestrator.storage.sql_store import SqlStore
-from orchestrator.trials import TrialState
+from orchestrator.trials import SweepState, TrialState
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -199,3 +199,24 @@ def test_differences_are_not_listed_without_end() -> None:
     found = spec_differences({}, {str(n): n for n in range(9)})
     assert (len(found), found[-1]) == (6, "and 4 more")
     assert spec_differences({"a": 1}, {"a": 1}) == ["only its fingerprint differs"]
+
+
+def test_nothing_ends_before_it_began_also_when_the_clock_is_put_back(
+    store: SqlStore, clock: Clock
+) -> None:
+    writer = store.take("a", "first")
+    clock.now = _NOON + timedelta(hours=9)
+    for _ in range(2):
+        writer.start_attempt(writer.add_trial({}, seed=0).number, "w")
+    clock.now = _NOON - timedelta(hours=7)
+    writer.finish_attempt(0, 0, Outcome(TrialState.COMPLETE, {"accuracy": 0.5}))
+    assert writer.interrupt_running() == [1]
+    writer.set_sweep_state(SweepState.COMPLETE)
+    sweep, trial = store.sweep("a"), store.trial("a", 0)
+    assert (trial.created, trial.ended) == (_NOON + timedelta(hours=9),) * 2
+    assert store.attempts("a", 0)[0].ended == store.attempts("a", 0)[0].started
+    assert store.attempts("a", 1)[0].ended == store.attempts("a", 1)[0].started
+    assert (sweep.created, sweep.ended) == (_NOON, _NOON)
+    # The lease goes by the clock as it is now, or it would last for sixteen hours.
+    assert sweep.driver is not None
+    assert sweep.driver.expires == clock.now + timedelta(seconds=60)
