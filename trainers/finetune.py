@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -24,6 +24,9 @@ from trainers.errors import DivergedError
 from trainers.loop import Batch, Recipe, correct_fraction, cosine_learning_rates, train_epoch
 from trainers.networks import Network, assemble_network
 from trainers.quantization.qat import QuantizedTraining
+from trainers.stages.cache import StageCache
+from trainers.stages.trial_stages import TrialStages
+from trainers.stages.weights import weights_digest
 
 # Features of a frozen backbone are kept in memory up to this size, and computed anew in every
 # epoch beyond it.
@@ -65,6 +68,8 @@ class FineTuning:
         device: Where to compute.
         like: A training on the same images whose frozen backbone and features are this one's
             too (`frozen_key`); they are shared, not made again.
+        cache: Where features and trainings of other trials lie. One that is there already is
+            taken up at once, finished, with epochs that took no time.
 
     Attributes:
         config: As given.
@@ -84,6 +89,7 @@ class FineTuning:
         *,
         device: torch.device,
         like: "FineTuning | None" = None,
+        cache: StageCache | None = None,
     ) -> None:
         self.config = config
         self.reports: list[EpochReport] = []
@@ -106,6 +112,8 @@ class FineTuning:
         ).to(device)
         if device.type == "cuda":
             self.network = self.network.to(memory_format=torch.channels_last)
+        # Before quantization-aware training rounds what is frozen.
+        self._stages = None if cache is None else self._stages_in(cache)
         weights = self.network.set_trainable(config.tune)
         self._quantized = QuantizedTraining(self.network, config.quantization, config.qat)
         self.optimizer = _optimizer(config, weights, self._quantized.parameters)
@@ -114,9 +122,11 @@ class FineTuning:
         self.on_features = False
         self.train = _pixels(*data.subset("train"), device)
         self.val = _pixels(*data.subset("val"), device)
+        if self._stages is not None:
+            self._take_up(self._stages)
         if like is not None and like.on_features:
             self._train_on(like.train, like.val)
-        elif config.tune == "head":
+        elif config.tune == "head" and not self.finished:
             self._train_on_features()
 
     @property
@@ -133,6 +143,11 @@ class FineTuning:
     def finished(self) -> bool:
         """Whether all epochs are done."""
         return self.epoch >= self.config.epochs
+
+    @property
+    def cached_stages(self) -> int:
+        """How many stages came from the cache."""
+        return 0 if self._stages is None else self._stages.taken
 
     def run_epoch(self) -> EpochReport:
         """Train for one epoch and measure it.
@@ -168,6 +183,13 @@ class FineTuning:
         """
         return self._quantized.remove()
 
+    def keep(self) -> bool:
+        """Keep the finished training for other trials; whether it lies in the cache now."""
+        if self._stages is None or self._stages.has_training:
+            return self._stages is not None
+        facts = {"reports": [asdict(report) for report in self.reports]}
+        return self._stages.keep_training(self._changing(), facts)
+
     def save(self, path: Path) -> None:
         """Write what `load` needs to go on after the last finished epoch."""
         tensors = self._changing()
@@ -194,17 +216,33 @@ class FineTuning:
             _, number, key = name.split(".", maxsplit=2)
             optimizer_state.setdefault(int(number), {})[key] = tensors.pop(name)
         is_ours = all(facts.get(key) == value for key, value in self._identity().items())
-        shapes, needed = ({n: t.shape for n, t in each.items()} for each in (tensors, targets))
-        if not is_ours or shapes != needed:
+        if not is_ours or not _fit(tensors, targets):
             raise CheckpointError(
                 f"The checkpoint {path} belongs to a trial with another config or other images."
             )
-        with torch.no_grad():
-            for name, tensor in tensors.items():
-                targets[name].copy_(tensor)
+        _copy(tensors, targets)
         whole = self.optimizer.state_dict()
         self.optimizer.load_state_dict({**whole, "state": optimizer_state})
         self.reports = [EpochReport(**report) for report in facts["reports"]]
+
+    def _stages_in(self, cache: StageCache) -> TrialStages:
+        return TrialStages(
+            cache,
+            self.config,
+            self.network.spec,
+            weights=weights_digest(self.config, self.network.features),
+            data=self._data.fingerprint(),
+            device=self._device,
+        )
+
+    def _take_up(self, stages: TrialStages) -> None:
+        """Take over a finished training, if an equal one lies in the cache."""
+        found = stages.training()
+        if found is None:
+            return
+        tensors, facts = found
+        _copy(tensors, self._changing())
+        self.reports = [EpochReport(**{**report, "seconds": 0.0}) for report in facts["reports"]]
 
     def _identity(self) -> dict[str, str]:
         """What must be the same for a checkpoint to be taken up."""
@@ -235,11 +273,16 @@ class FineTuning:
         n_features = self.network.spec.n_features
         if 4 * n_features * (self.train.count + self.val.count) > _FEATURE_BYTES:
             return
-        features = self.network.feature_vectors
-        self._train_on(
-            self.train.mapped(features, _EVALUATION_BATCH),
-            self.val.mapped(features, _EVALUATION_BATCH),
-        )
+        made = self._features() if self._stages is None else self._stages.features(self._features)
+        self._train_on(self.train.replaced(made["train"]), self.val.replaced(made["val"]))
+
+    def _features(self) -> dict[str, Tensor]:
+        """What the frozen backbone makes of the images."""
+        subsets = {"train": self.train, "val": self.val}
+        return {
+            name: subset.mapped(self.network.feature_vectors, _EVALUATION_BATCH)
+            for name, subset in subsets.items()
+        }
 
     def _train_on(self, train: "Examples", val: "Examples") -> None:
         """Take these for the images from now on: the head's inputs."""
@@ -293,10 +336,13 @@ class Examples:
             yield batch, self.labels[torch.from_numpy(chosen)]
 
     @torch.inference_mode()
-    def mapped(self, function: Callable[[Tensor], Tensor], size: int) -> "Examples":
-        """The same examples with `function` of each input in its place."""
-        mapped = torch.cat([function(batch) for batch, _ in self.batches(size)])
-        return Examples(mapped.clone(), self.labels, self.device, lambda batch: batch)
+    def mapped(self, function: Callable[[Tensor], Tensor], size: int) -> Tensor:
+        """What `function` makes of each input."""
+        return torch.cat([function(batch) for batch, _ in self.batches(size)])
+
+    def replaced(self, inputs: Tensor) -> "Examples":
+        """The same examples with what the model takes in the place of their inputs."""
+        return Examples(inputs.to(self.device), self.labels, self.device, lambda batch: batch)
 
 
 def _pixels(images: np.ndarray, labels: np.ndarray, device: torch.device) -> Examples:
@@ -307,6 +353,18 @@ def _pixels(images: np.ndarray, labels: np.ndarray, device: torch.device) -> Exa
 def _float_pixels(batch: Tensor, *, channels_last: bool) -> Tensor:
     pixels = batch.float().div_(255)
     return pixels.to(memory_format=torch.channels_last) if channels_last else pixels
+
+
+def _fit(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> bool:
+    """Whether there is a tensor of the right shape for every target, and nothing else."""
+    shapes, needed = ({n: t.shape for n, t in each.items()} for each in (tensors, targets))
+    return shapes == needed
+
+
+def _copy(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            targets[name].copy_(tensor)
 
 
 def _optimizer(

@@ -1,0 +1,131 @@
+"""A cache of stages: content-addressed, bounded, shared, and never why a trial fails."""
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from torch import Tensor
+
+from trainers.checkpoints import CheckpointError
+from trainers.stages.places import Content, Place, open_place
+
+logger = logging.getLogger(__name__)
+
+# Longer than anything takes that is worth waiting for.
+_LONGEST_WAIT_S = 1800.0
+# After eviction so much of the bound is used, and it is looked after whenever this process has
+# written so much: listing the place for every entry would cost more than a few bytes too many.
+_FILLED_FRACTION = 0.9
+_CHECKED_FRACTION = 0.05
+
+
+class StageCache:
+    """Results of stages by the names that `trainers.stages.keys` gives them.
+
+    Whatever goes wrong with the place is told, and the trial goes on without.
+
+    Args:
+        where: A folder, or an fsspec URL.
+        max_bytes: What it may hold; what was not used for longest goes first.
+
+    Attributes:
+        troubles: What went wrong so far, a sentence each; none is there twice.
+
+    Raises:
+        ValueError: `where` is a URL that cannot be used here.
+    """
+
+    def __init__(self, where: str, max_bytes: float) -> None:
+        self._place: Place = open_place(where)
+        self._max_bytes = max_bytes
+        self._written = max_bytes
+        self.troubles: list[str] = []
+
+    def get(self, name: str) -> Content | None:
+        """An entry's tensors, on the CPU, and facts; None if there is none that can be read."""
+        try:
+            return self._place.load(name)
+        except FileNotFoundError:
+            return None
+        except CheckpointError as error:
+            self._tell(
+                f"The entry {name} of the stage cache at {self._place} was removed, and is "
+                f"computed again: {error}"
+            )
+            self._attempt(lambda: self._place.remove(name), "cleaned")
+        except OSError as error:
+            self._could_not("read", error)
+        return None
+
+    def put(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bool:
+        """Keep an entry; whether it is kept.
+
+        Args:
+            name: Of the entry.
+            tensors: By name; on any device.
+            facts: JSON values.
+        """
+        # Whatever the file says beside them is small.
+        if sum(tensor.nbytes for tensor in tensors.values()) > self._max_bytes:
+            return False
+        return self._attempt(lambda: self._save(name, tensors, facts), "written")
+
+    def made(self, name: str, make: Callable[[], dict[str, Tensor]]) -> tuple[Content, bool]:
+        """An entry, made if it is not there; whether it was there.
+
+        Of several processes that need the same entry at once, one makes it and the others wait.
+        """
+        found = self.get(name)
+        if found is not None:
+            return found, True
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._place.turn(name, _LONGEST_WAIT_S))
+            except OSError as error:
+                self._could_not("locked", error)
+            found = self.get(name)
+            if found is not None:
+                return found, True
+            tensors = make()
+            self.put(name, tensors, {})
+        return (tensors, {}), False
+
+    def _save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        self._written += self._place.save(name, tensors, facts)
+        if self._written >= _CHECKED_FRACTION * self._max_bytes:
+            self._evict()
+            self._written = 0
+
+    def _evict(self) -> None:
+        """Remove what was not used for longest; others may do the same at the same time."""
+        held = sorted(self._place.held(), key=lambda entry: entry.used)
+        excess = sum(entry.bytes for entry in held) - self._max_bytes
+        if excess <= 0:
+            return
+        excess += (1 - _FILLED_FRACTION) * self._max_bytes
+        # The newest stays: somebody is about to need it.
+        for entry in held[:-1]:
+            if excess <= 0:
+                return
+            self._place.remove(entry.name)
+            excess -= entry.bytes
+
+    def _attempt(self, action: Callable[[], None], done: str) -> bool:
+        try:
+            action()
+        except OSError as error:
+            self._could_not(done, error)
+            return False
+        return True
+
+    def _could_not(self, done: str, error: OSError) -> None:
+        self._tell(
+            f"The stage cache at {self._place} cannot be {done} ({error.strerror or error}); "
+            f"what it would have held is computed."
+        )
+
+    def _tell(self, trouble: str) -> None:
+        if trouble not in self.troubles:
+            self.troubles.append(trouble)
+            logger.warning("%s", trouble)
