@@ -31,8 +31,12 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="paretune-pg-"))
         if os.geteuid() == 0:
             shutil.chown(self._folder, "postgres", "postgres")
-        _run(programs / "initdb", "-D", self._data, *_SUPERUSER)
-        self.start()
+        try:
+            _run(programs / "initdb", "-D", self._data, *_SUPERUSER)
+            self.start()
+        except BaseException:
+            self.end()
+            raise
 
     @property
     def url(self) -> str:
@@ -106,6 +110,8 @@ class MlflowProcess:
                 ],
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                # Else it starts seven more processes, for jobs that no test has.
+                env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
                 start_new_session=True,
             )
         deadline = time.monotonic() + _START_S
@@ -124,10 +130,14 @@ class MlflowProcess:
 
 
 class SlowProxy:
-    """Passes TCP on to another port of this machine; each answer comes `delay_s` late."""
+    """Passes TCP on to another port of this machine; each answer comes `delay_s` late.
+
+    Attributes:
+        delay_s: May be changed at any time; counts from the next connection on.
+    """
 
     def __init__(self, target: int, delay_s: float) -> None:
-        self._target, self._delay_s = ("127.0.0.1", target), delay_s
+        self._target, self.delay_s = ("127.0.0.1", target), delay_s
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -146,7 +156,7 @@ class SlowProxy:
         with suppress(OSError), client, socket.create_connection(self._target) as server:
             forth = threading.Thread(target=_copy, args=(client, server, 0.0), daemon=True)
             forth.start()
-            _copy(server, client, self._delay_s)
+            _copy(server, client, self.delay_s)
 
 
 def free_port() -> int:

@@ -5,7 +5,9 @@ command until it succeeds, `paretune sync`, and the invariants.
 """
 
 import os
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -13,7 +15,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.faults.world import (
+    EPOCHS,
     LONGEST_S,
+    TRIALS,
     FaultError,
     PromiseBrokenError,
     World,
@@ -37,7 +41,7 @@ def driver_killed(world: World) -> None:
     driver = world.driver()
     world.wait_for_random_moment(driver)
     kill(driver.pid)
-    driver.wait(LONGEST_S)
+    world.wait(driver)
 
 
 def everything_killed(world: World) -> None:
@@ -45,7 +49,7 @@ def everything_killed(world: World) -> None:
     driver = world.driver()
     world.wait_for_random_moment(driver)
     kill_session(driver.pid)
-    driver.wait(LONGEST_S)
+    world.wait(driver)
 
 
 def driver_interrupted(world: World) -> None:
@@ -53,7 +57,7 @@ def driver_interrupted(world: World) -> None:
     driver = world.driver()
     world.wait_for_random_moment(driver)
     kill(driver.pid, signal.SIGTERM)
-    if driver.wait(LONGEST_S) not in (0, 130, 143):
+    if world.wait(driver) not in (0, 130, 143):
         raise FaultError(f"the driver ended with {driver.returncode}: {world.said()}")
 
 
@@ -66,7 +70,7 @@ def worker_killed(world: World) -> None:
     ]
     if workers:
         kill(world.random.choice(sorted(workers)))
-    driver.wait(LONGEST_S)
+    world.wait(driver)
 
 
 def node_killed(world: World) -> None:
@@ -76,7 +80,7 @@ def node_killed(world: World) -> None:
     driver = world.driver()
     world.wait_for_random_moment(driver)
     kill_session(node)
-    driver.wait(LONGEST_S)
+    world.wait(driver)
 
 
 def mlflow_killed(world: World) -> None:
@@ -85,7 +89,7 @@ def mlflow_killed(world: World) -> None:
     driver = world.driver()
     world.wait_for_random_moment(driver)
     server.kill()
-    driver.wait(LONGEST_S)
+    world.wait(driver)
     server.start()
 
 
@@ -93,20 +97,20 @@ def mlflow_away(world: World) -> None:
     """The MLflow server comes up after the last trial."""
     server = _mlflow(world)
     server.kill()
-    world.driver().wait(LONGEST_S)
+    world.wait(world.driver())
     server.start()
 
 
 def mlflow_slow(world: World) -> None:
-    """An MLflow server that takes ten seconds to answer."""
+    """An MLflow server that takes ten seconds to answer, until the sweep is over."""
     server = _mlflow(world)
     proxy = SlowProxy(server.port, delay_s=10.0)
     world.on_end(proxy.end)
     world.tracking_uri = f"http://127.0.0.1:{proxy.port}"
     driver = world.driver()
-    driver.wait(LONGEST_S)
-    # The same server, by its own address: that is no part of what a sweep means.
-    world.tracking_uri = server.uri
+    if world.wait(driver) != 0:
+        raise PromiseBrokenError(f"the driver ended with {driver.returncode}: {world.said()}")
+    proxy.delay_s = 0.0
 
 
 def postgres_killed(world: World) -> None:
@@ -117,7 +121,7 @@ def postgres_killed(world: World) -> None:
     server.kill()
     time.sleep(world.random.uniform(0, 4))
     server.start()
-    driver.wait(LONGEST_S)
+    world.wait(driver)
 
 
 def driver_stopped(world: World) -> None:
@@ -130,14 +134,14 @@ def driver_stopped(world: World) -> None:
     second = world.driver()
     world.wait_for_epochs(second, world.epochs() + 1)
     kill(first.pid, signal.SIGCONT)
-    first.wait(LONGEST_S)
-    second.wait(LONGEST_S)
+    world.wait(first)
+    world.wait(second)
 
 
 def two_drivers(world: World) -> None:
     """Two drivers at the same moment: one runs, the other ends with 1 and says who has it."""
     both = [world.driver(), world.driver()]
-    codes = sorted(driver.wait(LONGEST_S) for driver in both)
+    codes = sorted(world.wait(driver) for driver in both)
     if codes != [0, 1] or "is being run by" not in world.said():
         raise PromiseBrokenError(f"two drivers ended with {codes}: {world.said()}")
 
@@ -148,19 +152,43 @@ def checkpoint_truncated(world: World) -> None:
     # A trial of a second writes none by itself; an interruption makes it.
     world.wait_for_random_moment(driver)
     kill(driver.pid, signal.SIGTERM)
-    driver.wait(LONGEST_S)
+    world.wait(driver)
     for path in sorted((world.state / "sweeps").rglob("checkpoint*")):
         os.truncate(path, world.random.randrange(path.stat().st_size))
+
+
+def clock_jumps(world: World) -> None:
+    """The driver's clock jumps hours ahead and hours back; half the time it is killed then."""
+    shift = world.folder / "shift"
+    shift.write_bytes(struct.pack("q", 0))
+    usual = world.environment
+    preloaded = {"LD_PRELOAD": str(_shifting_clock(world)), "SHIFT_FILE": str(shift)}
+    world.environment = {**usual, **preloaded}
+    driver = world.driver()
+    world.environment = usual
+    hours = world.random.sample((9, -7), k=2)
+    moments = sorted(world.random.sample(range(1, TRIALS * EPOCHS), k=3))
+    for jump, moment in zip(hours, moments, strict=False):
+        world.wait_for_epochs(driver, moment)
+        # In place, for the driver has it mapped.
+        with shift.open("r+b") as file:
+            file.write(struct.pack("q", jump * 3600))
+    if world.random.choice((True, False)):
+        world.wait_for_epochs(driver, moments[-1])
+        kill(driver.pid)
+        world.wait(driver)
+    elif world.wait(driver) != 0:
+        raise PromiseBrokenError(f"the driver ended with {driver.returncode}: {world.said()}")
 
 
 def disk_full(world: World) -> None:
     """The disk of the state folder is full for a while."""
     place = world.state
     place.mkdir(parents=True)
+    world.on_end(lambda: subprocess.run(["umount", "-lq", str(place)], check=False))
     mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         raise FaultError("a small file system cannot be mounted here")
-    world.on_end(lambda: subprocess.run(["umount", "-l", str(place)], check=False))
     driver = world.driver()
     world.wait_for_random_moment(driver)
     ballast = place / "ballast"
@@ -170,7 +198,7 @@ def disk_full(world: World) -> None:
                 os.write(file.fileno(), bytes(4096))
         except OSError:
             pass
-    driver.wait(LONGEST_S)
+    world.wait(driver)
     ballast.unlink()
     subprocess.run(["mount", "-o", "remount,size=64m", str(place)], check=True)
 
@@ -190,6 +218,7 @@ FAULTS: Mapping[str, Fault] = {
         mlflow_slow,
         postgres_killed,
         checkpoint_truncated,
+        clock_jumps,
         disk_full,
     )
 }
@@ -197,10 +226,20 @@ FAULTS: Mapping[str, Fault] = {
 
 def _mlflow(world: World) -> MlflowProcess:
     server = MlflowProcess(world.folder / "mlflow", free_port())
-    server.start()
     world.on_end(server.kill)
+    server.start()
     world.tracking_uri = server.uri
     return server
+
+
+def _shifting_clock(world: World) -> Path:
+    compiler = shutil.which("cc")
+    if compiler is None or sys.platform != "linux":
+        raise FaultError("needs Linux and a C compiler: apt-get install gcc")
+    library, source = world.folder / "clock.so", Path(__file__).with_name("clock.c")
+    command = [compiler, "-shared", "-fPIC", "-O2", "-o", str(library), str(source), "-ldl"]
+    subprocess.run(command, check=True)
+    return library
 
 
 def _postgres(world: World) -> PostgresServer:

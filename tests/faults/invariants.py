@@ -1,13 +1,14 @@
 """What must be true after any fault, once the sweep has been brought to its end."""
 
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.trials import Trial, TrialState
-from tests.faults.world import BITS, NAME, TRIALS, WIDTHS, World
+from tests.faults.mirrored import unmirrored
+from tests.faults.world import BITS, NAME, WIDTHS, World
 
 Values = Mapping[int, Mapping[str, float]]
 
@@ -29,7 +30,8 @@ def violations(world: World, undisturbed: Values) -> list[str]:
     """
     return [
         *_of_trials(world, undisturbed),
-        *_of_mlflow(world),
+        *_of_times(world),
+        *unmirrored(world),
         *_of_files(world),
         *_of_the_lease(world),
     ]
@@ -53,27 +55,21 @@ def _of_trials(world: World, undisturbed: Values) -> Iterator[str]:
             yield f"the artifact of trial {trial.number} is not the file that was stored"
 
 
-def _of_mlflow(world: World) -> Iterator[str]:
-    """Exactly one ended run an attempt, and one parent."""
-    runs = _runs(world)
+def _of_times(world: World) -> Iterator[str]:
+    """Nothing ends before it began, whatever the clock did."""
     store = world.store()
-    attempts = {
-        (str(trial.number), str(attempt.number))
-        for trial in store.trials(NAME)
-        for attempt in store.attempts(NAME, trial.number)
-    }
+    sweep, trials = store.sweep(NAME), store.trials(NAME)
+    spans: dict[str, tuple[datetime | None, datetime | None]] = {}
+    spans["the sweep"] = (sweep.created, sweep.ended)
+    for trial in trials:
+        spans[f"trial {trial.number}"] = (trial.created, trial.ended)
+        for attempt in store.attempts(NAME, trial.number):
+            name = f"attempt {attempt.number} of trial {trial.number}"
+            spans[name] = (attempt.started, attempt.ended)
     store.close()
-    nested = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
-    if len(runs) - len(nested) != 1:
-        yield f"MLflow has {len(runs) - len(nested)} parent runs"
-    if len(nested) != len(attempts):
-        yield f"MLflow has {len(nested)} runs for {len(attempts)} attempts"
-    for run in runs:
-        if run.info.status not in ("FINISHED", "FAILED", "KILLED"):
-            yield f"MLflow's run {run.info.run_name} is {run.info.status}"
-    finished = sum(run.info.status == "FINISHED" for run in nested)
-    if finished != TRIALS:
-        yield f"{finished} of MLflow's runs are FINISHED, for {TRIALS} trials"
+    for name, (began, ended) in spans.items():
+        if began is None or ended is None or ended < began:
+            yield f"{name} began {began} and ended {ended}"
 
 
 def _of_files(world: World) -> Iterator[str]:
@@ -90,17 +86,6 @@ def _of_the_lease(world: World) -> Iterator[str]:
         yield f"the lease is not free: {error}"
     finally:
         store.close()
-
-
-def _runs(world: World) -> list:  # type: ignore[type-arg]
-    from mlflow.tracking import MlflowClient
-
-    with warnings.catch_warnings():
-        # MLflow 3.17 uses what SQLAlchemy 2.1 deprecates.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        client = MlflowClient(tracking_uri=world.mlflow_uri)
-        (experiment,) = [e for e in client.search_experiments() if e.name == NAME]
-        return list(client.search_runs([experiment.experiment_id], max_results=1000))
 
 
 def _steady(trial: Trial) -> Mapping[str, float]:

@@ -6,6 +6,8 @@ python -m tests.faults.machine --runs 60
 import argparse
 import random
 import shutil
+import signal
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -32,7 +34,7 @@ def undisturbed(folder: Path) -> Values:
     """What the sweep measures when nothing happens to it."""
     world = World(folder, random.Random(0))
     try:
-        code = world.driver().wait()
+        code = world.wait(world.driver())
         if code != 0:
             raise FaultError(f"the sweep fails without any fault: {world.said()}")
         return values_of(world)
@@ -49,19 +51,43 @@ def broken(name: str, seed: int, folder: Path, expected: Values) -> list[str]:
     # The fault is part of the seed, so that the tenth run of each hits another moment.
     world = World(folder, random.Random(f"{name} {seed}"))
     try:
-        try:
-            FAULTS[name](world)
-        except PromiseBrokenError as error:
-            return [str(error)]
+        FAULTS[name](world)
         code = world.finish()
         if code != 0:
             return [f"the same command ends with {code}: {world.said()[-2000:]}"]
         if "Traceback" in world.said():
             return [f"a traceback was printed: {world.said()[-3000:]}"]
-        world.sync()
+        if (code := world.sync()) != 0:
+            return [f"paretune sync ends with {code}: {world.said()[-2000:]}"]
         return violations(world, expected)
+    except PromiseBrokenError as error:
+        return [str(error)]
     finally:
         world.end()
+
+
+def tallied(root: Path, runs: int, first_seed: int, names: Sequence[str]) -> dict[str, Tally]:
+    """Run faults in turn; what is left in `root` are runs that broke a promise."""
+    tallies: dict[str, Tally] = defaultdict(Tally)
+    expected = undisturbed(root / "undisturbed")
+    shutil.rmtree(root / "undisturbed")
+    for number in range(runs):
+        name, seed = names[number % len(names)], first_seed + number // len(names)
+        tally, began = tallies[name], time.monotonic()
+        folder = root / f"{name}-{seed}"
+        try:
+            found = broken(name, seed, folder, expected)
+        except FaultError as error:
+            tally.impossible = str(error).partition("\n")[0]
+            print(f"{name} {seed}: cannot be made here: {error}", flush=True)
+            continue
+        tally.runs += 1
+        tally.seconds += time.monotonic() - began
+        tally.violations += found
+        print(f"{name} {seed}: {'; '.join(found) or 'ok'}", flush=True)
+        if not found:
+            shutil.rmtree(folder, ignore_errors=True)
+    return tallies
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,28 +96,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=len(FAULTS))
     parser.add_argument("--seed", type=int, default=0, help="of the first run")
     parser.add_argument("--only", choices=FAULTS, action="append", help="this fault alone")
+    parser.add_argument("--keep", type=Path, help="folder for the runs that broke a promise")
     options = parser.parse_args(arguments)
+    # As after Ctrl-C, every `finally` on the way out ends what it began.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     root = Path(tempfile.mkdtemp(prefix="paretune-faults-"))
-    tallies: dict[str, Tally] = defaultdict(Tally)
-    names = options.only or list(FAULTS)
     try:
-        expected = undisturbed(root / "undisturbed")
-        for number in range(options.runs):
-            name, seed = names[number % len(names)], options.seed + number // len(names)
-            tally, began = tallies[name], time.monotonic()
-            folder = root / f"{name}-{seed}"
-            try:
-                found = broken(name, seed, folder, expected)
-            except FaultError as error:
-                tally.impossible = str(error).partition("\n")[0]
-                print(f"{name} {seed}: cannot be made here: {error}", flush=True)
-                continue
-            tally.runs += 1
-            tally.seconds += time.monotonic() - began
-            tally.violations += found
-            print(f"{name} {seed}: {'; '.join(found) or 'ok'}", flush=True)
-            shutil.rmtree(folder, ignore_errors=True)
+        tallies = tallied(root, options.runs, options.seed, options.only or list(FAULTS))
     finally:
+        if options.keep:
+            shutil.copytree(root, options.keep, dirs_exist_ok=True)
         shutil.rmtree(root, ignore_errors=True)
     print(f"\n{table(tallies)}")
     return int(any(tally.violations for tally in tallies.values()))
