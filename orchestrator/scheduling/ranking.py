@@ -1,0 +1,130 @@
+"""Who stands before whom at a milestone, under several objectives and constraints.
+
+The order looks at three things, one after the other:
+
+1. feasibility: by the total violation of the constraints, so that whoever meets all of them
+   stands before whoever does not;
+2. the non-dominated rank, among those whose violation is the same;
+3. the crowding distance, among those of one rank: who stands alone stands before who has near
+   neighbours, and the ends of a front stand alone.
+
+It is a function of the values: neither the order of the peers nor their numbers count, equals
+share a place, and scaling or shifting an objective, or turning it and its direction around,
+changes nothing.
+
+References:
+    K. Deb et al. A fast and elitist multiobjective genetic algorithm: NSGA-II. IEEE Transactions
+    on Evolutionary Computation 6(2), 2002, sections III and VI.
+    https://doi.org/10.1109/4235.996017
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.constraints import Constraint, total_violation
+from orchestrator.objectives import Objective
+from orchestrator.pareto import Floats, non_dominated
+
+# Decimals of a crowding distance that count: what lies behind them is rounding, and would tell
+# apart who stands equally alone.
+_DECIMALS = 9
+
+
+class Place(NamedTuple):
+    """How many peers stand before a trial, by what puts them there; equals share their place.
+
+    Attributes:
+        better: Those who violate less, or are in an earlier front of those who violate as much.
+        lonelier: Those of the same front around whom there is more room.
+    """
+
+    better: int
+    lonelier: int
+
+
+def place(
+    trial: int,
+    peers: Mapping[int, Mapping[str, float]],
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint] = (),
+) -> Place:
+    """Find the place of a trial among its peers.
+
+    Args:
+        trial: One of the peers.
+        peers: Values of the same milestone and the same fidelity, by trial number.
+        objectives: An objective that no peer has a finite number for is left out. A peer without
+            one that others have, a network that answers with NaN, stands behind all who have them
+            all and violate no more.
+        constraints: Those on what no peer has a number for are left out.
+    """
+    rows, me = list(peers.values()), list(peers).index(trial)
+    judged = [limit for limit in constraints if any(_has(row, limit.name) for row in rows)]
+    violations = np.array([total_violation(judged, row) for row in rows])
+    better = int((violations < violations[me]).sum())
+    losses = _losses(rows, objectives)
+    left = np.flatnonzero(violations == violations[me])
+    while True:
+        front = _front(losses[left])
+        if me in left[front]:
+            break
+        better += int(front.sum())
+        left = left[~front]
+    distances = crowding(losses[left[front]], _spread(losses))
+    return Place(better, int((distances > distances[left[front] == me]).sum()))
+
+
+def crowding(losses: Floats, spread: Floats) -> Floats:
+    """How alone each row of a front stands: the sum over the columns of the gap around it.
+
+    The gap in a column is the distance from the next smaller to the next larger loss that occurs
+    there, as a share of `spread`; it is infinite for the smallest and the largest one. A column
+    in which all are equal tells nobody apart and adds nothing. Equal rows have equal distances,
+    which the definition by sorted neighbours does not give.
+
+    Args:
+        losses: Shape ``(n, m)``. A NaN adds nothing.
+        spread: Shape ``(m,)``, above zero in every column whose losses differ.
+
+    Returns:
+        Shape ``(n,)``, at least 0.
+    """
+    total = np.zeros(len(losses))
+    for column, width in zip(losses.T, spread, strict=True):
+        known = ~np.isnan(column)
+        levels, level = np.unique(column[known], return_inverse=True)
+        if len(levels) > 1:
+            gaps = np.full(len(levels), math.inf)
+            gaps[1:-1] = (levels[2:] - levels[:-2]) / width
+            total[known] += gaps[level]
+    return np.round(total, _DECIMALS)
+
+
+def _losses(rows: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> Floats:
+    """Shape (peers, objectives that count): NaN where there is no finite number."""
+    columns = [
+        [each.loss(row[each.name]) if _has(row, each.name) else math.nan for row in rows]
+        for each in objectives
+    ]
+    known = [column for column in columns if not all(map(math.isnan, column))]
+    # Where nothing can be compared, all are equal.
+    return np.array(known or [[0.0] * len(rows)], dtype=np.float64).T
+
+
+def _has(row: Mapping[str, float], name: str) -> bool:
+    return math.isfinite(row.get(name, math.nan))
+
+
+def _spread(losses: Floats) -> Floats:
+    """Range of each column among all peers."""
+    return np.asarray(np.nanmax(losses, axis=0) - np.nanmin(losses, axis=0), dtype=np.float64)
+
+
+def _front(losses: Floats) -> NDArray[np.bool_]:
+    """Who is dominated by nobody; where nobody has all numbers, everybody."""
+    front = non_dominated(losses)
+    return front if front.any() else np.ones(len(losses), dtype=np.bool_)
