@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from orchestrator.contracts import Executor, Sampler
@@ -97,7 +98,7 @@ def run(
     done = _finished_before(spec, store)
     if done is not None:
         return _result(done, spec, store, interrupted=False)
-    worker = (executor or _ray(address))(_task(spec))
+    worker = (executor or _ray(address))(_task(spec, state or StateFolder.find()))
     try:
         # Before anything is stored: a mistyped path must not take the sweep's name.
         progress.note("starting workers, reading the images")
@@ -204,7 +205,7 @@ def _count(trials: list[Trial], state: TrialState) -> int:
     return sum(trial.state is state for trial in trials)
 
 
-def _task(spec: SweepSpec) -> Task:
+def _task(spec: SweepSpec, state: StateFolder) -> Task:
     return Task(
         data=asdict(spec.data_config()),
         backbone=spec.backbone.model_dump(),
@@ -212,7 +213,18 @@ def _task(spec: SweepSpec) -> Task:
         front_attacks={name: asdict(attack) for name, attack in spec.front_attacks.items()},
         cpus=spec.resources.cpus,
         gpus=spec.resources.gpus,
+        cache=_cache(spec.execution.cache, state),
+        cache_bytes=spec.execution.cache_bytes,
     )
+
+
+def _cache(where: str, state: StateFolder) -> str | None:
+    """Where the stage cache is, for a worker that has another working directory."""
+    if where == "off":
+        return None
+    if where == "auto":
+        return str(state.cache)
+    return where if "://" in where else str(Path(where).expanduser().resolve())
 
 
 def _sampler(spec: SweepSpec) -> Sampler:

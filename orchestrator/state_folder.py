@@ -5,6 +5,7 @@
 ├── paretune.db               the store
 ├── mlflow.db                 the MLflow server's database
 ├── mlflow-artifacts/         what MLflow shows beside a run
+├── cache/                    stages that trials of any sweep share
 └── sweeps/NAME/trials/N/     checkpoint and packed artifact of a trial
 ```
 """
@@ -63,6 +64,11 @@ class StateFolder:
     def tracking_artifacts(self) -> Path:
         """Folder of the default tracker's artifacts."""
         return self.root / "mlflow-artifacts"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of the default stage cache."""
+        return self.root / "cache"
 
     def sweep_folder(self, sweep: str) -> Path:
         """Folder of a sweep's trials."""

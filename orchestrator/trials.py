@@ -51,6 +51,7 @@ class FailureKind(StrEnum):
     INTERRUPTED = "interrupted"  # by a person, by the end of the budget, or by the driver's death
     STORAGE_FULL = "storage_full"
     BAD_CHECKPOINT = "bad_checkpoint"  # it was damaged; the attempt trained anew, and went on
+    BAD_CACHE = "bad_cache"  # a shared stage could not be used; the attempt computed it, and went on
 
     @property
     def is_infrastructure(self) -> bool:
@@ -155,6 +156,12 @@ class Trial:
     def is_reference(self) -> bool:
         """Whether this is the full-size network that sized ones are compared with."""
         return self.sampler_attrs.get("reference") is True
+
+    @property
+    def origin(self) -> int | None:
+        """The trial whose training this one shares, where it was tried for that reason."""
+        origin = self.sampler_attrs.get("origin")
+        return origin if isinstance(origin, int) else None
 
 
 @dataclass(frozen=True, slots=True)

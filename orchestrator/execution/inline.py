@@ -52,9 +52,9 @@ class InlineExecutor:
         """Nothing to let go."""
 
     def _run_one(self, job: Job, source: JobSource) -> Outcome:
-        from orchestrator.execution.trial_runner import TrialRunner
+        from orchestrator.execution.trial_runner import TrialRunner, stage_cache
 
-        runner = TrialRunner(self._data)
+        runner = TrialRunner(self._data, stage_cache(self._task))
         runner.begin(job)
         while True:
             step = runner.step()

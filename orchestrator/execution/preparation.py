@@ -15,10 +15,15 @@ def prepare(task: Task) -> "ImageData":
     """Read the images, and refuse weights that no trial could load.
 
     Raises:
-        TrainerError: The images or the weights cannot be used; the sentence names the file.
+        TrainerError: The images, the weights or the stage cache cannot be used; the sentence
+            names the file or the URL.
     """
     from trainers.data import DataConfig, load_data
 
+    if task.cache is not None and "://" in task.cache:
+        from trainers.stages.places import open_place
+
+        open_place(task.cache)
     if task.backbone["weights"] not in _SAFE_WEIGHTS:
         from trainers.backbones import build_backbone
 

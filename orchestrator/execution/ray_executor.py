@@ -147,13 +147,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any], shared: Shared) -> None:
         """Load torch and the images, once in the life of the worker."""
-        from orchestrator.execution.trial_runner import TrialRunner
+        from orchestrator.execution.trial_runner import TrialRunner, stage_cache
         from trainers.warm_up import warm_up
 
         warm_up(attacks=bool(shared.task.attacks))
         self._gate = shared.gate
         self._worker = f"{ray.util.get_node_ip_address()}:{os.getpid()}"
-        self._runner = TrialRunner(ray.get(shared.data))
+        self._runner = TrialRunner(ray.get(shared.data), stage_cache(shared.task))
         # Not yet at the gate: Tune learns that this worker has started only after this, and until
         # then would give its trial to another one.
         self._take(config["job"])

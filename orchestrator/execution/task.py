@@ -1,5 +1,6 @@
 """What every worker of a sweep must know, as plain values that travel."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,8 @@ class Task:
         front_attacks: The same for what is measured of the front alone.
         cpus: CPUs a trial, which are threads for torch.
         gpus: GPUs a trial; may be a fraction.
+        cache: Folder or URL of the stage cache; None is none.
+        cache_bytes: What it may hold.
     """
 
     data: Mapping[str, Any]
@@ -24,3 +27,5 @@ class Task:
     cpus: int = 1
     gpus: float = 0
     front_attacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    cache: str | None = None
+    cache_bytes: float = math.inf

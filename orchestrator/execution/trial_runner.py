@@ -21,6 +21,7 @@ from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.evaluators.config import AttackConfig
 from trainers.front_measures import measure_survivor
+from trainers.stages.cache import StageCache
 from trainers.trial import TrialRun, evaluate_artifact, failure_kind
 
 logger = logging.getLogger(__name__)
@@ -35,10 +36,13 @@ class TrialRunner:
 
     Args:
         data: Images; read-only, so that many runners may share them.
+        cache: Where trials share their stages.
     """
 
-    def __init__(self, data: ImageData) -> None:
+    def __init__(self, data: ImageData, cache: StageCache | None = None) -> None:
         self._data = data
+        self._cache = cache
+        self._told = 0
         self._job: Job | None = None
         self._run: TrialRun | None = None
         self._worked_s = 0.0
@@ -46,6 +50,7 @@ class TrialRunner:
     def begin(self, job: Job) -> None:
         """Take a job; whatever ran before is forgotten."""
         self._job, self._run, self._worked_s = job, None, 0.0
+        self._told = 0 if self._cache is None else len(self._cache.troubles)
 
     def step(self) -> Step:
         """Work for about `SLICE_S`, or to the next milestone, or to the end."""
@@ -57,8 +62,7 @@ class TrialRunner:
         except Exception as error:
             # The one place where a trial's crash becomes data, whatever its type.
             step = Step((), failed(error))
-        if self._run is not None and self._run.damaged:
-            step = replace(step, trouble=Failure(FailureKind.BAD_CHECKPOINT, self._run.damaged))
+        step = replace(step, trouble=self._trouble())
         # The start of a worker and its waiting for others are not the trial's.
         self._worked_s += time.perf_counter() - began
         limit = self._job.seconds
@@ -77,10 +81,17 @@ class TrialRunner:
                 # The checkpoint of before is whole; on a full disk there is nothing to add.
                 logger.warning("The latest epochs of a trial are not kept: %s", error)
 
+    def _trouble(self) -> Failure | None:
+        """What went wrong with this job so far without ending it."""
+        if self._run is not None and self._run.damaged:
+            return Failure(FailureKind.BAD_CHECKPOINT, self._run.damaged)
+        troubles = [] if self._cache is None else self._cache.troubles[self._told :]
+        return Failure(FailureKind.BAD_CACHE, " ".join(troubles)) if troubles else None
+
     def _step(self, job: Job) -> Step:
         if self._run is None:
             config = TrialConfig.from_mapping(job.config)
-            self._run = TrialRun(config, self._data, Path(job.folder))
+            self._run = TrialRun(config, self._data, Path(job.folder), cache=self._cache)
         run = self._run
         milestone = next((epoch for epoch in job.milestones if epoch > run.epoch), 2**31)
         reports = tuple(
@@ -93,6 +104,11 @@ class TrialRunner:
         artifact = measured.artifact
         where = Artifact(str(artifact.path), artifact.bytes, artifact.sha256)
         return Step(reports, Outcome(TrialState.COMPLETE, measured.values, where))
+
+
+def stage_cache(task: Task) -> StageCache | None:
+    """The cache of a sweep, opened by this process."""
+    return None if task.cache is None else StageCache(task.cache, task.cache_bytes)
 
 
 def failed(error: Exception) -> Outcome:

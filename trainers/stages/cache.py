@@ -33,7 +33,7 @@ class StageCache:
         troubles: What went wrong so far, a sentence each; none is there twice.
 
     Raises:
-        ValueError: `where` is a URL that cannot be used here.
+        TrainerError: `where` is a URL that cannot be used here.
     """
 
     def __init__(self, where: str, max_bytes: float) -> None:

@@ -15,6 +15,7 @@ import fsspec
 from torch import Tensor
 
 from trainers.checkpoints import load_checkpoint, save_checkpoint
+from trainers.errors import TrainerError
 
 _SUFFIX = ".safetensors"
 # An unfinished file, or a lock, of a process that is surely gone.
@@ -142,7 +143,7 @@ class Remote:
         url: With a protocol that fsspec knows.
 
     Raises:
-        ValueError: fsspec does not know the protocol, or lacks a package for it.
+        TrainerError: fsspec does not know the protocol, or lacks a package for it.
     """
 
     def __init__(self, url: str) -> None:
@@ -151,7 +152,10 @@ class Remote:
             with _foreign():
                 self._files, self._root = fsspec.core.url_to_fs(self._url)
         except OSError as error:
-            raise ValueError(f"{url!r} cannot be a stage cache: {error}.") from error
+            raise TrainerError(
+                f"The stage cache {self} cannot be used ({error}). execution.cache takes a "
+                f"folder, 'auto', 'off', or a URL whose file system fsspec knows here."
+            ) from error
 
     def __str__(self) -> str:
         """Where it is, without what a URL may hold of secrets."""
@@ -223,7 +227,7 @@ def open_place(where: str) -> Place:
     """The place that a path or a URL names.
 
     Raises:
-        ValueError: The URL has a protocol that cannot be used here.
+        TrainerError: The URL has a protocol that cannot be used here.
     """
     protocol, mark, rest = where.partition("://")
     if not mark:
