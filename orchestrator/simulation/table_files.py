@@ -24,6 +24,7 @@ from orchestrator.trials import Report, TrialState, Value
 
 _PARAM, _VALUE = "params.", "values."
 _SUFFIXES = (".csv", ".csv.gz", ".json", ".json.gz")
+_UNREADABLE = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, csv.Error)
 
 
 def read_table(path: str | Path) -> Table:
@@ -39,7 +40,7 @@ def read_table(path: str | Path) -> Table:
         return Table(tuple(map(_recording, rows)), str(path))
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
-    except (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except _UNREADABLE as error:
         reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         raise UsageError(
             f"{path} cannot be read as a table of trials: {reason}. A table is a file "
@@ -143,7 +144,7 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
 
 def _written(value: Value) -> str:
     """Write a parameter so that `_read` gives it back: a text that reads otherwise in quotes."""
-    is_plain = isinstance(value, str) and value != "" and _read(value) == value
+    is_plain = isinstance(value, str) and value.isprintable() and value and _read(value) == value
     return str(value) if is_plain else json.dumps(value)
 
 
