@@ -78,14 +78,27 @@ def _of_a_trial(run: Any, trial: Trial) -> Iterator[str]:
 
 
 def _of_a_curve(client: Any, run: Any, reports: Sequence[Report]) -> Iterator[str]:
-    """Every epoch once."""
+    """Every epoch once, with its value.
+
+    Not so for times: an epoch after the last checkpoint is trained again by the next attempt, and
+    what MLflow keeps may be how long it took before.
+    """
     names = {name for report in reports for name in report.values}
     for name in sorted(names):
-        wanted = Counter((r.epoch, r.values[name]) for r in reports if name in r.values)
+        is_time = name == "seconds"
+        wanted = Counter(
+            (report.epoch, 0.0 if is_time else report.values[name])
+            for report in reports
+            if name in report.values
+        )
         epochs = {epoch for epoch, _ in wanted}
-        points = client.get_metric_history(run.info.run_id, name)
-        if Counter((p.step, p.value) for p in points if p.step in epochs) != wanted:
-            yield f"epochs of {name}, or has some twice"
+        found = Counter(
+            (point.step, 0.0 if is_time else point.value)
+            for point in client.get_metric_history(run.info.run_id, name)
+            if point.step in epochs
+        )
+        if found != wanted:
+            yield f"epochs of {name}, or has some twice or otherwise: {found} for {wanted}"
 
 
 def _files(client: Any, run: str) -> dict[str, int]:
