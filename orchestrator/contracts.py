@@ -20,6 +20,7 @@ from orchestrator.trials import (
     Trial,
     TrialState,
 )
+from trainers.tensor_shapes import BackboneShapes
 
 
 class Decision(StrEnum):
@@ -55,7 +56,16 @@ class Sampler(Protocol):
         ...
 
     def suggest(self) -> Suggestion | None:
-        """Propose a configuration that was not seen before, or None: the space is exhausted."""
+        """Propose a configuration that was not seen before, or None: the space is exhausted.
+
+        One that is known to break a constraint before it is trained is never proposed; it counts
+        as seen.
+        """
+        ...
+
+    @property
+    def refused(self) -> int:
+        """How many configurations this sampler left out because of that."""
         ...
 
     def observe(self, trial: Trial) -> None:
@@ -138,6 +148,19 @@ class FrontJob:
     reference: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a worker found out before the first trial.
+
+    Attributes:
+        classes: Names of what the images show.
+        backbones: Tensors of the backbones of `Task.sized`, by name.
+    """
+
+    classes: tuple[str, ...] = ()
+    backbones: Mapping[str, BackboneShapes] = field(default_factory=dict)
+
+
 class JobSource(Protocol):
     """What an executor runs: the sweep's loop as its executor sees it.
 
@@ -183,8 +206,11 @@ class Executor(Protocol):
         """Seconds by which its time is measured; only differences count."""
         ...
 
-    def prepare(self) -> None:
+    def prepare(self) -> Prepared | None:
         """Start workers, read the images once, and try the weights.
+
+        Returns:
+            What that showed; None where there are neither images nor networks.
 
         Raises:
             TrainerError: The images or the weights cannot be used by any trial.

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from orchestrator.contracts import Sampler, Suggestion
+from orchestrator.known_values import KNOWN_NAMES
+from orchestrator.siblings import Siblings
 from orchestrator.spec import SweepSpec
 from orchestrator.stopping import Plateau
 from orchestrator.trials import Trial, Value
@@ -30,7 +32,9 @@ class Proposals:
     def __init__(self, spec: SweepSpec, sampler: Sampler, stored: Iterable[Trial]) -> None:
         self._spec, self._sampler = spec, sampler
         self._plateau = Plateau(spec.directed, spec.limits, spec.budget.plateau)
+        self._siblings = Siblings(spec) if spec.execution.proposes_siblings else None
         self._stored: set[int] = set()
+        self._searched = False
         stored = list(stored)
         self._wanted = deque(_missing_replicates(stored, spec.replicates))
         for trial in stored:
@@ -40,8 +44,11 @@ class Proposals:
         """Take a trial into account: newly stored, or with what became of it."""
         self._stored.add(trial.number)
         if not trial.is_reference:
+            self._searched = True
             self._sampler.observe(trial)
             self._plateau.observe(trial)
+            if self._siblings is not None:
+                self._siblings.observe(trial)
 
     def next(self) -> Proposal | str:
         """The next proposal, or why the search is over."""
@@ -50,19 +57,36 @@ class Proposals:
             return f"the budget of {budget.trials} trials is used up"
         if self._plateau.reached:
             return f"{budget.plateau} trials in a row did not change the front"
+        if not self._wanted and self._siblings is not None:
+            # Before the sampler is asked: it may as well learn first what costs so little.
+            sibling = self._siblings.next()
+            if sibling is not None:
+                return Proposal(*sibling)
         if not self._wanted:
             suggestion = self._sampler.suggest()
             if suggestion is None:
-                return "every configuration of the space was tried"
+                return self._no_more()
             self._wanted.extend(Proposal(suggestion, n) for n in range(self._spec.replicates))
         return self._wanted.popleft()
 
+    def _no_more(self) -> str:
+        """Why the sampler has no further configuration."""
+        known = [str(limit) for limit in self._spec.limits if limit.name in KNOWN_NAMES]
+        if not self._sampler.refused:
+            return "every configuration of the space was tried"
+        if self._searched:
+            return f"every configuration that can meet {' and '.join(known)} was tried"
+        return f"no configuration of the space can meet {' and '.join(known)}"
+
 
 def _missing_replicates(trials: Iterable[Trial], replicates: int) -> Iterator[Proposal]:
-    """Replicates that a driver had still to store when it died, by configuration."""
+    """Replicates that a driver had still to store when it died, by configuration.
+
+    Those of siblings are left to `Siblings`, which knows their origins.
+    """
     seen: dict[tuple[tuple[str, Value], ...], list[Trial]] = {}
     for trial in trials:
-        if not trial.is_reference:
+        if not trial.is_reference and trial.origin is None:
             seen.setdefault(tuple(sorted(trial.params.items())), []).append(trial)
     for same in seen.values():
         suggestion = Suggestion(same[0].params, same[0].sampler_attrs)

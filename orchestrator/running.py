@@ -23,7 +23,10 @@ from orchestrator.errors import (
 )
 from orchestrator.execution.task import Task
 from orchestrator.fronts import Front, compute_front
+from orchestrator.known_values import KnownValues, sized_backbones
 from orchestrator.progress import Plan, Progress, Silent
+from orchestrator.refusals import Known
+from orchestrator.sampling import build_sampler, check_sampler
 from orchestrator.scheduling.fifo import Fifo
 from orchestrator.spec import SweepSpec
 from orchestrator.state_folder import StateFolder
@@ -31,6 +34,7 @@ from orchestrator.stores import Store, SweepWriter
 from orchestrator.survivors import check_front_measures, measure_survivors
 from orchestrator.sweep import Parts, SweepLoop
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
+from orchestrator.warm_start import WarmStart, warm_start
 
 logger = logging.getLogger(__name__)
 
@@ -89,21 +93,24 @@ def run(
         SweepExistsError: The name is taken by a sweep with another spec.
         LeaseHeldError: Another driver runs this sweep.
         TrainerError: The images or the weights cannot be used by any trial.
-        UsageError: A grid of a space that has none.
+        UsageError: A grid of a space that has none, or a warm start that cannot be had.
     """
     # First of all, because it refuses a grid of an endless space.
-    sampler = _sampler(spec)
+    check_sampler(spec.sampler.kind, spec.search_space)
     store = store or _open(spec.store)
     progress = progress or Silent()
     done = _finished_before(spec, store)
     if done is not None:
         return _result(done, spec, store, interrupted=False)
+    # Before workers start: what cannot be read is said at once.
+    prior = warm_start(spec, store)
     worker = (executor or _ray(address))(_task(spec, state or StateFolder.find()))
     try:
         # Before anything is stored: a mistyped path must not take the sweep's name.
         progress.note("starting workers, reading the images")
-        worker.prepare()
-        interrupted = _drive(spec, store, worker, sampler, progress, state or StateFolder.find())
+        known = KnownValues(spec.trial_config(), worker.prepare())
+        folder = state or StateFolder.find()
+        interrupted = _drive(spec, store, worker, known, prior, progress, folder)
     finally:
         worker.close()
     return _result(store.sweep(spec.name), spec, store, interrupted=interrupted)
@@ -133,11 +140,12 @@ def resume(
     return run(spec, store=store, progress=progress, address=address)
 
 
-def _drive(
+def _drive(  # noqa: PLR0913 - what a run is put together from
     spec: SweepSpec,
     store: Store,
     worker: Executor,
-    sampler: Sampler,
+    known: Known,
+    prior: WarmStart,
     progress: Progress,
     folder: StateFolder,
 ) -> bool:
@@ -150,7 +158,17 @@ def _drive(
         writer.set_spec(plain)
         writer.set_sweep_state(SweepState.RUNNING)
         stack.enter_context(_mirrored(spec, store, progress, folder))
-        parts = Parts(store, writer, sampler, Fifo(), progress, folder, worker.name, worker.clock)
+        parts = Parts(
+            store,
+            writer,
+            prior.taught(_sampler(spec, known), writer, progress),
+            Fifo(),
+            progress,
+            folder,
+            worker.name,
+            worker.clock,
+            known,
+        )
         loop = SweepLoop(spec, parts)
         budget, epochs = spec.budget, spec.training.epochs
         plan = Plan(record, spec.directed, budget.trials, budget.seconds, epochs, loop.trials)
@@ -215,6 +233,7 @@ def _task(spec: SweepSpec, state: StateFolder) -> Task:
         gpus=spec.resources.gpus,
         cache=_cache(spec.execution.cache, state),
         cache_bytes=spec.execution.cache_bytes,
+        sized=sized_backbones(spec),
     )
 
 
@@ -227,12 +246,9 @@ def _cache(where: str, state: StateFolder) -> str | None:
     return where if "://" in where else str(Path(where).expanduser().resolve())
 
 
-def _sampler(spec: SweepSpec) -> Sampler:
-    # Imported late: Optuna takes a second that a mistyped file name need not wait for.
-    from orchestrator.sampling import build_sampler
-
+def _sampler(spec: SweepSpec, known: Known) -> Sampler:
     space = spec.search_space
-    return build_sampler(spec.sampler.kind, space, spec.directed, spec.limits, spec.seed)
+    return build_sampler(spec.sampler.kind, space, spec.directed, spec.limits, spec.seed, known)
 
 
 def _open(url: str, *, create: bool = True) -> Store:

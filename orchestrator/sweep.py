@@ -19,6 +19,7 @@ from orchestrator.errors import OrchestratorError, StorageFullError
 from orchestrator.objectives import Objective, missing_values
 from orchestrator.progress import Progress
 from orchestrator.proposals import Proposal, Proposals
+from orchestrator.refusals import Known, nothing_known
 from orchestrator.retries import Retries
 from orchestrator.spec import SweepSpec
 from orchestrator.state_folder import StateFolder
@@ -44,6 +45,7 @@ class Parts:
     Attributes:
         workers: What runs the attempts, in a word: the executor's name.
         clock: Seconds; only differences count.
+        known: What is known of a configuration before it is trained.
     """
 
     store: Store
@@ -54,6 +56,7 @@ class Parts:
     folder: StateFolder
     workers: str
     clock: Callable[[], float] = time.monotonic
+    known: Known = nothing_known
 
 
 class SweepLoop:
@@ -263,8 +266,16 @@ class SweepLoop:
         proposal = self._proposals.next()
         if isinstance(proposal, str):
             self._reason = proposal
+            self._tell_refused()
             return None
         return self._add(proposal)
+
+    def _tell_refused(self) -> None:
+        count = self._parts.sampler.refused
+        if count:
+            self._parts.progress.note(
+                f"{count:,} configurations were refused before training: they break a constraint"
+            )
 
     def _add(self, proposal: Proposal) -> Trial:
         """Store a trial."""

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchestrator.contracts import Decision, FrontJob, Job, JobSource, Outcome
-from orchestrator.execution.preparation import prepare
+from orchestrator.contracts import Decision, FrontJob, Job, JobSource, Outcome, Prepared
+from orchestrator.execution.preparation import found_out, prepare
 from orchestrator.execution.task import Task
 from orchestrator.trials import TrialState
 
@@ -27,9 +27,9 @@ class InlineExecutor:
     def __init__(self, task: Task) -> None:
         self._task = task
 
-    def prepare(self) -> None:
+    def prepare(self) -> Prepared:
         """Read the images and try the weights."""
-        _ = self._data
+        return found_out(self._task, self._data)
 
     def run(self, source: JobSource) -> None:
         """Run until there is no job left."""

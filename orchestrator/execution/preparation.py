@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from orchestrator.contracts import Prepared
 from orchestrator.execution.task import Task
+from trainers.tensor_shapes import BackboneShapes
 
 if TYPE_CHECKING:
     from trainers.data import ImageData
@@ -29,3 +31,13 @@ def prepare(task: Task) -> "ImageData":
 
         build_backbone(**task.backbone)
     return load_data(DataConfig(**task.data))
+
+
+def found_out(task: Task, data: "ImageData") -> Prepared:
+    """What the driver must know of the images and the backbones; torch only if it asks."""
+    backbones: dict[str, BackboneShapes] = {}
+    if task.sized:
+        from trainers.backbones.shapes import backbone_shapes
+
+        backbones = {name: backbone_shapes(name) for name in task.sized}
+    return Prepared(tuple(data.classes), backbones)

@@ -16,10 +16,10 @@ from typing import Any
 import ray
 from ray import tune
 
-from orchestrator.contracts import FrontJob, Job, JobSource
+from orchestrator.contracts import FrontJob, Job, JobSource, Prepared
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.gate import WorkerGate
-from orchestrator.execution.preparation import prepare
+from orchestrator.execution.preparation import found_out, prepare
 from orchestrator.execution.ray_adapters import (
     JobScheduler,
     JobSearcher,
@@ -62,17 +62,18 @@ class RayExecutor:
         self._slots = 0
         self._owned = False
 
-    def prepare(self) -> None:
+    def prepare(self) -> Prepared:
         """Connect, check that one trial fits, read the images and try the weights."""
         os.environ.update({key: os.environ.get(key, value) for key, value in _TUNE_ENV.items()})
         self._owned = not ray.is_initialized()
         if self._owned:
             _connect(self._address)
         self._slots = slots(ray.cluster_resources(), cpus=self._task.cpus, gpus=self._task.gpus)
-        refused, self._data = _prepare.options(num_cpus=self._task.cpus).remote(self._task)
-        error = ray.get(refused)
-        if error is not None:
-            raise error
+        told, self._data = _prepare.options(num_cpus=self._task.cpus).remote(self._task)
+        prepared: Prepared | TrainerError = ray.get(told)
+        if isinstance(prepared, TrainerError):
+            raise prepared
+        return prepared
 
     def run(self, source: JobSource) -> None:
         """Run until there is no job left, or the source says to stop."""
@@ -212,12 +213,13 @@ def _connect(address: str | None) -> None:
 
 
 @ray.remote(num_returns=2)  # type: ignore[untyped-decorator]
-def _prepare(task: Task) -> tuple[TrainerError | None, Any]:
+def _prepare(task: Task) -> tuple[Prepared | TrainerError, Any]:
     # Returned and not raised: Ray would print the traceback of what is the user's to repair.
     try:
-        return None, prepare(task)
+        data = prepare(task)
     except TrainerError as error:
         return error, None
+    return found_out(task, data), data
 
 
 @ray.remote  # type: ignore[untyped-decorator]

@@ -19,6 +19,7 @@ class Task:
         gpus: GPUs a trial; may be a fraction.
         cache: Folder or URL of the stage cache; None is none.
         cache_bytes: What it may hold.
+        sized: Backbones whose tensors the driver wants to know, by name.
     """
 
     data: Mapping[str, Any]
@@ -29,3 +30,4 @@ class Task:
     front_attacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     cache: str | None = None
     cache_bytes: float = math.inf
+    sized: tuple[str, ...] = ()

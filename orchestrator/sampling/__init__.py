@@ -6,12 +6,13 @@ from orchestrator.constraints import Constraint
 from orchestrator.contracts import Sampler
 from orchestrator.errors import UnknownNameError
 from orchestrator.objectives import Objective
+from orchestrator.refusals import Known, Refusals, nothing_known
 from search_spaces import SearchSpace
 
 OPTUNA_KINDS = ("tpe", "nsga2", "gp", "random")
 SAMPLERS = (*OPTUNA_KINDS, "grid")
 
-__all__ = ["OPTUNA_KINDS", "SAMPLERS", "build_sampler"]
+__all__ = ["OPTUNA_KINDS", "SAMPLERS", "build_sampler", "check_sampler"]
 
 
 def build_sampler(
@@ -20,8 +21,9 @@ def build_sampler(
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint],
     seed: int,
+    known: Known = nothing_known,
 ) -> Sampler:
-    """Build the sampler of a name in `SAMPLERS`.
+    """Build the sampler of a name in `SAMPLERS`; what is `known` to break a constraint is refused.
 
     Raises:
         UnknownNameError: There is no such sampler.
@@ -31,9 +33,21 @@ def build_sampler(
     if kind == "grid":
         from orchestrator.sampling.grid_sampler import GridSampler
 
-        return GridSampler(space, seed=seed)
+        return GridSampler(space, seed=seed, refusals=Refusals(constraints, known))
     if kind not in OPTUNA_KINDS:
         raise UnknownNameError("sampler", kind, SAMPLERS)
     from orchestrator.sampling.optuna_sampler import OptunaSampler
 
-    return OptunaSampler(space, objectives, constraints, seed=seed, kind=kind)
+    return OptunaSampler(space, objectives, constraints, seed=seed, kind=kind, known=known)
+
+
+def check_sampler(kind: str, space: SearchSpace) -> None:
+    """Refuse a sampler that cannot propose from a space, before anything is loaded for it.
+
+    Raises:
+        UsageError: A grid of a space that has none.
+    """
+    if kind == "grid":
+        from orchestrator.sampling.grid_sampler import check_grid
+
+        check_grid(space)

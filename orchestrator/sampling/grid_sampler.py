@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from orchestrator.contracts import Suggestion
 from orchestrator.errors import UsageError
+from orchestrator.refusals import Refusals
 from orchestrator.sampling.unseen import MAX_LISTED, Unseen
 from orchestrator.trials import PriorPoint, Trial
 from search_spaces import SearchSpace
@@ -17,25 +18,15 @@ class GridSampler:
         space: A space of at most 100,000 configurations.
         seed: Of the order. Neighbors on the grid are alike, so in the grid's own order a sweep
             that ends early would have seen one corner of the space.
+        refusals: Which configurations are left out.
 
     Raises:
         UsageError: The space has no grid, or a larger one.
     """
 
-    def __init__(self, space: SearchSpace, *, seed: int) -> None:
-        size = space.size
-        if size is None:
-            endless = [name for name in space.names if space.domains[name].size is None]
-            raise UsageError(
-                f"A grid needs a finite space, but {', '.join(endless)} can be any number in a "
-                f"range: give a step, list choices, or use another sampler (tpe, random)."
-            )
-        if size > MAX_LISTED:
-            raise UsageError(
-                f"The space has {size:,} configurations, and a grid at most {MAX_LISTED:,}: "
-                f"give larger steps or fewer choices, or use another sampler (tpe, random)."
-            )
-        self._unseen = Unseen(space)
+    def __init__(self, space: SearchSpace, *, seed: int, refusals: Refusals | None = None) -> None:
+        check_grid(space)
+        self._unseen = Unseen(space, refusals)
         self._left = list(space.grid())
         random.Random(seed).shuffle(self._left)  # noqa: S311  (an order, not a secret)
 
@@ -43,7 +34,8 @@ class GridSampler:
         """Give the next configuration of the order that was not seen."""
         while self._left:
             params = self._left.pop()
-            if self._unseen.add(self._unseen.key(params)):
+            key = self._unseen.key(params)
+            if self._unseen.add(key) and not self._unseen.refuses(key, params):
                 return Suggestion(params)
         return None
 
@@ -53,3 +45,28 @@ class GridSampler:
     def observe(self, trial: Trial) -> None:
         """Mark the trial's configuration as seen."""
         self._unseen.add(self._unseen.key(trial.params))
+
+    @property
+    def refused(self) -> int:
+        """How many configurations were left out."""
+        return self._unseen.refused
+
+
+def check_grid(space: SearchSpace) -> None:
+    """Refuse a space whose configurations cannot be listed.
+
+    Raises:
+        UsageError: It has no grid, or a larger one than `MAX_LISTED`.
+    """
+    size = space.size
+    if size is None:
+        endless = [name for name in space.names if space.domains[name].size is None]
+        raise UsageError(
+            f"A grid needs a finite space, but {', '.join(endless)} can be any number in a "
+            f"range: give a step, list choices, or use another sampler (tpe, random)."
+        )
+    if size > MAX_LISTED:
+        raise UsageError(
+            f"The space has {size:,} configurations, and a grid at most {MAX_LISTED:,}: "
+            f"give larger steps or fewer choices, or use another sampler (tpe, random)."
+        )

@@ -6,11 +6,9 @@ of its own, so that a driver that was killed goes on as if it had not been.
 """
 
 import hashlib
-import logging
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -20,10 +18,12 @@ from optuna.trial import create_trial
 from orchestrator.constraints import Constraint
 from orchestrator.contracts import Suggestion
 from orchestrator.objectives import Objective
+from orchestrator.refusals import Known, Refusals, nothing_known
 from orchestrator.sampling.distributions import ask_params, told_params
 from orchestrator.sampling.infeasible import UNFIT, WorstKnown, is_infeasible
+from orchestrator.sampling.quiet import quiet
 from orchestrator.sampling.unseen import Unseen
-from orchestrator.trials import PriorPoint, Trial, TrialState
+from orchestrator.trials import Params, PriorPoint, Trial, TrialState
 from search_spaces import SearchSpace
 
 # Optuna's own default, 50, would leave the sweeps of one evening in the random first generation.
@@ -50,12 +50,14 @@ class _Kind:
     Attributes:
         build: Makes one from a seed.
         asks: How often to ask again after a duplicate.
+        refusals: How often to ask again after a configuration that cannot meet the constraints.
         models_values: Whether it fits a model to the values of infeasible trials too, and needs
             each constraint of every trial.
     """
 
     build: Callable[[int], optuna.samplers.BaseSampler]
     asks: int
+    refusals: int = 20
     models_values: bool = False
 
 
@@ -75,6 +77,7 @@ _KINDS: Mapping[str, _Kind] = {
     "gp": _Kind(
         lambda seed: optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False),
         asks=1,
+        refusals=3,
         models_values=True,
     ),
     "random": _Kind(lambda seed: optuna.samplers.RandomSampler(seed=seed), asks=5),
@@ -108,6 +111,11 @@ class OptunaSampler:
     that was measured. All others stay RUNNING, so that TPE and GP keep away from configurations
     in flight.
 
+    A configuration that is known to break a constraint before it is trained is never proposed: it
+    is told as complete, with the true violation, and another one is asked for. After a few of
+    them the next one is drawn from those that may be proposed. They are not stored: a rebuilt
+    sampler meets others, and its suggestions follow from the seed and from what it observed.
+
     What was measured before the sweep is told like complete trials, and is the first generation
     of NSGA-II, or a part of it.
 
@@ -122,6 +130,7 @@ class OptunaSampler:
         constraints: Limits on values.
         seed: Of everything random.
         kind: A name in `orchestrator.sampling.OPTUNA_KINDS`.
+        known: What is known of a configuration before training.
 
     References:
         S. Watanabe. Tree-structured Parzen estimator: understanding its algorithm components and
@@ -138,10 +147,13 @@ class OptunaSampler:
         *,
         seed: int,
         kind: str = "tpe",
+        known: Known = nothing_known,
     ) -> None:
         self._space, self._seed, self._kind = space, seed, _KINDS[kind]
         self._objectives, self._constraints = tuple(objectives), tuple(constraints)
-        self._unseen = Unseen(space)
+        self._refusals = Refusals(constraints, known)
+        self._unseen = Unseen(space, self._refusals)
+        self._refused: list[Suggestion] = []
         self._prior: list[Trial] = []
         self._trials: dict[int, Trial] = {}
         self._asks: dict[str, _Ask] = {}
@@ -153,21 +165,28 @@ class OptunaSampler:
         """Propose a configuration that was not seen before; see `Unseen.draw` for None."""
         if self._unseen.exhausted:
             return None
-        with _quiet():
+        with quiet():
             if self._is_stale:
                 self._rebuild()
-            for attempt in range(self._kind.asks):
-                suggestion = self._asked(self._study_with_seed(attempt))
+            attempts, refused = 0, self.refused
+            while attempts < self._kind.asks + min(self.refused - refused, self._kind.refusals):
+                suggestion = self._asked(self._study_with_seed(attempts))
                 if suggestion is not None:
                     return suggestion
-            return self._drawn(self._study_with_seed(self._kind.asks))
+                attempts += 1
+            return self._drawn(self._study_with_seed(attempts), attempts)
+
+    @property
+    def refused(self) -> int:
+        """How many configurations were left out because they are known to break a constraint."""
+        return self._unseen.refused
 
     def learn(self, points: Sequence[PriorPoint]) -> None:
         """Tell Optuna of each point as of a complete trial; none of them counts as seen."""
         self._prior = [_as_trial(number, point) for number, point in enumerate(points)]
         for trial in self._prior:
             self._worst.observe(trial)
-        with _quiet():
+        with quiet():
             self._append(self._prior)
 
     def observe(self, trial: Trial) -> None:
@@ -182,7 +201,7 @@ class OptunaSampler:
         ask = self._asks.get(key)
         if known is None and ask is not None and ask.number is None:
             ask.number = trial.number
-        with _quiet():
+        with quiet():
             if ask is not None and ask.number == trial.number:
                 if trial.state.is_final:
                     self._tell(ask, trial)
@@ -201,12 +220,15 @@ class OptunaSampler:
             # FAIL is the one state that no sampler learns from.
             study.tell(asked, state=OptunaState.FAIL)
             return None
+        if self._unseen.refuses(key, params):
+            self._tell_refused(asked, Suggestion(params, _kept_attrs(study)))
+            return None
         self._asks[key] = _Ask(asked)
         return Suggestion(params, _kept_attrs(study))
 
-    def _drawn(self, study: optuna.Study) -> Suggestion | None:
+    def _drawn(self, study: optuna.Study, attempt: int) -> Suggestion | None:
         """Have Optuna ask for a configuration that is drawn from those not seen."""
-        rng = random.Random(self._derived_seed(self._kind.asks))  # noqa: S311
+        rng = random.Random(self._derived_seed(attempt))  # noqa: S311
         params = self._unseen.draw(rng)
         if params is None:
             return None
@@ -223,7 +245,7 @@ class OptunaSampler:
 
     def _empty_study(self) -> optuna.Study:
         directions = [objective.direction.value for objective in self._objectives]
-        with _quiet():
+        with quiet():
             return optuna.create_study(directions=directions)
 
     def _study_with_seed(self, attempt: int) -> optuna.Study:
@@ -268,27 +290,52 @@ class OptunaSampler:
             ask.optuna_trial.set_constraint(name, violation)
         self._study.tell(ask.optuna_trial, verdict.values, state=verdict.state)
 
+    def _tell_refused(self, asked: optuna.Trial, refused: Suggestion) -> None:
+        self._refused.append(refused)
+        if self._kind.models_values and not self._worst.has_infeasible:
+            # From now on the worst values stand for those that are not known.
+            self._worst.has_infeasible = self._is_stale = True
+        verdict = self._refusal(refused.params)
+        for name, violation in (verdict.violations or {}).items():
+            asked.set_constraint(name, violation)
+        self._study.tell(asked, verdict.values, state=verdict.state)
+
+    def _refusal(self, params: Params) -> _Verdict:
+        """Complete, and in violation of what it is known to violate."""
+        known = self._refusals.known(params)
+        worst = zip(self._objectives, self._worst.values, strict=True)
+        limits = self._refusals.violations(params)
+        if self._kind.models_values:
+            limits[UNFIT] = -1.0
+        values = [known.get(objective.name, value) for objective, value in worst]
+        return _Verdict(OptunaState.COMPLETE, values, limits)
+
     def _append(self, trials: Iterable[Trial]) -> None:
         """Add trials that Optuna was not asked for, or not by this process."""
         for trial in trials:
-            verdict = self._verdict(trial)
-            numbers, distributions = told_params(self._space, trial.params)
-            self._study.add_trial(
-                create_trial(
-                    state=verdict.state,
-                    values=verdict.values,
-                    params=numbers,
-                    distributions=distributions,
-                    system_attrs=dict(trial.sampler_attrs),
-                    constraints=verdict.violations,
-                )
+            told = Suggestion(trial.params, trial.sampler_attrs)
+            self._add(told, self._verdict(trial))
+
+    def _add(self, told: Suggestion, verdict: _Verdict) -> None:
+        numbers, distributions = told_params(self._space, told.params)
+        self._study.add_trial(
+            create_trial(
+                state=verdict.state,
+                values=verdict.values,
+                params=numbers,
+                distributions=distributions,
+                system_attrs=dict(told.sampler_attrs),
+                constraints=verdict.violations,
             )
+        )
 
     def _rebuild(self) -> None:
-        """Fill a new study from what was observed, as a new driver would."""
+        """Fill a new study from what was observed and refused."""
         self._study, self._is_stale = self._empty_study(), False
         self._append(self._prior)
         self._append(trial for _, trial in sorted(self._trials.items()))
+        for refused in self._refused:
+            self._add(refused, self._refusal(refused.params))
         self._asks.clear()
 
 
@@ -308,14 +355,3 @@ def _as_trial(number: int, point: PriorPoint) -> Trial:
 def _kept_attrs(study: optuna.Study) -> dict[str, object]:
     attrs = study.get_trials(deepcopy=False)[-1].system_attrs
     return {key: value for key, value in attrs.items() if key.endswith(_KEPT_ATTRS)}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Optuna's notes on each study and trial from the terminal, for this block alone."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.contracts import Job, Outcome, Sampler, Suggestion
 from orchestrator.progress import Silent
+from orchestrator.refusals import Known, nothing_known
 from orchestrator.sampling import build_sampler
 from orchestrator.scheduling.fifo import Fifo
 from orchestrator.spec import SweepSpec
@@ -82,6 +83,10 @@ class WatchedSampler:
             self.suggested.append(suggestion)
         return suggestion
 
+    @property
+    def refused(self) -> int:
+        return self.inner.refused
+
     def observe(self, trial: Trial) -> None:
         assert self.store.trial("a", trial.number) == trial
         self.inner.observe(trial)
@@ -104,13 +109,19 @@ class Driver:
     spec: SweepSpec
     scheduler: Any = field(default_factory=Fifo)
     clock: Clock = field(default_factory=Clock)
+    known: Known = nothing_known
 
     def __post_init__(self) -> None:
         spec = self.spec
         self.store.create_sweep("a", spec.model_dump(mode="json"), spec.fingerprint())
         self.writer = self.store.take("a", "nobody", lease_s=0.0)
         build = build_sampler(
-            spec.sampler.kind, spec.search_space, spec.directed, spec.limits, spec.seed
+            spec.sampler.kind,
+            spec.search_space,
+            spec.directed,
+            spec.limits,
+            spec.seed,
+            self.known,
         )
         self.sampler = WatchedSampler(build, self.store)
         self.progress = Watcher(self.store)
@@ -123,6 +134,7 @@ class Driver:
             StateFolder(self.folder),
             "test",
             self.clock,
+            self.known,
         )
         self.loop = SweepLoop(spec, parts)
 
@@ -143,8 +155,14 @@ class Driver:
 
 @pytest.fixture
 def drive(store: Store, tmp_path: Path) -> Callable[..., Driver]:
-    def build(*, scheduler: Any = None, clock: Clock | None = None, **changes: Any) -> Driver:
+    def build(
+        *,
+        scheduler: Any = None,
+        clock: Clock | None = None,
+        known: Known = nothing_known,
+        **changes: Any,
+    ) -> Driver:
         spec = make_spec(**changes)
-        return Driver(store, tmp_path, spec, scheduler or Fifo(), clock or Clock())
+        return Driver(store, tmp_path, spec, scheduler or Fifo(), clock or Clock(), known)
 
     return build
