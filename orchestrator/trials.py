@@ -51,7 +51,7 @@ class FailureKind(StrEnum):
     INTERRUPTED = "interrupted"  # by a person, by the end of the budget, or by the driver's death
     STORAGE_FULL = "storage_full"
     BAD_CHECKPOINT = "bad_checkpoint"  # it was damaged; the attempt trained anew, and went on
-    BAD_CACHE = "bad_cache"  # a shared stage could not be used; the attempt computed it, and went on
+    BAD_CACHE = "bad_cache"  # a shared stage could not be used; the attempt computed it
 
     @property
     def is_infrastructure(self) -> bool:

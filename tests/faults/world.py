@@ -40,6 +40,7 @@ training: {{tune: "last_blocks:1", epochs: {epochs}, batch_size: 64}}
 objectives: {{accuracy: maximize, memory_bytes: minimize}}
 sampler: {{kind: grid}}
 budget: {{trials: {trials}, seconds: 3600, trial_seconds: 1800}}
+execution: {{siblings: false}}
 resources: {{cpus: {cpus}}}
 tracking: {{kind: mlflow{uri}}}
 """

@@ -21,11 +21,19 @@ _QUANTIZATION = ("bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_we
 _QUANTIZED_TRAINING = ("bits", "fc_bits", "scope", "layer_bits")
 _NEVER_READ = ("attacks", "threads")
 
-AFTER_TRAINING = frozenset(
-    name for name in PARAMETERS if name in _QUANTIZATION or name.startswith("bits_")
-)
-"""The parameters that can be sampled and that nothing reads before the network is trained, unless
-`qat` does: configurations that differ in these alone may share a training."""
+
+def after_training(qat: str) -> frozenset[str]:
+    """The parameters that can be sampled and that nothing reads before a network is trained.
+
+    Configurations that differ in these alone share their training.
+
+    Args:
+        qat: As `TrialConfig.qat`.
+    """
+    unread = _unread(qat)
+    if "layer_bits" in unread:
+        unread |= {name for name in PARAMETERS if name.startswith("bits_")}
+    return unread & PARAMETERS.keys()
 
 
 def training_parameters(config: TrialConfig) -> dict[str, Any]:
@@ -33,11 +41,8 @@ def training_parameters(config: TrialConfig) -> dict[str, Any]:
 
     The number of threads is left out: it decides at most the last bit of a sum.
     """
-    read = config.as_mapping()
-    unread = {*_NEVER_READ, *_QUANTIZATION}
-    if config.qat != "none":
-        unread -= set(_QUANTIZED_TRAINING)
-    return {name: value for name, value in read.items() if name not in unread}
+    unread = _unread(config.qat)
+    return {name: value for name, value in config.as_mapping().items() if name not in unread}
 
 
 def training_key(config: TrialConfig) -> str:
@@ -86,6 +91,12 @@ def features_entry(
         "quantized": quantized,
     }
     return _entry("features", parameters, data, device)
+
+
+def _unread(qat: str) -> frozenset[str]:
+    """Names of `TrialConfig` that training does not read."""
+    read = frozenset() if qat == "none" else frozenset(_QUANTIZED_TRAINING)
+    return frozenset((*_NEVER_READ, *_QUANTIZATION)) - read
 
 
 def _entry(stage: str, parameters: Mapping[str, Any], data: str, device: str) -> str:
