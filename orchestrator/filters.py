@@ -13,10 +13,15 @@ literal     quoted text | true | false | quantity such as 4, 1e-3, 8/255 or 200k
 The text is read by this grammar and never run.
 """
 
+import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.columns import Floats
 from orchestrator.errors import UsageError
 from orchestrator.trials import Value
 from orchestrator.units import QUANTITY, parse_quantity
@@ -26,7 +31,10 @@ MAX_CHARACTERS = 1_000
 MAX_DEPTH = 50
 
 Row = Mapping[str, Value]
-Predicate = Callable[[Row], bool]
+Column = Floats | Sequence[Value | None]
+"""What each row has of one name: numbers, NaN for none, or any values, None for none."""
+Mask = NDArray[np.bool_]
+Predicate = Callable[[Callable[[str], Column]], Mask]
 
 _TOKEN = re.compile(
     rf"(?P<text>'[^']*'|\"[^\"]*\")|(?P<number>{QUANTITY})|(?P<name>[A-Za-z_][\w.]*)"
@@ -38,23 +46,26 @@ _MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _BRACKETS = {"[": "]", "(": ")"}
 _TRUTH = {"true": True, "True": True, "false": False, "False": False}
 _KEYWORDS = {"and", "or", "not", "in"}
+_ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A condition on one row of names and values.
+    """A condition on rows of names and values.
+
+    A comparison is false where its name is missing from the row, and where text is compared with
+    a number.
 
     Attributes:
         text: The condition as written.
         names: What it mentions, each once, in the order written. Whether they exist is for the
             caller to check, who knows the trials.
-        keep: Whether a row fulfills it. A comparison is false where its name is missing from the
-            row, and where text is compared with a number.
+        mask: Which rows fulfill it, given what they have of each name, in the same order.
     """
 
     text: str
     names: tuple[str, ...]
-    keep: Predicate
+    mask: Predicate
 
     @classmethod
     def parse(cls, text: str) -> "Filter":
@@ -66,6 +77,10 @@ class Filter:
         parser = _Parser(text)
         predicate = parser.whole()
         return cls(text, tuple(dict.fromkeys(parser.names)), predicate)
+
+    def keep(self, row: Row) -> bool:
+        """Whether one row fulfills it."""
+        return bool(self.mask(lambda name: [row.get(name)])[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +151,9 @@ class _Parser:
         parts = [self._either()]
         while self._take_if("or"):
             parts.append(self._either())
-        return parts[0] if len(parts) == 1 else lambda row: any(part(row) for part in parts)
+        if len(parts) == 1:
+            return parts[0]
+        return lambda look: np.logical_or.reduce([part(look) for part in parts])
 
     def _either(self) -> Predicate:
         parts = [self._negation()]
@@ -151,7 +168,7 @@ class _Parser:
         try:
             if self._take_if("not"):
                 inner = self._negation()
-                return lambda row: not inner(row)
+                return lambda look: np.logical_not(inner(look))
             if self._take_if("("):
                 inner = self._condition()
                 self._expect(")")
@@ -235,13 +252,28 @@ def _after_space(text: str, start: int) -> int:
 
 
 def _all_of(parts: list[Predicate]) -> Predicate:
-    return parts[0] if len(parts) == 1 else lambda row: all(part(row) for part in parts)
+    if len(parts) == 1:
+        return parts[0]
+    return lambda look: np.logical_and.reduce([part(look) for part in parts])
 
 
 def _holds(comparison: Comparison) -> Predicate:
-    name = comparison.name
-
-    def predicate(row: Row) -> bool:
-        return name in row and comparison.holds(row[name])
+    def predicate(look: Callable[[str], Column]) -> Mask:
+        column = look(comparison.name)
+        if isinstance(column, np.ndarray):
+            return _numbers_hold(comparison, column)
+        held = (value is not None and comparison.holds(value) for value in column)
+        return np.fromiter(held, np.bool_, len(column))
 
     return predicate
+
+
+def _numbers_hold(comparison: Comparison, numbers: Floats) -> Mask:
+    """`Comparison.holds` of each number; false for NaN, which is none."""
+    numeric = [x for x in comparison.literals if isinstance(x, float)]
+    if comparison.symbol in _ORDER:
+        held = _ORDER[comparison.symbol](numbers, numeric[0])
+    else:
+        held = np.isin(numbers, numeric) == (comparison.symbol in ("==", "in"))
+    mask: Mask = held & ~np.isnan(numbers)
+    return mask

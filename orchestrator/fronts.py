@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
-from orchestrator.constraints import Constraint, feasible, total_violation
+from orchestrator.competition import compete
+from orchestrator.constraints import Constraint
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.objectives import Direction, Objective, known_direction, missing_values
-from orchestrator.pareto import Floats, hypervolume, knee, non_dominated, reference_point
+from orchestrator.pareto import Floats, hypervolume, knee, reference_point
 from orchestrator.trials import Params, Trial, TrialState
 from orchestrator.units import parse_quantity
 
@@ -110,10 +110,10 @@ class Front(Sequence[FrontMember]):
 
     objectives: tuple[Objective, ...]
     members: tuple[FrontMember, ...]
-    others: tuple[Trial, ...] = ()
+    others: Sequence[Trial] = ()
     feasible: bool = True
     left_out: int = 0
-    competitors: tuple[Trial, ...] = field(default=(), compare=False)
+    competitors: Sequence[Trial] = field(default=(), compare=False)
 
     @overload
     def __getitem__(self, index: int) -> FrontMember: ...
@@ -307,27 +307,39 @@ def compute_front(
     Raises:
         UsageError: There is no objective, or one is named twice.
     """
+    objectives = checked_objectives(objectives)
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    found = compete(lambda name: _values(complete, name), objectives, constraints)
+    return Front(
+        objectives=objectives,
+        members=in_order(itertools.compress(complete, found.on_front), objectives),
+        others=tuple(itertools.compress(complete, found.known & ~found.on_front)),
+        feasible=found.feasible,
+        left_out=int((~found.known).sum()),
+        competitors=tuple(itertools.compress(complete, found.allowed)),
+    )
+
+
+def checked_objectives(objectives: Iterable[Objective]) -> tuple[Objective, ...]:
+    """Give objectives of which a front can be found.
+
+    Raises:
+        UsageError: There is none, or one is named twice.
+    """
+    objectives = tuple(objectives)
     names = [objective.name for objective in objectives]
     if not names or len(set(names)) < len(names):
         raise UsageError(f"A front needs objectives, each named once; got {names}.")
-    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    losses = _losses(complete, objectives)
-    known: NDArray[np.bool_] = np.logical_not(np.isnan(losses).any(axis=1))
-    allowed, is_feasible = _allowed(complete, known, constraints)
-    losses[~allowed] = np.nan
-    on_front = non_dominated(losses)
-    members = sorted(
-        itertools.compress(complete, on_front),
+    return objectives
+
+
+def in_order(trials: Iterable[Trial], objectives: Sequence[Objective]) -> tuple[FrontMember, ...]:
+    """Show trials as members of a front, in the order in which they stand there."""
+    ordered = sorted(
+        trials,
         key=lambda t: ([o.loss(t.values[o.name]) for o in objectives], t.sweep, t.number),
     )
-    return Front(
-        objectives=tuple(objectives),
-        members=tuple(map(FrontMember.of, members)),
-        others=tuple(itertools.compress(complete, known & ~on_front)),
-        feasible=is_feasible,
-        left_out=int((~known).sum()),
-        competitors=tuple(itertools.compress(complete, allowed)),
-    )
+    return tuple(map(FrontMember.of, ordered))
 
 
 def frame_of(records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
@@ -348,24 +360,12 @@ def frame_of(records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
     return pd.DataFrame(rows)
 
 
-def _allowed(
-    trials: Sequence[Trial], known: NDArray[np.bool_], constraints: Sequence[Constraint]
-) -> tuple[NDArray[np.bool_], bool]:
-    """Mark those of the known trials that may be on the front; whether they are feasible."""
-    if not constraints:
-        return known, True
-    met = known & np.array([feasible(constraints, t.values) for t in trials], dtype=np.bool_)
-    if met.any() or not known.any():
-        return met, True
-    violations = np.array([total_violation(constraints, trial.values) for trial in trials])
-    return known & (violations == violations[known].min()), False
-
-
 def _losses(records: Sequence[Trial | FrontMember], objectives: Sequence[Objective]) -> Floats:
     """Collect losses, shape ``(records, objectives)``, NaN where a value is missing."""
-    losses = np.empty((len(records), len(objectives)))
-    for column, objective in enumerate(objectives):
-        values = np.array([r.values.get(objective.name, np.nan) for r in records], np.float64)
-        sign = objective.loss(1.0)
-        losses[:, column] = sign * values
-    return losses
+    columns = [each.loss(1.0) * _values(records, each.name) for each in objectives]
+    return np.stack(columns, axis=1)
+
+
+def _values(records: Sequence[Trial | FrontMember], name: str) -> Floats:
+    """Collect the values of a name, one a record, NaN where it is missing."""
+    return np.array([record.values.get(name, np.nan) for record in records], np.float64)

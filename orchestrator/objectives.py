@@ -1,8 +1,10 @@
 """Objectives: what a sweep optimises, and in which direction."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from orchestrator.errors import UnknownNameError, UsageError
 
 
 class Direction(StrEnum):
@@ -29,6 +31,12 @@ KNOWN_DIRECTIONS: Mapping[str, Direction] = {
     "macs": Direction.MINIMIZE,
     "train_s": Direction.MINIMIZE,
     "eval_s": Direction.MINIMIZE,
+}
+
+_SUFFIXES = {
+    "min": Direction.MINIMIZE,
+    "max": Direction.MAXIMIZE,
+    **{direction.value: direction for direction in Direction},
 }
 
 # With a word of their own behind it these are other attacks, and better in the same direction.
@@ -63,6 +71,39 @@ class Objective:
 
     def __str__(self) -> str:
         return f"{self.name} ({self.direction.value})"
+
+
+def parse_objectives(
+    names: Sequence[str], defaults: Iterable[Objective], measured: Iterable[str]
+) -> tuple[Objective, ...]:
+    """Turn names into objectives.
+
+    Args:
+        names: Each with ``:min`` or ``:max`` where the direction is not known, or is to differ.
+        defaults: Objectives whose directions are known, beside `KNOWN_DIRECTIONS`.
+        measured: Names of the values that trials have; empty if nothing was measured yet.
+
+    Raises:
+        UnknownNameError: A name is neither a default nor measured.
+        UsageError: The direction of a measured value is not known.
+    """
+    directions = {**KNOWN_DIRECTIONS, **{o.name: o.direction for o in defaults}}
+    known = set(measured) | {objective.name for objective in defaults}
+    found = []
+    for text in [names] if isinstance(names, str) else names:
+        name, colon, suffix = (part.strip() for part in text.partition(":"))
+        if name not in (known if measured else known | directions.keys()):
+            raise UnknownNameError("objective", name, known)
+        if colon and suffix not in _SUFFIXES:
+            raise UnknownNameError("direction", suffix, _SUFFIXES, where=repr(text))
+        direction = _SUFFIXES[suffix] if colon else directions.get(name) or known_direction(name)
+        if direction is None:
+            raise UsageError(
+                f"Whether {name!r} is better small or large is not known: write {name}:min or "
+                f"{name}:max."
+            )
+        found.append(Objective(name, direction))
+    return tuple(found)
 
 
 def missing_values(objectives: Iterable[Objective], values: Mapping[str, float]) -> list[str]:

@@ -1,7 +1,8 @@
 """Questions to finished and running sweeps. Needs neither Ray nor torch, and writes nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.constraints import Constraint
@@ -9,7 +10,8 @@ from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.filters import Filter
 from orchestrator.fronts import Front, compute_front, frame_of
 from orchestrator.liveness import seen_now
-from orchestrator.objectives import KNOWN_DIRECTIONS, Direction, Objective, known_direction
+from orchestrator.objectives import Direction, Objective, parse_objectives
+from orchestrator.stored_fronts import Question, stored_front
 from orchestrator.stores import Store
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState, Value
 
@@ -25,11 +27,6 @@ Subset = Literal["val", "test"]
 FACTS = ("sweep", "trial", "state", "backbone", "data")
 
 _TEST = "test_"
-_SUFFIXES = {
-    "min": Direction.MINIMIZE,
-    "max": Direction.MAXIMIZE,
-    **{direction.value: direction for direction in Direction},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +130,7 @@ class Sweep:
             UsageError: A name is unknown, or a text does not parse.
             OrchestratorError: No trial was measured on the test set yet.
         """
-        return _front([self.record], self.store.trials(self.name), objectives, where, subset)
+        return _front(self.store, [self.record], objectives, where, subset)
 
     def study(
         self,
@@ -230,8 +227,7 @@ def pareto_front(
         )
     opened = _opened(store)
     records = [opened.sweep(name) for name in names]
-    trials = [trial for name in names for trial in opened.trials(name)]
-    return _front(records, trials, objectives, where, "val")
+    return _front(opened, records, objectives, where, "val")
 
 
 def spec_objectives(spec: Mapping[str, Any]) -> tuple[Objective, ...]:
@@ -247,39 +243,6 @@ def spec_constraints(spec: Mapping[str, Any]) -> tuple[Constraint, ...]:
     return tuple(map(Constraint.parse, spec.get("constraints") or ()))
 
 
-def parse_objectives(
-    names: Sequence[str], defaults: Iterable[Objective], measured: Iterable[str]
-) -> tuple[Objective, ...]:
-    """Turn names into objectives.
-
-    Args:
-        names: Each with ``:min`` or ``:max`` where the direction is not known, or is to differ.
-        defaults: Objectives whose directions are known, beside `KNOWN_DIRECTIONS`.
-        measured: Names of the values that trials have; empty if nothing was measured yet.
-
-    Raises:
-        UnknownNameError: A name is neither a default nor measured.
-        UsageError: The direction of a measured value is not known.
-    """
-    directions = {**KNOWN_DIRECTIONS, **{o.name: o.direction for o in defaults}}
-    known = set(measured) | {objective.name for objective in defaults}
-    found = []
-    for text in [names] if isinstance(names, str) else names:
-        name, colon, suffix = (part.strip() for part in text.partition(":"))
-        if name not in (known if measured else known | directions.keys()):
-            raise UnknownNameError("objective", name, known)
-        if colon and suffix not in _SUFFIXES:
-            raise UnknownNameError("direction", suffix, _SUFFIXES, where=repr(text))
-        direction = _SUFFIXES[suffix] if colon else directions.get(name) or known_direction(name)
-        if direction is None:
-            raise UsageError(
-                f"Whether {name!r} is better small or large is not known: write {name}:min or "
-                f"{name}:max."
-            )
-        found.append(Objective(name, direction))
-    return tuple(found)
-
-
 def _opened(store: Store | str | None) -> Store:
     if store is not None and not isinstance(store, str):
         return store
@@ -289,8 +252,8 @@ def _opened(store: Store | str | None) -> Store:
 
 
 def _front(
+    store: Store,
     records: Sequence[SweepRecord],
-    trials: Sequence[Trial],
     names: Sequence[str] | None,
     where: str | None,
     subset: Subset,
@@ -303,13 +266,22 @@ def _front(
         raise UsageError(f"These sweeps have different objectives, so name them: {listed}.")
     first = next(iter(per_sweep.values()))
     every = dict.fromkeys(goal for goals in per_sweep.values() for goal in goals)
-    objectives = first if names is None else parse_objectives(names, every, _measured(trials))
+    measured = {name for record in records for name in store.value_names(record.name)}
+    objectives = first if names is None else parse_objectives(names, every, measured)
     limits = dict.fromkeys(limit for each in records for limit in spec_constraints(each.spec))
+    tested = frozenset(name for name in measured if name.startswith(_TEST))
     if subset == "test":
-        trials, objectives = _on_test(trials, objectives)
-    if where is not None:
-        trials = _kept(trials, records, where)
-    return compute_front(trials, objectives, tuple(limits))
+        objectives = _on_test(objectives, tested)
+
+    def params() -> set[str]:
+        trials = (trial for record in records for trial in store.trials(record.name))
+        return {name for trial in trials for name in trial.params}
+
+    condition = None if where is None else _condition(where, records, measured, params)
+    question = Question(
+        objectives, tuple(limits), condition, tested if subset == "test" else frozenset()
+    )
+    return stored_front(store, {record.name: _facts(record) for record in records}, question)
 
 
 def _tracked_front(
@@ -329,38 +301,50 @@ def _measured(trials: Iterable[Trial]) -> set[str]:
     return {name for trial in trials for name in trial.values}
 
 
-def _on_test(
-    trials: Sequence[Trial], objectives: Sequence[Objective]
-) -> tuple[list[Trial], tuple[Objective, ...]]:
-    """Keep trials measured on the test set, and compare them by what was measured there."""
-    tested = [trial for trial in trials if any(name.startswith(_TEST) for name in trial.values)]
+def _on_test(objectives: Sequence[Objective], tested: Collection[str]) -> tuple[Objective, ...]:
+    """Compare trials by what was measured on the test set, where something was."""
     if not tested:
         raise OrchestratorError(
             "No trial was measured on the test set yet: members of the front are, once, when "
             "their sweep ends."
         )
-    measured = _measured(tested)
-    renamed = [_TEST + o.name if _TEST + o.name in measured else o.name for o in objectives]
+    renamed = [_TEST + o.name if _TEST + o.name in tested else o.name for o in objectives]
     goals = zip(renamed, objectives, strict=True)
-    return tested, tuple(Objective(name, goal.direction) for name, goal in goals)
+    return tuple(Objective(name, goal.direction) for name, goal in goals)
 
 
 def _kept(trials: Sequence[Trial], records: Sequence[SweepRecord], where: str) -> list[Trial]:
     """Keep the trials that fulfill a condition, after checking that its names exist."""
-    condition = Filter.parse(where)
+
+    def params() -> set[str]:
+        return {name for trial in trials for name in trial.params}
+
+    condition = _condition(where, records, _measured(trials), params)
     facts = {record.name: _facts(record) for record in records}
-    known = {*FACTS, *_measured(trials), *(name for trial in trials for name in trial.params)}
-    if not records:
-        # From MLflow alone there is no spec to take them from; a condition on them must not be
-        # quietly false.
-        known -= {"backbone", "data"} - {name for trial in trials for name in trial.params}
+    rows = [_row(trial, facts.get(trial.sweep, {})) for trial in trials]
+    return list(compress(trials, condition.mask(lambda name: [row.get(name) for row in rows])))
+
+
+def _condition(
+    where: str,
+    records: Sequence[SweepRecord],
+    measured: set[str],
+    params: Callable[[], set[str]],
+) -> Filter:
+    """Read a condition, and check that its names exist; parameters are looked up if need be."""
+    condition = Filter.parse(where)
+    # From MLflow alone there is no spec to take these two from; a condition on them must not be
+    # quietly false.
+    known = {*FACTS} - (set() if records else {"backbone", "data"}) | measured
     for record in records:
         known |= {goal.name for goal in spec_objectives(record.spec)}
         known |= set(space) if isinstance(space := record.spec.get("space"), Mapping) else set()
+    if not known.issuperset(condition.names):
+        known |= params()
     for name in condition.names:
         if name not in known:
             raise UnknownNameError("name", name, known, where=repr(where))
-    return [trial for trial in trials if condition.keep(_row(trial, facts.get(trial.sweep, {})))]
+    return condition
 
 
 def _facts(record: SweepRecord) -> dict[str, Value]:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from orchestrator.columns import Columns
 from orchestrator.contracts import Outcome
 from orchestrator.trials import (
     Attempt,
@@ -191,6 +192,23 @@ class Store(Protocol):
 
     def trial(self, sweep: str, number: int) -> Trial:
         """One trial."""
+        ...
+
+    def numbered(self, sweep: str, numbers: Collection[int]) -> list[Trial]:
+        """The trials of these numbers, as far as there are such, in order of their numbers."""
+        ...
+
+    def columns(
+        self, sweep: str, values: Collection[str], params: Collection[str] = ()
+    ) -> Columns:
+        """The complete trials as columns: their values and parameters of these names.
+
+        For questions to very many trials: no trial is read as a whole.
+        """
+        ...
+
+    def value_names(self, sweep: str) -> set[str]:
+        """Names of all values that trials have."""
         ...
 
     def attempts(self, sweep: str, number: int) -> list[Attempt]:

@@ -6,8 +6,10 @@ from typing import Any
 
 from sqlalchemy import Row, select, update
 
+from orchestrator.columns import Columns
 from orchestrator.errors import LeaseHeldError, SweepExistsError
 from orchestrator.storage import reading
+from orchestrator.storage.blocks import read_columns, read_value_names
 from orchestrator.storage.changes import insert_into, mark
 from orchestrator.storage.database import Database
 from orchestrator.storage.holders import is_gone
@@ -27,6 +29,9 @@ from orchestrator.trials import (
     Trial,
     TrialState,
 )
+
+# Databases limit the parameters of a statement; and so many trials are read faster all together.
+_MOST_NUMBERS = 10_000
 
 
 def utc_now() -> datetime:
@@ -118,6 +123,28 @@ class SqlStore:
         wanted = (trials.c.state.in_([state.value for state in states]),) if states else ()
         with self._database.reading() as connection:
             return reading.read_trials(connection, sweep, *wanted)
+
+    def numbered(self, sweep: str, numbers: Collection[int]) -> list[Trial]:
+        """The trials of these numbers, as far as there are such, in order of their numbers."""
+        wanted = set(numbers)
+        with self._database.reading() as connection:
+            if len(wanted) <= _MOST_NUMBERS:
+                return reading.read_trials(connection, sweep, trials.c.number.in_(wanted))
+            found = reading.read_trials(connection, sweep)
+            return [trial for trial in found if trial.number in wanted]
+
+    def columns(
+        self, sweep: str, values: Collection[str], params: Collection[str] = ()
+    ) -> Columns:
+        """The complete trials as columns: their values and parameters of these names."""
+        with self._database.reading() as connection:
+            key = reading.sweep_id(connection, sweep)
+            return read_columns(connection, key, values, params)
+
+    def value_names(self, sweep: str) -> set[str]:
+        """Names of all values that trials have."""
+        with self._database.reading() as connection:
+            return read_value_names(connection, reading.sweep_id(connection, sweep))
 
     def trial(self, sweep: str, number: int) -> Trial:
         """One trial."""

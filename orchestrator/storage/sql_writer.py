@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from orchestrator.contracts import Outcome
 from orchestrator.errors import LeaseLostError
-from orchestrator.storage import tables
+from orchestrator.storage import blocks, tables
 from orchestrator.storage.changes import Change, not_before, put
 from orchestrator.storage.database import Database
 from orchestrator.storage.reading import read_prior_points, read_trial
@@ -98,6 +98,8 @@ class SqlWriter:
                 "created": change.now,
             }
             change.connection.execute(_NEW_TRIAL, row)
+            if number % blocks.BLOCK == 0:
+                blocks.seal(change.connection, change.sweep_id)
             return read_trial(change.connection, change.sweep, change.trial(number)[0])
 
     def start_attempt(self, trial: int, worker: str) -> Attempt:
@@ -184,6 +186,7 @@ class SqlWriter:
                     f"a complete trial only."
                 )
             put(change.connection, trial_values, _value_rows(key, values))
+            blocks.unseal(change.connection, change.sweep_id, trial)
             change.mark((trial, number - 1))
 
     def add_prior_points(self, points: Sequence[PriorPoint]) -> None:
@@ -246,6 +249,7 @@ class SqlWriter:
                 change.sweep_row(**said, ended=None)
             else:
                 change.end_sweep(**said)
+                blocks.seal(change.connection, change.sweep_id)
 
     def set_spec(self, spec: Mapping[str, object]) -> None:
         """Replace the stored spec (a larger budget) by one with the same fingerprint."""

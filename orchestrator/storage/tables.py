@@ -5,6 +5,7 @@ sweeps 1─n trials 1─n attempts
    │          ├──n reports        one row an epoch
    │          └──n trial_values   one row a value, so that a front reads columns
    ├──n prior_points              what the sampler learned from before the first trial
+   ├──n blocks                    columns of final trials, a copy; see `blocks.py`
    └──n outbox                    what the mirror has still to copy
 ```
 """
@@ -21,6 +22,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -28,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest version in ``migrations/versions/``; versions are four digits and compare as text."""
 
 VERSION_TABLE = "paretune_version"
@@ -153,6 +155,16 @@ prior_points = Table(
     Column("source", Text, nullable=False),
     Column("params", JSON, nullable=False),
     Column("values", JSON, nullable=False),
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("sweep_id", ForeignKey("sweeps.id"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("first", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
 )
 
 WHOLE_SWEEP = -1

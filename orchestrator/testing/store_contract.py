@@ -26,12 +26,13 @@ from orchestrator.errors import (
     UnknownNameError,
 )
 from orchestrator.stores import Store, SweepWriter
+from orchestrator.testing.columns_contract import ColumnsContract
 from orchestrator.testing.outbox_contract import OutboxContract
 from orchestrator.testing.trial_contract import ODD, TrialContract
 from orchestrator.trials import PriorPoint, Report, SweepState, TrialState
 
 
-class StoreContract(TrialContract, OutboxContract):
+class StoreContract(TrialContract, ColumnsContract, OutboxContract):
     """Subclass this and define a fixture ``store`` that gives an empty store."""
 
     def test_a_new_store_is_empty(self, store: Store) -> None:

@@ -6,12 +6,11 @@ import pytest
 
 from orchestrator.contracts import Outcome
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
-from orchestrator.objectives import KNOWN_DIRECTIONS, Direction, Objective
+from orchestrator.objectives import KNOWN_DIRECTIONS, Direction, Objective, parse_objectives
 from orchestrator.queries import (
     list_sweeps,
     open_sweep,
     pareto_front,
-    parse_objectives,
     spec_objectives,
 )
 from orchestrator.storage import open_store
