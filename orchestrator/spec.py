@@ -17,6 +17,8 @@ from orchestrator.spec_running import (
     SamplerSection,
     SchedulerSection,
     TrackingSection,
+    WarmStartSection,
+    with_source,
 )
 from orchestrator.spec_sections import (
     BackboneSection,
@@ -80,6 +82,7 @@ class SweepSpec(Section):
     ) = None
     constraints: list[str] = Field(default=[])
     sampler: SamplerSection = SamplerSection()
+    warm_start: Annotated[WarmStartSection | None, BeforeValidator(with_source)] = None
     scheduler: SchedulerSection = SchedulerSection()
     budget: BudgetSection = BudgetSection()
     replicates: int = Field(default=1, ge=1, le=1000)
@@ -228,7 +231,8 @@ class SweepSpec(Section):
         """The part of the spec that decides what its trials mean.
 
         Budget, resources, execution, tracking and store may change between two runs of one
-        sweep, and a reference or further measures of the front may be asked for later.
+        sweep, and a reference or further measures of the front may be asked for later. A warm
+        start changes what is tried, not what a trial means.
         """
         free = {
             "name",
@@ -239,6 +243,7 @@ class SweepSpec(Section):
             "resources",
             "tracking",
             "store",
+            "warm_start",
         }
         # A key that is not given says nothing, so that a later version may add keys.
         return self.model_dump(mode="json", exclude=free, exclude_none=True)

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from orchestrator.errors import UsageError
 from orchestrator.head_axes import head_problems
 from orchestrator.spec import SweepSpec
+from orchestrator.spec_running import with_source
 from search_spaces import (
     Choice,
     Document,
@@ -29,7 +30,10 @@ from search_spaces import (
 from search_spaces.yaml_files import Located, dotted
 from trainers.config import MAX_HIDDEN_LAYERS, PARAMETER_NAMES, PARAMETERS, check_parameter
 
-_PATHS = (("data", "folder"), ("data", "npz"), ("data", "root"), ("backbone", "weights"))
+_PATHS = (
+    *(("data", "folder"), ("data", "npz"), ("data", "root")),
+    *(("backbone", "weights"), ("warm_start", "csv")),
+)
 _SUFFIXES = (".safetensors", ".pth", ".th")
 
 
@@ -39,6 +43,7 @@ def load_sweep(
     settings: Sequence[str] = (),
     name: str | None = None,
     trials: int | None = None,
+    warm_start: str | None = None,
 ) -> SweepSpec:
     """Read and check a sweep file.
 
@@ -49,6 +54,8 @@ def load_sweep(
         settings: Changes such as ``training.epochs=3``; the value is read as YAML.
         name: Replaces the file's name.
         trials: Replaces ``budget.trials``.
+        warm_start: Replaces ``warm_start``; read as YAML, a path relative to the working
+            directory.
 
     Raises:
         UsageError: The file or a setting is wrong; the message has one problem a line.
@@ -62,6 +69,8 @@ def load_sweep(
             changes.append(("--name", ("name",), name))
         if trials is not None:
             changes.append(("--trials", ("budget", "trials"), trials))
+        if warm_start is not None:
+            changes.append(("--warm-start", ("warm_start",), _source(warm_start)))
         for _, place, value in changes:
             data = _changed(data, place, value)
         changed = {place: option for option, place, _ in changes}
@@ -242,6 +251,14 @@ def _setting(text: str) -> tuple[tuple[str | int, ...], Any]:
     return tuple(place.strip().split(".")), document.data["value"]
 
 
+def _source(text: str) -> Any:
+    """What a sweep learns from, as an option says it."""
+    source = with_source(parse_yaml(f"value: {text}", name="--warm-start").data["value"])
+    if isinstance(source, dict) and isinstance(source.get("csv"), str):
+        source["csv"] = str(Path(source["csv"]).expanduser().resolve())
+    return source
+
+
 def _changed(data: Any, place: tuple[str | int, ...], value: Any) -> dict[str, Any]:
     """`data` with another value at a place; what is on the way is copied, not changed."""
     head, *rest = place
@@ -254,6 +271,8 @@ def _changed(data: Any, place: tuple[str | int, ...], value: Any) -> dict[str, A
 def _with_paths(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """`data` with the paths in it made absolute."""
     resolved = dict(data)
+    if "warm_start" in resolved:
+        resolved["warm_start"] = with_source(resolved["warm_start"])
     for section, key in _PATHS:
         values = resolved.get(section)
         text = values.get(key) if isinstance(values, Mapping) else None

@@ -1,8 +1,8 @@
 """The sections of a sweep file that say how it is searched and run."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from orchestrator.spec_sections import Quantity, Section
 
@@ -67,6 +67,53 @@ class ExecutionSection(Section):
     def proposes_siblings(self) -> bool:
         """Whether a finished training brings its siblings."""
         return self.siblings and self.cache != "off"
+
+
+_SOURCES = ("sweep", "csv", "mlflow", "optuna")
+
+
+class WarmStartSection(Section):
+    """What the sampler learns from before the first trial: one of four sources.
+
+    A sweep (`store`: where it is stored, if not where this one is), a table, an `experiment` of
+    an MLflow server or database, or a `study` of an Optuna storage, which need not be named where
+    there is one. `rename` says what this sweep calls a parameter or a value of the source.
+    """
+
+    sweep: str | None = None
+    store: str | None = None
+    csv: str | None = None
+    mlflow: str | None = None
+    experiment: str | None = None
+    optuna: str | None = None
+    study: str | None = None
+    rename: dict[str, str] | None = None
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        given = self.model_dump(exclude_none=True, exclude={"rename"})
+        if len([key for key in _SOURCES if key in given]) != 1:
+            raise ValueError(
+                f"warm_start needs one of {', '.join(_SOURCES)}, and has "
+                f"{', '.join(given) or 'none'}: write for example 'warm_start: digits-fc' or "
+                f"'warm_start: {{optuna: sqlite:///study.db, study: digits}}'."
+            )
+        belongs = {"store": "sweep", "experiment": "mlflow", "study": "optuna"}
+        for key, source in belongs.items():
+            if key in given and source not in given:
+                raise ValueError(f"warm_start: {key} says nothing without {source}: leave it out.")
+        if "mlflow" in given and "experiment" not in given:
+            raise ValueError(
+                "warm_start: mlflow needs an experiment, which has the name of its sweep."
+            )
+        return self
+
+
+def with_source(value: object) -> object:
+    """A lone word is a table if it ends in ``.csv``, else the name of a sweep."""
+    if not isinstance(value, str):
+        return value
+    return {"csv" if value.endswith(".csv") else "sweep": value}
 
 
 class TrackingSection(Section):

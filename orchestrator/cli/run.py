@@ -49,7 +49,7 @@ def check(file: FileArgument, settings: SettingsOption = None) -> None:
         raise typer.Exit(1)
 
 
-def run(
+def run(  # noqa: PLR0913 - the options of a command
     file: FileArgument,
     *,
     name: Annotated[
@@ -59,6 +59,15 @@ def run(
         int | None, typer.Option(min=1, help="Replaces budget.trials.", show_default=False)
     ] = None,
     settings: SettingsOption = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Learn from earlier results first: a sweep's name, a table (.csv), or a mapping "
+            "such as '{optuna: sqlite:///study.db}'; replaces warm_start in the file.",
+            show_default=False,
+        ),
+    ] = None,
     address: AddressOption = None,
     store: StoreOption = None,
 ) -> None:
@@ -68,7 +77,9 @@ def run(
     """
     from orchestrator.spec_files import load_sweep
 
-    spec = load_sweep(file, settings=settings or (), name=name, trials=trials)
+    spec = load_sweep(
+        file, settings=settings or (), name=name, trials=trials, warm_start=warm_start
+    )
 
     from orchestrator.reporting.terminal import progress_for
     from orchestrator.running import run as run_sweep
