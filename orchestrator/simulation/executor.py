@@ -2,20 +2,15 @@
 
 import heapq
 import itertools
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.contracts import FrontJob, Job, JobSource, Outcome
 from orchestrator.simulation.replay import Replay
 from orchestrator.simulation.table import Lookup
 from orchestrator.trials import TrialState
-
-# What of a trial's config is read after its training alone.
-_AFTER_TRAINING = frozenset(
-    ("bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight", "attacks", "threads")
-)
+from trainers.config import TrialConfig
+from trainers.stages.keys import training_key
 
 
 @dataclass(slots=True)
@@ -107,16 +102,14 @@ class SimulatedExecutor:
 
     def _replay(self, job: Job) -> Replay:
         recording = self._lookup(job.params, int(str(job.config["seed"])))
-        shared = self._share_training and _training(job.config) in self._trained
+        shared = self._share_training and _training(job) in self._trained
         return Replay(job, recording, began=self.clock.now, is_trained=shared)
 
     def _end(self, source: JobSource, replay: Replay, outcome: Outcome) -> None:
-        if outcome.state is TrialState.COMPLETE:
-            self._trained.add(_training(replay.job.config))
+        if self._share_training and outcome.state is TrialState.COMPLETE:
+            self._trained.add(_training(replay.job))
         source.ended(replay.job, outcome)
 
 
-def _training(config: Mapping[str, Any]) -> str:
-    """What decides the training of a trial; all of its config where training quantizes."""
-    left = config.keys() - (_AFTER_TRAINING if config.get("qat") == "none" else frozenset())
-    return json.dumps({name: config[name] for name in sorted(left)})
+def _training(job: Job) -> str:
+    return training_key(TrialConfig.from_mapping(job.config))
