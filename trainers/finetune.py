@@ -80,6 +80,7 @@ class FineTuning:
         val: As `train`, for validation.
         on_features: Whether the head is trained on features that are kept.
         reports: What each epoch that is done measured; a checkpoint keeps them too.
+        milestones: What was measured at milestones besides, by epoch; a checkpoint keeps it.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class FineTuning:
     ) -> None:
         self.config = config
         self.reports: list[EpochReport] = []
+        self.milestones: dict[int, dict[str, float]] = {}
         self._device = device
         self._data = data
         seed = derive_seed(config.seed, "weights")
@@ -199,7 +201,11 @@ class FineTuning:
                 for key, value in state.items()
                 if isinstance(value, Tensor)
             }
-        facts = {"reports": [asdict(report) for report in self.reports], **self._identity()}
+        facts = {
+            "reports": [asdict(report) for report in self.reports],
+            "milestones": [[epoch, values] for epoch, values in self.milestones.items()],
+            **self._identity(),
+        }
         save_checkpoint(path, tensors, facts)
 
     def load(self, path: Path) -> None:
@@ -224,6 +230,7 @@ class FineTuning:
         whole = self.optimizer.state_dict()
         self.optimizer.load_state_dict({**whole, "state": optimizer_state})
         self.reports = [EpochReport(**report) for report in facts["reports"]]
+        self.milestones = dict(facts["milestones"])
 
     def _stages_in(self, cache: StageCache) -> TrialStages:
         return TrialStages(
@@ -375,9 +382,12 @@ def _optimizer(
         # A step that shrinks by itself would clip the weights it has to cover. The learning rate
         # is that of the weights (Esser et al. 2020, section 2.2).
         groups.append({"params": spreads, "weight_decay": 0.0})
+    # Fused: one pass over the weights instead of eight, and what `trainers.fused` takes too.
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True)
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+        return torch.optim.SGD(
+            groups, lr=config.learning_rate, momentum=0.9, nesterov=True, fused=True
+        )
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
 
 
 def _autocast(device: torch.device) -> Callable[[], AbstractContextManager[None]]:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from trainers.evaluators.config import AttackConfig
 from trainers.evaluators.counts import count_macs, count_parameters
 from trainers.evaluators.robustness import relative_perturbation, robust_accuracy
 from trainers.finetune import EpochReport, FineTuning
+from trainers.milestones import milestone_values
 from trainers.network_spec import NetworkSpec
 from trainers.predictions import Attacked, Predictions, write_predictions
 from trainers.stages.cache import StageCache
@@ -55,6 +56,7 @@ class TrialRun:
         folder: Where the checkpoint and the packed network go; made if missing.
         checkpoint_every_s: Seconds of training after which a checkpoint is worth its time.
         cache: Where stages of other trials lie, and where this one leaves its own.
+        milestones: Epochs after which the network is measured as it would be packed then.
 
     Attributes:
         damaged: What was wrong with the checkpoint that lay there; empty if nothing was.
@@ -68,6 +70,7 @@ class TrialRun:
         *,
         checkpoint_every_s: float = 5.0,
         cache: StageCache | None = None,
+        milestones: Collection[int] = (),
     ) -> None:
         set_threads(config.threads)
         seed_everything(config.seed)
@@ -76,6 +79,7 @@ class TrialRun:
         self._data = data
         self._folder = folder
         self._checkpoint_every_s = checkpoint_every_s
+        self._milestones = frozenset(milestones)
         self._since_checkpoint = 0.0
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.damaged = ""
@@ -118,10 +122,17 @@ class TrialRun:
         began = time.perf_counter()
         while self.epoch < last and (not reports or time.perf_counter() - began < seconds):
             reports.append(self._training.run_epoch())
+            if self.epoch in self._milestones:
+                found = milestone_values(self._training, self._data)
+                self._training.milestones[self.epoch] = found
             self._since_checkpoint += reports[-1].seconds
             if self._since_checkpoint >= self._checkpoint_every_s:
                 self.checkpoint()
         return reports
+
+    def at_milestone(self, epoch: int) -> Mapping[str, float]:
+        """What was measured after an epoch because it is a milestone; empty if it is none."""
+        return self._training.milestones.get(epoch, {})
 
     def checkpoint(self) -> None:
         """Make sure that the finished epochs survive this process."""

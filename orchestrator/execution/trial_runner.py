@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 # Long enough that a round trip to the driver (milliseconds) does not count, short enough that a
 # person watching sees epochs come in.
 SLICE_S = 0.5
+# Beyond the last epoch of any trial.
+_END = 2**31
 
 
 class TrialRunner:
@@ -90,13 +92,24 @@ class TrialRunner:
 
     def _step(self, job: Job) -> Step:
         if self._run is None:
-            config = TrialConfig.from_mapping(job.config)
-            self._run = TrialRun(config, self._data, Path(job.folder), cache=self._cache)
+            self._run = TrialRun(
+                TrialConfig.from_mapping(job.config),
+                self._data,
+                Path(job.folder),
+                cache=self._cache,
+                milestones=job.milestones,
+            )
+            # The verdict that an earlier attempt may have waited for comes before the next epoch.
+            least = self._run.epoch
+        else:
+            least = self._run.epoch + 1
         run = self._run
-        milestone = next((epoch for epoch in job.milestones if epoch > run.epoch), 2**31)
+        to_epoch = next((epoch for epoch in job.milestones if epoch >= least), _END)
         reports = tuple(
-            Report(report.epoch, _epoch_values(asdict(report)))
-            for report in run.advance(to_epoch=milestone, seconds=SLICE_S)
+            Report(
+                report.epoch, {**_epoch_values(asdict(report)), **run.at_milestone(report.epoch)}
+            )
+            for report in run.advance(to_epoch=to_epoch, seconds=SLICE_S)
         )
         if not run.finished:
             return Step(reports)

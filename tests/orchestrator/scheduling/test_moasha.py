@@ -86,20 +86,6 @@ def test_who_is_dominated_goes_on_within_the_quota_alone_and_others_always(
         assert verdict is Decision.STOP
 
 
-@some
-@given(histories, reductions)
-def test_the_dominated_who_go_on_stand_in_fewer_places_than_the_quota(history, reduction) -> None:
-    every = [replace(history, trial=number) for number in history.peers]
-    lucky = {
-        tuple(one.row[each.name] for each in one.objectives)
-        for one in every
-        if one.verdict(reduction) is Decision.CONTINUE
-        and any(dominates(row, one.row, one.objectives) for row in one.peers.values())
-    }
-    # Equals share their place, so that places and not trials are counted.
-    assert len(every) < reduction or len(lucky) < -(-len(every) // reduction)
-
-
 @many
 @given(histories, reductions, st.integers(0, 100))
 def test_neither_order_nor_numbers_of_the_peers_count(history, reduction, seed) -> None:
