@@ -46,6 +46,7 @@ def loaded_by(code: str) -> set[str]:
         ("import trainers.config", {*HEAVY, "orchestrator"}),
         ("import trainers.trial", {"ray", "mlflow", "optuna", "sqlalchemy", "orchestrator"}),
         ("import orchestrator.running", HEAVY),
+        ("import orchestrator.simulation.comparing", {*HEAVY, "sqlalchemy"}),
         ("import orchestrator.tracking", {"torch", "mlflow", "ray", "optuna"}),
         ("import orchestrator.doctor", HEAVY),
         ("import orchestrator.sampling", {"torch", "mlflow", "ray"}),

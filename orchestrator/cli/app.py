@@ -11,7 +11,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from orchestrator.cli import analyze, fronts, pretrain, report, run, show, tools, ui
+from orchestrator.cli import (
+    analyze,
+    fronts,
+    pretrain,
+    report,
+    run,
+    show,
+    simulate,
+    studies,
+    tools,
+    ui,
+)
 from orchestrator.errors import OrchestratorError
 
 
@@ -56,12 +67,12 @@ app = typer.Typer(
 _COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
     "Run": (run.check, run.run, run.resume, run.stop),
     "Look": (show.list_, show.status, show.trials, show.show),
-    "Choose": (fronts.front, fronts.pick, report.report, tools.export),
-    "Care": (ui.ui, tools.sync, tools.doctor, pretrain.pretrain),
+    "Choose": (fronts.front, fronts.pick, report.report, tools.export, studies.export_study),
+    "Care": (ui.ui, tools.sync, tools.doctor, pretrain.pretrain, simulate.simulate),
 }
 for panel, commands in _COMMANDS.items():
     for command in commands:
-        app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(command)
+        app.command(command.__name__.rstrip("_").replace("_", "-"), rich_help_panel=panel)(command)
 app.add_typer(analyze.app, name="analyze", rich_help_panel="Choose")
 
 

@@ -43,7 +43,19 @@ def loaded_by(*words: str) -> set[str]:
 
 def test_the_commands_are_those_of_the_contract() -> None:
     queries = ["list", "status", "trials", "show", "front", "pick", "report"]
-    others = ["check", "run", "resume", "stop", "export", "sync", "ui", "pretrain", "doctor"]
+    others = [
+        "check",
+        "run",
+        "resume",
+        "stop",
+        "export",
+        "export-study",
+        "sync",
+        "ui",
+        "pretrain",
+        "doctor",
+        "simulate",
+    ]
     assert sorted(COMMANDS) == sorted([*queries, *others])
 
 
