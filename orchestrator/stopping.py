@@ -13,6 +13,9 @@ from orchestrator.trials import Trial, TrialState
 class Plateau:
     """Counts complete trials in a row that did not change the front.
 
+    Siblings, which no sampler looked for, are not counted; one that changes the front begins the
+    count anew like any other.
+
     A trial changes the front when it is feasible, no earlier one is at least as good in every
     objective, and its values are new. This needs no reference point, so that no bound has to be
     guessed before the first trial.
@@ -43,7 +46,7 @@ class Plateau:
         """Take a trial into account; unfinished, stopped and failed ones say nothing."""
         if self._patience is None or trial.state is not TrialState.COMPLETE:
             return
-        self._idle += 1
+        self._idle += trial.origin is None
         if not feasible(self._constraints, trial.values):
             return
         losses = np.array([[o.loss(trial.values[o.name]) for o in self._objectives]])

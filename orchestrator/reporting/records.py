@@ -35,6 +35,7 @@ def trial_details(trial: Trial, attempts: Sequence[Attempt], reports: Sequence[R
     return trial_record(trial) | {
         "created": trial.created,
         "ended": trial.ended,
+        "origin": trial.origin,
         "artifact_bytes": artifact.bytes if artifact else None,
         "artifact_sha256": artifact.sha256 if artifact else None,
         "attempts": [_attempt_record(attempt) for attempt in attempts],

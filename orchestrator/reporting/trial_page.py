@@ -39,6 +39,7 @@ def trial_page(
             "  ",
             state_text(trial.state.value),
             f"  seed {trial.seed}" + (f"  replicate {trial.replicate}" if trial.replicate else ""),
+            "" if trial.origin is None else f"  origin: trial {trial.origin}, same training",
         ),
         _section("parameters", {n: human_param(value) for n, value in trial.params.items()}),
     ]

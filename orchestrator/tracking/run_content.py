@@ -124,6 +124,8 @@ def _attempt_tags(
     tags = {**identity, SWEEP: sweep.name, STATE: attempt.state.value, "worker": attempt.worker}
     kept = {"seed": trial.seed, "replicate": trial.replicate, "params": dict(trial.params)}
     tags |= json_tags(PARAMS, kept)
+    if trial.origin is not None:
+        tags["paretune.origin"] = str(trial.origin)
     if is_complete:
         tags |= json_tags(VALUES, dict(trial.values))
     if is_complete and trial.artifact is not None:
