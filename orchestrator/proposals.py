@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from orchestrator.contracts import Sampler, Suggestion
 from orchestrator.known_values import KNOWN_NAMES
+from orchestrator.refusals import Refusals
 from orchestrator.siblings import Siblings
 from orchestrator.spec import SweepSpec
 from orchestrator.stopping import Plateau
@@ -27,12 +28,19 @@ class Proposals:
         spec: The sweep.
         sampler: Is told of every trial but the reference, which is no part of the search.
         stored: The trials of earlier runs, all of them; whoever searches is told of them here.
+        refusals: Which siblings are never proposed; the sampler has its own.
     """
 
-    def __init__(self, spec: SweepSpec, sampler: Sampler, stored: Iterable[Trial]) -> None:
+    def __init__(
+        self,
+        spec: SweepSpec,
+        sampler: Sampler,
+        stored: Iterable[Trial],
+        refusals: Refusals | None = None,
+    ) -> None:
         self._spec, self._sampler = spec, sampler
         self._plateau = Plateau(spec.directed, spec.limits, spec.budget.plateau)
-        self._siblings = Siblings(spec) if spec.execution.proposes_siblings else None
+        self._siblings = Siblings(spec, refusals) if spec.execution.proposes_siblings else None
         self._stored: set[int] = set()
         self._searched = False
         stored = list(stored)

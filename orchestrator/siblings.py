@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from orchestrator.contracts import Suggestion
+from orchestrator.refusals import Refusals
 from orchestrator.spec import SweepSpec
 from orchestrator.trials import Params, Trial, TrialState, Value
 from search_spaces import Domain, SearchSpace
@@ -41,13 +42,16 @@ class Siblings:
 
     What it gives follows from the stored trials alone, so that a driver that takes up a sweep
     goes on where another one died. The siblings of a configuration are the first `MAX_SIBLINGS`
-    that `siblings` lists, whether they were tried before or not; siblings have none themselves.
+    that `siblings` lists and nobody refuses, whether they were tried before or not; siblings have
+    none themselves.
 
     Args:
         spec: The sweep.
+        refusals: Which configurations are never proposed.
     """
 
-    def __init__(self, spec: SweepSpec) -> None:
+    def __init__(self, spec: SweepSpec, refusals: Refusals | None = None) -> None:
+        self._refusals = refusals or Refusals()
         self._space, self._fixed = spec.search_space, spec.trial_config()
         self._replicates = spec.replicates
         self._stored: dict[str, dict[int, Trial]] = {}
@@ -74,7 +78,9 @@ class Siblings:
         return None
 
     def _add_siblings(self, params: Params, origins: Mapping[int, Trial]) -> None:
-        for other in islice(siblings(self._space, self._fixed, params), MAX_SIBLINGS):
+        listed = siblings(self._space, self._fixed, params)
+        possible = (other for other in listed if not self._refusals.broken(other))
+        for other in islice(possible, MAX_SIBLINGS):
             # Each replicate has the training of the origin's replicate with the same seed.
             self._waiting.extend(
                 (Suggestion(other, {"origin": origin.number}), replicate)

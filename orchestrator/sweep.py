@@ -19,7 +19,7 @@ from orchestrator.errors import OrchestratorError, StorageFullError
 from orchestrator.objectives import Objective, missing_values
 from orchestrator.progress import Progress
 from orchestrator.proposals import Proposal, Proposals
-from orchestrator.refusals import Known, nothing_known
+from orchestrator.refusals import Known, Refusals, nothing_known
 from orchestrator.retries import Retries
 from orchestrator.spec import SweepSpec
 from orchestrator.state_folder import StateFolder
@@ -87,7 +87,9 @@ class SweepLoop:
         parts.writer.interrupt_running()
         self._trials = {trial.number: trial for trial in parts.store.trials(spec.name)}
         self._remove_leftovers()
-        self._proposals = Proposals(spec, parts.sampler, self._trials.values())
+        self._proposals = Proposals(
+            spec, parts.sampler, self._trials.values(), Refusals(spec.limits, parts.known)
+        )
         if spec.reference:
             self._add_references()
         unfinished = [trial for trial in self._trials.values() if not trial.state.is_final]
