@@ -210,6 +210,12 @@ def _connect(address: str | None) -> None:
             f"There is no Ray cluster at {where!r}: {error}. "
             f"Start one with 'ray start --head', or leave the address away to run here."
         ) from error
+    except OSError as error:
+        # A folder that cannot be written, or a path that is too long for a socket.
+        raise OrchestratorError(
+            f"Ray could not start here: {error}. It works in RAY_TMPDIR (else TMPDIR, else /tmp): "
+            f"set that to a folder with a short path, in which you may write."
+        ) from error
 
 
 @ray.remote(num_returns=2)  # type: ignore[untyped-decorator]

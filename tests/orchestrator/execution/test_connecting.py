@@ -1,4 +1,4 @@
-"""To which cluster a run connects."""
+"""Ray that cannot start is told in a sentence. In a process of its own: Ray is there only once."""
 
 import os
 import subprocess
@@ -7,32 +7,24 @@ from pathlib import Path
 
 import pytest
 
-# In a process of its own: the tests' cluster must stay as it is.
-_PROGRAM = """
-import sys
-from ray._private import utils
-utils.get_ray_address_file = lambda folder: sys.argv[1]
-import ray
+pytestmark = pytest.mark.ray
+
+_CONNECT = """
+from orchestrator.errors import OrchestratorError
 from orchestrator.execution.ray_executor import _connect
-_connect(None)
-print("CPUs:", ray.cluster_resources()["CPU"])
-ray.shutdown()
+try:
+    _connect(None)
+except OrchestratorError as error:
+    print(error)
 """
 
 
-@pytest.mark.ray
-def test_a_cluster_that_somebody_once_started_here_is_not_looked_for(tmp_path: Path) -> None:
-    """Ray keeps its address in a file also when it has died, and would try it for minutes."""
-    file = tmp_path / "ray_current_cluster"
-    file.write_text("127.0.0.1:1")
-    environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
-    done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, str(file)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=environment,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "CPUs:" in done.stdout
+def test_a_path_that_is_too_long_for_a_socket_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    environment = {**os.environ, "RAY_TMPDIR": str(folder)}
+    environment.pop("RAY_ADDRESS", None)
+    command = [sys.executable, "-c", _CONNECT]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert f"107 bytes: {folder}" in done.stdout
+    assert "set that to a folder with a short path" in done.stdout
