@@ -1,0 +1,155 @@
+"""Trials over a stage cache measure, bit for bit, what they measure without one."""
+
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainers.config import TrialConfig
+from trainers.data import ImageData
+from trainers.evaluators.config import AttackConfig
+from trainers.finetune import EpochReport
+from trainers.stages.cache import StageCache
+from trainers.trial import TrialRun
+from trainers.trial_folder import ARTIFACT_NAME, CHECKPOINT_NAME
+
+Config = Callable[..., TrialConfig]
+Answer = tuple[dict[str, float], list[EpochReport], bytes]
+TIMES = {"train_s", "eval_s", "cached_stages"}
+ATTACKS = {"robust_accuracy": AttackConfig("fgsm", 0.05, samples=15)}
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> StageCache:
+    return StageCache(str(tmp_path / "cache"), 1e9)
+
+
+def answer(config: TrialConfig, data: ImageData, folder: Path, cache: Any = None) -> Answer:
+    """Values, epochs, and the network's file."""
+    trial = TrialRun(config, data, folder, cache=cache)
+    reports = trial.advance(to_epoch=2**31, seconds=60)
+    return dict(trial.measure().values), reports, (folder / ARTIFACT_NAME).read_bytes()
+
+
+def facts(values: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if name not in TIMES}
+
+
+def assert_same(first: Answer, second: Answer) -> None:
+    assert facts(first[0]) == facts(second[0])
+    assert [(r.epoch, r.train_loss, r.float_accuracy) for r in first[1]] == [
+        (r.epoch, r.train_loss, r.float_accuracy) for r in second[1]
+    ]
+    assert first[2] == second[2]
+
+
+@pytest.mark.parametrize("qat", ["none", "absmax", "lsq"])
+@pytest.mark.parametrize("tune", ["head", "last_blocks:1", "all"])
+def test_cold_warm_and_off_are_the_same_to_the_last_bit(
+    bands: ImageData, make_config: Config, tmp_path: Path, cache: StageCache, tune: str, qat: str
+) -> None:
+    config = make_config(
+        tune=tune, qat=qat, bits=4, fc_bits=3, dropout=0.2, epochs=2, attacks=ATTACKS
+    )
+    off = answer(config, bands, tmp_path / "off")
+    cold = answer(config, bands, tmp_path / "cold", cache)
+    warm = answer(config, bands, tmp_path / "warm", cache)
+    assert_same(off, cold)
+    assert_same(off, warm)
+    assert [each[0]["cached_stages"] for each in (off, cold, warm)] == [0, 0, 1]
+    assert [report.seconds for report in warm[1]] == [0, 0]
+    assert cache.troubles == []
+    assert not (tmp_path / "cold" / CHECKPOINT_NAME).exists()
+
+
+def test_a_sibling_measures_what_it_would_have_measured_alone(
+    bands: ImageData, make_config: Config, tmp_path: Path, cache: StageCache
+) -> None:
+    config = make_config(tune="last_blocks:1", bits=8, attacks=ATTACKS)
+    answer(config, bands, tmp_path / "origin", cache)
+    other = make_config(
+        tune="last_blocks:1",
+        bits=3,
+        quantizer="kmeans",
+        attacks={"other": ATTACKS["robust_accuracy"]},
+    )
+    shared = answer(other, bands, tmp_path / "shared", cache)
+    assert shared[0]["cached_stages"] == 1
+    assert_same(shared, answer(other, bands, tmp_path / "alone"))
+
+
+def test_another_head_takes_the_features_alone(
+    bands: ImageData, make_config: Config, tmp_path: Path, cache: StageCache
+) -> None:
+    answer(make_config(widths=(8,)), bands, tmp_path / "first", cache)
+    config = make_config(widths=(5,))
+    second = answer(config, bands, tmp_path / "second", cache)
+    assert second[0]["cached_stages"] == 1
+    assert all(report.seconds > 0 for report in second[1])
+    assert_same(second, answer(config, bands, tmp_path / "alone"))
+
+
+def test_other_images_take_nothing(
+    bands: ImageData, make_config: Config, tmp_path: Path, cache: StageCache
+) -> None:
+    answer(make_config(), bands, tmp_path / "first", cache)
+    others = replace(bands, train_images=255 - bands.train_images)
+    assert answer(make_config(), others, tmp_path / "second", cache)[0]["cached_stages"] == 0
+
+
+def test_a_training_survives_its_trial_in_the_cache(
+    bands: ImageData, make_config: Config, tmp_path: Path, cache: StageCache
+) -> None:
+    first = TrialRun(make_config(), bands, tmp_path / "trial", cache=cache)
+    first.advance(to_epoch=2**31, seconds=60)
+    first.measure()
+    again = TrialRun(make_config(), bands, tmp_path / "trial", cache=cache)
+    assert again.finished
+    assert [report.epoch for report in again.advance(to_epoch=2**31, seconds=60)] == [1, 2, 3]
+
+
+def test_a_checkpoint_is_taken_up_where_the_cache_has_nothing(
+    bands: ImageData, make_config: Config, tmp_path: Path, cache: StageCache
+) -> None:
+    first = TrialRun(make_config(), bands, tmp_path / "trial", cache=cache)
+    first.advance(to_epoch=2, seconds=60)
+    first.checkpoint()
+    assert TrialRun(make_config(), bands, tmp_path / "trial", cache=cache).epoch == 2
+
+
+def test_on_a_full_disk_the_training_is_kept_where_it_was_before(
+    bands: ImageData,
+    make_config: Config,
+    tmp_path: Path,
+    cache: StageCache,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fsync = os.fsync
+
+    def full_cache(descriptor: int) -> None:
+        if "cache" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    monkeypatch.setattr("trainers.checkpoints.os.fsync", full_cache)
+    cold = answer(make_config(), bands, tmp_path / "trial", cache)
+    assert (tmp_path / "trial" / CHECKPOINT_NAME).exists()
+    assert "No space left on device" in " ".join(cache.troubles)
+    assert_same(cold, answer(make_config(), bands, tmp_path / "off"))
+
+
+def test_a_damaged_training_is_trained_again(
+    bands: ImageData, make_config: Config, tmp_path: Path, cache: StageCache
+) -> None:
+    cold = answer(make_config(), bands, tmp_path / "cold", cache)
+    for path in (tmp_path / "cache").glob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-1])
+    warm = answer(make_config(), bands, tmp_path / "warm", cache)
+    assert_same(cold, warm)
+    assert warm[0]["cached_stages"] == 0
+    assert len(cache.troubles) == 2
+    assert answer(make_config(), bands, tmp_path / "third", cache)[0]["cached_stages"] == 1
