@@ -27,7 +27,7 @@ from orchestrator.known_values import KnownValues, sized_backbones
 from orchestrator.progress import Plan, Progress, Silent
 from orchestrator.refusals import Known
 from orchestrator.sampling import build_sampler, check_sampler
-from orchestrator.scheduling.fifo import Fifo
+from orchestrator.scheduling import build_scheduler
 from orchestrator.spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.stores import Store, SweepWriter
@@ -162,7 +162,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
             store,
             writer,
             prior.taught(_sampler(spec, known), writer, progress),
-            Fifo(),
+            build_scheduler(spec.scheduler, spec.directed, spec.limits, spec.most_epochs),
             progress,
             folder,
             worker.name,

@@ -18,6 +18,7 @@ from orchestrator.spec_running import (
     SchedulerSection,
     TrackingSection,
     WarmStartSection,
+    with_kind,
     with_source,
 )
 from orchestrator.spec_sections import (
@@ -40,7 +41,7 @@ from orchestrator.spec_sections import (
     with_name,
 )
 from orchestrator.state_folder import check_sweep_name
-from search_spaces import SearchSpace, parse_space
+from search_spaces import Choice, Int, SearchSpace, parse_space
 from trainers.config import TrialConfig
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import (
@@ -83,7 +84,7 @@ class SweepSpec(Section):
     constraints: list[str] = Field(default=[])
     sampler: SamplerSection = SamplerSection()
     warm_start: Annotated[WarmStartSection | None, BeforeValidator(with_source)] = None
-    scheduler: SchedulerSection = SchedulerSection()
+    scheduler: Annotated[SchedulerSection, BeforeValidator(with_kind)] = SchedulerSection()
     budget: BudgetSection = BudgetSection()
     replicates: int = Field(default=1, ge=1, le=1000)
     # Whether the full-size network is measured too, for sized ones to be compared with.
@@ -156,6 +157,24 @@ class SweepSpec(Section):
                     f"has none: write 'reference: true', or leave it out."
                 )
         return self
+
+    @model_validator(mode="after")
+    def _can_be_judged_at_milestones(self) -> Self:
+        if self.scheduler.kind == "fifo":
+            return self
+        problem = self.scheduler.problem(self.directed, self.most_epochs)
+        if problem:
+            raise ValueError(f"scheduler: {problem}")
+        return self
+
+    @property
+    def most_epochs(self) -> int:
+        """Epochs of the longest training there may be."""
+        sampled = self.search_space.domains.get("epochs")
+        most = [int(each) for each in sampled.options] if isinstance(sampled, Choice) else []
+        most += [sampled.high] if isinstance(sampled, Int) else []
+        # Where the parameter is not active, too.
+        return max([self.training.epochs, *most])
 
     @property
     def search_space(self) -> SearchSpace:

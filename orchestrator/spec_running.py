@@ -1,10 +1,13 @@
 """The sections of a sweep file that say how it is searched and run."""
 
-from typing import Literal, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from orchestrator.objectives import Objective
 from orchestrator.spec_sections import Quantity, Section
+from trainers.evaluators.config import ATTACKED, PERTURBATION
 
 
 class SamplerSection(Section):
@@ -14,9 +17,93 @@ class SamplerSection(Section):
 
 
 class SchedulerSection(Section):
-    """Who stops trials early; ``fifo`` stops none."""
+    """Who stops trials early; ``fifo`` stops none. docs/guides/stop-trials-early.md.
 
-    kind: Literal["fifo"] = "fifo"
+    Trials are compared after `min_epochs` epochs and again after `reduction` times as many each
+    time, where one in `reduction` goes on; ``median`` compares every `min_epochs` epochs, and the
+    better half goes on. ``asha`` and ``median`` look at one objective, the `metric`.
+    """
+
+    kind: Literal["fifo", "moasha", "asha", "median"] = "fifo"
+    min_epochs: int | None = Field(default=None, ge=1)
+    reduction: int | None = Field(default=None, ge=2)
+    metric: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults(cls, given: Any) -> Any:
+        """Defaults depend on the kind; filled in, a spec that gives them is the same one."""
+        if not isinstance(given, dict):
+            return given
+        defaults = _SCHEDULER_DEFAULTS.get(str(given.get("kind")), {})
+        return {**defaults, **{key: value for key, value in given.items() if value is not None}}
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_takes(self) -> Self:
+        taken = {"kind", *_SCHEDULER_DEFAULTS.get(self.kind, {})}
+        if self.kind in ("asha", "median"):
+            taken.add("metric")
+        for key in self.model_dump(exclude_none=True):
+            if key not in taken:
+                raise ValueError(f"{_WITHOUT[self.kind, key]}: leave {key} out.")
+        return self
+
+    def judged_by(self, objectives: Iterable[Objective]) -> str | None:
+        """Name of the objective that one of a single objective looks at; None if there is none."""
+        measured = [each.name for each in objectives if is_measured_at_milestones(each.name)]
+        return self.metric or next(iter(measured), None)
+
+    def problem(self, objectives: Sequence[Objective], epochs: int) -> str:
+        """Why these objectives or so many epochs cannot be judged; empty if they can.
+
+        Args:
+            objectives: Of the sweep.
+            epochs: Most epochs that a trial may have.
+        """
+        names = [each.name for each in objectives]
+        measured = [name for name in names if is_measured_at_milestones(name)]
+        if not measured:
+            return (
+                f"{self.kind} compares what training changes, accuracy or what an attack yields, "
+                f"and the objectives are {', '.join(names)}: add accuracy, or use kind: fifo."
+            )
+        if self.metric is not None and self.metric not in measured:
+            return (
+                f"metric is {self.metric!r}, but {self.kind} compares an objective that training "
+                f"changes: {' or '.join(measured)}."
+            )
+        if self.min_epochs is not None and self.min_epochs >= epochs:
+            return (
+                f"min_epochs is {self.min_epochs}, and no trial has more than {epochs} epochs, so "
+                f"that none could be stopped before its end: lower min_epochs, raise "
+                f"training.epochs, or use kind: fifo."
+            )
+        return ""
+
+
+_SCHEDULER_DEFAULTS: Mapping[str, Mapping[str, int]] = {
+    "moasha": {"min_epochs": 1, "reduction": 3},
+    "asha": {"min_epochs": 1, "reduction": 3},
+    "median": {"min_epochs": 1},
+}
+_NOBODY = "fifo stops nobody"
+_WITHOUT: Mapping[tuple[str, str], str] = {
+    ("fifo", "min_epochs"): _NOBODY,
+    ("fifo", "reduction"): _NOBODY,
+    ("fifo", "metric"): _NOBODY,
+    ("moasha", "metric"): "moasha looks at all objectives",
+    ("median", "reduction"): "median lets the better half go on",
+}
+
+
+def is_measured_at_milestones(name: str) -> bool:
+    """Whether training changes a value, so that milestones have a stand-in for it."""
+    return name == "accuracy" or name.startswith((ATTACKED, PERTURBATION))
+
+
+def with_kind(value: object) -> object:
+    """A lone word is the kind."""
+    return {"kind": value} if isinstance(value, str) else value
 
 
 class BudgetSection(Section):

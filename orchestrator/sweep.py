@@ -21,6 +21,7 @@ from orchestrator.progress import Progress
 from orchestrator.proposals import Proposal, Proposals
 from orchestrator.refusals import Known, Refusals, nothing_known
 from orchestrator.retries import Retries
+from orchestrator.scheduling.peers import Peers
 from orchestrator.spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.stores import Store, SweepWriter
@@ -92,6 +93,8 @@ class SweepLoop:
         )
         if spec.reference:
             self._add_references()
+        self._peers = Peers(spec.training.epochs, parts.known)
+        self._peers.take_up(parts.store, spec.name, self._trials, parts.scheduler.milestones)
         unfinished = [trial for trial in self._trials.values() if not trial.state.is_final]
         self._unfinished = deque(unfinished)
         self._retries = Retries(spec.budget.retries)
@@ -167,20 +170,19 @@ class SweepLoop:
         self._parts.progress.trial_started(self._trials[job.trial])
 
     def reported(self, job: Job, reports: Sequence[Report]) -> Decision:
-        """Store reports and judge the milestone among them, if there is one."""
+        """Store reports; judge the trial if the last of them is of a milestone."""
         if not reports:
             return Decision.CONTINUE
         reports = [Report(report.epoch, _finite(report.values)) for report in reports]
         self._parts.writer.add_reports(job.trial, job.attempt, reports)
+        trial, epoch = self._trials[job.trial], reports[-1].epoch
         for report in reports:
             self._parts.progress.trial_reported(job.trial, report)
-        for report in reports:
-            if report.epoch in self._parts.scheduler.milestones:
-                peers = self._parts.store.reports_at(self._spec.name, report.epoch)
-                verdict = self._parts.scheduler.decide(job.trial, report.epoch, peers)
-                if verdict is Decision.STOP:
-                    return verdict
-        return Decision.CONTINUE
+            self._peers.observe(trial, report)
+        peers = self._peers.of(trial, epoch) if epoch in job.milestones else {}
+        return (
+            self._parts.scheduler.decide(job.trial, epoch, peers) if peers else Decision.CONTINUE
+        )
 
     def troubled(self, job: Job, trouble: Failure) -> None:
         """Tell the person watching, and remember it for the attempt's record."""
@@ -247,10 +249,15 @@ class SweepLoop:
             attempt=attempt.number,
             config=config.as_mapping(),
             folder=str(self._folder(trial.number)),
-            milestones=self._parts.scheduler.milestones,
+            milestones=self._milestones(trial, config.epochs),
             seconds=self._spec.budget.trial_seconds,
             params=trial.params,
         )
+
+    def _milestones(self, trial: Trial, epochs: int) -> tuple[int, ...]:
+        """Where the trial may be stopped; the reference never is."""
+        known = () if trial.is_reference else self._parts.scheduler.milestones
+        return tuple(epoch for epoch in known if epoch < epochs)
 
     def _folder(self, number: int) -> Path:
         return self._parts.folder.trial_folder(self._spec.name, number)

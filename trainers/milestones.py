@@ -18,7 +18,7 @@ from trainers.data.splits import stratified_choice
 from trainers.determinism import derive_seed
 from trainers.errors import TrainerError
 from trainers.evaluators.accuracy import Predictions, classified, predict, under_test
-from trainers.evaluators.config import AttackConfig
+from trainers.evaluators.config import AT_MILESTONE, AttackConfig
 from trainers.evaluators.robustness import relative_perturbation, robust_accuracy
 from trainers.finetune import FineTuning
 from trainers.loop import Batch
@@ -27,7 +27,6 @@ from trainers.quantization.quantized import dequantize
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "milestone_"
 _IMAGES = 512
 _ATTACKED = 100
 # DeepFool takes some ten gradients a step.
@@ -59,11 +58,11 @@ def milestone_values(training: FineTuning, data: ImageData) -> dict[str, float]:
             answers = predict(network, images[chosen], device=device)
     except TrainerError as error:
         logger.info("A milestone's accuracy is 0: %s", error)
-        return {f"{PREFIX}accuracy": 0.0}
-    values = {f"{PREFIX}accuracy": float((answers == labels[chosen]).mean())}
+        return {f"{AT_MILESTONE}accuracy": 0.0}
+    values = {f"{AT_MILESTONE}accuracy": float((answers == labels[chosen]).mean())}
     for name, attack in training.config.attacks.items():
         try:
-            values[PREFIX + name] = _under_attack(network, data, name, attack, device)
+            values[AT_MILESTONE + name] = _under_attack(network, data, name, attack, device)
         except TrainerError as error:
             logger.info("%s is not known at a milestone: %s", name, error)
     return values

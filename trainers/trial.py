@@ -123,8 +123,7 @@ class TrialRun:
         while self.epoch < last and (not reports or time.perf_counter() - began < seconds):
             reports.append(self._training.run_epoch())
             if self.epoch in self._milestones:
-                found = milestone_values(self._training, self._data)
-                self._training.milestones[self.epoch] = found
+                self._training.milestones[self.epoch] = self._at_milestone()
             self._since_checkpoint += reports[-1].seconds
             if self._since_checkpoint >= self._checkpoint_every_s:
                 self.checkpoint()
@@ -133,6 +132,11 @@ class TrialRun:
     def at_milestone(self, epoch: int) -> Mapping[str, float]:
         """What was measured after an epoch because it is a milestone; empty if it is none."""
         return self._training.milestones.get(epoch, {})
+
+    def _at_milestone(self) -> dict[str, float]:
+        began = time.perf_counter()
+        found = milestone_values(self._training, self._data)
+        return {**found, "milestone_s": time.perf_counter() - began}
 
     def checkpoint(self) -> None:
         """Make sure that the finished epochs survive this process."""

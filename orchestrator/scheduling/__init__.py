@@ -1,1 +1,43 @@
 """Who stops trials early: functions of the reports at a milestone, without state."""
+
+from collections.abc import Sequence
+
+from orchestrator.constraints import Constraint
+from orchestrator.contracts import Scheduler
+from orchestrator.objectives import Objective
+from orchestrator.scheduling.fifo import Fifo
+from orchestrator.scheduling.milestones import even_milestones, halving_milestones
+from orchestrator.scheduling.moasha import MOASHA
+from orchestrator.spec_running import SchedulerSection
+
+__all__ = ["build_scheduler"]
+
+
+def build_scheduler(
+    section: SchedulerSection,
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint],
+    epochs: int,
+) -> Scheduler:
+    """Make the scheduler that a spec asks for.
+
+    ``asha`` is ``moasha`` with one objective. So is ``median``, with half of the trials going on
+    and milestones at equal distances.
+
+    Args:
+        section: What is asked for.
+        objectives: Of the sweep; the one that ``asha`` and ``median`` look at is
+            `section.metric`, or the first that is measured at milestones.
+        constraints: Of the sweep; they count for all kinds.
+        epochs: Most epochs that a trial may have.
+    """
+    if section.kind == "fifo":
+        return Fifo()
+    if section.kind != "moasha":
+        objectives = [each for each in objectives if each.name == section.judged_by(objectives)]
+    first, reduction = section.min_epochs or 1, section.reduction or 2
+    if section.kind == "median":
+        milestones = even_milestones(first, epochs)
+    else:
+        milestones = halving_milestones(first, reduction, epochs)
+    return MOASHA(tuple(objectives), tuple(constraints), milestones, reduction)

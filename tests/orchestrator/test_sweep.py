@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -284,41 +283,6 @@ def test_parameters_that_fit_no_network_fail_alone(
     assert failed.failure.kind is FailureKind.ERROR
     assert "fc_width_2 is not given" in failed.failure.message
     assert ("ended", failed.number) in driver.progress.told
-
-
-@dataclass
-class Strict:
-    """Stops at epochs 2 and 4 whoever is not the best of its peers there."""
-
-    milestones = (2, 4)
-    asked: list[tuple[int, int, dict[int, float]]] = field(default_factory=list)
-
-    def decide(self, trial: int, epoch: int, peers: Mapping[int, Mapping[str, float]]) -> Decision:
-        losses = {number: values["loss"] for number, values in peers.items()}
-        self.asked.append((trial, epoch, losses))
-        return Decision.CONTINUE if losses[trial] <= min(losses.values()) else Decision.STOP
-
-
-def test_a_milestone_is_judged_on_what_is_stored(
-    drive: Callable[..., Driver], store: Store
-) -> None:
-    strict = Strict()
-    driver = drive(scheduler=strict)
-    good, bad = driver.start(), driver.start()
-    assert good is not None
-    assert bad is not None
-    assert good.milestones == (2, 4)
-    loop = driver.loop
-    assert loop.reported(good, [Report(1, {"loss": 9.0})]) is Decision.CONTINUE
-    assert strict.asked == []
-    assert loop.reported(good, [Report(2, {"loss": 1.0})]) is Decision.CONTINUE
-    # Several epochs in one slice: judged at the milestone among them, and stopped there.
-    reports = [Report(epoch, {"loss": 2.0}) for epoch in (1, 2, 3)]
-    assert loop.reported(bad, reports) is Decision.STOP
-    assert strict.asked == [(0, 2, {0: 1.0}), (1, 2, {0: 1.0, 1: 2.0})]
-    loop.ended(bad, Outcome(TrialState.STOPPED))
-    assert store.trial("a", 1).state is TrialState.STOPPED
-    assert [report.epoch for report in store.reports("a", 1)] == [1, 2, 3]
 
 
 def test_values_that_were_measured_later_are_added(

@@ -16,6 +16,8 @@ OF_REFERENCE = "robust_accuracy_of_reference"
 """Begins the names of those of the reference, under images that were made against a network."""
 PERTURBATION = "deepfool_perturbation"
 """Begins the names of DeepFool's mean relative perturbations."""
+AT_MILESTONE = "milestone_"
+"""Begins the names of what is measured at milestones, in the place of what stands behind it."""
 MASKED = "masked_gradient_signs"
 """Begins the names of counts of signs that gradients are masked."""
 
