@@ -189,7 +189,7 @@ class World:
                 raise PromiseBrokenError(
                     f"no {epochs} epochs in {LONGEST_S:g} s: {self.said()[-2000:]}"
                 )
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def wait_for_random_moment(self, process: subprocess.Popen[str]) -> None:
         """Return somewhere between the first stored epoch and the last."""
