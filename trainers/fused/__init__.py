@@ -1,0 +1,5 @@
+"""Many heads on the features of one frozen backbone, trained together in one process."""
+
+from trainers.fused.epoch import fusable, run_epoch
+
+__all__ = ["fusable", "run_epoch"]
