@@ -3,13 +3,14 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from orchestrator.contracts import Sampler, Suggestion
 from orchestrator.known_values import KNOWN_NAMES
 from orchestrator.refusals import Refusals
 from orchestrator.siblings import Siblings
 from orchestrator.spec import SweepSpec
-from orchestrator.stopping import Plateau
+from orchestrator.stopping import plateau_of
 from orchestrator.trials import Trial, Value
 
 
@@ -39,22 +40,32 @@ class Proposals:
         refusals: Refusals | None = None,
     ) -> None:
         self._spec, self._sampler = spec, sampler
-        self._plateau = Plateau(spec.directed, spec.limits, spec.budget.plateau)
+        self._plateau = plateau_of(spec.budget.plateau, spec.directed, spec.limits)
         self._siblings = Siblings(spec, refusals) if spec.execution.proposes_siblings else None
         self._stored: set[int] = set()
         self._searched = False
         stored = list(stored)
         self._wanted = deque(_missing_replicates(stored, spec.replicates))
         for trial in stored:
-            self.observe(trial)
+            self._observe(trial)
+        # In the order in which an earlier driver saw them end.
+        for trial in sorted((t for t in stored if t.ended), key=attrgetter("ended")):
+            self._watch(trial)
 
     def observe(self, trial: Trial) -> None:
         """Take a trial into account: newly stored, or with what became of it."""
+        self._observe(trial)
+        self._watch(trial)
+
+    def _watch(self, trial: Trial) -> None:
+        if self._plateau is not None and not trial.is_reference:
+            self._plateau.observe(trial)
+
+    def _observe(self, trial: Trial) -> None:
         self._stored.add(trial.number)
         if not trial.is_reference:
             self._searched = True
             self._sampler.observe(trial)
-            self._plateau.observe(trial)
             if self._siblings is not None:
                 self._siblings.observe(trial)
 
@@ -63,8 +74,8 @@ class Proposals:
         budget = self._spec.budget
         if len(self._stored) >= budget.trials:
             return f"the budget of {budget.trials} trials is used up"
-        if self._plateau.reached:
-            return f"{budget.plateau} trials in a row did not change the front"
+        if self._plateau is not None and self._plateau.reached:
+            return self._plateau.reason
         if not self._wanted and self._siblings is not None:
             # Before the sampler is asked: it may as well learn first what costs so little.
             sibling = self._siblings.next()

@@ -159,6 +159,16 @@ class SweepSpec(Section):
         return self
 
     @model_validator(mode="after")
+    def _has_the_devices_of_its_budget(self) -> Self:
+        hours = self.budget.gpu_hours
+        if hours is not None and not self.resources.gpus:
+            raise ValueError(
+                f"budget: gpu_hours is {hours:g}, and a trial has no GPU, so that none would ever "
+                f"pass: set resources.gpus, or write cpu_hours."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _can_be_judged_at_milestones(self) -> Self:
         if self.scheduler.kind == "fifo":
             return self

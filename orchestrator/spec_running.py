@@ -1,9 +1,9 @@
 """The sections of a sweep file that say how it is searched and run."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from orchestrator.objectives import Objective
 from orchestrator.spec_sections import Quantity, Section
@@ -106,17 +106,39 @@ def with_kind(value: object) -> object:
     return {"kind": value} if isinstance(value, str) else value
 
 
+class PlateauSection(Section):
+    """When a search has stopped finding anything; a lone number is that of the trials.
+
+    Without `growth`, after so many complete trials in a row that did not change the front. With
+    it, when the hypervolume grew by less than this share over so many complete trials;
+    `orchestrator.stopping.VolumePlateau` says in which bounds.
+    """
+
+    trials: int = Field(ge=1)
+    growth: float | None = Field(default=None, gt=0, le=1)
+
+
+def _with_trials(value: object) -> object:
+    """A lone number is how many trials."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return {"trials": value} if is_number else value
+
+
 class BudgetSection(Section):
     """When the sweep ends; the first limit that is reached counts.
 
-    `disk` is what the sweep's folder may hold before no further trial starts, in bytes. The last
-    two are limits of each trial: how often it may start again because its worker or its
-    node died, and how long an attempt may train, beyond which it has failed.
+    `cpu_hours` and `gpu_hours` are what all attempts of all runs may take together: the time from
+    the start of each to its end, times the CPUs or GPUs of a trial. `disk` is what the sweep's
+    folder may hold before no further trial starts, in bytes. The last two are limits of each
+    trial: how often it may start again because its worker or its node died, and how long an
+    attempt may train, beyond which it has failed.
     """
 
     trials: int = Field(default=32, ge=1)
     seconds: float | None = Field(default=None, gt=0)
-    plateau: int | None = Field(default=None, ge=1)
+    plateau: Annotated[PlateauSection, BeforeValidator(_with_trials)] | None = None
+    cpu_hours: float | None = Field(default=None, gt=0)
+    gpu_hours: float | None = Field(default=None, gt=0)
     disk: Quantity | None = Field(default=None, gt=0)
     retries: int = Field(default=3, ge=0, le=1000)
     trial_seconds: float | None = Field(default=None, gt=0)
@@ -188,11 +210,9 @@ class WarmStartSection(Section):
         belongs = {"store": "sweep", "experiment": "mlflow", "study": "optuna"}
         for key, source in belongs.items():
             if key in given and source not in given:
-                raise ValueError(f"warm_start: {key} says nothing without {source}: leave it out.")
+                raise ValueError(f"{key} says nothing without {source}: leave it out.")
         if "mlflow" in given and "experiment" not in given:
-            raise ValueError(
-                "warm_start: mlflow needs an experiment, which has the name of its sweep."
-            )
+            raise ValueError("mlflow needs an experiment, which has the name of its sweep.")
         return self
 
 

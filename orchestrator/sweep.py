@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.contracts import Decision, Job, Outcome, Sampler, Scheduler, Suggestion
+from orchestrator.device_hours import DeviceHours
 from orchestrator.disk import remove_leftovers, used_bytes
 from orchestrator.errors import OrchestratorError, StorageFullError
 from orchestrator.objectives import Objective, missing_values
@@ -82,11 +83,14 @@ class SweepLoop:
         self.error: OrchestratorError | None = None
         self._troubles: dict[int, Failure] = {}
         self._interrupted = False
+        self._hours = DeviceHours(spec.budget, spec.resources, parts.clock)
         self._out_of_time = False
         self._space_is_used_up = False
         self._reason = ""
         parts.writer.interrupt_running()
         self._trials = {trial.number: trial for trial in parts.store.trials(spec.name)}
+        for number in self._trials if self._hours.is_limited else ():
+            self._hours.add(parts.store.attempts(spec.name, number))
         self._remove_leftovers()
         self._proposals = Proposals(
             spec, parts.sampler, self._trials.values(), Refusals(spec.limits, parts.known)
@@ -129,10 +133,12 @@ class SweepLoop:
     @property
     def must_stop(self) -> bool:
         """Whether running jobs are to be interrupted now."""
-        seconds = self._spec.budget.seconds
+        seconds, used_up = self._spec.budget.seconds, self._hours.used_up()
         if seconds is not None and self._parts.clock() - self._began >= seconds:
+            used_up = f"the wall-clock budget of {seconds:g} s is used up"
+        if used_up:
             self._out_of_time = True
-            self._reason = self._reason or f"the wall-clock budget of {seconds:g} s is used up"
+            self._reason = self._reason or used_up
         return self._interrupted or self._out_of_time
 
     def next_job(self) -> Job | None:
@@ -222,6 +228,7 @@ class SweepLoop:
 
     def _record(self, number: int, attempt: int, outcome: Outcome) -> Trial:
         trial = self._parts.writer.finish_attempt(number, attempt, outcome)
+        self._hours.ended(number)
         self._trials[trial.number] = trial
         if trial.state.is_final:
             # Only now: the values, or the failure, are stored.
@@ -235,6 +242,7 @@ class SweepLoop:
     def _begun(self, trial: Trial) -> Job | None:
         """Store an attempt; None if no network has these parameters, so that the trial failed."""
         attempt = self._parts.writer.start_attempt(trial.number, self._parts.workers)
+        self._hours.began(trial.number)
         self._trials[trial.number] = replace(trial, state=TrialState.RUNNING)
         try:
             fixed = self._spec.reference_config() if trial.is_reference else self._fixed

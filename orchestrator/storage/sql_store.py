@@ -219,7 +219,8 @@ class SqlStore:
                     stop_asked=None,
                 )
             )
-        return SqlWriter(self._database, Lease(key, sweep, token, duration), self._clock)
+        lease = Lease(key, sweep, token, duration, row.lease_heard)
+        return SqlWriter(self._database, lease, self._clock)
 
 
 def _held(row: Row[Any]) -> LeaseHeldError:

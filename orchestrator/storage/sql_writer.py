@@ -50,12 +50,16 @@ _RENEW = update(sweeps).where(sweeps.c.id == bindparam("key"))
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to write to the sweep with the key `sweep_id`, while `token` is its latest."""
+    """The right to write to the sweep with the key `sweep_id`, while `token` is its latest.
+
+    `heard_before` is the last sign of life of the driver before, if it kept its lease to the end.
+    """
 
     sweep_id: int
     sweep: str
     token: int
     duration: timedelta
+    heard_before: datetime | None = None
 
 
 class SqlWriter:
@@ -236,7 +240,8 @@ class SqlWriter:
                 .values(
                     state=interrupted, ended=not_before(attempts.c.started), **_failure(_ABANDONED)
                 ),
-                {"now": change.now},
+                # Not now: nothing ran while nobody drove.
+                {"now": self._lease.heard_before or change.now},
             )
             change.mark(*((row.number, row.attempts - 1) for row in running))
             return [row.number for row in running]
