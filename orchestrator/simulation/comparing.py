@@ -82,6 +82,51 @@ class SimulatedSweep:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What hypervolumes of one comparison are measured by.
+
+    Attributes:
+        spec: Whose objectives and constraints count.
+        corner: The reference point, behind all of the table.
+        whole: The hypervolume of all that a sweep with this seed can find.
+    """
+
+    spec: SweepSpec
+    corner: Floats
+    whole: float
+
+    @classmethod
+    def of(cls, spec: SweepSpec, table: Table, seed: int) -> "Scale":
+        """Measure a table.
+
+        Raises:
+            UsageError: Nothing of it meets the constraints.
+        """
+        corner = reference_point(losses_of(as_trials(table.recordings), spec.directed, ()))
+        within = losses_of(as_trials(table.of_seed(seed)), spec.directed, spec.limits)
+        whole = hypervolume(within[~np.isnan(within).any(axis=1)], corner)
+        if whole == 0:
+            raise UsageError(
+                f"No trial of {table.source} meets the constraints, so that there is no front to "
+                f"be found: {', '.join(map(str, spec.limits))}."
+            )
+        return cls(spec, corner, whole)
+
+    def volumes(self, complete: Sequence[Trial]) -> Floats:
+        """Share of the whole hypervolume after each of the trials, in the order of their ends."""
+        losses = losses_of(complete, self.spec.directed, self.spec.limits)
+        return hypervolume_history(losses, self.corner) / self.whole
+
+
+def as_trials(recordings: Iterable[Recording]) -> list[Trial]:
+    """Recordings as trials that are complete."""
+    return [
+        Trial("", number, each.params, each.seed, TrialState.COMPLETE, values=each.values)
+        for number, each in enumerate(recordings)
+    ]
+
+
 def compare(
     variants: Mapping[str, SweepSpec], table: Table, *, seeds: Sequence[int], slots: int
 ) -> list[SimulatedSweep]:
@@ -114,7 +159,7 @@ def compare(
         _store(folder) as store,
     ):
         for seed in seeds:
-            scale = _Scale.of(table, next(iter(variants.values())), seed)
+            scale = Scale.of(next(iter(variants.values())), table, seed)
             for variant, spec in variants.items():
                 name = f"simulated-{len(results)}"
                 changed = {**_UNTRACKED, "name": name, "seed": seed}
@@ -126,37 +171,11 @@ def compare(
 _UNTRACKED = {"tracking": TrackingSection(kind="none"), "reference": False, "front_measures": None}
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """What hypervolumes of one comparison are measured by.
-
-    Attributes:
-        corner: The reference point, behind all of the table.
-        whole: The hypervolume of all that a sweep can find.
-    """
-
-    corner: Floats
-    whole: float
-
-    @classmethod
-    def of(cls, table: Table, spec: SweepSpec, seed: int) -> "_Scale":
-        corner = reference_point(losses_of(_trials(table.recordings), spec.directed, ()))
-        within = losses_of(_trials(table.of_seed(seed)), spec.directed, spec.limits)
-        whole = hypervolume(within[~np.isnan(within).any(axis=1)], corner)
-        if whole == 0:
-            raise UsageError(
-                f"No trial of {table.source} meets the constraints, so that there is no front to "
-                f"be found: {', '.join(map(str, spec.limits))}."
-            )
-        return cls(corner, whole)
-
-
 @dataclass(slots=True)
 class _Watch(Silent):
     """Notes when trials are complete, by the clock of the simulation."""
 
     clock: Callable[[], float]
-    spec: SweepSpec
     complete: list[Trial] = field(default_factory=list)
     moments: list[float] = field(default_factory=list)
     ends: Counter[TrialState] = field(default_factory=Counter)
@@ -167,8 +186,7 @@ class _Watch(Silent):
             self.complete.append(trial)
             self.moments.append(self.clock())
 
-    def result(self, variant: str, seed: int, scale: _Scale) -> SimulatedSweep:
-        losses = losses_of(self.complete, self.spec.directed, self.spec.limits)
+    def result(self, variant: str, seed: int, scale: Scale) -> SimulatedSweep:
         return SimulatedSweep(
             variant=variant,
             seed=seed,
@@ -176,14 +194,14 @@ class _Watch(Silent):
             failed=self.ends[TrialState.FAILED],
             seconds=self.clock(),
             moments=np.array(self.moments),
-            volumes=hypervolume_history(losses, scale.corner) / scale.whole,
+            volumes=scale.volumes(self.complete),
         )
 
 
 def _simulate(spec: SweepSpec, table: Table, slots: int, store: Store, folder: str) -> _Watch:
     share = spec.execution.cache != "off"
     executor = SimulatedExecutor(table.recording, slots=slots, share_training=share)
-    watch = _Watch(executor.clock, spec)
+    watch = _Watch(executor.clock)
     run(
         spec,
         store=store,
@@ -204,13 +222,6 @@ def _store(folder: str) -> Iterator[Store]:
         yield store
     finally:
         store.close()
-
-
-def _trials(recordings: Iterable[Recording]) -> list[Trial]:
-    return [
-        Trial("", number, each.params, each.seed, TrialState.COMPLETE, values=each.values)
-        for number, each in enumerate(recordings)
-    ]
 
 
 def _check_space(spec: SweepSpec, table: Table) -> None:

@@ -1,0 +1,82 @@
+"""The events of a simulated search, for peers that have no simulation of their own.
+
+As in `orchestrator.simulation`: a trial takes the seconds that were recorded, what is measured at
+a milestone included; a stopped trial frees its slot at that moment. Standard library alone, so
+that it runs in a peer's environment.
+"""
+
+import heapq
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol
+
+Trial = Mapping[str, Any]
+"""A recording as JSON: ``params``, ``reports``, ``values``."""
+
+
+class Peer(Protocol):
+    """Who searches."""
+
+    def suggest(self, trial: int) -> dict[str, Any]:
+        """The configuration of a new trial."""
+        ...
+
+    def goes_on(self, trial: int, epoch: int, values: Mapping[str, float]) -> bool:
+        """Judge a trial at a milestone."""
+        ...
+
+    def complete(self, trial: int, values: Mapping[str, float]) -> None:
+        """Learn of a trial's values."""
+        ...
+
+
+def search(
+    peer: Peer,
+    lookup: Callable[[Mapping[str, Any]], Trial],
+    *,
+    milestones: Collection[int],
+    slots: int,
+    seconds: float,
+) -> list[tuple[float, Trial]]:
+    """Search for so many simulated seconds; complete trials with the moment of each."""
+    done: list[tuple[float, Trial]] = []
+    # Moment, number, epochs that are done then; one beyond the last is the evaluation.
+    events: list[tuple[float, int, int]] = []
+    trials: list[Trial] = []
+    now = 0.0
+    while now < seconds:
+        while len(events) < slots:
+            number = len(trials)
+            trials.append(lookup(peer.suggest(number)))
+            heapq.heappush(events, (now + start_s(trials[-1]), number, 0))
+        now, number, epoch = heapq.heappop(events)
+        trial = trials[number]
+        reports: Sequence[Any] = trial["reports"]
+        if epoch > len(reports):
+            done.append((now, trial))
+            peer.complete(number, trial["values"])
+            continue
+        if epoch in milestones:
+            measured = {**reports[epoch - 1]["values"], **known(trial["values"])}
+            if not peer.goes_on(number, epoch, measured):
+                continue
+        heapq.heappush(events, (now + next_s(trial, epoch, milestones), number, epoch + 1))
+    return [(moment, trial) for moment, trial in done if moment <= seconds]
+
+
+def start_s(trial: Trial) -> float:
+    epochs = sum(report["values"]["seconds"] for report in trial["reports"])
+    return max(0.0, float(trial["values"]["train_s"]) - epochs)
+
+
+def next_s(trial: Trial, epoch: int, milestones: Collection[int]) -> float:
+    """Seconds from the end of an epoch to that of the next one, or of the evaluation."""
+    if epoch == len(trial["reports"]):
+        return float(trial["values"]["eval_s"])
+    values = trial["reports"][epoch]["values"]
+    measuring = values["milestone_s"] if epoch + 1 in milestones else 0.0
+    return float(values["seconds"] + measuring)
+
+
+def known(values: Mapping[str, float]) -> dict[str, float]:
+    """What is known before training."""
+    return {name: values[name] for name in ("memory_bytes", "params")}
