@@ -1,18 +1,24 @@
 """What can be known of a sweep before it runs."""
 
 import os
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING
 
+from orchestrator.contracts import Prepared
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.execution.slots import slots
+from orchestrator.known_values import KNOWN_NAMES, KnownValues, known_sizes, used_backbones
+from orchestrator.refusals import Refusals
 from orchestrator.reporting.formats import human
-from orchestrator.sampling import build_sampler
+from orchestrator.sampling import check_sampler
+from orchestrator.sampling.unseen import MAX_LISTED
 from orchestrator.spec import SweepSpec
+from orchestrator.spec_running import BudgetSection
 from search_spaces import Choice, Domain, Value
-from trainers.config import TrialConfig, with_params
+from trainers.config import with_params
 from trainers.quantization.config import MAX_CONVOLUTIONS
 
 if TYPE_CHECKING:
@@ -25,6 +31,8 @@ _SIZING = (
 )
 # Numbers of a kind, which would have too many combinations: all small, or all large.
 _LAYER_BITS = tuple(f"bits_{number}" for number in range(1, MAX_CONVOLUTIONS + 1))
+# Of a space that is too large to be listed.
+_SAMPLED = 1_000
 # Data sets that are read without a download.
 _LOCAL = ("digits", None)
 
@@ -60,26 +68,49 @@ def check(spec: SweepSpec) -> CheckReport:
     if spec.reference:
         text = "the full-size head in floating point is measured first, as part of the budget"
         report.lines.append(("reference", text))
+    report.lines.append(("budget", _budget(spec.budget)))
     try:
-        build_sampler(spec.sampler.kind, space, spec.directed, spec.limits, spec.seed)
+        check_sampler(spec.sampler.kind, space)
     except UsageError as error:
         report.problems.append(str(error))
+    refused = _check_data(spec, report)
     # The reference counts as one more configuration.
-    most = None if size is None else (size + spec.reference) * spec.replicates
+    most = None if size is None else (size - refused + spec.reference) * spec.replicates
     if most is not None and trials > most:
         text = f"the space is exhausted after {most:,} of {trials:,} trials"
         report.lines.append(("note", text))
-    _check_data(spec, report)
     _check_resources(spec, report)
     return report
 
 
-def _check_data(spec: SweepSpec, report: CheckReport) -> None:
+def _budget(budget: BudgetSection) -> str:
+    """When the sweep ends, in words."""
+    plateau = budget.plateau
+    limits = [f"{budget.trials:,} trials"]
+    if budget.seconds is not None:
+        limits.append(human("train_s", budget.seconds))
+    for kind, hours in (("CPU", budget.cpu_hours), ("GPU", budget.gpu_hours)):
+        if hours is not None:
+            limits.append(f"{hours:g} {kind} hours")
+    if budget.disk is not None:
+        limits.append(f"{human('disk_bytes', budget.disk)} on disk")
+    if plateau is not None and plateau.growth is None:
+        limits.append(f"{plateau.trials:,} trials in a row that do not change the front")
+    elif plateau is not None:
+        share = f"{100 * (plateau.growth or 0):g} %"
+        limits.append(
+            f"{plateau.trials:,} trials over which the hypervolume grows less than {share}"
+        )
+    return f"ends after {' or '.join(limits)}"
+
+
+def _check_data(spec: SweepSpec, report: CheckReport) -> int:
+    """Look at the images and at the sizes of networks for them; how many cannot meet a limit."""
     from trainers.data import load_data
 
     if spec.data.name not in _LOCAL:
         report.lines.append(("data", f"{spec.data.label}; read when the sweep runs"))
-        return
+        return 0
     data = load_data(spec.data_config())
     counts = ", ".join(
         f"{len(data.subset(name)[1]):,} {name}" for name in ("train", "val", "test")
@@ -94,6 +125,31 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> None:
         report.lines.extend(("note", f"some trials will fail: {text}") for text in refusals)
     else:
         report.problems.extend(refusals)
+    return _check_limits(spec, _prepared(spec, data), report)
+
+
+def _check_limits(spec: SweepSpec, prepared: Prepared, report: CheckReport) -> int:
+    """Say how many configurations would be refused before training, exactly if they are few."""
+    limits = [limit for limit in spec.limits if limit.name in KNOWN_NAMES]
+    if not limits:
+        return 0
+    refusals = Refusals(limits, KnownValues(spec.trial_config(), prepared))
+    space = spec.search_space
+    is_listed = space.size is not None and space.size <= MAX_LISTED
+    rng = random.Random(spec.seed)  # noqa: S311 - a sample, not a secret
+    every = space.grid() if is_listed else (space.sample(rng) for _ in range(_SAMPLED))
+    broken = [bool(refusals.broken(params)) for params in every]
+    refused, said = sum(broken), " and ".join(map(str, limits))
+    drawn = "" if is_listed else " drawn at random"
+    if refused == len(broken):
+        report.problems.append(
+            f"No configuration of {len(broken):,}{drawn} can meet {said}, so that nothing would "
+            f"be started. Raise the limit, or let the space hold other networks."
+        )
+    elif refused:
+        text = f"{refused:,} of {len(broken):,} configurations{drawn} cannot meet {said}"
+        report.lines.append(("refused", f"{text}; they are never started"))
+    return refused if is_listed else 0
 
 
 def _check_resources(spec: SweepSpec, report: CheckReport) -> None:
@@ -125,11 +181,12 @@ def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[st
         The sizes, and why no network has the parameters of other corners; each reason once.
     """
     sizes: list[int] = []
+    prepared = _prepared(spec, data)
     refusals: dict[str, None] = {}
     for params in _corners(spec):
         try:
             config = with_params(spec.trial_config(), params, seed=0)
-            sizes.append(_packed_bytes(config, data))
+            sizes.append(int(known_sizes(config, prepared)["memory_bytes"]))
         except ValueError as error:
             refusals[str(error)] = None
     return sizes, list(refusals)
@@ -165,17 +222,12 @@ def _ends(domain: Domain) -> tuple[Value, ...]:
     return (min(numbers), max(numbers)) if numbers else values
 
 
-def _packed_bytes(config: TrialConfig, data: "ImageData") -> int:
-    from trainers.artifact import predict_bytes
-    from trainers.networks import spec_of
+def _prepared(spec: SweepSpec, data: "ImageData") -> Prepared:
+    """What a worker would find out, found out here."""
+    from trainers.backbones.shapes import backbone_shapes
 
-    network = spec_of(
-        config.backbone,
-        config.head_widths(len(data.classes)),
-        len(data.classes),
-        image_size=config.image_size,
-    )
-    return predict_bytes(network, config.quantization, data.classes)
+    shapes = {name: backbone_shapes(name) for name in used_backbones(spec)}
+    return Prepared(tuple(data.classes), shapes)
 
 
 def _gpus() -> int:

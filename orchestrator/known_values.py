@@ -109,6 +109,11 @@ def sized_backbones(spec: SweepSpec) -> tuple[str, ...]:
         asked |= spec.objectives.keys()
     if asked.isdisjoint(KNOWN_NAMES):
         return ()
+    return used_backbones(spec)
+
+
+def used_backbones(spec: SweepSpec) -> tuple[str, ...]:
+    """Names, without aliases, of all backbones that trials of a sweep may have."""
     sampled = spec.search_space.domains.get("backbone")
     names = sampled.options if isinstance(sampled, Choice) else ()
     every = (backbone_info(str(name)).name for name in (spec.backbone.name, *names))

@@ -187,3 +187,52 @@ def test_the_reference_is_no_part_of_the_space_but_of_the_budget() -> None:
     exact = make_spec(budget={"trials": 19}, reference=True)
     assert "exhausted" not in text(exact)
     assert "exhausted after 19 of 20" in text(make_spec(budget={"trials": 20}, reference=True))
+
+
+def test_configurations_that_cannot_meet_a_limit_are_counted() -> None:
+    spec = make_spec(budget={"trials": 40})
+    data = load_data(spec.data_config())
+    limit = sorted(memory_sizes(spec, data)[0])[0]
+    some = make_spec(constraints=["memory_bytes <= 60kB", "accuracy >= 0.1"])
+    said = dict(check(some).lines)["refused"]
+    assert said.endswith(
+        "of 18 configurations cannot meet memory_bytes <= 60000; they are never started"
+    )
+    refused = int(said.split()[0])
+    assert 0 < refused < 18
+    exhausted = make_spec(constraints=some.constraints, budget={"trials": 40})
+    assert f"exhausted after {18 - refused} of 40" in text(exhausted)
+    none = check(make_spec(constraints=[f"memory_bytes <= {limit - 1}"]))
+    assert none.problems == [
+        f"No configuration of 18 can meet memory_bytes <= {limit - 1}, so that nothing would be "
+        f"started. Raise the limit, or let the space hold other networks."
+    ]
+    assert check(make_spec(constraints=[f"memory_bytes <= {limit}"])).problems == []
+
+
+def test_an_endless_space_is_looked_at_by_a_sample() -> None:
+    rate = {"learning_rate": {"type": "float", "low": 0.1, "high": 1}}
+    limit = ["memory_bytes <= 60kB"]
+    said = text(make_spec(space={**SPACE, **rate}, constraints=limit))
+    assert "of 1,000 configurations drawn at random cannot meet memory_bytes <= 60000" in said
+    assert "refused" not in text(make_spec(space=rate, constraints=["params >= 1"]))
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        ({"trials": 7}, "ends after 7 trials"),
+        ({"seconds": 90}, "ends after 32 trials or 1 min 30 s"),
+        (
+            {"cpu_hours": 1.5, "disk": "2GB", "plateau": 9},
+            "ends after 32 trials or 1.5 CPU hours or 2.00 GB on disk or 9 trials in a row that do "
+            "not change the front",
+        ),
+        (
+            {"plateau": {"trials": 9, "growth": 0.005}},
+            "ends after 32 trials or 9 trials over which the hypervolume grows less than 0.5 %",
+        ),
+    ],
+)
+def test_a_check_names_the_budget(budget: dict[str, Any], said: str) -> None:
+    assert dict(check(make_spec(budget=budget)).lines)["budget"] == said
