@@ -225,8 +225,8 @@ def test_an_endless_space_is_looked_at_by_a_sample() -> None:
         ({"seconds": 90}, "ends after 32 trials or 1 min 30 s"),
         (
             {"cpu_hours": 1.5, "disk": "2GB", "plateau": 9},
-            "ends after 32 trials or 1.5 CPU hours or 2.00 GB on disk or 9 trials in a row that do "
-            "not change the front",
+            "ends after 32 trials or 1.5 CPU hours or 2.00 GB on disk or 9 trials in a row that "
+            "do not change the front",
         ),
         (
             {"plateau": {"trials": 9, "growth": 0.005}},

@@ -92,6 +92,20 @@ def test_a_lease_lasts_until_its_last_second(store: SqlStore, clock: Clock) -> N
         first.renew()
 
 
+def test_an_abandoned_attempt_ends_when_its_driver_was_last_heard(
+    store: SqlStore, clock: Clock
+) -> None:
+    first = store.take("a", "first", lease_s=60)
+    first.add_trial({"bits": 4}, seed=0)
+    first.start_attempt(0, "here")
+    clock.now = heard = _NOON + timedelta(hours=2)
+    first.renew()
+    clock.now = _NOON + timedelta(hours=9)
+    assert store.take("a", "second").interrupt_running() == [0]
+    (attempt,) = store.attempts("a", 0)
+    assert (attempt.started, attempt.ended) == (_NOON, heard)
+
+
 def test_a_clock_of_another_zone_tells_the_same_time(store: SqlStore, clock: Clock) -> None:
     clock.now = _NOON.astimezone(timezone(timedelta(hours=13)))
     created = store.take("a", "first").add_trial({}, seed=0).created
