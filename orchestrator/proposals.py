@@ -13,6 +13,9 @@ from orchestrator.spec import SweepSpec
 from orchestrator.stopping import plateau_of
 from orchestrator.trials import Trial, Value
 
+# How many suggestions in a row may wait for a training that is under way.
+_MAX_KEPT = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
@@ -76,17 +79,28 @@ class Proposals:
             return f"the budget of {budget.trials} trials is used up"
         if self._plateau is not None and self._plateau.reached:
             return self._plateau.reason
-        if not self._wanted and self._siblings is not None:
-            # Before the sampler is asked: it may as well learn first what costs so little.
-            sibling = self._siblings.next()
-            if sibling is not None:
-                return Proposal(*sibling)
-        if not self._wanted:
+        if self._wanted:
+            return self._wanted.popleft()
+        # Before the sampler is asked: it may as well learn first what costs so little.
+        return self._sibling() or self._suggested() or self._sibling() or self._no_more()
+
+    def _sibling(self) -> Proposal | None:
+        found = None if self._siblings is None else self._siblings.next()
+        return None if found is None else Proposal(*found)
+
+    def _suggested(self) -> Proposal | None:
+        """The first replicate of what the sampler suggests; None if it knows nothing new."""
+        for attempt in range(_MAX_KEPT + 1):
             suggestion = self._sampler.suggest()
             if suggestion is None:
-                return self._no_more()
-            self._wanted.extend(Proposal(suggestion, n) for n in range(self._spec.replicates))
-        return self._wanted.popleft()
+                break
+            siblings = self._siblings if attempt < _MAX_KEPT else None
+            if siblings is None or not siblings.keeps(suggestion):
+                self._wanted.extend(Proposal(suggestion, n) for n in range(self._spec.replicates))
+                return self._wanted.popleft()
+        if self._siblings is not None:
+            self._siblings.give_up()
+        return None
 
     def _no_more(self) -> str:
         """Why the sampler has no further configuration."""

@@ -40,6 +40,9 @@ def siblings(space: SearchSpace, fixed: TrialConfig, params: Params) -> Iterator
 class Siblings:
     """Gives the siblings of every configuration whose trials are complete, each once.
 
+    A configuration whose training is under way can be kept until that is over: then it costs no
+    more than its measurement, and until then it would be trained a second time.
+
     What it gives follows from the stored trials alone, so that a driver that takes up a sweep
     goes on where another one died. The siblings of a configuration are the first `MAX_SIBLINGS`
     that `siblings` lists and nobody refuses, whether they were tried before or not; siblings have
@@ -57,17 +60,33 @@ class Siblings:
         self._stored: dict[str, dict[int, Trial]] = {}
         self._over: set[str] = set()
         self._waiting: deque[tuple[Suggestion, int]] = deque()
+        self._running: dict[int, str] = {}
+        self._kept: dict[str, list[Suggestion]] = {}
 
     def observe(self, trial: Trial) -> None:
         """Learn of a trial that is no reference: newly stored, or with what became of it."""
         key = self._key(trial.params)
         same = self._stored.setdefault(key, {})
         same[trial.replicate] = trial
+        self._follow(trial)
         if trial.origin is not None or key in self._over or len(same) < self._replicates:
             return
         if all(each.state is TrialState.COMPLETE for each in same.values()):
             self._over.add(key)
             self._add_siblings(trial.params, same)
+
+    def keeps(self, suggestion: Suggestion) -> bool:
+        """Keep a suggestion whose training is under way; whether it is kept."""
+        training = self._training(suggestion.params)
+        is_running = training in self._running.values()
+        if is_running:
+            self._kept.setdefault(training, []).append(suggestion)
+        return is_running
+
+    def give_up(self) -> None:
+        """Keep nothing any longer: there is nothing else to do."""
+        for training in list(self._kept):
+            self._release(training)
 
     def next(self) -> tuple[Suggestion, int] | None:
         """A sibling that is not stored, and which of its replicates; None if there is none."""
@@ -76,6 +95,29 @@ class Siblings:
             if replicate not in self._stored.get(self._key(suggestion.params), ()):
                 return suggestion, replicate
         return None
+
+    def _follow(self, trial: Trial) -> None:
+        """Notice which trainings are under way."""
+        if not trial.state.is_final:
+            self._running.setdefault(trial.number, self._training(trial.params))
+            return
+        training = self._running.pop(trial.number, "")
+        if training not in self._running.values():
+            self._release(training)
+
+    def _release(self, training: str) -> None:
+        self._waiting.extend(
+            (suggestion, replicate)
+            for suggestion in self._kept.pop(training, ())
+            for replicate in range(self._replicates)
+        )
+
+    def _training(self, params: Params) -> str:
+        """Names the training of a configuration; empty if no network has these parameters."""
+        try:
+            return training_key(with_params(self._fixed, params, seed=0))
+        except ValueError:
+            return ""
 
     def _add_siblings(self, params: Params, origins: Mapping[int, Trial]) -> None:
         listed = siblings(self._space, self._fixed, params)

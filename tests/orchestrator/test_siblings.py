@@ -236,16 +236,39 @@ def test_siblings_wait_for_all_replicates_of_their_origin(drive: Drive) -> None:
     assert origins == [None, None, None, None, 2, 3]
 
 
-def test_two_trials_of_one_training_at_once_bring_each_sibling_once(drive: Drive) -> None:
+@pytest.mark.parametrize("kind", ["random", "tpe", "nsga2", "grid"])
+def test_no_training_is_begun_while_it_is_under_way(drive: Drive, kind: str) -> None:
+    driver = drive(space=SPACE, sampler={"kind": kind}, budget={"trials": 30})
+    jobs = [job for job in (driver.start() for _ in range(3)) if job is not None]
+    assert {tuple(job.config["widths"]) for job in jobs} == {(4,), (8,), (16,)}
+    for job in jobs:
+        driver.loop.ended(job, complete())
+    driver.run()
+    assert len({key(trial.params) for trial in driver.loop.trials}) == 9
+    assert len(driver.loop.trials) == 9
+
+
+def test_a_training_that_failed_gives_back_what_waited_for_it(drive: Drive) -> None:
+    driver = drive(space=SPACE, sampler={"kind": "grid"}, budget={"trials": 30})
+    jobs = [job for job in (driver.start() for _ in range(3)) if job is not None]
+    failure = Outcome(TrialState.FAILED, failure=Failure(FailureKind.ERROR, "it did"))
+    for job in jobs:
+        driver.loop.ended(job, failure)
+    driver.run(lambda job: failure)
+    assert len({key(trial.params) for trial in driver.loop.trials}) == 9
+    assert {trial.origin for trial in driver.loop.trials} == {None}
+
+
+def test_where_there_is_nothing_else_a_training_is_begun_twice(drive: Drive) -> None:
     space = {"bits": {"type": "int", "low": 2, "high": 8}}
     driver = drive(space=space, head={"widths": [8]}, budget={"trials": 30})
     jobs = [job for job in (driver.start(), driver.start()) if job is not None]
+    assert len(jobs) == 2
     for job in jobs:
         driver.loop.ended(job, complete())
     driver.run()
     trials = list(driver.loop.trials)
-    assert [trial.origin for trial in trials] == [None, None, 0, 0, 0, 0, 0]
-    assert len({trial.params["bits"] for trial in trials}) == 7
+    assert len({trial.params["bits"] for trial in trials}) == len(trials) == 7
 
 
 def test_siblings_that_cannot_meet_a_constraint_are_not_tried(drive: Drive) -> None:
