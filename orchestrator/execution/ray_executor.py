@@ -210,11 +210,13 @@ def _connect(address: str | None) -> None:
             f"There is no Ray cluster at {where!r}: {error}. "
             f"Start one with 'ray start --head', or leave the address away to run here."
         ) from error
-    except OSError as error:
-        # A folder that cannot be written, or a path that is too long for a socket.
+    except Exception as error:
+        # Ray has no class of its own for this: it is an OSError for a path that is too long for a
+        # socket, and a bare Exception for a node that is not up after thirty seconds.
         raise OrchestratorError(
-            f"Ray could not start here: {error}. It works in RAY_TMPDIR (else TMPDIR, else /tmp): "
-            f"set that to a folder with a short path, in which you may write."
+            f"Ray could not start here: {error} On a machine that is very busy, the same command "
+            f"works later. It needs a folder with a short path, in which you may write: "
+            f"RAY_TMPDIR, else TMPDIR, else /tmp."
         ) from error
 
 

@@ -57,8 +57,7 @@ def driver_interrupted(world: World) -> None:
     driver = world.driver()
     world.wait_for_random_moment(driver)
     kill(driver.pid, signal.SIGTERM)
-    if world.wait(driver) not in (0, 130, 143):
-        raise FaultError(f"the driver ended with {driver.returncode}: {world.said()}")
+    world.wait_for_success(driver, 0, 130, 143)
 
 
 def worker_killed(world: World) -> None:
@@ -108,8 +107,7 @@ def mlflow_slow(world: World) -> None:
     world.on_end(proxy.end)
     world.tracking_uri = f"http://127.0.0.1:{proxy.port}"
     driver = world.driver()
-    if world.wait(driver) != 0:
-        raise PromiseBrokenError(f"the driver ended with {driver.returncode}: {world.said()}")
+    world.wait_for_success(driver)
     proxy.delay_s = 0.0
 
 
@@ -142,6 +140,7 @@ def two_drivers(world: World) -> None:
     """Two drivers at the same moment: one runs, the other ends with 1 and says who has it."""
     both = [world.driver(), world.driver()]
     codes = sorted(world.wait(driver) for driver in both)
+    world.look_for_ray()
     if codes != [0, 1] or "is being run by" not in world.said():
         raise PromiseBrokenError(f"two drivers ended with {codes}: {world.said()}")
 
@@ -177,8 +176,8 @@ def clock_jumps(world: World) -> None:
         world.wait_for_epochs(driver, moments[-1])
         kill(driver.pid)
         world.wait(driver)
-    elif world.wait(driver) != 0:
-        raise PromiseBrokenError(f"the driver ended with {driver.returncode}: {world.said()}")
+    else:
+        world.wait_for_success(driver)
 
 
 def disk_full(world: World) -> None:

@@ -14,7 +14,7 @@ Values = Mapping[int, Mapping[str, float]]
 
 
 def values_of(world: World) -> Values:
-    """What each trial measured, times left out."""
+    """What each trial measured of its network."""
     store = world.store()
     trials = store.trials(NAME)
     store.close()
@@ -89,7 +89,12 @@ def _of_the_lease(world: World) -> Iterator[str]:
 
 
 def _steady(trial: Trial) -> Mapping[str, float]:
-    return {name: value for name, value in trial.values.items() if not name.endswith("_s")}
+    """Without times, and without what was at hand in the stage cache."""
+    return {
+        name: value
+        for name, value in trial.values.items()
+        if not name.endswith("_s") and name != "cached_stages"
+    }
 
 
 def _has(path: str, size: int) -> bool:

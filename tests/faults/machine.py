@@ -27,7 +27,8 @@ class Tally:
     runs: int = 0
     seconds: float = 0.0
     violations: list[str] = field(default_factory=list)
-    impossible: str = ""
+    not_made: int = 0
+    reason: str = ""
 
 
 def undisturbed(folder: Path) -> Values:
@@ -78,7 +79,8 @@ def tallied(root: Path, runs: int, first_seed: int, names: Sequence[str]) -> dic
         try:
             found = broken(name, seed, folder, expected)
         except FaultError as error:
-            tally.impossible = str(error).partition("\n")[0]
+            tally.not_made += 1
+            tally.reason = str(error).partition("\n")[0]
             print(f"{name} {seed}: cannot be made here: {error}", flush=True)
             continue
         tally.runs += 1
@@ -112,15 +114,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def table(tallies: dict[str, Tally]) -> str:
-    """Markdown: a line a fault."""
+    """Markdown: a line a fault, and why some could not be made."""
     lines = ["| fault | what it is | runs | violations | mean time |", "|---|---|---|---|---|"]
     for name, tally in tallies.items():
         what = (FAULTS[name].__doc__ or "").partition("\n")[0].rstrip(".")
-        mean = f"{tally.seconds / tally.runs:.0f} s" if tally.runs else tally.impossible
+        mean = f"{tally.seconds / tally.runs:.0f} s" if tally.runs else ""
         lines.append(f"| {name} | {what} | {tally.runs} | {len(tally.violations)} | {mean} |")
     runs = sum(tally.runs for tally in tallies.values())
     total = sum(len(tally.violations) for tally in tallies.values())
-    return "\n".join([*lines, f"| **all** | | **{runs}** | **{total}** | |"])
+    lines.append(f"| **all** | | **{runs}** | **{total}** | |")
+    for name, tally in tallies.items():
+        if tally.not_made:
+            lines.append(f"\n{name} could not be made {tally.not_made} times: {tally.reason}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -152,9 +152,9 @@ class World:
         )
 
     def finish(self) -> int:
-        """Give the same command until it succeeds, four times at most; its last exit code."""
+        """Give the same command until it succeeds, eight times at most; its last exit code."""
         code = -1
-        for _ in range(4):
+        for _ in range(8):
             code = self.wait(self.driver())
             if code == 0:
                 break
@@ -176,6 +176,26 @@ class World:
             raise PromiseBrokenError(
                 f"a command has not ended in {LONGEST_S:g} s: {self.said()[-2000:]}"
             ) from None
+
+    def wait_for_success(self, process: subprocess.Popen[str], *codes: int) -> None:
+        """Wait for a command that should end well.
+
+        Args:
+            process: The command.
+            codes: The exit codes that say so; 0 where none is given.
+
+        Raises:
+            PromiseBrokenError: It ends with another exit code, or not at all.
+            FaultError: Ray did not start.
+        """
+        if self.wait(process) not in (codes or (0,)):
+            self.look_for_ray()
+            raise PromiseBrokenError(f"a command ended with {process.returncode}: {self.said()}")
+
+    def look_for_ray(self) -> None:
+        """Raise `FaultError` if Ray did not start: it gives a machine thirty seconds for it."""
+        if "Ray could not start here" in self.said():
+            raise FaultError("Ray did not start in its thirty seconds; the machine is too busy")
 
     def store(self) -> Store:
         """The store as any reader opens it."""
