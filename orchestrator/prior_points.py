@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Objective
 from orchestrator.trials import PriorPoint, Value
-from search_spaces import Choice, Domain, Int, SearchSpace, shown
+from search_spaces import Choice, Domain, Int, SearchSpace
 
 Row = Mapping[str, object]
 """A configuration with what was measured of it, as its source has them: parameters and values by
 their names. A text is a number that a file could not say otherwise."""
 
 _EXAMPLES = 3
+_LONGEST = 40  # letters of a stranger's value in a sentence
 
 
 @dataclass(slots=True)
@@ -37,7 +38,8 @@ class Fitted:
         """``37 of 40 points of SOURCE: 3 are outside the space (fc_width_1 = 600)``."""
         left_out = []
         if self.unmeasured:
-            left_out.append(f"{self.unmeasured} lack a number for one of {', '.join(needed)}")
+            verb = "lacks" if self.unmeasured == 1 else "lack"
+            left_out.append(f"{self.unmeasured} {verb} a number for one of {', '.join(needed)}")
         if self.outside:
             reasons = list(dict.fromkeys(self.outside))
             examples = ", ".join(reasons[:_EXAMPLES]) + (" ..." if reasons[_EXAMPLES:] else "")
@@ -110,7 +112,7 @@ def _params(space: SearchSpace, row: Row) -> dict[str, Value] | str:
             return f"no {name}"
         value = mended(space.domains[name], row[name])
         if value is None:
-            return f"{name} = {shown(row[name])}"
+            return f"{name} = {str(row[name])[:_LONGEST]}"
         params[name] = value
     return space.canonical(params)
 

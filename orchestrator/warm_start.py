@@ -65,7 +65,8 @@ def warm_start(spec: SweepSpec, store: Store) -> WarmStart:
                 f"Sweep {spec.name!r} learned from {learned} when it began, which its sampler "
                 f"cannot forget: drop {described(source)}, or start another sweep with --name."
             )
-        return WarmStart(kept, f"learned from {len(kept)} points of {learned}", is_stored=True)
+        note = f"learned from {len(kept)} points of {learned}, read when it began"
+        return WarmStart(kept, note, is_stored=True)
     return WarmStart() if source is None else _read(spec, source, store)
 
 

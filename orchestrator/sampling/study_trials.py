@@ -143,6 +143,7 @@ def _user_attrs(trial: Trial, reports: Sequence[Report]) -> dict[str, Any]:
         TRIAL: trial.number,
         "seed": trial.seed,
         "replicate": trial.replicate,
+        "origin": trial.origin,
         "mlflow_run_id": trial.mlflow_run_id,
         "artifact": trial.artifact.path if trial.artifact else None,
         "failure": f"{trial.failure.kind}: {trial.failure.message}" if trial.failure else None,
