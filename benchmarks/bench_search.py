@@ -4,8 +4,8 @@ Simulated: the trials of a table that was recorded from real trainings (`make_ta
 on a virtual clock. All sides have the same slots, the same seconds and the same measurements at
 milestones, which cost time. They differ in what they propose and when they stop:
 
-* *paretune*: this project as it comes, with `scheduler: moasha`; also without sharing trainings,
-  and with `scheduler: fifo`;
+* *paretune*: this project as it comes; and with `scheduler: moasha` from some epoch on; *alone* is
+  without the stage cache and its siblings, so that no training is shared;
 * *plain*: Optuna's TPE as OptunaSearch uses it, every trial to its end (FIFO);
 * *Syne Tune*: its MO-ASHA, with its own random proposals; where `--syne-tune` names the Python of
   an environment that has it (``uv venv x && uv pip install --python x/bin/python syne-tune``).
@@ -39,22 +39,8 @@ from orchestrator.simulation.table_files import read_table
 from orchestrator.spec import SweepSpec
 
 TABLES = Path(__file__).parent / "tables"
-MIN_EPOCHS, REDUCTION = 1, 3
-OURS: Mapping[str, Sequence[str]] = {
-    "paretune, MO-ASHA": (
-        "scheduler.kind=moasha",
-        f"scheduler.min_epochs={MIN_EPOCHS}",
-        f"scheduler.reduction={REDUCTION}",
-    ),
-    "  no shared trainings": (
-        "scheduler.kind=moasha",
-        f"scheduler.min_epochs={MIN_EPOCHS}",
-        f"scheduler.reduction={REDUCTION}",
-        "execution.cache=off",
-    ),
-    "  FIFO": ("scheduler.kind=fifo",),
-    "  FIFO, no shared trainings": ("scheduler.kind=fifo", "execution.cache=off"),
-}
+REDUCTION = 3
+ALONE = "execution.cache=off"
 PLAIN, SYNE_TUNE = "plain: Optuna TPE, FIFO", "Syne Tune, MO-ASHA"
 
 
@@ -64,6 +50,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--slots", type=int, default=8)
     parser.add_argument("--seconds", type=float, help="default: all of the table once, FIFO")
+    parser.add_argument("--min-epochs", type=int, nargs="+", default=[1, 9])
     parser.add_argument("--syne-tune", metavar="PYTHON", default=sys.executable)
     options = parser.parse_args()
     table = read_table(options.table)
@@ -78,13 +65,36 @@ def main() -> None:
     plain = plain_sweeps(load_sweep(path), table, seeds, options.slots, seconds)
     show(PLAIN, plain, plain)
     budget = (f"budget.seconds={seconds}", f"budget.trials={10 * len(table.recordings)}")
-    for name, changes in OURS.items():
+    for name, changes in ours(options.min_epochs).items():
         spec = load_sweep(path, settings=[*changes, *budget])
         show(name, compare({name: spec}, table, seeds=seeds, slots=options.slots), plain)
-    task = syne_tune_task(load_sweep(path), table, seeds, options.slots, seconds)
-    peer = syne_tune_sweeps(options.syne_tune, task, load_sweep(path), table)
-    if peer:
-        show(SYNE_TUNE, peer, plain)
+    for epochs in options.min_epochs:
+        task = syne_tune_task(load_sweep(path), table, seeds, options.slots, seconds)
+        task |= {
+            "min_epochs": epochs,
+            "milestones": halving_milestones(epochs, REDUCTION, task["epochs"]),
+        }
+        peer = syne_tune_sweeps(options.syne_tune, task, load_sweep(path), table)
+        if not peer:
+            return
+        show(f"{SYNE_TUNE} from {epochs}", peer, plain)
+
+
+def ours(min_epochs: Sequence[int]) -> dict[str, tuple[str, ...]]:
+    """Our variants, as changes of the sweep file."""
+    variants: dict[str, tuple[str, ...]] = {
+        "paretune, FIFO": (),
+        "paretune alone, FIFO": (ALONE,),
+    }
+    for epochs in min_epochs:
+        stopping = (
+            "scheduler.kind=moasha",
+            f"scheduler.min_epochs={epochs}",
+            f"scheduler.reduction={REDUCTION}",
+        )
+        variants[f"paretune, MO-ASHA from {epochs}"] = stopping
+        variants[f"paretune alone, MO-ASHA from {epochs}"] = (*stopping, ALONE)
+    return variants
 
 
 def whole_s(table: Table) -> float:
@@ -95,14 +105,14 @@ def whole_s(table: Table) -> float:
 def show(name: str, found: Sequence[SimulatedSweep], plain: Sequence[SimulatedSweep]) -> None:
     if name == PLAIN:
         print(
-            f"{'':<28}{'complete':>9}{'stopped':>9}{'to 99 %':>9}{'reached':>9}{'faster':>8}"
+            f"{'':<34}{'complete':>9}{'stopped':>9}{'to 99 %':>9}{'reached':>9}{'faster':>8}"
             f"{'end':>9}{'worst':>9}{'worse':>7}"
         )
     needed = statistics.median(each.seconds_to() for each in found)
     ours = statistics.median(each.seconds_to() for each in plain) / needed
     worse = sum(a.volume < b.volume - 1e-9 for a, b in zip(found, plain, strict=True))
     print(
-        f"{name:<28}"
+        f"{name:<34}"
         f"{statistics.median(each.complete for each in found):>9.0f}"
         f"{statistics.median(each.stopped for each in found):>9.0f}"
         f"{needed:>8.0f}s"
@@ -170,9 +180,7 @@ def syne_tune_task(
         "space": {name: list(d.values()) for name, d in spec.search_space.domains.items()},
         "signs": {objective.name: objective.loss(1.0) for objective in spec.directed},
         "trials": list(as_json(table).values()),
-        "milestones": halving_milestones(MIN_EPOCHS, REDUCTION, epochs),
         "epochs": epochs,
-        "min_epochs": MIN_EPOCHS,
         "reduction": REDUCTION,
         "seeds": list(seeds),
         "slots": slots,

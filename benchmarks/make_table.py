@@ -6,7 +6,7 @@ others on the machine disturb less. At the epochs of `--measure-at` each configu
 as a worker does at a milestone: quantized, on the validation images, and under a cheap attack.
 
 Run: ``PARETUNE_DATA=shared/data python benchmarks/make_table.py benchmarks/tables/fashion.yaml``;
-about a quarter of an hour on one core.
+a quarter of an hour on one free core.
 """
 
 import argparse

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.objectives import missing_values
 from orchestrator.running import run
 from orchestrator.simulation.comparing import SimulatedSweep, compare
 from orchestrator.simulation.executor import SimulatedExecutor
 from orchestrator.simulation.table import Recording, Table
+from orchestrator.simulation.table_files import read_table
 from orchestrator.spec import SweepSpec
+from orchestrator.spec_files import load_sweep
+from orchestrator.spec_running import BudgetSection
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import Params, Report, SweepState
@@ -168,3 +172,34 @@ def test_a_simulated_sweep_can_be_tracked(elsewhere: Path) -> None:
     assert (elsewhere / "other" / "mlflow.db").exists()
     assert not (elsewhere / "state" / "mlflow.db").exists()
     store.close()
+
+
+TABLES = Path(__file__).parents[3] / "benchmarks" / "tables"
+
+
+@pytest.mark.parametrize("sweep", sorted(TABLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_tables_of_the_benchmarks_hold_what_their_sweeps_need(sweep: Path) -> None:
+    spec, table = load_sweep(sweep), read_table(sweep.with_suffix(".csv.gz"))
+    assert {each.seed for each in table.recordings} == {spec.seed}
+    assert len(table.recordings) == spec.search_space.size
+    for each in table.recordings:
+        assert each.params in table
+        assert not missing_values(spec.directed, each.values)
+        assert len(each.reports) == spec.training.epochs
+        # The first milestones of a scheduler that keeps one in three.
+        for epoch in (1, 3, 9):
+            measured = each.reports[epoch - 1].values
+            assert measured["milestone_s"] > 0
+            assert 0 <= measured["milestone_accuracy"] <= 1
+            assert 0 <= measured["milestone_robust_accuracy"] <= 1
+    (found,) = compare(
+        {"a": spec.model_copy(update={"budget": BudgetSection(trials=3)})},
+        table,
+        seeds=[0],
+        slots=2,
+    )
+    assert 0 < found.volume < 1
+
+
+def test_there_is_a_table() -> None:
+    assert list(TABLES.glob("*.yaml"))
