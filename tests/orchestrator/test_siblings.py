@@ -1,5 +1,6 @@
 """Siblings: which configurations share a training, and when they are tried."""
 
+import io
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -10,9 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from orchestrator.contracts import Job, Outcome
+from orchestrator.reporting.records import trial_details
+from orchestrator.reporting.trial_page import trial_page
 from orchestrator.siblings import MAX_SIBLINGS, siblings
+from orchestrator.tracking.run_content import attempt_content
 from orchestrator.trials import Failure, FailureKind, Params, Trial, TrialState
 from search_spaces import load_space, parse_space
 from search_spaces.library import library_names
@@ -290,6 +295,24 @@ def test_siblings_that_change_nothing_do_not_end_the_search(drive: Drive) -> Non
     driver.run(outcome)
     assert [trial.origin for trial in driver.loop.trials] == [None, 0, 0, None, 3, 3, None]
     assert driver.loop.stop_reason == "2 trials in a row did not change the front"
+
+
+def test_a_page_and_a_run_name_the_origin(drive: Drive) -> None:
+    driver = drive(space=SPACE, budget={"trials": 2})
+    driver.run()
+    origin, sibling = driver.loop.trials
+    pages, tags = [], []
+    for trial in (origin, sibling):
+        attempts = driver.store.attempts("a", trial.number)
+        console = Console(width=100, file=io.StringIO(), record=True)
+        console.print(trial_page(trial, attempts, [], with_traceback=False))
+        pages.append(console.export_text().splitlines()[0])
+        content = attempt_content(driver.store.sweep("a"), trial, attempts[0], [])
+        tags.append(content.tags.get("paretune.origin"))
+    assert "origin" not in pages[0]
+    assert pages[1].endswith("origin: trial 0, same training")
+    assert tags == [None, "0"]
+    assert [trial_details(t, [], [])["origin"] for t in (origin, sibling)] == [None, 0]
 
 
 def test_the_reference_has_no_siblings(drive: Drive, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from trainers.artifact import load_artifact
 from trainers.data import ImageData
 from trainers.errors import DataError, WeightsError
 from trainers.evaluators.accuracy import accuracy
+from trainers.stages.cache import StageCache
 from trainers.trial_folder import CHECKPOINT_NAME
 
 MakeSpec = Callable[..., SweepSpec]
@@ -173,6 +174,44 @@ def test_a_damaged_checkpoint_is_named_removed_and_made_again(
     assert (last.outcome.state, last.trouble) == (TrialState.COMPLETE, first.trouble)
     other.begin(job(epochs=4))  # whose checkpoint lies there now
     assert other.step().trouble is None
+
+
+def test_what_is_wrong_with_the_stage_cache_is_said_once_and_costs_no_trial(
+    digits: ImageData, job: Callable[..., Job], tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("no folder")
+    cache = StageCache(str(tmp_path / "cache"), 1e9)
+    troubles = []
+    for _ in range(2):
+        runner = TrialRunner(digits, cache)
+        runner.begin(job())
+        last = steps(runner)[-1]
+        assert last.outcome is not None
+        assert last.outcome.state is TrialState.COMPLETE
+        troubles.append(last.trouble)
+    assert troubles[0] is not None
+    assert troubles[0].kind is FailureKind.BAD_CACHE
+    assert str(tmp_path / "cache") in troubles[0].message
+    assert troubles[1] is None
+
+
+def test_a_training_from_the_cache_has_its_epochs_at_once_and_no_values_of_milestones(
+    digits: ImageData, job: Callable[..., Job], tmp_path: Path
+) -> None:
+    cache = StageCache(str(tmp_path / "cache"), 1e9)
+    first, second = TrialRunner(digits, cache), TrialRunner(digits, cache)
+    first.begin(job(epochs=3, milestones=(1, 2)))
+    cold = [report for step in steps(first) for report in step.reports]
+    second.begin(job(epochs=3, milestones=(1, 2)))
+    (only,) = steps(second)
+    assert any(name.startswith("milestone_") for name in cold[0].values)
+    assert [report.epoch for report in only.reports] == [1, 2, 3]
+    for report, before in zip(only.reports, cold, strict=True):
+        assert report.values["seconds"] == 0
+        kept = ("train_loss", "float_accuracy")
+        assert {name: before.values[name] for name in kept} == {
+            name: value for name, value in report.values.items() if name != "seconds"
+        }
 
 
 def test_a_trial_that_takes_too_long_has_failed_and_leaves_no_epochs_to_take_up(
