@@ -188,6 +188,11 @@ class JobSource(Protocol):
         ...
 
     @property
+    def left(self) -> int:
+        """How many jobs may at most still be started; those whose workers die come again."""
+        ...
+
+    @property
     def must_stop(self) -> bool:
         """Whether running jobs are to be interrupted now (Ctrl-C, wall clock)."""
         ...

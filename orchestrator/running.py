@@ -21,6 +21,7 @@ from orchestrator.errors import (
     StorageFullError,
     UsageError,
 )
+from orchestrator.execution.batches import batches_of
 from orchestrator.execution.task import Task
 from orchestrator.fronts import Front, compute_front
 from orchestrator.known_values import KnownValues, sized_backbones
@@ -233,6 +234,7 @@ def _task(spec: SweepSpec, state: StateFolder) -> Task:
         gpus=spec.resources.gpus,
         cache=_cache(spec.execution.cache, state),
         cache_bytes=spec.execution.cache_bytes,
+        batches=batches_of(spec),
         sized=sized_backbones(spec),
     )
 

@@ -165,12 +165,15 @@ class ExecutionSection(Section):
     folder ``cache`` of the state folder, ``off`` keeps nothing, else a path or an fsspec URL. It
     holds at most `cache_bytes`, and what was not used for longest goes first. With `siblings` the
     other configurations that share a finished training are tried next; there are none without a
-    cache.
+    cache. `fuse` is how many trials a worker takes at once, to train their heads together where
+    only heads are trained: at most this number, ``off`` for one, and ``auto`` decides by
+    `orchestrator.execution.batches`.
     """
 
     cache: str = Field(default="auto", min_length=1)
     cache_bytes: Quantity = Field(default=10e9, gt=0)
     siblings: bool = True
+    fuse: Annotated[int, Field(ge=1, le=256)] | Literal["auto", "off"] = "auto"
 
     @property
     def proposes_siblings(self) -> bool:

@@ -141,6 +141,11 @@ class SweepLoop:
             self._reason = self._reason or used_up
         return self._interrupted or self._out_of_time
 
+    @property
+    def left(self) -> int:
+        """How many trials the budget leaves to be started, unfinished ones included."""
+        return len(self._unfinished) + max(0, self._spec.budget.trials - len(self._trials))
+
     def next_job(self) -> Job | None:
         """The next attempt; stored before it is returned."""
         while not self.must_stop and not self._out_of_space():

@@ -54,11 +54,13 @@ class TrialRun:
         config: What to do.
         data: Images, read-only.
         folder: Where the checkpoint and the packed network go; made if missing.
-        checkpoint_every_s: Seconds of training after which a checkpoint is worth its time.
         cache: Where stages of other trials lie, and where this one leaves its own.
         milestones: Epochs after which the network is measured as it would be packed then.
+        like: As `FineTuning` takes it.
 
     Attributes:
+        training: What `advance` advances.
+        checkpoint_every_s: Seconds of training after which a checkpoint is worth its time.
         damaged: What was wrong with the checkpoint that lay there; empty if nothing was.
     """
 
@@ -68,9 +70,9 @@ class TrialRun:
         data: ImageData,
         folder: Path,
         *,
-        checkpoint_every_s: float = 5.0,
         cache: StageCache | None = None,
         milestones: Collection[int] = (),
+        like: FineTuning | None = None,
     ) -> None:
         set_threads(config.threads)
         seed_everything(config.seed)
@@ -78,34 +80,39 @@ class TrialRun:
         self._config = config
         self._data = data
         self._folder = folder
-        self._checkpoint_every_s = checkpoint_every_s
+        self.checkpoint_every_s = 5.0
         self._milestones = frozenset(milestones)
         self._since_checkpoint = 0.0
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.damaged = ""
         began = time.perf_counter()
-        self._training = FineTuning(config, data, device=self._device, cache=cache)
+        self.training = FineTuning(config, data, device=self._device, like=like, cache=cache)
         try:
-            if not self._training.finished:
-                self._training.load(self._checkpoint)
+            if not self.training.finished:
+                self.training.load(self._checkpoint)
         except FileNotFoundError:
             pass
         except CheckpointError as error:
             self._checkpoint.unlink()
             self.damaged = f"{error} It was removed; training began again with the first epoch."
             logger.warning("%s", self.damaged)
-        self._untold = list(self._training.reports)
+        self._untold = list(self.training.reports)
         self._setup_s = time.perf_counter() - began
 
     @property
     def epoch(self) -> int:
         """Epochs that are done."""
-        return self._training.epoch
+        return self.training.epoch
 
     @property
     def finished(self) -> bool:
         """Whether only `measure` is left to do."""
-        return self._training.finished
+        return self.training.finished
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is not to be trained on before somebody has heard of it."""
+        return self.finished or self.epoch in self._milestones
 
     def advance(self, *, to_epoch: int, seconds: float) -> list[EpochReport]:
         """Train until `to_epoch` is done or `seconds` are over, at least one epoch.
@@ -117,30 +124,39 @@ class TrialRun:
         Raises:
             DivergedError: The loss became NaN or infinite.
         """
-        reports, self._untold = self._untold, []
+        reports = self.untold()
         last = min(to_epoch, self._config.epochs)
         began = time.perf_counter()
         while self.epoch < last and (not reports or time.perf_counter() - began < seconds):
-            reports.append(self._training.run_epoch())
-            if self.epoch in self._milestones:
-                self._training.milestones[self.epoch] = self._at_milestone()
-            self._since_checkpoint += reports[-1].seconds
-            if self._since_checkpoint >= self._checkpoint_every_s:
-                self.checkpoint()
+            reports.append(self.training.run_epoch())
+            self.after_epoch(reports[-1])
         return reports
+
+    def untold(self) -> list[EpochReport]:
+        """What the epochs of an earlier attempt measured; once."""
+        reports, self._untold = self._untold, []
+        return reports
+
+    def after_epoch(self, report: EpochReport) -> None:
+        """Do what is due after an epoch of `training`, whoever ran it."""
+        if self.epoch in self._milestones:
+            self.training.milestones[self.epoch] = self._at_milestone()
+        self._since_checkpoint += report.seconds
+        if self._since_checkpoint >= self.checkpoint_every_s:
+            self.checkpoint()
 
     def at_milestone(self, epoch: int) -> Mapping[str, float]:
         """What was measured after an epoch because it is a milestone; empty if it is none."""
-        return self._training.milestones.get(epoch, {})
+        return self.training.milestones.get(epoch, {})
 
     def _at_milestone(self) -> dict[str, float]:
         began = time.perf_counter()
-        found = milestone_values(self._training, self._data)
+        found = milestone_values(self.training, self._data)
         return {**found, "milestone_s": time.perf_counter() - began}
 
     def checkpoint(self) -> None:
         """Make sure that the finished epochs survive this process."""
-        self._training.save(self._checkpoint)
+        self.training.save(self._checkpoint)
         self._since_checkpoint = 0.0
 
     def measure(self) -> Measurement:
@@ -153,11 +169,11 @@ class TrialRun:
             OSError: The artifact or the answers could not be written.
         """
         # An interruption from here on must not cost the training.
-        if not self._training.keep() and self._since_checkpoint:
+        if not self.training.keep() and self._since_checkpoint:
             self.checkpoint()
         began = time.perf_counter()
-        steps = self._training.finish()
-        config, network = self._config, self._training.network.to("cpu")
+        steps = self.training.finish()
+        config, network = self._config, self.training.network.to("cpu")
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
         artifact = write_artifact(
             network,
@@ -183,8 +199,8 @@ class TrialRun:
             **_head_sizes(packed.spec),
             "trainable_params": float(trained),
             "macs": float(count_macs(packed, self._data.train_images.shape[1:])),
-            "train_s": self._setup_s + self._training.seconds,
-            "cached_stages": float(self._training.cached_stages),
+            "train_s": self._setup_s + self.training.seconds,
+            "cached_stages": float(self.training.cached_stages),
         }
         values["eval_s"] = time.perf_counter() - began
         return Measurement(values, artifact)

@@ -6,10 +6,12 @@ ever comes up and all trials run on it, one after another. So no trial of ours *
 many workers have started as there are slots: it waits at this gate with its result in hand.
 
 The gate is a set of keys in Ray's own key-value store, where Ray keeps its registry of trainables
-too; it needs no further process.
+too; it needs no further process. The driver's word that one trial of several on a worker is over
+takes the same way: Tune has none from a driver to an actor that goes on.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ray.experimental.internal_kv import (
@@ -23,6 +25,7 @@ from ray.experimental.internal_kv import (
 _NAMESPACE = b"paretune"
 _WORKER = "worker:"
 _OPEN = "open"
+_STOPPED = "stopped:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,18 @@ class WorkerGate:
         for key in self._workers():
             if _internal_kv_get(key, namespace=_NAMESPACE) == str(trial).encode():
                 _internal_kv_del(key, namespace=_NAMESPACE)
+
+    def stop(self, trial: int) -> None:
+        """Let the worker that has this trial among others know that it is over."""
+        self._put(f"{_STOPPED}{trial}")
+
+    def stopped(self, trials: Iterable[int]) -> list[int]:
+        """Which of these are over."""
+        return [
+            trial
+            for trial in trials
+            if _internal_kv_exists(self._key(f"{_STOPPED}{trial}"), namespace=_NAMESPACE)
+        ]
 
     def open(self) -> None:
         """No further worker is to be waited for."""

@@ -1,4 +1,4 @@
-"""One trial at a time in this process: for tests, debugging, and machines without Ray."""
+"""Trials in this process: for tests, debugging, and machines without Ray."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.contracts import Decision, FrontJob, Job, JobSource, Outcome, Prepared
 from orchestrator.execution.preparation import found_out, prepare
 from orchestrator.execution.task import Task
+from orchestrator.execution.trial_step import Step
 from orchestrator.trials import TrialState
 
 if TYPE_CHECKING:
@@ -33,9 +34,8 @@ class InlineExecutor:
 
     def run(self, source: JobSource) -> None:
         """Run until there is no job left."""
-        while (job := source.next_job()) is not None:
-            source.started(job)
-            source.ended(job, self._run_one(job, source))
+        while jobs := self._next_jobs(source):
+            self._run_batch({job.trial: job for job in jobs}, source)
 
     def measure_front(
         self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
@@ -51,24 +51,41 @@ class InlineExecutor:
     def close(self) -> None:
         """Nothing to let go."""
 
-    def _run_one(self, job: Job, source: JobSource) -> Outcome:
-        from orchestrator.execution.trial_runner import TrialRunner, stage_cache
+    def _next_jobs(self, source: JobSource) -> list[Job]:
+        jobs: list[Job] = []
+        size = self._task.batches.size(left=source.left, slots=1)
+        while len(jobs) < size and (job := source.next_job()) is not None:
+            source.started(job)
+            jobs.append(job)
+        return jobs
 
-        runner = TrialRunner(self._data, stage_cache(self._task))
-        runner.begin(job)
-        while True:
-            step = runner.step()
-            if step.trouble is not None:
-                source.troubled(job, step.trouble)
-            decision = source.reported(job, step.reports)
-            if step.outcome is not None:
-                return step.outcome
-            if source.must_stop:
+    def _run_batch(self, running: dict[int, Job], source: JobSource) -> None:
+        """Run jobs, by trial, until all of them are over."""
+        from orchestrator.execution.group_runner import GroupRunner
+        from orchestrator.execution.trial_runner import stage_cache
+
+        runner = GroupRunner(self._data, stage_cache(self._task))
+        runner.begin(list(running.values()))
+        while running:
+            for number, step in runner.step().items():
+                outcome = _heard(running[number], step, source)
+                if outcome is not None:
+                    runner.drop([number])
+                    source.ended(running.pop(number), outcome)
+            if running and source.must_stop:
                 runner.checkpoint()
-                return Outcome(TrialState.INTERRUPTED)
-            if decision is Decision.STOP:
-                return Outcome(TrialState.STOPPED)
+                for number in list(running):
+                    source.ended(running.pop(number), Outcome(TrialState.INTERRUPTED))
 
     @cached_property
     def _data(self) -> "ImageData":
         return prepare(self._task)
+
+
+def _heard(job: Job, step: Step, source: JobSource) -> Outcome | None:
+    """Tell the source of a step; how the job ended, if it did."""
+    if step.trouble is not None:
+        source.troubled(job, step.trouble)
+    decision = source.reported(job, step.reports)
+    stopped = Outcome(TrialState.STOPPED) if decision is Decision.STOP else None
+    return step.outcome or stopped

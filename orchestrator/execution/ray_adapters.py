@@ -1,11 +1,12 @@
 """Ray Tune asks, ours answers: a searcher, a scheduler and a stopper around one `JobSource`.
 
-Each job is one Ray Tune trial. What a worker finished comes in as the trial's result; the
-scheduler's verdict ends the trial, so that Tune knows nothing of epochs, budgets or retries.
+Each batch of jobs, often of one, is one Ray Tune trial. What a worker finished comes in as the
+trial's result; the scheduler's verdict ends the trial when all its jobs are over, so that Tune
+knows nothing of epochs, budgets or retries.
 Tune pickles all three together with its experiment; none of them has a state worth keeping.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import ray
@@ -15,6 +16,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from orchestrator.contracts import Decision, Job, JobSource, Outcome
+from orchestrator.execution.batches import Batches
 from orchestrator.execution.gate import WorkerGate
 from orchestrator.execution.losses import Losses
 from orchestrator.execution.trial_step import Step
@@ -26,67 +28,107 @@ _T = TypeVar("_T")
 class RunningJobs:
     """The jobs that Tune runs, by Tune's trial id.
 
+    Args:
+        source: Where they come from.
+        slots: Workers that fit at once.
+        gate: What workers and driver tell each other beside Tune.
+        batches: How many a worker takes at once.
+        losses: Tells why workers died.
+
     Attributes:
+        slots: As given.
         error: What the source raised; nothing is asked of it any more after that. Raised through
             Tune, it would arrive as the text of a traceback.
     """
 
     def __init__(
-        self, source: JobSource, slots: int, gate: WorkerGate, losses: Losses | None = None
+        self,
+        source: JobSource,
+        slots: int,
+        gate: WorkerGate,
+        batches: Batches | None = None,
+        losses: Losses | None = None,
     ) -> None:
         self.slots, self._gate, self._source = slots, gate, source
         self.error: Exception | None = None
+        self._batches = batches or Batches()
         self._losses = losses or Losses()
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, dict[int, Job]] = {}
+        # By which its worker is known at the gate.
+        self._first: dict[str, int] = {}
 
-    def start(self, trial_id: str) -> Job | None:
-        """Take the next job for a Tune trial; None when there is none now."""
-        job = self._asked(self._source.next_job)
-        if job is None:
-            # The slots that are left over get no worker.
-            self._gate.open()
-        else:
-            self._jobs[trial_id] = job
-            self._asked(lambda: self._source.started(job))
-        return job
+    def start(self, trial_id: str) -> list[Job]:
+        """Take the next jobs for a Tune trial; none when there is none now."""
+        left = self._asked(lambda: self._source.left) or 0
+        size = self._batches.size(left=left, slots=self.slots)
+        jobs: list[Job] = []
+        while len(jobs) < size:
+            job = self._asked(self._source.next_job)
+            if job is None:
+                # The slots that are left over get no worker.
+                self._gate.open()
+                break
+            jobs.append(job)
+            self._started(job)
+        if jobs:
+            self._jobs[trial_id] = {job.trial: job for job in jobs}
+            self._first[trial_id] = jobs[0].trial
+        return jobs
 
     @property
     def count(self) -> int:
-        """How many run."""
+        """How many workers have some."""
         return len(self._jobs)
+
+    def trials(self, trial_id: str) -> list[int]:
+        """Numbers of the trials that a worker has."""
+        return list(self._jobs.get(trial_id, ()))
 
     @property
     def must_stop(self) -> bool:
         """Whether to interrupt all of them now."""
         return self._asked(lambda: self._source.must_stop) is not False
 
-    def stepped(self, trial_id: str, step: Step) -> bool:
-        """Pass on what a worker did; whether its trial goes on."""
-        job, trouble = self._jobs[trial_id], step.trouble
+    def stepped(self, trial_id: str, steps: Mapping[int, Step]) -> bool:
+        """Pass on what a worker did, by trial; whether it goes on."""
+        for number, step in steps.items():
+            self._stepped(trial_id, number, step)
+        return trial_id in self._jobs
+
+    def _stepped(self, trial_id: str, number: int, step: Step) -> None:
+        job, trouble = self._jobs[trial_id][number], step.trouble
         if trouble is not None:
             self._asked(lambda: self._source.troubled(job, trouble))
         decision = self._asked(lambda: self._source.reported(job, step.reports))
         if step.outcome is not None:
-            self._end(trial_id, step.outcome)
+            self._end(trial_id, number, step.outcome)
         elif decision is Decision.STOP:
-            self._end(trial_id, Outcome(TrialState.STOPPED))
-        return trial_id in self._jobs
+            self._end(trial_id, number, Outcome(TrialState.STOPPED))
+            if trial_id in self._jobs:
+                self._gate.stop(number)
 
     def lost(self, trial_id: str, error: Exception | None, node_ip: str | None = None) -> None:
-        """The worker of a job, on the node with this address, died."""
+        """A worker, on the node with this address, died with all the jobs that it had."""
         if trial_id in self._jobs:
-            self._gate.leave(self._jobs[trial_id].trial)
+            self._gate.leave(self._first[trial_id])
             local = node_ip in (None, ray.util.get_node_ip_address())
             failure = self._losses.failure(error, local=local)
-            self._end(trial_id, Outcome(TrialState.FAILED, failure=failure))
+            for number in self.trials(trial_id):
+                self._end(trial_id, number, Outcome(TrialState.FAILED, failure=failure))
 
     def interrupt(self) -> None:
         """Tune has stopped; what has not ended was interrupted."""
         for trial_id in list(self._jobs):
-            self._end(trial_id, Outcome(TrialState.INTERRUPTED))
+            for number in self.trials(trial_id):
+                self._end(trial_id, number, Outcome(TrialState.INTERRUPTED))
 
-    def _end(self, trial_id: str, outcome: Outcome) -> None:
-        job = self._jobs.pop(trial_id)
+    def _started(self, job: Job) -> None:
+        self._asked(lambda: self._source.started(job))
+
+    def _end(self, trial_id: str, number: int, outcome: Outcome) -> None:
+        job = self._jobs[trial_id].pop(number)
+        if not self._jobs[trial_id]:
+            del self._jobs[trial_id], self._first[trial_id]
         self._asked(lambda: self._source.ended(job, outcome))
 
     def _asked(self, question: Callable[[], _T]) -> _T | None:
@@ -107,19 +149,19 @@ class _Stateless:
 
 
 class JobSearcher(_Stateless, Searcher):  # type: ignore[misc]
-    """Tune's searcher: one configuration is one job."""
+    """Tune's searcher: one configuration is one batch of jobs."""
 
     def __init__(self, jobs: RunningJobs) -> None:
         super().__init__()
         self._running = jobs
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Give the next job when a slot is free, so that it is sampled as late as possible."""
+        """Give the next jobs when a slot is free, so that they are sampled as late as possible."""
         if self._running.count >= self._running.slots:
             return None
-        job = self._running.start(trial_id)
-        if job is not None:
-            return {"job": job}
+        jobs = self._running.start(trial_id)
+        if jobs:
+            return {"jobs": jobs}
         # A running job whose worker dies may come again.
         return None if self._running.count else Searcher.FINISHED
 
@@ -141,8 +183,8 @@ class JobScheduler(_Stateless, FIFOScheduler):  # type: ignore[misc]
         self._running = jobs
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: Any) -> str:
-        """Stop the Tune trial when its job is over."""
-        goes_on = self._running.stepped(trial.trial_id, result["step"])
+        """Stop the Tune trial when its jobs are over."""
+        goes_on = self._running.stepped(trial.trial_id, result["steps"])
         return str(self.CONTINUE if goes_on else self.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:

@@ -80,7 +80,7 @@ class RayExecutor:
         if self._data is None:
             raise RuntimeError("run() was called before prepare(): there are no images.")
         gate = WorkerGate(uuid.uuid4().hex, self._slots)
-        jobs = RunningJobs(source, self._slots, gate)
+        jobs = RunningJobs(source, self._slots, gate, self._task.batches)
         resources = {"CPU": self._task.cpus, "GPU": self._task.gpus}
         # As many pending trials as slots, or Tune starts one worker after the other.
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(self._slots)
@@ -144,42 +144,45 @@ class Shared:
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
-    """A worker: holds the images and runs one job after another."""
+    """A worker: holds the images and runs one batch of jobs after another."""
 
     def setup(self, config: dict[str, Any], shared: Shared) -> None:
         """Load torch and the images, once in the life of the worker."""
-        from orchestrator.execution.trial_runner import TrialRunner, stage_cache
+        from orchestrator.execution.group_runner import GroupRunner
+        from orchestrator.execution.trial_runner import stage_cache
         from trainers.warm_up import warm_up
 
         warm_up(attacks=bool(shared.task.attacks))
         self._gate = shared.gate
         self._worker = f"{ray.util.get_node_ip_address()}:{os.getpid()}"
-        self._runner = TrialRunner(ray.get(shared.data), stage_cache(shared.task))
+        self._runner = GroupRunner(ray.get(shared.data), stage_cache(shared.task))
         # Not yet at the gate: Tune learns that this worker has started only after this, and until
         # then would give its trial to another one.
-        self._take(config["job"])
+        self._take(config["jobs"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next job."""
-        self._take(new_config["job"])
+        """Take the next jobs."""
+        self._take(new_config["jobs"])
         self._arrive()
         return True
 
     def step(self) -> dict[str, Any]:
         """Work for a slice of time."""
         self._arrive()
-        step = self._runner.step()
-        if step.outcome is not None:
+        if len(self._runner.trials) > 1:
+            self._runner.drop(self._gate.stopped(self._runner.trials))
+        steps = self._runner.step()
+        if not self._runner.trials:
             self._gate.wait()
-        return {"step": step}
+        return {"steps": steps}
 
     def cleanup(self) -> None:
-        """Tune lets the worker go; an unfinished job keeps its epochs."""
+        """Tune lets the worker go; unfinished jobs keep their epochs."""
         self._runner.checkpoint()
 
-    def _take(self, job: Job) -> None:
-        self._trial = job.trial
-        self._runner.begin(job)
+    def _take(self, jobs: list[Job]) -> None:
+        self._trial = jobs[0].trial
+        self._runner.begin(jobs)
 
     def _arrive(self) -> None:
         self._gate.arrive(self._worker, self._trial)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.execution.batches import Batches
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -19,6 +21,7 @@ class Task:
         gpus: GPUs a trial; may be a fraction.
         cache: Folder or URL of the stage cache; None is none.
         cache_bytes: What it may hold.
+        batches: How many jobs a worker takes at once.
         sized: Backbones whose tensors the driver wants to know, by name.
     """
 
@@ -30,4 +33,5 @@ class Task:
     front_attacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     cache: str | None = None
     cache_bytes: float = math.inf
+    batches: Batches = field(default_factory=Batches)
     sized: tuple[str, ...] = ()

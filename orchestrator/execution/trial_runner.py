@@ -8,7 +8,7 @@ reason, and the worker takes the next job.
 import logging
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from orchestrator.execution.trial_step import Step
 from orchestrator.trials import Artifact, Failure, FailureKind, Report, TrialState
 from trainers.config import TrialConfig
 from trainers.data import ImageData
+from trainers.errors import DivergedError
 from trainers.evaluators.config import AttackConfig
+from trainers.finetune import EpochReport, FineTuning, frozen_key
 from trainers.front_measures import measure_survivor
 from trainers.stages.cache import StageCache
 from trainers.trial import TrialRun, evaluate_artifact, failure_kind
@@ -54,13 +56,38 @@ class TrialRunner:
         self._job, self._run, self._worked_s = job, None, 0.0
         self._told = 0 if self._cache is None else len(self._cache.troubles)
 
+    @property
+    def run(self) -> TrialRun | None:
+        """The trial of the job, once it is set up."""
+        return self._run
+
     def step(self) -> Step:
         """Work for about `SLICE_S`, or to the next milestone, or to the end."""
+        return self._guarded(self._step)
+
+    def set_up(self, like: FineTuning | None = None) -> Step:
+        """Set the trial up and tell what an earlier attempt left untold, but train nothing.
+
+        Args:
+            like: A training of another trial whose frozen backbone and features it shares.
+        """
+
+        def work(job: Job) -> Step:
+            run = self._set_up(job, like)
+            return Step(_told(run, run.untold()))
+
+        return self._guarded(work)
+
+    def trained(self, run: TrialRun, result: EpochReport | DivergedError) -> Step:
+        """Take an epoch of `run`, this runner's, that was trained together with others'."""
+        return self._guarded(lambda _: self._trained(run, result))
+
+    def _guarded(self, work: Callable[[Job], Step]) -> Step:
         if self._job is None:
             raise RuntimeError("step() was called before begin(): there is no job.")
         began = time.perf_counter()
         try:
-            step = self._step(self._job)
+            step = work(self._job)
         except Exception as error:
             # The one place where a trial's crash becomes data, whatever its type.
             step = Step((), failed(error))
@@ -90,27 +117,37 @@ class TrialRunner:
         troubles = [] if self._cache is None else self._cache.troubles[self._told :]
         return Failure(FailureKind.BAD_CACHE, " ".join(troubles)) if troubles else None
 
+    def _set_up(self, job: Job, like: FineTuning | None = None) -> TrialRun:
+        config = TrialConfig.from_mapping(job.config)
+        key = frozen_key(config)
+        self._run = TrialRun(
+            config,
+            self._data,
+            Path(job.folder),
+            cache=self._cache,
+            milestones=job.milestones,
+            like=like if like and key is not None and key == frozen_key(like.config) else None,
+        )
+        return self._run
+
+    def _trained(self, run: TrialRun, result: EpochReport | DivergedError) -> Step:
+        if isinstance(result, DivergedError):
+            raise result
+        # Its share of the time in which all were trained.
+        self._worked_s += result.seconds
+        run.after_epoch(result)
+        return Step(_told(run, [result]))
+
     def _step(self, job: Job) -> Step:
         if self._run is None:
-            self._run = TrialRun(
-                TrialConfig.from_mapping(job.config),
-                self._data,
-                Path(job.folder),
-                cache=self._cache,
-                milestones=job.milestones,
-            )
+            run = self._set_up(job)
             # The verdict that an earlier attempt may have waited for comes before the next epoch.
-            least = self._run.epoch
+            least = run.epoch
         else:
-            least = self._run.epoch + 1
-        run = self._run
+            run = self._run
+            least = run.epoch + 1
         to_epoch = next((epoch for epoch in job.milestones if epoch >= least), _END)
-        reports = tuple(
-            Report(
-                report.epoch, {**_epoch_values(asdict(report)), **run.at_milestone(report.epoch)}
-            )
-            for report in run.advance(to_epoch=to_epoch, seconds=SLICE_S)
-        )
+        reports = _told(run, run.advance(to_epoch=to_epoch, seconds=SLICE_S))
         if not run.finished:
             return Step(reports)
         measured = run.measure()
@@ -165,6 +202,13 @@ def _too_slow(job: Job, run: TrialRun) -> Outcome:
         f"trains faster."
     )
     return Outcome(TrialState.FAILED, failure=Failure(FailureKind.TIME_LIMIT, message))
+
+
+def _told(run: TrialRun, reports: Iterable[EpochReport]) -> tuple[Report, ...]:
+    return tuple(
+        Report(report.epoch, {**_epoch_values(asdict(report)), **run.at_milestone(report.epoch)})
+        for report in reports
+    )
 
 
 def _epoch_values(report: Mapping[str, float]) -> dict[str, float]:

@@ -75,7 +75,7 @@ def test_the_artifact_answers_as_the_network_did_in_training(
 ) -> None:
     trial = TrialRun(make_config(qat=qat, tune=tune, epochs=2, **kind), bands, tmp_path)
     reports = trial.advance(to_epoch=2, seconds=600)
-    expected = logits(trial._training.network, bands.val_images)
+    expected = logits(trial.training.network, bands.val_images)
     measured = trial.measure()
     packed = load_artifact(measured.artifact.path)
     assert torch.equal(logits(packed, bands.val_images), expected)
@@ -101,7 +101,7 @@ def test_batch_norms_are_packed_as_they_were_trained(
     )
     trial = TrialRun(config, bands, tmp_path)
     trial.advance(to_epoch=1, seconds=600)
-    expected = logits(trial._training.network, bands.val_images)
+    expected = logits(trial.training.network, bands.val_images)
     packed = load_artifact(trial.measure().artifact.path)
     assert torch.equal(logits(packed, bands.val_images), expected)
 

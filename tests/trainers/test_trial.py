@@ -157,10 +157,12 @@ def test_epochs_come_in_slices(bands: ImageData, make_config: Config, tmp_path: 
 def test_a_checkpoint_is_written_when_it_is_worth_its_time(
     bands: ImageData, make_config: Config, tmp_path: Path
 ) -> None:
-    eager = TrialRun(make_config(), bands, tmp_path / "eager", checkpoint_every_s=0)
+    eager = TrialRun(make_config(), bands, tmp_path / "eager")
+    eager.checkpoint_every_s = 0
     eager.advance(to_epoch=1, seconds=60)
     assert (tmp_path / "eager" / CHECKPOINT_NAME).exists()
-    lazy = TrialRun(make_config(), bands, tmp_path / "lazy", checkpoint_every_s=1e9)
+    lazy = TrialRun(make_config(), bands, tmp_path / "lazy")
+    lazy.checkpoint_every_s = 1e9
     lazy.advance(to_epoch=2, seconds=60)
     assert list((tmp_path / "lazy").iterdir()) == []
 

@@ -27,6 +27,7 @@ from trainers.fused.wide import WideHeads
 from trainers.loop import cosine_learning_rates
 
 _EVALUATION_BATCH = 256
+_MOST_WEIGHTS = 1_000_000
 
 
 def fusable(config: TrialConfig, *, device: torch.device) -> bool:
@@ -38,6 +39,18 @@ def fusable(config: TrialConfig, *, device: torch.device) -> bool:
     return frozen_key(config) is not None and (not config.dropout or device.type == "cpu")
 
 
+def fuse_key(training: FineTuning) -> Hashable | None:
+    """The same for trainings that `run_epoch` takes together; None for what it does not take.
+
+    It takes no head of more than a million weights: its products fill a core on their own.
+    """
+    weights = sum(parameter.numel() for parameter in training.network.head.parameters())
+    suits = fusable(training.config, device=training.train.device)
+    if not (suits and training.on_features and not training.finished and weights <= _MOST_WEIGHTS):
+        return None
+    return frozen_key(training.config)
+
+
 def run_epoch(trainings: Sequence[FineTuning]) -> list[EpochReport | DivergedError]:
     """Train each for one epoch and measure it.
 
@@ -45,8 +58,7 @@ def run_epoch(trainings: Sequence[FineTuning]) -> list[EpochReport | DivergedErr
     that were computed together took, in proportion to the weights of their heads.
 
     Args:
-        trainings: Unfinished ones on the same features (`FineTuning.on_features`), whose configs
-            are `fusable`.
+        trainings: Those of one `fuse_key`, on the same images.
 
     Returns:
         For each, what its epoch measured, or why it must not go on; that one fails does nothing

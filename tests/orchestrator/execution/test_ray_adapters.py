@@ -9,6 +9,7 @@ import pytest
 from ray.exceptions import OutOfMemoryError
 
 from orchestrator.contracts import Decision, Job, Outcome
+from orchestrator.execution.batches import Batches
 from orchestrator.execution.gate import WorkerGate
 from orchestrator.execution.ray_adapters import (
     JobScheduler,
@@ -29,14 +30,18 @@ class Source:
 
     must_stop = False
 
+    @property
+    def left(self) -> int:
+        return len(self.left_jobs)
+
     def __init__(self) -> None:
-        self.left = [Job(number, 0, {}, "") for number in (2, 1, 0)]
+        self.left_jobs = [Job(number, 0, {}, "") for number in (2, 1, 0)]
         self.running: list[int] = []
         self.outcomes: dict[int, Outcome] = {}
         self.troubles: list[tuple[int, Failure]] = []
 
     def next_job(self) -> Job | None:
-        return self.left.pop() if self.left else None
+        return self.left_jobs.pop() if self.left_jobs else None
 
     def started(self, job: Job) -> None:
         self.running.append(job.trial)
@@ -82,12 +87,12 @@ def test_a_configuration_is_asked_for_when_a_slot_is_free(
     first, second = searcher.suggest("x"), searcher.suggest("y")
     assert isinstance(first, dict)
     assert isinstance(second, dict)
-    assert [first["job"].trial, second["job"].trial] == source.running == [0, 1]
+    assert [first["jobs"][0].trial, second["jobs"][0].trial] == source.running == [0, 1]
     assert searcher.suggest("z") is None
-    assert not jobs.stepped("x", DONE)
+    assert not jobs.stepped("x", {0: DONE})
     third = searcher.suggest("z")
     assert isinstance(third, dict)
-    assert third["job"].trial == 2
+    assert third["jobs"][0].trial == 2
 
 
 def test_the_search_is_over_when_no_job_is_left(jobs: RunningJobs, gate: WorkerGate) -> None:
@@ -105,10 +110,10 @@ def test_the_search_is_over_when_no_job_is_left(jobs: RunningJobs, gate: WorkerG
 def test_a_trial_goes_on_until_its_outcome_or_a_stop(jobs: RunningJobs, source: Source) -> None:
     jobs.start("x")
     jobs.start("y")
-    assert jobs.stepped("x", Step((Report(1, {}),)))
-    assert not jobs.stepped("x", DONE)
-    assert jobs.stepped("y", Step(()))
-    assert not jobs.stepped("y", Step((Report(1, {}),)))
+    assert jobs.stepped("x", {0: Step((Report(1, {}),))})
+    assert not jobs.stepped("x", {0: DONE})
+    assert jobs.stepped("y", {1: Step(())})
+    assert not jobs.stepped("y", {1: Step((Report(1, {}),))})
     assert source.outcomes[0] == DONE.outcome
     assert source.outcomes[1].state is TrialState.STOPPED
     assert source.running == []
@@ -117,7 +122,7 @@ def test_a_trial_goes_on_until_its_outcome_or_a_stop(jobs: RunningJobs, source: 
 def test_an_outcome_counts_more_than_a_stop(jobs: RunningJobs, source: Source) -> None:
     jobs.start("x")
     jobs.start("y")
-    assert not jobs.stepped("y", DONE)
+    assert not jobs.stepped("y", {1: DONE})
     assert source.outcomes[1].state is TrialState.COMPLETE
 
 
@@ -144,25 +149,56 @@ def test_a_search_is_not_over_while_a_running_job_may_come_again(
     jobs: RunningJobs, source: Source
 ) -> None:
     searcher = JobSearcher(jobs)
-    del source.left[0]
+    del source.left_jobs[0]
     for name in "xy":
         searcher.suggest(name)
-    jobs.stepped("x", DONE)
+    jobs.stepped("x", {0: DONE})
     assert searcher.suggest("z") is None
     jobs.lost("y", None)
-    source.left.append(Job(1, 1, {}, ""))
+    source.left_jobs.append(Job(1, 1, {}, ""))
     again = searcher.suggest("z")
     assert isinstance(again, dict)
-    assert (again["job"].trial, again["job"].attempt) == (1, 1)
+    assert (again["jobs"][0].trial, again["jobs"][0].attempt) == (1, 1)
     del source.outcomes[1]
-    jobs.stepped("z", DONE)
+    jobs.stepped("z", {1: DONE})
     assert searcher.suggest("v") == JobSearcher.FINISHED
+
+
+def test_a_worker_takes_several_jobs_and_each_ends_on_its_own(
+    source: Source, gate: WorkerGate
+) -> None:
+    jobs = RunningJobs(source, 1, gate, Batches(3))
+    searcher = JobSearcher(jobs)
+    taken = searcher.suggest("x")
+    assert isinstance(taken, dict)
+    assert [job.trial for job in taken["jobs"]] == source.running == [0, 1, 2]
+    assert searcher.suggest("y") is None
+    report = Step((Report(1, {}),))
+    assert jobs.stepped("x", {0: report, 1: report, 2: report})
+    # The worker hears what the source said of one of them.
+    assert gate.stopped(jobs.trials("x")) == []
+    assert gate.stopped([0, 1, 2]) == [1]
+    assert source.outcomes[1].state is TrialState.STOPPED
+    assert jobs.stepped("x", {2: DONE})
+    jobs.lost("x", None)
+    assert source.outcomes[2].state is TrialState.COMPLETE
+    assert source.outcomes[0].failure is not None
+    assert source.outcomes[0].failure.kind is FailureKind.WORKER_LOST
+    assert searcher.suggest("y") == JobSearcher.FINISHED
+
+
+def test_a_worker_leaves_others_their_share(source: Source, gate: WorkerGate) -> None:
+    jobs = RunningJobs(source, 2, gate, Batches(3))
+    assert [[job.trial for job in jobs.start(name)] for name in "xyz"] == [[0, 1], [2], []]
+    jobs.interrupt()
+    assert {outcome.state for outcome in source.outcomes.values()} == {TrialState.INTERRUPTED}
+    assert len(source.outcomes) == 3
 
 
 def test_trouble_that_ends_nothing_is_passed_on(jobs: RunningJobs, source: Source) -> None:
     jobs.start("x")
     trouble = Failure(FailureKind.BAD_CHECKPOINT, "it was cut off")
-    assert jobs.stepped("x", Step((), trouble=trouble))
+    assert jobs.stepped("x", {0: Step((), trouble=trouble)})
     assert source.troubles == [(0, trouble)]
 
 
@@ -177,13 +213,13 @@ def test_what_the_source_raises_stops_everything_and_is_kept(
         raise ValueError("the store is gone")
 
     monkeypatch.setattr(Source, "ended", broken)
-    assert not jobs.stepped("x", DONE)
+    assert not jobs.stepped("x", {0: DONE})
     assert SourceStopper(jobs).stop_all()
     monkeypatch.undo()
     # Nothing more is asked of it, not even to store what else ends.
     jobs.interrupt()
     assert JobSearcher(jobs).suggest("z") == JobSearcher.FINISHED
-    assert (source.outcomes, len(source.left)) == ({}, 1)
+    assert (source.outcomes, source.left) == ({}, 1)
     assert str(jobs.error) == "the store is gone"
 
 
@@ -203,7 +239,7 @@ def test_a_lost_worker_is_waited_for_even_if_it_never_said_a_word(
 def test_what_runs_when_tune_stops_was_interrupted(jobs: RunningJobs, source: Source) -> None:
     jobs.start("x")
     jobs.start("y")
-    jobs.stepped("x", DONE)
+    jobs.stepped("x", {0: DONE})
     jobs.interrupt()
     jobs.interrupt()
     states = {number: outcome.state for number, outcome in source.outcomes.items()}

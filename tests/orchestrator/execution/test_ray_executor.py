@@ -49,10 +49,12 @@ def workers(monkeypatch: pytest.MonkeyPatch, store: Store) -> Workers:
     original = JobScheduler.on_trial_result
 
     def watched(self: JobScheduler, controller: object, trial: Any, result: Any) -> str:
-        number = self._running._jobs[trial.trial_id].trial
-        found.pids[number].add(result["pid"])
+        numbers = self._running.trials(trial.trial_id)
+        for number in numbers:
+            found.pids[number].add(result["pid"])
         verdict = original(self, controller, trial, result)
-        if result["step"].outcome is None and found.kill(store.trial("tiny", number)):
+        left = self._running.trials(trial.trial_id)
+        if left and any(found.kill(store.trial("tiny", number)) for number in left):
             os.kill(result["pid"], signal.SIGKILL)
         return verdict
 
@@ -91,6 +93,55 @@ def test_workers_share_the_trials_and_give_what_one_process_gives(
         assert here.artifact.sha256 == there.artifact.sha256
         assert steady(here) == steady(there)
     other.close()
+
+
+def test_a_sweep_whose_heads_train_together_is_the_sweep_whose_heads_train_alone(
+    store: Store, make_spec: MakeSpec, workers: Workers
+) -> None:
+    scheduler = {"kind": "asha", "min_epochs": 1}
+    given = {"budget": {"trials": 8}, "training": {"epochs": 4, "batch_size": 64}}
+    for name, fuse in (("alone", "off"), ("tiny", 4)):
+        execution = {"fuse": fuse, "cache": "off"}
+        spec = make_spec(name=name, scheduler=scheduler, execution=execution, **given)
+        assert run(spec, store=store).failed == 0
+    assert len(workers.all) == 4  # two of each sweep
+    alone, together = (store.trials(name) for name in ("alone", "tiny"))
+    assert [trial.params for trial in together] == [trial.params for trial in alone]
+    # Who is stopped depends on who was there before.
+    assert TrialState.STOPPED in {trial.state for trial in together}
+    for one, other in zip(together, alone, strict=True):
+        if one.state is other.state is TrialState.COMPLETE:
+            assert steady(one) == pytest.approx(steady(other), abs=0.05)
+        first, second = (
+            store.reports(name, one.number)[0].values["train_loss"] for name in ("tiny", "alone")
+        )
+        assert first == pytest.approx(second, rel=1e-3)
+
+
+def test_each_trial_of_a_worker_that_dies_is_tried_again(
+    store: Store, make_spec: MakeSpec, workers: Workers
+) -> None:
+    killed: list[int] = []
+
+    def once(trial: Trial) -> bool:
+        killed.append(trial.number)
+        return len(killed) == 1
+
+    workers.kill = once
+    spec = make_spec(
+        budget={"trials": 6},
+        training={"epochs": 3, "batch_size": 64},
+        execution={"fuse": 3},
+        scheduler={"kind": "median"},
+    )
+    result = run(spec, store=store)
+    assert result.failed == 0
+    lost = [n for n in range(6) if len(store.attempts("tiny", n)) > 1]
+    assert lost
+    for number in lost:
+        first, *_ = store.attempts("tiny", number)
+        assert first.failure is not None
+        assert first.failure.kind is FailureKind.WORKER_LOST
 
 
 def test_a_worker_that_dies_costs_no_trial_and_a_trial_that_fails_costs_no_other(

@@ -1,0 +1,67 @@
+"""How many jobs a worker takes at once, so that the heads of their trials train together."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trainers.backbones.table import backbone_info
+
+if TYPE_CHECKING:
+    from orchestrator.spec import SweepSpec
+
+# A batch has its gain with a few heads, and its trials are proposed without each other's results.
+_MOST = 16
+_ROUNDS = 4
+# Heads on more features are large: their products fill a core on their own.
+_MOST_FEATURES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """How many jobs a worker takes at once.
+
+    Attributes:
+        most: The largest number.
+        rounds: Into how many batches a worker's share of what is left is cut at least.
+    """
+
+    most: int = 1
+    rounds: int = 1
+
+    def size(self, *, left: int, slots: int) -> int:
+        """Jobs of the next batch, at least 1: never more than one worker's share of the rest.
+
+        Args:
+            left: Jobs that may still be started.
+            slots: Workers that fit at once.
+        """
+        share = -(-left // (slots * self.rounds))
+        return max(1, min(self.most, share))
+
+
+def batches_of(spec: "SweepSpec") -> Batches:
+    """What `execution.fuse` asks for.
+
+    ``auto`` takes up to 16, and at most a quarter of a worker's share of the trials that are
+    left, so that the sampler hears of results while it still has something to propose. It takes
+    one where there is nothing to gain, or where it is not known: where more than a head is
+    trained or may be, with quantization-aware training, with more than one backbone or one of
+    more than 4,096 features, on GPUs, and where the time of a training is compared.
+    """
+    if spec.execution.fuse == "off":
+        return Batches()
+    if spec.execution.fuse != "auto":
+        return Batches(spec.execution.fuse)
+    return Batches(_MOST, _ROUNDS) if _has_small_heads(spec) else Batches()
+
+
+def _has_small_heads(spec: "SweepSpec") -> bool:
+    config = spec.trial_config()
+    compared = {*spec.objectives, *(limit.name for limit in spec.limits)}
+    return (
+        config.tune == "head"
+        and config.qat == "none"
+        and not {"tune", "qat", "backbone"} & spec.search_space.domains.keys()
+        and backbone_info(config.backbone).n_features <= _MOST_FEATURES
+        and not spec.resources.gpus
+        and "train_s" not in compared
+    )
