@@ -109,15 +109,17 @@ def show(name: str, found: Sequence[SimulatedSweep], plain: Sequence[SimulatedSw
             f"{'end':>9}{'worst':>9}{'worse':>7}"
         )
     needed = statistics.median(each.seconds_to() for each in found)
-    ours = statistics.median(each.seconds_to() for each in plain) / needed
+    before = statistics.median(each.seconds_to() for each in plain)
+    # Who never got there needs longer than there was.
+    faster = f"{'' if math.isfinite(before) else '>'}{min(before, plain[0].seconds) / needed:.1f}x"
     worse = sum(a.volume < b.volume - 1e-9 for a, b in zip(found, plain, strict=True))
     print(
         f"{name:<34}"
         f"{statistics.median(each.complete for each in found):>9.0f}"
         f"{statistics.median(each.stopped for each in found):>9.0f}"
-        f"{needed:>8.0f}s"
+        f"{f'{needed:.0f}s' if math.isfinite(needed) else 'never':>9}"
         f"{sum(math.isfinite(each.seconds_to()) for each in found):>6}/{len(found)}"
-        f"{ours:>7.1f}x"
+        f"{faster if math.isfinite(needed) else '-':>8}"
         f"{statistics.median(each.volume for each in found):>9.4f}"
         f"{min(each.volume for each in found):>9.4f}"
         f"{worse:>7}",
