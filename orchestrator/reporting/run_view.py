@@ -1,6 +1,7 @@
 """What is known of a run while it goes on: counts, best values, the front, the time left."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -24,7 +25,7 @@ class RunningTrial:
 
 
 class RunView:
-    """Follows the events of one run; holds no more than the trials that it was told of.
+    """Follows the events of one run.
 
     Args:
         plan: What the run sets out to do.
@@ -36,11 +37,17 @@ class RunView:
         self.running: dict[int, RunningTrial] = {}
         self._clock = clock
         self._began = clock()
-        self._trials = {trial.number: trial for trial in plan.past if trial.state.is_final}
+        self._counts: Counter[TrialState] = Counter()
+        self._best: dict[Objective, Trial] = {}
+        # Who may be on the front: who was when it was last asked for, and who ended since then.
+        self._contenders: dict[int, Trial] = {}
         self._ended_now = 0
         self._first_start: float | None = None
         self._front: Front | None = None
         self._constraints = _constraints(plan.sweep)
+        for trial in plan.past:
+            if trial.state.is_final:
+                self._count(trial)
 
     def started(self, trial: Trial) -> None:
         """A worker took the trial."""
@@ -61,9 +68,8 @@ class RunView:
         """The trial is over; how many seconds it ran, if its start was seen."""
         known = self.running.pop(trial.number, None)
         if trial.state.is_final:
-            self._trials[trial.number] = trial
+            self._count(trial)
             self._ended_now += 1
-            self._front = None
         return None if known is None else self._clock() - known.began
 
     @property
@@ -74,31 +80,37 @@ class RunView:
     @property
     def done(self) -> int:
         """Trials that will never run again."""
-        return len(self._trials)
+        return self._counts.total()
 
     def count(self, state: TrialState) -> int:
         """Final trials in one state."""
-        return sum(trial.state is state for trial in self._trials.values())
+        return self._counts[state]
 
     @property
     def front(self) -> Front:
-        """The front of the trials seen so far."""
+        """The front of the trials seen so far; those that it beats are forgotten."""
         if self._front is None:
-            self._front = compute_front(
-                self._trials.values(), self.plan.objectives, self._constraints
-            )
+            seen = self._contenders
+            self._front = compute_front(seen.values(), self.plan.objectives, self._constraints)
+            self._contenders = {each.trial: seen[each.trial] for each in self._front}
         return self._front
 
     def best(self) -> list[tuple[Objective, Trial]]:
         """For each objective the trial that is best in it, where any was measured."""
-        complete = [t for t in self._trials.values() if t.state is TrialState.COMPLETE]
-        found = []
+        return [(each, self._best[each]) for each in self.plan.objectives if each in self._best]
+
+    def _count(self, trial: Trial) -> None:
+        """Take a final trial into account, at a cost that does not grow with those before."""
+        self._counts[trial.state] += 1
+        if trial.state is not TrialState.COMPLETE:
+            return
+        self._contenders[trial.number], self._front = trial, None
         for objective in self.plan.objectives:
-            measured = [t for t in complete if not missing_values([objective], t.values)]
-            if measured:
-                losses = [objective.loss(trial.values[objective.name]) for trial in measured]
-                found.append((objective, measured[losses.index(min(losses))]))
-        return found
+            if missing_values([objective], trial.values):
+                continue
+            loss, best = objective.loss(trial.values[objective.name]), self._best.get(objective)
+            if best is None or loss < objective.loss(best.values[objective.name]):
+                self._best[objective] = trial
 
     def left_s(self) -> float | None:
         """Seconds that remain, judged by the trials finished in this run; None before the first.

@@ -4,7 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from orchestrator.constraints import Constraint
+from orchestrator.fronts import compute_front
+from orchestrator.objectives import Objective, known_direction
 from orchestrator.progress import Plan
 from orchestrator.reporting.run_view import RunView
 from orchestrator.trials import Report, Trial, TrialState
@@ -100,3 +105,34 @@ def test_constraints_of_the_spec_decide_what_is_on_the_front(
     sweep = replace(plan().sweep, spec={"constraints": ["memory_bytes <= 30kB"]})
     view = RunView(plan(sweep=sweep, past=trials))
     assert [member.trial for member in view.front] == [1, 2]
+
+
+levels = st.integers(0, 3).map(float)
+ends = st.tuples(
+    st.sampled_from([TrialState.COMPLETE] * 3 + [TrialState.FAILED]),
+    st.fixed_dictionaries({"accuracy": levels}, optional={"memory_bytes": levels}),
+    st.booleans(),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(ends, max_size=15), st.sampled_from([[], ["memory_bytes <= 1"]]))
+def test_what_is_forgotten_changes_neither_the_front_nor_the_best(
+    plan: MakePlan, history: list, limits: list[str]
+) -> None:
+    goals = tuple(Objective(name, known_direction(name)) for name in ("accuracy", "memory_bytes"))
+    sweep = replace(plan().sweep, spec={"constraints": limits})
+    made = plan(sweep=sweep, objectives=goals)
+    view, seen = RunView(made), []
+    for number, (state, values, looked_at) in enumerate(history):
+        values = values if state is TrialState.COMPLETE else {}
+        seen.append(Trial("s", number, {}, 0, state, values=values))
+        view.ended(seen[-1])
+        if looked_at or number == len(history) - 1:
+            whole = compute_front(seen, made.objectives, [Constraint.parse(x) for x in limits])
+            assert view.front.members == whole.members
+            assert view.front.feasible == whole.feasible
+    for objective, best in view.best():
+        complete = [t for t in seen if objective.name in t.values]
+        losses = [objective.loss(t.values[objective.name]) for t in complete]
+        assert best == complete[losses.index(min(losses))]
