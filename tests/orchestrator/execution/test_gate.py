@@ -83,34 +83,66 @@ def test_a_run_that_is_over_leaves_nothing() -> None:
     two.close()
 
 
+class Runner:
+    """Has trials, and ends one with each step once it has an outcome."""
+
+    def __init__(self, trials: list[int]) -> None:
+        self.trials = trials
+        self.outcome: Outcome | None = None
+
+    def drop(self, trials: list[int]) -> None:
+        self.trials = [number for number in self.trials if number not in trials]
+
+    def step(self) -> dict[int, Step]:
+        number = self.trials[0]
+        if self.outcome is not None:
+            self.drop([number])
+        return {number: Step((), self.outcome)}
+
+
+def actor(at: WorkerGate, runner: Runner) -> TrialActor:
+    worker = TrialActor.__new__(TrialActor)
+    worker._gate, worker._runner = at, runner
+    worker._worker, worker._trial = "a", 0
+    return worker
+
+
 def test_a_worker_keeps_a_result_until_the_gate_opens() -> None:
     """Or Tune would give it the trial of a worker that is on its way."""
 
-    class Runner:
-        steps = iter([Step(()), Step((), Outcome(TrialState.COMPLETE))])
-
-        def step(self) -> Step:
-            return next(self.steps)
-
-    two = gate(2)
-    worker = TrialActor.__new__(TrialActor)
-    worker._gate, worker._runner = two, Runner()
-    worker._worker, worker._trial = "a", 0
-    assert worker.step()["step"].outcome is None
+    two, runner = gate(2), Runner([0])
+    worker = actor(two, runner)
+    assert worker.step()["steps"][0].outcome is None
+    runner.outcome = Outcome(TrialState.COMPLETE)
     assert lets_through(worker.step, lambda: two.arrive("b", 1))
+
+
+def test_a_worker_with_several_trials_waits_only_with_the_last_result() -> None:
+    two, runner = gate(2), Runner([0, 1])
+    worker = actor(two, runner)
+    runner.outcome = Outcome(TrialState.COMPLETE)
+    assert list(worker.step()["steps"]) == [0]
+    assert lets_through(worker.step, lambda: two.arrive("b", 1))
+
+
+def test_a_worker_hears_which_of_its_trials_are_over() -> None:
+    two, runner = gate(2), Runner([0, 1, 2])
+    worker = actor(two, runner)
+    two.stop(1)
+    two.stop(7)
+    worker.step()
+    assert runner.trials == [0, 2]
+    two.close()
+    assert two.stopped([1, 7]) == []
 
 
 def test_a_worker_arrives_with_its_first_step_and_not_while_it_starts() -> None:
     """Tune reads that a worker has started after its set-up; only then does it ask for a step."""
 
-    class Runner:
-        def step(self) -> Step:
-            return Step(())
-
     two = gate(2)
     two.arrive("a", 0)
     worker = TrialActor.__new__(TrialActor)
     job = Job(trial=1, attempt=1, config={}, folder="")
-    worker.setup({"job": job}, Shared(ray.put("images"), two, Task({}, {}, {})))
-    worker._runner = Runner()
+    worker.setup({"jobs": [job]}, Shared(ray.put("images"), two, Task({}, {}, {})))
+    worker._runner = Runner([1])
     assert lets_through(two.wait, worker.step)
