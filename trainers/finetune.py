@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,7 +21,8 @@ from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.determinism import derive_seed
 from trainers.errors import DivergedError
-from trainers.loop import Batch, Recipe, correct_fraction, cosine_learning_rates, train_epoch
+from trainers.examples import Examples, pixels
+from trainers.loop import Recipe, correct_fraction, cosine_learning_rates, train_epoch
 from trainers.networks import Network, assemble_network
 from trainers.quantization.qat import QuantizedTraining
 from trainers.stages.cache import StageCache
@@ -122,8 +123,8 @@ class FineTuning:
         self._parameters = [*weights, *self._quantized.parameters]
         self._model: nn.Module = self.network
         self.on_features = False
-        self.train = _pixels(*data.subset("train"), device)
-        self.val = _pixels(*data.subset("val"), device)
+        self.train = pixels(*data.subset("train"), device)
+        self.val = pixels(*data.subset("val"), device)
         if self._stages is not None:
             self._take_up(self._stages)
         if like is not None and like.on_features:
@@ -291,7 +292,7 @@ class FineTuning:
             for name, subset in subsets.items()
         }
 
-    def _train_on(self, train: "Examples", val: "Examples") -> None:
+    def _train_on(self, train: Examples, val: Examples) -> None:
         """Take these for the images from now on: the head's inputs."""
         self.train, self.val = train, val
         self._model = self.network.head
@@ -308,58 +309,6 @@ def frozen_key(config: TrialConfig) -> Hashable | None:
         return None
     seed = config.seed if config.weights == "scratch" else None
     return (config.backbone, config.weights, config.image_size, seed)
-
-
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """Inputs and labels with the way from a stored input to what the model takes.
-
-    Attributes:
-        inputs: uint8 pixels, or float features on the device, along the first axis.
-        labels: int64 (N,), on the device.
-        device: Where the model is.
-        to_model: From a batch of inputs on the device to what the model takes.
-    """
-
-    inputs: np.ndarray | Tensor
-    labels: Tensor
-    device: torch.device
-    to_model: Callable[[Tensor], Tensor]
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self.labels)
-
-    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
-        """Batches in the given order; the last one may be smaller."""
-        indices = np.arange(self.count) if order is None else order
-        for start in range(0, self.count, size):
-            chosen = indices[start : start + size]
-            # Indexing with an array copies, so that shared read-only images stay untouched.
-            taken = self.inputs[chosen]
-            batch = torch.from_numpy(taken) if isinstance(taken, np.ndarray) else taken
-            batch = self.to_model(batch.to(self.device, non_blocking=True))
-            yield batch, self.labels[torch.from_numpy(chosen)]
-
-    @torch.inference_mode()
-    def mapped(self, function: Callable[[Tensor], Tensor], size: int) -> Tensor:
-        """What `function` makes of each input."""
-        return torch.cat([function(batch) for batch, _ in self.batches(size)])
-
-    def replaced(self, inputs: Tensor) -> "Examples":
-        """The same examples with what the model takes in the place of their inputs."""
-        return Examples(inputs.to(self.device), self.labels, self.device, lambda batch: batch)
-
-
-def _pixels(images: np.ndarray, labels: np.ndarray, device: torch.device) -> Examples:
-    to_float = partial(_float_pixels, channels_last=device.type == "cuda")
-    return Examples(images, torch.tensor(labels, device=device), device, to_float)
-
-
-def _float_pixels(batch: Tensor, *, channels_last: bool) -> Tensor:
-    pixels = batch.float().div_(255)
-    return pixels.to(memory_format=torch.channels_last) if channels_last else pixels
 
 
 def _fit(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> bool:

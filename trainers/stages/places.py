@@ -122,7 +122,8 @@ class Folder:
     def turn(self, name: str, timeout_s: float) -> Iterator[None]:
         """See `Place.turn`; the kernel frees the turn of a process that dies."""
         self._root.mkdir(parents=True, exist_ok=True)
-        with (self._root / f".{name}.lock").open("wb") as file:
+        path = self._root / f".{name}.lock"
+        with path.open("wb") as file:
             until = time.monotonic() + timeout_s
             while time.monotonic() < until:
                 try:
@@ -130,7 +131,11 @@ class Folder:
                     break
                 except BlockingIOError:
                     time.sleep(_POLL_S)
-            yield
+            try:
+                yield
+            finally:
+                # Who waits for it finds the entry; who comes later makes a new lock.
+                path.unlink(missing_ok=True)
 
 
 class Remote:

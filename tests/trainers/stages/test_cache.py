@@ -140,7 +140,7 @@ def test_a_full_disk_costs_a_warning_and_no_trial(
             assert torch.equal(made[0]["a"], tensors()["a"])
     (trouble,) = cache.troubles
     assert "cannot be written (No space left on device)" in trouble
-    assert [path.name for path in tmp_path.iterdir()] == [".x.lock"]
+    assert not list(tmp_path.iterdir())
     assert cache.put("x", tensors(), {})
 
 
