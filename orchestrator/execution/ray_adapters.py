@@ -184,7 +184,7 @@ class JobScheduler(_Stateless, FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: Any) -> str:
         """Stop the Tune trial when its jobs are over."""
-        goes_on = self._running.stepped(trial.trial_id, result["steps"])
+        goes_on = self._running.stepped(trial.trial_id, dict(result["steps"]))
         return str(self.CONTINUE if goes_on else self.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:

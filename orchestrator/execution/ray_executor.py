@@ -174,7 +174,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         steps = self._runner.step()
         if not self._runner.trials:
             self._gate.wait()
-        return {"steps": steps}
+        # Surprise (Ray Tune 2.60): a mapping in a result is flattened on its way.
+        return {"steps": tuple(steps.items())}
 
     def cleanup(self) -> None:
         """Tune lets the worker go; unfinished jobs keep their epochs."""

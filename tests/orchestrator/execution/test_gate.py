@@ -112,7 +112,8 @@ def test_a_worker_keeps_a_result_until_the_gate_opens() -> None:
 
     two, runner = gate(2), Runner([0])
     worker = actor(two, runner)
-    assert worker.step()["steps"][0].outcome is None
+    ((_, step),) = worker.step()["steps"]
+    assert step.outcome is None
     runner.outcome = Outcome(TrialState.COMPLETE)
     assert lets_through(worker.step, lambda: two.arrive("b", 1))
 
@@ -121,7 +122,7 @@ def test_a_worker_with_several_trials_waits_only_with_the_last_result() -> None:
     two, runner = gate(2), Runner([0, 1])
     worker = actor(two, runner)
     runner.outcome = Outcome(TrialState.COMPLETE)
-    assert list(worker.step()["steps"]) == [0]
+    assert list(dict(worker.step()["steps"])) == [0]
     assert lets_through(worker.step, lambda: two.arrive("b", 1))
 
 
