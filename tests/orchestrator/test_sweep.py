@@ -218,6 +218,20 @@ def test_an_interruption_stops_everything(drive: Callable[..., Driver], store: S
     assert driver.loop.stop_reason == "interrupted by SIGINT"
 
 
+def test_a_plateau_counts_trials_in_the_order_in_which_they_ended(
+    drive: Callable[..., Driver],
+) -> None:
+    budget = {"trials": 4, "plateau": 1}
+    driver = drive(budget={"trials": 3})
+    jobs = [driver.start() for _ in range(3)]
+    for number, accuracy in ((2, 0.2), (0, 0.1), (1, 0.3)):
+        job = jobs[number]
+        assert job is not None
+        driver.loop.ended(job, complete(accuracy))
+    # Counted by number, trial 2 would have been the last and changed nothing.
+    assert drive(budget=budget).start() is not None
+
+
 def test_a_plateau_ends_the_search(drive: Callable[..., Driver]) -> None:
     accuracies = [0.1, 0.2, 0.2, 0.2, 0.3, 0.1, 0.1, 0.1]
     driver = drive(budget={"trials": 99, "plateau": 3})
