@@ -35,7 +35,6 @@ from orchestrator.trials import (
     TrialState,
 )
 from trainers.config import with_params
-from trainers.trial_folder import CHECKPOINT_NAME
 
 logger = logging.getLogger(__name__)
 
@@ -237,7 +236,7 @@ class SweepLoop:
         self._trials[trial.number] = trial
         if trial.state.is_final:
             # Only now: the values, or the failure, are stored.
-            (self._folder(number) / CHECKPOINT_NAME).unlink(missing_ok=True)
+            remove_leftovers([self._folder(number)])
         self._proposals.observe(trial)
         self._parts.progress.trial_ended(trial)
         if trial.failure:

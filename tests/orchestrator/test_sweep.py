@@ -335,5 +335,9 @@ def test_a_checkpoint_is_removed_when_the_trial_is_final_and_not_before(
     checkpoint = Path(job.folder) / CHECKPOINT_NAME
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
+    # Of an earlier attempt, whose worker was killed while it wrote.
+    unfinished = checkpoint.with_name(f".{CHECKPOINT_NAME}.77")
+    unfinished.touch()
     driver.loop.ended(job, outcome)
     assert checkpoint.exists() is kept
+    assert unfinished.exists() is kept
