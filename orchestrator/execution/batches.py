@@ -45,7 +45,8 @@ def batches_of(spec: "SweepSpec") -> Batches:
     left, so that the sampler hears of results while it still has something to propose. It takes
     one where there is nothing to gain, or where it is not known: where more than a head is
     trained or may be, with quantization-aware training, with more than one backbone or one of
-    more than 4,096 features, on GPUs, and where the time of a training is compared.
+    more than 4,096 features, on GPUs, and where time is compared or counted: `train_s`, and the
+    budgets of hours, which count every attempt of a batch from its start to its end.
     """
     if spec.execution.fuse == "off":
         return Batches()
@@ -56,6 +57,7 @@ def batches_of(spec: "SweepSpec") -> Batches:
 
 def _has_small_heads(spec: "SweepSpec") -> bool:
     config = spec.trial_config()
+    budget = spec.budget
     compared = {*spec.objectives, *(limit.name for limit in spec.limits)}
     return (
         config.tune == "head"
@@ -63,5 +65,6 @@ def _has_small_heads(spec: "SweepSpec") -> bool:
         and not {"tune", "qat", "backbone"} & spec.search_space.domains.keys()
         and backbone_info(config.backbone).n_features <= _MOST_FEATURES
         and not spec.resources.gpus
+        and budget.cpu_hours is budget.gpu_hours is None
         and "train_s" not in compared
     )

@@ -45,6 +45,7 @@ def test_the_size_of_a_batch(most: int, rounds: int, left: int, slots: int, expe
         ({"resources": {"gpus": 1}}, False),
         ({"objectives": {"accuracy": "maximize", "train_s": "minimize"}}, False),
         ({"constraints": ["train_s <= 10"]}, False),
+        ({"budget": {"cpu_hours": 1}}, False),
     ],
 )
 def test_auto_fuses_where_heads_are_small_and_all_that_is_trained(
