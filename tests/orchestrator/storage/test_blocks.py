@@ -15,7 +15,7 @@ from orchestrator.contracts import Outcome
 from orchestrator.storage import blocks, open_store, upgrade
 from orchestrator.storage.tables import metadata
 from orchestrator.stores import Store, SweepWriter
-from orchestrator.testing.columns_contract import fill_columns, same_as_trials
+from orchestrator.testing.columns_contract import fill_columns, assert_same_as_trials
 from orchestrator.trials import SweepState, TrialState
 
 SMALL = 4
@@ -69,7 +69,7 @@ def test_a_block_is_made_when_a_later_one_begins_or_the_sweep_ends(store, writer
     assert sealed(store) == [0, SMALL]
     writer.set_sweep_state(SweepState.COMPLETE)
     assert sealed(store) == [0, SMALL, 2 * SMALL]
-    same_as_trials(store)
+    assert_same_as_trials(store)
 
 
 def test_trials_that_may_still_change_are_in_no_block(store, writer) -> None:
@@ -80,7 +80,7 @@ def test_trials_that_may_still_change_are_in_no_block(store, writer) -> None:
     writer.finish_attempt(0, 0, Outcome(TrialState.COMPLETE, {"accuracy": 0.5}))
     writer.set_sweep_state(SweepState.COMPLETE)
     assert sealed(store) == [0, SMALL]
-    same_as_trials(store)
+    assert_same_as_trials(store)
 
 
 def test_a_value_added_later_is_in_the_columns_at_once(store, writer) -> None:
@@ -88,10 +88,10 @@ def test_a_value_added_later_is_in_the_columns_at_once(store, writer) -> None:
     writer.set_sweep_state(SweepState.COMPLETE)
     writer.add_values(1, {"accuracy": 0.99, "test_accuracy": 0.5})
     assert sealed(store) == [SMALL]
-    same_as_trials(store)
+    assert_same_as_trials(store)
     writer.set_sweep_state(SweepState.COMPLETE)
     assert sealed(store) == [0, SMALL]
-    same_as_trials(store)
+    assert_same_as_trials(store)
 
 
 def test_a_sweep_from_before_there_were_blocks_is_read_from_rows(store, writer) -> None:
@@ -100,7 +100,7 @@ def test_a_sweep_from_before_there_were_blocks_is_read_from_rows(store, writer) 
     with engine.begin() as connection:
         connection.execute(sqlalchemy.text("DELETE FROM blocks"))
     engine.dispose()
-    same_as_trials(store)
+    assert_same_as_trials(store)
 
 
 steps = st.one_of(
@@ -135,7 +135,7 @@ def test_whatever_happens_to_a_sweep_its_columns_hold_what_its_trials_do(
             writer.add_values(complete[choice % len(complete)], {"x": 0.5, "y": float(choice)})
         elif step == "over":
             writer.set_sweep_state(SweepState.INTERRUPTED)
-    same_as_trials(store)
+    assert_same_as_trials(store)
     store.close()
 
 
@@ -146,9 +146,9 @@ def test_blocks_on_postgres_hold_what_trials_do(postgres) -> None:
     writer = store.take("a", "first")
     fill_columns(writer, 3 * SMALL)
     writer.set_sweep_state(SweepState.COMPLETE)
-    same_as_trials(store)
+    assert_same_as_trials(store)
     writer.add_values(1, {"test_accuracy": 0.5})
-    same_as_trials(store)
+    assert_same_as_trials(store)
     engine = sqlalchemy.create_engine(postgres)
     with engine.begin() as connection:
         count = connection.scalar(sqlalchemy.text("SELECT count(DISTINCT first) FROM blocks"))
