@@ -267,7 +267,7 @@ def _asserts(function: ast.FunctionDef) -> bool:
     return any(
         isinstance(node, ast.Assert)
         or (isinstance(node, ast.keyword) and node.arg == "check" and _is_true(node.value))
-        or (isinstance(node, ast.Name) and node.id in words)
+        or (isinstance(node, ast.Name) and (node.id in words or node.id.startswith("assert_")))
         or (
             isinstance(node, ast.Attribute)
             and (node.attr in words or node.attr.startswith("assert_"))

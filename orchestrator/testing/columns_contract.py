@@ -27,7 +27,7 @@ def fill_columns(writer: SweepWriter, count: int, first: int = 0) -> None:
         writer.finish_attempt(number, 0, Outcome(state, values))
 
 
-def same_as_trials(store: Store, sweep: str = "a") -> None:
+def assert_same_as_trials(store: Store, sweep: str = "a") -> None:
     """Assert that columns hold what complete trials do, by type and value."""
     complete = store.trials(sweep, [TrialState.COMPLETE])
     values = {name for trial in complete for name in trial.values}
@@ -47,13 +47,13 @@ class ColumnsContract:
     """Part of `StoreContract`; the fixtures ``store`` and ``writer`` are those of its others."""
 
     def test_columns_hold_what_complete_trials_do(self, store: Store, writer: SweepWriter) -> None:
-        same_as_trials(store)
+        assert_same_as_trials(store)
         fill_columns(writer, 14)
         writer.add_trial({"waits": 1}, seed=0)
-        same_as_trials(store)
+        assert_same_as_trials(store)
         writer.add_values(1, {"test_accuracy": 0.5})
         writer.set_sweep_state(SweepState.COMPLETE)
-        same_as_trials(store)
+        assert_same_as_trials(store)
 
     def test_columns_are_of_one_sweep(self, store: Store, writer: SweepWriter) -> None:
         store.create_sweep("b", {}, "f")
@@ -62,8 +62,8 @@ class ColumnsContract:
             fill_columns(writer, 1, number)
             fill_columns(other, 1, number)
         other.add_values(1, {"of_b": 1.0})
-        same_as_trials(store, "a")
-        same_as_trials(store, "b")
+        assert_same_as_trials(store, "a")
+        assert_same_as_trials(store, "b")
 
     def test_only_the_columns_asked_for_are_read(self, store: Store, writer: SweepWriter) -> None:
         fill_columns(writer, 4)
