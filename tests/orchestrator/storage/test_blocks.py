@@ -15,7 +15,7 @@ from orchestrator.contracts import Outcome
 from orchestrator.storage import blocks, open_store, upgrade
 from orchestrator.storage.tables import metadata
 from orchestrator.stores import Store, SweepWriter
-from orchestrator.testing.columns_contract import fill_columns, assert_same_as_trials
+from orchestrator.testing.columns_contract import assert_same_as_trials, fill_columns
 from orchestrator.trials import SweepState, TrialState
 
 SMALL = 4
