@@ -8,7 +8,7 @@ of its own, so that a driver that was killed goes on as if it had not been.
 import hashlib
 import math
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import optuna
@@ -21,13 +21,12 @@ from orchestrator.objectives import Objective
 from orchestrator.refusals import Known, Refusals, nothing_known
 from orchestrator.sampling.distributions import ask_params, told_params
 from orchestrator.sampling.infeasible import UNFIT, WorstKnown, is_infeasible
+from orchestrator.sampling.kinds import KINDS
 from orchestrator.sampling.quiet import quiet
 from orchestrator.sampling.unseen import Unseen
+from orchestrator.sampling.window import SAMPLE, STEP, Window, horizon
 from orchestrator.trials import Params, PriorPoint, Trial, TrialState
 from search_spaces import SearchSpace
-
-# Optuna's own default, 50, would leave the sweeps of one evening in the random first generation.
-NSGA2_POPULATION = 20
 
 # What NSGA-II must find again after a restart; without it the rebuilt sampler is random search.
 _KEPT_ATTRS = ":generation"
@@ -41,55 +40,6 @@ _STATES = {
     TrialState.STOPPED: OptunaState.PRUNED,
     TrialState.FAILED: OptunaState.FAIL,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """How to make one of Optuna's samplers, and what it is like.
-
-    Attributes:
-        build: Makes one from a seed.
-        asks: How often to ask again after a duplicate.
-        refusals: How often to ask again after a configuration that cannot meet the constraints.
-        models_values: Whether it fits a model to the values of infeasible trials too, and needs
-            each constraint of every trial.
-    """
-
-    build: Callable[[int], optuna.samplers.BaseSampler]
-    asks: int
-    refusals: int = 20
-    models_values: bool = False
-
-
-def _nsga2(seed: int) -> optuna.samplers.BaseSampler:
-    sampler = optuna.samplers.NSGAIISampler(population_size=NSGA2_POPULATION, seed=seed)
-    # Surprise (Optuna 5.0): the generator of mutated values starts from the same seed as the one
-    # that decides on crossovers. Drawing a choice of many moves it a thousand numbers ahead.
-    ahead = optuna.distributions.CategoricalDistribution(range(1_000))
-    sampler.sample_independent(None, None, "", ahead)
-    return sampler
-
-
-_KINDS: Mapping[str, _Kind] = {
-    "tpe": _Kind(lambda seed: optuna.samplers.TPESampler(seed=seed), asks=5),
-    "nsga2": _Kind(_nsga2, asks=5),
-    # One ask takes a second or more, and gives nearly the same answer again.
-    "gp": _Kind(
-        lambda seed: optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False),
-        asks=1,
-        refusals=3,
-        models_values=True,
-    ),
-    "random": _Kind(lambda seed: optuna.samplers.RandomSampler(seed=seed), asks=5),
-}
-
-
-@dataclass(slots=True)
-class _Ask:
-    """What this process asked and has not yet answered; the number, once the trial has one."""
-
-    optuna_trial: optuna.Trial
-    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +68,9 @@ class OptunaSampler:
 
     What was measured before the sweep is told like complete trials, and is the first generation
     of NSGA-II, or a part of it.
+
+    Of many trials Optuna sees a window (`orchestrator.sampling.window`): the latest ones, the best
+    of the others, and a sample of the rest. So a proposal costs the same after 10,000 trials.
 
     A configuration is never proposed twice: where Optuna insists on known ones, the next is drawn
     from those not seen. Suggestions depend on the seed and on what was observed and suggested
@@ -149,14 +102,18 @@ class OptunaSampler:
         kind: str = "tpe",
         known: Known = nothing_known,
     ) -> None:
-        self._space, self._seed, self._kind = space, seed, _KINDS[kind]
+        self._space, self._seed, self._kind = space, seed, KINDS[kind]
         self._objectives, self._constraints = tuple(objectives), tuple(constraints)
         self._refusals = Refusals(constraints, known)
         self._unseen = Unseen(space, self._refusals)
         self._refused: list[Suggestion] = []
-        self._prior: list[Trial] = []
+        self._window = Window(objectives, constraints, seed)
         self._trials: dict[int, Trial] = {}
-        self._asks: dict[str, _Ask] = {}
+        # What Optuna was asked for: by configuration until it is a trial, then by its number.
+        self._asks: dict[str, optuna.Trial] = {}
+        self._running: dict[int, optuna.Trial] = {}
+        self._order: list[int] = []
+        self._settled = self._horizon = self._generations = 0
         self._study = self._empty_study()
         self._worst = WorstKnown(self._objectives)
         self._is_stale = False
@@ -166,7 +123,7 @@ class OptunaSampler:
         if self._unseen.exhausted:
             return None
         with quiet():
-            if self._is_stale:
+            if self._is_stale or horizon(self._settled) != self._horizon:
                 self._rebuild()
             attempts, refused = 0, self.refused
             while attempts < self._kind.asks + min(self.refused - refused, self._kind.refusals):
@@ -183,11 +140,12 @@ class OptunaSampler:
 
     def learn(self, points: Sequence[PriorPoint]) -> None:
         """Tell Optuna of each point as of a complete trial; none of them counts as seen."""
-        self._prior = [_as_trial(number, point) for number, point in enumerate(points)]
-        for trial in self._prior:
+        prior = [_as_trial(number, point) for number, point in enumerate(points)]
+        for trial in prior:
             self._worst.observe(trial)
+        self._window.add(prior)
         with quiet():
-            self._append(self._prior)
+            self._append(self._window.shown)
 
     def observe(self, trial: Trial) -> None:
         """Learn of a trial; cheap unless what was told to Optuna before turns out otherwise."""
@@ -195,21 +153,30 @@ class OptunaSampler:
         self._unseen.add(key)
         known = self._trials.get(trial.number)
         self._trials[trial.number] = trial
+        self._settle(trial)
         if self._worst.observe(trial) and self._kind.models_values:
             # What was told of other trials is no longer true.
             self._is_stale = True
-        ask = self._asks.get(key)
-        if known is None and ask is not None and ask.number is None:
-            ask.number = trial.number
+        if known is None and key in self._asks:
+            self._running[trial.number] = self._asks.pop(key)
         with quiet():
-            if ask is not None and ask.number == trial.number:
+            if trial.number in self._running:
                 if trial.state.is_final:
-                    self._tell(ask, trial)
-                    del self._asks[key]
+                    self._tell(self._running.pop(trial.number), trial)
             elif known is None:
                 self._append([trial])
             elif self._verdict(known) != self._verdict(trial):
                 self._is_stale = True
+
+    def _settle(self, trial: Trial) -> None:
+        """Count the oldest trials that are final, up to the first that is not."""
+        if len(self._order) < len(self._trials):
+            self._order.append(trial.number)
+        while (
+            self._settled < len(self._order)
+            and self._trials[self._order[self._settled]].state.is_final
+        ):
+            self._settled += 1
 
     def _asked(self, study: optuna.Study) -> Suggestion | None:
         """Ask Optuna once; None if it proposes what was seen."""
@@ -221,10 +188,10 @@ class OptunaSampler:
             study.tell(asked, state=OptunaState.FAIL)
             return None
         if self._unseen.refuses(key, params):
-            self._tell_refused(asked, Suggestion(params, _kept_attrs(study)))
+            self._tell_refused(asked, Suggestion(params, self._kept_attrs()))
             return None
-        self._asks[key] = _Ask(asked)
-        return Suggestion(params, _kept_attrs(study))
+        self._asks[key] = asked
+        return Suggestion(params, self._kept_attrs())
 
     def _drawn(self, study: optuna.Study, attempt: int) -> Suggestion | None:
         """Have Optuna ask for a configuration that is drawn from those not seen."""
@@ -240,8 +207,13 @@ class OptunaSampler:
         ask_params(asked, self._space)
         key = self._unseen.key(params)
         self._unseen.add(key)
-        self._asks[key] = _Ask(asked)
-        return Suggestion(params, _kept_attrs(study))
+        self._asks[key] = asked
+        return Suggestion(params, self._kept_attrs())
+
+    def _kept_attrs(self) -> dict[str, object]:
+        attrs = self._study.get_trials(deepcopy=False)[-1].system_attrs
+        kept = {key: value for key, value in attrs.items() if key.endswith(_KEPT_ATTRS)}
+        return {key: value + self._generations for key, value in kept.items()}
 
     def _empty_study(self) -> optuna.Study:
         directions = [objective.direction.value for objective in self._objectives]
@@ -250,7 +222,7 @@ class OptunaSampler:
 
     def _study_with_seed(self, attempt: int) -> optuna.Study:
         """Give the study a new sampler: its random state is not stored, so it may not matter."""
-        self._study.sampler = self._kind.build(self._derived_seed(attempt))
+        self._study.sampler = self._kind.build(self._derived_seed(attempt), self._window.hidden)
         return self._study
 
     def _derived_seed(self, attempt: int) -> int:
@@ -284,11 +256,11 @@ class OptunaSampler:
         limits = dict.fromkeys(map(str, self._constraints), 0.0)
         return _Verdict(OptunaState.COMPLETE, self._worst.values, {**limits, UNFIT: 1.0})
 
-    def _tell(self, ask: _Ask, trial: Trial) -> None:
+    def _tell(self, asked: optuna.Trial, trial: Trial) -> None:
         verdict = self._verdict(trial)
         for name, violation in (verdict.violations or {}).items():
-            ask.optuna_trial.set_constraint(name, violation)
-        self._study.tell(ask.optuna_trial, verdict.values, state=verdict.state)
+            asked.set_constraint(name, violation)
+        self._study.tell(asked, verdict.values, state=verdict.state)
 
     def _tell_refused(self, asked: optuna.Trial, refused: Suggestion) -> None:
         self._refused.append(refused)
@@ -314,7 +286,12 @@ class OptunaSampler:
         """Add trials that Optuna was not asked for, or not by this process."""
         for trial in trials:
             told = Suggestion(trial.params, trial.sampler_attrs)
-            self._add(told, self._verdict(trial))
+            verdict = self._verdict(trial)
+            self._add(told, verdict)
+            if verdict.state is OptunaState.RUNNING:
+                # In a storage in memory that holds one study, a trial's id is its number.
+                place = len(self._study.get_trials(deepcopy=False)) - 1
+                self._running[trial.number] = optuna.Trial(self._study, place)
 
     def _add(self, told: Suggestion, verdict: _Verdict) -> None:
         numbers, distributions = told_params(self._space, told.params)
@@ -324,19 +301,39 @@ class OptunaSampler:
                 values=verdict.values,
                 params=numbers,
                 distributions=distributions,
-                system_attrs=dict(told.sampler_attrs),
+                system_attrs=self._shifted(told.sampler_attrs),
                 constraints=verdict.violations,
             )
         )
 
     def _rebuild(self) -> None:
-        """Fill a new study from what was observed and refused."""
+        """Fill a new study from what was observed and refused, as far as it is still shown."""
         self._study, self._is_stale = self._empty_study(), False
-        self._append(self._prior)
-        self._append(trial for _, trial in sorted(self._trials.items()))
-        for refused in self._refused:
-            self._add(refused, self._refusal(refused.params))
         self._asks.clear()
+        self._running.clear()
+        while self._horizon < horizon(self._settled):
+            next_ones = self._order[self._horizon : self._horizon + STEP]
+            self._window.add([self._trials[number] for number in next_ones])
+            self._horizon += STEP
+        recent = [self._trials[number] for number in self._order[self._horizon :]]
+        self._generations = _generations_left_out(recent) if self._window.hidden else 0
+        self._append(self._window.shown)
+        self._append(recent)
+        for refused in self._refused[-SAMPLE:]:
+            self._add(refused, self._refusal(refused.params))
+
+    def _shifted(self, attrs: Mapping[str, object]) -> dict[str, object]:
+        """Let generations begin with the one before those that are shown whole.
+
+        NSGA-II chooses the parents of a generation by way of all generations before, a call
+        within a call; what is still shown of earlier ones is as good as the first.
+        """
+        return {
+            key: max(0, value - self._generations)
+            if key.endswith(_KEPT_ATTRS) and isinstance(value, int)
+            else value
+            for key, value in attrs.items()
+        }
 
 
 def _as_trial(number: int, point: PriorPoint) -> Trial:
@@ -352,6 +349,12 @@ def _as_trial(number: int, point: PriorPoint) -> Trial:
     )
 
 
-def _kept_attrs(study: optuna.Study) -> dict[str, object]:
-    attrs = study.get_trials(deepcopy=False)[-1].system_attrs
-    return {key: value for key, value in attrs.items() if key.endswith(_KEPT_ATTRS)}
+def _generations_left_out(recent: Iterable[Trial]) -> int:
+    """How many generations of NSGA-II are not shown, if only these trials are shown whole."""
+    generations = [
+        value
+        for trial in recent
+        for key, value in trial.sampler_attrs.items()
+        if key.endswith(_KEPT_ATTRS) and isinstance(value, int)
+    ]
+    return max(0, min(generations, default=0) - 1)

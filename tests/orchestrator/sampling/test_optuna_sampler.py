@@ -11,7 +11,8 @@ from orchestrator.constraints import Constraint
 from orchestrator.contracts import Sampler, Suggestion
 from orchestrator.objectives import Direction, Objective
 from orchestrator.sampling import OPTUNA_KINDS, build_sampler
-from orchestrator.sampling.optuna_sampler import _KINDS, NSGA2_POPULATION, OptunaSampler
+from orchestrator.sampling.kinds import KINDS, NSGA2_POPULATION
+from orchestrator.sampling.optuna_sampler import OptunaSampler
 from orchestrator.testing.sampler_contract import (
     CONSTRAINTS,
     FINITE,
@@ -154,7 +155,7 @@ def test_trials_drawn_from_the_rest_belong_to_a_generation_of_nsga2_too() -> Non
 
 
 def test_mutated_values_of_nsga2_do_not_repeat_the_numbers_that_decide_on_crossovers() -> None:
-    sampler = _KINDS["nsga2"].build(0)
+    sampler = KINDS["nsga2"].build(0, 0)
     deciding = sampler._rng.rng.random(500)
     drawn = sampler._random_sampler._rng.rng.random(500)
     assert not set(deciding) & set(drawn)
