@@ -44,7 +44,7 @@ class Proposals:
     ) -> None:
         self._spec, self._sampler = spec, sampler
         self._plateau = plateau_of(spec.budget.plateau, spec.directed, spec.limits)
-        self._siblings = Siblings(spec, refusals) if spec.execution.proposes_siblings else None
+        self._siblings = Siblings(spec, refusals) if spec.proposes_siblings else None
         self._stored: set[int] = set()
         self._searched = False
         stored = list(stored)

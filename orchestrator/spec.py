@@ -192,6 +192,19 @@ class SweepSpec(Section):
         return parse_space(self.space)
 
     @property
+    def proposes_siblings(self) -> bool:
+        """Whether a finished training brings its siblings.
+
+        They are trials of the budget. Where that covers a quarter of the space, most trainings
+        will be asked for again with other bits anyway; in a larger space the sampler chooses.
+        """
+        if self.execution.cache == "off" or self.execution.siblings is False:
+            return False
+        size = self.search_space.size
+        covers = size is not None and 4 * self.budget.trials >= size
+        return self.execution.siblings is True or covers
+
+    @property
     def directed(self) -> tuple[Objective, ...]:
         """The objectives with their directions, in the file's order."""
         return tuple(

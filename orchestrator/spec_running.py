@@ -164,21 +164,17 @@ class ExecutionSection(Section):
     `cache` is where results of stages are kept for other trials and sweeps: ``auto`` is the
     folder ``cache`` of the state folder, ``off`` keeps nothing, else a path or an fsspec URL. It
     holds at most `cache_bytes`, and what was not used for longest goes first. With `siblings` the
-    other configurations that share a finished training are tried next; there are none without a
-    cache. `fuse` is how many trials a worker takes at once, to train their heads together where
+    other configurations that share a finished training are tried next; ``auto`` does so where
+    the budget covers a good part of the space (`SweepSpec.proposes_siblings`). There are none
+    without a cache. `fuse` is how many trials a worker takes at once, to train their heads together where
     only heads are trained: at most this number, ``off`` for one, and ``auto`` decides by
     `orchestrator.execution.batches`.
     """
 
     cache: str = Field(default="auto", min_length=1)
     cache_bytes: Quantity = Field(default=10e9, gt=0)
-    siblings: bool = True
+    siblings: bool | Literal["auto"] = "auto"
     fuse: Annotated[int, Field(ge=1, le=256)] | Literal["auto", "off"] = "auto"
-
-    @property
-    def proposes_siblings(self) -> bool:
-        """Whether a finished training brings its siblings."""
-        return self.siblings and self.cache != "off"
 
 
 _SOURCES = ("sweep", "csv", "mlflow", "optuna")

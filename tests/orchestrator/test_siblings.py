@@ -167,9 +167,25 @@ def test_without_a_cache_or_without_the_wish_the_sampler_decides_alone(
 
 
 def test_siblings_count_in_the_budget(drive: Drive) -> None:
-    driver = drive(space=SPACE, budget={"trials": 2})
+    driver = drive(space=SPACE, budget={"trials": 2}, execution={"siblings": True})
     driver.run()
     assert [trial.origin for trial in driver.loop.trials] == [None, 0]
+
+
+@pytest.mark.parametrize(("trials", "origin"), [(2, None), (3, 0)])
+def test_by_default_there_are_siblings_where_a_quarter_of_the_space_is_tried(
+    drive: Drive, trials: int, origin: int | None
+) -> None:
+    driver = drive(space=SPACE, budget={"trials": trials})
+    driver.run()
+    assert [trial.origin for trial in driver.loop.trials][:2] == [None, origin]
+
+
+def test_by_default_a_space_without_end_has_no_siblings(drive: Drive) -> None:
+    endless = {**SPACE, "learning_rate": {"type": "float", "low": 0.001, "high": 0.1}}
+    driver = drive(space=endless, budget={"trials": 9})
+    driver.run()
+    assert {trial.origin for trial in driver.loop.trials} == {None}
 
 
 @pytest.mark.parametrize(
@@ -298,7 +314,7 @@ def test_siblings_that_change_nothing_do_not_end_the_search(drive: Drive) -> Non
 
 
 def test_a_page_and_a_run_name_the_origin(drive: Drive) -> None:
-    driver = drive(space=SPACE, budget={"trials": 2})
+    driver = drive(space=SPACE, budget={"trials": 2}, execution={"siblings": True})
     driver.run()
     origin, sibling = driver.loop.trials
     pages, tags = [], []
