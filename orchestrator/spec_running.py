@@ -166,9 +166,9 @@ class ExecutionSection(Section):
     holds at most `cache_bytes`, and what was not used for longest goes first. With `siblings` the
     other configurations that share a finished training are tried next; ``auto`` does so where
     the budget covers a good part of the space (`SweepSpec.proposes_siblings`). There are none
-    without a cache. `fuse` is how many trials a worker takes at once, to train their heads together where
-    only heads are trained: at most this number, ``off`` for one, and ``auto`` decides by
-    `orchestrator.execution.batches`.
+    without a cache. `fuse` is how many trials a worker takes at once, to train their heads
+    together where only heads are trained: at most this number, ``off`` for one, and ``auto``
+    decides by `orchestrator.execution.batches`.
     """
 
     cache: str = Field(default="auto", min_length=1)
