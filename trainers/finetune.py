@@ -129,6 +129,9 @@ class FineTuning:
             self._take_up(self._stages)
         if like is not None and like.on_features:
             self._train_on(like.train, like.val)
+            if self._stages is not None and not self.finished:
+                # The cache would have had them.
+                self._stages.taken += 1
         elif config.tune == "head" and not self.finished:
             self._train_on_features()
 
