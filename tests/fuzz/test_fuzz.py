@@ -85,17 +85,23 @@ def test_anything_is_read_or_refused_with_a_sentence(
     def holds(source: st.DataObject) -> None:
         data = source.draw(spoilt(target.seeds))
         file.write_bytes(data)
-        # Of the processor, so that a busy machine is not taken for a hang.
-        began = time.process_time()
         with watch.listen():
-            try:
-                target.read(data, file)
-            except REFUSALS as error:
-                assert str(error).strip(), "an empty sentence"  # noqa: PT017
-        assert time.process_time() - began < LONGEST_S
+            # Again, because it may have been Python that collected all its garbage.
+            is_slow = _seconds(target, data, file) >= LONGEST_S
+            assert not is_slow or _seconds(target, data, file) < LONGEST_S
         assert watch.heard == []
 
     holds()
+
+
+def _seconds(target: Target, data: bytes, file: Path) -> float:
+    # Of the processor, so that a busy machine is not taken for a hang.
+    began = time.process_time()
+    try:
+        target.read(data, file)
+    except REFUSALS as error:
+        assert str(error).strip(), "an empty sentence"  # noqa: PT017
+    return time.process_time() - began
 
 
 @pytest.mark.parametrize("name", NAMES)
