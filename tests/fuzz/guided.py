@@ -33,7 +33,7 @@ def main() -> None:
 
     def once(data: bytes) -> None:
         file.write_bytes(data)
-        with suppress(REFUSALS):
+        with suppress(*REFUSALS):
             target.read(data, file)
 
     atheris.Setup([*sys.argv, str(corpus), "-timeout=5", "-max_len=200000"], once)
