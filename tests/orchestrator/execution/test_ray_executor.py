@@ -19,6 +19,7 @@ from orchestrator.execution.ray_adapters import JobScheduler
 from orchestrator.execution.trial_runner import TrialRunner
 from orchestrator.running import _task, run
 from orchestrator.spec import SweepSpec
+from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
 from orchestrator.storage.sql_writer import SqlWriter
 from orchestrator.stores import Store
@@ -190,7 +191,7 @@ def test_a_worker_that_dies_costs_no_trial_and_a_trial_that_fails_costs_no_other
 
 
 def assert_is_as_if_undisturbed(trial: Trial, spec: SweepSpec, folder: Path) -> None:
-    runner = TrialRunner(prepare(_task(spec)))
+    runner = TrialRunner(prepare(_task(spec, StateFolder(folder / "state"))))
     config = with_params(spec.trial_config(), trial.params, seed=trial.seed)
     runner.begin(Job(trial.number, 0, config.as_mapping(), str(folder)))
     while (outcome := runner.step().outcome) is None:

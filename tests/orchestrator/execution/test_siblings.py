@@ -34,8 +34,9 @@ def test_siblings_share_a_training_and_measure_what_they_would_have_measured_alo
     store: Store, make_spec: MakeSpec
 ) -> None:
     grid = {"space": SPACE, "sampler": {"kind": "grid"}, "budget": {"trials": 6}}
-    shared = make_spec(**grid)
-    alone = make_spec(**grid, name="alone", execution={"cache": "off"})
+    # One after another, so that it is known which one is the origin.
+    shared = make_spec(**grid, execution={"fuse": "off"})
+    alone = make_spec(**grid, name="alone", execution={"cache": "off", "fuse": "off"})
     for spec in (shared, alone):
         assert run(spec, store=store, executor=InlineExecutor).complete == 6
     trials = store.trials("tiny")

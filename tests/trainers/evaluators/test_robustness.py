@@ -341,6 +341,7 @@ def test_what_is_made_on_one_network_is_tried_on_another(
         other[1].weight.copy_(weight.flatten(1))
         other[1].bias.zero_()
     attack = AttackConfig("pgd", 0.1, steps=10, samples=60)
+    network.train()
     own = robust_accuracy(other, *data, attack, seed=0)
     crossed = robust_accuracy(Transfer(network, other), *data, attack, seed=0)
     assert crossed.accuracy == own.accuracy > 0.9
