@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +63,10 @@ def workers(monkeypatch: pytest.MonkeyPatch, store: Store) -> Workers:
     return found
 
 
-def steady(trial: Trial) -> dict[str, float]:
+def steady(values: Mapping[str, float]) -> dict[str, float]:
     # Which worker computed the features that both need is a race.
     timed = ("_s", "cached_stages")
-    return {name: value for name, value in trial.values.items() if not name.endswith(timed)}
+    return {name: value for name, value in values.items() if not name.endswith(timed)}
 
 
 def test_workers_share_the_trials_and_give_what_one_process_gives(
@@ -94,7 +94,7 @@ def test_workers_share_the_trials_and_give_what_one_process_gives(
         assert here.artifact is not None
         assert there.artifact is not None
         assert here.artifact.sha256 == there.artifact.sha256
-        assert steady(here) == steady(there)
+        assert steady(here.values) == steady(there.values)
     other.close()
 
 
@@ -114,7 +114,7 @@ def test_a_sweep_whose_heads_train_together_is_the_sweep_whose_heads_train_alone
     assert TrialState.STOPPED in {trial.state for trial in together}
     for one, other in zip(together, alone, strict=True):
         if one.state is other.state is TrialState.COMPLETE:
-            assert steady(one) == pytest.approx(steady(other), abs=0.05)
+            assert steady(one.values) == pytest.approx(steady(other.values), abs=0.05)
         first, second = (
             store.reports(name, one.number)[0].values["train_loss"] for name in ("tiny", "alone")
         )
@@ -199,8 +199,8 @@ def assert_is_as_if_undisturbed(trial: Trial, spec: SweepSpec, folder: Path) -> 
     assert trial.artifact is not None
     assert outcome.artifact is not None
     assert outcome.artifact.sha256 == trial.artifact.sha256
-    undisturbed = {n: value for n, value in outcome.values.items() if not n.endswith("_s")}
-    assert undisturbed == {n: v for n, v in steady(trial).items() if not n.startswith("test_")}
+    found = {n: v for n, v in steady(trial.values).items() if not n.startswith("test_")}
+    assert steady(outcome.values) == found
 
 
 def test_a_worker_that_dies_each_time_is_given_up(
