@@ -38,7 +38,7 @@ space:
 training: {{tune: "last_blocks:1", epochs: {EPOCHS}, batch_size: 64}}
 objectives: {{accuracy: maximize, memory_bytes: minimize}}
 budget: {{trials: {BUDGET}}}
-execution: {{siblings: false}}
+execution: {{cache: off}}
 resources: {{cpus: {CPUS}}}
 """
 PROGRAM = "from orchestrator.cli.app import main; main()"
