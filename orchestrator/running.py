@@ -105,12 +105,12 @@ def run(
         return _result(done, spec, store, interrupted=False)
     # Before workers start: what cannot be read is said at once.
     prior = warm_start(spec, store)
-    worker = (executor or _ray(address))(_task(spec, state or StateFolder.find()))
+    folder = state or StateFolder.find()
+    worker = (executor or _ray(address))(_task(spec, folder))
     try:
         # Before anything is stored: a mistyped path must not take the sweep's name.
         progress.note("starting workers, reading the images")
         known = KnownValues(spec.trial_config(), worker.prepare())
-        folder = state or StateFolder.find()
         interrupted = _drive(spec, store, worker, known, prior, progress, folder)
     finally:
         worker.close()
