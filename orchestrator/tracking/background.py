@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orchestrator.errors import OrchestratorError
 from orchestrator.tracking.contracts import Mirror
-from orchestrator.tracking.errors import TrackingError
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ class BackgroundMirror:
     Args:
         mirror: Used by this thread alone until `close` has returned.
         sweep: Name of the sweep.
-        on_trouble: Told one sentence when MLflow goes away and one when it is back; called from
-            the thread.
+        on_trouble: Told one sentence when MLflow or the store goes away and one when it is back;
+            called from the thread.
         rhythm: When the thread works.
     """
 
@@ -86,7 +86,8 @@ class BackgroundMirror:
         while time.monotonic() < self._deadline:
             try:
                 done = self._mirror.drain(self._sweep, limit=self._rhythm.batch)
-            except TrackingError as error:
+            except OrchestratorError as error:
+                # The tracker is away, or the store is: its server may be back in seconds.
                 self._notice_outage(str(error))
                 return
             except Exception as error:
@@ -103,9 +104,10 @@ class BackgroundMirror:
     def _notice_outage(self, reason: str) -> None:
         if not self._is_away:
             self._is_away = True
+            reason = reason.rstrip(".")
             self._on_trouble(f"{reason}. The trials go on; MLflow gets what it lacks later.")
 
     def _notice_return(self) -> None:
         if self._is_away:
             self._is_away = False
-            self._on_trouble("MLflow answers again.")
+            self._on_trouble("MLflow is brought up to date again.")

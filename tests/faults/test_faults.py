@@ -11,9 +11,8 @@ from tests.faults.world import FaultError
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
-# Those that no other test makes: test_crash.py kills and interrupts drivers. A PostgreSQL server
-# that is killed belongs here too; about one run in five breaks a promise, which is not understood.
-SHORT = ("worker_killed", "two_drivers")
+# Those that no other test makes: test_crash.py kills and interrupts drivers.
+SHORT = ("worker_killed", "two_drivers", "postgres_killed")
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import threading
 import time
 
+from orchestrator.errors import OrchestratorError
 from orchestrator.tracking import BackgroundMirror, NoMirror, TrackingError
 from orchestrator.tracking.background import Rhythm
 
@@ -85,6 +86,19 @@ def test_a_fault_of_the_mirror_does_not_end_the_thread():
     line.fault = None
     assert mirror.close(timeout_s=20) == 0
     assert "ZeroDivisionError: a bug" in heard[0]
+
+
+def test_a_store_that_is_away_is_said_in_a_sentence_and_not_with_a_traceback(caplog):
+    line, heard = Line(marks=4), []
+    line.fault = OrchestratorError("The store at postgresql://db failed: it restarts.")
+    mirror = BackgroundMirror(line, "s", on_trouble=heard.append, rhythm=QUICK)
+    until(lambda: line.tries > 2)
+    line.fault = None
+    assert mirror.close(timeout_s=20) == 0
+    assert heard[0].startswith(
+        "The store at postgresql://db failed: it restarts. The trials go on"
+    )
+    assert not caplog.records
 
 
 def test_no_mirror_has_nothing_to_do():
