@@ -94,6 +94,14 @@ class Scheduler(Protocol):
         """
         ...
 
+    def best_first(self, peers: Mapping[int, Mapping[str, float]]) -> Sequence[int]:
+        """Order trials of one milestone: whom this scheduler would let go on first.
+
+        Args:
+            peers: As `decide` takes them.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -107,6 +115,8 @@ class Job:
         milestones: Epochs after which the worker waits for a decision.
         seconds: How long it may train; None for as long as it takes.
         params: What of the config was proposed.
+        keeps_milestones: Whether the epochs up to a milestone are kept on disk, for a trial that
+            is stopped there may be taken up again.
     """
 
     trial: int
@@ -116,6 +126,7 @@ class Job:
     milestones: tuple[int, ...] = ()
     seconds: float | None = None
     params: Params = field(default_factory=dict)
+    keeps_milestones: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class Proposals:
         self._siblings = Siblings(spec, refusals) if spec.proposes_siblings else None
         self._stored: set[int] = set()
         self._searched = False
+        self._exhausted = False
         stored = list(stored)
         self._wanted = deque(_missing_replicates(stored, spec.replicates))
         for trial in stored:
@@ -84,6 +85,11 @@ class Proposals:
         # Before the sampler is asked: it may as well learn first what costs so little.
         return self._sibling() or self._suggested() or self._sibling() or self._no_more()
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether the search is over because there is no other configuration."""
+        return self._exhausted
+
     def _sibling(self) -> Proposal | None:
         found = None if self._siblings is None else self._siblings.next()
         return None if found is None else Proposal(*found)
@@ -104,6 +110,7 @@ class Proposals:
 
     def _no_more(self) -> str:
         """Why the sampler has no further configuration."""
+        self._exhausted = True
         known = [str(limit) for limit in self._spec.limits if limit.name in KNOWN_NAMES]
         if not self._sampler.refused:
             return "every configuration of the space was tried"

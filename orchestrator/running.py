@@ -182,6 +182,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
                     measure_survivors(worker, loop, spec, progress)
                 if not loop.interrupted:
                     state = SweepState.COMPLETE
+                    loop.remove_leftovers()
             reason = loop.stop_reason
             if loop.error is not None:
                 raise loop.error

@@ -205,6 +205,17 @@ class SweepSpec(Section):
         return self.execution.siblings is True or covers
 
     @property
+    def takes_up_stopped(self) -> bool:
+        """Whether stopped trials go on when every configuration was tried.
+
+        That is what is left to do with a budget of time; one of trials is over then.
+        """
+        time = (self.budget.seconds, self.budget.cpu_hours, self.budget.gpu_hours)
+        has_time = any(limit is not None for limit in time)
+        stops = self.scheduler.kind != "fifo"
+        return stops and has_time and self.search_space.size is not None
+
+    @property
     def directed(self) -> tuple[Objective, ...]:
         """The objectives with their directions, in the file's order."""
         return tuple(

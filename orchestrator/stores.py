@@ -94,6 +94,14 @@ class SweepWriter(Protocol):
         """Mark every RUNNING trial and its attempt INTERRUPTED; numbers of those trials."""
         ...
 
+    def reopen(self, trial: int) -> Trial:
+        """Take back that a trial was stopped: it is INTERRUPTED, and may be started again.
+
+        Raises:
+            ValueError: It is in another state.
+        """
+        ...
+
     def set_sweep_state(self, state: SweepState, reason: str = "") -> None:
         """Say where the sweep stands and why; any other state than RUNNING is an end."""
         ...

@@ -23,6 +23,7 @@ from orchestrator.proposals import Proposal, Proposals
 from orchestrator.refusals import Known, Refusals, nothing_known
 from orchestrator.retries import Retries
 from orchestrator.scheduling.peers import Peers
+from orchestrator.scheduling.second_chances import SecondChances
 from orchestrator.spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.stores import Store, SweepWriter
@@ -90,7 +91,8 @@ class SweepLoop:
         self._trials = {trial.number: trial for trial in parts.store.trials(spec.name)}
         for number in self._trials if self._hours.is_limited else ():
             self._hours.add(parts.store.attempts(spec.name, number))
-        self._remove_leftovers()
+        self._takes_up_stopped = spec.takes_up_stopped
+        self.remove_leftovers(but_stopped=self._takes_up_stopped)
         self._proposals = Proposals(
             spec, parts.sampler, self._trials.values(), Refusals(spec.limits, parts.known)
         )
@@ -98,12 +100,15 @@ class SweepLoop:
             self._add_references()
         self._peers = Peers(spec.training.epochs, parts.known)
         self._peers.take_up(parts.store, spec.name, self._trials, parts.scheduler.milestones)
+        self._second_chances = SecondChances(self._peers, parts.scheduler)
         unfinished = [trial for trial in self._trials.values() if not trial.state.is_final]
         self._unfinished = deque(unfinished)
         self._retries = Retries(spec.budget.retries)
         for trial in unfinished:
             for attempt in parts.store.attempts(spec.name, trial.number):
                 self._retries.observe(trial.number, attempt.failure)
+                if attempt.state is TrialState.STOPPED:
+                    self._peers.pass_by(trial.number)
 
     @property
     def trials(self) -> Sequence[Trial]:
@@ -163,16 +168,22 @@ class SweepLoop:
             return self._space_is_used_up
         folder = self._parts.folder.sweep_folder(self._spec.name)
         if used_bytes(folder) >= limit:
-            self._remove_leftovers()
+            self.remove_leftovers()
             used = used_bytes(folder)
             if used >= limit:
                 self._space_is_used_up = True
                 self._reason = f"the disk budget of {limit:,.0f} bytes is used up ({used:,})"
         return self._space_is_used_up
 
-    def _remove_leftovers(self) -> None:
-        final = [trial.number for trial in self._trials.values() if trial.state.is_final]
-        remove_leftovers(map(self._folder, final))
+    def remove_leftovers(self, *, but_stopped: bool = False) -> None:
+        """Remove what no trial that is over needs.
+
+        Args:
+            but_stopped: Keep what a stopped trial would go on from.
+        """
+        kept = (TrialState.STOPPED,) if but_stopped else ()
+        final = (t for t in self._trials.values() if t.state.is_final and t.state not in kept)
+        remove_leftovers(self._folder(trial.number) for trial in final)
 
     def started(self, job: Job) -> None:
         """Tell the person watching."""
@@ -234,7 +245,8 @@ class SweepLoop:
         trial = self._parts.writer.finish_attempt(number, attempt, outcome)
         self._hours.ended(number)
         self._trials[trial.number] = trial
-        if trial.state.is_final:
+        is_kept = trial.state is TrialState.STOPPED and self._takes_up_stopped
+        if trial.state.is_final and not is_kept:
             # Only now: the values, or the failure, are stored.
             remove_leftovers([self._folder(number)])
         self._proposals.observe(trial)
@@ -264,6 +276,7 @@ class SweepLoop:
             milestones=self._milestones(trial, config.epochs),
             seconds=self._spec.budget.trial_seconds,
             params=trial.params,
+            keeps_milestones=self._takes_up_stopped,
         )
 
     def _milestones(self, trial: Trial, epochs: int) -> tuple[int, ...]:
@@ -285,11 +298,25 @@ class SweepLoop:
         if self._reason:
             return None
         proposal = self._proposals.next()
-        if isinstance(proposal, str):
-            self._reason = proposal
-            self._tell_refused()
+        if not isinstance(proposal, str):
+            return self._add(proposal)
+        if self._proposals.exhausted and self._takes_up_stopped:
+            trial = self._taken_up()
+            # Who runs now may be stopped, and taken up in its turn.
+            if trial or any(t.state is TrialState.RUNNING for t in self._trials.values()):
+                return trial
+        self._reason = proposal
+        self._tell_refused()
+        return None
+
+    def _taken_up(self) -> Trial | None:
+        """A stopped trial that goes on, for nothing new is left to try; stored as such."""
+        trial = self._second_chances.next(self._trials)
+        if trial is None:
             return None
-        return self._add(proposal)
+        self._peers.pass_by(trial.number)
+        self._trials[trial.number] = self._parts.writer.reopen(trial.number)
+        return self._trials[trial.number]
 
     def _tell_refused(self) -> None:
         count = self._parts.sampler.refused

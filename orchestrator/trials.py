@@ -24,7 +24,7 @@ class TrialState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether the trial will never run again."""
+        """Whether the trial is over; of these a stopped one alone may be taken up again."""
         return self in (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED)
 
 
@@ -134,7 +134,7 @@ class Trial:
         mlflow_run_id: MLflow run of the latest attempt, once it is mirrored.
         sampler_attrs: What the sampler must find again after a restart; JSON values.
         created: When it was stored; UTC.
-        ended: When it became final; UTC.
+        ended: When it became final, for the last time; UTC.
     """
 
     sweep: str

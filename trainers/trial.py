@@ -61,6 +61,7 @@ class TrialRun:
     Attributes:
         training: What `advance` advances.
         checkpoint_every_s: Seconds of training after which a checkpoint is worth its time.
+        keeps_milestones: Whether a milestone is worth a checkpoint.
         damaged: What was wrong with the checkpoint that lay there; empty if nothing was.
     """
 
@@ -81,6 +82,7 @@ class TrialRun:
         self._data = data
         self._folder = folder
         self.checkpoint_every_s = 5.0
+        self.keeps_milestones = False
         self._milestones = frozenset(milestones)
         self._since_checkpoint = 0.0
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -139,10 +141,12 @@ class TrialRun:
 
     def after_epoch(self, report: EpochReport) -> None:
         """Do what is due after an epoch of `training`, whoever ran it."""
-        if self.epoch in self._milestones:
+        at_milestone = self.epoch in self._milestones
+        if at_milestone:
             self.training.milestones[self.epoch] = self._at_milestone()
         self._since_checkpoint += report.seconds
-        if self._since_checkpoint >= self.checkpoint_every_s:
+        is_due = self._since_checkpoint >= self.checkpoint_every_s
+        if is_due or (at_milestone and self.keeps_milestones):
             self.checkpoint()
 
     def at_milestone(self, epoch: int) -> Mapping[str, float]:

@@ -128,6 +128,7 @@ class TrialRunner:
             milestones=job.milestones,
             like=like if like and key is not None and key == frozen_key(like.config) else None,
         )
+        self._run.keeps_milestones = job.keeps_milestones
         return self._run
 
     def _trained(self, run: TrialRun, result: EpochReport | DivergedError) -> Step:

@@ -38,6 +38,8 @@ class RunView:
         self._clock = clock
         self._began = clock()
         self._counts: Counter[TrialState] = Counter()
+        # Stopped ones may be taken up again.
+        self._stopped: set[int] = set()
         self._best: dict[Objective, Trial] = {}
         # Who may be on the front: who was when it was last asked for, and who ended since then.
         self._contenders: dict[int, Trial] = {}
@@ -55,6 +57,9 @@ class RunView:
         if self._first_start is None:
             self._first_start = now
         self.running[trial.number] = RunningTrial(trial, began=now)
+        if trial.number in self._stopped:
+            self._stopped.remove(trial.number)
+            self._counts[TrialState.STOPPED] -= 1
 
     def reported(self, number: int, report: Report) -> None:
         """The trial finished an epoch."""
@@ -79,7 +84,7 @@ class RunView:
 
     @property
     def done(self) -> int:
-        """Trials that will never run again."""
+        """Trials that are over."""
         return self._counts.total()
 
     def count(self, state: TrialState) -> int:
@@ -102,6 +107,8 @@ class RunView:
     def _count(self, trial: Trial) -> None:
         """Take a final trial into account, at a cost that does not grow with those before."""
         self._counts[trial.state] += 1
+        if trial.state is TrialState.STOPPED:
+            self._stopped.add(trial.number)
         if trial.state is not TrialState.COMPLETE:
             return
         self._contenders[trial.number], self._front = trial, None

@@ -1,6 +1,6 @@
 """Never stop a trial."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.contracts import Decision
@@ -18,3 +18,7 @@ class Fifo:
     def decide(self, trial: int, epoch: int, peers: Mapping[int, Mapping[str, float]]) -> Decision:
         """Go on."""
         return Decision.CONTINUE
+
+    def best_first(self, peers: Mapping[int, Mapping[str, float]]) -> Sequence[int]:
+        """Keep the order: nobody is better."""
+        return list(peers)

@@ -1,12 +1,12 @@
 """Asynchronous successive halving under several objectives."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.constraints import Constraint
 from orchestrator.contracts import Decision
 from orchestrator.objectives import Objective
-from orchestrator.scheduling.ranking import place
+from orchestrator.scheduling.ranking import best_first, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +50,7 @@ class MOASHA:
         stands = place(trial, peers, self.objectives, self.constraints)
         goes_on = stands.better == 0 or stands.better + stands.lonelier < quota
         return Decision.CONTINUE if goes_on else Decision.STOP
+
+    def best_first(self, peers: Mapping[int, Mapping[str, float]]) -> Sequence[int]:
+        """Order trials by their places among each other."""
+        return best_first(peers, self.objectives, self.constraints)

@@ -30,6 +30,7 @@ class Peers:
         self._measured: defaultdict[tuple[int, object], dict[int, Mapping[str, float]]]
         self._measured = defaultdict(dict)
         self._reached: dict[int, int] = {}
+        self._passed: dict[int, int] = {}
 
     def take_up(
         self, store: Store, sweep: str, trials: Mapping[int, Trial], milestones: Iterable[int]
@@ -64,9 +65,22 @@ class Peers:
             With the trial itself; empty if there is nothing to judge, because it was not
             measured there, or went on long ago and only tells of it again.
         """
+        number = trial.number
         peers = self._measured.get((epoch, self._total(trial)), {})
-        is_due = trial.number in peers and self._reached[trial.number] == epoch
+        is_due = number in peers and self._reached[number] == epoch > self._passed.get(number, 0)
         return peers if is_due else {}
+
+    def pass_by(self, trial: int) -> None:
+        """Let a trial go on that was stopped: what it has reported is not judged again."""
+        self._passed[trial] = self._reached.get(trial, 0)
+
+    def level(self, trial: Trial) -> tuple[int, object]:
+        """The last epoch that a trial reported, and of how many: who shares both are peers."""
+        return self._reached.get(trial.number, 0), self._total(trial)
+
+    def at(self, level: tuple[int, object]) -> Mapping[int, Mapping[str, float]]:
+        """What was measured at a level, by trial number."""
+        return self._measured.get(level, {})
 
     def _total(self, trial: Trial) -> object:
         return trial.params.get("epochs", self._epochs)

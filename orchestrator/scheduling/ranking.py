@@ -19,7 +19,7 @@ References:
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -62,20 +62,53 @@ def place(
             all and violate no more.
         constraints: Those on what no peer has a number for are left out.
     """
-    rows, me = list(peers.values()), list(peers).index(trial)
+    me, better = list(peers).index(trial), 0
+    for members, distances in _fronts(list(peers.values()), objectives, constraints):
+        own = distances[members == me]
+        if len(own):
+            return Place(better, int((distances > own).sum()))
+        better += len(members)
+    raise AssertionError("every peer is in one of the fronts")
+
+
+def best_first(
+    peers: Mapping[int, Mapping[str, float]],
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint] = (),
+) -> list[int]:
+    """Numbers of the peers in the order of their places, equals in that of `peers`.
+
+    Args:
+        peers: As `place` takes them.
+        objectives: As `place` takes them.
+        constraints: As `place` takes them.
+    """
+    numbers = list(peers)
+    return [
+        numbers[index]
+        for members, distances in _fronts(list(peers.values()), objectives, constraints)
+        for index in members[np.argsort(-distances, kind="stable")]
+    ]
+
+
+def _fronts(
+    rows: Sequence[Mapping[str, float]],
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint],
+) -> Iterator[tuple[NDArray[np.intp], Floats]]:
+    """One front after the other: its rows, and how alone each of them stands."""
+    if not rows:
+        return
     judged = [limit for limit in constraints if any(_has(row, limit.name) for row in rows)]
     violations = np.array([total_violation(judged, row) for row in rows])
-    better = int((violations < violations[me]).sum())
     losses = _losses(rows, objectives)
-    left = np.flatnonzero(violations == violations[me])
-    while True:
-        front = _front(losses[left])
-        if me in left[front]:
-            break
-        better += int(front.sum())
-        left = left[~front]
-    distances = crowding(losses[left[front]], _spread(losses))
-    return Place(better, int((distances > distances[left[front] == me]).sum()))
+    spread = _spread(losses)
+    for violation in np.unique(violations):
+        left = np.flatnonzero(violations == violation)
+        while len(left):
+            front = _front(losses[left])
+            yield left[front], crowding(losses[left[front]], spread)
+            left = left[~front]
 
 
 def crowding(losses: Floats, spread: Floats) -> Floats:

@@ -178,20 +178,22 @@ class _Watch(Silent):
     clock: Callable[[], float]
     complete: list[Trial] = field(default_factory=list)
     moments: list[float] = field(default_factory=list)
-    ends: Counter[TrialState] = field(default_factory=Counter)
+    ends: dict[int, TrialState] = field(default_factory=dict)
 
     def trial_ended(self, trial: Trial) -> None:
-        self.ends[trial.state] += 1
+        # A stopped trial may be taken up, and end once more.
+        self.ends[trial.number] = trial.state
         if trial.state is TrialState.COMPLETE:
             self.complete.append(trial)
             self.moments.append(self.clock())
 
     def result(self, variant: str, seed: int, scale: Scale) -> SimulatedSweep:
+        ends = Counter(self.ends.values())
         return SimulatedSweep(
             variant=variant,
             seed=seed,
-            stopped=self.ends[TrialState.STOPPED],
-            failed=self.ends[TrialState.FAILED],
+            stopped=ends[TrialState.STOPPED],
+            failed=ends[TrialState.FAILED],
             seconds=self.clock(),
             moments=np.array(self.moments),
             volumes=scale.volumes(self.complete),

@@ -59,6 +59,8 @@ class Replay:
             message = f"It trained longer than budget.trial_seconds, {limit:g} s."
             return Outcome(TrialState.FAILED, failure=Failure(FailureKind.TIME_LIMIT, message))
         if self._epoch in self.job.milestones and self._tell(source) is Decision.STOP:
+            if self.job.keeps_milestones:
+                self._keep()
             return Outcome(TrialState.STOPPED)
         self.due += self._next_s()
         return None
@@ -67,9 +69,12 @@ class Replay:
         """End now, and keep the epochs that are done for the next attempt."""
         self._tell(source)
         if self._epoch:
-            self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            self._checkpoint.write_text(str(self._epoch))
+            self._keep()
         return Outcome(TrialState.INTERRUPTED)
+
+    def _keep(self) -> None:
+        self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        self._checkpoint.write_text(str(self._epoch))
 
     def _tell(self, source: JobSource) -> Decision:
         untold, self._untold = self._untold, []

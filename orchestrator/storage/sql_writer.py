@@ -175,6 +175,23 @@ class SqlWriter:
             change.mark((trial, attempt))
             return read_trial(change.connection, change.sweep, key)
 
+    def reopen(self, trial: int) -> Trial:
+        """Take back that a trial was stopped: it is INTERRUPTED, and may be started again.
+
+        Raises:
+            ValueError: It is in another state.
+        """
+        with self._change() as change:
+            key, state, _ = change.trial(trial)
+            if state is not TrialState.STOPPED:
+                raise ValueError(
+                    f"Trial {trial} of sweep {change.sweep!r} is {state}; only a stopped trial "
+                    f"can be taken up again."
+                )
+            change.trial_row(key, state=TrialState.INTERRUPTED.value, ended=None)
+            blocks.unseal(change.connection, change.sweep_id, trial)
+            return read_trial(change.connection, change.sweep, key)
+
     def add_values(self, trial: int, values: Mapping[str, float]) -> None:
         """Add values measured later (``test_accuracy``) to a complete trial.
 

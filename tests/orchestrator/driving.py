@@ -22,6 +22,9 @@ from search_spaces import load_space, parse_space
 
 SMOKE = load_space("smoke").as_mapping()
 WIDE = parse_space({"fc_width_1": {"type": "int", "low": 1, "high": 512}}).as_mapping()
+WIDE_FLOAT = parse_space(
+    {"learning_rate": {"type": "float", "low": 1e-4, "high": 1e-2}}
+).as_mapping()
 
 
 def make_spec(**changes: Any) -> SweepSpec:

@@ -46,6 +46,9 @@ class Strict:
         self.asked.append((trial, epoch, found))
         return Decision.CONTINUE if found[trial] >= max(found.values()) else Decision.STOP
 
+    def best_first(self, peers: Mapping[int, Mapping[str, float]]) -> list[int]:
+        return sorted(peers, key=lambda number: -peers[number]["accuracy"])
+
 
 def test_a_trial_is_judged_when_its_milestone_is_reported(
     drive: Callable[..., Driver], store: Store

@@ -126,6 +126,20 @@ def test_of_a_network_that_answers_with_nan_nothing_is_right(
     assert milestone_values(training, bands) == {"milestone_accuracy": 0.0}
 
 
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_milestone_is_kept_on_disk_where_a_stopped_trial_may_go_on(
+    make_config: Config, bands: ImageData, tmp_path: Path, keeps: bool
+) -> None:
+    run = TrialRun(make_config(epochs=3), bands, tmp_path, milestones=(2,))
+    run.keeps_milestones = keeps
+    run.advance(to_epoch=1, seconds=60.0)
+    assert not (tmp_path / CHECKPOINT_NAME).exists()
+    run.advance(to_epoch=2, seconds=60.0)
+    assert (tmp_path / CHECKPOINT_NAME).exists() == keeps
+    again = TrialRun(make_config(epochs=3), bands, tmp_path, milestones=(2,))
+    assert again.epoch == (2 if keeps else 0)
+
+
 def test_a_resumed_trial_tells_again_what_it_measured_at_its_milestones(
     bands: ImageData, make_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,3 +103,29 @@ def test_hopeless_trials_are_stopped_and_the_front_is_of_complete_ones(
         run(spec, store=again, executor=InlineExecutor, progress=progress)
     assert told(again) == told(store)
     again.close()
+
+
+def test_a_trial_that_is_taken_up_measures_what_it_would_have_without_the_stop(
+    store: Store, moasha: Callable[..., SweepSpec]
+) -> None:
+    space = {
+        "learning_rate": {"type": "choice", "values": [3e-3, 1e-5]},
+        "bits": {"type": "choice", "values": [8, 4]},
+    }
+    # One batch of trials after another, so that later ones meet peers.
+    early = moasha(space=space, sampler={"kind": "grid"}, budget={"trials": 99, "seconds": 3600})
+    result = run(early, store=store, executor=InlineExecutor)
+    assert (result.complete, result.stopped) == (4, 0)
+    assert result.sweep.stop_reason == "every configuration of the space was tried"
+    attempts = {n: [a.state for a in store.attempts("tiny", n)] for n in range(4)}
+    taken_up = [n for n, states in attempts.items() if TrialState.STOPPED in states]
+    assert taken_up
+    for number in taken_up:
+        assert attempts[number][-1] is TrialState.COMPLETE
+        assert [report.epoch for report in store.reports("tiny", number)] == [1, 2, 3, 4]
+    to_the_end = moasha(name="fifo", space=space, sampler={"kind": "grid"}, scheduler="fifo")
+    run(to_the_end, store=store, executor=InlineExecutor)
+    for trial in store.trials("tiny"):
+        values, expected = trial.values, store.trial("fifo", trial.number).values
+        for name in ("accuracy", "memory_bytes", "params"):
+            assert values[name] == expected[name]

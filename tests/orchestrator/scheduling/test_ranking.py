@@ -2,10 +2,12 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
-from orchestrator.scheduling.ranking import Place, crowding, place
+from orchestrator.scheduling.ranking import Place, best_first, crowding, place
 
 ACCURACY = Objective("accuracy", Direction.MAXIMIZE)
 MEMORY = Objective("memory_bytes", Direction.MINIMIZE)
@@ -25,6 +27,18 @@ def peers(*points):
 
 def before(among, objectives=BOTH, constraints=()):
     return [sum(place(trial, among, objectives, constraints)) for trial in among]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=12),
+    st.sampled_from([(), (Constraint("memory_bytes", "<=", 2.0),)]),
+)
+def test_the_order_of_all_is_that_of_their_places(points, constraints) -> None:
+    among = peers(*points)
+    order = best_first(among, BOTH, constraints)
+    assert sorted(order) == sorted(among)
+    places = [sum(place(trial, among, BOTH, constraints)) for trial in order]
+    assert places == sorted(places)
 
 
 def test_a_lone_trial_stands_first() -> None:
