@@ -41,7 +41,7 @@ check: install  ## Lint, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install  ## Measure against the peers, side by side (ONLY="bench_front ..." for some)
+bench: install  ## Measure against the peers, side by side (ONLY="bench_search --seeds 3" for one)
 	$(BIN)/python benchmarks/run_all.py $(ONLY)
 
 faults: install  ## Break real sweeps N times, and count broken promises

@@ -3,7 +3,8 @@
 Every benchmark measures its peer in the same run. Keep the machine free of other work meanwhile.
 
 Run: ``make bench``, or ``python benchmarks/run_all.py bench_front bench_repeats`` for some;
-the others keep the results that stand in the file.
+the others keep the results that stand in the file. Options behind the name of a single one are
+its own: ``python benchmarks/run_all.py bench_search --seeds 10``.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,31 +28,38 @@ def main() -> None:
     known = sorted(path.stem for path in HERE.glob("bench_*.py"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}")
-    chosen = parser.parse_args().names or known
+    given, options = parser.parse_known_args()
+    chosen = given.names or known
+    if options and len(chosen) != 1:
+        parser.error(
+            f"{' '.join(options)}: options are for one benchmark, and its name comes first"
+        )
     if unknown := sorted(set(chosen) - set(known)):
         parser.error(f"there is no {', '.join(unknown)}; known are {', '.join(known)}")
     sections = stored()
     for name in chosen:
         print(f"== {name}", flush=True)
-        sections[name] = section(name)
+        sections[name] = section(name, options)
         # After each, so that what was measured is kept when the next one is interrupted.
         RESULTS.write_text(page({name: sections[name] for name in known if name in sections}))
 
 
-def section(name: str) -> str:
+def section(name: str, options: Sequence[str]) -> str:
     """Run one benchmark; its part of the page."""
     script = HERE / f"{name}.py"
     about = ast.get_docstring(ast.parse(script.read_text())) or ""
     began = time.monotonic()
     process = subprocess.run(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, check=False
+        [sys.executable, str(script), *options], stdout=subprocess.PIPE, text=True, check=False
     )
     print(process.stdout, flush=True)
     if process.returncode:
         sys.exit(f"{name} ended with {process.returncode}")
     today, commit = time.strftime("%Y-%m-%d"), _said("git", "rev-parse", "--short", "HEAD")
     when = f"{today}, commit {commit}, {time.monotonic() - began:.0f} s, {machine()}"
-    return f"## {name}\n\n{about}\n\n{when}\n\n```\n{process.stdout.strip()}\n```\n"
+    command = " ".join(["python", f"benchmarks/{name}.py", *options])
+    printed = f"$ {command}\n{process.stdout.strip()}"
+    return f"## {name}\n\n{about}\n\n{when}\n\n```\n{printed}\n```\n"
 
 
 def machine() -> str:
