@@ -7,8 +7,9 @@ milestones, which cost time. They differ in what they propose and when they stop
 * *paretune*: this project as it comes; and with `scheduler: moasha` from some epoch on; *alone* is
   without the stage cache and its siblings, so that no training is shared;
 * *plain*: Optuna's TPE as OptunaSearch uses it, every trial to its end (FIFO);
-* *Syne Tune*: its MO-ASHA, with its own random proposals; where `--syne-tune` names the Python of
-  an environment that has it (``uv venv x && uv pip install --python x/bin/python syne-tune``).
+* *Syne Tune*: its MO-ASHA, with its own random proposals; where `--syne-tune`, or the variable
+  ``PARETUNE_BENCH_SYNE_TUNE``, names the Python of an environment that has it (``uv venv x && uv
+  pip install --python x/bin/python syne-tune``).
 
 Printed are medians over the seeds: simulated time to 99 % of the hypervolume of the whole table,
 from a reference point behind all of it, and the hypervolume at the end. *Worse* counts the seeds
@@ -20,6 +21,7 @@ Run: ``python benchmarks/bench_search.py --seeds 10``; some minutes on one core.
 import argparse
 import json
 import math
+import os
 import statistics
 import subprocess
 import sys
@@ -51,7 +53,8 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=8)
     parser.add_argument("--seconds", type=float, help="default: all of the table once, FIFO")
     parser.add_argument("--min-epochs", type=int, nargs="+", default=[1, 9])
-    parser.add_argument("--syne-tune", metavar="PYTHON", default=sys.executable)
+    own = os.environ.get("PARETUNE_BENCH_SYNE_TUNE", sys.executable)
+    parser.add_argument("--syne-tune", metavar="PYTHON", default=own)
     options = parser.parse_args()
     table = read_table(options.table)
     path = options.table.with_name(options.table.name.partition(".")[0] + ".yaml")
