@@ -30,8 +30,6 @@ from orchestrator.execution.slots import slots
 from orchestrator.execution.task import Task
 from trainers.errors import TrainerError
 
-# Tune sets this for its trials; set for the whole job, Ray need not start other processes for it.
-_WORKER_ENV = {"PL_DISABLE_FORK": "1"}
 # How long an interruption waits for networks that are being measured.
 _POLL_S = 1.0
 # Settings that Ray Tune (2.60) reads from the environment only.
@@ -212,7 +210,6 @@ def _connect(address: str | None) -> None:
             include_dashboard=False if where == "local" else None,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": _WORKER_ENV},
         )
     except ConnectionError as error:
         raise OrchestratorError(

@@ -17,12 +17,15 @@ class Rhythm:
     """When the thread works.
 
     Attributes:
+        first_s: Seconds before the first look. To load MLflow takes a CPU seconds, which the
+            workers have more use for while they start.
         period_s: Seconds between two looks into the outbox.
         breath_s: Seconds between two batches, so that the driver's threads are never starved.
         longest_pause_s: While the server is away, pauses double from `period_s` up to this.
         batch: Marks in a batch.
     """
 
+    first_s: float = 10.0
     period_s: float = 1.0
     breath_s: float = 0.05
     longest_pause_s: float = 30.0
@@ -74,7 +77,7 @@ class BackgroundMirror:
         return self._mirror.pending(self._sweep)
 
     def _work(self) -> None:
-        pause_s = self._rhythm.period_s
+        pause_s = self._rhythm.first_s
         while not self._closing.wait(pause_s):
             self._empty_outbox()
             pause_s = 2 * pause_s if self._is_away else self._rhythm.period_s

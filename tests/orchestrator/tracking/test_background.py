@@ -7,7 +7,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.tracking import BackgroundMirror, NoMirror, TrackingError
 from orchestrator.tracking.background import Rhythm
 
-QUICK = Rhythm(period_s=0.01, breath_s=0.0, longest_pause_s=0.02, batch=3)
+QUICK = Rhythm(first_s=0.01, period_s=0.01, breath_s=0.0, longest_pause_s=0.02, batch=3)
 
 
 class Line:

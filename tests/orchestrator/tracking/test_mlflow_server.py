@@ -24,7 +24,7 @@ from orchestrator.tracking.mlflow_server import MlflowServer
 pytestmark = pytest.mark.mlflow
 
 SWEEP = "digits-fc"
-QUICK = Rhythm(period_s=0.1, longest_pause_s=0.5)
+QUICK = Rhythm(first_s=0.1, period_s=0.1, longest_pause_s=0.5)
 
 
 def free_port() -> int:
