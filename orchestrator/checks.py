@@ -17,6 +17,7 @@ from orchestrator.sampling import check_sampler
 from orchestrator.sampling.unseen import MAX_LISTED
 from orchestrator.spec import SweepSpec
 from orchestrator.spec_running import BudgetSection
+from orchestrator.warm_start import described
 from search_spaces import Choice, Domain, Value
 from trainers.config import with_params
 from trainers.quantization.config import MAX_CONVOLUTIONS
@@ -68,6 +69,8 @@ def check(spec: SweepSpec) -> CheckReport:
     if spec.reference:
         text = "the full-size head in floating point is measured first, as part of the budget"
         report.lines.append(("reference", text))
+    if spec.warm_start is not None:
+        report.lines.append(("warm start", f"learns first from {described(spec.warm_start)}"))
     report.lines.append(("budget", _budget(spec.budget)))
     try:
         check_sampler(spec.sampler.kind, space)
@@ -78,6 +81,8 @@ def check(spec: SweepSpec) -> CheckReport:
     most = None if size is None else (size - refused + spec.reference) * spec.replicates
     if most is not None and trials > most:
         text = f"the space is exhausted after {most:,} of {trials:,} trials"
+        if spec.takes_up_stopped:
+            text += "; trials that were stopped go on then, while there is time"
         report.lines.append(("note", text))
     _check_resources(spec, report)
     return report

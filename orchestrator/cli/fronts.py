@@ -147,6 +147,7 @@ def pick(  # noqa: PLR0913 - the options of a command
     alpha: Annotated[
         float, typer.Option(help="With --min: the accepted probability of a wrong pick.")
     ] = 0.05,
+    where: WhereOption = None,
     how: FormatOption = Format.TABLE,
     store: StoreOption = None,
 ) -> None:
@@ -154,7 +155,7 @@ def pick(  # noqa: PLR0913 - the options of a command
 
     Example: paretune pick digits-fc --knee
 
-    Example: paretune pick digits-fc --under memory_bytes=200kB --objective accuracy
+    Example: paretune pick digits-fc --under memory_bytes=200kB --where "bits <= 4"
 
     Example: paretune pick digits-fc --min memory_bytes --keep accuracy --margin 0.03
     """
@@ -169,9 +170,10 @@ def pick(  # noqa: PLR0913 - the options of a command
     from orchestrator.reporting.tables import front_table
 
     sweep = open_sweep(name, store)
-    found = sweep.front()
+    found = sweep.front(where=where)
     if not len(found):
-        raise OrchestratorError(f"{name} has no complete trial yet, so there is none to pick.")
+        which = f" with {where}" if where else " yet"
+        raise OrchestratorError(f"{name} has no complete trial{which}, so there is none to pick.")
     if minimize is not None and keep is not None:
         kept = [value.strip() for value in keep.split(",") if value.strip()]
         smallest = found.smallest(

@@ -203,7 +203,7 @@ def _objective_cells(objectives: Sequence[Objective], values: Mapping[str, float
 
 def _param_columns(table: Table, params: Sequence[Mapping[str, object]]) -> list[str] | None:
     """Add a column a parameter, or one for all if there are many; the names, if there are few."""
-    names = list(dict.fromkeys(name for each in params for name in each))
+    names = merged_names(params)
     if len(names) > _COLUMNS:
         table.add_column("params", overflow="fold")
         return None
@@ -212,6 +212,18 @@ def _param_columns(table: Table, params: Sequence[Mapping[str, object]]) -> list
         # Long names break where they may, for the values are short.
         heading = name.replace("_", "_\n", 1) if len(name) > _NAME else name
         table.add_column(heading, justify="right", style="dim", min_width=widest, overflow="fold")
+    return names
+
+
+def merged_names(params: Iterable[Mapping[str, object]]) -> list[str]:
+    """All names, in an order in which those of each configuration keep theirs."""
+    names: list[str] = []
+    for each in params:
+        place = 0
+        for name in each:
+            if name not in names:
+                names.insert(place, name)
+            place = names.index(name) + 1
     return names
 
 

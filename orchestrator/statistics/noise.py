@@ -3,10 +3,8 @@
 Draws of what might have been measured, and how often each trial is on the front of a draw.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from orchestrator.pareto import non_dominated
 from orchestrator.statistics.checking import Floats, outcomes
@@ -73,42 +71,6 @@ def drawn_accuracies(
     ]
     together: Floats = np.concatenate(parts) / images
     return together
-
-
-def drawn_means(replicates: Sequence[ArrayLike], count: int, rng: np.random.Generator) -> Floats:
-    """Draw what other seeds might have given: the mean of resampled replicates of each trial.
-
-    A trial with one replicate is taken at its word, since one number shows no spread: its
-    probability is then too near 0 or 1.
-
-    Args:
-        replicates: For each trial its values, (replicates, objectives).
-        count: How many draws, at least 1.
-        rng: Where chance comes from.
-
-    Returns:
-        Shape (count, trials, objectives).
-
-    Raises:
-        ValueError: A trial has no replicate, or another number of objectives than the first.
-    """
-    _check_count(count)
-    tables = [np.asarray(values, np.float64) for values in replicates]
-    if not tables or any(table.ndim != 2 or len(table) == 0 for table in tables):
-        raise ValueError(
-            f"replicates have the shapes {[table.shape for table in tables]}; for each trial "
-            f"(replicates, objectives) are needed, with at least 1 replicate."
-        )
-    if len({table.shape[1] for table in tables}) > 1:
-        counts = [table.shape[1] for table in tables]
-        raise ValueError(f"every trial needs the same objectives; their numbers are {counts}.")
-    return np.stack([_resampled(table, count, rng) for table in tables], axis=1)
-
-
-def _resampled(table: Floats, count: int, rng: np.random.Generator) -> Floats:
-    chosen: NDArray[np.int64] = rng.integers(len(table), size=(count, len(table)))
-    means: Floats = table[chosen].mean(axis=1)
-    return means
 
 
 def _check_count(count: int) -> None:

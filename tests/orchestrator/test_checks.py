@@ -115,6 +115,17 @@ def test_a_space_that_is_smaller_than_the_budget_is_noted() -> None:
     assert "the space is exhausted after 18 of 40 trials" in text(make_spec(budget={"trials": 40}))
     many = make_spec(budget={"trials": 40}, replicates=3)
     assert "exhausted" not in text(many)
+    stopping = make_spec(
+        budget={"trials": 40, "seconds": 60}, scheduler="moasha", training={"epochs": 3}
+    )
+    assert "18 of 40 trials; trials that were stopped go on" in text(stopping)
+
+
+def test_what_the_sampler_learns_first_is_said_without_a_password() -> None:
+    source = {"optuna": "postgresql://me:secret@db/studies", "study": "digits"}
+    said = text(make_spec(warm_start=source))
+    assert "learns first from Optuna study 'digits' at postgresql://" in said
+    assert "secret" not in said
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,16 @@ def test_the_best_within_a_limit_is_picked(filled: Path, call: Call) -> None:
     assert "its memory is 22.4 kB" in text
 
 
+def test_who_is_picked_can_be_limited_by_a_condition(filled: Path, call: Call) -> None:
+    words = ("pick", "digits-fc", "-f", "json", "--under", "memory_bytes=1MB")
+    first = json.loads(call(*words).stdout)["trial"]
+    other = call(*words, "--where", "memory_bytes <= 30kB")
+    assert json.loads(other.stdout)["trial"] != first
+    none = call("pick", "digits-fc", "--knee", "--where", "memory_bytes <= 1kB")
+    assert none.exit_code == 1
+    assert "no complete trial with memory_bytes <= 1kB" in none.stderr
+
+
 def test_a_limit_that_nothing_meets_exits_1_and_says_how_near_one_is(
     filled: Path, call: Call
 ) -> None:

@@ -22,6 +22,7 @@ from orchestrator.reporting.tables import (
     count_states,
     front_heading,
     front_table,
+    merged_names,
     trials_table,
 )
 from orchestrator.trials import Trial, TrialState
@@ -37,6 +38,13 @@ def test_json_reads_back_as_it_was(records: list[dict[str, object]]) -> None:
 def test_json_has_null_where_a_number_is_not_finite() -> None:
     text = as_json([{"values": {"loss": math.nan, "x": -math.inf}}])
     assert json.loads(text) == [{"values": {"loss": None, "x": None}}]
+
+
+def test_columns_of_parameters_stand_as_in_the_space_though_not_every_trial_has_each() -> None:
+    narrow, deep = {"fc_layers": 1, "bits": 4}, {"fc_layers": 2, "fc_width_2": 8, "bits": 4}
+    assert merged_names([narrow, deep]) == ["fc_layers", "fc_width_2", "bits"]
+    assert merged_names([{}, deep, narrow]) == ["fc_layers", "fc_width_2", "bits"]
+    assert merged_names([]) == []
 
 
 def test_csv_has_a_column_for_every_name_that_occurs() -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from orchestrator.statistics.noise import drawn_accuracies, drawn_means, front_probability
+from orchestrator.statistics.noise import drawn_accuracies, front_probability
 
 
 def test_the_share_of_draws_in_which_a_trial_is_on_the_front() -> None:
@@ -52,15 +52,6 @@ def test_paired_draws_know_that_hard_images_are_hard_for_all() -> None:
     assert np.mean(alone[:, 1] < alone[:, 0]) > 0.3
 
 
-def test_drawn_means_spread_as_replicates_do() -> None:
-    replicates = [[[0.1, 5.0], [0.3, 5.0]], [[0.2, 1.0]]]
-    drawn = drawn_means(replicates, 2_000, np.random.default_rng(0))
-    assert drawn.shape == (2_000, 2, 2)
-    assert set(np.round(drawn[:, 0, 0], 6)) == {0.1, 0.2, 0.3}
-    assert np.mean(drawn[:, 0, 0]) == pytest.approx(0.2, abs=0.01)
-    assert (drawn[:, 1] == [0.2, 1.0]).all()
-
-
 @pytest.mark.parametrize(
     ("call", "told"),
     [
@@ -70,9 +61,6 @@ def test_drawn_means_spread_as_replicates_do() -> None:
         (lambda rng: drawn_accuracies(np.zeros(3, bool), 9, rng), r"\(trials, images\)"),
         (lambda rng: drawn_accuracies(np.full((2, 3), np.nan), 9, rng), "bools"),
         (lambda rng: drawn_accuracies(np.zeros((2, 3), bool), 0, rng), "at least 1 is needed"),
-        (lambda rng: drawn_means([], 9, rng), "at least 1 replicate"),
-        (lambda rng: drawn_means([np.zeros((0, 2))], 9, rng), "at least 1 replicate"),
-        (lambda rng: drawn_means([[[1.0]], [[1.0, 2.0]]], 9, rng), "same objectives"),
     ],
 )
 def test_what_cannot_be_drawn_from_is_refused_in_a_sentence(call, told) -> None:
