@@ -23,6 +23,7 @@ def main(trials: int) -> None:
             "robust_accuracy": {"direction": "maximize", **work.ATTACK},
         },
         "budget": {"trials": trials},
+        "execution": {"cache": "off", "fuse": "off"},
     }
     Path("sweep.yaml").write_text(yaml.safe_dump(sweep))
     run(load_sweep("sweep.yaml"))
