@@ -83,7 +83,10 @@ class Proposals:
         if self._wanted:
             return self._wanted.popleft()
         # Before the sampler is asked: it may as well learn first what costs so little.
-        return self._sibling() or self._suggested() or self._sibling() or self._no_more()
+        found = self._sibling()
+        if found is None and not self._exhausted:
+            found = self._suggested() or self._sibling()
+        return found or self._no_more()
 
     @property
     def exhausted(self) -> bool:
