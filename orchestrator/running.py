@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.contracts import Executor, Sampler
+from orchestrator.disk import remove_leftovers
 from orchestrator.errors import (
     LeaseLostError,
     OrchestratorError,
@@ -107,6 +108,7 @@ def run(
     prior = warm_start(spec, store)
     folder = state or StateFolder.find()
     worker = (executor or _ray(address))(_task(spec, folder))
+    interrupted = True
     try:
         # Before anything is stored: a mistyped path must not take the sweep's name.
         progress.note("starting workers, reading the images")
@@ -114,7 +116,21 @@ def run(
         interrupted = _drive(spec, store, worker, known, prior, progress, folder)
     finally:
         worker.close()
+        if interrupted:
+            _remove_late_checkpoints(spec.name, store, folder)
     return _result(store.sweep(spec.name), spec, store, interrupted=interrupted)
+
+
+def _remove_late_checkpoints(name: str, store: Store, folder: StateFolder) -> None:
+    """Remove what interrupted workers kept of trials that ended elsewhere.
+
+    A driver that stalled, and was replaced, interrupts its trials when it wakes up; by then they
+    may be over, and nobody will look for their checkpoints again.
+    """
+    # What cannot be asked or removed now stays for the next driver.
+    with suppress(OrchestratorError, OSError):
+        over = store.trials(name, [TrialState.COMPLETE, TrialState.FAILED])
+        remove_leftovers(folder.trial_folder(name, trial.number) for trial in over)
 
 
 def resume(

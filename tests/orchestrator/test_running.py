@@ -7,22 +7,32 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.contracts import FrontJob, Job, JobSource, Outcome
-from orchestrator.errors import LeaseHeldError, SweepExistsError, UnknownNameError, UsageError
+from orchestrator.errors import (
+    LeaseHeldError,
+    LeaseLostError,
+    SweepExistsError,
+    UnknownNameError,
+    UsageError,
+)
 from orchestrator.execution.task import Task
 from orchestrator.progress import Plan, Silent
 from orchestrator.running import resume, run
 from orchestrator.spec import SweepSpec
+from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
+from orchestrator.storage.sql_store import SqlStore
 from orchestrator.stores import Store
 from orchestrator.trials import Artifact, Failure, FailureKind, SweepRecord, SweepState, TrialState
 from search_spaces import load_space
 from trainers.errors import DataError
+from trainers.trial_folder import CHECKPOINT_NAME
 
 
 def make_spec(**changes: Any) -> SweepSpec:
@@ -229,6 +239,40 @@ def test_images_that_cannot_be_used_take_no_name(store: Store) -> None:
         run(make_spec(), store=store, executor=played)
     assert played.calls == ["prepare", "close"]
     assert store.sweeps() == []
+
+
+@dataclass
+class Late(Played):
+    """A driver that stalls after its first trial; its workers keep what they have at the end."""
+
+    taken_over: Callable[[], object] = lambda: None
+    kept: list[Path] = field(default_factory=list)
+
+    def run(self, source: JobSource) -> None:
+        job = source.next_job()
+        assert job is not None
+        source.ended(job, _complete(job))
+        going = source.next_job()
+        assert going is not None
+        self.taken_over()
+        for each in (job, going):
+            folder = Path(each.folder)
+            folder.mkdir(parents=True)
+            self.kept.append(folder / CHECKPOINT_NAME)
+            self.kept[-1].touch()
+        source.ended(going, Outcome(TrialState.INTERRUPTED))
+
+
+def test_a_driver_that_was_replaced_leaves_no_checkpoint_of_what_is_over(store: Store) -> None:
+    hour = timedelta(hours=1)
+    later = SqlStore(StateFolder.find().store_url, clock=lambda: datetime.now(UTC) + hour)
+    late = Late(taken_over=lambda: later.take("a", "elsewhere:1:1"))
+    with pytest.raises(LeaseLostError):
+        run(make_spec(), store=store, executor=late)
+    later.close()
+    over, going = late.kept
+    assert not over.exists()
+    assert going.exists()
 
 
 def test_a_sweep_that_another_driver_runs_is_left_alone(store: Store) -> None:
