@@ -1,10 +1,11 @@
 """Run the benchmarks one after another and write what they printed into RESULTS.md.
 
-Every benchmark measures its peer in the same run. Keep the machine free of other work meanwhile.
+Every benchmark measures its peer in the same run. Keep the machine free of other work meanwhile;
+how busy it was stands beside the result, and where it was, count seconds of CPU.
 
-Run: ``make bench``, or ``python benchmarks/run_all.py bench_front bench_repeats`` for some;
-the others keep the results that stand in the file. Options behind the name of a single one are
-its own: ``python benchmarks/run_all.py bench_search --seeds 10``.
+Run: ``make bench``, or ``python benchmarks/run_all.py bench_front bench_repeats`` for some; the
+others keep the results that stand in the file. Options behind the name of a single one are its
+own: ``python benchmarks/run_all.py bench_search --seeds 10``.
 """
 
 import argparse
@@ -48,7 +49,7 @@ def section(name: str, options: Sequence[str]) -> str:
     """Run one benchmark; its part of the page."""
     script = HERE / f"{name}.py"
     about = ast.get_docstring(ast.parse(script.read_text())) or ""
-    began = time.monotonic()
+    began, load = time.monotonic(), os.getloadavg()[0]
     process = subprocess.run(
         [sys.executable, str(script), *options], stdout=subprocess.PIPE, text=True, check=False
     )
@@ -56,7 +57,8 @@ def section(name: str, options: Sequence[str]) -> str:
     if process.returncode:
         sys.exit(f"{name} ended with {process.returncode}")
     today, commit = time.strftime("%Y-%m-%d"), _said("git", "rev-parse", "--short", "HEAD")
-    when = f"{today}, commit {commit}, {time.monotonic() - began:.0f} s, {machine()}"
+    took = f"{time.monotonic() - began:.0f} s (load {load:.1f} when it began)"
+    when = f"{today}, commit {commit}, {took}, {machine()}"
     command = " ".join(["python", f"benchmarks/{name}.py", *options])
     printed = f"$ {command}\n{process.stdout.strip()}"
     return f"## {name}\n\n{about}\n\n{when}\n\n```\n{printed}\n```\n"
