@@ -69,10 +69,6 @@ class RayExecutor:
         task = self._task
         self._slots = slots(ray.cluster_resources(), cpus=task.cpus, gpus=task.gpus)
         told, self._data = _prepare.options(num_cpus=task.cpus).remote(task)
-        # Meanwhile the processes load what takes seconds; Ray makes the trials' workers of them.
-        warm = _warm.options(num_cpus=task.cpus, num_gpus=task.gpus)
-        for _ in range(self._slots):
-            warm.remote(task)
         prepared: Prepared | TrainerError = ray.get(told)
         if isinstance(prepared, TrainerError):
             raise prepared
@@ -234,14 +230,6 @@ def _prepare(task: Task) -> tuple[Prepared | TrainerError, Any]:
     except TrainerError as error:
         return error, None
     return found_out(task, data), data
-
-
-@ray.remote  # type: ignore[untyped-decorator]
-def _warm(task: Task) -> None:
-    from orchestrator.execution.group_runner import GroupRunner  # noqa: F401
-    from trainers.warm_up import warm_up
-
-    warm_up(attacks=bool(task.attacks))
 
 
 @ray.remote  # type: ignore[untyped-decorator]

@@ -1,5 +1,8 @@
 """Checkpoints that are whole, or named as broken."""
 
+import itertools
+import multiprocessing
+import time
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,34 @@ def test_what_was_saved_is_read_back(tmp_path: Path) -> None:
 def test_a_checkpoint_without_tensors_is_one(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "c", {}, {})
     assert load_checkpoint(tmp_path / "c") == ({}, {})
+
+
+def _replace_for_ever(path: Path) -> None:
+    contents = [path.with_name(str(number)).read_bytes() for number in (1, 2)]
+    for number in itertools.cycle((0, 1)):
+        unfinished = path.with_name("unfinished")
+        unfinished.write_bytes(contents[number])
+        unfinished.replace(path)
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read_is_the_one_or_the_other(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "x"
+    for file, number in (("1", 1), ("2", 2), ("x", 2)):
+        save_checkpoint(tmp_path / file, {"a": torch.full((9,), number)}, {"number": number})
+    writer = multiprocessing.get_context("spawn").Process(target=_replace_for_ever, args=(path,))
+    writer.start()
+    try:
+        before = path.stat().st_ino
+        while path.stat().st_ino == before:
+            time.sleep(0.01)
+        for _ in range(2_000):
+            tensors, facts = load_checkpoint(path)
+            assert bool((tensors["a"] == facts["number"]).all())
+    finally:
+        writer.kill()
+        writer.join()
 
 
 def test_a_checkpoint_that_is_not_there_is_no_broken_one(tmp_path: Path) -> None:

@@ -81,12 +81,11 @@ class Folder:
     def load(self, name: str) -> Content:
         """See `Place.load`; the entry counts as used now."""
         path = self._root / (name + _SUFFIX)
-        tensors, facts = load_checkpoint(path)
+        content = load_checkpoint(path)
         # Evicted in between, or of a folder that may only be read.
         with suppress(OSError):
             os.utime(path)
-        # What was read may still lie in the file, which another machine may remove.
-        return {key: tensor.clone() for key, tensor in tensors.items()}, facts
+        return content
 
     def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
         """See `Place.save`."""
@@ -173,9 +172,7 @@ class Remote:
             path = Path(folder) / (name + _SUFFIX)
             with _foreign():
                 self._files.get_file(self._path(name + _SUFFIX), str(path))
-            tensors, facts = load_checkpoint(path)
-            # The file goes, and what was read of it may still lie there.
-            return {key: tensor.clone() for key, tensor in tensors.items()}, facts
+            return load_checkpoint(path)
 
     def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
         """See `Place.save`."""
