@@ -79,8 +79,10 @@ class BackgroundMirror:
     def _work(self) -> None:
         pause_s = self._rhythm.first_s
         while not self._closing.wait(pause_s):
+            was_away = self._is_away
             self._empty_outbox()
-            pause_s = 2 * pause_s if self._is_away else self._rhythm.period_s
+            before_s = pause_s if was_away else self._rhythm.period_s
+            pause_s = 2 * before_s if self._is_away else self._rhythm.period_s
             pause_s = min(pause_s, self._rhythm.longest_pause_s)
         self._empty_outbox()
 
