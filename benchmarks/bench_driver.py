@@ -2,10 +2,12 @@
 
 Simulated trials of no work (an objective each of a synthetic function, three epochs reported at
 once) run through the whole driver: proposals, the loop, the store on SQLite. Counted are seconds
-of the process on its CPUs a trial, over the last tenth of the sweep, so that what grows with the
-number of trials shows; of a small sweep the median of five. The peer is Optuna as OptunaSearch
-asks and tells it, with RDBStorage on SQLite, without any loop around it; beyond `--peer-trials` it
-is not run but extrapolated, by a straight line through its last two numbers.
+of the process on its CPUs a trial, over the last tenth of so many trials, so that what grows with
+their number shows; of a small sweep the median of five. A sweep is longer than that by a trial a
+slot: at its end none follows a trial that ended, and nothing is proposed any more. The peer is
+Optuna as OptunaSearch asks and tells it, with RDBStorage on SQLite, without any loop around it;
+beyond `--peer-trials` it is not run but extrapolated, by a straight line through its last two
+numbers.
 
 Run: ``python benchmarks/bench_driver.py --trials 100 1000 --samplers random tpe``
 """
@@ -15,7 +17,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +39,8 @@ SPACE = {
     "bits": {"type": "choice", "values": [2, 3, 4, 5, 6, 8]},
 }
 
+Side = Callable[[str, int], list[float]]
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -51,9 +55,9 @@ def main() -> None:
         for trials in options.trials:
             # Ten trials are few milliseconds.
             turns = range(max(1, min(5, 500 // trials)))
-            ours.append(statistics.median(last_tenth(driven(sampler, trials)) for _ in turns))
+            ours.append(statistics.median(at(driven, sampler, trials) for _ in turns))
             measured = trials <= options.peer_trials or len(peers) < 2
-            cost = last_tenth(asked(sampler, trials)) if measured else beyond(peers, trials)
+            cost = at(asked, sampler, trials) if measured else beyond(peers, trials)
             peers.append((trials, cost))
             mark = "" if measured else "  peer extrapolated"
             print(
@@ -65,10 +69,11 @@ def main() -> None:
         print(f"{sampler:<10}grows {growth:.2f} times, the peer {peer:.1f}; at most 1.5 is wanted")
 
 
-def last_tenth(moments: Sequence[float]) -> float:
-    """Seconds a trial between the last moments."""
-    last = max(1, len(moments) // 10)
-    return (moments[-1] - moments[-1 - last]) / last
+def at(side: Side, sampler: str, trials: int) -> float:
+    """Seconds a trial over the last tenth of so many, with every slot still in use."""
+    moments = side(sampler, trials + SLOTS)
+    last = max(1, trials // 10)
+    return (moments[trials - 1] - moments[trials - 1 - last]) / last
 
 
 def beyond(known: Sequence[tuple[int, float]], trials: int) -> float:
