@@ -9,15 +9,15 @@ import pytest
 import ray
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.execution.ray_executor import _connect
+from orchestrator.execution.ray_cluster import connect
 
 pytestmark = pytest.mark.ray
 
 _CONNECT = """
 from orchestrator.errors import OrchestratorError
-from orchestrator.execution.ray_executor import _connect
+from orchestrator.execution.ray_cluster import connect
 try:
-    _connect(None)
+    connect(None)
 except OrchestratorError as error:
     print(error)
 """
@@ -42,4 +42,11 @@ def test_a_machine_on_which_ray_does_not_come_up_is_told_so(
 
     monkeypatch.setattr(ray, "init", slow)
     with pytest.raises(OrchestratorError, match="timed out during startup"):
-        _connect(None)
+        connect(None)
+
+
+def test_a_process_that_only_prepares_does_not_wait_for_tune_and_torch() -> None:
+    code = "import orchestrator.execution.ray_cluster, sys; print(*sys.modules, sep='\\n')"
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert {"ray.tune", "torch"}.isdisjoint(loaded) and "ray" in loaded

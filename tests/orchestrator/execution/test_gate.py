@@ -9,7 +9,7 @@ import ray
 
 from orchestrator.contracts import Job, Outcome
 from orchestrator.execution.gate import WorkerGate
-from orchestrator.execution.ray_executor import Shared, TrialActor
+from orchestrator.execution.ray_worker import Shared, TrialActor
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
 from orchestrator.trials import TrialState

@@ -1,0 +1,76 @@
+"""Hand the jobs of a source to Ray Tune, until there is none left."""
+
+import os
+import tempfile
+import uuid
+from typing import Any
+
+import ray
+from ray import tune
+
+from orchestrator.contracts import JobSource
+from orchestrator.execution.gate import WorkerGate
+from orchestrator.execution.ray_adapters import (
+    JobScheduler,
+    JobSearcher,
+    RunningJobs,
+    SourceStopper,
+)
+from orchestrator.execution.ray_worker import Shared, TrialActor
+from orchestrator.execution.task import Task
+
+# Settings that Ray Tune (2.60) reads from the environment only.
+_TUNE_ENV = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files a trial
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the run's own handler interrupts the source
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # its snapshots are never read
+    "TUNE_WARN_THRESHOLD_S": "10",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+def tune_jobs(source: JobSource, task: Task, data: ray.ObjectRef[Any], slots: int) -> None:
+    """Run jobs on the cluster that this process is connected to.
+
+    Args:
+        source: Gives the jobs and hears of them.
+        task: What every worker must know.
+        data: The images, in the object store.
+        slots: How many workers fit at once.
+
+    Raises:
+        Exception: Whatever the source raised.
+    """
+    gate = WorkerGate(uuid.uuid4().hex, slots)
+    jobs = RunningJobs(source, slots, gate, task.batches)
+    os.environ.update({key: os.environ.get(key, value) for key, value in _TUNE_ENV.items()})
+    # As many pending trials as slots, or Tune starts one worker after the other.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
+    with tempfile.TemporaryDirectory(prefix="paretune-ray-") as scratch:
+        try:
+            _tuner(jobs, Shared(data, gate, task), scratch).fit()
+        finally:
+            gate.close()
+    jobs.interrupt()
+    if jobs.error is not None:
+        raise jobs.error
+
+
+def _tuner(jobs: RunningJobs, shared: Shared, scratch: str) -> tune.Tuner:
+    resources = {"CPU": shared.task.cpus, "GPU": shared.task.gpus}
+    return tune.Tuner(
+        tune.with_resources(tune.with_parameters(TrialActor, shared=shared), resources),
+        tune_config=tune.TuneConfig(
+            search_alg=JobSearcher(jobs),
+            scheduler=JobScheduler(jobs),
+            num_samples=-1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            storage_path=scratch,
+            stop=SourceStopper(jobs),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=0),
+            verbose=0,
+        ),
+    )
