@@ -50,18 +50,18 @@ def section(name: str, options: Sequence[str]) -> str:
     script = HERE / f"{name}.py"
     about = ast.get_docstring(ast.parse(script.read_text())) or ""
     began, load = time.monotonic(), os.getloadavg()[0]
-    process = subprocess.run(
-        [sys.executable, str(script), *options], stdout=subprocess.PIPE, text=True, check=False
-    )
-    print(process.stdout, flush=True)
+    printed = f"$ {' '.join(['python', f'benchmarks/{name}.py', *options])}\n"
+    command = [sys.executable, "-u", str(script), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            printed += line
     if process.returncode:
         sys.exit(f"{name} ended with {process.returncode}")
     today, commit = time.strftime("%Y-%m-%d"), _said("git", "rev-parse", "--short", "HEAD")
     took = f"{time.monotonic() - began:.0f} s (load {load:.1f} when it began)"
     when = f"{today}, commit {commit}, {took}, {machine()}"
-    command = " ".join(["python", f"benchmarks/{name}.py", *options])
-    printed = f"$ {command}\n{process.stdout.strip()}"
-    return f"## {name}\n\n{about}\n\n{when}\n\n```\n{printed}\n```\n"
+    return f"## {name}\n\n{about}\n\n{when}\n\n```\n{printed.strip()}\n```\n"
 
 
 def machine() -> str:
