@@ -65,6 +65,8 @@ def measure(side: str, trials: int) -> dict[str, float]:
         environment = {
             **os.environ,
             "PARETUNE_HOME": str(folder / "state"),
+            # Else Ray waits for the cluster that somebody last started here, dead or alive.
+            "RAY_ADDRESS": "local",
             "OMP_NUM_THREADS": "1",
         }
         script = Path(__file__).resolve().with_name(f"overhead_{side}.py")

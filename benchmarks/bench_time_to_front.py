@@ -111,6 +111,8 @@ def run_side(
             **os.environ,
             "PARETUNE_HOME": str(folder / "state"),
             "PYTHONPATH": os.pathsep.join([str(script.parent), os.environ.get("PYTHONPATH", "")]),
+            # Else Ray waits for the cluster that somebody last started here, dead or alive.
+            "RAY_ADDRESS": "local",
             "OMP_NUM_THREADS": "2" if side == "optuna" else "1",
         }
         began = time.time()
