@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestrator.redaction import redacted
 from orchestrator.tracking.errors import RefusedError, TrackingError
+from orchestrator.tracking.mlflow_database import make_database
 from orchestrator.tracking.runs import Changes, RunContent, RunView, missing_from
 
 # Read by MLflow from the environment and nowhere else (3.17). A user's own setting wins.
@@ -193,6 +194,7 @@ class MlflowServer:
         """The client, with MLflow's and the network's many exceptions turned into our two."""
         if self._opened is None:
             _prepare()
+        from alembic.util import CommandError
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
         from requests import RequestException
@@ -200,13 +202,14 @@ class MlflowServer:
 
         try:
             if self._opened is None:
-                _make_folder(self._uri)
+                make_database(self._uri, _fill)
                 self._opened = MlflowClient(tracking_uri=self._uri)
             yield self._opened
         except MlflowException as error:
             kind = RefusedError if error.error_code in _REFUSALS else TrackingError
             raise kind(self._sentence(error)) from None
-        except (RequestException, SQLAlchemyError, OSError) as error:
+        # Alembic's: the tables are of a newer MLflow, or another process is changing them.
+        except (RequestException, SQLAlchemyError, CommandError, OSError) as error:
             raise TrackingError(self._sentence(error)) from None
 
     def _sentence(self, error: Exception) -> str:
@@ -224,10 +227,11 @@ def _prepare() -> None:
     )
 
 
-def _make_folder(uri: str) -> None:
-    """Make the folder of a SQLite database: SQLite would not, and MLflow tries for minutes."""
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+def _fill(uri: str) -> None:
+    """Have MLflow make a database: it does at the first question."""
+    from mlflow import MlflowClient
+
+    MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
 
 
 def _view(run: Any) -> RunView:

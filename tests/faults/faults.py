@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -260,7 +261,12 @@ class _Cluster:
         token = f"{world.random.getrandbits(256):064x}"
         self._secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
         world.environment |= {"RAY_ADDRESS": f"127.0.0.1:{self._port}", **self._secret}
-        self._start("--head", f"--port={self._port}", "--include-dashboard=false")
+        # Not Ray's own folder: there it notes the cluster's address, for every later `ray.init()`
+        # of this machine to look for. Short, for a socket's path has 107 bytes.
+        folder = tempfile.mkdtemp(prefix="ray-")
+        world.on_end(lambda: shutil.rmtree(folder, ignore_errors=True))
+        head = (f"--port={self._port}", "--include-dashboard=false", f"--temp-dir={folder}")
+        self._start("--head", *head)
 
     def add_node(self) -> int:
         """Add a node; the leader of its session."""

@@ -1,0 +1,52 @@
+"""A new SQLite database for MLflow appears whole, or not at all.
+
+MLflow (3.17) makes one in dozens of steps, seconds long, with no transaction around them: of two
+processes that make the same one, one fails; and of what a killed one leaves behind MLflow may
+never make a database again.
+"""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+def make_database(uri: str, fill: Callable[[str], object]) -> None:
+    """Make the file of a SQLite URI, and its folder, where there is none.
+
+    Args:
+        uri: A tracking URI; nothing is done for a server, or for another kind of database.
+        fill: Makes a database at a URI.
+
+    Raises:
+        OSError: The folder or the file cannot be written.
+    """
+    parts = urlsplit(uri)
+    path = Path(parts.path.removeprefix("/"))
+    if parts.scheme != "sqlite" or path.exists():
+        return
+    # SQLite would not make it, and MLflow tries for minutes.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="paretune-mlflow-") as folder:
+        made = Path(folder) / "mlflow.db"
+        fill(f"sqlite:///{made}")
+        _put(made, path)
+
+
+def _put(made: Path, path: Path) -> None:
+    """Copy a database to a place where none is."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(beside)) as copy:
+            source.backup(copy)
+        # A link, for it never replaces what another process was quicker to make, and to fill.
+        os.link(beside, path)
+    except FileExistsError:
+        pass
+    except sqlite3.Error as error:
+        raise OSError(f"{path} cannot be written: {error}") from error
+    finally:
+        beside.unlink(missing_ok=True)

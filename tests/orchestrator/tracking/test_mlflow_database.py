@@ -1,0 +1,94 @@
+"""A new SQLite database for MLflow is whole from its first moment, and is made once."""
+
+import multiprocessing
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from orchestrator.tracking.mlflow_database import make_database
+from orchestrator.tracking.mlflow_server import MlflowServer
+
+
+def written(uri: str, word: str) -> None:
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as database, database:
+        database.execute("create table words (word text)")
+        database.execute("insert into words values (?)", [word])
+
+
+def read(path: Path) -> str:
+    with closing(sqlite3.connect(path)) as database:
+        return str(database.execute("select word from words").fetchone()[0])
+
+
+def test_it_stands_in_a_new_folder_with_all_that_was_put_in(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "mlflow.db"
+    make_database(f"sqlite:///{path}", lambda uri: written(uri, "ours"))
+    assert read(path) == "ours"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_while_it_is_being_made_there_is_none_and_after_a_failure_neither(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+
+    def fail(uri: str) -> None:
+        written(uri, "half")
+        assert not path.exists()
+        raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"):
+        make_database(f"sqlite:///{path}", fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_is_slower_uses_what_the_other_made(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+
+    def overtaken(uri: str) -> None:
+        written(uri, "slow")
+        make_database(f"sqlite:///{path}", lambda other: written(other, "quick"))
+
+    make_database(f"sqlite:///{path}", overtaken)
+    assert read(path) == "quick"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["http://127.0.0.1:1", "postgresql://host/mlflow"])
+def test_nothing_is_made_for_a_server(name: str) -> None:
+    make_database(name, lambda _: pytest.fail("asked to make a database"))
+
+
+def test_one_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(b"whatever it is")
+    make_database(f"sqlite:///{path}", lambda _: pytest.fail("asked to make a database"))
+    assert path.read_bytes() == b"whatever it is"
+
+
+def test_a_folder_that_takes_no_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(OSError, match="file"):
+        make_database(f"sqlite:///{file}/mlflow.db", lambda uri: written(uri, "ours"))
+
+
+@pytest.mark.mlflow
+def test_two_processes_that_open_a_new_mlflow_at_once_both_use_it(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    together = context.Barrier(2)
+    processes = [context.Process(target=_open, args=(uri, together, n)) for n in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert set(MlflowServer(uri).experiments()) >= {"sweep-0", "sweep-1"}
+
+
+def _open(uri: str, together: "multiprocessing.Barrier", number: int) -> None:
+    import mlflow  # noqa: F401 - so that both ask at the same moment
+
+    together.wait()
+    MlflowServer(uri).experiment_id(f"sweep-{number}")
