@@ -42,11 +42,18 @@ def _put(made: Path, path: Path) -> None:
     try:
         with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(beside)) as copy:
             source.backup(copy)
-        # A link, for it never replaces what another process was quicker to make, and to fill.
-        os.link(beside, path)
-    except FileExistsError:
-        pass
+        _link(beside, path)
     except sqlite3.Error as error:
         raise OSError(f"{path} cannot be written: {error}") from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _link(beside: Path, path: Path) -> None:
+    """Never replace what another process was quicker to make, and to fill."""
+    try:
+        os.link(beside, path)
+    except OSError:
+        # Or the file system knows no links.
+        if not path.exists():
+            beside.replace(path)

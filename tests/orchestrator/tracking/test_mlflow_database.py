@@ -1,6 +1,7 @@
 """A new SQLite database for MLflow is whole from its first moment, and is made once."""
 
 import multiprocessing
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -54,9 +55,24 @@ def test_who_is_slower_uses_what_the_other_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_file_system_without_links_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "mlflow.db"
+    make_database(f"sqlite:///{path}", lambda uri: written(uri, "ours"))
+    assert read(path) == "ours"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("name", ["http://127.0.0.1:1", "postgresql://host/mlflow"])
 def test_nothing_is_made_for_a_server(name: str) -> None:
-    make_database(name, lambda _: pytest.fail("asked to make a database"))
+    asked: list[str] = []
+    make_database(name, asked.append)
+    assert asked == []
 
 
 def test_one_that_is_there_is_left_alone(tmp_path: Path) -> None:
