@@ -77,13 +77,13 @@ class BackgroundMirror:
         return self._mirror.pending(self._sweep)
 
     def _work(self) -> None:
-        pause_s = self._rhythm.first_s
-        while not self._closing.wait(pause_s):
-            was_away = self._is_away
+        pause_s = self._rhythm.period_s
+        self._closing.wait(self._rhythm.first_s)
+        while not self._closing.is_set():
             self._empty_outbox()
-            before_s = pause_s if was_away else self._rhythm.period_s
-            pause_s = 2 * before_s if self._is_away else self._rhythm.period_s
+            pause_s = 2 * pause_s if self._is_away else self._rhythm.period_s
             pause_s = min(pause_s, self._rhythm.longest_pause_s)
+            self._closing.wait(pause_s)
         self._empty_outbox()
 
     def _empty_outbox(self) -> None:
