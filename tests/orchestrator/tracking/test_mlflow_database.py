@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import sqlite3
 from contextlib import closing
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,7 @@ def test_two_processes_that_open_a_new_mlflow_at_once_both_use_it(tmp_path: Path
     assert set(MlflowServer(uri).experiments()) >= {"sweep-0", "sweep-1"}
 
 
-def _open(uri: str, together: "multiprocessing.Barrier", number: int) -> None:
+def _open(uri: str, together: Barrier, number: int) -> None:
     import mlflow  # noqa: F401 - so that both ask at the same moment
 
     together.wait()
