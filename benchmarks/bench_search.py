@@ -9,14 +9,16 @@ milestones, which cost time. They differ in what they propose and when they stop
 * *plain*: Optuna's TPE as OptunaSearch uses it, every trial to its end (FIFO);
 * *Syne Tune*: its MO-ASHA, with its own random proposals; where `--syne-tune`, or the variable
   ``PARETUNE_BENCH_SYNE_TUNE``, names the Python of an environment that has it (``uv venv x && uv
-  pip install --python x/bin/python syne-tune``).
+  pip install --python x/bin/python syne-tune``). Its ranking of all it has seen takes longer with
+  each trial, so that a seed ends where that has used `--peer-cpu` seconds of a core; the simulated
+  moment is printed.
 
 Printed are medians over the seeds: simulated time to 99 % of the hypervolume of the whole table,
 from a reference point behind all of it, and the hypervolume at the end. *Worse* counts the seeds
 in which the end's hypervolume is smaller than that of the plain stack with the same seed.
 
 Run: ``python benchmarks/bench_search.py --seeds 10``; ours takes ten minutes of a core for each of
-``--min-epochs``, Syne Tune's side more than twenty.
+``--min-epochs``, Syne Tune's side at most `--peer-cpu` seconds a seed.
 """
 
 import argparse
@@ -27,6 +29,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +59,7 @@ def main() -> None:
     parser.add_argument("--min-epochs", type=int, nargs="+", default=[1, 9])
     own = os.environ.get("PARETUNE_BENCH_SYNE_TUNE", sys.executable)
     parser.add_argument("--syne-tune", metavar="PYTHON", default=own)
+    parser.add_argument("--peer-cpu", type=float, default=120.0, metavar="SECONDS")
     options = parser.parse_args()
     table = read_table(options.table)
     path = options.table.with_name(options.table.name.partition(".")[0] + ".yaml")
@@ -75,6 +79,7 @@ def main() -> None:
     for epochs in options.min_epochs:
         task = syne_tune_task(load_sweep(path), table, seeds, options.slots, seconds)
         task |= {
+            "cpu_s": options.peer_cpu,
             "min_epochs": epochs,
             "milestones": halving_milestones(epochs, REDUCTION, task["epochs"]),
         }
@@ -82,6 +87,11 @@ def main() -> None:
         if not peer:
             return
         show(f"{SYNE_TUNE} from {epochs}", peer, plain)
+        until = statistics.median(each.seconds for each in peer)
+        if until < seconds:
+            print(
+                f"  ended at {until:.0f} simulated seconds (median), a seed's CPU time was used up"
+            )
 
 
 def ours(min_epochs: Sequence[int]) -> dict[str, tuple[str, ...]]:
@@ -172,7 +182,7 @@ def plain_sweeps(
     numbers = {name: number for number, name in enumerate(rows)}
     found = []
     for seed in seeds:
-        done = search(Plain(spec, seed), lookup, milestones=(), slots=slots, seconds=seconds)
+        done, _ = search(Plain(spec, seed), lookup, milestones=(), slots=slots, seconds=seconds)
         ends = [(moment, numbers[key(row["params"])]) for moment, row in done]
         found.append(as_sweep(PLAIN, seed, ends, spec, table, seconds))
     return found
@@ -208,8 +218,11 @@ def syne_tune_sweeps(
         raise RuntimeError(ended.stderr)
     found = json.loads(ended.stdout)
     return [
-        as_sweep(SYNE_TUNE, seed, ends, spec, table, task["seconds"])
-        for seed, ends in zip(task["seeds"], found, strict=True)
+        replace(
+            as_sweep(SYNE_TUNE, seed, each["ends"], spec, table, each["until"]),
+            stopped=each["stopped"],
+        )
+        for seed, each in zip(task["seeds"], found, strict=True)
     ]
 
 

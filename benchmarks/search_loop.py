@@ -6,6 +6,8 @@ that it runs in a peer's environment.
 """
 
 import heapq
+import math
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -36,14 +38,19 @@ def search(
     milestones: Collection[int],
     slots: int,
     seconds: float,
-) -> list[tuple[float, Trial]]:
-    """Search for so many simulated seconds; complete trials with the moment of each."""
+    cpu_s: float = math.inf,
+) -> tuple[list[tuple[float, Trial]], float]:
+    """Search for so many simulated seconds, or until the process has used `cpu_s` real ones.
+
+    Returns:
+        Complete trials with the moment of each, and the moment at which the search ended.
+    """
     done: list[tuple[float, Trial]] = []
     # Moment, number, epochs that are done then; one beyond the last is the evaluation.
     events: list[tuple[float, int, int]] = []
     trials: list[Trial] = []
-    now = 0.0
-    while now < seconds:
+    now, last_s = 0.0, time.process_time() + cpu_s
+    while now < seconds and time.process_time() < last_s:
         while len(events) < slots:
             number = len(trials)
             trials.append(lookup(peer.suggest(number)))
@@ -60,7 +67,7 @@ def search(
             if not peer.goes_on(number, epoch, measured):
                 continue
         heapq.heappush(events, (now + next_s(trial, epoch, milestones), number, epoch + 1))
-    return [(moment, trial) for moment, trial in done if moment <= seconds]
+    return [(moment, trial) for moment, trial in done if moment <= seconds], min(now, seconds)
 
 
 def start_s(trial: Trial) -> float:

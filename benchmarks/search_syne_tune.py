@@ -1,7 +1,7 @@
 """Syne Tune's MO-ASHA in a simulated search; run by Syne Tune's own Python.
 
 Reads the task as JSON from standard input, and writes, by seed, the moments at which trials were
-complete and their numbers in the table.
+complete with their numbers in the table, how many were stopped, and when the search ended.
 """
 
 import json
@@ -35,6 +35,7 @@ class SyneTune:
             random_seed=seed,
         )
         self._trials: dict[int, Trial] = {}
+        self.stopped = 0
 
     def suggest(self, trial: int) -> dict[str, Any]:
         """Ask for a configuration."""
@@ -51,7 +52,9 @@ class SyneTune:
         decision = self._scheduler.on_trial_result(
             self._trials[trial], self._result(measured, epoch)
         )
-        return bool(decision != SchedulerDecision.STOP)
+        stops = bool(decision == SchedulerDecision.STOP)
+        self.stopped += stops
+        return not stops
 
     def complete(self, trial: int, values: Mapping[str, float]) -> None:
         """Tell the end."""
@@ -69,15 +72,18 @@ def main() -> None:
     numbers = {key: number for number, key in enumerate(rows)}
     found = []
     for seed in task["seeds"]:
-        done = search(
-            SyneTune(task, seed),
+        peer = SyneTune(task, seed)
+        done, until = search(
+            peer,
             lambda params: rows[json.dumps(params, sort_keys=True)],
             milestones=task["milestones"],
             slots=task["slots"],
             seconds=task["seconds"],
+            cpu_s=task["cpu_s"],
         )
         keys = [(moment, json.dumps(row["params"], sort_keys=True)) for moment, row in done]
-        found.append([[moment, numbers[key]] for moment, key in keys])
+        ends = [[moment, numbers[key]] for moment, key in keys]
+        found.append({"ends": ends, "stopped": peer.stopped, "until": until})
     json.dump(found, sys.stdout)
 
 
