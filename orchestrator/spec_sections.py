@@ -96,10 +96,10 @@ class BackboneSection(Section):
                 f"image_size is {self.image_size}, but digitnet sees images of {info.image_size} "
                 f"by {info.image_size} pixels: leave it out."
             )
-        if self.weights == "bundled" and not info.bundled:
+        if self.weights in _WEIGHT_WORDS and self.weights not in info.weights:
             raise ValueError(
-                f"No weights of {self.name} ship with paretune: use weights: imagenet, scratch, "
-                f"or a path."
+                f"there are no {self.weights} weights of {self.name}: use weights: "
+                f"{', '.join(info.weights)}, or a path."
             )
         return self
 

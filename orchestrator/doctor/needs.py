@@ -74,8 +74,8 @@ def _cached_weights(name: str, backbone: str, probe: TorchProbe) -> Finding:
         f"torchvision.models.get_model('{backbone}', weights='DEFAULT')\""
     )
     if not probe.weights:
-        detail = "torchvision has none, or could not be asked"
-        return wrong(name, detail, "Use weights: bundled, scratch or a path.")
+        fix = "Reinstall torchvision, or use weights: scratch or a path."
+        return wrong(name, "torchvision could not be asked for them", fix)
     path = Path(probe.weights)
     return fine(name, f"cached at {path}") if path.is_file() else _missing(name, path, fetch)
 

@@ -98,8 +98,14 @@ def _blocks(name: str, features: nn.Sequential) -> list[nn.Module]:
 
 
 def _loaded_features(info: BackboneInfo, weights: str) -> nn.Sequential:
+    if weights in ("bundled", "imagenet") and weights not in info.weights:
+        raise WeightsError(
+            f"there are no {weights} weights of {info.name}. Use weights: "
+            f"{', '.join(info.weights)}, or the path of a .safetensors file."
+        )
     if weights == "bundled":
-        state, source = read_state(_bundled(info)), f"the bundled weights of {info.name}"
+        path = _BUNDLED / f"{info.name}.safetensors"
+        state, source = read_state(path), f"the bundled weights of {info.name}"
     elif weights == "imagenet":
         state, source = _imagenet_state(info), f"torchvision's weights of {info.name}"
     else:
@@ -113,19 +119,7 @@ def _loaded_features(info: BackboneInfo, weights: str) -> nn.Sequential:
     return features
 
 
-def _bundled(info: BackboneInfo) -> Path:
-    if not info.bundled:
-        raise WeightsError(
-            f"no weights of {info.name} ship with paretune (only those of digitnet do). Use "
-            f"weights: imagenet, scratch, or the path of a .safetensors file."
-        )
-    return _BUNDLED / f"{info.name}.safetensors"
-
-
 def _imagenet_state(info: BackboneInfo) -> dict[str, torch.Tensor]:
-    if not info.imagenet:
-        others = "bundled or scratch" if info.bundled else "scratch, or the path of a file"
-        raise WeightsError(f"there are no ImageNet weights of {info.name}. Use weights: {others}.")
     from trainers.backbones.torchvision_nets import imagenet_state
 
     try:

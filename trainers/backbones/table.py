@@ -50,6 +50,12 @@ class BackboneInfo:
             object.__setattr__(self, "reference_widths", widths)
 
     @property
+    def weights(self) -> tuple[str, ...]:
+        """The words that name weights of it; a path does so too."""
+        words = {"imagenet": self.imagenet, "bundled": self.bundled, "scratch": True}
+        return tuple(word for word, is_there in words.items() if is_there)
+
+    @property
     def has_synthetic_head(self) -> bool:
         """Whether the full-size head is synthetic, because the network itself pools globally."""
         return self.reference_widths == (self.n_features, self.n_features // 2)

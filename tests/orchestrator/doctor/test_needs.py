@@ -66,7 +66,7 @@ def test_cached_weights_are_found_and_missing_ones_are_not_downloaded(tmp_path: 
 
 
 def test_weights_that_torchvision_could_not_be_asked_for_are_found() -> None:
-    _, found, _ = _findings(backbone={"name": "digitnet", "weights": "imagenet"})
+    _, found, _ = _findings(backbone={"name": "vgg16", "weights": "imagenet"})
     assert not found.ok
 
 

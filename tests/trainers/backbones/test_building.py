@@ -51,9 +51,9 @@ def test_a_failed_download_names_the_alternatives(monkeypatch: pytest.MonkeyPatc
 
 
 def test_weights_that_nobody_made_are_refused() -> None:
-    with pytest.raises(WeightsError, match="only those of digitnet"):
+    with pytest.raises(WeightsError, match="no bundled weights of resnet18"):
         build_backbone("resnet18", "bundled")
-    with pytest.raises(WeightsError, match="no ImageNet weights of digitnet"):
+    with pytest.raises(WeightsError, match="no imagenet weights of digitnet"):
         build_backbone("digitnet", "imagenet")
     with pytest.raises(WeightsError, match="Use weights: scratch, or the path"):
         build_backbone("cifar_resnet20", "imagenet")
