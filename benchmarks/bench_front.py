@@ -112,7 +112,7 @@ def fill_ours(url: str, size: int) -> None:
     spec = {
         "objectives": OBJECTIVES,
         "space": {name: {"type": "int"} for name in table(1)[0][0]},
-        "backbone": {"name": "digitnet"},
+        "backbone": {"name": "digitnet", "weights": "bundled"},
         "data": {"name": "digits"},
     }
     store = open_store(url)

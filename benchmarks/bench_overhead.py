@@ -17,7 +17,6 @@ Run: ``python benchmarks/bench_overhead.py --trials 64 --rounds 3 --peer-rounds 
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ import time
 from pathlib import Path
 
 from overhead_work import CPUS, SPANS_NAME
+from side_process import environment
 
 SIDES = ("paretune", "plain")
 
@@ -62,20 +62,13 @@ def measure(side: str, trials: int) -> dict[str, float]:
     """Run one side in a fresh process and folder; it writes down when its trials ran."""
     with tempfile.TemporaryDirectory(prefix="paretune-bench-") as name:
         folder = Path(name)
-        environment = {
-            **os.environ,
-            "PARETUNE_HOME": str(folder / "state"),
-            # Else Ray waits for the cluster that somebody last started here, dead or alive.
-            "RAY_ADDRESS": "local",
-            "OMP_NUM_THREADS": "1",
-        }
         script = Path(__file__).resolve().with_name(f"overhead_{side}.py")
         began = time.time()
         with (folder / "log").open("w") as log:
             process = subprocess.run(
                 [sys.executable, str(script), str(trials)],
                 cwd=folder,
-                env=environment,
+                env=environment(folder),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 check=False,

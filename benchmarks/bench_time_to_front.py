@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import time_to_front_work as work
+from side_process import environment
 
 from orchestrator.pareto import hypervolume
 
@@ -107,20 +108,12 @@ def run_side(
     with tempfile.TemporaryDirectory(prefix="paretune-bench-") as name:
         folder, log = Path(name), Path(name) / work.LOG_NAME
         script = Path(__file__).resolve().with_name("time_to_front_sides.py")
-        environment = {
-            **os.environ,
-            "PARETUNE_HOME": str(folder / "state"),
-            "PYTHONPATH": os.pathsep.join([str(script.parent), os.environ.get("PYTHONPATH", "")]),
-            # Else Ray waits for the cluster that somebody last started here, dead or alive.
-            "RAY_ADDRESS": "local",
-            "OMP_NUM_THREADS": "2" if side == "optuna" else "1",
-        }
         began = time.time()
         with (folder / "output").open("w") as output:
             process = subprocess.Popen(
                 [sys.executable, str(script), side, str(log), str(seed)],
                 cwd=folder,
-                env=environment,
+                env=environment(folder, threads=work.CPUS if side == "optuna" else 1),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -1,8 +1,4 @@
-"""The peer of the overhead benchmark: Ray Tune, OptunaSearch and MLflowLoggerCallback, by hand.
-
-Written as their documentation shows it: a function trainable, a sampler of several objectives, a
-callback that logs every trial to MLflow on SQLite.
-"""
+"""The peer of the overhead benchmark, `plain_stack`, with the trials of both sides."""
 
 import json
 import sys
@@ -10,9 +6,8 @@ import time
 from pathlib import Path
 
 import overhead_work as work
+from plain_stack import tune_by_hand
 from ray import tune
-from ray.air.integrations.mlflow import MLflowLoggerCallback
-from ray.tune.search.optuna import OptunaSearch
 
 
 def train(params: dict) -> None:
@@ -40,26 +35,7 @@ def train(params: dict) -> None:
 
 
 def main(trials: int) -> None:
-    space = {name: tune.choice(values) for name, values in work.VALUES.items()}
-    metrics = list(work.OBJECTIVES)
-    modes = ["max" if work.OBJECTIVES[name] == "maximize" else "min" for name in metrics]
-    results = tune.Tuner(
-        tune.with_resources(train, {"CPU": 1}),
-        param_space=space,
-        tune_config=tune.TuneConfig(
-            search_alg=OptunaSearch(metric=metrics, mode=modes),
-            num_samples=trials,
-            max_concurrent_trials=work.CPUS,
-        ),
-        run_config=tune.RunConfig(
-            storage_path=str(Path.cwd() / "ray"),
-            callbacks=[
-                MLflowLoggerCallback(
-                    tracking_uri=f"sqlite:///{Path.cwd() / 'mlflow.db'}", experiment_name="bench"
-                )
-            ],
-        ),
-    ).fit()
+    results = tune_by_hand(train, work.VALUES, work.OBJECTIVES, trials=trials, at_once=work.CPUS)
     spans = [
         (result.metrics["ended"], result.metrics["train_s"] + result.metrics["eval_s"])
         for result in results

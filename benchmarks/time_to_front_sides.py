@@ -1,7 +1,7 @@
 """The sides of the benchmark of time to the front; each in a process of its own.
 
-``paretune``: a sweep file and `run`. ``plain``: Ray Tune with a function trainable, OptunaSearch
-and MLflowLoggerCallback, as their documentation shows it. ``optuna``: a study and a loop.
+``paretune``: a sweep file and `run`. ``plain``: what people glue by hand, `plain_stack`.
+``optuna``: a study and a loop.
 """
 
 import sys
@@ -47,36 +47,15 @@ def paretune(log: Path, seed: int) -> None:
 
 def plain(log: Path, seed: int) -> None:
     """Ray Tune + OptunaSearch + MLflow, glued by hand."""
+    from plain_stack import tune_by_hand
     from ray import tune
-    from ray.air.integrations.mlflow import MLflowLoggerCallback
-    from ray.tune.search.optuna import OptunaSearch
 
     def train(params: dict) -> None:
         values = work.trial(params, work.images(seed), Path.cwd() / "trial", seed)
         work.note(log, values)
         tune.report(values)
 
-    tune.Tuner(
-        tune.with_resources(train, {"CPU": 1}),
-        param_space={name: tune.choice(values) for name, values in work.SPACE.items()},
-        tune_config=tune.TuneConfig(
-            search_alg=OptunaSearch(
-                metric=list(work.OBJECTIVES),
-                mode=[direction[:3] for direction in work.OBJECTIVES.values()],
-                seed=seed,
-            ),
-            num_samples=_ENDLESS,
-            max_concurrent_trials=work.CPUS,
-        ),
-        run_config=tune.RunConfig(
-            storage_path=str(Path.cwd() / "ray"),
-            callbacks=[
-                MLflowLoggerCallback(
-                    tracking_uri=f"sqlite:///{Path.cwd() / 'mlflow.db'}", experiment_name="bench"
-                )
-            ],
-        ),
-    ).fit()
+    tune_by_hand(train, work.SPACE, work.OBJECTIVES, trials=_ENDLESS, at_once=work.CPUS, seed=seed)
 
 
 def optuna(log: Path, seed: int) -> None:

@@ -20,7 +20,7 @@ from orchestrator.trials import Failure, FailureKind, SweepState, TrialState
 ROOT = Path(__file__).resolve().parents[2]
 
 SPEC = {
-    "backbone": {"name": "digitnet"},
+    "backbone": {"name": "digitnet", "weights": "bundled"},
     "data": {"name": "digits"},
     "space": {"bits": {"type": "int", "low": 2, "high": 8}, "depth": {"type": "int"}},
     "objectives": {"accuracy": "maximize", "memory_bytes": {"direction": "minimize"}},
