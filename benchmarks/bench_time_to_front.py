@@ -63,7 +63,9 @@ def main() -> None:
     for side, taken in times.items():
         median = statistics.median(taken)
         share = f"{reached[side]}/{options.rounds}"
-        print(f"{side:<10}{median:>10.1f}{median / ours:>7.1f}x{share:>9}")
+        # Whoever never got there needs longer than it was given.
+        ratio = f"{'>' if reached[side] < options.rounds else ''}{median / ours:.1f}x"
+        print(f"{side:<10}{median:>10.1f}{ratio:>8}{share:>9}")
 
 
 class Space:
