@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from trainers.errors import DivergedError
 from trainers.examples import Examples, pixels
 from trainers.loop import Recipe, correct_fraction, cosine_learning_rates, train_epoch
 from trainers.networks import Network, assemble_network
+from trainers.optimizers import SGD, AdamW, Group, Optimizer
 from trainers.quantization.qat import QuantizedTraining
 from trainers.stages.cache import StageCache
 from trainers.stages.trial_stages import TrialStages
@@ -33,6 +33,8 @@ from trainers.stages.weights import weights_digest
 # epoch beyond it.
 _FEATURE_BYTES = 2 * 2**30
 _EVALUATION_BATCH = 256
+# What the names of an optimizer's tensors begin with in a checkpoint.
+_OPTIMIZER = "optimizer."
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +201,7 @@ class FineTuning:
     def save(self, path: Path) -> None:
         """Write what `load` needs to go on after the last finished epoch."""
         tensors = self._changing()
-        for number, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {
-                f"optimizer.{number}.{key}": value
-                for key, value in state.items()
-                if isinstance(value, Tensor)
-            }
+        tensors |= {f"{_OPTIMIZER}{n}": tensor for n, tensor in self.optimizer.tensors().items()}
         facts = {
             "reports": [asdict(report) for report in self.reports],
             "milestones": [[epoch, values] for epoch, values in self.milestones.items()],
@@ -221,18 +218,14 @@ class FineTuning:
         """
         tensors, facts = load_checkpoint(path)
         targets = self._changing()
-        optimizer_state: dict[int, dict[str, Tensor]] = {}
-        for name in [name for name in tensors if name.startswith("optimizer.")]:
-            _, number, key = name.split(".", maxsplit=2)
-            optimizer_state.setdefault(int(number), {})[key] = tensors.pop(name)
+        own = [name for name in tensors if name.startswith(_OPTIMIZER)]
+        state = {name.removeprefix(_OPTIMIZER): tensors.pop(name) for name in own}
         is_ours = all(facts.get(key) == value for key, value in self._identity().items())
-        if not is_ours or not _fit(tensors, targets):
+        if not is_ours or not _fit(tensors, targets) or not self.optimizer.load(state):
             raise CheckpointError(
                 f"The checkpoint {path} belongs to a trial with another config or other images."
             )
         _copy(tensors, targets)
-        whole = self.optimizer.state_dict()
-        self.optimizer.load_state_dict({**whole, "state": optimizer_state})
         self.reports = [EpochReport(**report) for report in facts["reports"]]
         self.milestones = dict(facts["milestones"])
 
@@ -328,18 +321,13 @@ def _copy(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> None:
 
 def _optimizer(
     config: TrialConfig, weights: list[nn.Parameter], spreads: list[nn.Parameter]
-) -> torch.optim.Optimizer:
-    groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": config.weight_decay}]
+) -> Optimizer:
+    groups = [Group(weights, config.weight_decay)]
     if spreads:
         # A step that shrinks by itself would clip the weights it has to cover. The learning rate
         # is that of the weights (Esser et al. 2020, section 2.2).
-        groups.append({"params": spreads, "weight_decay": 0.0})
-    # Fused: one pass over the weights instead of eight, and what `trainers.fused` takes too.
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(
-            groups, lr=config.learning_rate, momentum=0.9, nesterov=True, fused=True
-        )
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+        groups.append(Group(spreads, 0.0))
+    return SGD(groups) if config.optimizer == "sgd" else AdamW(groups)
 
 
 def _autocast(device: torch.device) -> Callable[[], AbstractContextManager[None]]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainers.errors import DivergedError
+from trainers.optimizers import Optimizer
 
 Batch = tuple[Tensor, Tensor]
 
@@ -25,7 +26,7 @@ class Recipe:
         autocast: Makes the context in which the forward pass runs.
     """
 
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     learning_rates: Iterator[float]
     label_smoothing: float
     autocast: Callable[[], AbstractContextManager[None]]
@@ -51,17 +52,15 @@ def train_epoch(
     total, count = 0.0, 0
     for inputs, labels in batches:
         rate = next(recipe.learning_rates)
-        for group in recipe.optimizer.param_groups:
-            group["lr"] = rate
         with recipe.autocast():
             logits = model(inputs)
             loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
         value = loss.item()
         if not math.isfinite(value):
             raise DivergedError(epoch, value)
-        recipe.optimizer.zero_grad(set_to_none=True)
+        recipe.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        recipe.optimizer.step()
+        recipe.optimizer.step(rate)
         total += value * len(labels)
         count += len(labels)
     return total / count

@@ -21,6 +21,7 @@ from trainers.determinism import derive_seed
 from trainers.inputs import to_unit
 from trainers.loop import Batch, Recipe, correct_fraction, cosine_learning_rates, train_epoch
 from trainers.networks import Network, assemble_network
+from trainers.optimizers import AdamW, Group
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ def _train(
     network: Network, data: ImageData, *, epochs: int, seed: int, flip: bool
 ) -> tuple[float, ...]:
     recipe = Recipe(
-        optimizer=torch.optim.AdamW(network.parameters(), weight_decay=_WEIGHT_DECAY),
+        optimizer=AdamW([Group(list(network.parameters()), _WEIGHT_DECAY)]),
         learning_rates=cosine_learning_rates(
             _LEARNING_RATE,
             steps_per_epoch=math.ceil(len(data.train_labels) / _BATCH_SIZE),

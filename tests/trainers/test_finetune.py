@@ -1,6 +1,6 @@
 """Fine-tuning: the same seed gives the same bits, whatever comes in between."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -132,8 +132,15 @@ def test_every_epoch_has_an_order_a_dropout_and_learning_rates_of_its_own(
         seeds.append(torch.initial_seed())
         kept = list(batches)
         orders.append(tuple(torch.cat([labels for _, labels in kept]).tolist()))
-        loss = original(model, iter(kept), recipe, epoch=epoch)
-        rates.append(recipe.optimizer.param_groups[0]["lr"])
+        used = []
+
+        def noted() -> Iterator[float]:
+            for rate in recipe.learning_rates:
+                used.append(rate)
+                yield rate
+
+        loss = original(model, iter(kept), replace(recipe, learning_rates=noted()), epoch=epoch)
+        rates.append(used[-1])
         return loss
 
     monkeypatch.setattr(module, "train_epoch", watched)

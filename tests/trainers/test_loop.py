@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from trainers.errors import DivergedError
 from trainers.loop import Batch, Recipe, correct_fraction, cosine_learning_rates, train_epoch
+from trainers.optimizers import SGD, Group
 
 
 def batches(sizes: list[int]) -> list[Batch]:
@@ -28,7 +29,7 @@ def linear() -> nn.Linear:
 
 
 def recipe(model: nn.Module, rate: float = 0.0, smoothing: float = 0.0) -> Recipe:
-    optimizer = torch.optim.SGD(model.parameters(), lr=99.0)
+    optimizer = SGD([Group(list(model.parameters()), 0.0)])
     return Recipe(optimizer, itertools.repeat(rate), smoothing, nullcontext)
 
 
@@ -41,12 +42,18 @@ def test_the_loss_is_the_mean_over_images_not_over_batches() -> None:
 
 
 def test_a_step_takes_the_learning_rate_of_its_number() -> None:
-    model = linear()
-    optimizer = torch.optim.SGD(model.parameters(), lr=99.0)
-    rates = iter([0.5, 0.25, 0.125])
-    train_epoch(model, iter(batches([2, 2, 2])), Recipe(optimizer, rates, 0, nullcontext), epoch=1)
-    assert optimizer.param_groups[0]["lr"] == 0.125
-    assert list(rates) == []
+    taken = []
+
+    class Noted(SGD):
+        def step(self, rate: float) -> None:
+            taken.append(rate)
+            super().step(rate)
+
+    model, rates = linear(), [0.5, 0.25, 0.125]
+    optimizer = Noted([Group(list(model.parameters()), 0.0)])
+    given = Recipe(optimizer, iter(rates), 0, nullcontext)
+    train_epoch(model, iter(batches([2, 2, 2])), given, epoch=1)
+    assert taken == rates
 
 
 def test_label_smoothing_is_in_the_loss() -> None:

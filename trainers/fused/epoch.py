@@ -22,7 +22,6 @@ from trainers.config import TrialConfig
 from trainers.determinism import derive_seed
 from trainers.errors import DivergedError
 from trainers.finetune import EpochReport, FineTuning, frozen_key
-from trainers.fused.updates import update_of
 from trainers.fused.wide import WideHeads
 from trainers.loop import cosine_learning_rates
 
@@ -91,17 +90,13 @@ class _Epoch:
         self._device = self._train.device
         self._heads = WideHeads([training.network.head for training in trainings])
         self._updates = [
-            update_of(training.optimizer, parameters, gradients)
-            for training, parameters, gradients in zip(
-                trainings, self._heads.parameters, self._heads.gradients, strict=True
-            )
+            training.optimizer.update(0, parameters)
+            for training, parameters in zip(trainings, self._heads.parameters, strict=True)
         ]
 
     def run(self) -> list[EpochReport | DivergedError]:
         mean_losses, latest = self._trained()
         self._heads.write_back()
-        for update in self._updates:
-            update.finish()
         finite = torch.stack(
             [
                 torch.stack([torch.isfinite(each).all() for each in parameters]).all()
@@ -138,8 +133,8 @@ class _Epoch:
             logits = self._heads.logits(features.index_select(0, chosen), generators)
             losses, gradient = targets.losses(logits, self._train.labels.index_select(0, chosen))
             self._heads.backward(gradient)
-            for update, rate in zip(self._updates, rates, strict=True):
-                update.step(rate)
+            for update, own, rate in zip(self._updates, self._heads.gradients, rates, strict=True):
+                update.step(own, rate)
             totals.add_(losses, alpha=len(chosen))
             latest = torch.where(torch.isfinite(latest), losses, latest)
         return (totals / count).tolist(), latest.tolist()

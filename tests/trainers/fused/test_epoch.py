@@ -174,7 +174,7 @@ def test_weights_that_the_last_step_made_infinite_are_a_divergence(
     with torch.no_grad():
         # Its feature is zero wherever it is multiplied, and decay takes it over the edge.
         together[0].network.head[0].bias[0] = -torch.finfo(torch.float32).max
-    together[0].optimizer.param_groups[0]["weight_decay"] = -1e6
+    together[0].optimizer.groups[0].weight_decay = -1e6
     failed, went_on = run_epoch(together)
     assert isinstance(failed, DivergedError)
     assert math.isnan(failed.loss)
