@@ -9,21 +9,12 @@ starts), and take ten times as long as the step of a small head.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, _fused_adamw_, _fused_sgd_, nn
 
 State = dict[str, Tensor]
 """What an optimizer remembers of one parameter."""
-
-
-class Update(Protocol):
-    """How some tensors follow from their gradients."""
-
-    def step(self, gradients: Sequence[Tensor], rate: float) -> None:
-        """Take a step at a learning rate; a gradient for each tensor, in their order."""
-        ...
 
 
 @dataclass
@@ -64,7 +55,7 @@ class Optimizer(ABC):
             for group, update in zip(self.groups, self._own, strict=True):
                 update.step([_gradient(parameter) for parameter in group.parameters], rate)
 
-    def update(self, group: int, tensors: Sequence[Tensor]) -> Update:
+    def update(self, group: int, tensors: Sequence[Tensor]) -> "Update":
         """The update of a group, by its state, of other tensors of the same shapes.
 
         Args:
@@ -75,7 +66,8 @@ class Optimizer(ABC):
             self._states = self._all_begun()
         first = sum(len(of.parameters) for of in self.groups[:group])
         states = self._states[first : first + len(tensors)]
-        return self._update(list(tensors), states, self.groups[group].weight_decay)
+        remembered = {name: [state[name] for state in states] for name in states[0]}
+        return Update(self, list(tensors), remembered, self.groups[group].weight_decay)
 
     def tensors(self) -> dict[str, Tensor]:
         """All that it remembers, by ``NUMBER.NAME``; nothing before the first step."""
@@ -105,9 +97,29 @@ class Optimizer(ABC):
         """The state before the first step."""
 
     @abstractmethod
-    def _update(
-        self, tensors: list[Tensor], states: Sequence[State], weight_decay: float
-    ) -> Update: ...
+    def apply(self, update: "Update", gradients: list[Tensor], rate: float) -> None:
+        """Take a step of an update that `update` gave; in place."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """How some tensors follow from their gradients.
+
+    Attributes:
+        optimizer: By whose rule.
+        tensors: What is changed.
+        remembered: What the optimizer remembers of each, by name; changed too.
+        weight_decay: Theirs.
+    """
+
+    optimizer: Optimizer
+    tensors: list[Tensor]
+    remembered: Mapping[str, list[Tensor]]
+    weight_decay: float
+
+    def step(self, gradients: Sequence[Tensor], rate: float) -> None:
+        """Take a step at a learning rate; a gradient for each tensor, in their order."""
+        self.optimizer.apply(self, list(gradients), rate)
 
 
 class AdamW(Optimizer):
@@ -123,10 +135,25 @@ class AdamW(Optimizer):
             "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
         }
 
-    def _update(
-        self, tensors: list[Tensor], states: Sequence[State], weight_decay: float
-    ) -> Update:
-        return _AdamWUpdate(tensors, states, weight_decay)
+    def apply(self, update: Update, gradients: list[Tensor], rate: float) -> None:
+        """See `Optimizer.apply`."""
+        of = update.remembered
+        torch._foreach_add_(of["step"], 1)
+        _fused_adamw_(
+            update.tensors,
+            gradients,
+            of["exp_avg"],
+            of["exp_avg_sq"],
+            [],
+            of["step"],
+            lr=rate,
+            beta1=0.9,
+            beta2=0.999,
+            weight_decay=update.weight_decay,
+            eps=1e-8,
+            amsgrad=False,
+            maximize=False,
+        )
 
 
 class SGD(Optimizer):
@@ -139,53 +166,13 @@ class SGD(Optimizer):
         # The first step of torch's takes the gradient for its momentum: that of zeros.
         return {"momentum_buffer": torch.zeros_like(parameter, requires_grad=False)}
 
-    def _update(
-        self, tensors: list[Tensor], states: Sequence[State], weight_decay: float
-    ) -> Update:
-        return _SGDUpdate(tensors, states, weight_decay)
-
-
-class _AdamWUpdate:
-    def __init__(
-        self, tensors: list[Tensor], states: Sequence[State], weight_decay: float
-    ) -> None:
-        self._tensors, self._weight_decay = tensors, weight_decay
-        self._counts = [state["step"] for state in states]
-        self._means = [state["exp_avg"] for state in states]
-        self._squares = [state["exp_avg_sq"] for state in states]
-
-    def step(self, gradients: Sequence[Tensor], rate: float) -> None:
-        torch._foreach_add_(self._counts, 1)
-        _fused_adamw_(
-            self._tensors,
-            list(gradients),
-            self._means,
-            self._squares,
-            [],
-            self._counts,
-            lr=rate,
-            beta1=0.9,
-            beta2=0.999,
-            weight_decay=self._weight_decay,
-            eps=1e-8,
-            amsgrad=False,
-            maximize=False,
-        )
-
-
-class _SGDUpdate:
-    def __init__(
-        self, tensors: list[Tensor], states: Sequence[State], weight_decay: float
-    ) -> None:
-        self._tensors, self._weight_decay = tensors, weight_decay
-        self._momenta = [state["momentum_buffer"] for state in states]
-
-    def step(self, gradients: Sequence[Tensor], rate: float) -> None:
+    def apply(self, update: Update, gradients: list[Tensor], rate: float) -> None:
+        """See `Optimizer.apply`."""
         _fused_sgd_(
-            self._tensors,
-            list(gradients),
-            self._momenta,
-            weight_decay=self._weight_decay,
+            update.tensors,
+            gradients,
+            update.remembered["momentum_buffer"],
+            weight_decay=update.weight_decay,
             momentum=0.9,
             lr=rate,
             dampening=0.0,
