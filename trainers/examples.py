@@ -10,6 +10,9 @@ from torch import Tensor
 
 from trainers.loop import Batch
 
+# Features of a frozen backbone are kept up to this size, and computed anew each time beyond it.
+FEATURE_BYTES = 2 * 2**30
+
 
 @dataclass(frozen=True, slots=True)
 class Examples:

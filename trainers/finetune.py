@@ -20,7 +20,7 @@ from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.determinism import derive_seed
 from trainers.errors import DivergedError
-from trainers.examples import Examples, pixels
+from trainers.examples import FEATURE_BYTES, Examples, pixels
 from trainers.loop import Recipe, correct_fraction, cosine_learning_rates, train_epoch
 from trainers.networks import Network, assemble_network
 from trainers.optimizers import SGD, AdamW, Group, Optimizer
@@ -29,9 +29,6 @@ from trainers.stages.cache import StageCache
 from trainers.stages.trial_stages import TrialStages
 from trainers.stages.weights import weights_digest
 
-# Features of a frozen backbone are kept in memory up to this size, and computed anew in every
-# epoch beyond it.
-_FEATURE_BYTES = 2 * 2**30
 _EVALUATION_BATCH = 256
 # What the names of an optimizer's tensors begin with in a checkpoint.
 _OPTIMIZER = "optimizer."
@@ -84,6 +81,7 @@ class FineTuning:
         on_features: Whether the head is trained on features that are kept.
         reports: What each epoch that is done measured; a checkpoint keeps them too.
         milestones: What was measured at milestones besides, by epoch; a checkpoint keeps it.
+        stages: What the cache has of this trial; None without one.
     """
 
     def __init__(
@@ -118,7 +116,7 @@ class FineTuning:
         if device.type == "cuda":
             self.network = self.network.to(memory_format=torch.channels_last)
         # Before quantization-aware training rounds what is frozen.
-        self._stages = None if cache is None else self._stages_in(cache)
+        self.stages = None if cache is None else self._stages_in(cache)
         weights = self.network.set_trainable(config.tune)
         self._quantized = QuantizedTraining(self.network, config.quantization, config.qat)
         self.optimizer = _optimizer(config, weights, self._quantized.parameters)
@@ -127,13 +125,13 @@ class FineTuning:
         self.on_features = False
         self.train = pixels(*data.subset("train"), device)
         self.val = pixels(*data.subset("val"), device)
-        if self._stages is not None:
-            self._take_up(self._stages)
+        if self.stages is not None:
+            self._take_up(self.stages)
         if like is not None and like.on_features:
             self._train_on(like.train, like.val)
-            if self._stages is not None and not self.finished:
+            if self.stages is not None and not self.finished:
                 # The cache would have had them.
-                self._stages.taken += 1
+                self.stages.taken += 1
         elif config.tune == "head" and not self.finished:
             self._train_on_features()
 
@@ -155,7 +153,7 @@ class FineTuning:
     @property
     def cached_stages(self) -> int:
         """How many stages came from the cache."""
-        return 0 if self._stages is None else self._stages.taken
+        return 0 if self.stages is None else self.stages.taken
 
     def run_epoch(self) -> EpochReport:
         """Train for one epoch and measure it.
@@ -193,10 +191,10 @@ class FineTuning:
 
     def keep(self) -> bool:
         """Keep the finished training for other trials; whether it lies in the cache now."""
-        if self._stages is None or self._stages.has_training:
-            return self._stages is not None
+        if self.stages is None or self.stages.has_training:
+            return self.stages is not None
         facts = {"reports": [asdict(report) for report in self.reports]}
-        return self._stages.keep_training(self._changing(), facts)
+        return self.stages.keep_training(self._changing(), facts)
 
     def save(self, path: Path) -> None:
         """Write what `load` needs to go on after the last finished epoch."""
@@ -275,9 +273,9 @@ class FineTuning:
 
     def _train_on_features(self) -> None:
         n_features = self.network.spec.n_features
-        if 4 * n_features * (self.train.count + self.val.count) > _FEATURE_BYTES:
+        if 4 * n_features * (self.train.count + self.val.count) > FEATURE_BYTES:
             return
-        made = self._features() if self._stages is None else self._stages.features(self._features)
+        made = self._features() if self.stages is None else self.stages.features(self._features)
         self._train_on(self.train.replaced(made["train"]), self.val.replaced(made["val"]))
 
     def _features(self) -> dict[str, Tensor]:

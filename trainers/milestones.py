@@ -7,9 +7,7 @@ weights as they would be packed now, on few images, the same ones in every trial
 
 import copy
 import logging
-from collections.abc import Iterable
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -17,11 +15,10 @@ from trainers.data import ImageData
 from trainers.data.splits import stratified_choice
 from trainers.determinism import derive_seed
 from trainers.errors import TrainerError
-from trainers.evaluators.accuracy import Predictions, classified, predict, under_test
+from trainers.evaluators.accuracy import answers, predict
 from trainers.evaluators.config import AT_MILESTONE, AttackConfig
 from trainers.evaluators.robustness import relative_perturbation, robust_accuracy
 from trainers.finetune import FineTuning
-from trainers.loop import Batch
 from trainers.quantization.plan import planned_weights, quantize_network
 from trainers.quantization.quantized import dequantize
 
@@ -53,13 +50,14 @@ def milestone_values(training: FineTuning, data: ImageData) -> dict[str, float]:
     network, device = _as_packed(training), training.val.device
     try:
         if _features_are_as_packed(training):
-            answers = _head_answers(network, training.val.batches(_IMAGES, chosen), device)
+            batches = (batch for batch, _ in training.val.batches(_IMAGES, chosen))
+            found = answers(network.get_submodule("head"), batches, device)
         else:
-            answers = predict(network, images[chosen], device=device)
+            found = predict(network, images[chosen], device=device)
     except TrainerError as error:
         logger.info("A milestone's accuracy is 0: %s", error)
         return {f"{AT_MILESTONE}accuracy": 0.0}
-    values = {f"{AT_MILESTONE}accuracy": float((answers == labels[chosen]).mean())}
+    values = {f"{AT_MILESTONE}accuracy": float((found == labels[chosen]).mean())}
     for name, attack in training.config.attacks.items():
         try:
             values[AT_MILESTONE + name] = _under_attack(network, data, name, attack, device)
@@ -86,14 +84,6 @@ def _features_are_as_packed(training: FineTuning) -> bool:
     planned = planned_weights(training.network, config.quantization)
     changed = config.qat == "none" and any(name.startswith("features.") for name in planned)
     return training.on_features and not changed
-
-
-def _head_answers(
-    network: nn.Module, batches: Iterable[Batch], device: torch.device
-) -> Predictions:
-    head = network.get_submodule("head")
-    with under_test(head, device), torch.inference_mode():
-        return np.concatenate([classified(head, batch).cpu().numpy() for batch, _ in batches])
 
 
 def _under_attack(

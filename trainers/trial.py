@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,13 +15,16 @@ from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.determinism import derive_seed, seed_everything, set_threads
 from trainers.errors import DivergedError, is_storage_full
-from trainers.evaluators.accuracy import check_labelled, predict
+from trainers.evaluators.accuracy import Predictions as Predicted
+from trainers.evaluators.accuracy import check_labelled, feature_vectors, predict, predict_from
 from trainers.evaluators.config import AttackConfig
 from trainers.evaluators.counts import count_macs, count_parameters
 from trainers.evaluators.robustness import relative_perturbation, robust_accuracy
+from trainers.examples import FEATURE_BYTES
 from trainers.finetune import EpochReport, FineTuning
 from trainers.milestones import milestone_values
 from trainers.network_spec import NetworkSpec
+from trainers.networks import Network
 from trainers.predictions import Attacked, Predictions, write_predictions
 from trainers.stages.cache import StageCache
 from trainers.trial_folder import (
@@ -189,7 +193,12 @@ class TrialRun:
         storage = compress_artifact(artifact.path, self._folder / STORAGE_NAME)
         packed = load_artifact(artifact.path)
         measured, answers = _evaluated(
-            packed, self._data, "val", config.attacks, device=self._device
+            packed,
+            self._data,
+            "val",
+            config.attacks,
+            predicted=self._predicted(packed),
+            device=self._device,
         )
         write_predictions(self._folder / PREDICTIONS_NAME, answers)
         values = {
@@ -208,6 +217,15 @@ class TrialRun:
         }
         values["eval_s"] = time.perf_counter() - began
         return Measurement(values, artifact)
+
+    def _predicted(self, packed: Network) -> Predicted:
+        """What the packed network answers; other heads on the same backbone share the features."""
+        images, _ = self._data.subset("val")
+        stages, n_bytes = self.training.stages, 4 * packed.spec.n_features * len(images)
+        if stages is None or self._config.tune != "head" or n_bytes > FEATURE_BYTES:
+            return predict(packed, images, device=self._device)
+        make = partial(feature_vectors, packed, images, device=self._device)
+        return predict_from(packed.head, stages.packed_features(packed, make), device=self._device)
 
     @property
     def _checkpoint(self) -> Path:
@@ -231,7 +249,9 @@ def evaluate_artifact(
     """
     set_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return _evaluated(load_artifact(path), data, subset, attacks, device=device)[0]
+    network = load_artifact(path)
+    predicted = predict(network, data.subset(subset)[0], device=device)
+    return _evaluated(network, data, subset, attacks, predicted=predicted, device=device)[0]
 
 
 def attack_seed(name: str) -> int:
@@ -262,16 +282,16 @@ def _head_sizes(spec: NetworkSpec) -> dict[str, float]:
 
 
 def _evaluated(
-    network: torch.nn.Module,
+    network: Network,
     data: ImageData,
     subset: str,
     attacks: Mapping[str, AttackConfig],
     *,
+    predicted: Predicted,
     device: torch.device,
 ) -> tuple[dict[str, float], Predictions]:
     images, labels = data.subset(subset)
     check_labelled(images, labels)
-    predicted = predict(network, images, device=device)
     attacked: dict[str, Attacked] = {}
     values = {"accuracy": float((predicted == labels).mean())}
     for name, attack in attacks.items():

@@ -1,6 +1,6 @@
 """Top-1 accuracy on images in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -10,10 +10,14 @@ from torch import nn
 
 from trainers.errors import TrainerError
 from trainers.inputs import to_unit
+from trainers.networks import Network
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Predictions = NDArray[np.int64]
+
+# Images at once. Larger batches are not faster on a CPU.
+_BATCH = 256
 
 
 def accuracy(
@@ -21,7 +25,7 @@ def accuracy(
     images: Images,
     labels: Labels,
     *,
-    batch_size: int = 256,
+    batch_size: int = _BATCH,
     device: torch.device | str = "cpu",
 ) -> float:
     """The fraction of images whose largest logit is at their label, in [0, 1].
@@ -46,7 +50,7 @@ def predict(
     network: nn.Module,
     images: Images,
     *,
-    batch_size: int = 256,
+    batch_size: int = _BATCH,
     device: torch.device | str = "cpu",
 ) -> Predictions:
     """The class with the largest logit for each image; the first of several that tie.
@@ -68,14 +72,57 @@ def predict(
     check_images(images)
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; at least 1 is needed.")
-    answers = np.empty(len(images), np.int64)
+    starts = range(0, len(images), batch_size)
+    return answers(network, (_pixels(images[i : i + batch_size], device) for i in starts), device)
+
+
+def answers(
+    network: nn.Module, batches: Iterable[torch.Tensor], device: torch.device | str
+) -> Predictions:
+    """The class with the largest logit for each input; as `predict`.
+
+    Args:
+        network: Inputs to logits: a whole network, or a head alone.
+        batches: Float tensors on the device, computed one after the other.
+        device: Where to compute.
+    """
     with under_test(network, device), torch.inference_mode():
-        for first in range(0, len(images), batch_size):
-            batch = slice(first, first + batch_size)
-            # Copied: arrays in shared memory are read-only, which torch.from_numpy warns about.
-            pixels = to_unit(torch.tensor(images[batch], device=device))
-            answers[batch] = classified(network, pixels).cpu().numpy()
-    return answers
+        found = [classified(network, batch).cpu().numpy() for batch in batches]
+    return np.concatenate([np.empty(0, np.int64), *found])
+
+
+def feature_vectors(
+    network: Network, images: Images, *, device: torch.device | str = "cpu"
+) -> torch.Tensor:
+    """What the head of a network sees of images, computed in the batches of `predict`.
+
+    Returns:
+        float (N, n_features), on the device.
+    """
+    check_images(images)
+    with under_test(network, device), torch.inference_mode():
+        starts = range(0, len(images), _BATCH)
+        found = (_pixels(images[i : i + _BATCH], device) for i in starts)
+        return torch.cat([network.feature_vectors(pixels) for pixels in found])
+
+
+def predict_from(
+    head: nn.Module, vectors: torch.Tensor, *, device: torch.device | str = "cpu"
+) -> Predictions:
+    """The answers of a network of which `feature_vectors` has computed all but the head.
+
+    They are those of `predict`: the head sees the same batches.
+
+    Raises:
+        TrainerError: The network answers with NaN.
+    """
+    starts = range(0, len(vectors), _BATCH)
+    return answers(head, (vectors[i : i + _BATCH].to(device) for i in starts), device)
+
+
+def _pixels(images: Images, device: torch.device | str) -> torch.Tensor:
+    # Copied: arrays in shared memory are read-only, which torch.from_numpy warns about.
+    return to_unit(torch.tensor(images, device=device))
 
 
 def classified(network: nn.Module, pixels: torch.Tensor) -> torch.Tensor:

@@ -93,6 +93,22 @@ def features_entry(
     return _entry("features", parameters, data, device)
 
 
+def packed_features_entry(
+    backbone: str, *, input_spec: Mapping[str, Any], weights: str, data: str, device: str
+) -> str:
+    """Name of the cache's entry for what a packed backbone makes of the validation images.
+
+    Args:
+        backbone: Its name.
+        input_spec: What is done to an image before.
+        weights: Digest of its weights as they were read back from the file.
+        data: Fingerprint of the images.
+        device: What computes.
+    """
+    parameters = {"backbone": backbone, "input": input_spec, "weights": weights}
+    return _entry("packed", parameters, data, device)
+
+
 def _unread(qat: str) -> frozenset[str]:
     """Names of `TrialConfig` that training does not read."""
     read = frozenset() if qat == "none" else frozenset(_QUANTIZED_TRAINING)

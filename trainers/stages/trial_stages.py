@@ -8,9 +8,11 @@ from torch import Tensor
 
 from trainers.config import TrialConfig
 from trainers.network_spec import NetworkSpec
+from trainers.networks import Network
 from trainers.stages.cache import StageCache
-from trainers.stages.keys import features_entry, training_entry
+from trainers.stages.keys import features_entry, packed_features_entry, training_entry
 from trainers.stages.places import Content
+from trainers.stages.weights import content_digest
 
 
 class TrialStages:
@@ -42,7 +44,9 @@ class TrialStages:
         self._cache = cache
         self.taken = 0
         self.has_training = False
-        given = {"weights": weights, "data": data, "device": _name(device)}
+        self._place = {"data": data, "device": _name(device)}
+        self._network = network
+        given = {"weights": weights, **self._place}
         self._training = training_entry(config, widths=network.widths, **given)
         self._features = features_entry(config, input_spec=network.input.as_mapping(), **given)
 
@@ -51,6 +55,26 @@ class TrialStages:
         (tensors, _), was_there = self._cache.made(self._features, make)
         self.taken += was_there
         return tensors
+
+    def packed_features(self, packed: Network, make: Callable[[], Tensor]) -> Tensor:
+        """What a packed backbone makes of the validation images; made if nobody has.
+
+        Args:
+            packed: As it was read back from its file.
+            make: Computes float (N, n_features).
+
+        Returns:
+            Those features, on any device.
+        """
+        name = packed_features_entry(
+            self._network.backbone,
+            input_spec=self._network.input.as_mapping(),
+            weights=content_digest(packed.features),
+            **self._place,
+        )
+        (tensors, _), was_there = self._cache.made(name, lambda: {"val": make()})
+        self.taken += was_there
+        return tensors["val"]
 
     def training(self) -> Content | None:
         """What `keep_training` kept, of this trial's training or of an equal one."""

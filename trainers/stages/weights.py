@@ -25,7 +25,7 @@ def weights_digest(config: TrialConfig, features: nn.Module) -> str:
     version = _version(Path(config.weights).expanduser())
     source = (config.backbone, config.weights, version)
     if source not in _digests:
-        _digests[source] = _digest(features)
+        _digests[source] = content_digest(features)
     return _digests[source]
 
 
@@ -37,7 +37,8 @@ def _version(path: Path) -> tuple[int, ...]:
     return (facts.st_size, facts.st_mtime_ns)
 
 
-def _digest(module: nn.Module) -> str:
+def content_digest(module: nn.Module) -> str:
+    """Equal for modules whose tensors have the same names, types, shapes and values."""
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from trainers.errors import TrainerError
-from trainers.evaluators.accuracy import accuracy, predict
+from trainers.evaluators.accuracy import accuracy, feature_vectors, predict, predict_from
+from trainers.networks import build_network
 
 
 class Brightest(nn.Module):
@@ -30,6 +31,16 @@ def test_predictions_do_not_depend_on_the_batch_size(count: int, batch_size: int
     answers = predict(Brightest(), pictures, batch_size=batch_size)
     assert answers.dtype == np.int64
     np.testing.assert_array_equal(answers, pictures.reshape(count, 6).argmax(1))
+
+
+@pytest.mark.parametrize("count", [1, 300])
+def test_the_head_answers_from_features_as_the_whole_network_does(count: int) -> None:
+    network = build_network("digitnet", weights="scratch", widths=(8,), classes=10)
+    pictures = np.random.default_rng(0).integers(0, 256, (count, 1, 8, 8)).astype(np.uint8)
+    vectors = feature_vectors(network, pictures)
+    assert vectors.shape == (count, network.spec.n_features)
+    assert not vectors.requires_grad
+    np.testing.assert_array_equal(predict_from(network.head, vectors), predict(network, pictures))
 
 
 def test_accuracy_is_the_fraction_that_is_right() -> None:

@@ -60,7 +60,9 @@ def test_cold_warm_and_off_are_the_same_to_the_last_bit(
     warm = answer(config, bands, tmp_path / "warm", cache)
     assert_same(off, cold)
     assert_same(off, warm)
-    assert [each[0]["cached_stages"] for each in (off, cold, warm)] == [0, 0, 1]
+    # The training; and where it changes the head alone, what the packed backbone sees.
+    shared = 2 if tune == "head" else 1
+    assert [each[0]["cached_stages"] for each in (off, cold, warm)] == [0, 0, shared]
     assert [report.seconds for report in warm[1]] == [0, 0]
     assert cache.troubles == []
     assert not (tmp_path / "cold" / CHECKPOINT_NAME).exists()
@@ -82,15 +84,49 @@ def test_a_sibling_measures_what_it_would_have_measured_alone(
     assert_same(shared, answer(other, bands, tmp_path / "alone"))
 
 
-def test_another_head_takes_the_features_alone(
+def test_another_head_takes_the_features_before_and_after_packing(
     bands: ImageData, make_config: Config, tmp_path: Path, cache: StageCache
 ) -> None:
     answer(make_config(widths=(8,)), bands, tmp_path / "first", cache)
     config = make_config(widths=(5,))
     second = answer(config, bands, tmp_path / "second", cache)
-    assert second[0]["cached_stages"] == 1
+    assert second[0]["cached_stages"] == 2
     assert all(report.seconds > 0 for report in second[1])
     assert_same(second, answer(config, bands, tmp_path / "alone"))
+
+
+def test_other_bits_have_features_of_their_own(
+    bands: ImageData, make_config: Config, tmp_path: Path, cache: StageCache
+) -> None:
+    folder = tmp_path / "cache"
+    taken = []
+    for number, (width, bits) in enumerate([(8, 3), (8, 4), (5, 3), (5, 4)]):
+        config = make_config(widths=(width,), bits=bits, attacks=ATTACKS)
+        cached = answer(config, bands, tmp_path / f"{number}", cache)
+        assert_same(cached, answer(config, bands, tmp_path / f"{number} alone"))
+        taken.append(cached[0]["cached_stages"])
+    # Nothing; the training; the features of a trial; the training and those of the packed one.
+    assert taken == [0, 1, 2, 2]
+    assert len(list(folder.glob("packed-*"))) == 2
+
+
+def test_a_backbone_that_was_tuned_is_no_other_trials(
+    bands: ImageData, make_config: Config, tmp_path: Path, cache: StageCache
+) -> None:
+    answer(make_config(tune="last_blocks:1"), bands, tmp_path / "trial", cache)
+    assert not list((tmp_path / "cache").glob("packed-*"))
+
+
+def test_features_too_large_to_be_kept_are_computed_again(
+    bands: ImageData,
+    make_config: Config,
+    tmp_path: Path,
+    cache: StageCache,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trainers.trial.FEATURE_BYTES", 1)
+    answer(make_config(), bands, tmp_path / "trial", cache)
+    assert not list((tmp_path / "cache").glob("packed-*"))
 
 
 def test_other_images_take_nothing(
@@ -151,5 +187,5 @@ def test_a_damaged_training_is_trained_again(
     warm = answer(make_config(), bands, tmp_path / "warm", cache)
     assert_same(cold, warm)
     assert warm[0]["cached_stages"] == 0
-    assert len(cache.troubles) == 2
-    assert answer(make_config(), bands, tmp_path / "third", cache)[0]["cached_stages"] == 1
+    assert len(cache.troubles) == 3
+    assert answer(make_config(), bands, tmp_path / "third", cache)[0]["cached_stages"] == 2
