@@ -107,6 +107,7 @@ def run(
     # Before workers start: what cannot be read is said at once.
     prior = warm_start(spec, store)
     folder = state or StateFolder.find()
+    _warm_up(spec, folder)
     worker = (executor or _ray(address))(_task(spec, folder))
     interrupted = True
     try:
@@ -289,6 +290,12 @@ def _ray(address: str | None) -> ExecutorFactory:
         return RayExecutor(task, address)
 
     return build
+
+
+def _warm_up(spec: SweepSpec, state: StateFolder) -> None:
+    from orchestrator.tracking import warm_up
+
+    warm_up(spec.tracking.kind, state=state, uri=spec.tracking.uri)
 
 
 def _say(writer: SweepWriter, state: SweepState, reason: str) -> None:

@@ -5,6 +5,7 @@ active run in global state, which a user's own code may want for itself.
 """
 
 import contextlib
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,8 @@ from orchestrator.redaction import redacted
 from orchestrator.tracking.errors import RefusedError, TrackingError
 from orchestrator.tracking.mlflow_database import make_database
 from orchestrator.tracking.runs import Changes, RunContent, RunView, missing_from
+
+logger = logging.getLogger(__name__)
 
 # Read by MLflow from the environment and nowhere else (3.17). A user's own setting wins.
 _ENVIRONMENT = {
@@ -54,6 +57,17 @@ class MlflowServer:
     def name(self) -> str:
         """Its URI without a password."""
         return redacted(self._uri)
+
+    def warm_up(self) -> None:
+        """Import MLflow, and make a database that is missing; no server is asked."""
+        _prepare()
+        import mlflow  # noqa: F401 - two seconds of a core
+
+        try:
+            make_database(self._uri, _fill)
+        except Exception as error:
+            # The first call meets it again.
+            logger.info("MLflow is not ready before its first use: %s", error)
 
     def experiment_id(self, name: str, *, artifact_root: Path | None = None) -> str:
         """The experiment of this name, made where it is missing and restored where deleted.

@@ -107,7 +107,8 @@ def _weights(network: Network, layout: Layout) -> dict[str, Tensor]:
     Dropout counts as a layer of the head and is not part of the spec, so that the layers after it
     have other numbers there. Order and shapes are the same.
     """
-    state = {name: network.state_dict()[name].detach().cpu() for name in _names(network)}
+    tensors = network.state_dict()
+    state = {name: tensors[name].detach().cpu() for name in _names(network)}
     given = [(tuple(tensor.shape), tensor.dtype) for tensor in state.values()]
     if given != [(shape, torch.float32) for shape in layout.shapes.values()]:
         raise ArtifactError(

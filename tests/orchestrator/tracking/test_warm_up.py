@@ -1,0 +1,44 @@
+"""MLflow is loaded, and its database made, before the mirror needs them: and nothing else."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from orchestrator.state_folder import StateFolder
+from orchestrator.tracking import warm_up
+from orchestrator.tracking.mlflow_server import MlflowServer
+
+pytestmark = pytest.mark.mlflow
+
+
+def warm_ups() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "mlflow-warm-up"]
+
+
+def test_the_database_stands_there_and_is_empty(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    warm_up("mlflow", state=state)
+    for thread in warm_ups():
+        thread.join(60)
+    assert not warm_ups()
+    assert Path(state.tracking_uri.removeprefix("sqlite:///")).exists()
+    assert MlflowServer(state.tracking_uri).experiments().keys() == {"Default"}
+
+
+def test_a_database_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    MlflowServer(uri).experiment_id("mine")
+    MlflowServer(uri).warm_up()
+    assert MlflowServer(uri).experiments().keys() == {"Default", "mine"}
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////proc/none/mlflow.db", "http://127.0.0.1:9"])
+def test_what_cannot_be_had_is_left_to_the_first_use(uri: str) -> None:
+    MlflowServer(uri).warm_up()
+
+
+def test_a_sweep_that_is_not_tracked_loads_nothing(tmp_path: Path) -> None:
+    warm_up("none", state=StateFolder(tmp_path))
+    assert not warm_ups()
+    assert not list(tmp_path.iterdir())
