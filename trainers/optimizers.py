@@ -122,6 +122,17 @@ class Update:
         self.optimizer.apply(self, list(gradients), rate)
 
 
+def joined(updates: Sequence[Update]) -> Update:
+    """One update for those of several optimizers of one kind with the same weight decay."""
+    first = updates[0]
+    tensors = [tensor for update in updates for tensor in update.tensors]
+    remembered = {
+        name: [tensor for update in updates for tensor in update.remembered[name]]
+        for name in first.remembered
+    }
+    return Update(first.optimizer, tensors, remembered, first.weight_decay)
+
+
 class AdamW(Optimizer):
     """I. Loshchilov, F. Hutter. Decoupled weight decay regularization. 2019, algorithm 2.
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainers.optimizers import SGD, AdamW, Group, Optimizer
+from trainers.optimizers import SGD, AdamW, Group, Optimizer, joined
 
 DECAYS = (0.1, 0.0)
 RATES = (0.1, 0.03, 0.2, 0.0, 0.1)
@@ -75,6 +75,27 @@ def test_another_optimizer_goes_on_with_what_one_remembers(kind: str) -> None:
             give_gradients(flat(other), number)
             taken_up.step(rate)
     assert all(map(torch.equal, flat(ours), flat(other)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_updates_that_are_joined_do_what_each_does(kind: str) -> None:
+    alone, together = ([made(kind, parameters()) for _ in range(3)] for _ in range(2))
+    update = joined([each.update(0, each.groups[0].parameters) for each in together])
+    for number, rate in enumerate(RATES):
+        gradients = []
+        for place, optimizer in enumerate(alone):
+            give_gradients(
+                flat([group.parameters for group in optimizer.groups]), 9 * number + place
+            )
+            optimizer.step(rate)
+            gradients += [each.grad for each in optimizer.groups[0].parameters]
+        with torch.no_grad():
+            update.step([each for each in gradients if each is not None], rate)
+    for one, other in zip(alone, together, strict=True):
+        assert all(map(torch.equal, one.groups[0].parameters, other.groups[0].parameters))
+        remembered = zip(one.tensors().items(), other.tensors().items(), strict=True)
+        # Of the second group nothing was joined.
+        assert all(torch.equal(a, b) for (n, a), (_, b) in remembered if not n.startswith("2."))
 
 
 def test_what_another_kind_remembers_is_refused_and_nothing_changes() -> None:

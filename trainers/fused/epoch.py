@@ -11,12 +11,12 @@ On a GPU the products are in float32, those of `FineTuning` in bfloat16.
 
 import math
 import time
-from collections.abc import Hashable, Sequence
-from itertools import islice
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, _log_softmax_backward_data
 
 from trainers.config import TrialConfig
 from trainers.determinism import derive_seed
@@ -24,6 +24,7 @@ from trainers.errors import DivergedError
 from trainers.finetune import EpochReport, FineTuning, frozen_key
 from trainers.fused.wide import WideHeads
 from trainers.loop import cosine_learning_rates
+from trainers.optimizers import Update, joined
 
 _EVALUATION_BATCH = 256
 _MOST_WEIGHTS = 1_000_000
@@ -89,10 +90,7 @@ class _Epoch:
         self._train, self._val = first.train, first.val
         self._device = self._train.device
         self._heads = WideHeads([training.network.head for training in trainings])
-        self._updates = [
-            training.optimizer.update(0, parameters)
-            for training, parameters in zip(trainings, self._heads.parameters, strict=True)
-        ]
+        self._steps = self._joined_updates()
 
     def run(self) -> list[EpochReport | DivergedError]:
         mean_losses, latest = self._trained()
@@ -129,31 +127,42 @@ class _Epoch:
         generators = [self._generator(training.config) for training in self._trainings]
         totals = torch.zeros(len(self._trainings), dtype=torch.float64, device=self._device)
         latest = torch.zeros(len(self._trainings), device=self._device)
-        for chosen, rates in zip(batches, self._learning_rates(len(batches)), strict=True):
+        steps = [(*step, self._learning_rates(step[0][0], len(batches))) for step in self._steps]
+        for chosen in batches:
             logits = self._heads.logits(features.index_select(0, chosen), generators)
             losses, gradient = targets.losses(logits, self._train.labels.index_select(0, chosen))
             self._heads.backward(gradient)
-            for update, own, rate in zip(self._updates, self._heads.gradients, rates, strict=True):
-                update.step(own, rate)
+            for members, update, rates in steps:
+                own = (self._heads.gradients[member] for member in members)
+                update.step(list(chain.from_iterable(own)), next(rates))
             totals.add_(losses, alpha=len(chosen))
             latest = torch.where(torch.isfinite(latest), losses, latest)
         return (totals / count).tolist(), latest.tolist()
 
-    def _learning_rates(self, steps: int) -> list[tuple[float, ...]]:
-        """Of all heads, for each step of this epoch."""
-        of_heads = [
-            islice(
-                cosine_learning_rates(
-                    training.config.learning_rate,
-                    steps_per_epoch=steps,
-                    epochs=training.config.epochs,
-                    from_epoch=training.epoch,
-                ),
-                steps,
-            )
-            for training in self._trainings
+    def _joined_updates(self) -> list[tuple[list[int], Update]]:
+        """Heads that are updated by one rule at one rate, and their update."""
+        rules: dict[Hashable, list[int]] = {}
+        for index, training in enumerate(self._trainings):
+            config = training.config
+            rule = (config.optimizer, config.learning_rate, config.weight_decay, config.epochs)
+            rules.setdefault(rule, []).append(index)
+        return [
+            (members, joined([self._update(member) for member in members]))
+            for members in rules.values()
         ]
-        return list(zip(*of_heads, strict=True))
+
+    def _update(self, head: int) -> Update:
+        return self._trainings[head].optimizer.update(0, self._heads.parameters[head])
+
+    def _learning_rates(self, head: int, steps: int) -> Iterator[float]:
+        """Of a head, for each step of this epoch."""
+        config = self._trainings[head].config
+        return cosine_learning_rates(
+            config.learning_rate,
+            steps_per_epoch=steps,
+            epochs=config.epochs,
+            from_epoch=self._number - 1,
+        )
 
     def _generator(self, config: TrialConfig) -> torch.Generator | None:
         if not config.dropout:
@@ -197,7 +206,6 @@ class _Targets:
         one_hot.scatter_(1, labels[:, None], 1)
         # In the order in which `cross_entropy` has them, so that the gradients round alike.
         shares = one_hot * (self._more_at_label / count) + self._elsewhere / count
-        logits.requires_grad_()
-        losses = -(shares * torch.log_softmax(logits, 2)).sum((1, 2))
-        (gradient,) = torch.autograd.grad(losses.sum(), logits)
-        return losses.detach(), gradient
+        logs = torch.log_softmax(logits, 2)
+        losses = -(shares * logs).sum((1, 2))
+        return losses, _log_softmax_backward_data(-shares, logs, 2, logs.dtype)

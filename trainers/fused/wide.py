@@ -43,6 +43,7 @@ class WideHeads:
         ]
         self._has_hidden_layers = len(layers[0]) > 1
         self._inputs = self._first = torch.empty(0)
+        self._places: dict[tuple[str, int], Tensor] = {}
         self.parameters = self._by_head(
             self._weight, self._bias, [tail.parameters for tail in self._tails]
         )
@@ -61,7 +62,8 @@ class WideHeads:
             generators: Where each head draws its dropout from, None if it has none; None for all
                 of them when no gradient is wanted.
         """
-        first = torch.addmm(self._bias, inputs, self._weight.t())
+        first = self._place("first", len(inputs))
+        torch.addmm(self._bias, inputs, self._weight.t(), out=first)
         if self._has_hidden_layers:
             first.relu_()
         self._inputs, self._first = inputs, first
@@ -77,7 +79,7 @@ class WideHeads:
     @torch.no_grad()
     def backward(self, gradient: Tensor) -> None:
         """Fill `gradients` from those of the latest logits (G, N, classes)."""
-        wide = torch.empty_like(self._first)
+        wide = self._place("gradient", len(gradient[0]))
         for tail, to_logits, to_hidden in zip(
             self._tails, gradient, torch.split(wide, self._widths, 1), strict=True
         ):
@@ -96,6 +98,12 @@ class WideHeads:
         for first, weight, bias in zip(self._firsts, weights, biases, strict=True):
             first.weight.copy_(weight)
             first.bias.copy_(bias)
+
+    def _place(self, name: str, rows: int) -> Tensor:
+        """Where the columns of all first units go; made once, and not in every step."""
+        if (name, rows) not in self._places:
+            self._places[name, rows] = self._bias.new_empty(rows, len(self._bias))
+        return self._places[name, rows]
 
     def _by_head(
         self, weight: Tensor, bias: Tensor, tails: Sequence[list[Tensor]]
@@ -168,5 +176,5 @@ def _noise(like: Tensor, dropout: float, generator: torch.Generator) -> Tensor:
 
 
 def _relu_backward(gradient: Tensor, output: Tensor) -> None:
-    # Not a product with zeros and ones: what is cut stays cut where the gradient is infinite.
-    gradient.masked_fill_(output <= 0, 0)
+    # Autograd's own: what is cut stays cut where the gradient is infinite.
+    torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=gradient)

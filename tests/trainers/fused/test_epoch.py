@@ -82,6 +82,32 @@ def test_heads_together_are_what_they_are_alone(
         assert_same(one, other)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"widths": (7, 5)},
+        {"learning_rate": 1e-2},
+        {"weight_decay": 0.3},
+        {"dropout": 0.5},
+        {"label_smoothing": 0.1},
+        {"optimizer": "sgd"},
+        {"epochs": 4},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_heads_that_differ_in_one_thing_alone_do_differ(
+    base: FineTuning, bands: ImageData, change: dict[str, Any]
+) -> None:
+    heads = ({"widths": (8,), "epochs": 2}, {"widths": (8,), "epochs": 2} | change)
+    together, alone = begun(base, bands, *heads), begun(base, bands, *heads)
+    for _ in range(2):
+        run_epoch(together)
+        for training in alone:
+            training.run_epoch()
+    for one, other in zip(together, alone, strict=True):
+        assert_same(one, other)
+
+
 def test_each_head_ends_after_its_own_epochs(base: FineTuning, bands: ImageData) -> None:
     heads = [{"epochs": 1}, {"epochs": 3}, {"epochs": 2}]
     together, alone = begun(base, bands, *heads), begun(base, bands, *heads)
