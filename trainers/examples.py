@@ -47,9 +47,10 @@ class Examples:
             yield batch, self.labels[torch.from_numpy(chosen)]
 
     @torch.inference_mode()
-    def mapped(self, function: Callable[[Tensor], Tensor], size: int) -> Tensor:
-        """What `function` makes of each input."""
-        return torch.cat([function(batch) for batch, _ in self.batches(size)])
+    def mapped(self, function: Callable[[Tensor], Tensor], size: int, which: slice) -> Tensor:
+        """What `function` makes of each of some neighbouring inputs."""
+        order = np.arange(self.count)[which]
+        return torch.cat([function(batch) for batch, _ in self.batches(size, order)])
 
     def replaced(self, inputs: Tensor) -> "Examples":
         """The same examples with what the model takes in the place of their inputs."""

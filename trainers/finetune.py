@@ -275,16 +275,17 @@ class FineTuning:
         n_features = self.network.spec.n_features
         if 4 * n_features * (self.train.count + self.val.count) > FEATURE_BYTES:
             return
-        made = self._features() if self.stages is None else self.stages.features(self._features)
+        counts = {"train": self.train.count, "val": self.val.count}
+        if self.stages is None:
+            made = {subset: self._features(subset, slice(None)) for subset in counts}
+        else:
+            made = self.stages.features(self._features, counts)
         self._train_on(self.train.replaced(made["train"]), self.val.replaced(made["val"]))
 
-    def _features(self) -> dict[str, Tensor]:
-        """What the frozen backbone makes of the images."""
-        subsets = {"train": self.train, "val": self.val}
-        return {
-            name: subset.mapped(self.network.feature_vectors, _EVALUATION_BATCH)
-            for name, subset in subsets.items()
-        }
+    def _features(self, subset: str, images: slice) -> Tensor:
+        """What the frozen backbone makes of images."""
+        examples = self.train if subset == "train" else self.val
+        return examples.mapped(self.network.feature_vectors, _EVALUATION_BATCH, images)
 
     def _train_on(self, train: Examples, val: Examples) -> None:
         """Take these for the images from now on: the head's inputs."""

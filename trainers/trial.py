@@ -4,10 +4,10 @@ import logging
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from trainers.artifact import ArtifactInfo, compress_artifact, load_artifact, write_artifact
 from trainers.checkpoints import CheckpointError
@@ -224,8 +224,12 @@ class TrialRun:
         stages, n_bytes = self.training.stages, 4 * packed.spec.n_features * len(images)
         if stages is None or self._config.tune != "head" or n_bytes > FEATURE_BYTES:
             return predict(packed, images, device=self._device)
-        make = partial(feature_vectors, packed, images, device=self._device)
-        return predict_from(packed.head, stages.packed_features(packed, make), device=self._device)
+
+        def make(_: str, which: slice) -> Tensor:
+            return feature_vectors(packed, images[which], device=self._device)
+
+        vectors = stages.packed_features(packed, make, len(images))
+        return predict_from(packed.head, vectors, device=self._device)
 
     @property
     def _checkpoint(self) -> Path:

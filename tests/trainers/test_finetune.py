@@ -210,7 +210,7 @@ def test_features_from_memory_are_those_computed_anew(
 ) -> None:
     config = make_config(dropout=dropout)
     cached = begun(config, bands)
-    monkeypatch.setattr(module, "_FEATURE_BYTES", 0)
+    monkeypatch.setattr(module, "FEATURE_BYTES", 0)
     anew = begun(config, bands)
     for first, second in zip(finished(cached), finished(anew), strict=True):
         # A convolution may add in another order for another batch size.

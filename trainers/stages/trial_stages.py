@@ -1,6 +1,8 @@
 """The stages of one trial, as far as a cache has them."""
 
+import random
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +15,13 @@ from trainers.stages.cache import StageCache
 from trainers.stages.keys import features_entry, packed_features_entry, training_entry
 from trainers.stages.places import Content
 from trainers.stages.weights import content_digest
+
+MakeFeatures = Callable[[str, slice], Tensor]
+"""Computes float (n, n_features) of n neighbouring images of a subset."""
+
+_FEATURES = "features"
+# Images in an entry. Batches of 256 are the same in all of them as they are without a cache.
+_BLOCK = 4 * 256
 
 
 class TrialStages:
@@ -50,21 +59,28 @@ class TrialStages:
         self._training = training_entry(config, widths=network.widths, **given)
         self._features = features_entry(config, input_spec=network.input.as_mapping(), **given)
 
-    def features(self, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """What the frozen backbone makes of the images, on any device; made if nobody has."""
-        (tensors, _), was_there = self._cache.made(self._features, make)
-        self.taken += was_there
-        return tensors
+    def features(self, make: MakeFeatures, counts: Mapping[str, int]) -> dict[str, Tensor]:
+        """What the frozen backbone makes of the images; made if nobody has.
 
-    def packed_features(self, packed: Network, make: Callable[[], Tensor]) -> Tensor:
+        Args:
+            make: Computes it.
+            counts: How many images each subset has.
+
+        Returns:
+            By subset: float (N, n_features), on any device.
+        """
+        return self._in_blocks(self._features, make, counts)
+
+    def packed_features(self, packed: Network, make: MakeFeatures, count: int) -> Tensor:
         """What a packed backbone makes of the validation images; made if nobody has.
 
         Args:
             packed: As it was read back from its file.
-            make: Computes float (N, n_features).
+            make: Computes it.
+            count: How many images there are.
 
         Returns:
-            Those features, on any device.
+            float (N, n_features), on any device.
         """
         name = packed_features_entry(
             self._network.backbone,
@@ -72,9 +88,7 @@ class TrialStages:
             weights=content_digest(packed.features),
             **self._place,
         )
-        (tensors, _), was_there = self._cache.made(name, lambda: {"val": make()})
-        self.taken += was_there
-        return tensors["val"]
+        return self._in_blocks(name, make, {"val": count})["val"]
 
     def training(self) -> Content | None:
         """What `keep_training` kept, of this trial's training or of an equal one."""
@@ -86,6 +100,35 @@ class TrialStages:
     def keep_training(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bool:
         """Keep a finished training for other trials; whether it is kept."""
         return self._cache.put(self._training, tensors, facts)
+
+    def _in_blocks(
+        self, name: str, make: MakeFeatures, counts: Mapping[str, int]
+    ) -> dict[str, Tensor]:
+        """An entry for every few images, so that workers that need all of them share the work.
+
+        Each goes through them in an order of its own: rarely do two want the same one at once.
+        """
+        blocks = [
+            (subset, slice(first, min(first + _BLOCK, count)))
+            for subset, count in counts.items()
+            for first in range(0, count, _BLOCK)
+        ]
+        found: dict[tuple[str, int], Tensor] = {}
+        has_all = True
+        for subset, images in random.SystemRandom().sample(blocks, len(blocks)):
+            computed = partial(_named, make, subset, images)
+            (tensors, _), was_there = self._cache.made(f"{name}-{subset}-{images.start}", computed)
+            found[subset, images.start] = tensors[_FEATURES]
+            has_all &= was_there
+        self.taken += has_all
+        return {
+            subset: torch.cat([found[of, images.start] for of, images in blocks if of == subset])
+            for subset in counts
+        }
+
+
+def _named(make: MakeFeatures, subset: str, images: slice) -> dict[str, Tensor]:
+    return {_FEATURES: make(subset, images)}
 
 
 def _name(device: torch.device) -> str:

@@ -2,18 +2,23 @@
 
 import errno
 import os
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.evaluators.config import AttackConfig
-from trainers.finetune import EpochReport
+from trainers.finetune import EpochReport, FineTuning
 from trainers.stages.cache import StageCache
+from trainers.stages.trial_stages import TrialStages
 from trainers.trial import TrialRun
 from trainers.trial_folder import ARTIFACT_NAME, CHECKPOINT_NAME
 
@@ -110,6 +115,38 @@ def test_other_bits_have_features_of_their_own(
     assert len(list(folder.glob("packed-*"))) == 2
 
 
+def test_workers_that_need_the_same_features_share_the_work(
+    bands: ImageData, make_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.stages.trial_stages._BLOCK", 2)
+    config, made = make_config(), []
+    network = FineTuning(config, bands, device=torch.device("cpu")).network
+    counts = {"train": 20, "val": 9}
+    begin = threading.Barrier(2)
+
+    def worker(number: int) -> dict[str, torch.Tensor]:
+        def make(subset: str, images: slice) -> torch.Tensor:
+            time.sleep(0.02)
+            made.append((number, subset, images.start))
+            values = torch.arange(counts[subset])[images, None]
+            return values if subset == "train" else -values
+
+        cache = StageCache(str(tmp_path / "cache"), 1e9)
+        given = {"weights": "w", "data": "d", "device": torch.device("cpu")}
+        stages = TrialStages(cache, config, network.spec, **given)
+        begin.wait()
+        return stages.features(make, counts)
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(worker, range(2)))
+    for found in results:
+        assert found["train"].flatten().tolist() == list(range(20))
+        assert found["val"].flatten().tolist() == [-each for each in range(9)]
+    # Each block once, and not all by one of them.
+    assert len({each[1:] for each in made}) == len(made) == 10 + 5
+    assert {number for number, *_ in made} == {0, 1}
+
+
 def test_a_backbone_that_was_tuned_is_no_other_trials(
     bands: ImageData, make_config: Config, tmp_path: Path, cache: StageCache
 ) -> None:
@@ -187,5 +224,6 @@ def test_a_damaged_training_is_trained_again(
     warm = answer(make_config(), bands, tmp_path / "warm", cache)
     assert_same(cold, warm)
     assert warm[0]["cached_stages"] == 0
-    assert len(cache.troubles) == 3
+    # The training, the features of both subsets, and those of the packed backbone.
+    assert len(cache.troubles) == 4
     assert answer(make_config(), bands, tmp_path / "third", cache)[0]["cached_stages"] == 2
