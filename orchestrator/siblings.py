@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from orchestrator.contracts import Suggestion
+from orchestrator.promise import Promise
 from orchestrator.refusals import Refusals
 from orchestrator.spec import SweepSpec
 from orchestrator.trials import Params, Trial, TrialState, Value
@@ -15,6 +16,9 @@ from trainers.stages.keys import after_training, training_key
 
 MAX_SIBLINGS = 16
 """Of one training. More would spend a budget of trials on a few trainings."""
+
+# How many of those that wait are compared; a proposal should not take longer with more.
+_COMPARED = 100
 
 
 def siblings(space: SearchSpace, fixed: TrialConfig, params: Params) -> Iterator[dict[str, Value]]:
@@ -46,7 +50,8 @@ class Siblings:
     What it gives follows from the stored trials alone, so that a driver that takes up a sweep
     goes on where another one died. The siblings of a configuration are the first `MAX_SIBLINGS`
     that `siblings` lists and nobody refuses, whether they were tried before or not; siblings have
-    none themselves.
+    none themselves. Of those that wait the one comes first that promises most
+    (`orchestrator.promise`): some bit-widths are hopeless, and the first few trials show it.
 
     Args:
         spec: The sweep.
@@ -62,6 +67,10 @@ class Siblings:
         self._waiting: deque[tuple[Suggestion, int]] = deque()
         self._running: dict[int, str] = {}
         self._kept: dict[str, list[Suggestion]] = {}
+        self._trainings: dict[str, str] = {}
+        free = after_training(self._fixed.qat) & self._space.domains.keys()
+        self._free = tuple(name for name in self._space.names if name in free)
+        self._promise = Promise(spec.directed, self._refusals.known, self._factors)
 
     def observe(self, trial: Trial) -> None:
         """Learn of a trial that is no reference: newly stored, or with what became of it."""
@@ -69,6 +78,8 @@ class Siblings:
         same = self._stored.setdefault(key, {})
         same[trial.replicate] = trial
         self._follow(trial)
+        if trial.state is TrialState.COMPLETE:
+            self._promise.observe(trial)
         if trial.origin is not None or key in self._over or len(same) < self._replicates:
             return
         if all(each.state is TrialState.COMPLETE for each in same.values()):
@@ -90,11 +101,16 @@ class Siblings:
 
     def next(self) -> tuple[Suggestion, int] | None:
         """A sibling that is not stored, and which of its replicates; None if there is none."""
-        while self._waiting:
-            suggestion, replicate = self._waiting.popleft()
-            if replicate not in self._stored.get(self._key(suggestion.params), ()):
-                return suggestion, replicate
-        return None
+        for waiting in list(self._waiting):
+            suggestion, replicate = waiting
+            if replicate in self._stored.get(self._key(suggestion.params), ()):
+                self._waiting.remove(waiting)
+        if not self._waiting:
+            return None
+        first = list(islice(self._waiting, _COMPARED))
+        chosen = first[self._promise.best([suggestion.params for suggestion, _ in first])]
+        self._waiting.remove(chosen)
+        return chosen
 
     def _follow(self, trial: Trial) -> None:
         """Notice which trainings are under way."""
@@ -112,12 +128,19 @@ class Siblings:
             for replicate in range(self._replicates)
         )
 
+    def _factors(self, params: Params) -> tuple[object, ...]:
+        """What siblings differ in, and what they share."""
+        return (*(params.get(name) for name in self._free), self._training(params))
+
     def _training(self, params: Params) -> str:
         """Names the training of a configuration; empty if no network has these parameters."""
-        try:
-            return training_key(with_params(self._fixed, params, seed=0))
-        except ValueError:
-            return ""
+        key = self._key(params)
+        if key not in self._trainings:
+            try:
+                self._trainings[key] = training_key(with_params(self._fixed, params, seed=0))
+            except ValueError:
+                self._trainings[key] = ""
+        return self._trainings[key]
 
     def _add_siblings(self, params: Params, origins: Mapping[int, Trial]) -> None:
         listed = siblings(self._space, self._fixed, params)

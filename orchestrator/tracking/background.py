@@ -17,8 +17,7 @@ class Rhythm:
     """When the thread works.
 
     Attributes:
-        first_s: Seconds before the first look. To load MLflow takes a CPU seconds, which the
-            workers have more use for while they start.
+        first_s: Seconds before the first look: while workers start they have more use for a CPU.
         period_s: Seconds between two looks into the outbox.
         breath_s: Seconds between two batches, so that the driver's threads are never starved.
         longest_pause_s: While the server is away, pauses double from `period_s` up to this.

@@ -8,10 +8,14 @@ never make a database again.
 import os
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
+
+# Of two threads that need one, the second waits and finds it.
+_making = threading.Lock()
 
 
 def make_database(uri: str, fill: Callable[[str], object]) -> None:
@@ -26,14 +30,17 @@ def make_database(uri: str, fill: Callable[[str], object]) -> None:
     """
     parts = urlsplit(uri)
     path = Path(parts.path.removeprefix("/"))
-    if parts.scheme != "sqlite" or path.exists():
+    if parts.scheme != "sqlite":
         return
-    # SQLite would not make it, and MLflow tries for minutes.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="paretune-mlflow-") as folder:
-        made = Path(folder) / "mlflow.db"
-        fill(f"sqlite:///{made}")
-        _put(made, path)
+    with _making:
+        if path.exists():
+            return
+        # SQLite would not make it, and MLflow tries for minutes.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="paretune-mlflow-") as folder:
+            made = Path(folder) / "mlflow.db"
+            fill(f"sqlite:///{made}")
+            _put(made, path)
 
 
 def _put(made: Path, path: Path) -> None:

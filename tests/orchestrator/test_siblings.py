@@ -166,6 +166,19 @@ def test_without_a_cache_or_without_the_wish_the_sampler_decides_alone(
     assert {trial.origin for trial in driver.loop.trials} == {None}
 
 
+def test_of_the_siblings_that_wait_the_most_promising_one_comes_first(drive: Drive) -> None:
+    def outcome(job: Job) -> Outcome:
+        bits, width = job.config["bits"], job.config["widths"][0]
+        return complete(accuracy=0.1 if bits == 2 else 0.9, memory_bytes=100.0 * width + bits)
+
+    space = {**SPACE, "bits": {"type": "choice", "values": [8, 2, 4]}}
+    driver = drive(space=space, sampler={"kind": "grid"}, budget={"trials": 9})
+    driver.run(outcome)
+    bits = [trial.params["bits"] for trial in driver.loop.trials]
+    # Of the first training nothing is known about 2 and 4: the order of the space.
+    assert bits == [8, 2, 4, 8, 4, 2, 8, 4, 2]
+
+
 def test_siblings_count_in_the_budget(drive: Drive) -> None:
     driver = drive(space=SPACE, budget={"trials": 2}, execution={"siblings": True})
     driver.run()

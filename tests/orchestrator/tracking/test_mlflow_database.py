@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -29,6 +31,20 @@ def test_it_stands_in_a_new_folder_with_all_that_was_put_in(tmp_path: Path) -> N
     make_database(f"sqlite:///{path}", lambda uri: written(uri, "ours"))
     assert read(path) == "ours"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_of_two_threads_that_need_one_the_second_waits(tmp_path: Path) -> None:
+    path, made = tmp_path / "mlflow.db", []
+
+    def fill(uri: str) -> None:
+        time.sleep(0.2)
+        made.append(uri)
+        written(uri, "ours")
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: make_database(f"sqlite:///{path}", fill), range(2)))
+    assert len(made) == 1
+    assert read(path) == "ours"
 
 
 def test_while_it_is_being_made_there_is_none_and_after_a_failure_neither(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.state_folder import StateFolder
-from orchestrator.tracking import warm_up
+from orchestrator.tracking import TrackingError, warm_up
 from orchestrator.tracking.mlflow_server import MlflowServer
 
 pytestmark = pytest.mark.mlflow
@@ -35,7 +35,10 @@ def test_a_database_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("uri", ["sqlite:////proc/none/mlflow.db", "http://127.0.0.1:9"])
 def test_what_cannot_be_had_is_left_to_the_first_use(uri: str) -> None:
-    MlflowServer(uri).warm_up()
+    server = MlflowServer(uri)
+    server.warm_up()
+    with pytest.raises(TrackingError):
+        server.experiments()
 
 
 def test_a_sweep_that_is_not_tracked_loads_nothing(tmp_path: Path) -> None:

@@ -13,7 +13,13 @@ from trainers.config import PARAMETERS, TrialConfig
 from trainers.data import ImageData
 from trainers.evaluators.config import AttackConfig
 from trainers.finetune import FineTuning
-from trainers.stages.keys import after_training, features_entry, training_entry, training_key
+from trainers.stages.keys import (
+    after_training,
+    features_entry,
+    packed_features_entry,
+    training_entry,
+    training_key,
+)
 
 QUANTIZATION = {"bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight"}
 ALTERNATIVES: dict[str, list[Any]] = {
@@ -144,6 +150,18 @@ def test_weights_images_and_hardware_decide_every_stage(change: dict[str, str]) 
     assert training_entry(PLAIN, **head, **GIVEN) != training_entry(
         PLAIN, **head, **GIVEN | change
     )
+    assert packed_features_entry("digitnet", **spec, **GIVEN) != packed_features_entry(
+        "digitnet", **spec, **GIVEN | change
+    )
+
+
+def test_packed_features_are_those_of_a_backbone_its_input_and_a_stage_of_their_own() -> None:
+    given = {"input_spec": {"height": 28}, **GIVEN}
+    entry = packed_features_entry("digitnet", **given)
+    assert entry == packed_features_entry("digitnet", **given)
+    assert entry != packed_features_entry("cifar_resnet20", **given)
+    assert entry != packed_features_entry("digitnet", **given | {"input_spec": {"height": 32}})
+    assert entry != features_entry(PLAIN, **given)
 
 
 def test_the_same_head_by_another_rule_is_the_same_training() -> None:
