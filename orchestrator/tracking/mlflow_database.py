@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 # Of two threads that need one, the second waits and finds it.
-_making = threading.Lock()
+_making = threading.RLock()
 
 
 def make_database(uri: str, fill: Callable[[str], object]) -> None:
