@@ -38,16 +38,13 @@ class Promise:
 
     def __init__(self, objectives: Sequence[Objective], known: Known, factors: Factors) -> None:
         self._objectives, self._known, self._factors = tuple(objectives), known, factors
-        self._trials: dict[int, Trial] = {}
-        self._told: dict[int, Sequence[Hashable]] = {}
+        self._told: dict[int, tuple[Trial, Sequence[Hashable]]] = {}
 
     def observe(self, trial: Trial) -> None:
         """Learn of a complete trial; again is the same as once."""
-        self._trials[trial.number] = trial
-        self._told[trial.number] = self._factors(trial.params)
-        if len(self._trials) > _MOST_TRIALS:
-            oldest = next(iter(self._trials))
-            del self._trials[oldest], self._told[oldest]
+        self._told[trial.number] = (trial, self._factors(trial.params))
+        if len(self._told) > _MOST_TRIALS:
+            del self._told[next(iter(self._told))]
 
     def best(self, candidates: Sequence[Params]) -> int:
         """The place of the candidate that promises most; the first of several that tie.
@@ -55,13 +52,13 @@ class Promise:
         Args:
             candidates: At least one.
         """
-        trials = list(self._trials.values())
-        losses = losses_of(trials, self._objectives, ())
+        told = list(self._told.values())
+        losses = losses_of([trial for trial, _ in told], self._objectives, ())
         measured = np.flatnonzero(np.isfinite(losses).all(axis=1))
         if not len(measured):
             return 0
-        told, losses = [trials[row] for row in measured], losses[measured]
-        expected = self._expected(told, losses, candidates)
+        factors, losses = [told[row][1] for row in measured], losses[measured]
+        expected = self._expected(factors, losses, candidates)
         both = np.concatenate([losses, expected])
         low, spread = both.min(axis=0), np.ptp(both, axis=0)
         # What is the same everywhere decides nothing.
@@ -75,11 +72,10 @@ class Promise:
         return max(range(len(volumes)), key=volumes.__getitem__)
 
     def _expected(
-        self, trials: Sequence[Trial], losses: Floats, candidates: Sequence[Params]
+        self, factors: Sequence[Sequence[Hashable]], losses: Floats, candidates: Sequence[Params]
     ) -> Floats:
         """Losses (n, m) of the candidates, better by the model's error than it says."""
-        told = [self._told[trial.number] for trial in trials]
-        mean, effects, error = _main_effects(told, losses)
+        mean, effects, error = _main_effects(factors, losses)
         expected = np.empty((len(candidates), len(self._objectives)))
         for row, params in enumerate(candidates):
             added = [effects[f] for f in enumerate(self._factors(params)) if f in effects]

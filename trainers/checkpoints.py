@@ -92,3 +92,16 @@ def _checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
         content = tensors[name].reshape(-1).view(torch.uint8).numpy().data
         checksum = zlib.crc32(content, zlib.crc32(name.encode(), checksum))
     return checksum
+
+
+def fit(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> bool:
+    """Whether there is a tensor of the right shape for every target, and nothing else."""
+    shapes, needed = ({n: t.shape for n, t in each.items()} for each in (tensors, targets))
+    return shapes == needed
+
+
+def copy_into(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> None:
+    """Copy each tensor to the target of its name."""
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            targets[name].copy_(tensor)

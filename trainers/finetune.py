@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,7 +15,13 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from trainers.backbones import Backbone, build_backbone
-from trainers.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from trainers.checkpoints import (
+    CheckpointError,
+    copy_into,
+    fit,
+    load_checkpoint,
+    save_checkpoint,
+)
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.determinism import derive_seed
@@ -219,11 +225,11 @@ class FineTuning:
         own = [name for name in tensors if name.startswith(_OPTIMIZER)]
         state = {name.removeprefix(_OPTIMIZER): tensors.pop(name) for name in own}
         is_ours = all(facts.get(key) == value for key, value in self._identity().items())
-        if not is_ours or not _fit(tensors, targets) or not self.optimizer.load(state):
+        if not is_ours or not fit(tensors, targets) or not self.optimizer.load(state):
             raise CheckpointError(
                 f"The checkpoint {path} belongs to a trial with another config or other images."
             )
-        _copy(tensors, targets)
+        copy_into(tensors, targets)
         self.reports = [EpochReport(**report) for report in facts["reports"]]
         self.milestones = dict(facts["milestones"])
 
@@ -243,7 +249,7 @@ class FineTuning:
         if found is None:
             return
         tensors, facts = found
-        _copy(tensors, self._changing())
+        copy_into(tensors, self._changing())
         self.reports = [EpochReport(**{**report, "seconds": 0.0}) for report in facts["reports"]]
 
     def _identity(self) -> dict[str, str]:
@@ -304,18 +310,6 @@ def frozen_key(config: TrialConfig) -> Hashable | None:
         return None
     seed = config.seed if config.weights == "scratch" else None
     return (config.backbone, config.weights, config.image_size, seed)
-
-
-def _fit(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> bool:
-    """Whether there is a tensor of the right shape for every target, and nothing else."""
-    shapes, needed = ({n: t.shape for n, t in each.items()} for each in (tensors, targets))
-    return shapes == needed
-
-
-def _copy(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> None:
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            targets[name].copy_(tensor)
 
 
 def _optimizer(

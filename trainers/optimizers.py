@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, _fused_adamw_, _fused_sgd_, nn
 
+from trainers.checkpoints import copy_into, fit
+
 State = dict[str, Tensor]
 """What an optimizer remembers of one parameter."""
 
@@ -82,10 +84,9 @@ class Optimizer(ABC):
         """
         states = self._all_begun() if tensors else []
         targets = _named(states)
-        if {n: t.shape for n, t in tensors.items()} != {n: t.shape for n, t in targets.items()}:
+        if not fit(tensors, targets):
             return False
-        for name, tensor in tensors.items():
-            targets[name].copy_(tensor)
+        copy_into(tensors, targets)
         self._states, self._own = states, []
         return True
 

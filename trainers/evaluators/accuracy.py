@@ -72,8 +72,7 @@ def predict(
     check_images(images)
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; at least 1 is needed.")
-    starts = range(0, len(images), batch_size)
-    return answers(network, (_pixels(images[i : i + batch_size], device) for i in starts), device)
+    return answers(network, _pixels(images, batch_size, device), device)
 
 
 def answers(
@@ -85,6 +84,9 @@ def answers(
         network: Inputs to logits: a whole network, or a head alone.
         batches: Float tensors on the device, computed one after the other.
         device: Where to compute.
+
+    Raises:
+        TrainerError: The network answers with NaN.
     """
     with under_test(network, device), torch.inference_mode():
         found = [classified(network, batch).cpu().numpy() for batch in batches]
@@ -101,9 +103,8 @@ def feature_vectors(
     """
     check_images(images)
     with under_test(network, device), torch.inference_mode():
-        starts = range(0, len(images), _BATCH)
-        found = (_pixels(images[i : i + _BATCH], device) for i in starts)
-        return torch.cat([network.feature_vectors(pixels) for pixels in found])
+        batches = _pixels(images, _BATCH, device)
+        return torch.cat([network.feature_vectors(pixels) for pixels in batches])
 
 
 def predict_from(
@@ -116,13 +117,19 @@ def predict_from(
     Raises:
         TrainerError: The network answers with NaN.
     """
-    starts = range(0, len(vectors), _BATCH)
-    return answers(head, (vectors[i : i + _BATCH].to(device) for i in starts), device)
+    batches = (vectors[which].to(device) for which in _slices(len(vectors), _BATCH))
+    return answers(head, batches, device)
 
 
-def _pixels(images: Images, device: torch.device | str) -> torch.Tensor:
-    # Copied: arrays in shared memory are read-only, which torch.from_numpy warns about.
-    return to_unit(torch.tensor(images, device=device))
+def _pixels(images: Images, batch_size: int, device: torch.device | str) -> Iterator[torch.Tensor]:
+    """The batches of images, as float pixels in [0, 1]."""
+    for which in _slices(len(images), batch_size):
+        # Copied: arrays in shared memory are read-only, which torch.from_numpy warns about.
+        yield to_unit(torch.tensor(images[which], device=device))
+
+
+def _slices(count: int, batch_size: int) -> Iterator[slice]:
+    return (slice(first, first + batch_size) for first in range(0, count, batch_size))
 
 
 def classified(network: nn.Module, pixels: torch.Tensor) -> torch.Tensor:

@@ -90,7 +90,7 @@ class _Epoch:
         self._train, self._val = first.train, first.val
         self._device = self._train.device
         self._heads = WideHeads([training.network.head for training in trainings])
-        self._steps = self._joined_updates()
+        self._joined_updates = self._by_rule()
 
     def run(self) -> list[EpochReport | DivergedError]:
         mean_losses, latest = self._trained()
@@ -127,7 +127,10 @@ class _Epoch:
         generators = [self._generator(training.config) for training in self._trainings]
         totals = torch.zeros(len(self._trainings), dtype=torch.float64, device=self._device)
         latest = torch.zeros(len(self._trainings), device=self._device)
-        steps = [(*step, self._learning_rates(step[0][0], len(batches))) for step in self._steps]
+        steps = [
+            (members, update, self._learning_rates(members[0], len(batches)))
+            for members, update in self._joined_updates
+        ]
         for chosen in batches:
             logits = self._heads.logits(features.index_select(0, chosen), generators)
             losses, gradient = targets.losses(logits, self._train.labels.index_select(0, chosen))
@@ -139,7 +142,7 @@ class _Epoch:
             latest = torch.where(torch.isfinite(latest), losses, latest)
         return (totals / count).tolist(), latest.tolist()
 
-    def _joined_updates(self) -> list[tuple[list[int], Update]]:
+    def _by_rule(self) -> list[tuple[list[int], Update]]:
         """Heads that are updated by one rule at one rate, and their update."""
         rules: dict[Hashable, list[int]] = {}
         for index, training in enumerate(self._trainings):

@@ -54,7 +54,6 @@ class TrialStages:
         self.taken = 0
         self.has_training = False
         self._place = {"data": data, "device": _name(device)}
-        self._network = network
         given = {"weights": weights, **self._place}
         self._training = training_entry(config, widths=network.widths, **given)
         self._features = features_entry(config, input_spec=network.input.as_mapping(), **given)
@@ -83,8 +82,8 @@ class TrialStages:
             float (N, n_features), on any device.
         """
         name = packed_features_entry(
-            self._network.backbone,
-            input_spec=self._network.input.as_mapping(),
+            packed.spec.backbone,
+            input_spec=packed.spec.input.as_mapping(),
             weights=content_digest(packed.features),
             **self._place,
         )
