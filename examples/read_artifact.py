@@ -103,7 +103,9 @@ def logits(path: Path, images: np.ndarray) -> Tensor:
     tensors = weights(facts, stored)
     x = prepared(images, facts["spec"]["input"])
     for number, (weight, bias) in enumerate(layers(tensors, "features"), start=1):
-        x = functional.conv2d(x, weight, bias, padding=1).relu()
+        # The layout decides no more than the speed, and the order in which floats are added.
+        kernels = weight.to(memory_format=torch.channels_last)
+        x = functional.conv2d(x, kernels, bias, padding=1).relu()
         if number % CONVOLUTIONS_A_STAGE == 0:
             x = functional.max_pool2d(x, 2)
     x = x.flatten(1)

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from trainers.inputs import to_unit
 from trainers.loop import Batch
 
 # Features of a frozen backbone are kept up to this size, and computed anew each time beyond it.
@@ -65,10 +65,4 @@ def pixels(images: np.ndarray, labels: np.ndarray, device: torch.device) -> Exam
         labels: int64 (N,).
         device: Where the model is.
     """
-    to_float = partial(_float_pixels, channels_last=device.type == "cuda")
-    return Examples(images, torch.tensor(labels, device=device), device, to_float)
-
-
-def _float_pixels(batch: Tensor, *, channels_last: bool) -> Tensor:
-    pixels = batch.float().div_(255)
-    return pixels.to(memory_format=torch.channels_last) if channels_last else pixels
+    return Examples(images, torch.tensor(labels, device=device), device, to_unit)

@@ -119,8 +119,6 @@ class FineTuning:
             dropout=config.dropout,
             seed=seed,
         ).to(device)
-        if device.type == "cuda":
-            self.network = self.network.to(memory_format=torch.channels_last)
         # Before quantization-aware training rounds what is frozen.
         self.stages = None if cache is None else self._stages_in(cache)
         weights = self.network.set_trainable(config.tune)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Self
 
+import torch
 from torch import Tensor, nn
 
 from trainers.backbones.building import Backbone, build_backbone
@@ -46,6 +47,7 @@ class Network(nn.Module):
         # A plain list: these modules are children of `features`, and must not be so twice.
         self.blocks = backbone.blocks
         self._tune = "all"
+        self.lay_out()
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits (N, classes) of float pixels (N, C, H, W) in [0, 1]."""
@@ -56,6 +58,14 @@ class Network(nn.Module):
         """What the head sees of the pixels: float (N, n_features)."""
         vectors: Tensor = self.features(self.prepare(pixels))
         return vectors
+
+    def lay_out(self) -> None:
+        """Bring new weights of `features` into the layout that all networks share.
+
+        It is channels last, in which most convolutions take less time: those of small networks
+        up to a half, also on a CPU.
+        """
+        self.features.to(memory_format=torch.channels_last)
 
     def set_trainable(self, tune: str) -> list[nn.Parameter]:
         """Freeze everything that `tune` does not name.

@@ -113,10 +113,7 @@ def _network_to_train(name: str, classes: int, seed: int) -> Network:
             torch.manual_seed(derive_seed(seed, "backbone", backbone.name))
             backbone = replace(backbone, features=digitnet_features(batch_norm=True))
     widths = backbone.reference_widths
-    network = assemble_network(backbone, widths, classes, dropout=_DROPOUT, seed=seed)
-    # A quarter less time on a CPU than in the default layout (digitnet, torch 2.14).
-    network.features.to(memory_format=torch.channels_last)
-    return network
+    return assemble_network(backbone, widths, classes, dropout=_DROPOUT, seed=seed)
 
 
 def _train(

@@ -49,6 +49,8 @@ def _put(made: Path, path: Path) -> None:
     try:
         with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(beside)) as copy:
             source.backup(copy)
+            # Kept in the file: whoever reads, as MLflow's page does, does not hold up the mirror.
+            copy.execute("PRAGMA journal_mode = WAL")
         _link(beside, path)
     except sqlite3.Error as error:
         raise OSError(f"{path} cannot be written: {error}") from error

@@ -39,6 +39,16 @@ def test_logits_are_the_head_of_the_features_of_the_prepared_pixels() -> None:
     assert network(pixels).shape == (2, 3)
 
 
+def test_convolutions_lie_channels_last_and_compute_what_they_did() -> None:
+    network = small()
+    kernels = [each.weight for each in network.modules() if isinstance(each, nn.Conv2d)]
+    assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
+    pixels = torch.rand(2, 1, 28, 28)
+    expected = network(pixels)
+    network.to(memory_format=torch.contiguous_format)
+    assert torch.allclose(network(pixels), expected, atol=1e-5)
+
+
 def test_a_spec_survives_json() -> None:
     spec = small(widths=(8, 4)).spec
     assert NetworkSpec.from_mapping(json.loads(json.dumps(spec.as_mapping()))) == spec

@@ -118,6 +118,7 @@ def load_artifact(path: Path | str) -> Network:
     except _REFUSALS as error:
         _refuse(path, error)
     network.load_state_dict(state, assign=True)
+    network.lay_out()
     return network.requires_grad_(requires_grad=False).eval()
 
 

@@ -33,6 +33,17 @@ def test_it_stands_in_a_new_folder_with_all_that_was_put_in(tmp_path: Path) -> N
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_whoever_reads_does_not_hold_up_whoever_writes(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    make_database(f"sqlite:///{path}", lambda uri: written(uri, "ours"))
+    with closing(sqlite3.connect(path)) as reader, closing(sqlite3.connect(path, 0)) as writer:
+        reader.execute("begin")
+        assert reader.execute("select word from words").fetchone() == ("ours",)
+        writer.execute("update words set word = 'theirs'")
+        writer.commit()
+    assert read(path) == "theirs"
+
+
 def test_of_two_threads_that_need_one_the_second_waits(tmp_path: Path) -> None:
     path, made = tmp_path / "mlflow.db", []
 
