@@ -14,7 +14,7 @@ Printed is when each side's measured trials first reached 99 % of it. A peer tha
 ``cifar``, of the folder ``PARETUNE_BENCH_CIFAR``, is CIFAR-10 behind a frozen ResNet-20, with
 1/255: under more a network that nobody hardened gets no image right, whatever its head.
 
-Run: ``python benchmarks/bench_time_to_front.py --data digits cifar --rounds 3``
+Run: ``python benchmarks/bench_time_to_front.py --data digits cifar --rounds 3 1``
 """
 
 import argparse
@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -40,21 +41,24 @@ PEERS = ("plain", "optuna")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3, help="each with another seed")
+    parser.add_argument(
+        "--rounds", type=int, nargs="+", default=[3], help="for each of --data; the last for more"
+    )
     parser.add_argument("--limit", type=float, default=25.0, help="times this project's time")
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS)
     parser.add_argument("--data", nargs="*", choices=("digits", "cifar"), default=("digits",))
     options = parser.parse_args()
-    for data in options.data:
+    more = repeat(options.rounds[-1])
+    for data, rounds in zip(options.data, chain(options.rounds, more), strict=False):
         os.environ["PARETUNE_BENCH_DATA"] = data
-        measure(data, options)
+        measure(data, rounds, options)
 
 
-def measure(data: str, options: argparse.Namespace) -> None:
+def measure(data: str, rounds: int, options: argparse.Namespace) -> None:
     """Run all sides on some data, and print how they compare."""
     times: dict[str, list[float]] = {side: [] for side in ("paretune", *options.peers)}
     reached = dict.fromkeys(times, 0)
-    for seed in range(options.rounds):
+    for seed in range(rounds):
         began, rows = run_side("paretune", seed)
         space = Space(rows[:, 1:])
         ours = space.reached(rows) - began
@@ -71,14 +75,14 @@ def measure(data: str, options: argparse.Namespace) -> None:
             print(
                 f"{data}, seed {seed}, {side}: {taken:.1f} s{text}, {len(rows)} trials", flush=True
             )
-    print(f"\n{data}, {work.CPUS} CPUs, medians of {options.rounds} seeds")
+    print(f"\n{data}, {work.CPUS} CPUs, medians of {rounds} seeds")
     print(f"{'':<10}{'s to 99 %':>10}{'ratio':>8}{'reached':>9}")
     ours = statistics.median(times["paretune"])
     for side, taken in times.items():
         median = statistics.median(taken)
-        share = f"{reached[side]}/{options.rounds}"
+        share = f"{reached[side]}/{rounds}"
         # Whoever never got there needs longer than it was given.
-        ratio = f"{'>' if reached[side] < options.rounds else ''}{median / ours:.1f}x"
+        ratio = f"{'>' if reached[side] < rounds else ''}{median / ours:.1f}x"
         print(f"{side:<10}{median:>10.1f}{ratio:>8}{share:>9}")
     print(flush=True)
 
