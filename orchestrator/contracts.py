@@ -117,6 +117,7 @@ class Job:
         params: What of the config was proposed.
         keeps_milestones: Whether the epochs up to a milestone are kept on disk, for a trial that
             is stopped there may be taken up again.
+        origin: The trial whose training it shares; None where it has its own.
     """
 
     trial: int
@@ -127,6 +128,7 @@ class Job:
     seconds: float | None = None
     params: Params = field(default_factory=dict)
     keeps_milestones: bool = False
+    origin: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

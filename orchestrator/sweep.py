@@ -277,6 +277,7 @@ class SweepLoop:
             seconds=self._spec.budget.trial_seconds,
             params=trial.params,
             keeps_milestones=self._takes_up_stopped,
+            origin=trial.origin,
         )
 
     def _milestones(self, trial: Trial, epochs: int) -> tuple[int, ...]:

@@ -62,8 +62,7 @@ class Network(nn.Module):
     def lay_out(self) -> None:
         """Bring new weights of `features` into the layout that all networks share.
 
-        It is channels last, in which most convolutions take less time: those of small networks
-        up to a half, also on a CPU.
+        It is channels last, in which most convolutions take less time, also on a CPU.
         """
         self.features.to(memory_format=torch.channels_last)
 

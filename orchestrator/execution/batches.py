@@ -1,8 +1,10 @@
 """How many jobs a worker takes at once, so that the heads of their trials train together."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.contracts import Job
 from trainers.backbones.table import backbone_info
 
 if TYPE_CHECKING:
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
 # A batch has its gain with a few heads, and its trials are proposed without each other's results.
 _MOST = 16
 _ROUNDS = 4
+# With a finished training there is nothing to train together: one to measure, and the next one.
+_MOST_SHARED = 2
 # Heads on more features are large: their products fill a core on their own.
 _MOST_FEATURES = 4096
 
@@ -36,6 +40,11 @@ class Batches:
         """
         share = -(-left // (slots * self.rounds))
         return max(1, min(self.most, share))
+
+    @staticmethod
+    def is_full(jobs: Collection[Job], size: int) -> bool:
+        """Whether a batch has its size, or as much as it may that shares a finished training."""
+        return len(jobs) >= size or sum(job.origin is not None for job in jobs) >= _MOST_SHARED
 
 
 def batches_of(spec: "SweepSpec") -> Batches:

@@ -54,7 +54,10 @@ class InlineExecutor:
     def _next_jobs(self, source: JobSource) -> list[Job]:
         jobs: list[Job] = []
         size = self._task.batches.size(left=source.left, slots=1)
-        while len(jobs) < size and (job := source.next_job()) is not None:
+        while not self._task.batches.is_full(jobs, size):
+            job = source.next_job()
+            if job is None:
+                break
             source.started(job)
             jobs.append(job)
         return jobs

@@ -62,7 +62,7 @@ class RunningJobs:
         left = self._asked(lambda: self._source.left) or 0
         size = self._batches.size(left=left, slots=self.slots)
         jobs: list[Job] = []
-        while len(jobs) < size:
+        while not self._batches.is_full(jobs, size):
             job = self._asked(self._source.next_job)
             if job is None:
                 # The slots that are left over get no worker.

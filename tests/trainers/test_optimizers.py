@@ -60,6 +60,25 @@ def test_steps_are_those_of_torchs_class_to_the_last_bit(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_how_a_kernel_lies_in_memory_decides_nothing(kind: str) -> None:
+    drawn = torch.Generator().manual_seed(0)
+    start, slope = (torch.randn(2, 3, 3, 3, generator=drawn) for _ in range(2))
+    found = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        kernel = nn.Parameter(start.clone(memory_format=layout))
+        other = nn.Parameter(torch.zeros(1))
+        optimizer = made(kind, [[kernel], [other]])
+        for rate in RATES:
+            optimizer.zero_grad()
+            # The gradient comes as `slope` lies.
+            ((kernel * slope).sum() + other.sum()).backward()
+            optimizer.step(rate)
+        found.append(kernel.detach())
+    # Which weights are computed in vectors, and which one by one, may decide a last bit.
+    assert torch.allclose(*found, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_another_optimizer_goes_on_with_what_one_remembers(kind: str) -> None:
     ours, other = parameters(), parameters()
     optimizer, taken_up = made(kind, ours), made(kind, other)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.contracts import Job
 from orchestrator.execution.batches import Batches, batches_of
 from orchestrator.spec import SweepSpec
 
@@ -31,6 +32,24 @@ def test_no_worker_takes_more_than_its_share_of_the_rest(
 )
 def test_the_size_of_a_batch(most: int, rounds: int, left: int, slots: int, expected: int) -> None:
     assert Batches(most, rounds).size(left=left, slots=slots) == expected
+
+
+@pytest.mark.parametrize(
+    ("origins", "is_full"),
+    [
+        ((), False),
+        ((None, None, None), False),
+        ((None, None, None, None), True),
+        ((None, 7), False),
+        ((7, 8), True),
+        ((7, None, 7), True),
+    ],
+)
+def test_of_what_shares_a_finished_training_a_batch_has_two(
+    origins: tuple[int | None, ...], is_full: bool
+) -> None:
+    jobs = [Job(n, 1, {}, "", origin=origin) for n, origin in enumerate(origins)]
+    assert Batches.is_full(jobs, 4) is is_full
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,12 @@ def test_a_worker_leaves_others_their_share(source: Source, gate: WorkerGate) ->
     assert len(source.outcomes) == 3
 
 
+def test_siblings_are_asked_for_when_they_are_needed(source: Source, gate: WorkerGate) -> None:
+    source.left_jobs[:2] = [Job(number, 0, {}, "", origin=0) for number in (5, 4, 3)]
+    jobs = RunningJobs(source, 1, gate, Batches(16))
+    assert [[job.trial for job in jobs.start(name)] for name in "xy"] == [[0, 3, 4], [5]]
+
+
 def test_trouble_that_ends_nothing_is_passed_on(jobs: RunningJobs, source: Source) -> None:
     jobs.start("x")
     trouble = Failure(FailureKind.BAD_CHECKPOINT, "it was cut off")
