@@ -146,9 +146,10 @@ def test_a_complete_trial_brings_its_siblings_before_the_sampler_is_asked(
     drive: Drive, kind: str
 ) -> None:
     driver = drive(space=SPACE, sampler={"kind": kind}, budget={"trials": 30})
-    driver.run()
+    jobs = driver.run()
     trials = list(driver.loop.trials)
     assert [trial.origin for trial in trials] == [None, 0, 0, None, 3, 3, None, 6, 6]
+    assert [job.origin for job in jobs] == [trial.origin for trial in trials]
     assert len({key(trial.params) for trial in trials}) == 9
     assert len(driver.sampler.suggested) == 3
     assert driver.loop.stop_reason == "every configuration of the space was tried"
