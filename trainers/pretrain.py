@@ -18,6 +18,7 @@ from trainers.backbones.building import build_backbone
 from trainers.backbones.digitnet import digitnet_features, folded
 from trainers.data.image_data import ImageData, Images
 from trainers.determinism import derive_seed
+from trainers.examples import pixels
 from trainers.inputs import to_unit
 from trainers.loop import Batch, Recipe, correct_fraction, cosine_learning_rates, train_epoch
 from trainers.networks import Network, assemble_network
@@ -179,18 +180,9 @@ def _shifted(images: Images, rng: np.random.Generator) -> Images:
 
 
 def _accuracy(network: Network, data: ImageData, subset: str) -> float:
-    images, labels = data.subset(subset)
-    starts = range(0, len(labels), _EVALUATION_BATCH)
-    # Copied, because shared arrays are read-only, which torch warns about.
-    batches = (
-        (
-            to_unit(torch.tensor(images[start : start + _EVALUATION_BATCH])),
-            torch.tensor(labels[start : start + _EVALUATION_BATCH]),
-        )
-        for start in starts
-    )
+    examples = pixels(*data.subset(subset), torch.device("cpu"))
     network.eval()
-    return correct_fraction(network, batches)
+    return correct_fraction(network, examples.batches(_EVALUATION_BATCH))
 
 
 def _write(features: nn.Module, path: Path, origin: dict[str, object]) -> None:
