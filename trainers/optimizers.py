@@ -39,8 +39,9 @@ class Optimizer(ABC):
 
     def __init__(self, groups: Sequence[Group]) -> None:
         self.groups = list(groups)
-        # By the place of a parameter in all groups; empty before the first step.
+        # By the place of a parameter in all groups, and by group; empty before the first step.
         self._states: list[State] = []
+        self._taken: list[Tensor] = []
         self._own: list[Update] = []
 
     def zero_grad(self) -> None:
@@ -65,15 +66,19 @@ class Optimizer(ABC):
             tensors: What lies for the group's parameters, in their order; changed in place.
         """
         if not self._states:
-            self._states = self._all_begun()
+            self._states, self._taken = self._all_begun()
         first = sum(len(of.parameters) for of in self.groups[:group])
         states = self._states[first : first + len(tensors)]
         remembered = {name: [state[name] for state in states] for name in states[0]}
-        return Update(self, list(tensors), remembered, self.groups[group].weight_decay)
+        decay = self.groups[group].weight_decay
+        return Update(self, list(tensors), remembered, [self._taken[group]], decay)
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that it remembers, by ``NUMBER.NAME``; nothing before the first step."""
-        return _named(self._states)
+        """All that it remembers, by name; nothing before the first step.
+
+        ``NUMBER.NAME`` belongs to a parameter, ``groupNUMBER.step`` to a group.
+        """
+        return _named(self._states, self._taken)
 
     def load(self, tensors: Mapping[str, Tensor]) -> bool:
         """Go on with what `tensors` gave.
@@ -82,16 +87,18 @@ class Optimizer(ABC):
             Whether it was given by an optimizer of this kind over parameters of these shapes; if
             not, nothing is changed.
         """
-        states = self._all_begun() if tensors else []
-        targets = _named(states)
+        states, taken = self._all_begun() if tensors else ([], [])
+        targets = _named(states, taken)
         if not fit(tensors, targets):
             return False
         copy_into(tensors, targets)
-        self._states, self._own = states, []
+        self._states, self._taken, self._own = states, taken, []
         return True
 
-    def _all_begun(self) -> list[State]:
-        return [self._begun(each) for group in self.groups for each in group.parameters]
+    def _all_begun(self) -> tuple[list[State], list[Tensor]]:
+        states = [self._begun(each) for group in self.groups for each in group.parameters]
+        device = self.groups[0].parameters[0].device
+        return states, [torch.zeros((), device=device) for _ in self.groups]
 
     @abstractmethod
     def _begun(self, parameter: Tensor) -> State:
@@ -110,28 +117,37 @@ class Update:
         optimizer: By whose rule.
         tensors: What is changed.
         remembered: What the optimizer remembers of each, by name; changed too.
+        taken: How many steps they have taken, by optimizer; all of them as many.
         weight_decay: Theirs.
     """
 
     optimizer: Optimizer
     tensors: list[Tensor]
     remembered: Mapping[str, list[Tensor]]
+    taken: list[Tensor]
     weight_decay: float
 
     def step(self, gradients: Sequence[Tensor], rate: float) -> None:
         """Take a step at a learning rate; a gradient for each tensor, in their order."""
+        # A number would be made a tensor anew for each of them.
+        torch._foreach_add_(self.taken, torch.ones((), device=self.taken[0].device))
         self.optimizer.apply(self, list(gradients), rate)
 
 
 def joined(updates: Sequence[Update]) -> Update:
-    """One update for those of several optimizers of one kind with the same weight decay."""
+    """One update for those of several optimizers of one kind.
+
+    Args:
+        updates: With the same weight decay, after the same number of steps.
+    """
     first = updates[0]
     tensors = [tensor for update in updates for tensor in update.tensors]
     remembered = {
         name: [tensor for update in updates for tensor in update.remembered[name]]
         for name in first.remembered
     }
-    return Update(first.optimizer, tensors, remembered, first.weight_decay)
+    taken = [tensor for update in updates for tensor in update.taken]
+    return Update(first.optimizer, tensors, remembered, taken, first.weight_decay)
 
 
 class AdamW(Optimizer):
@@ -142,7 +158,6 @@ class AdamW(Optimizer):
 
     def _begun(self, parameter: Tensor) -> State:
         return {
-            "step": torch.zeros((), device=parameter.device),
             "exp_avg": torch.zeros_like(parameter, requires_grad=False),
             "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
         }
@@ -150,14 +165,13 @@ class AdamW(Optimizer):
     def apply(self, update: Update, gradients: list[Tensor], rate: float) -> None:
         """See `Optimizer.apply`."""
         of = update.remembered
-        torch._foreach_add_(of["step"], 1)
         _fused_adamw_(
             update.tensors,
             gradients,
             of["exp_avg"],
             of["exp_avg_sq"],
             [],
-            of["step"],
+            [update.taken[0]] * len(update.tensors),
             lr=rate,
             beta1=0.9,
             beta2=0.999,
@@ -194,12 +208,13 @@ class SGD(Optimizer):
         )
 
 
-def _named(states: Sequence[State]) -> dict[str, Tensor]:
-    return {
+def _named(states: Sequence[State], taken: Sequence[Tensor]) -> dict[str, Tensor]:
+    named = {
         f"{number}.{name}": tensor
         for number, state in enumerate(states)
         for name, tensor in state.items()
     }
+    return named | {f"group{number}.step": tensor for number, tensor in enumerate(taken)}
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:

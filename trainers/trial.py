@@ -22,6 +22,7 @@ from trainers.evaluators.counts import count_macs, count_parameters
 from trainers.evaluators.robustness import relative_perturbation, robust_accuracy
 from trainers.examples import FEATURE_BYTES
 from trainers.finetune import EpochReport, FineTuning
+from trainers.fused import fuse_key, run_epoch
 from trainers.milestones import milestone_values
 from trainers.network_spec import NetworkSpec
 from trainers.networks import Network
@@ -134,9 +135,18 @@ class TrialRun:
         last = min(to_epoch, self._config.epochs)
         began = time.perf_counter()
         while self.epoch < last and (not reports or time.perf_counter() - began < seconds):
-            reports.append(self.training.run_epoch())
+            reports.append(self._trained())
             self.after_epoch(reports[-1])
         return reports
+
+    def _trained(self) -> EpochReport:
+        if fuse_key(self.training) is None:
+            return self.training.run_epoch()
+        # A head learns the same to the last bit then, whether others train with it or not.
+        (result,) = run_epoch([self.training])
+        if isinstance(result, DivergedError):
+            raise result
+        return result
 
     def untold(self) -> list[EpochReport]:
         """What the epochs of an earlier attempt measured; once."""

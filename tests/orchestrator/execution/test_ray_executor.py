@@ -207,7 +207,8 @@ def test_a_worker_that_dies_each_time_is_given_up(
     store: Store, make_spec: MakeSpec, workers: Workers
 ) -> None:
     workers.kill = lambda trial: trial.number == 1
-    spec = make_spec(budget={"trials": 3, "retries": 1}, training={"epochs": 150})
+    # More than a fast CPU trains before the first result that could be met by a kill.
+    spec = make_spec(budget={"trials": 3, "retries": 1}, training={"epochs": 1500})
     result = run(spec, store=store)
     assert (result.complete, result.failed) == (2, 1)
     trial = store.trial("tiny", 1)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from orchestrator.contracts import FrontJob, Job
+from orchestrator.execution import trial_runner
 from orchestrator.execution.inline import InlineExecutor
 from orchestrator.execution.preparation import prepare
 from orchestrator.execution.task import Task
@@ -349,8 +350,10 @@ class TestInline:
         assert store.sweeps() == []
 
     def test_an_interrupted_trial_goes_on_with_the_epoch_it_had(
-        self, store: Store, make_spec: MakeSpec
+        self, store: Store, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        # So that a fast CPU has something left to be interrupted in.
+        monkeypatch.setattr(trial_runner, "SLICE_S", 0.02)
         spec = make_spec(training={"epochs": 300}, budget={"trials": 1})
         result = run(spec, store=store, executor=InlineExecutor, progress=Impatient())
         assert (result.complete, result.interrupted) == (0, True)

@@ -16,6 +16,7 @@ from trainers.data import ImageData
 from trainers.errors import DivergedError
 from trainers.finetune import EpochReport, FineTuning
 from trainers.fused import fusable, run_epoch
+from trainers.trial import TrialRun
 
 Config = Callable[..., TrialConfig]
 CPU = torch.device("cpu")
@@ -80,6 +81,27 @@ def test_heads_together_are_what_they_are_alone(
             training.run_epoch()
     for one, other in zip(together, alone, strict=True):
         assert_same(one, other)
+
+
+def test_a_trial_whose_head_trains_alone_learns_the_same_to_the_last_bit(
+    base: FineTuning, bands: ImageData, tmp_path: Path
+) -> None:
+    """With whom a head trains is a matter of timing, and must not decide what is found."""
+    heads: list[dict[str, Any]] = [
+        {"widths": (7, 5), "dropout": 0.2},
+        {"widths": (48,), "optimizer": "sgd"},
+        {"widths": (40, 64)},
+    ]
+    together = begun(base, bands, *heads)
+    for _ in range(2):
+        run_epoch(together)
+    for number, training in enumerate(together):
+        run = TrialRun(training.config, bands, tmp_path / str(number))
+        reports = run.advance(to_epoch=2, seconds=60)
+        ours, theirs = (each.network.head.state_dict() for each in (training, run.training))
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+        losses = [[report.train_loss for report in of] for of in (training.reports, reports)]
+        assert losses[0] == losses[1]
 
 
 @pytest.mark.parametrize(

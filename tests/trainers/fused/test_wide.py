@@ -23,7 +23,7 @@ def test_logits_and_gradients_are_those_of_each_head(
     heads = [build_head(6, each, 4, dropout, seed=number) for number, each in enumerate(widths)]
     drawn = torch.Generator().manual_seed(seed)
     inputs = torch.randn(count, 6, generator=drawn)
-    weights = torch.randn(len(heads), count, 4, generator=drawn)
+    weights = torch.randn(len(heads), 4, count, generator=drawn)
     wide = WideHeads(heads)
     generators = [torch.Generator().manual_seed(seed) if dropout else None for _ in heads]
     logits = wide.logits(inputs, generators)
@@ -32,8 +32,10 @@ def test_logits_and_gradients_are_those_of_each_head(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             expected = head(inputs)
-        torch.testing.assert_close(logits[index], expected)
-        gradients = torch.autograd.grad((expected * weights[index]).sum(), [*head.parameters()])
+        torch.testing.assert_close(logits[index].t(), expected)
+        gradients = torch.autograd.grad(
+            (expected * weights[index].t()).sum(), [*head.parameters()]
+        )
         torch.testing.assert_close(wide.gradients[index], list(gradients))
         torch.testing.assert_close(wide.parameters[index], list(head.parameters()))
 
@@ -41,7 +43,7 @@ def test_logits_and_gradients_are_those_of_each_head(
 def test_without_generators_nothing_is_dropped() -> None:
     head = build_head(6, (5, 4), 3, 0.9)
     inputs = torch.randn(7, 6, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(WideHeads([head]).logits(inputs)[0], head.eval()(inputs))
+    torch.testing.assert_close(WideHeads([head]).logits(inputs)[0].t(), head.eval()(inputs))
 
 
 def test_a_head_whose_numbers_overflow_does_nothing_to_its_neighbours() -> None:
@@ -51,10 +53,10 @@ def test_a_head_whose_numbers_overflow_does_nothing_to_its_neighbours() -> None:
     inputs = torch.randn(7, 6, generator=torch.Generator().manual_seed(0))
     wide = WideHeads(heads)
     logits = wide.logits(inputs)
-    wide.backward(functional.one_hot(torch.arange(21).reshape(3, 7) % 3, 3).float())
+    wide.backward(functional.one_hot(torch.arange(21).reshape(3, 7) % 3, 3).mT.float())
     assert logits[1].isnan().any()
     for index in (0, 2):
-        torch.testing.assert_close(logits[index], heads[index](inputs))
+        torch.testing.assert_close(logits[index].t(), heads[index](inputs))
         assert all(bool(each.isfinite().all()) for each in wide.gradients[index])
 
 
