@@ -77,9 +77,7 @@ def run_epoch(trainings: Sequence[FineTuning]) -> list[EpochReport | DivergedErr
 
 def _together(training: FineTuning) -> Hashable:
     """The same for those that are computed together."""
-    config = training.config
-    has_hidden_layers = bool(training.network.spec.widths)
-    return (config.seed, training.epoch, config.batch_size, has_hidden_layers)
+    return (training.config.seed, training.epoch, training.config.batch_size)
 
 
 class _Epoch:

@@ -20,9 +20,8 @@ class WideHeads:
     """Heads that see the same inputs.
 
     Args:
-        heads: As `trainers.heads.build_head` makes them; either all of them have hidden layers,
-            or none. What they hold stays as it is until `write_back`, but for the weights of
-            deeper layers, which are used in place.
+        heads: As `trainers.heads.build_head` makes them. What they hold stays as it is until
+            `write_back`, but for the weights of deeper layers, which are used in place.
 
     Attributes:
         parameters: Of each head, in the order of its own `parameters()`.
