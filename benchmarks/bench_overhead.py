@@ -1,10 +1,11 @@
 """What does an orchestrator cost beside the training it orchestrates?
 
-The same training function (fine-tune digitnet's head on digits, pack, measure, attack; about a
-second a trial) on the same number of trials and two CPUs, once through this project and once
-through the stack that people glue by hand: Ray Tune with a function trainable, OptunaSearch and
-MLflowLoggerCallback on SQLite. Each runs in a process of its own, one after the other. What this
-project shares between trials (stages, siblings, fused heads) is off: both sides do the same work.
+The same training function (fine-tune digitnet's head on digits, pack, measure, attack) on the same
+number of trials and two CPUs, once through this project and once through the stack that people
+glue by hand: Ray Tune with a function trainable, OptunaSearch and MLflowLoggerCallback on SQLite.
+The goals are for trials of about a second; ``--epochs`` makes them as long as that. Each side runs
+in a process of its own, one after the other. What this project shares between trials (stages,
+siblings, fused heads) is off: both sides do the same work.
 
 The ideal is the time spent inside the training function (``train_s`` + ``eval_s``, as the function
 itself measures them), summed over trials and divided by the number of CPUs. Printed are two
@@ -12,7 +13,7 @@ multiples of it: *steady*, from the first trial's start to the last one's end, a
 from the start of the process to the last trial's end. *Whole* goes on to the end of the process,
 where this project also measures the front on the test images, which its peer does not.
 
-Run: ``python benchmarks/bench_overhead.py --trials 64 --rounds 3 --peer-rounds 1``
+Run: ``python benchmarks/bench_overhead.py --trials 64 --rounds 3 --peer-rounds 1 --epochs 10``
 """
 
 import argparse
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer-rounds", type=int, default=1, help="one takes minutes")
+    parser.add_argument("--epochs", type=int, default=10, help="of a trial")
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
     options = parser.parse_args()
     results: dict[str, list[dict[str, float]]] = {side: [] for side in options.sides}
@@ -42,7 +44,7 @@ def main() -> None:
         for side in options.sides:
             if side == "plain" and number >= options.peer_rounds:
                 continue
-            results[side].append(measure(side, options.trials))
+            results[side].append(measure(side, options.trials, options.epochs))
             print(f"round {number + 1}, {side}: {json.dumps(results[side][-1])}", flush=True)
     print()
     print(f"{options.trials} trials, {CPUS} CPUs, medians of the rounds")
@@ -58,7 +60,7 @@ def main() -> None:
         )
 
 
-def measure(side: str, trials: int) -> dict[str, float]:
+def measure(side: str, trials: int, epochs: int) -> dict[str, float]:
     """Run one side in a fresh process and folder; it writes down when its trials ran."""
     with tempfile.TemporaryDirectory(prefix="paretune-bench-") as name:
         folder = Path(name)
@@ -66,7 +68,7 @@ def measure(side: str, trials: int) -> dict[str, float]:
         began = time.time()
         with (folder / "log").open("w") as log:
             process = subprocess.run(
-                [sys.executable, str(script), str(trials)],
+                [sys.executable, str(script), str(trials), str(epochs)],
                 cwd=folder,
                 env=environment(folder),
                 stdout=log,

@@ -11,13 +11,13 @@ from orchestrator import load_sweep, run
 from orchestrator.storage.opening import open_store
 
 
-def main(trials: int) -> None:
+def main(trials: int, epochs: int) -> None:
     sweep = {
         "name": "bench",
         "backbone": {"name": "digitnet", "weights": "bundled"},
         "data": "digits",
         "space": {name: {"type": "choice", "values": v} for name, v in work.VALUES.items()},
-        "training": {"epochs": work.EPOCHS},
+        "training": {"epochs": epochs},
         "objectives": {
             **work.OBJECTIVES,
             "robust_accuracy": {"direction": "maximize", **work.ATTACK},
@@ -36,4 +36,4 @@ def main(trials: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

@@ -10,7 +10,7 @@ from plain_stack import tune_by_hand
 from ray import tune
 
 
-def train(params: dict) -> None:
+def trial(params: dict, epochs: int) -> None:
     """One trial: exactly the work that a paretune worker does."""
     from trainers.config import TrialConfig, with_params
     from trainers.data import DataConfig, load_data
@@ -23,7 +23,7 @@ def train(params: dict) -> None:
     fixed = TrialConfig(
         backbone="digitnet",
         weights="bundled",
-        epochs=work.EPOCHS,
+        epochs=epochs,
         attacks={"robust_accuracy": AttackConfig(**work.ATTACK)},
     )
     data = load_data(DataConfig(name="digits"))
@@ -34,7 +34,10 @@ def train(params: dict) -> None:
     tune.report({**values, "ended": time.time()})
 
 
-def main(trials: int) -> None:
+def main(trials: int, epochs: int) -> None:
+    def train(params: dict) -> None:
+        trial(params, epochs)
+
     results = tune_by_hand(train, work.VALUES, work.OBJECTIVES, trials=trials, at_once=work.CPUS)
     spans = [
         (result.metrics["ended"], result.metrics["train_s"] + result.metrics["eval_s"])
@@ -44,4 +47,4 @@ def main(trials: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

@@ -2,7 +2,6 @@
 
 CPUS = 2
 SPANS_NAME = "spans.json"  # [end, length] of each trial, in seconds since the epoch and seconds
-EPOCHS = 10
 VALUES = {
     "fc_width_1": [16, 24, 32, 48, 64, 96, 128, 192, 256],
     "bits": [2, 3, 4, 5, 6, 8],

@@ -7,6 +7,7 @@ import pytest
 import torchvision.datasets
 from PIL import Image
 
+from trainers.data import named
 from trainers.data.named import data_root, read_named
 from trainers.errors import DataError
 
@@ -20,6 +21,16 @@ def test_digits_are_those_of_scikit_learn_on_the_whole_range_of_bytes() -> None:
     assert np.unique(data.images).tolist() == [round(v * 255 / 16) for v in range(17)]
     assert np.bincount(data.labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
     assert data.classes == tuple("0123456789")
+
+
+def test_digits_are_there_when_scikit_learn_keeps_them_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = read_named("digits", None, None)
+    monkeypatch.setattr(named, "_DIGITS_FILE", "datasets/nowhere.csv.gz")
+    there = read_named("digits", None, None)
+    assert np.array_equal(here.images, there.images)
+    assert np.array_equal(here.labels, there.labels)
 
 
 def test_the_root_is_what_is_given_then_the_environment_then_the_cache(
