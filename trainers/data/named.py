@@ -86,8 +86,8 @@ def _read_digits() -> LabelledImages:
 def _digits() -> tuple[Images, Labels]:
     """Pixels (N, 64) and labels (N,), as scikit-learn ships them."""
     package = find_spec("sklearn")
-    file = Path(package.origin or "").parent / _DIGITS_FILE if package else Path(_DIGITS_FILE)
-    if file.is_file():
+    file = Path(package.origin).parent / _DIGITS_FILE if package and package.origin else None
+    if file and file.is_file():
         rows = np.loadtxt(file, delimiter=",", dtype=np.uint8)
         return rows[:, :-1], rows[:, -1].astype(np.int64)
     # It reads the same file, after a second in which it imports scipy's statistics and pandas.
