@@ -16,7 +16,7 @@ from torch import Tensor, _fused_adamw_, _fused_sgd_, nn
 from trainers.checkpoints import copy_into, fit
 
 State = dict[str, Tensor]
-"""What an optimizer remembers of one parameter."""
+"""What an optimizer remembers of one parameter, or of all of a group."""
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Optimizer(ABC):
         self.groups = list(groups)
         # By the place of a parameter in all groups, and by group; empty before the first step.
         self._states: list[State] = []
-        self._taken: list[Tensor] = []
+        self._common: list[State] = []
         self._own: list[Update] = []
 
     def zero_grad(self) -> None:
@@ -66,19 +66,19 @@ class Optimizer(ABC):
             tensors: What lies for the group's parameters, in their order; changed in place.
         """
         if not self._states:
-            self._states, self._taken = self._all_begun()
+            self._states, self._common = self._all_begun()
         first = sum(len(of.parameters) for of in self.groups[:group])
         states = self._states[first : first + len(tensors)]
         remembered = {name: [state[name] for state in states] for name in states[0]}
         decay = self.groups[group].weight_decay
-        return Update(self, list(tensors), remembered, [self._taken[group]], decay)
+        return Update(self, list(tensors), remembered, [self._common[group]], decay)
 
     def tensors(self) -> dict[str, Tensor]:
         """All that it remembers, by name; nothing before the first step.
 
-        ``NUMBER.NAME`` belongs to a parameter, ``groupNUMBER.step`` to a group.
+        ``NUMBER.NAME`` belongs to a parameter, ``groupNUMBER.NAME`` to a group.
         """
-        return _named(self._states, self._taken)
+        return _named(self._states, self._common)
 
     def load(self, tensors: Mapping[str, Tensor]) -> bool:
         """Go on with what `tensors` gave.
@@ -87,22 +87,26 @@ class Optimizer(ABC):
             Whether it was given by an optimizer of this kind over parameters of these shapes; if
             not, nothing is changed.
         """
-        states, taken = self._all_begun() if tensors else ([], [])
-        targets = _named(states, taken)
+        states, common = self._all_begun() if tensors else ([], [])
+        targets = _named(states, common)
         if not fit(tensors, targets):
             return False
         copy_into(tensors, targets)
-        self._states, self._taken, self._own = states, taken, []
+        self._states, self._common, self._own = states, common, []
         return True
 
-    def _all_begun(self) -> tuple[list[State], list[Tensor]]:
+    def _all_begun(self) -> tuple[list[State], list[State]]:
         states = [self._begun(each) for group in self.groups for each in group.parameters]
-        device = self.groups[0].parameters[0].device
-        return states, [torch.zeros((), device=device) for _ in self.groups]
+        return states, [self._begun_group(group) for group in self.groups]
 
     @abstractmethod
     def _begun(self, parameter: Tensor) -> State:
         """The state before the first step."""
+
+    def _begun_group(self, group: Group) -> State:
+        """What is remembered once for a group, before the first step."""
+        del group
+        return {}
 
     @abstractmethod
     def apply(self, update: "Update", gradients: list[Tensor], rate: float) -> None:
@@ -117,20 +121,18 @@ class Update:
         optimizer: By whose rule.
         tensors: What is changed.
         remembered: What the optimizer remembers of each, by name; changed too.
-        taken: How many steps they have taken, by optimizer; all of them as many.
+        common: What each of the optimizers remembers of all its tensors; changed too.
         weight_decay: Theirs.
     """
 
     optimizer: Optimizer
     tensors: list[Tensor]
     remembered: Mapping[str, list[Tensor]]
-    taken: list[Tensor]
+    common: list[State]
     weight_decay: float
 
     def step(self, gradients: Sequence[Tensor], rate: float) -> None:
         """Take a step at a learning rate; a gradient for each tensor, in their order."""
-        # A number would be made a tensor anew for each of them.
-        torch._foreach_add_(self.taken, torch.ones((), device=self.taken[0].device))
         self.optimizer.apply(self, list(gradients), rate)
 
 
@@ -146,8 +148,8 @@ def joined(updates: Sequence[Update]) -> Update:
         name: [tensor for update in updates for tensor in update.remembered[name]]
         for name in first.remembered
     }
-    taken = [tensor for update in updates for tensor in update.taken]
-    return Update(first.optimizer, tensors, remembered, taken, first.weight_decay)
+    common = [state for update in updates for state in update.common]
+    return Update(first.optimizer, tensors, remembered, common, first.weight_decay)
 
 
 class AdamW(Optimizer):
@@ -162,16 +164,21 @@ class AdamW(Optimizer):
             "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
         }
 
+    def _begun_group(self, group: Group) -> State:
+        return {"step": torch.zeros((), device=group.parameters[0].device)}
+
     def apply(self, update: Update, gradients: list[Tensor], rate: float) -> None:
         """See `Optimizer.apply`."""
-        of = update.remembered
+        of, steps = update.remembered, [state["step"] for state in update.common]
+        # The number 1 would be made a tensor anew for each of them.
+        torch._foreach_add_(steps, torch.ones((), device=steps[0].device))
         _fused_adamw_(
             update.tensors,
             gradients,
             of["exp_avg"],
             of["exp_avg_sq"],
             [],
-            [update.taken[0]] * len(update.tensors),
+            [steps[0]] * len(update.tensors),
             lr=rate,
             beta1=0.9,
             beta2=0.999,
@@ -208,13 +215,13 @@ class SGD(Optimizer):
         )
 
 
-def _named(states: Sequence[State], taken: Sequence[Tensor]) -> dict[str, Tensor]:
-    named = {
-        f"{number}.{name}": tensor
-        for number, state in enumerate(states)
+def _named(states: Sequence[State], common: Sequence[State]) -> dict[str, Tensor]:
+    return {
+        f"{prefix}{number}.{name}": tensor
+        for prefix, of in (("", states), ("group", common))
+        for number, state in enumerate(of)
         for name, tensor in state.items()
     }
-    return named | {f"group{number}.step": tensor for number, tensor in enumerate(taken)}
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:

@@ -83,8 +83,7 @@ class WideHeads:
     @torch.no_grad()
     def write_back(self) -> None:
         """Give the heads their first layers."""
-        weights, biases = (torch.split(each, self._widths) for each in (self._weight, self._bias))
-        for first, weight, bias in zip(self._firsts, weights, biases, strict=True):
+        for first, (weight, bias, *_) in zip(self._firsts, self.parameters, strict=True):
             first.weight.copy_(weight)
             first.bias.copy_(bias)
 
