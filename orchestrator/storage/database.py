@@ -62,10 +62,23 @@ class Database:
             yield connection
 
     def allow_reading_while_writing(self) -> None:
-        """Put an SQLite file in WAL mode, which it keeps; PostgreSQL needs nothing of the kind."""
-        if self.path:
-            with self._sentences(), closing(self._engine.raw_connection()) as connection:
-                connection.cursor().execute("PRAGMA journal_mode = WAL")
+        """Put an SQLite file in WAL mode, which it keeps; PostgreSQL needs nothing of the kind.
+
+        SQLite waits for readers here, but fails at once when another process is at the same.
+        """
+        if not self.path:
+            return
+        deadline = time.monotonic() + _BUSY_S
+        with self._sentences(), closing(self._engine.raw_connection()) as connection:
+            while True:
+                try:
+                    connection.cursor().execute("PRAGMA journal_mode = WAL")
+                except sqlite3.OperationalError as error:
+                    if not _is_busy(error) or time.monotonic() >= deadline:
+                        raise
+                    time.sleep(_PAUSE_S)
+                else:
+                    return
 
     def close(self) -> None:
         """Close every connection; a later transaction opens new ones."""
@@ -114,6 +127,10 @@ class Database:
             f"The store at {self.url} failed: {reason}. Nothing of this step was stored; "
             f"`paretune doctor` looks for the cause."
         )
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode == sqlite3.SQLITE_BUSY
 
 
 def _is_full(error: BaseException | None) -> bool:

@@ -2,6 +2,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from orchestrator.errors import OrchestratorError, UsageError
-from orchestrator.storage import open_store, opening, schema_version, upgrade
+from orchestrator.storage import database, open_store, opening, schema_version, upgrade
 from orchestrator.storage.tables import HEAD, VERSION_TABLE, metadata
 
 _OPEN = """
@@ -99,6 +102,21 @@ def test_processes_that_open_a_new_store_at_once_make_one(url: str) -> None:
     said = [process.communicate()[0] for process in opened]
     assert [process.returncode for process in opened] == [0] * 4
     assert said == [b"0\n"] * 4
+
+
+def test_another_who_makes_the_same_store_is_waited_for(path: Path, url: str) -> None:
+    with _written_to(path) as other:
+        threading.Timer(0.5, other.rollback).start()
+        open_store(url).close()
+    assert schema_version(url) == (HEAD, HEAD)
+
+
+def test_another_who_never_ends_is_waited_for_so_long(
+    path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_BUSY_S", 0.5)
+    with _written_to(path), pytest.raises(OrchestratorError, match="failed: database is locked"):
+        open_store(url)
 
 
 def test_a_new_file_allows_reading_while_writing(path: Path, url: str) -> None:
@@ -215,6 +233,15 @@ def test_processes_that_open_a_new_store_on_postgres_at_once_make_one(postgres: 
     engine.dispose()
     url = postgres.replace("/postgres?", "/opened_at_once?")
     test_processes_that_open_a_new_store_at_once_make_one(url)
+
+
+@contextmanager
+def _written_to(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to a new file, in a transaction that writes."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield other
 
 
 def _set_version(path: Path, url: str, version: str) -> None:
