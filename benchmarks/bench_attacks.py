@@ -12,6 +12,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,11 +44,9 @@ def main() -> None:
     hand: list[float] = []
     for first in range(0, len(images), TURN):
         turn = (images[first : first + TURN], labels[first : first + TURN])
-        seconds, found = timed(
-            lambda turn=turn: robust_accuracy(network, *turn, attack, seed=SEED)
-        )
+        seconds, found = timed(partial(robust_accuracy, network, *turn, attack, seed=SEED))
         ours.append(seconds)
-        seconds, expected = timed(lambda turn=turn: by_hand(network, *turn, options.steps))
+        seconds, expected = timed(partial(by_hand, network, *turn, options.steps))
         hand.append(seconds)
         assert (found.robust == expected).all()
     turns = [a / b for a, b in zip(ours, hand, strict=True)]
@@ -97,7 +96,8 @@ def by_hand(network: nn.Module, images: np.ndarray, labels: np.ndarray, steps: i
 
 def answers(network: nn.Module, pixels: Tensor) -> Tensor:
     with torch.inference_mode():
-        return network(pixels).argmax(1)
+        found: Tensor = network(pixels)
+        return found.argmax(1)
 
 
 def timed(run: Callable[[], Any]) -> tuple[float, Any]:

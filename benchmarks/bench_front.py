@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import mlflow
@@ -171,7 +172,7 @@ def asked_mlflow(
         experiment = mlflow.create_experiment("bench", artifact_location=folder)
         fill_mlflow(Path(folder) / "mlflow.db", experiment, size)
         repeats = 1 if size > 10_000 else 3
-        found = {where: timed(lambda w=where: by_mlflow(w), repeats) for where in (None, FILTER)}
+        found = {where: timed(partial(by_mlflow, where), repeats) for where in (None, FILTER)}
     known.append((size, found[None][1], found[FILTER][1]))
     members = {where: front for where, (front, _) in found.items()}
     return {where: (spent, "") for where, (_, spent) in found.items()}, members

@@ -21,6 +21,7 @@ from torch import Tensor
 from trainers.backbones import build_backbone
 from trainers.loop import Recipe, train_epoch
 from trainers.networks import Network, assemble_network
+from trainers.optimizers import AdamW, Group
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.qat import QuantizedTraining
 
@@ -66,7 +67,7 @@ class Step:
         self._network: Network = assemble_network(parts, widths, 10)
         weights = self._network.set_trainable("all")
         training = QuantizedTraining(self._network, QuantizationConfig(bits=4, fc_bits=4), qat)
-        self._optimizer = torch.optim.AdamW([*weights, *training.parameters])
+        self._optimizer = AdamW([Group([*weights, *training.parameters], weight_decay=0.01)])
         self._network.train()
         generator = torch.Generator().manual_seed(0)
         self._images: Tensor = torch.rand(BATCH, 3, SIDE, SIDE, generator=generator)

@@ -61,14 +61,16 @@ def measure(data: str, rounds: int, options: argparse.Namespace) -> None:
     for seed in range(rounds):
         began, rows = run_side("paretune", seed)
         space = Space(rows[:, 1:])
-        ours = space.reached(rows) - began
+        whole = space.reached(rows)
+        assert whole is not None, "all of the space is all of its hypervolume"
+        ours = whole - began
         for side in times:
             taken, found = ours, True
             if side != "paretune":
                 begun, rows = run_side(side, seed, space=space, limit_s=options.limit * ours)
                 moment = space.reached(rows)
                 found = moment is not None
-                taken = (moment if found else time.time()) - begun
+                taken = (time.time() if moment is None else moment) - begun
             times[side].append(taken)
             reached[side] += found
             text = "" if found else f" without reaching {SHARE:.0%}"
@@ -78,8 +80,8 @@ def measure(data: str, rounds: int, options: argparse.Namespace) -> None:
     print(f"\n{data}, {work.CPUS} CPUs, medians of {rounds} seeds")
     print(f"{'':<10}{'s to 99 %':>10}{'ratio':>8}{'reached':>9}")
     ours = statistics.median(times["paretune"])
-    for side, taken in times.items():
-        median = statistics.median(taken)
+    for side, seconds in times.items():
+        median = statistics.median(seconds)
         share = f"{reached[side]}/{rounds}"
         # Whoever never got there needs longer than it was given.
         ratio = f"{'>' if reached[side] < rounds else ''}{median / ours:.1f}x"

@@ -14,12 +14,14 @@ import argparse
 import statistics
 import time
 from collections.abc import Mapping
+from unittest.mock import patch
 
 import numpy as np
 
 from orchestrator.objectives import Direction, Objective
 from orchestrator.pareto import hypervolume
 from orchestrator.sampling import build_sampler, optuna_sampler
+from orchestrator.sampling.window import horizon
 from orchestrator.testing.sampler_contract import Loop
 from orchestrator.trials import TrialState, Value
 from search_spaces import Float, SearchSpace
@@ -40,13 +42,12 @@ def main() -> None:
         options.seeds, options.trials = 3, 200
     marks = [mark for mark in (150, 200, 250, 300, 400, 600) if mark <= options.trials]
     volumes: dict[str, list[list[float]]] = {"window": [], "all": []}
-    moving = optuna_sampler.horizon
     for seed in range(options.seeds):
-        for name, horizon in (("window", moving), ("all", lambda _: 0)):
-            optuna_sampler.horizon = horizon
+        for name, chosen in (("window", horizon), ("all", lambda _: 0)):
             began = time.process_time()
-            sampler = build_sampler(options.kind, SPACE, LOSSES, (), seed)
-            loop = Loop(sampler, zdt1, in_flight=4).run(options.trials)
+            with patch.object(optuna_sampler, "horizon", chosen):
+                sampler = build_sampler(options.kind, SPACE, LOSSES, (), seed)
+                loop = Loop(sampler, zdt1, in_flight=4).run(options.trials)
             spent = time.process_time() - began
             losses = np.array([[t.values["a"], t.values["b"]] for t in loop.trials])
             volumes[name].append([hypervolume(losses[:mark], CORNER) for mark in marks])

@@ -31,6 +31,7 @@ def main(trials: int, epochs: int) -> None:
     spans = [
         (trial.ended.timestamp(), trial.values["train_s"] + trial.values["eval_s"])
         for trial in open_store().trials("bench")
+        if trial.ended
     ]
     Path(work.SPANS_NAME).write_text(json.dumps(spans))
 

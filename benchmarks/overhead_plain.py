@@ -4,13 +4,14 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import overhead_work as work
 from plain_stack import tune_by_hand
 from ray import tune
 
 
-def trial(params: dict, epochs: int) -> None:
+def trial(params: dict[str, Any], epochs: int) -> None:
     """One trial: exactly the work that a paretune worker does."""
     from trainers.config import TrialConfig, with_params
     from trainers.data import DataConfig, load_data
@@ -35,7 +36,7 @@ def trial(params: dict, epochs: int) -> None:
 
 
 def main(trials: int, epochs: int) -> None:
-    def train(params: dict) -> None:
+    def train(params: dict[str, Any]) -> None:
         trial(params, epochs)
 
     results = tune_by_hand(train, work.VALUES, work.OBJECTIVES, trials=trials, at_once=work.CPUS)

@@ -71,7 +71,7 @@ def search(
 
 
 def start_s(trial: Trial) -> float:
-    epochs = sum(report["values"]["seconds"] for report in trial["reports"])
+    epochs: float = sum(report["values"]["seconds"] for report in trial["reports"])
     return max(0.0, float(trial["values"]["train_s"]) - epochs)
 
 
@@ -79,9 +79,9 @@ def next_s(trial: Trial, epoch: int, milestones: Collection[int]) -> float:
     """Seconds from the end of an epoch to that of the next one, or of the evaluation."""
     if epoch == len(trial["reports"]):
         return float(trial["values"]["eval_s"])
-    values = trial["reports"][epoch]["values"]
+    values: Mapping[str, float] = trial["reports"][epoch]["values"]
     measuring = values["milestone_s"] if epoch + 1 in milestones else 0.0
-    return float(values["seconds"] + measuring)
+    return values["seconds"] + measuring
 
 
 def known(values: Mapping[str, float]) -> dict[str, float]:

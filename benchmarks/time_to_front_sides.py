@@ -6,6 +6,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import time_to_front_work as work
 
@@ -50,7 +51,7 @@ def plain(log: Path, seed: int) -> None:
     from plain_stack import tune_by_hand
     from ray import tune
 
-    def train(params: dict) -> None:
+    def train(params: dict[str, Any]) -> None:
         values = work.trial(params, work.images(seed), Path.cwd() / "trial", seed)
         work.note(log, values)
         tune.report(values)

@@ -27,7 +27,7 @@ CPUS = 2
 LOG_NAME = "trials.jsonl"
 
 DATA = os.environ.get("PARETUNE_BENCH_DATA", "digits")
-ATTACK = {
+ATTACK: dict[str, Any] = {
     "attack": "pgd",
     "epsilon": {"digits": 8, "cifar": 1}[DATA] / 255,
     "steps": 5,

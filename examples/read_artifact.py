@@ -60,7 +60,8 @@ def dequantized(codes: np.ndarray, bits: int, levels: dict[str, np.ndarray]) -> 
     one_a_group = (-1, *[1] * (codes.ndim - 1))
     if "zero_point" in levels:
         codes = codes - levels["zero_point"].astype(int).reshape(one_a_group)
-    return codes.astype(np.float32) * levels["scale"].reshape(one_a_group)
+    found: np.ndarray = codes.astype(np.float32) * levels["scale"].reshape(one_a_group)
+    return found
 
 
 def weights(facts: dict[str, Any], stored: dict[str, np.ndarray]) -> dict[str, Tensor]:
