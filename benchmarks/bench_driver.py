@@ -77,9 +77,9 @@ def at(side: Side, sampler: str, trials: int) -> float:
 
 
 def beyond(known: Sequence[tuple[int, float]], trials: int) -> float:
-    """A straight line through the last two numbers."""
+    """A straight line through the last two numbers; none that falls, which is noise."""
     (a, low), (b, high) = known[-2:]
-    return high + (high - low) / (b - a) * (trials - b)
+    return high + max(0.0, high - low) / (b - a) * (trials - b)
 
 
 def measured(params: Params) -> tuple[float, float]:

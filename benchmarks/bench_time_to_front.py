@@ -14,7 +14,7 @@ Printed is when each side's measured trials first reached 99 % of it. A peer tha
 ``cifar``, of the folder ``PARETUNE_BENCH_CIFAR``, is CIFAR-10 behind a frozen ResNet-20, with
 1/255: under more a network that nobody hardened gets no image right, whatever its head.
 
-Run: ``python benchmarks/bench_time_to_front.py --data digits cifar --rounds 3 1``
+Run: ``python benchmarks/bench_time_to_front.py --data digits cifar --rounds 3 3``
 """
 
 import argparse

@@ -204,10 +204,11 @@ class _LearnedStep(torch.autograd.Function):
         of_weight = torch.empty_like(weight)
         of_channels = torch.empty_like(limits)
         for rows in _pieces(weight):
-            inside = weight[rows].abs() < limits[rows]
+            # 1 or 0 as a float: a mask of booleans takes torch five times as long on a CPU.
+            inside = weight[rows].abs().lt_(limits[rows])
             torch.mul(gradient[rows], inside, out=of_weight[rows])
             # `round(v) - v` inside and the largest code outside, times the step.
-            moved = quantized[rows] - weight[rows] * inside
+            moved = torch.addcmul(quantized[rows], weight[rows], inside, value=-1)
             moved *= gradient[rows]
             torch.sum(moved, _inner(weight), keepdim=True, out=of_channels[rows])
         in_group = weight.numel() / spread.numel()
@@ -221,12 +222,11 @@ def _rounded(weight: Tensor, step: Tensor, top: int) -> Tensor:
     per_channel = step.expand(len(weight), *step.shape[1:])
     inverse = (1 / step).expand_as(per_channel)
     quantized = torch.empty_like(weight)
-    zero = weight.new_zeros(())
     for rows in _pieces(weight):
         codes = torch.mul(weight[rows], inverse[rows], out=quantized[rows])
         codes.round_().clamp_(-top, top)
-        # Added to zero, because a weight rounded up to zero is -0 here and 0 as an integer.
-        torch.addcmul(zero, codes, per_channel[rows], out=codes)
+        # Zero is added because a weight rounded up to zero is -0 here, and 0 as an integer.
+        codes.mul_(per_channel[rows]).add_(0.0)
     return quantized
 
 
