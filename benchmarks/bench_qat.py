@@ -29,7 +29,7 @@ MODES = ("none", "absmax", "lsq")
 BUDGET = 1.5
 SIDE, BATCH = 32, 64
 # Backbone, hidden widths of the head, rounds.
-NETWORKS = (("resnet18", (), 8), ("vgg11", (4096, 4096), 2))
+NETWORKS = (("resnet18", (), 8), ("vgg11", (4096, 4096), 5))
 
 
 def main() -> None:

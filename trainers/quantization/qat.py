@@ -190,17 +190,18 @@ class _StraightThrough(torch.autograd.Function):
 class _LearnedStep(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, spread: Tensor, top: int) -> Tensor:
-        quantized = _rounded(weight, _step_of(spread, top), top)
-        ctx.save_for_backward(weight, spread, quantized)
+        # What comes out is made again, piece by piece, and not kept: memory costs more than that.
+        ctx.save_for_backward(weight, spread)
         ctx.top = top
-        return quantized
+        return _rounded(weight, _step_of(spread, top), top)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         """Equations 3 and 5 of Esser et al.; what the gradient of a spread is: see `LSQ`."""
-        weight, spread, quantized = ctx.saved_tensors
+        weight, spread = ctx.saved_tensors
         step = _step_of(spread, ctx.top)
-        limits = (ctx.top * step).expand(len(weight), *step.shape[1:])
+        per_channel, inverse = _by_channel(step, weight)
+        limits = ctx.top * per_channel
         of_weight = torch.empty_like(weight)
         of_channels = torch.empty_like(limits)
         for rows in _pieces(weight):
@@ -208,8 +209,8 @@ class _LearnedStep(torch.autograd.Function):
             inside = weight[rows].abs().lt_(limits[rows])
             torch.mul(gradient[rows], inside, out=of_weight[rows])
             # `round(v) - v` inside and the largest code outside, times the step.
-            moved = torch.addcmul(quantized[rows], weight[rows], inside, value=-1)
-            moved *= gradient[rows]
+            moved = _dequantize_(weight[rows] * inverse[rows], per_channel[rows], ctx.top)
+            moved.addcmul_(weight[rows], inside, value=-1).mul_(gradient[rows])
             torch.sum(moved, _inner(weight), keepdim=True, out=of_channels[rows])
         in_group = weight.numel() / spread.numel()
         sign = torch.where(spread < 0, -1.0, 1.0)
@@ -219,15 +220,24 @@ class _LearnedStep(torch.autograd.Function):
 
 def _rounded(weight: Tensor, step: Tensor, top: int) -> Tensor:
     """`dequantize(quantize_weight(weight, bits, step=step))`, without the codes in between."""
-    per_channel = step.expand(len(weight), *step.shape[1:])
-    inverse = (1 / step).expand_as(per_channel)
+    per_channel, inverse = _by_channel(step, weight)
     quantized = torch.empty_like(weight)
     for rows in _pieces(weight):
-        codes = torch.mul(weight[rows], inverse[rows], out=quantized[rows])
-        codes.round_().clamp_(-top, top)
-        # Zero is added because a weight rounded up to zero is -0 here, and 0 as an integer.
-        codes.mul_(per_channel[rows]).add_(0.0)
+        scaled = torch.mul(weight[rows], inverse[rows], out=quantized[rows])
+        _dequantize_(scaled, per_channel[rows], top)
     return quantized
+
+
+def _by_channel(step: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Step and `1 / step`, for each output channel of the weight."""
+    shape = (len(weight), *step.shape[1:])
+    return step.expand(shape), (1 / step).expand(shape)
+
+
+def _dequantize_(scaled: Tensor, step: Tensor, top: int) -> Tensor:
+    """Weights over their steps become, in place, what their codes stand for."""
+    # Zero is added because a weight rounded up to zero is -0 here, and 0 as an integer.
+    return scaled.round_().clamp_(-top, top).mul_(step).add_(0.0)
 
 
 def _step_of(spread: Tensor, top: int) -> Tensor:
