@@ -28,11 +28,10 @@ def main(trials: int, epochs: int) -> None:
     Path("sweep.yaml").write_text(yaml.safe_dump(sweep))
     run(load_sweep("sweep.yaml"))
     # The driver notes a trial's end when its result arrives: a little late, to our disadvantage.
-    spans = [
-        (trial.ended.timestamp(), trial.values["train_s"] + trial.values["eval_s"])
-        for trial in open_store().trials("bench")
-        if trial.ended
-    ]
+    spans: list[tuple[float, float]] = []
+    for trial in open_store().trials("bench"):
+        assert trial.ended, f"trial {trial.number} has no end"
+        spans.append((trial.ended.timestamp(), trial.values["train_s"] + trial.values["eval_s"]))
     Path(work.SPANS_NAME).write_text(json.dumps(spans))
 
 
