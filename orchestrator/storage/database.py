@@ -2,9 +2,10 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, StatementError
@@ -20,6 +21,8 @@ _POSTGRES_DISK_FULL = "53100"
 # does not wait for a sweep that may be another one's by then.
 _AWAY_S = 30.0
 _PAUSE_S = 0.25
+
+_T = TypeVar("_T")
 
 
 class Database:
@@ -68,17 +71,9 @@ class Database:
         """
         if not self.path:
             return
-        deadline = time.monotonic() + _BUSY_S
         with self._sentences(), closing(self._engine.raw_connection()) as connection:
-            while True:
-                try:
-                    connection.cursor().execute("PRAGMA journal_mode = WAL")
-                except sqlite3.OperationalError as error:
-                    if not _is_busy(error) or time.monotonic() >= deadline:
-                        raise
-                    time.sleep(_PAUSE_S)
-                else:
-                    return
+            execute = connection.cursor().execute
+            _patiently(lambda: execute("PRAGMA journal_mode = WAL"), _BUSY_S, _is_busy)
 
     def close(self) -> None:
         """Close every connection; a later transaction opens new ones."""
@@ -89,17 +84,10 @@ class Database:
 
         Only before a transaction begins: one that is cut off may have been committed or not.
         """
-        deadline = time.monotonic() + (_AWAY_S if self._was_reached else 0.0)
-        while True:
-            try:
-                connection = engine.connect()
-            except OperationalError:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(_PAUSE_S)
-            else:
-                self._was_reached = not self.path
-                return connection
+        away_s = _AWAY_S if self._was_reached else 0.0
+        connection = _patiently(engine.connect, away_s, _is_away)
+        self._was_reached = not self.path
+        return connection
 
     @contextmanager
     def _sentences(self) -> Iterator[None]:
@@ -129,8 +117,26 @@ class Database:
         )
 
 
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    return error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+def _patiently(
+    attempt: Callable[[], _T], seconds: float, passes: Callable[[Exception], bool]
+) -> _T:
+    """What an attempt gives; made again, for so long, after an error that passes."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return attempt()
+        except Exception as error:
+            if not passes(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(_PAUSE_S)
+
+
+def _is_away(error: Exception) -> bool:
+    return isinstance(error, OperationalError)
+
+
+def _is_busy(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
 
 
 def _is_full(error: BaseException | None) -> bool:
