@@ -28,7 +28,7 @@ from trainers.artifact import (
     read_quantized,
     write_artifact,
 )
-from trainers.networks import Network, build_network
+from trainers.networks.network import Network, build_network
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.config import QUANTIZERS, SCOPES
 from trainers.quantization.packing import pack_codes, unpack_codes

@@ -23,11 +23,11 @@ from pathlib import Path
 
 import optuna
 
-from orchestrator.progress import Silent
-from orchestrator.running import run
+from orchestrator.contracts import Silent
+from orchestrator.driver.running import run
 from orchestrator.simulation.executor import SimulatedExecutor
 from orchestrator.simulation.table import Recording
-from orchestrator.spec import SweepSpec
+from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import Params, Report, Trial

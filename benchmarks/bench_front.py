@@ -31,8 +31,8 @@ import mlflow
 import numpy as np
 from sqlalchemy import create_engine, insert, text
 
-from orchestrator.pareto import non_dominated
-from orchestrator.queries import open_sweep
+from orchestrator.pareto.dominance import non_dominated
+from orchestrator.queries.sweeps import open_sweep
 from orchestrator.storage import open_store
 from orchestrator.storage.tables import attempts, sweeps, trial_values, trials
 from orchestrator.trials import SweepState

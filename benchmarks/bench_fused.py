@@ -2,11 +2,11 @@
 
 All train the same heads on the same cached features of one frozen backbone, an epoch at a time:
 *autograd* is `FineTuning.run_epoch` of each, as any other training is done; *one by one* is
-`trainers.fused.run_epoch` of each, as a worker trains a head that it trains alone; *together* is
-`trainers.fused.run_epoch` of all. They take turns, and medians over the turns count: the time of
-the process on its CPU, or the wall clock on a GPU. The mean losses of the first epoch must agree;
-later ones tell less, where one learning rate is too high and a last bit becomes another loss. One
-thread; with CUDA, everything again on the GPU.
+`trainers.training.fused.run_epoch` of each, as a worker trains a head that it trains alone;
+*together* is `trainers.training.fused.run_epoch` of all. They take turns, and medians over the
+turns count: the time of the process on its CPU, or the wall clock on a GPU. The mean losses of the
+first epoch must agree; later ones tell less, where one learning rate is too high and a last bit
+becomes another loss. One thread; with CUDA, everything again on the GPU.
 
 The heads are drawn from the choices of the space `fc_quant` (one or two hidden layers of 16 to
 256, three learning rates), and, as small ones, one hidden layer of 16 to 64. The features: those
@@ -28,8 +28,8 @@ import torch
 
 from trainers.config import TrialConfig
 from trainers.data import DataConfig, ImageData, load_data
-from trainers.finetune import FineTuning
-from trainers.fused import run_epoch
+from trainers.training.finetune import FineTuning
+from trainers.training.fused import run_epoch
 
 GOAL = 2.5
 WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from trainers.backbones.building import build_backbone
+from trainers.networks.backbones.building import build_backbone
 
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 # Side of the images, and how many.

@@ -18,12 +18,12 @@ from itertools import repeat
 import torch
 from torch import Tensor
 
-from trainers.backbones import build_backbone
-from trainers.loop import Recipe, train_epoch
-from trainers.networks import Network, assemble_network
-from trainers.optimizers import AdamW, Group
+from trainers.networks.backbones import build_backbone
+from trainers.networks.network import Network, assemble_network
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.qat import QuantizedTraining
+from trainers.training.loop import Recipe, train_epoch
+from trainers.training.optimizers import AdamW, Group
 
 MODES = ("none", "absmax", "lsq")
 BUDGET = 1.5

@@ -42,7 +42,7 @@ from orchestrator.scheduling.milestones import halving_milestones
 from orchestrator.simulation.comparing import Scale, SimulatedSweep, as_trials, compare
 from orchestrator.simulation.table import Table
 from orchestrator.simulation.table_files import read_table
-from orchestrator.spec import SweepSpec
+from orchestrator.spec.sweep_spec import SweepSpec
 
 TABLES = Path(__file__).parent / "tables"
 REDUCTION = 3

@@ -19,7 +19,7 @@ from trainers.config import TrialConfig
 from trainers.data import DataConfig, ImageData, load_data
 from trainers.evaluators.config import AttackConfig
 from trainers.stages.cache import StageCache
-from trainers.trial import TrialRun
+from trainers.trial.run import TrialRun
 
 WIDTHS, BITS = (16, 32, 64), (3, 4, 6, 8)
 TIMES = ("train_s", "eval_s", "cached_stages")

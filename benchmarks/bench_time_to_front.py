@@ -33,7 +33,7 @@ import numpy as np
 import time_to_front_work as work
 from side_process import environment
 
-from orchestrator.pareto import hypervolume
+from orchestrator.pareto.dominance import hypervolume
 
 SHARE = 0.99
 PEERS = ("plain", "optuna")

@@ -19,9 +19,9 @@ from unittest.mock import patch
 import numpy as np
 
 from orchestrator.objectives import Direction, Objective
-from orchestrator.pareto import hypervolume
+from orchestrator.pareto.dominance import hypervolume
 from orchestrator.sampling import build_sampler, optuna_sampler
-from orchestrator.sampling.window import horizon
+from orchestrator.sampling.history_window import horizon
 from orchestrator.testing.sampler_contract import Loop
 from orchestrator.trials import TrialState, Value
 from search_spaces import Float, SearchSpace

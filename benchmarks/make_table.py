@@ -29,7 +29,7 @@ from trainers.evaluators.accuracy import accuracy
 from trainers.evaluators.config import AttackConfig
 from trainers.evaluators.counts import count_parameters
 from trainers.evaluators.robustness import robust_accuracy
-from trainers.finetune import FineTuning
+from trainers.training.finetune import FineTuning
 
 AFTER_TRAINING = ("bits", "fc_bits")
 CHEAP = AttackConfig("fgsm", 4 / 255, samples=64)

@@ -16,8 +16,8 @@ def trial(params: dict[str, Any], epochs: int) -> None:
     from trainers.config import TrialConfig, with_params
     from trainers.data import DataConfig, load_data
     from trainers.evaluators.config import AttackConfig
-    from trainers.trial import TrialRun
-    from trainers.warm_up import warm_up
+    from trainers.trial.run import TrialRun
+    from trainers.trial.warm_up import warm_up
 
     # Imports are overhead, not training: they come before the clock of the trial starts.
     warm_up(attacks=True)

@@ -19,7 +19,7 @@ def paretune(log: Path, seed: int) -> None:
     import yaml
 
     from orchestrator import load_sweep, run
-    from orchestrator.progress import Silent
+    from orchestrator.contracts import Silent
     from orchestrator.trials import Trial, TrialState
 
     class Log(Silent):

@@ -51,7 +51,7 @@ def trial(params: dict[str, Any], data: Any, folder: Path, seed: int) -> dict[st
     """One trial as the peers run it: exactly what a worker of this project does, alone."""
     from trainers.config import TrialConfig, with_params
     from trainers.evaluators.config import AttackConfig
-    from trainers.trial import TrialRun
+    from trainers.trial.run import TrialRun
 
     backbone = task()["backbone"]
     fixed = TrialConfig(

@@ -15,24 +15,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.fronts import Front, FrontMember
-    from orchestrator.queries import Sweep, list_sweeps, open_sweep, pareto_front
-    from orchestrator.running import RunResult, resume, run
-    from orchestrator.spec import SweepSpec
-    from orchestrator.spec_files import load_sweep
+    from orchestrator.driver.running import RunResult, resume, run
+    from orchestrator.fronts.front import Front, FrontMember
+    from orchestrator.queries.sweeps import Sweep, list_sweeps, open_sweep, pareto_front
+    from orchestrator.spec.files import load_sweep
+    from orchestrator.spec.sweep_spec import SweepSpec
 
 _HOMES = {
-    "Front": "fronts",
-    "FrontMember": "fronts",
-    "RunResult": "running",
-    "Sweep": "queries",
-    "SweepSpec": "spec",
-    "list_sweeps": "queries",
-    "load_sweep": "spec_files",
-    "open_sweep": "queries",
-    "pareto_front": "queries",
-    "resume": "running",
-    "run": "running",
+    "Front": "fronts.front",
+    "FrontMember": "fronts.front",
+    "RunResult": "driver.running",
+    "Sweep": "queries.sweeps",
+    "SweepSpec": "spec.sweep_spec",
+    "list_sweeps": "queries.sweeps",
+    "load_sweep": "spec.files",
+    "open_sweep": "queries.sweeps",
+    "pareto_front": "queries.sweeps",
+    "resume": "driver.running",
+    "run": "driver.running",
 }
 
 __all__ = [

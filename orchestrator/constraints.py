@@ -1,4 +1,4 @@
-"""Limits on measured values: what a trial must meet to be worth showing."""
+"""Limits on measured values, and what a configuration is known to break before training."""
 
 import math
 import re
@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from orchestrator.contracts import Known, nothing_known
 from orchestrator.errors import UsageError
-from orchestrator.units import parse_quantity
+from orchestrator.quantities import parse_quantity
+from orchestrator.trials import Params
 
 _CONSTRAINT = re.compile(r"\s*([A-Za-z_]\w*)\s*(<=|>=)(.*)", re.ASCII | re.DOTALL)
 
@@ -73,3 +75,29 @@ def feasible(constraints: Iterable[Constraint], values: Mapping[str, float]) -> 
 def total_violation(constraints: Iterable[Constraint], values: Mapping[str, float]) -> float:
     """Sum of the violations of the constraints that are not met; 0 where all are."""
     return sum(max(0.0, constraint.violation(values)) for constraint in constraints)
+
+
+class Refusals:
+    """Says of a configuration whether a trial of it could meet the constraints.
+
+    Only values that are known before training decide. Closed forms of a configuration, they are
+    the same for every driver, so that nothing of this is stored.
+
+    Args:
+        constraints: What a trial must meet.
+        known: What is known of a configuration.
+    """
+
+    def __init__(self, constraints: Iterable[Constraint] = (), known: Known = nothing_known):
+        self._constraints = tuple(constraints)
+        self.known = known
+
+    def broken(self, params: Params) -> list[Constraint]:
+        """The constraints that the configuration is known to break."""
+        known = self.known(params)
+        return [c for c in self._constraints if c.name in known and c.violation(known) > 0]
+
+    def violations(self, params: Params) -> dict[str, float]:
+        """How far it is from each constraint, by its text; 0 where that is not known."""
+        known = self.known(params)
+        return {str(c): c.violation(known) if c.name in known else 0.0 for c in self._constraints}

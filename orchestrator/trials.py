@@ -186,7 +186,7 @@ class Driver:
     """Who drives a sweep, as far as the store knows.
 
     Attributes:
-        holder: Machine, process and its start; see `orchestrator.storage.holders`.
+        holder: Machine, process and its start; see `orchestrator.storage.lease_holders`.
         since: When it took the sweep; UTC.
         heard: When it last gave a sign of life; UTC.
         expires: From when on another driver may take its place; UTC.

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.objectives import KNOWN_DIRECTIONS
-from trainers.finetune import EpochReport
+from trainers.training.finetune import EpochReport
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("orchestrator", "trainers", "search_spaces")
@@ -199,7 +199,7 @@ def test_every_measured_value_is_in_the_glossary() -> None:
         for name in re.findall(r"`(\w+)`", row)
     }
     assert KNOWN_DIRECTIONS.keys() <= rows
-    source = (REPOSITORY / "trainers" / "trial.py").read_text()
+    source = (REPOSITORY / "trainers" / "trial" / "run.py").read_text()
     recorded = set(re.findall(r'"(\w+)": float\(|values\["(\w+)"\]', source))
     names = {first or second for first, second in recorded}
     assert {"memory_bytes", "macs", "eval_s"} <= names

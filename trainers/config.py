@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from trainers.backbones.table import backbone_info, backbone_names
 from trainers.evaluators.config import AttackConfig
+from trainers.networks.backbone_table import backbone_info, backbone_names
+from trainers.networks.sizing import RULES, SMALLEST_FRACTION, check_rule, hidden_widths
 from trainers.quantization.config import (
     FLOAT_BITS,
     MAX_CONVOLUTIONS,
@@ -25,7 +26,6 @@ from trainers.quantization.config import (
     QuantizationConfig,
     check_qat,
 )
-from trainers.sizing import RULES, SMALLEST_FRACTION, check_rule, hidden_widths
 
 MAX_HIDDEN_LAYERS = 3
 
@@ -89,7 +89,7 @@ _LAST_BLOCKS = r"last_blocks:[1-9][0-9]{0,2}"
 _WIDTH = 65_536
 
 PARAMETERS: Mapping[str, Accepts] = {
-    "fc_rule": Accepts("rule that sizes the head; see trainers/sizing.py", words=RULES),
+    "fc_rule": Accepts("rule that sizes the head; see trainers/networks/sizing.py", words=RULES),
     "fc_fraction": Accepts(
         "share of the full widths, for fc_rule fraction", SMALLEST_FRACTION, 1.0
     ),
@@ -132,13 +132,13 @@ class TrialConfig:
     """One trial: which network, how it is trained, how it is stored, how it is attacked.
 
     Attributes:
-        backbone: A name of `trainers.backbones`.
+        backbone: A name of `trainers.networks.backbones`.
         weights: ``imagenet``, ``bundled``, ``scratch``, or a path.
         image_size: Side in pixels to which images are brought for the backbone; None is the side
             its weights were made for.
         widths: Hidden FC widths; None leaves them to `fc_rule`.
-        fc_rule: A name of `trainers.sizing.RULES`; None is ``explicit`` where widths are given,
-            else ``full``.
+        fc_rule: A name of `trainers.networks.sizing.RULES`; None is ``explicit`` where widths are
+            given, else ``full``.
         fc_fraction: Share of the full widths, for the rule ``fraction`` alone.
         tune: ``head``, ``last_blocks:N`` or ``all``.
         epochs: Passes over the training images.

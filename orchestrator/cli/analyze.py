@@ -10,7 +10,7 @@ from orchestrator.errors import UnknownNameError, UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from orchestrator.sizing_report import SizingReport
+    from orchestrator.analysis.sizing_rules import SizingReport
 
 app = typer.Typer(help="Answer questions without training anything.", no_args_is_help=True)
 _CLASSES = "classes="
@@ -56,12 +56,12 @@ def sizing(  # noqa: PLR0913 - the options of a command
 
     Example: paretune analyze sizing vgg16 classes=101 --bits 4 --format json
     """
-    from trainers.backbones.table import backbone_names
+    from trainers.networks.backbone_table import backbone_names
 
     if backbone not in backbone_names():
         raise UnknownNameError("backbone", backbone, backbone_names())
     classes, own = _classes(data), None if widths is None else _numbers(widths)
-    from orchestrator.sizing_report import size_heads
+    from orchestrator.analysis.sizing_rules import size_heads
 
     try:
         report = size_heads(
@@ -120,7 +120,7 @@ def _heading(report: "SizingReport") -> str:
 
 
 def _table(report: "SizingReport") -> "Table":
-    from orchestrator.reporting.formats import human
+    from orchestrator.quantities import human
     from orchestrator.reporting.tables import plain_table
 
     table = plain_table()

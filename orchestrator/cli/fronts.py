@@ -20,7 +20,7 @@ from orchestrator.cli.options import (
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.fronts import Front, FrontMember
+    from orchestrator.fronts.front import Front, FrontMember
 
 
 class Subset(StrEnum):
@@ -76,7 +76,7 @@ def front(  # noqa: PLR0913 - the options of a command
 
     Example: paretune front digits-fc digits-full --plot front.html --format json
     """
-    from orchestrator.queries import open_sweep, pareto_front
+    from orchestrator.queries.sweeps import open_sweep, pareto_front
 
     goals = None if objectives is None else [g.strip() for g in objectives.split(",") if g.strip()]
     if not names and not tracking_uri:
@@ -166,7 +166,7 @@ def pick(  # noqa: PLR0913 - the options of a command
             "(with --objective, if another than the first is to decide), or --min VALUE with "
             "--keep A,B."
         )
-    from orchestrator.queries import open_sweep
+    from orchestrator.queries.sweeps import open_sweep
     from orchestrator.reporting.tables import front_table
 
     sweep = open_sweep(name, store)
@@ -200,7 +200,7 @@ def _knee(found: "Front") -> "tuple[FrontMember, str]":
 
 
 def _under(found: "Front", text: str, objective: str | None) -> "tuple[FrontMember, str]":
-    from orchestrator.reporting.formats import human, label
+    from orchestrator.quantities import human, label
 
     value, equals, limit = (part.strip() for part in text.partition("="))
     if not (value and equals and limit):

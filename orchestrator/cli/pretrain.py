@@ -33,7 +33,7 @@ def pretrain(  # noqa: PLR0913 - the options of a command
 
     Example: paretune pretrain digitnet fashion_mnist --epochs 20 --to digitnet.safetensors
     """
-    from trainers.backbones.table import backbone_names
+    from trainers.networks.backbone_table import backbone_names
 
     if backbone not in backbone_names():
         raise UnknownNameError("backbone", backbone, backbone_names())
@@ -47,7 +47,7 @@ def pretrain(  # noqa: PLR0913 - the options of a command
     logging.getLogger("trainers").setLevel(logging.INFO)
 
     from trainers.data.loading import load_data
-    from trainers.pretrain import pretrain as make_weights
+    from trainers.training.pretrain import pretrain as make_weights
 
     images = load_data(config)
     result = make_weights(backbone, images, epochs=epochs, seed=seed, to=to, flip=flip)

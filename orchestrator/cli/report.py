@@ -29,10 +29,10 @@ def report(  # noqa: PLR0913 - the options of a command
 
     Example: paretune report fc-sizing --to report.html --margin 0.03
     """
-    from orchestrator.queries import open_sweep
+    from orchestrator.analysis.sizing_study import Study
+    from orchestrator.queries.sweeps import open_sweep
     from orchestrator.reporting.report_page import report_page, write_page
-    from orchestrator.reporting.study_words import verdict_of
-    from orchestrator.study import Study
+    from orchestrator.reporting.study_text import verdict_of
 
     if to.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--to names the page to write and ends in .html; got {str(to)!r}.")

@@ -16,8 +16,8 @@ from orchestrator.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from orchestrator.running import RunResult
-    from orchestrator.stores import Store
+    from orchestrator.contracts import Store
+    from orchestrator.driver.running import RunResult
 
 _INTERRUPTED = 130
 
@@ -36,8 +36,8 @@ def check(file: FileArgument, settings: SettingsOption = None) -> None:
 
     Example: paretune check examples/sweeps/digits.yaml
     """
-    from orchestrator.checks import check as check_sweep
-    from orchestrator.spec_files import load_sweep
+    from orchestrator.driver.preflight import check as check_sweep
+    from orchestrator.spec.files import load_sweep
 
     report = check_sweep(load_sweep(file, settings=settings or ()))
     width = max((len(label) for label, _ in report.lines), default=0)
@@ -75,14 +75,14 @@ def run(  # noqa: PLR0913 - the options of a command
 
     Example: paretune run examples/sweeps/digits.yaml --trials 48 --set training.epochs=8
     """
-    from orchestrator.spec_files import load_sweep
+    from orchestrator.spec.files import load_sweep
 
     spec = load_sweep(
         file, settings=settings or (), name=name, trials=trials, warm_start=warm_start
     )
 
+    from orchestrator.driver.running import run as run_sweep
     from orchestrator.reporting.terminal import progress_for
-    from orchestrator.running import run as run_sweep
 
     began = time.monotonic()
     opened = _opened(store, create=True)
@@ -95,8 +95,8 @@ def resume(name: NameArgument, address: AddressOption = None, store: StoreOption
 
     Example: paretune resume digits-fc
     """
+    from orchestrator.driver.running import resume as resume_sweep
     from orchestrator.reporting.terminal import progress_for
-    from orchestrator.running import resume as resume_sweep
 
     began = time.monotonic()
     opened = _opened(store, create=False)
@@ -113,7 +113,7 @@ def stop(name: NameArgument, store: StoreOption = None) -> None:
     import socket
 
     from orchestrator.errors import OrchestratorError
-    from orchestrator.queries import open_sweep
+    from orchestrator.queries.sweeps import open_sweep
     from orchestrator.trials import SweepState
 
     sweep = open_sweep(name, store)
@@ -139,7 +139,7 @@ def _opened(url: str | None, *, create: bool) -> "Store | None":
 
 def _finish(result: "RunResult", seconds: float) -> None:
     """Print the front and, last, the count; the exit code says whether anything came of it."""
-    from orchestrator.reporting.formats import duration
+    from orchestrator.quantities import duration
     from orchestrator.reporting.tables import front_heading, front_table
     from orchestrator.reporting.terminal import has_room_for_params
 

@@ -22,7 +22,7 @@ def list_(how: FormatOption = Format.TABLE, store: StoreOption = None) -> None:
 
     Example: paretune list
     """
-    from orchestrator.queries import list_sweeps, open_sweep
+    from orchestrator.queries.sweeps import list_sweeps, open_sweep
     from orchestrator.reporting.records import sweep_record
     from orchestrator.reporting.tables import count_states, sweeps_table
 
@@ -41,7 +41,7 @@ def status(
 
     Example: paretune status digits-fc
     """
-    from orchestrator.queries import open_sweep
+    from orchestrator.queries.sweeps import open_sweep
     from orchestrator.reporting.records import status_record
     from orchestrator.reporting.trial_page import sweep_page
 
@@ -61,7 +61,7 @@ def trials(
 
     Example: paretune trials digits-fc --where "bits <= 4 and accuracy >= 0.95"
     """
-    from orchestrator.queries import open_sweep
+    from orchestrator.queries.sweeps import open_sweep
     from orchestrator.reporting.records import trial_record
     from orchestrator.reporting.tables import trials_table
 
@@ -88,7 +88,7 @@ def show(
 
     Example: paretune show digits-fc 17
     """
-    from orchestrator.queries import open_sweep
+    from orchestrator.queries.sweeps import open_sweep
     from orchestrator.reporting.records import trial_details
     from orchestrator.reporting.trial_page import trial_page
 

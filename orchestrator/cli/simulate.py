@@ -17,7 +17,7 @@ from orchestrator.cli.options import (
 
 if TYPE_CHECKING:
     from orchestrator.simulation.table import Table
-    from orchestrator.spec import SweepSpec
+    from orchestrator.spec.sweep_spec import SweepSpec
 
 _AS_GIVEN = "as given"
 
@@ -56,7 +56,7 @@ def simulate(  # noqa: PLR0913 - the options of a command
 
     Example: paretune simulate digits.yaml --from digits-grid --against sampler.kind=random
     """
-    from orchestrator.spec_files import load_sweep
+    from orchestrator.spec.files import load_sweep
 
     first = load_sweep(file, settings=settings or ())
     variants: dict[str, SweepSpec] = {_AS_GIVEN: first}
@@ -64,8 +64,8 @@ def simulate(  # noqa: PLR0913 - the options of a command
         changes = [change.strip() for change in text.split(",") if change.strip()]
         variants[text] = load_sweep(file, settings=[*(settings or ()), *changes])
 
-    from orchestrator.reporting.simulated import simulated_table
     from orchestrator.simulation.comparing import compare
+    from orchestrator.simulation.tables import simulated_table
 
     table = _table(source, store)
     say(f"{len(variants)} variants, {seeds} seeds, {slots} slots; trials of {table.source}")

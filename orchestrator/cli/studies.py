@@ -27,7 +27,7 @@ def export_study(
 
     Example: paretune export-study digits-fc --to sqlite:///study.db
     """
-    from orchestrator.queries import open_sweep
+    from orchestrator.queries.sweeps import open_sweep
     from orchestrator.sampling.optuna_studies import export_study as write_study
 
     sweep = open_sweep(name, store)

@@ -17,9 +17,9 @@ from orchestrator.cli.options import (
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
-    from trainers.onnx_export import OnnxInfo
-    from trainers.onnx_int8 import Int8Info
-    from trainers.onnx_runtime import Latency
+    from trainers.onnx.export import OnnxInfo
+    from trainers.onnx.int8 import Int8Info
+    from trainers.onnx.latency import Latency
 
 
 def export(
@@ -45,10 +45,10 @@ def export(
 
     Example: paretune export digits-fc 17 --to network --onnx
     """
-    from orchestrator.exporting import export as export_trial
-    from orchestrator.exporting import export_int8, export_onnx
-    from orchestrator.queries import open_sweep
-    from orchestrator.spec import SweepSpec
+    from orchestrator.queries.sweeps import open_sweep
+    from orchestrator.reporting.export import export as export_trial
+    from orchestrator.reporting.export import export_int8, export_onnx
+    from orchestrator.spec.sweep_spec import SweepSpec
 
     sweep = open_sweep(name, store)
     for path in export_trial(name, trial, to, sweep.store):
@@ -99,7 +99,7 @@ def sync(name: NameArgument, store: StoreOption = None) -> None:
 
     Example: paretune sync digits-fc
     """
-    from orchestrator.queries import open_sweep
+    from orchestrator.queries.sweeps import open_sweep
     from orchestrator.state_folder import StateFolder
     from orchestrator.tracking import MlflowMirror, build_mirror
     from orchestrator.tracking import sync as sync_sweep
@@ -142,7 +142,7 @@ def doctor(
     """
     from orchestrator.doctor import doctor as examine
     from orchestrator.reporting.tables import findings_table
-    from orchestrator.spec_files import load_sweep
+    from orchestrator.spec.files import load_sweep
 
     findings = examine(None if file is None else load_sweep(file))
     records = [

@@ -86,7 +86,7 @@ def _server(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
 
 def _address(port: int) -> str:
     """Where the newest sweep's runs are, or where its experiment would be listed."""
-    from orchestrator.queries import list_sweeps
+    from orchestrator.queries.sweeps import list_sweeps
 
     mirrored = [sweep for sweep in list_sweeps() if _is_here(sweep)]
     page = f"/{mirrored[-1].mlflow_experiment_id}/runs" if mirrored else ""

@@ -13,7 +13,7 @@ from orchestrator.doctor.installation import examine_torch, examine_versions, pr
 from orchestrator.doctor.machine import examine_machine
 from orchestrator.doctor.needs import examine_needs
 from orchestrator.doctor.services import examine_store, examine_tracking
-from orchestrator.spec import SweepSpec
+from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 
 __all__ = ["Finding", "doctor"]

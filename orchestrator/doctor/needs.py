@@ -7,10 +7,10 @@ from orchestrator.doctor.finding import Finding, fine, wrong
 from orchestrator.doctor.installation import TorchProbe
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.slots import slots
-from orchestrator.spec import SweepSpec
-from orchestrator.spec_running import ResourcesSection
-from orchestrator.spec_sections import DataSection
-from trainers.backbones import table
+from orchestrator.spec.run_sections import ResourcesSection
+from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.spec.trial_sections import DataSection
+from trainers.networks import backbone_table as table
 
 _BUNDLED = Path(table.__file__).parent / "weights"
 # What lies in the data root once a data set is there; torchvision's names (0.29).

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Job
-from trainers.backbones.table import backbone_info
+from trainers.networks.backbone_table import backbone_info
 
 if TYPE_CHECKING:
-    from orchestrator.spec import SweepSpec
+    from orchestrator.spec.sweep_spec import SweepSpec
 
 # A batch has its gain with a few heads, and its trials are proposed without each other's results.
 _MOST = 16

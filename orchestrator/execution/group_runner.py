@@ -13,10 +13,10 @@ from orchestrator.contracts import Job
 from orchestrator.execution.trial_runner import SLICE_S, TrialRunner, failed
 from orchestrator.execution.trial_step import Step
 from trainers.data import ImageData
-from trainers.finetune import FineTuning
-from trainers.fused import fuse_key, run_epoch
 from trainers.stages.cache import StageCache
-from trainers.trial import TrialRun
+from trainers.training.finetune import FineTuning
+from trainers.training.fused import fuse_key, run_epoch
+from trainers.trial.run import TrialRun
 
 
 class GroupRunner:

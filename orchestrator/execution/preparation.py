@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Prepared
 from orchestrator.execution.task import Task
-from trainers.tensor_shapes import BackboneShapes
+from trainers.networks.shapes import BackboneShapes
 
 if TYPE_CHECKING:
     from trainers.data import ImageData
@@ -23,11 +23,11 @@ def prepare(task: Task) -> "ImageData":
     from trainers.data import DataConfig, load_data
 
     if task.cache is not None and "://" in task.cache:
-        from trainers.stages.places import open_place
+        from trainers.stages.backends import open_place
 
         open_place(task.cache)
     if task.backbone["weights"] not in _SAFE_WEIGHTS:
-        from trainers.backbones import build_backbone
+        from trainers.networks.backbones import build_backbone
 
         build_backbone(**task.backbone)
     return load_data(DataConfig(**task.data))
@@ -37,7 +37,7 @@ def found_out(task: Task, data: "ImageData") -> Prepared:
     """What the driver must know of the images and the backbones; torch only if it asks."""
     backbones: dict[str, BackboneShapes] = {}
     if task.sized:
-        from trainers.backbones.shapes import backbone_shapes
+        from trainers.networks.backbones.shapes import backbone_shapes
 
         backbones = {name: backbone_shapes(name) for name in task.sized}
     return Prepared(tuple(data.classes), backbones)

@@ -17,9 +17,9 @@ from ray.tune.search import Searcher
 
 from orchestrator.contracts import Decision, Job, JobSource, Outcome
 from orchestrator.execution.batches import Batches
-from orchestrator.execution.gate import WorkerGate
-from orchestrator.execution.losses import Losses
+from orchestrator.execution.start_barrier import WorkerGate
 from orchestrator.execution.trial_step import Step
+from orchestrator.execution.worker_failures import Losses
 from orchestrator.trials import TrialState
 
 _T = TypeVar("_T")

@@ -9,7 +9,6 @@ import ray
 from ray import tune
 
 from orchestrator.contracts import JobSource
-from orchestrator.execution.gate import WorkerGate
 from orchestrator.execution.ray_adapters import (
     JobScheduler,
     JobSearcher,
@@ -17,6 +16,7 @@ from orchestrator.execution.ray_adapters import (
     SourceStopper,
 )
 from orchestrator.execution.ray_worker import Shared, TrialActor
+from orchestrator.execution.start_barrier import WorkerGate
 from orchestrator.execution.task import Task
 
 # Settings that Ray Tune (2.60) reads from the environment only.

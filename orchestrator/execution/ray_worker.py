@@ -8,7 +8,7 @@ import ray
 from ray import tune
 
 from orchestrator.contracts import Job
-from orchestrator.execution.gate import WorkerGate
+from orchestrator.execution.start_barrier import WorkerGate
 from orchestrator.execution.task import Task
 
 
@@ -28,7 +28,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Load torch and the images, once in the life of the worker."""
         from orchestrator.execution.group_runner import GroupRunner
         from orchestrator.execution.trial_runner import stage_cache
-        from trainers.warm_up import warm_up
+        from trainers.trial.warm_up import warm_up
 
         warm_up(attacks=bool(shared.task.attacks))
         self._gate = shared.gate

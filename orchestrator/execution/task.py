@@ -14,7 +14,7 @@ class Task:
 
     Attributes:
         data: Arguments of `trainers.data.DataConfig`.
-        backbone: Arguments of `trainers.backbones.build_backbone`.
+        backbone: Arguments of `trainers.networks.backbones.build_backbone`.
         attacks: Arguments of `AttackConfig` by the name of the value that the attack yields.
         front_attacks: The same for what is measured of the front alone.
         cpus: CPUs a trial, which are threads for torch.

@@ -21,10 +21,10 @@ from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.errors import DivergedError
 from trainers.evaluators.config import AttackConfig
-from trainers.finetune import EpochReport, FineTuning, frozen_key
-from trainers.front_measures import measure_survivor
 from trainers.stages.cache import StageCache
-from trainers.trial import TrialRun, evaluate_artifact, failure_kind
+from trainers.training.finetune import EpochReport, FineTuning, frozen_key
+from trainers.trial.front_measures import measure_survivor
+from trainers.trial.run import TrialRun, evaluate_artifact, failure_kind
 
 logger = logging.getLogger(__name__)
 

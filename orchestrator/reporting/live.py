@@ -11,9 +11,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.contracts import Plan
 from orchestrator.objectives import Objective
-from orchestrator.progress import Plan
-from orchestrator.reporting.formats import (
+from orchestrator.quantities import (
     duration,
     human,
     human_params,

@@ -4,8 +4,8 @@ import time
 
 from rich.console import Console
 
-from orchestrator.progress import Plan
-from orchestrator.reporting.formats import duration, human_params, human_values
+from orchestrator.contracts import Plan
+from orchestrator.quantities import duration, human_params, human_values
 from orchestrator.reporting.run_view import Clock, RunView
 from orchestrator.trials import Report, SweepRecord, Trial
 

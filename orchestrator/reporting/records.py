@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator.fronts import Front
+from orchestrator.fronts.front import Front
 from orchestrator.objectives import Objective
 from orchestrator.reporting.tables import count_states
 from orchestrator.trials import Attempt, FailureKind, Report, SweepRecord, Trial

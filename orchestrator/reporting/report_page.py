@@ -10,14 +10,14 @@ import plotly.graph_objects as go
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from orchestrator.analysis.sizing_study import Study
 from orchestrator.constraints import Constraint
-from orchestrator.fronts import Front
-from orchestrator.queries import spec_constraints
+from orchestrator.fronts.front import Front
+from orchestrator.plots.figures import front_figure, parallel_figure
+from orchestrator.plots.history import history_figure, hypervolumes
+from orchestrator.quantities import arrow, human, human_params
 from orchestrator.redaction import redacted_section
-from orchestrator.reporting.formats import arrow, human, human_params
-from orchestrator.reporting.history import history_figure, hypervolumes
-from orchestrator.reporting.plots import front_figure, parallel_figure
-from orchestrator.reporting.study_words import (
+from orchestrator.reporting.study_text import (
     DIFFERENCE_HEADINGS,
     difference_rows,
     headings_of,
@@ -25,9 +25,9 @@ from orchestrator.reporting.study_words import (
     verdict_of,
 )
 from orchestrator.reporting.tables import clock, count_states, front_heading
-from orchestrator.study import Study
+from orchestrator.spec.stored import spec_constraints
 from orchestrator.trials import SweepRecord, Trial, TrialState
-from trainers.whole_file import whole_file
+from trainers.files.whole_file import whole_file
 
 _VERSIONS = ("paretune", "torch", "torchvision", "ray", "optuna", "mlflow")
 

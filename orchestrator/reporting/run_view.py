@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.constraints import Constraint
-from orchestrator.fronts import Front, compute_front
+from orchestrator.contracts import Plan
+from orchestrator.fronts.front import Front, compute_front
 from orchestrator.objectives import Objective, missing_values
-from orchestrator.progress import Plan
 from orchestrator.trials import Report, SweepRecord, Trial, TrialState
 
 Clock = Callable[[], float]

@@ -11,9 +11,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.fronts import Front, FrontMember
+from orchestrator.fronts.front import Front, FrontMember
 from orchestrator.objectives import Objective
-from orchestrator.reporting.formats import NOTHING, arrow, human, human_param, human_params
+from orchestrator.quantities import NOTHING, arrow, human, human_param, human_params
 from orchestrator.trials import SweepRecord, Trial, TrialState
 
 _NAME = 8  # letters of a name from which it is written in two lines

@@ -6,7 +6,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from orchestrator.progress import Progress
+from orchestrator.contracts import Progress
 from orchestrator.reporting.live import WIDE, LiveProgress
 from orchestrator.reporting.plain import PlainProgress
 

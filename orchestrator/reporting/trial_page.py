@@ -7,9 +7,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.fronts import Front
+from orchestrator.fronts.front import Front
 from orchestrator.objectives import Objective
-from orchestrator.reporting.formats import (
+from orchestrator.quantities import (
     NOTHING,
     arrow,
     duration,

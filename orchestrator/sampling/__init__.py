@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from orchestrator.constraints import Constraint
-from orchestrator.contracts import Sampler
+from orchestrator.constraints import Constraint, Refusals
+from orchestrator.contracts import Known, Sampler, nothing_known
 from orchestrator.errors import UnknownNameError
 from orchestrator.objectives import Objective
-from orchestrator.refusals import Known, Refusals, nothing_known
 from search_spaces import SearchSpace
 
 OPTUNA_KINDS = ("tpe", "nsga2", "gp", "random")

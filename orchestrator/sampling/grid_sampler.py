@@ -3,10 +3,10 @@
 import random
 from collections.abc import Sequence
 
+from orchestrator.constraints import Refusals
 from orchestrator.contracts import Suggestion
 from orchestrator.errors import UsageError
-from orchestrator.refusals import Refusals
-from orchestrator.sampling.unseen import MAX_LISTED, Unseen
+from orchestrator.sampling.deduplication import MAX_LISTED, Unseen
 from orchestrator.trials import PriorPoint, Trial
 from search_spaces import SearchSpace
 

@@ -15,16 +15,15 @@ import optuna
 from optuna.trial import TrialState as OptunaState
 from optuna.trial import create_trial
 
-from orchestrator.constraints import Constraint
-from orchestrator.contracts import Suggestion
+from orchestrator.constraints import Constraint, Refusals
+from orchestrator.contracts import Known, Suggestion, nothing_known
 from orchestrator.objectives import Objective
-from orchestrator.refusals import Known, Refusals, nothing_known
+from orchestrator.sampling.deduplication import Unseen
 from orchestrator.sampling.distributions import ask_params, told_params
+from orchestrator.sampling.history_window import SAMPLE, STEP, Window, horizon
 from orchestrator.sampling.infeasible import UNFIT, WorstKnown, is_infeasible
 from orchestrator.sampling.kinds import KINDS
-from orchestrator.sampling.quiet import quiet
-from orchestrator.sampling.unseen import Unseen
-from orchestrator.sampling.window import SAMPLE, STEP, Window, horizon
+from orchestrator.sampling.optuna_logging import quiet
 from orchestrator.trials import Params, PriorPoint, Trial, TrialState
 from search_spaces import SearchSpace
 
@@ -69,8 +68,9 @@ class OptunaSampler:
     What was measured before the sweep is told like complete trials, and is the first generation
     of NSGA-II, or a part of it.
 
-    Of many trials Optuna sees a window (`orchestrator.sampling.window`): the latest ones, the best
-    of the others, and a sample of the rest. So a proposal costs the same after 10,000 trials.
+    Of many trials Optuna sees a window (`orchestrator.sampling.history_window`): the latest ones,
+    the best of the others, and a sample of the rest. So a proposal costs the same after 10,000
+    trials.
 
     A configuration is never proposed twice: where Optuna insists on known ones, the next is drawn
     from those not seen. Suggestions depend on the seed and on what was observed and suggested

@@ -18,7 +18,7 @@ from optuna.trial import TrialState as OptunaState
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.objectives import Objective
 from orchestrator.redaction import redacted
-from orchestrator.sampling.quiet import bold, quiet
+from orchestrator.sampling.optuna_logging import bold, quiet
 from orchestrator.sampling.study_trials import PARAMS, TRIAL, StudyTrials
 from orchestrator.trials import Report, SweepRecord, Trial
 

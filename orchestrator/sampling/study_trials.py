@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from orchestrator.objectives import Objective
-from orchestrator.spec import SweepSpec
+from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import Report, Trial, TrialState, Value
 from search_spaces import Choice, Domain, Float, Int
 

@@ -8,7 +8,7 @@ from orchestrator.objectives import Objective
 from orchestrator.scheduling.fifo import Fifo
 from orchestrator.scheduling.milestones import even_milestones, halving_milestones
 from orchestrator.scheduling.moasha import MOASHA
-from orchestrator.spec_running import SchedulerSection
+from orchestrator.spec.run_sections import SchedulerSection
 
 __all__ = ["build_scheduler"]
 

@@ -3,8 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from orchestrator.refusals import Known, nothing_known
-from orchestrator.stores import Store
+from orchestrator.contracts import Known, Store, nothing_known
 from orchestrator.trials import Report, Trial
 from trainers.evaluators.config import AT_MILESTONE
 

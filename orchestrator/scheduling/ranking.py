@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from orchestrator.constraints import Constraint, total_violation
 from orchestrator.objectives import Objective
-from orchestrator.pareto import Floats, non_dominated
+from orchestrator.pareto.dominance import Floats, non_dominated
 
 # Decimals of a crowding distance that count: what lies behind them is rounding, and would tell
 # apart who stands equally alone.

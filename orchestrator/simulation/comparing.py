@@ -10,17 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
+from orchestrator.contracts import Silent, Store
+from orchestrator.driver.running import run
 from orchestrator.errors import OrchestratorError, UsageError
-from orchestrator.front_history import hypervolume_history, losses_of
-from orchestrator.pareto import Floats, hypervolume, reference_point
-from orchestrator.progress import Silent
-from orchestrator.running import run
+from orchestrator.pareto.dominance import Floats, hypervolume, reference_point
+from orchestrator.pareto.hypervolume import hypervolume_history, losses_of
 from orchestrator.simulation.executor import SimulatedExecutor
 from orchestrator.simulation.table import Recording, Table, shown
-from orchestrator.spec import SweepSpec
-from orchestrator.spec_running import TrackingSection
+from orchestrator.spec.run_sections import TrackingSection
+from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
-from orchestrator.stores import Store
 from orchestrator.trials import Trial, TrialState
 
 REACHED = 0.99

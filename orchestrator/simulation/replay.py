@@ -6,7 +6,7 @@ from orchestrator.contracts import Decision, Job, JobSource, Outcome
 from orchestrator.errors import OrchestratorError
 from orchestrator.simulation.table import Recording
 from orchestrator.trials import Failure, FailureKind, Report, TrialState
-from trainers.trial_folder import CHECKPOINT_NAME
+from trainers.files.trial_folder import CHECKPOINT_NAME
 
 _AT_MILESTONES = "milestone_"
 

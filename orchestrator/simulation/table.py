@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError, UsageError
-from orchestrator.stores import Store
 from orchestrator.trials import Params, Report, TrialState
 
 

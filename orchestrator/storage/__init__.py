@@ -1,6 +1,6 @@
 """The store: what every sweep, trial, report and value is remembered in."""
 
-from orchestrator.storage.holders import is_gone, this_holder
+from orchestrator.storage.lease_holders import is_gone, this_holder
 from orchestrator.storage.opening import open_store, schema_version, upgrade
 
 __all__ = ["is_gone", "open_store", "schema_version", "this_holder", "upgrade"]

@@ -5,12 +5,12 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.sql.expression import column, table
 
+from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.database import Database
 from orchestrator.storage.sql_store import SqlStore
 from orchestrator.storage.tables import HEAD, VERSION_TABLE, metadata
-from orchestrator.stores import Store
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _UPGRADE_LOCK = 7_265_746_956  # any number that every paretune knows

@@ -2,12 +2,12 @@
 
 from sqlalchemy import delete, select, update
 
+from orchestrator.contracts import Mark
 from orchestrator.errors import UnknownNameError
 from orchestrator.storage.changes import mark
 from orchestrator.storage.database import Database
 from orchestrator.storage.reading import sweep_id, trial_id
 from orchestrator.storage.tables import WHOLE_SWEEP, attempts, outbox, sweeps, trials
-from orchestrator.stores import Mark
 
 
 class SqlOutbox:

@@ -7,17 +7,17 @@ from typing import Any
 from sqlalchemy import Row, select, update
 
 from orchestrator.columns import Columns
+from orchestrator.contracts import Outbox, SweepWriter
 from orchestrator.errors import LeaseHeldError, SweepExistsError
 from orchestrator.storage import reading
-from orchestrator.storage.blocks import read_columns, read_value_names
 from orchestrator.storage.changes import insert_into, mark
+from orchestrator.storage.column_blocks import read_columns, read_value_names
 from orchestrator.storage.database import Database
-from orchestrator.storage.holders import is_gone
+from orchestrator.storage.lease_holders import is_gone
 from orchestrator.storage.spec_differences import spec_differences
 from orchestrator.storage.sql_outbox import SqlOutbox
 from orchestrator.storage.sql_writer import Lease, SqlWriter
 from orchestrator.storage.tables import WHOLE_SWEEP, sweeps, trials
-from orchestrator.stores import Outbox, SweepWriter
 from orchestrator.trials import (
     Attempt,
     Driver,

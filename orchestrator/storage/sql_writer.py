@@ -11,7 +11,8 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from orchestrator.contracts import Outcome
 from orchestrator.errors import LeaseLostError
-from orchestrator.storage import blocks, tables
+from orchestrator.storage import column_blocks as blocks
+from orchestrator.storage import tables
 from orchestrator.storage.changes import Change, not_before, put
 from orchestrator.storage.database import Database
 from orchestrator.storage.reading import read_prior_points, read_trial

@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from orchestrator.contracts import Outcome
+from orchestrator.contracts import Outcome, Store, SweepWriter
 from orchestrator.errors import UnknownNameError
-from orchestrator.stores import Store, SweepWriter
 from orchestrator.testing.trial_contract import ODD
 from orchestrator.trials import SweepState, TrialState, Value
 

@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.contracts import Outcome
-from orchestrator.stores import Mark, Store, SweepWriter
+from orchestrator.contracts import Mark, Outcome, Store, SweepWriter
 from orchestrator.testing.trial_contract import finished
 from orchestrator.trials import Report, SweepState, TrialState
 

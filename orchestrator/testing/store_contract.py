@@ -18,14 +18,13 @@ from multiprocessing import get_context
 
 import pytest
 
-from orchestrator.contracts import Outcome
+from orchestrator.contracts import Outcome, Store, SweepWriter
 from orchestrator.errors import (
     LeaseHeldError,
     LeaseLostError,
     SweepExistsError,
     UnknownNameError,
 )
-from orchestrator.stores import Store, SweepWriter
 from orchestrator.testing.columns_contract import ColumnsContract
 from orchestrator.testing.outbox_contract import OutboxContract
 from orchestrator.testing.trial_contract import ODD, TrialContract

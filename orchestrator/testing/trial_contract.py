@@ -5,8 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestrator.contracts import Outcome
-from orchestrator.stores import Store, SweepWriter
+from orchestrator.contracts import Outcome, Store, SweepWriter
 from orchestrator.trials import Artifact, Failure, FailureKind, Report, Trial, TrialState, Value
 
 ODD = "größe \N{SNOWMAN} 'quoted\" %s ? {x}\n"

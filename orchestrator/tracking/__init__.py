@@ -5,11 +5,10 @@ Importing this imports no MLflow: that takes seconds, and happens at a mirror's 
 
 import threading
 
+from orchestrator.contracts import Mirror, Store
 from orchestrator.errors import UnknownNameError
 from orchestrator.state_folder import StateFolder
-from orchestrator.stores import Store
 from orchestrator.tracking.background import BackgroundMirror
-from orchestrator.tracking.contracts import Mirror
 from orchestrator.tracking.errors import TrackingError
 from orchestrator.tracking.mlflow_mirror import MlflowMirror
 from orchestrator.tracking.mlflow_server import MlflowServer

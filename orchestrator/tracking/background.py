@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from orchestrator.contracts import Mirror
 from orchestrator.errors import OrchestratorError
-from orchestrator.tracking.contracts import Mirror
 
 logger = logging.getLogger(__name__)
 

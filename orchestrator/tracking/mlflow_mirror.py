@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.fronts import Front, compute_front
-from orchestrator.queries import spec_constraints, spec_objectives
+from orchestrator.contracts import Mark, Store
+from orchestrator.fronts.front import Front, compute_front
 from orchestrator.redaction import redacted_section
-from orchestrator.stores import Mark, Store
+from orchestrator.spec.stored import spec_constraints, spec_objectives
 from orchestrator.tracking.errors import RefusedError
 from orchestrator.tracking.mlflow_server import MlflowServer
 from orchestrator.tracking.parent_run import with_progress

@@ -5,17 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from orchestrator.front_history import (
+from orchestrator.objectives import Objective
+from orchestrator.pareto.dominance import reference_point
+from orchestrator.pareto.hypervolume import (
     Floats,
     complete_in_order,
     hypervolume_history,
     losses_of,
 )
-from orchestrator.objectives import Objective
-from orchestrator.pareto import reference_point
-from orchestrator.queries import spec_constraints, spec_objectives
-from orchestrator.tracking.note import sweep_note
+from orchestrator.spec.stored import spec_constraints, spec_objectives
 from orchestrator.tracking.run_content import REFERENCE, milliseconds
+from orchestrator.tracking.run_description import sweep_note
 from orchestrator.tracking.runs import Point, RunContent, RunView, from_json_tags, json_tags
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from orchestrator.queries import spec_objectives
 from orchestrator.redaction import redacted_section
+from orchestrator.spec.stored import spec_objectives
 from orchestrator.tracking.runs import Point, RunContent, json_tags, points, safe_params, safe_tags
 from orchestrator.trials import Attempt, Report, SweepRecord, SweepState, Trial, TrialState
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.fronts import compute_front
-from orchestrator.queries import spec_constraints, spec_objectives
-from orchestrator.stores import Store
+from orchestrator.contracts import Store
+from orchestrator.fronts.front import compute_front
+from orchestrator.spec.stored import spec_constraints, spec_objectives
 from orchestrator.tracking.mlflow_mirror import (
     FRONT_PAGE,
     FRONT_TABLE,

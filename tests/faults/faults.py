@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.faults.world import (
+from tests.faults.testbed import (
     EPOCHS,
     LONGEST_S,
     TRIALS,

@@ -8,7 +8,7 @@ from pathlib import Path
 from orchestrator.errors import OrchestratorError
 from orchestrator.trials import Trial, TrialState
 from tests.faults.mirrored import unmirrored
-from tests.faults.world import BITS, NAME, WIDTHS, World
+from tests.faults.testbed import BITS, NAME, WIDTHS, World
 
 Values = Mapping[int, Mapping[str, float]]
 

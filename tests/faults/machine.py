@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.faults.faults import FAULTS
 from tests.faults.invariants import Values, values_of, violations
-from tests.faults.world import FaultError, PromiseBrokenError, World
+from tests.faults.testbed import FaultError, PromiseBrokenError, World
 
 
 @dataclass

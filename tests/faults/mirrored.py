@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from orchestrator.fronts import compute_front
-from orchestrator.queries import spec_objectives
+from orchestrator.fronts.front import compute_front
+from orchestrator.spec.stored import spec_objectives
 from orchestrator.trials import Attempt, Report, Trial, TrialState
-from tests.faults.world import NAME, TRIALS, World
+from tests.faults.testbed import NAME, TRIALS, World
 
 _ENDS = ("FINISHED", "FAILED", "KILLED")
 _OF_THE_SWEEP = {"sweep.json", "front.csv", "front.html"}

@@ -7,7 +7,7 @@ import pytest
 from tests.faults.faults import FAULTS
 from tests.faults.invariants import Values
 from tests.faults.machine import broken, undisturbed
-from tests.faults.world import FaultError
+from tests.faults.testbed import FaultError
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -14,7 +14,7 @@ import atheris
 with atheris.instrument_imports(include=["orchestrator", "search_spaces", "trainers"]):
     from tests.fuzz.targets import REFUSALS, targets
     from trainers.artifact import write_artifact
-    from trainers.networks import build_network
+    from trainers.networks.network import build_network
     from trainers.quantization.config import QuantizationConfig
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.filters import Filter
-from orchestrator.spec_files import load_sweep
+from orchestrator.fronts.filters import Filter
+from orchestrator.spec.files import load_sweep
 from search_spaces import SpaceError, load_space
 from search_spaces.errors import FileProblems
 from trainers.artifact import load_artifact, read_header

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.fuzz.inputs import spoilt
 from tests.fuzz.targets import REFUSALS, Target, targets
 from trainers.artifact import write_artifact
-from trainers.networks import build_network
+from trainers.networks.network import build_network
 from trainers.quantization.config import QuantizationConfig
 
 EXAMPLES = int(os.environ.get("PARETUNE_FUZZ", "150"))

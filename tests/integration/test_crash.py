@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError
 from orchestrator.storage.opening import open_store
-from orchestrator.stores import Store
 from orchestrator.trials import Report, SweepState, Trial, TrialState
-from tests.faults.world import kill, kill_session
+from tests.faults.testbed import kill, kill_session
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -7,16 +7,22 @@ from typing import Any
 
 import pytest
 
-from orchestrator.contracts import Job, Outcome, Sampler, Suggestion
-from orchestrator.progress import Silent
-from orchestrator.refusals import Known, nothing_known
+from orchestrator.contracts import (
+    Job,
+    Known,
+    Outcome,
+    Sampler,
+    Silent,
+    Store,
+    Suggestion,
+    nothing_known,
+)
+from orchestrator.driver.loop import Parts, SweepLoop
 from orchestrator.sampling import build_sampler
 from orchestrator.scheduling.fifo import Fifo
-from orchestrator.spec import SweepSpec
+from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
-from orchestrator.stores import Store
-from orchestrator.sweep import Parts, SweepLoop
 from orchestrator.trials import Report, Trial, TrialState
 from search_spaces import load_space, parse_space
 

@@ -15,7 +15,7 @@ from trainers.errors import (
     WeightsError,
     is_storage_full,
 )
-from trainers.trial import failure_kind
+from trainers.trial.run import failure_kind
 
 
 def test_all_errors_can_be_caught_as_one() -> None:

@@ -20,19 +20,23 @@ float32. The counters `num_batches_tracked`, which no evaluation reads, are left
 Nothing in it varies from run to run, so that the size follows from the configuration alone.
 """
 
-from trainers.artifact.reading import (
-    ArtifactHeader,
-    load_artifact,
-    read_header,
-    read_quantized,
-)
-from trainers.artifact.storage import (
-    StorageInfo,
-    compress_artifact,
-    decompress_artifact,
-    read_storage,
-)
-from trainers.artifact.writing import ArtifactInfo, predict_bytes, write_artifact
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainers.artifact.reading import (
+        ArtifactHeader,
+        load_artifact,
+        read_header,
+        read_quantized,
+    )
+    from trainers.artifact.storage import (
+        StorageInfo,
+        compress_artifact,
+        decompress_artifact,
+        read_storage,
+    )
+    from trainers.artifact.writing import ArtifactInfo, predict_bytes, write_artifact
 
 __all__ = [
     "ArtifactHeader",
@@ -47,3 +51,24 @@ __all__ = [
     "read_storage",
     "write_artifact",
 ]
+
+_HOMES = {
+    "ArtifactHeader": "reading",
+    "ArtifactInfo": "writing",
+    "StorageInfo": "storage",
+    "compress_artifact": "storage",
+    "decompress_artifact": "storage",
+    "load_artifact": "reading",
+    "predict_bytes": "writing",
+    "read_header": "reading",
+    "read_quantized": "reading",
+    "read_storage": "storage",
+    "write_artifact": "writing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # The layout of a file, from which its size follows, is known without torch.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from trainers.backbones.shapes import backbone_shapes
-from trainers.meta import without_memory
-from trainers.network_spec import NetworkSpec
-from trainers.networks import Network, network_from_spec
-from trainers.packed_layout import Layout, packed_layout
+from trainers.artifact.packed_layout import Layout, packed_layout
+from trainers.networks.backbones.shapes import backbone_shapes
+from trainers.networks.meta import without_memory
+from trainers.networks.network import Network, network_from_spec
+from trainers.networks.shapes import network_shapes
+from trainers.networks.spec import NetworkSpec
 from trainers.quantization import QuantizationConfig
-from trainers.tensor_shapes import network_shapes
 
 
 def layout_of(

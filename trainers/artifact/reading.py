@@ -13,11 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from trainers.artifact.layout import empty_network
-from trainers.backbones.shapes import stored_shapes
-from trainers.errors import ArtifactError
-from trainers.network_spec import NetworkSpec
-from trainers.networks import Network
-from trainers.packed_layout import (
+from trainers.artifact.packed_layout import (
     CODEBOOK,
     CODES,
     KEY,
@@ -27,6 +23,11 @@ from trainers.packed_layout import (
     Quantized,
     stored_tensors,
 )
+from trainers.errors import ArtifactError
+from trainers.networks.backbones.shapes import stored_shapes
+from trainers.networks.network import Network
+from trainers.networks.shapes import Shape, is_counter
+from trainers.networks.spec import NetworkSpec
 from trainers.quantization.config import CODEBOOKS, QUANTIZERS, SCOPES
 from trainers.quantization.packing import unpack_codes
 from trainers.quantization.planned import PlannedWeight
@@ -37,7 +38,6 @@ from trainers.quantization.quantized import (
     lowest_code,
     top_code,
 )
-from trainers.tensor_shapes import Shape, is_counter
 
 
 @dataclass(frozen=True)

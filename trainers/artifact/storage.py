@@ -23,10 +23,10 @@ from typing import Any, BinaryIO, NoReturn
 import zstandard
 
 from trainers.artifact.codings import Piece, compressed, decoded, decompressed, smallest_coding
+from trainers.artifact.packed_layout import CODES, KEY
 from trainers.errors import ArtifactError
-from trainers.packed_layout import CODES, KEY
+from trainers.files.whole_file import whole_file
 from trainers.quantization.packing import packed_bytes
-from trainers.whole_file import whole_file
 
 MAGIC = b"PARETUNE"
 # The magic, the sha256 of the artifact, and the length of the compressed index.

@@ -10,16 +10,23 @@ import torch
 from torch import Tensor
 
 from trainers.artifact.layout import layout_of
+from trainers.artifact.packed_layout import (
+    CODEBOOK,
+    CODES,
+    SCALE,
+    ZERO_POINT,
+    Layout,
+    StoredTensor,
+)
 from trainers.errors import ArtifactError
-from trainers.network_spec import NetworkSpec
-from trainers.networks import Network
-from trainers.packed_layout import CODEBOOK, CODES, SCALE, ZERO_POINT, Layout, StoredTensor
+from trainers.files.whole_file import whole_file
+from trainers.networks.network import Network
+from trainers.networks.shapes import is_counter
+from trainers.networks.spec import NetworkSpec
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.packing import pack_codes
 from trainers.quantization.plan import quantized_weights
 from trainers.quantization.quantized import Levels
-from trainers.tensor_shapes import is_counter
-from trainers.whole_file import whole_file
 
 _NUMPY = {"F32": "<f4", "I8": "i1", "U8": "u1"}
 

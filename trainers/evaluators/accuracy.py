@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from trainers.errors import TrainerError
-from trainers.inputs import to_unit
-from trainers.networks import Network
+from trainers.networks.inputs import to_unit
+from trainers.networks.network import Network
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]

@@ -23,7 +23,7 @@ from trainers.evaluators.accuracy import (
 )
 from trainers.evaluators.attacks import attacked
 from trainers.evaluators.config import AttackConfig
-from trainers.inputs import to_unit
+from trainers.networks.inputs import to_unit
 
 # Images at once. Fixed, because it is part of what decides the random starts; larger batches are
 # not faster on a CPU, and need memory for every activation of every image.

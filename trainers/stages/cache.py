@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from trainers.checkpoints import CheckpointError
-from trainers.stages.places import Content, Place, open_place
+from trainers.files.checkpoints import CheckpointError
+from trainers.stages.backends import Content, Place, open_place
 
 logger = logging.getLogger(__name__)
 

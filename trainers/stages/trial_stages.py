@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from trainers.config import TrialConfig
-from trainers.network_spec import NetworkSpec
-from trainers.networks import Network
+from trainers.networks.network import Network
+from trainers.networks.spec import NetworkSpec
+from trainers.stages.backends import Content
 from trainers.stages.cache import StageCache
 from trainers.stages.keys import features_entry, packed_features_entry, training_entry
-from trainers.stages.places import Content
 from trainers.stages.weights import content_digest
 
 MakeFeatures = Callable[[str, slice], Tensor]

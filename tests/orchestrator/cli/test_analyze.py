@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from orchestrator.analysis.sizing_rules import size_heads
 from orchestrator.cli import analyze
 from orchestrator.cli.app import app
-from orchestrator.sizing_report import size_heads
 from trainers.artifact import write_artifact
-from trainers.backbones.table import backbone_info, backbone_names
-from trainers.networks import build_network
+from trainers.networks.backbone_table import backbone_info, backbone_names
+from trainers.networks.network import build_network
+from trainers.networks.sizing import RULES
 from trainers.quantization import QuantizationConfig
-from trainers.sizing import RULES
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "guides" / "size-the-head.md"
 Call = Callable[..., Result]

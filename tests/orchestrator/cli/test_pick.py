@@ -11,7 +11,7 @@ from typer.testing import Result
 from orchestrator.contracts import Outcome
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import REFERENCE_ATTRS, Artifact, TrialState
-from trainers.predictions import Predictions, write_predictions
+from trainers.files.predictions import Predictions, write_predictions
 
 Call = Callable[..., Result]
 LABELS = np.arange(1_000) % 10

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from orchestrator.queries import open_sweep
-from orchestrator.running import RunResult
+from orchestrator.driver.running import RunResult
+from orchestrator.queries.sweeps import open_sweep
 
 Call = Callable[..., Result]
 SWEEP = """\
@@ -46,8 +46,8 @@ def run_ends(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunResult], list[dict
             calls.append({"what": what, **options})
             return result
 
-        monkeypatch.setattr("orchestrator.running.run", run)
-        monkeypatch.setattr("orchestrator.running.resume", run)
+        monkeypatch.setattr("orchestrator.driver.running.run", run)
+        monkeypatch.setattr("orchestrator.driver.running.resume", run)
         return calls
 
     return arrange

@@ -8,11 +8,11 @@ import pytest
 import yaml
 from typer.testing import Result
 
-from orchestrator.running import run
+from orchestrator.driver.running import run
 from orchestrator.simulation.executor import SimulatedExecutor
 from orchestrator.simulation.table import Recording, Table
 from orchestrator.simulation.table_files import read_table, write_table
-from orchestrator.spec import SweepSpec
+from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import Report
 
 Call = Callable[..., Result]

@@ -14,14 +14,14 @@ from typer.testing import CliRunner, Result
 
 from orchestrator.cli.app import app
 from orchestrator.errors import OrchestratorError
-from orchestrator.queries import open_sweep
+from orchestrator.queries.sweeps import open_sweep
 from orchestrator.trials import FailureKind, TrialState
 
 PROGRAM = """
 import json, sys
 from orchestrator.execution.inline import InlineExecutor
-from orchestrator.running import run
-from orchestrator.spec import SweepSpec
+from orchestrator.driver.running import run
+from orchestrator.spec.sweep_spec import SweepSpec
 print(run(SweepSpec.model_validate(json.loads(sys.argv[1])), executor=InlineExecutor).interrupted)
 """
 SPEC = {

@@ -15,7 +15,7 @@ from orchestrator.contracts import Outcome
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import Artifact, TrialState
 from trainers.artifact import write_artifact
-from trainers.networks import build_network
+from trainers.networks.network import build_network
 from trainers.quantization import QuantizationConfig
 
 Call = Callable[..., Result]

@@ -7,8 +7,8 @@ import pytest
 
 from orchestrator.doctor import Finding, doctor
 from orchestrator.doctor.installation import TorchProbe
-from orchestrator.spec import SweepSpec
-from orchestrator.spec_files import load_sweep
+from orchestrator.spec.files import load_sweep
+from orchestrator.spec.sweep_spec import SweepSpec
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DIGITS = REPOSITORY / "examples" / "sweeps" / "digits.yaml"

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.doctor.finding import Finding
 from orchestrator.doctor.installation import TorchProbe
 from orchestrator.doctor.needs import DATA_PLACES, examine_needs
-from orchestrator.spec import SweepSpec
+from orchestrator.spec.sweep_spec import SweepSpec
 from trainers.data.config import data_names
 
 HERE = {"CPU": 4.0, "GPU": 1.0}

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.spec import SweepSpec
+from orchestrator.contracts import Store
+from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.storage.opening import open_store
-from orchestrator.stores import Store
 
 SPACE = {
     "fc_width_1": {"type": "int", "low": 4, "high": 64},

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from orchestrator.contracts import Job
 from orchestrator.execution.batches import Batches, batches_of
-from orchestrator.spec import SweepSpec
+from orchestrator.spec.sweep_spec import SweepSpec
 
 
 @given(

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from orchestrator.contracts import Job
+from orchestrator.contracts import Job, Store
+from orchestrator.driver.running import run
 from orchestrator.execution import group_runner as module
 from orchestrator.execution.group_runner import GroupRunner
 from orchestrator.execution.inline import InlineExecutor
@@ -15,13 +16,11 @@ from orchestrator.execution.preparation import prepare
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_runner import TrialRunner
 from orchestrator.execution.trial_step import Step
-from orchestrator.running import run
-from orchestrator.spec import SweepSpec
-from orchestrator.stores import Store
+from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import FailureKind, Trial, TrialState
 from trainers.data import ImageData
-from trainers.finetune import EpochReport, FineTuning
-from trainers.trial_folder import CHECKPOINT_NAME
+from trainers.files.trial_folder import CHECKPOINT_NAME
+from trainers.training.finetune import EpochReport, FineTuning
 
 MakeSpec = Callable[..., SweepSpec]
 MakeJob = Callable[..., Job]

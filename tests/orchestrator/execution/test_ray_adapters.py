@@ -10,13 +10,13 @@ from ray.exceptions import OutOfMemoryError
 
 from orchestrator.contracts import Decision, Job, Outcome
 from orchestrator.execution.batches import Batches
-from orchestrator.execution.gate import WorkerGate
 from orchestrator.execution.ray_adapters import (
     JobScheduler,
     JobSearcher,
     RunningJobs,
     SourceStopper,
 )
+from orchestrator.execution.start_barrier import WorkerGate
 from orchestrator.execution.trial_step import Step
 from orchestrator.trials import Failure, FailureKind, Report, TrialState
 

@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.contracts import Job
+from orchestrator.contracts import Job, Store
+from orchestrator.driver.running import _task, run
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.inline import InlineExecutor
 from orchestrator.execution.preparation import prepare
 from orchestrator.execution.ray_adapters import JobScheduler
 from orchestrator.execution.trial_runner import TrialRunner
-from orchestrator.running import _task, run
-from orchestrator.spec import SweepSpec
+from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
 from orchestrator.storage.sql_writer import SqlWriter
-from orchestrator.stores import Store
 from orchestrator.trials import FailureKind, SweepState, Trial, TrialState
 from trainers.config import with_params
 from trainers.errors import DataError, WeightsError

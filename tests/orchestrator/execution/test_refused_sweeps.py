@@ -4,14 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.contracts import Silent, Store
+from orchestrator.driver.running import run
 from orchestrator.execution.inline import InlineExecutor
-from orchestrator.fronts import Front, compute_front
-from orchestrator.known_values import KNOWN_NAMES
-from orchestrator.progress import Silent
-from orchestrator.running import run
-from orchestrator.spec import SweepSpec
+from orchestrator.fronts.front import Front, compute_front
+from orchestrator.search.cost_model import KNOWN_NAMES
+from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.storage.opening import open_store
-from orchestrator.stores import Store
 from orchestrator.trials import SweepState
 
 MakeSpec = Callable[..., SweepSpec]

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.contracts import Store
+from orchestrator.driver.running import run
 from orchestrator.execution.inline import InlineExecutor
 from orchestrator.execution.ray_executor import RayExecutor
 from orchestrator.execution.task import Task
-from orchestrator.running import run
-from orchestrator.spec import SweepSpec
+from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
-from orchestrator.stores import Store
 from orchestrator.trials import Trial, TrialState
 
 MakeSpec = Callable[..., SweepSpec]

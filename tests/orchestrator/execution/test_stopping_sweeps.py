@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
+from orchestrator.contracts import Silent, Store
+from orchestrator.driver.running import run
 from orchestrator.execution.inline import InlineExecutor
-from orchestrator.progress import Silent
-from orchestrator.running import run
-from orchestrator.spec import SweepSpec
+from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.storage.opening import open_store
-from orchestrator.stores import Store
 from orchestrator.trials import Report, SweepState, TrialState
-from trainers.trial_folder import ARTIFACT_NAME, CHECKPOINT_NAME
+from trainers.files.trial_folder import ARTIFACT_NAME, CHECKPOINT_NAME
 
 MakeSpec = Callable[..., SweepSpec]
 SPACE = {

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
+from orchestrator.contracts import Store
+from orchestrator.driver.running import run
 from orchestrator.errors import StorageFullError
 from orchestrator.execution.inline import InlineExecutor
-from orchestrator.running import run
-from orchestrator.spec import SweepSpec
+from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
 from orchestrator.storage.sql_store import SqlStore
-from orchestrator.stores import Store
 from orchestrator.trials import FailureKind, SweepState, TrialState
-from trainers.trial_folder import ARTIFACT_NAME, PREDICTIONS_NAME
+from trainers.files.trial_folder import ARTIFACT_NAME, PREDICTIONS_NAME
 
 MakeSpec = Callable[..., SweepSpec]
 

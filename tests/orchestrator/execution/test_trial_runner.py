@@ -10,24 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.contracts import FrontJob, Job
+from orchestrator.contracts import FrontJob, Job, Silent, Store
+from orchestrator.driver.running import run
 from orchestrator.execution import trial_runner
 from orchestrator.execution.inline import InlineExecutor
 from orchestrator.execution.preparation import prepare
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_runner import TrialRunner, measure_front
 from orchestrator.execution.trial_step import Step
-from orchestrator.progress import Silent
-from orchestrator.running import run
-from orchestrator.spec import SweepSpec
-from orchestrator.stores import Store
+from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import FailureKind, Report, SweepState, TrialState
 from trainers.artifact import load_artifact
 from trainers.data import ImageData
 from trainers.errors import DataError, WeightsError
 from trainers.evaluators.accuracy import accuracy
+from trainers.files.trial_folder import CHECKPOINT_NAME
 from trainers.stages.cache import StageCache
-from trainers.trial_folder import CHECKPOINT_NAME
 
 MakeSpec = Callable[..., SweepSpec]
 
@@ -144,7 +142,7 @@ def test_out_of_memory_is_told_apart(
     def hungry(*args: object, **kwargs: object) -> None:
         raise MemoryError("Unable to allocate 99 TiB")
 
-    monkeypatch.setattr("trainers.trial.FineTuning", hungry)
+    monkeypatch.setattr("trainers.trial.run.FineTuning", hungry)
     runner = TrialRunner(digits)
     runner.begin(job())
     outcome = steps(runner)[-1].outcome

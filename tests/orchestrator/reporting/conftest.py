@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
+from orchestrator.contracts import Plan
 from orchestrator.objectives import Direction, Objective
-from orchestrator.progress import Plan
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
 
 OBJECTIVES = (

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from orchestrator.progress import Plan, Progress
+from orchestrator.contracts import Plan, Progress
 from orchestrator.reporting.live import LiveProgress, picture
 from orchestrator.reporting.plain import PlainProgress
 from orchestrator.reporting.run_view import RunView

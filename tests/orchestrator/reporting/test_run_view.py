@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.constraints import Constraint
-from orchestrator.fronts import compute_front
+from orchestrator.contracts import Plan
+from orchestrator.fronts.front import compute_front
 from orchestrator.objectives import Objective, known_direction
-from orchestrator.progress import Plan
 from orchestrator.reporting.run_view import RunView
 from orchestrator.trials import Report, Trial, TrialState
 

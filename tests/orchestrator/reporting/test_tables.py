@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from orchestrator.constraints import Constraint
-from orchestrator.fronts import compute_front
+from orchestrator.fronts.front import compute_front
 from orchestrator.objectives import Objective
 from orchestrator.reporting.tables import (
     as_csv,

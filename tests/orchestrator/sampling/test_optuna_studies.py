@@ -15,12 +15,12 @@ from optuna.trial import TrialState as OptunaState
 
 from orchestrator.constraints import Constraint
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
-from orchestrator.fronts import compute_front
+from orchestrator.fronts.front import compute_front
 from orchestrator.objectives import Direction, Objective
-from orchestrator.prior_points import fit
+from orchestrator.sampling.optuna_logging import bold, quiet
 from orchestrator.sampling.optuna_studies import Exported, export_study, study_rows
-from orchestrator.sampling.quiet import bold, quiet
 from orchestrator.sampling.study_trials import distribution, label
+from orchestrator.search.prior_points import fit
 from orchestrator.trials import (
     REFERENCE_ATTRS,
     Artifact,

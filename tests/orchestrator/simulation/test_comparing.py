@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from orchestrator.driver.running import run
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.objectives import missing_values
-from orchestrator.running import run
 from orchestrator.simulation.comparing import SimulatedSweep, compare
 from orchestrator.simulation.executor import SimulatedExecutor
 from orchestrator.simulation.table import Recording, Table
 from orchestrator.simulation.table_files import read_table
-from orchestrator.spec import SweepSpec
-from orchestrator.spec_files import load_sweep
-from orchestrator.spec_running import BudgetSection
+from orchestrator.spec.files import load_sweep
+from orchestrator.spec.run_sections import BudgetSection
+from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import Params, Report, SweepState

@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.contracts import Decision, Job, Outcome
+from orchestrator.contracts import Decision, Job, Outcome, Store
 from orchestrator.errors import OrchestratorError
 from orchestrator.simulation.executor import SimulatedExecutor, VirtualClock
 from orchestrator.simulation.table import Recording
 from orchestrator.storage.opening import open_store
-from orchestrator.stores import Store
 from orchestrator.trials import Params, Report, TrialState
 from tests.orchestrator import driving
 from tests.orchestrator.driving import Driver

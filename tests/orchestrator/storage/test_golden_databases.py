@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.contracts import Outcome
+from orchestrator.contracts import Outcome, Store
 from orchestrator.storage import open_store, schema_version
 from orchestrator.storage.tables import HEAD
-from orchestrator.stores import Store
 from orchestrator.trials import (
     Artifact,
     Failure,

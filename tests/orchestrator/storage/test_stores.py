@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
+from orchestrator.contracts import Store
 from orchestrator.storage import open_store, upgrade
 from orchestrator.storage.tables import metadata
-from orchestrator.stores import Store
 from orchestrator.testing.store_contract import SharedStoreContract
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.contracts import Outcome
+from orchestrator.contracts import Outcome, Store, SweepWriter
 from orchestrator.storage import open_store
-from orchestrator.stores import Store, SweepWriter
 from orchestrator.tracking import MlflowMirror
 from orchestrator.tracking.mlflow_server import MlflowServer
 from orchestrator.trials import (

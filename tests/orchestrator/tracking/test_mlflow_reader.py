@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.errors import OrchestratorError, UnknownNameError
-from orchestrator.queries import open_sweep, pareto_front, spec_objectives
+from orchestrator.queries.sweeps import open_sweep, pareto_front
+from orchestrator.spec.stored import spec_objectives
 from orchestrator.tracking.mlflow_reader import trials_from_mlflow
 from orchestrator.trials import SweepState
 

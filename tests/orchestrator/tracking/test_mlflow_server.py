@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from orchestrator.queries import open_sweep, pareto_front
+from orchestrator.queries.sweeps import open_sweep, pareto_front
 from orchestrator.tracking import BackgroundMirror, TrackingError, sync
 from orchestrator.tracking.background import Rhythm
 from orchestrator.tracking.mlflow_server import MlflowServer

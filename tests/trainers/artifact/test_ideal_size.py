@@ -9,7 +9,7 @@ from torch import nn
 
 from trainers.artifact import predict_bytes
 from trainers.artifact.layout import empty_network
-from trainers.networks import Network, NetworkSpec, spec_of
+from trainers.networks.network import Network, NetworkSpec, spec_of
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.config import QUANTIZERS, SCOPES
 

@@ -24,7 +24,7 @@ from trainers.artifact import (
     write_artifact,
 )
 from trainers.errors import ArtifactError
-from trainers.networks import Network, build_network
+from trainers.networks.network import Network, build_network
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.config import QUANTIZERS, SCOPES
 from trainers.quantization.plan import quantize_network

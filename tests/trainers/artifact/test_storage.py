@@ -17,7 +17,7 @@ from trainers.artifact import write_artifact
 from trainers.artifact.codings import Piece, compressed, decoded, decompressed, smallest_coding
 from trainers.artifact.storage import compress_artifact, decompress_artifact, read_storage
 from trainers.errors import ArtifactError
-from trainers.networks import Network, build_network
+from trainers.networks.network import Network, build_network
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.config import QUANTIZERS, SCOPES
 from trainers.quantization.packing import pack_codes, packed_bytes

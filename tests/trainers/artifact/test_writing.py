@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from trainers.artifact import load_artifact, predict_bytes, write_artifact
 from trainers.errors import ArtifactError
-from trainers.networks import Network, build_network
+from trainers.networks.network import Network, build_network
 from trainers.quantization import QuantizationConfig
 
 CLASSES = tuple("abc")

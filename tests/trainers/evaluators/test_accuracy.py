@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trainers.errors import TrainerError
 from trainers.evaluators.accuracy import accuracy, feature_vectors, predict, predict_from
-from trainers.networks import build_network
+from trainers.networks.network import build_network
 
 
 class Brightest(nn.Module):

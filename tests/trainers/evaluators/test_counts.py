@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainers.evaluators.counts import count_macs, count_parameters
-from trainers.networks import build_network
+from trainers.networks.network import build_network
 
 
 @pytest.mark.parametrize("backbone", ["digitnet", "mobilenet_v3_small", "resnet18"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainers.networks import build_network
+from trainers.networks.network import build_network
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.plan import planned_weights, quantize_network
 from trainers.quantization.quantized import dequantize

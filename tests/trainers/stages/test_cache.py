@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainers.checkpoints import save_checkpoint
 from trainers.errors import TrainerError
+from trainers.files.checkpoints import save_checkpoint
+from trainers.stages.backends import open_place
 from trainers.stages.cache import StageCache
-from trainers.stages.places import open_place
 
 FACTS = {"reports": [1, 2.5, "x"]}
 # Fork: a process of its own for each would load torch again.
@@ -133,7 +133,7 @@ def test_a_full_disk_costs_a_warning_and_no_trial(
 ) -> None:
     cache = StageCache(str(tmp_path), 1e9)
     with monkeypatch.context() as patched:
-        patched.setattr("trainers.checkpoints.os.fsync", full)
+        patched.setattr("trainers.files.checkpoints.os.fsync", full)
         for _ in range(2):
             made, was_there = cache.made("x", tensors)
             assert not was_there

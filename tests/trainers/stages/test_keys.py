@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from trainers.config import PARAMETERS, TrialConfig
 from trainers.data import ImageData
 from trainers.evaluators.config import AttackConfig
-from trainers.finetune import FineTuning
 from trainers.stages.keys import (
     after_training,
     features_entry,
@@ -20,6 +19,7 @@ from trainers.stages.keys import (
     training_entry,
     training_key,
 )
+from trainers.training.finetune import FineTuning
 
 QUANTIZATION = {"bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight"}
 ALTERNATIVES: dict[str, list[Any]] = {

@@ -16,11 +16,11 @@ import torch
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.evaluators.config import AttackConfig
-from trainers.finetune import EpochReport, FineTuning
+from trainers.files.trial_folder import ARTIFACT_NAME, CHECKPOINT_NAME
 from trainers.stages.cache import StageCache
 from trainers.stages.trial_stages import TrialStages
-from trainers.trial import TrialRun
-from trainers.trial_folder import ARTIFACT_NAME, CHECKPOINT_NAME
+from trainers.training.finetune import EpochReport, FineTuning
+from trainers.trial.run import TrialRun
 
 Config = Callable[..., TrialConfig]
 Answer = tuple[dict[str, float], list[EpochReport], bytes]
@@ -161,7 +161,7 @@ def test_features_too_large_to_be_kept_are_computed_again(
     cache: StageCache,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("trainers.trial.FEATURE_BYTES", 1)
+    monkeypatch.setattr("trainers.trial.run.FEATURE_BYTES", 1)
     answer(make_config(), bands, tmp_path / "trial", cache)
     assert not list((tmp_path / "cache").glob("packed-*"))
 
@@ -208,7 +208,7 @@ def test_on_a_full_disk_the_training_is_kept_where_it_was_before(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(descriptor)
 
-    monkeypatch.setattr("trainers.checkpoints.os.fsync", full_cache)
+    monkeypatch.setattr("trainers.files.checkpoints.os.fsync", full_cache)
     cold = answer(make_config(), bands, tmp_path / "trial", cache)
     assert (tmp_path / "trial" / CHECKPOINT_NAME).exists()
     assert "No space left on device" in " ".join(cache.troubles)

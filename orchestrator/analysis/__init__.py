@@ -1,0 +1,1 @@
+"""What measurements show: paired outcomes, comparisons, verdicts, and the sizing study."""

@@ -1,0 +1,294 @@
+"""Which configurations are not measurably worse than a reference, and the smallest of them.
+
+The evidence is paired: the same validation images, the same seeds. Each configuration has to
+refute that it is worse by the margin or more on *every* kept value, so that its p-value is the
+largest of theirs (an intersection-union test); Holm's correction pays for trying several.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from orchestrator.analysis.outcomes import NoAnswersError, Outcomes, outcomes_of
+from orchestrator.analysis.statistics.corrections import holm
+from orchestrator.analysis.statistics.equivalence import (
+    PairedCounts,
+    difference_interval,
+    equivalent,
+    not_worse,
+    seeds_not_worse,
+)
+from orchestrator.analysis.statistics.intervals import Interval
+from orchestrator.analysis.statistics.paired import mcnemar
+from orchestrator.analysis.statistics.validation import fraction
+from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
+from orchestrator.trials import Trial, TrialState, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What others are compared with: the full-size network, once a seed.
+
+    Attributes:
+        trials: Complete trials of one configuration, at least one, in order of their seeds.
+    """
+
+    trials: tuple[Trial, ...]
+
+    def __post_init__(self) -> None:
+        """Check that there is something to compare with.
+
+        Raises:
+            OrchestratorError: There is no trial, or one is not complete.
+        """
+        if not self.trials or any(t.state is not TrialState.COMPLETE for t in self.trials):
+            states = ", ".join(f"trial {t.number} is {t.state.value}" for t in self.trials)
+            raise OrchestratorError(
+                f"A reference needs complete trials, at least one; {states or 'none was given'}."
+            )
+
+    @property
+    def first(self) -> Trial:
+        """The trial of the first seed."""
+        return self.trials[0]
+
+    @property
+    def number(self) -> int:
+        """Number of that trial."""
+        return self.first.number
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Values of that trial."""
+        return dict(self.first.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One value of a candidate against that of the reference; means over the seeds.
+
+    Attributes:
+        name: Of the value.
+        candidate: Its value.
+        reference: The reference's.
+        images: How many images both were measured on.
+        interval: Where the true difference lies; one interval, not corrected for their number.
+        p_images: One-sided p-value of "worse by the margin", over the images.
+        p_seeds: The same over the seeds; None for a single seed, which shows no spread.
+        p_mcnemar: Two-sided p-value of "they are right equally often", with the first seed.
+        p_equivalent: p-value of "they differ by the margin or more", either way, over the images.
+    """
+
+    name: str
+    candidate: float
+    reference: float
+    images: int
+    interval: Interval
+    p_images: float
+    p_seeds: float | None
+    p_mcnemar: float
+    p_equivalent: float
+
+    @property
+    def p(self) -> float:
+        """What has to be refuted over images and over seeds is refuted no better than this."""
+        return self.p_images if self.p_seeds is None else max(self.p_images, self.p_seeds)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A configuration against the reference.
+
+    Attributes:
+        trials: Its trials, one a seed of the reference.
+        size: The value that is to be small; the largest of its trials.
+        kept: Each value that is to be kept.
+        p_adjusted: p-value of the configuration after Holm's correction.
+    """
+
+    trials: tuple[Trial, ...]
+    size: float
+    kept: tuple[Kept, ...]
+    p_adjusted: float = 1.0
+
+    @property
+    def p(self) -> float:
+        """One-sided p-value of "worse by the margin on some kept value"."""
+        return max(kept.p for kept in self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """All comparisons that were made, and what they were made for.
+
+    Attributes:
+        reference: What was compared with.
+        by: Name of the value that is to be small.
+        margin: Largest loss that does not matter.
+        alpha: Probability of one wrong "not worse" or more that is accepted.
+        comparisons: Smallest configuration first.
+        left_out: Smaller trials that could not be compared: a seed is missing, or their answers.
+    """
+
+    reference: Reference
+    by: str
+    margin: float
+    alpha: float
+    comparisons: tuple[Comparison, ...]
+    left_out: tuple[int, ...]
+
+    @property
+    def chosen(self) -> Comparison | None:
+        """The smallest configuration that is not measurably worse, if there is one."""
+        return next((c for c in self.comparisons if c.p_adjusted <= self.alpha), None)
+
+
+def smallest(
+    trials: Iterable[Trial],
+    reference: Reference,
+    *,
+    by: str,
+    keep: Sequence[str],
+    margin: float,
+    alpha: float,
+) -> Selection:
+    """Compare all configurations that are smaller than the reference with it.
+
+    Args:
+        trials: Complete trials; those of the reference are left aside.
+        reference: What to compare with.
+        by: Name of the value that is to be small.
+        keep: Names of accuracies that are to be kept.
+        margin: Largest loss that does not matter, in (0, 1).
+        alpha: In (0, 1).
+
+    Raises:
+        UsageError: Nothing is to be kept, margin or alpha is outside of (0, 1), or a name is not
+            measured.
+        OrchestratorError: The reference's answers are not known.
+    """
+    names = _checked(reference, by, keep, margin, alpha)
+    known = [{name: outcomes_of(trial, name) for name in names} for trial in reference.trials]
+    limit = min(trial.values[by] for trial in reference.trials)
+    made: list[Comparison] = []
+    left_out: list[int] = []
+    for group in _configurations(trials, reference):
+        size = max(trial.values.get(by, limit) for trial in group)
+        if size >= limit:
+            continue
+        try:
+            replicates = _paired(group, reference)
+            made.append(Comparison(replicates, size, _kept(replicates, reference, known, margin)))
+        except (NoAnswersError, UnknownNameError):
+            # A name that the reference has: of this trial it was not measured.
+            left_out += [trial.number for trial in group]
+    adjusted = holm([each.p for each in made]).tolist() if made else []
+    judged = (
+        Comparison(each.trials, each.size, each.kept, p)
+        for each, p in zip(made, adjusted, strict=True)
+    )
+    ordered = sorted(judged, key=lambda each: (each.size, each.p, each.trials[0].number))
+    return Selection(reference, by, margin, alpha, tuple(ordered), tuple(sorted(left_out)))
+
+
+def compare_value(trials: Sequence[Trial], reference: Reference, name: str, margin: float) -> Kept:
+    """Compare one value of a configuration with the reference's.
+
+    Args:
+        trials: One a seed of the reference, in their order.
+        reference: What to compare with.
+        name: Of an accuracy.
+        margin: Largest loss that does not matter, in (0, 1).
+
+    Raises:
+        UnknownNameError: The value is not measured image by image.
+        NoAnswersError: The answers of one are not known, or are to other images.
+    """
+    known = [{name: outcomes_of(trial, name)} for trial in reference.trials]
+    (kept,) = _kept(trials, reference, known, margin)
+    return kept
+
+
+def _checked(
+    reference: Reference, by: str, keep: Sequence[str], margin: float, alpha: float
+) -> list[str]:
+    names = [keep] if isinstance(keep, str) else list(dict.fromkeys(keep))
+    if not names:
+        raise UsageError("Say what is to be kept, for example accuracy.")
+    if by not in reference.values:
+        known = ", ".join(sorted(reference.values))
+        raise UsageError(f"The reference has no value {by!r}, only {known}.")
+    try:
+        fraction(margin, "margin")
+        fraction(alpha, "alpha")
+    except ValueError as error:
+        raise UsageError(f"The comparison cannot be made: {error} 0.02 is two points.") from None
+    return names
+
+
+def _configurations(trials: Iterable[Trial], reference: Reference) -> list[list[Trial]]:
+    """Trials by configuration, without those of the reference."""
+    own = {(trial.sweep, trial.number) for trial in reference.trials}
+    groups: dict[tuple[str, str], list[Trial]] = {}
+    for trial in trials:
+        if trial.is_reference or (trial.sweep, trial.number) in own:
+            continue
+        params: dict[str, Value] = dict(trial.params)
+        groups.setdefault((trial.sweep, json.dumps(params, sort_keys=True)), []).append(trial)
+    return list(groups.values())
+
+
+def _paired(group: Sequence[Trial], reference: Reference) -> tuple[Trial, ...]:
+    """The trial of each seed of the reference.
+
+    Raises:
+        NoAnswersError: There is none, so that the better seeds alone would be compared.
+    """
+    by_seed = {trial.seed: trial for trial in group}
+    missing = [trial.seed for trial in reference.trials if trial.seed not in by_seed]
+    if missing:
+        raise NoAnswersError(f"Trial {group[0].number} has no replicate with seed {missing[0]}.")
+    return tuple(by_seed[trial.seed] for trial in reference.trials)
+
+
+def _kept(
+    replicates: Sequence[Trial],
+    reference: Reference,
+    known: Sequence[dict[str, Outcomes]],
+    margin: float,
+) -> tuple[Kept, ...]:
+    found = []
+    for name in known[0]:
+        theirs = [outcomes[name] for outcomes in known]
+        ours = [outcomes_of(trial, name) for trial in replicates]
+        if not all(a.same_images(b) for a, b in zip(ours, theirs, strict=True)):
+            raise NoAnswersError(
+                f"Trial {replicates[0].number} answered other images than the reference."
+            )
+        found.append(_compared(name, ours, theirs, margin))
+    return tuple(found)
+
+
+def _compared(
+    name: str, ours: Sequence[Outcomes], theirs: Sequence[Outcomes], margin: float
+) -> Kept:
+    right = np.stack([outcomes.right for outcomes in ours])
+    expected = np.stack([outcomes.right for outcomes in theirs])
+    counts = PairedCounts.of(right, expected)
+    differences = right.mean(axis=1) - expected.mean(axis=1)
+    over_seeds = None
+    if len(ours) > 1:
+        over_seeds = seeds_not_worse(differences, margin, resolution=1 / counts.images)
+    return Kept(
+        name,
+        float(right.mean()),
+        float(expected.mean()),
+        counts.images,
+        difference_interval(counts),
+        not_worse(counts, margin),
+        over_seeds,
+        mcnemar(right[0], expected[0]),
+        equivalent(counts, margin),
+    )

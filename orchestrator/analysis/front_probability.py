@@ -1,0 +1,57 @@
+"""How sure it is that a trial is on the front, given that accuracies were measured on a sample."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from orchestrator.analysis.outcomes import outcomes_of
+from orchestrator.analysis.statistics.noise import drawn_accuracies, front_probability
+from orchestrator.errors import OrchestratorError
+from orchestrator.objectives import Objective
+from orchestrator.pareto.dominance import Floats
+from orchestrator.trials import Trial
+
+
+def front_probabilities(
+    trials: Sequence[Trial], objectives: Sequence[Objective], *, draws: int, seed: int
+) -> dict[tuple[str, int], float]:
+    """How often each trial is on the front, when other images might have been drawn.
+
+    The images behind each accuracy are resampled, the same for all trials; every other objective
+    is taken as measured. What other seeds would have trained is not asked here.
+
+    Args:
+        trials: Complete trials of one data set, with a number for each objective.
+        objectives: What the front is over.
+        draws: How many fronts are drawn, at least 1.
+        seed: Of the drawing.
+
+    Returns:
+        Probability by sweep and trial number.
+
+    Raises:
+        OrchestratorError: A trial's answers are not known, or are to other images.
+    """
+    if not trials:
+        return {}
+    columns = [_drawn(trials, objective, draws, seed) for objective in objectives]
+    found = front_probability(np.stack(columns, axis=2))
+    return {(t.sweep, t.number): float(p) for t, p in zip(trials, found, strict=True)}
+
+
+def _drawn(trials: Sequence[Trial], objective: Objective, draws: int, seed: int) -> Floats:
+    """Losses in one objective, (draws, trials)."""
+    name, sign = objective.name, objective.loss(1.0)
+    if not (name == "accuracy" or name.startswith("robust_accuracy")):
+        values = np.array([trial.values[name] for trial in trials])
+        return np.tile(sign * values, (draws, 1))
+    outcomes = [outcomes_of(trial, name) for trial in trials]
+    for trial, each in zip(trials, outcomes, strict=True):
+        if not each.same_images(outcomes[0]):
+            raise OrchestratorError(
+                f"Trials {trials[0].number} and {trial.number} answered other images, so that "
+                f"their {name} cannot be resampled together: ask for one sweep."
+            )
+    right = np.stack([each.right for each in outcomes])
+    losses: Floats = sign * drawn_accuracies(right, draws, np.random.default_rng(seed))
+    return losses

@@ -1,0 +1,92 @@
+"""What the network of a trial got right, image by image, from the file beside its artifact."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.errors import OrchestratorError, UnknownNameError
+from orchestrator.trials import Trial
+from trainers.files.predictions import Predictions, PredictionsError, read_predictions
+from trainers.files.trial_folder import PREDICTIONS_NAME
+
+
+class NoAnswersError(OrchestratorError):
+    """What a trial answered image by image is not known any more, or never was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Right and wrong on the validation images that a value was measured on.
+
+    Attributes:
+        images: int64 (n,), positions in the validation set.
+        labels: int64 (n,), their true classes.
+        right: bool (n,); its mean is the value.
+    """
+
+    images: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    right: NDArray[np.bool_]
+
+    def same_images(self, other: "Outcomes") -> bool:
+        """Whether both were measured on the same images, so that they can be paired."""
+        return np.array_equal(self.images, other.images) and np.array_equal(
+            self.labels, other.labels
+        )
+
+
+def outcomes_of(trial: Trial, name: str) -> Outcomes:
+    """Read the outcomes behind ``accuracy`` or an accuracy under attack.
+
+    Raises:
+        UnknownNameError: The value is not one that is measured image by image.
+        NoAnswersError: The trial has no artifact, its answers are gone or damaged, or they are
+            not those that the stored value was measured from.
+    """
+    answers = _answers(trial)
+    if name != "accuracy" and name not in answers.attacked:
+        known = ("accuracy", *answers.attacked)
+        raise UnknownNameError("value", name, known, where="the values measured image by image")
+    if name == "accuracy":
+        found = Outcomes(np.arange(len(answers.labels)), answers.labels, answers.correct)
+    else:
+        attacked = answers.attacked[name]
+        found = Outcomes(attacked.chosen, answers.labels[attacked.chosen], attacked.robust)
+    share = float(found.right.mean())
+    if share != trial.values.get(name):
+        raise NoAnswersError(
+            f"The answers stored with trial {trial.number} of {trial.sweep!r} give {name} "
+            f"{share:.6g}, but {trial.values.get(name)} was measured: they are of another run. "
+            f"Measure the trial's params again in a new sweep."
+        )
+    return found
+
+
+def signs_of(trial: Trial) -> dict[str, tuple[str, ...]]:
+    """Sentences that say why gradients seem to be masked, by the name of their count.
+
+    Raises:
+        NoAnswersError: The trial has no artifact, or its answers are gone or damaged.
+    """
+    return dict(_answers(trial).signs)
+
+
+def _answers(trial: Trial) -> Predictions:
+    if trial.artifact is None:
+        raise NoAnswersError(
+            f"Trial {trial.number} of {trial.sweep!r} is {trial.state.value} and has no artifact, "
+            f"so its answers are not stored; only complete trials have them."
+        )
+    path = Path(trial.artifact.path).with_name(PREDICTIONS_NAME)
+    try:
+        return read_predictions(path)
+    except FileNotFoundError:
+        raise NoAnswersError(
+            f"The answers of trial {trial.number} of {trial.sweep!r} are not at {path}: it was "
+            f"measured by a version that kept none, or they were removed. Run its params in a new "
+            f"sweep."
+        ) from None
+    except PredictionsError as error:
+        raise NoAnswersError(str(error)) from error

@@ -1,0 +1,78 @@
+"""How likely is it that a trial is on the front, when what was measured is noisy?
+
+Draws of what might have been measured, and how often each trial is on the front of a draw.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from orchestrator.analysis.statistics.validation import Floats, outcomes
+from orchestrator.pareto.dominance import non_dominated
+
+_DRAWS_AT_ONCE = 256
+
+
+def front_probability(draws: ArrayLike) -> Floats:
+    """How often each trial is on the front.
+
+    Args:
+        draws: Losses (smaller is better), shape (draws, trials, objectives). A NaN is a value that
+            was not measured: its trial is not on the front of that draw.
+
+    Returns:
+        Shape (trials,), in [0, 1].
+
+    Raises:
+        ValueError: There is no draw, or the shape is another.
+    """
+    losses = np.asarray(draws, np.float64)
+    if losses.ndim != 3 or 0 in losses.shape:
+        raise ValueError(
+            f"draws have shape {losses.shape}; (draws, trials, objectives) are needed, each at "
+            f"least 1."
+        )
+    on_front = np.array([non_dominated(draw) for draw in losses], np.float64)
+    shares: Floats = on_front.mean(axis=0)
+    return shares
+
+
+def drawn_accuracies(
+    correct: ArrayLike, count: int, rng: np.random.Generator, *, paired: bool = True
+) -> Floats:
+    """Draw accuracies that other images of the same kind might have given.
+
+    Args:
+        correct: Outcomes, bool (trials, images), all of the same images.
+        count: How many draws, at least 1.
+        rng: Where chance comes from.
+        paired: Resample the images, the same for every trial (bootstrap), so that what makes an
+            image hard is hard for all; False draws for each trial alone (binomial), which is
+            right when their images are not the same.
+
+    Returns:
+        Shape (count, trials).
+
+    Raises:
+        ValueError: There are no outcomes, or no draw is asked for.
+    """
+    right = outcomes(correct, "correct")
+    _check_count(count)
+    if right.ndim != 2:
+        raise ValueError(f"correct has shape {right.shape}; (trials, images) are needed.")
+    images = right.shape[1]
+    if not paired:
+        alone: Floats = rng.binomial(images, right.mean(axis=1), (count, len(right))) / images
+        return alone
+    each = np.full(images, 1 / images)
+    parts = [
+        # How often each image is drawn; a few draws at a time bound the memory.
+        rng.multinomial(images, each, size=min(_DRAWS_AT_ONCE, count - first)) @ right.T
+        for first in range(0, count, _DRAWS_AT_ONCE)
+    ]
+    together: Floats = np.concatenate(parts) / images
+    return together
+
+
+def _check_count(count: int) -> None:
+    if count < 1:
+        raise ValueError(f"{count} draws were asked for; at least 1 is needed.")

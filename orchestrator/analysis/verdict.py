@@ -1,0 +1,148 @@
+"""What a comparison with the reference came to, in sentences that claim only what was tested."""
+
+from statistics import fmean
+
+from orchestrator.analysis.comparison import Comparison, Kept, Selection
+from orchestrator.analysis.statistics.equivalence import PairedCounts, not_worse
+from orchestrator.quantities import human, label
+
+
+def reason_of(selection: Selection, chosen: Comparison) -> str:
+    """Why a configuration was chosen: figures, margin, test, number of images and of seeds."""
+    reference, by = selection.reference, selection.by
+    size = reference.values[by]
+    sentences = [
+        f"Trial {chosen.trials[0].number} ({human(by, chosen.size)}) is "
+        f"{100 * (1 - chosen.size / size):.0f} % smaller than the reference (trial "
+        f"{reference.number}, {human(by, size)}) and {_verdict(selection, chosen)}: "
+        f"{_figures(chosen)}.",
+        f"Non-inferior at a margin of {_points(selection.margin)} points: "
+        f"{p_value(chosen.p_adjusted)} after Holm over {_many(selection)} ({_tests(selection)}).",
+        *_on_test(selection, chosen),
+        *_left_out(selection),
+    ]
+    return " ".join(sentences)
+
+
+def refusal_of(selection: Selection) -> str:
+    """Why nothing was chosen, and what came nearest."""
+    reference, by = selection.reference, selection.by
+    size = human(by, reference.values[by])
+    if not selection.comparisons:
+        sentences = [
+            f"No complete trial with a smaller {label(by)} than the reference (trial "
+            f"{reference.number}, {size}) could be compared with it."
+        ]
+        return " ".join([*sentences, *_left_out(selection)])
+    nearest = min(selection.comparisons, key=lambda each: each.p)
+    sentences = [
+        f"No smaller trial is shown to be not worse than the reference (trial {reference.number}, "
+        f"{size}) on validation, at a margin of {_points(selection.margin)} points and alpha "
+        f"{selection.alpha:g} after Holm over {_many(selection)} ({_tests(selection)}).",
+        f"Nearest came trial {nearest.trials[0].number} ({human(by, nearest.size)}): "
+        f"{_figures(nearest)}; {p_value(nearest.p_adjusted)}.",
+        *_no_difference(selection, nearest),
+        *_out_of_reach(selection),
+        *_left_out(selection),
+    ]
+    return " ".join(sentences)
+
+
+def _verdict(selection: Selection, chosen: Comparison) -> str:
+    # Within the margin a difference may still be beyond chance; then that is what is said.
+    if _is_worse(chosen, selection.alpha):
+        return f"worse on validation, but by less than {_points(selection.margin)} points"
+    return "not measurably worse on validation"
+
+
+def _is_worse(comparison: Comparison, alpha: float) -> bool:
+    """Whether some kept value is lower by more than chance, however little it may matter."""
+    return any(
+        kept.interval.high < 0 or (kept.p_mcnemar <= alpha and kept.candidate < kept.reference)
+        for kept in comparison.kept
+    )
+
+
+def _figures(comparison: Comparison) -> str:
+    return "; ".join(_figure(kept) for kept in comparison.kept)
+
+
+def _figure(kept: Kept) -> str:
+    low, high = kept.interval.low, kept.interval.high
+    return (
+        f"{label(kept.name)} {human(kept.name, kept.candidate)} against "
+        f"{human(kept.name, kept.reference)} (difference "
+        f"{100 * (kept.candidate - kept.reference):+.1f} points, "
+        f"{100 * kept.interval.level:.0f} % interval [{100 * low:+.1f}, {100 * high:+.1f}], "
+        f"{kept.images} images, McNemar {p_value(kept.p_mcnemar)})"
+    )
+
+
+def _tests(selection: Selection) -> str:
+    seeds = len(selection.reference.trials)
+    if seeds == 1:
+        return "Tango's one-sided score test; one seed, so nothing is said of others"
+    return (
+        f"the larger of Tango's one-sided score test over the images and a one-sided t-test over "
+        f"{seeds} seeds; figures are means over them, McNemar's test is of the first"
+    )
+
+
+def _on_test(selection: Selection, chosen: Comparison) -> list[str]:
+    """The same values on the test set: means over the seeds that were measured there."""
+    told = []
+    for kept in chosen.kept:
+        name = f"test_{kept.name}"
+        ours = [trial.values[name] for trial in chosen.trials if name in trial.values]
+        theirs = [t.values[name] for t in selection.reference.trials if name in t.values]
+        if ours and len(ours) == len(theirs):
+            told.append(
+                f"{label(kept.name)} {human(name, fmean(ours))} against "
+                f"{human(name, fmean(theirs))}"
+            )
+    return [f"On test, which had no say in this: {', '.join(told)}."] if told else []
+
+
+def _no_difference(selection: Selection, nearest: Comparison) -> list[str]:
+    """Say so if the difference may be chance: what is not shown is not refuted either."""
+    if _is_worse(nearest, selection.alpha):
+        return []
+    return ["That it is worse is not shown either."]
+
+
+def _out_of_reach(selection: Selection) -> list[str]:
+    """Say so if not even the reference's own answers would have passed."""
+    count = len(selection.comparisons)
+    images = min(kept.images for kept in selection.comparisons[0].kept)
+    least = min(1.0, count * not_worse(PairedCounts(images, 0, 0), selection.margin))
+    if least <= selection.alpha:
+        return []
+    return [
+        f"With {images} images not even a copy of the reference would pass ({p_value(least)}): "
+        f"compare fewer trials, on more images, or accept a larger margin."
+    ]
+
+
+def _left_out(selection: Selection) -> list[str]:
+    if not selection.left_out:
+        return []
+    numbers = ", ".join(map(str, selection.left_out))
+    return [
+        f"Not compared, for want of their answers or of a seed of the reference: trials {numbers}."
+    ]
+
+
+def _many(selection: Selection) -> str:
+    count = len(selection.comparisons)
+    return f"{count} comparison{'s' if count > 1 else ''}"
+
+
+def _points(margin: float) -> str:
+    return f"{100 * margin:.3g}"
+
+
+def p_value(value: float) -> str:
+    """A p-value as it is printed: ``p = 0.012``, ``p < 0.001``."""
+    if value < 0.001:
+        return "p < 0.001"
+    return f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"

@@ -1,0 +1,40 @@
+"""The moving parts of the orchestrator as protocols. Read this package first.
+
+A sweep is a loop (`orchestrator.driver.loop`): ask the *sampler* for parameters, store the trial,
+hand it to the *executor*; store each report and ask the *scheduler* whether to go on; store what
+was measured; and let the *mirror* copy all of it to MLflow. Everything that must survive a crash
+goes through the *store*; every other part can be rebuilt from it.
+
+Each file bears the name of the package that implements it: `contracts.storage` is what
+`orchestrator.storage` promises.
+"""
+
+from orchestrator.contracts.execution import Executor, FrontJob, Job, JobSource, Outcome, Prepared
+from orchestrator.contracts.progress import Plan, Progress, Silent
+from orchestrator.contracts.sampling import Known, Sampler, Suggestion, nothing_known
+from orchestrator.contracts.scheduling import Decision, Scheduler
+from orchestrator.contracts.storage import Mark, Outbox, Store, SweepWriter
+from orchestrator.contracts.tracking import Mirror
+
+__all__ = [
+    "Decision",
+    "Executor",
+    "FrontJob",
+    "Job",
+    "JobSource",
+    "Known",
+    "Mark",
+    "Mirror",
+    "Outbox",
+    "Outcome",
+    "Plan",
+    "Prepared",
+    "Progress",
+    "Sampler",
+    "Scheduler",
+    "Silent",
+    "Store",
+    "Suggestion",
+    "SweepWriter",
+    "nothing_known",
+]

@@ -1,0 +1,33 @@
+"""What a sweep keeps on disk: how much that is, and what of it may go."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from trainers.files.trial_folder import CHECKPOINT_NAME
+
+
+def used_bytes(folder: Path) -> int:
+    """Bytes of all files in a folder and below; 0 if there is none."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += (Path(root) / name).lstat().st_size
+            except FileNotFoundError:  # a worker has just renamed it
+                continue
+    return total
+
+
+def remove_leftovers(folders: Iterable[Path]) -> None:
+    """Remove what trials that are over have no more use for.
+
+    Args:
+        folders: Of trials whose values, or failures, are stored. A checkpoint stays behind if the
+            driver died before it could remove it, an unfinished file (``.NAME.PID``) if a worker
+            did while it wrote.
+    """
+    for folder in folders:
+        (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+        for unfinished in folder.glob(".*"):
+            unfinished.unlink(missing_ok=True)

@@ -1,0 +1,241 @@
+"""What can be known of a sweep before it runs."""
+
+import os
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING
+
+from orchestrator.constraints import Refusals
+from orchestrator.contracts import Prepared
+from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.execution.slots import slots
+from orchestrator.quantities import human
+from orchestrator.sampling import check_sampler
+from orchestrator.sampling.deduplication import MAX_LISTED
+from orchestrator.search.cost_model import KNOWN_NAMES, KnownValues, known_sizes, used_backbones
+from orchestrator.search.warm_start import described
+from orchestrator.spec.run_sections import BudgetSection
+from orchestrator.spec.sweep_spec import SweepSpec
+from search_spaces import Choice, Domain, Value
+from trainers.config import with_params
+from trainers.quantization.config import MAX_CONVOLUTIONS
+
+if TYPE_CHECKING:
+    from trainers.data import ImageData
+
+# Parameters that decide a network's size.
+_SIZING = (
+    *("backbone", "fc_rule", "fc_fraction", "fc_layers", "fc_width_1", "fc_width_2", "fc_width_3"),
+    *("bits", "fc_bits", "quantizer", "scope", "qat"),
+)
+# Numbers of a kind, which would have too many combinations: all small, or all large.
+_LAYER_BITS = tuple(f"bits_{number}" for number in range(1, MAX_CONVOLUTIONS + 1))
+# Of a space that is too large to be listed.
+_SAMPLED = 1_000
+# Data sets that are read without a download.
+_LOCAL = ("digits", None)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a check found.
+
+    Attributes:
+        lines: Label and text, for people.
+        problems: What would keep the sweep from running, as sentences.
+    """
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def check(spec: SweepSpec) -> CheckReport:
+    """Look at a sweep without running it: size of its space, memory range, resources, data.
+
+    Images that lie on this machine are read, so that a broken one is found now; nothing is
+    downloaded, trained or stored.
+
+    Raises:
+        TrainerError: The images cannot be used.
+    """
+    report = CheckReport()
+    space, trials = spec.search_space, spec.budget.trials
+    size = space.size
+    count = "infinitely many (a parameter is continuous)" if size is None else f"{size:,}"
+    report.lines.append(("sweep", f"{spec.name}: {trials} trials, sampled by {spec.sampler.kind}"))
+    report.lines.append(("configurations", f"{count}, over {', '.join(space.names)}"))
+    if spec.reference:
+        text = "the full-size head in floating point is measured first, as part of the budget"
+        report.lines.append(("reference", text))
+    if spec.warm_start is not None:
+        report.lines.append(("warm start", f"learns first from {described(spec.warm_start)}"))
+    report.lines.append(("budget", _budget(spec.budget)))
+    try:
+        check_sampler(spec.sampler.kind, space)
+    except UsageError as error:
+        report.problems.append(str(error))
+    refused = _check_data(spec, report)
+    # The reference counts as one more configuration.
+    most = None if size is None else (size - refused + spec.reference) * spec.replicates
+    if most is not None and trials > most:
+        text = f"the space is exhausted after {most:,} of {trials:,} trials"
+        if spec.takes_up_stopped:
+            text += "; trials that were stopped go on then, while there is time"
+        report.lines.append(("note", text))
+    _check_resources(spec, report)
+    return report
+
+
+def _budget(budget: BudgetSection) -> str:
+    """When the sweep ends, in words."""
+    plateau = budget.plateau
+    limits = [f"{budget.trials:,} trials"]
+    if budget.seconds is not None:
+        limits.append(human("train_s", budget.seconds))
+    for kind, hours in (("CPU", budget.cpu_hours), ("GPU", budget.gpu_hours)):
+        if hours is not None:
+            limits.append(f"{hours:g} {kind} hours")
+    if budget.disk is not None:
+        limits.append(f"{human('disk_bytes', budget.disk)} on disk")
+    if plateau is not None and plateau.growth is None:
+        limits.append(f"{plateau.trials:,} trials in a row that do not change the front")
+    elif plateau is not None:
+        share = f"{100 * (plateau.growth or 0):g} %"
+        limits.append(
+            f"{plateau.trials:,} trials over which the hypervolume grows less than {share}"
+        )
+    return f"ends after {' or '.join(limits)}"
+
+
+def _check_data(spec: SweepSpec, report: CheckReport) -> int:
+    """Look at the images and at the sizes of networks for them; how many cannot meet a limit."""
+    from trainers.data import load_data
+
+    if spec.data.name not in _LOCAL:
+        report.lines.append(("data", f"{spec.data.label}; read when the sweep runs"))
+        return 0
+    data = load_data(spec.data_config())
+    counts = ", ".join(
+        f"{len(data.subset(name)[1]):,} {name}" for name in ("train", "val", "test")
+    )
+    shape = "x".join(map(str, data.train_images.shape[1:]))
+    text = f"{data.name}: {len(data.classes)} classes, images {shape}, {counts}"
+    report.lines.append(("data", text))
+    sizes, refusals = memory_sizes(spec, data)
+    if sizes:
+        ends = [human("memory_bytes", size) for size in (min(sizes), max(sizes))]
+        report.lines.append(("memory", " to ".join(ends)))
+        report.lines.extend(("note", f"some trials will fail: {text}") for text in refusals)
+    else:
+        report.problems.extend(refusals)
+    return _check_limits(spec, _prepared(spec, data), report)
+
+
+def _check_limits(spec: SweepSpec, prepared: Prepared, report: CheckReport) -> int:
+    """Say how many configurations would be refused before training, exactly if they are few."""
+    limits = [limit for limit in spec.limits if limit.name in KNOWN_NAMES]
+    if not limits:
+        return 0
+    refusals = Refusals(limits, KnownValues(spec.trial_config(), prepared))
+    space = spec.search_space
+    is_listed = space.size is not None and space.size <= MAX_LISTED
+    rng = random.Random(spec.seed)  # noqa: S311 - a sample, not a secret
+    every = space.grid() if is_listed else (space.sample(rng) for _ in range(_SAMPLED))
+    broken = [bool(refusals.broken(params)) for params in every]
+    refused, said = sum(broken), " and ".join(map(str, limits))
+    drawn = "" if is_listed else " drawn at random"
+    if refused == len(broken):
+        report.problems.append(
+            f"No configuration of {len(broken):,}{drawn} can meet {said}, so that nothing would "
+            f"be started. Raise the limit, or let the space hold other networks."
+        )
+    elif refused:
+        text = f"{refused:,} of {len(broken):,} configurations{drawn} cannot meet {said}"
+        report.lines.append(("refused", f"{text}; they are never started"))
+    return refused if is_listed else 0
+
+
+def _check_resources(spec: SweepSpec, report: CheckReport) -> None:
+    address = os.environ.get("RAY_ADDRESS")
+    needs = f"{spec.resources.cpus} CPUs and {spec.resources.gpus:g} GPUs a trial"
+    if address:
+        report.lines.append(("resources", f"{needs}; the cluster at {address} was not asked"))
+        return
+    here = {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(_gpus())}
+    try:
+        fitting = slots(here, cpus=spec.resources.cpus, gpus=spec.resources.gpus)
+    except OrchestratorError as error:
+        report.problems.append(str(error))
+    else:
+        report.lines.append(("resources", f"{needs}: {fitting} at once on this machine"))
+
+
+def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[str]]:
+    """Bytes of the packed networks at the corners of a sweep's space.
+
+    Sizes grow with every width and every bit-width, so that the smallest and the largest network
+    of the sweep are among them.
+
+    Args:
+        spec: The sweep.
+        data: Its images, for the number and the names of the classes.
+
+    Returns:
+        The sizes, and why no network has the parameters of other corners; each reason once.
+    """
+    sizes: list[int] = []
+    prepared = _prepared(spec, data)
+    refusals: dict[str, None] = {}
+    for params in _corners(spec):
+        try:
+            config = with_params(spec.trial_config(), params, seed=0)
+            sizes.append(int(known_sizes(config, prepared)["memory_bytes"]))
+        except ValueError as error:
+            refusals[str(error)] = None
+    return sizes, list(refusals)
+
+
+def _corners(spec: SweepSpec) -> Iterator[dict[str, Value]]:
+    """Smallest and largest values of what decides a size, in every combination.
+
+    Bits of single layers are all small or all large together.
+    """
+    space = spec.search_space
+    names = [name for name in space.names if name in _SIZING]
+    layers = [name for name in space.names if name in _LAYER_BITS]
+    ranges = [_ends(space.domains[name]) for name in names]
+    layer_ends = [_ends(space.domains[name]) for name in layers]
+    together = [dict(zip(layers, bits, strict=True)) for bits in zip(*layer_ends, strict=True)]
+    seen: set[tuple[tuple[str, Value], ...]] = set()
+    for corner, layer_bits in product(product(*ranges), together or [{}]):
+        params = dict(zip(names, corner, strict=True)) | layer_bits
+        active = {name: params[name] for name in space.active(params) if name in params}
+        key = tuple(active.items())
+        if key not in seen:
+            seen.add(key)
+            yield active
+
+
+def _ends(domain: Domain) -> tuple[Value, ...]:
+    """Smallest and largest number, or every word."""
+    values: tuple[Value, ...] = (
+        tuple(domain.values()) if isinstance(domain, Choice) else (domain.low, domain.high)
+    )
+    numbers = [value for value in values if not isinstance(value, str)]
+    return (min(numbers), max(numbers)) if numbers else values
+
+
+def _prepared(spec: SweepSpec, data: "ImageData") -> Prepared:
+    """What a worker would find out, found out here."""
+    from trainers.networks.backbones.shapes import backbone_shapes
+
+    shapes = {name: backbone_shapes(name) for name in used_backbones(spec)}
+    return Prepared(tuple(data.classes), shapes)
+
+
+def _gpus() -> int:
+    from trainers.determinism import gpu_count
+
+    return gpu_count()

@@ -1,0 +1,82 @@
+"""What became of a worker that died: from Ray's exceptions to a `Failure`.
+
+Ray 2.60 says whether its own memory monitor ended a worker (`OutOfMemoryError`), whether the node
+was taken back (`preempted`) and, in words only, whether the node died. Of a process that died on a
+living node it knows no reason. There the kernel's count of kills for memory is asked; it belongs
+to the driver's machine, so that of workers elsewhere nothing is known, and a kill of any other
+process of the same container counts too.
+"""
+
+from collections.abc import Callable
+
+from ray.exceptions import (
+    LocalRayletDiedError,
+    NodeDiedError,
+    OutOfDiskError,
+    OutOfMemoryError,
+    RayActorError,
+)
+
+from orchestrator.execution.oom_kills import out_of_memory_kills
+from orchestrator.trials import Failure, FailureKind
+
+_TOO_LARGE = (
+    "Use a smaller batch_size or backbone, or give each trial more CPUs so that fewer run at once."
+)
+_SENTENCES = {
+    FailureKind.ERROR: "The worker could not be set up: its installation or its code is broken.",
+    FailureKind.OUT_OF_MEMORY: "The worker was killed because memory ran out. " + _TOO_LARGE,
+    FailureKind.PREEMPTED: "The node under the worker was preempted: taken back by its owner.",
+    FailureKind.NODE_LOST: "The node under the worker died, and the worker with it.",
+    FailureKind.WORKER_LOST: (
+        "The worker's process died without a word: killed by a person, by the kernel, or by a "
+        "fault in native code."
+    ),
+    FailureKind.STORAGE_FULL: "A disk of the node is full, so that Ray could not keep an object.",
+}
+
+
+class Losses:
+    """Tells why workers died.
+
+    Args:
+        kills: How many processes the kernel has killed for memory so far, if it says.
+    """
+
+    def __init__(self, kills: Callable[[], int | None] = out_of_memory_kills) -> None:
+        self._kills = kills
+        self._known = kills() or 0
+
+    def failure(self, error: Exception | None, *, local: bool) -> Failure:
+        """Why a worker died.
+
+        Args:
+            error: What Ray says.
+            local: Whether the worker was a process of the driver's machine.
+        """
+        kind = _said(error)
+        if kind is FailureKind.WORKER_LOST and local and self._killed_for_memory():
+            kind = FailureKind.OUT_OF_MEMORY
+        return Failure(kind, _SENTENCES[kind], str(error or ""))
+
+    def _killed_for_memory(self) -> bool:
+        """Whether there was a kill that explains no earlier loss."""
+        if (self._kills() or 0) <= self._known:
+            return False
+        self._known += 1
+        return True
+
+
+def _said(error: Exception | None) -> FailureKind:
+    kinds = {OutOfMemoryError: FailureKind.OUT_OF_MEMORY, OutOfDiskError: FailureKind.STORAGE_FULL}
+    for raised, kind in kinds.items():
+        if isinstance(error, raised):
+            return kind
+    if isinstance(error, RayActorError) and error.preempted:
+        return FailureKind.PREEMPTED
+    # Surprise (Ray 2.60): an actor that dies with its node gets an error whose text alone says so,
+    # and so does one whose start raised, which would raise again.
+    if isinstance(error, NodeDiedError | LocalRayletDiedError) or "node has died" in str(error):
+        return FailureKind.NODE_LOST
+    broken = "error raised in its creation task" in str(error)
+    return FailureKind.ERROR if broken else FailureKind.WORKER_LOST

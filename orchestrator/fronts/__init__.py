@@ -1,0 +1,1 @@
+"""A Pareto front as a value: computed from trials, read from a store, filtered."""

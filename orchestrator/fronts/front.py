@@ -1,0 +1,372 @@
+"""A Pareto front as a value: its members in a fixed order, and the questions people ask it."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from orchestrator.constraints import Constraint
+from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
+from orchestrator.objectives import Direction, Objective, known_direction, missing_values
+from orchestrator.pareto.constrained import compete
+from orchestrator.pareto.dominance import Floats, hypervolume, knee, reference_point
+from orchestrator.quantities import parse_quantity
+from orchestrator.trials import Params, Trial, TrialState
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from orchestrator.analysis.comparison import Reference, Selection
+
+_SHOWN = 20  # members that `repr` lists
+
+
+@dataclass(frozen=True, slots=True)
+class FrontMember:
+    """One trial of a front.
+
+    Attributes:
+        sweep: Name of its sweep.
+        trial: Its number in the sweep.
+        params: Active parameters.
+        values: Everything measured of it.
+        mlflow_run_id: Its MLflow run, once it is mirrored.
+        artifact: Path of its packed network, if it has one.
+    """
+
+    sweep: str
+    trial: int
+    params: Params
+    values: Mapping[str, float]
+    mlflow_run_id: str | None
+    artifact: str | None
+
+    @classmethod
+    def of(cls, trial: Trial) -> "FrontMember":
+        """Show a trial as a member."""
+        path = trial.artifact.path if trial.artifact else None
+        run = trial.mlflow_run_id
+        return cls(trial.sweep, trial.number, trial.params, trial.values, run, path)
+
+    def as_json(self) -> dict[str, object]:
+        """Give the record that ``paretune front --format json`` prints."""
+        return {
+            "sweep": self.sweep,
+            "trial": self.trial,
+            "params": dict(self.params),
+            "values": dict(self.values),
+            "mlflow_run_id": self.mlflow_run_id,
+            "artifact": self.artifact,
+        }
+
+    def load_model(self) -> Any:
+        """Load the packed network as a torch module; imports torch.
+
+        Raises:
+            OrchestratorError: The trial has no artifact.
+        """
+        if self.artifact is None:
+            raise OrchestratorError(
+                f"Trial {self.trial} of {self.sweep!r} has no packed network to load: none was "
+                f"stored with it. Choose another member of the front, or run the sweep again."
+            )
+        from trainers.artifact import load_artifact
+
+        return load_artifact(Path(self.artifact))
+
+
+@dataclass(frozen=True, slots=True)
+class Pick(FrontMember):
+    """A trial that was picked, and why.
+
+    Attributes:
+        reason: In a sentence or two.
+        selection: The comparisons that were made.
+    """
+
+    reason: str
+    selection: "Selection"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Front(Sequence[FrontMember]):
+    """An immutable Pareto front.
+
+    Members stand in order of the first objective, best first, then of the others, then of sweep
+    and trial number. Trials that tie on all objectives are all members.
+
+    Attributes:
+        objectives: What the members are compared by.
+        members: The trials that no other one beats.
+        others: Complete trials with a number for every objective that are not members.
+        feasible: False if no trial meets the constraints: the members are then those that
+            violate them least, and not what was asked for.
+        left_out: Complete trials without a number for some objective.
+        competitors: Trials that competed: complete, measured, and within the constraints.
+    """
+
+    objectives: tuple[Objective, ...]
+    members: tuple[FrontMember, ...]
+    others: Sequence[Trial] = ()
+    feasible: bool = True
+    left_out: int = 0
+    competitors: Sequence[Trial] = field(default=(), compare=False)
+
+    @overload
+    def __getitem__(self, index: int) -> FrontMember: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[FrontMember, ...]: ...
+    def __getitem__(self, index: int | slice) -> FrontMember | tuple[FrontMember, ...]:
+        return self.members[index]
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __iter__(self) -> Iterator[FrontMember]:
+        return iter(self.members)
+
+    @property
+    def losses(self) -> Floats:
+        """The members' losses: shape ``(members, objectives)``, smaller is better."""
+        return _losses(self.members, self.objectives)
+
+    def hypervolume(self, reference: Mapping[str, float] | None = None) -> float:
+        """Measure the volume that the front dominates.
+
+        Args:
+            reference: Worst value worth counting, by objective. By default it is placed behind
+                all trials of this query (`pareto.reference_point`), so that volumes of two
+                queries can be compared only if a reference is given.
+
+        Raises:
+            UsageError: `reference` lacks an objective, or names something else.
+        """
+        if not self.members:
+            return 0.0
+        if reference is None:
+            corner = reference_point(
+                np.concatenate([self.losses, _losses(self.others, self.objectives)])
+            )
+        elif set(reference) == {objective.name for objective in self.objectives}:
+            corner = np.array([o.loss(reference[o.name]) for o in self.objectives])
+        else:
+            names = ", ".join(objective.name for objective in self.objectives)
+            given = ", ".join(reference) or "nothing"
+            raise UsageError(f"reference needs one number for each of {names}; it has {given}.")
+        return hypervolume(self.losses, corner)
+
+    def knee(self) -> FrontMember:
+        """Find the most balanced member, by the rule of `pareto.knee`.
+
+        Raises:
+            OrchestratorError: The front is empty, or no member has finite values.
+        """
+        try:
+            return self.members[knee(self.losses)]
+        except ValueError as error:
+            raise OrchestratorError(
+                f"This front of {len(self)} has no knee: no complete trial with finite values of "
+                f"all objectives was found."
+            ) from error
+
+    def under(self, name: str, limit: float | str, *, best: str | None = None) -> FrontMember:
+        """Find the best member within a limit.
+
+        Args:
+            name: The limited value; any measured one.
+            limit: At most this for a value that is better small, at least this for one that is
+                better large; a number, or text such as ``"200kB"``.
+            best: Objective that decides; by default the first one, other than `name`.
+
+        Raises:
+            UnknownNameError: `name` is no measured value, or `best` no objective.
+            OrchestratorError: No member is within the limit; the sentence says how near one is.
+        """
+        bound = parse_quantity(limit) if isinstance(limit, str) else float(limit)
+        limited = Objective(name, self._direction(name))
+        deciding = self._deciding(name, best)
+        known = [m for m in self.members if not missing_values([limited], m.values)]
+        if self.members and not known:
+            measured = {key for member in self.members for key in member.values}
+            raise UnknownNameError("value", name, measured)
+        within = [m for m in known if limited.loss(m.values[name]) <= limited.loss(bound)]
+        if within:
+            return min(within, key=lambda m: deciding.loss(m.values[deciding.name]))
+        side = "at most" if limited.direction is Direction.MINIMIZE else "at least"
+        nearest = min((limited.loss(m.values[name]) for m in known), default=None)
+        hint = "" if nearest is None else f"; the nearest has {limited.loss(nearest):.6g}"
+        raise OrchestratorError(
+            f"None of the {len(self)} members of the front has {name} of {side} {bound:.6g}{hint}."
+        )
+
+    def smallest(
+        self,
+        *,
+        keep: Sequence[str],
+        reference: "Reference",
+        by: str = "memory_bytes",
+        margin: float = 0.02,
+        alpha: float = 0.05,
+    ) -> Pick:
+        """Find the smallest trial that is statistically not worse than a reference.
+
+        All complete trials compete that meet the constraints, not the members alone: a trial that
+        is beaten by a hair is as good a choice. See `orchestrator.analysis.comparison` for the
+        tests.
+
+        Args:
+            keep: Accuracies that must not be worse: ``accuracy``, or one under attack.
+            reference: What to compare with, such as `Sweep.reference`.
+            by: The value that is to be small.
+            margin: Largest loss that does not matter; 0.02 is two points.
+            alpha: Accepted probability of calling one trial or more "not worse" that is worse by
+                the margin.
+
+        Raises:
+            UsageError: A name is not measured image by image, or a number is out of range.
+            OrchestratorError: No trial qualifies; the sentence says what came nearest.
+        """
+        from orchestrator.analysis.comparison import smallest
+        from orchestrator.analysis.verdict import reason_of, refusal_of
+
+        found = smallest(self.competitors, reference, by=by, keep=keep, margin=margin, alpha=alpha)
+        if found.chosen is None:
+            raise OrchestratorError(refusal_of(found))
+        member = FrontMember.of(found.chosen.trials[0])
+        facts = {entry.name: getattr(member, entry.name) for entry in fields(FrontMember)}
+        return Pick(**facts, reason=reason_of(found, found.chosen), selection=found)
+
+    def probabilities(self, *, draws: int = 1_000, seed: int = 0) -> dict[tuple[str, int], float]:
+        """How likely each trial that competed is on the front; see `front_noise`.
+
+        Returns:
+            Probability by sweep and trial number.
+        """
+        from orchestrator.analysis.front_probability import front_probabilities
+
+        return front_probabilities(self.competitors, self.objectives, draws=draws, seed=seed)
+
+    def _direction(self, name: str) -> Direction:
+        own = {objective.name: objective.direction for objective in self.objectives}
+        return own.get(name) or known_direction(name) or Direction.MINIMIZE
+
+    def _deciding(self, limited: str, best: str | None) -> Objective:
+        by_name = {objective.name: objective for objective in self.objectives}
+        if best is not None and best not in by_name:
+            raise UnknownNameError("objective", best, by_name)
+        others = [objective for objective in self.objectives if objective.name != limited]
+        return by_name[best] if best else (others or list(self.objectives))[0]
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Give one row a member: sweep, trial, parameters, values, MLflow run, artifact."""
+        return frame_of(member.as_json() for member in self.members)
+
+    def plot(self, path: str | Path) -> Path:
+        """Write an interactive page of the front and of the trials that it beats.
+
+        Returns:
+            The file.
+
+        Raises:
+            UsageError: `path` does not end in ``.html``.
+        """
+        file = Path(path)
+        if file.suffix.lower() != ".html":
+            raise UsageError(f"A front is plotted to a file that ends in .html, not to {path}.")
+        from orchestrator.plots.figures import front_figure, write_figure
+
+        write_figure(front_figure(self, self.others), file)
+        return file
+
+    def __repr__(self) -> str:
+        goals = ", ".join(map(str, self.objectives))
+        note = "" if self.feasible else " (no trial meets the constraints: least violating)"
+        lines = [f"Front of {len(self)} over {goals}{note}"]
+        for member in self.members[:_SHOWN]:
+            values = "  ".join(f"{o.name}={member.values[o.name]:.6g}" for o in self.objectives)
+            params = "  ".join(f"{name}={value}" for name, value in member.params.items())
+            lines.append(f"  {member.sweep} #{member.trial}  {values}  |  {params}")
+        if len(self) > _SHOWN:
+            lines.append(f"  and {len(self) - _SHOWN} more")
+        return "\n".join(lines)
+
+
+def compute_front(
+    trials: Iterable[Trial],
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint] = (),
+) -> Front:
+    """Find the Pareto front of the complete trials that meet the constraints.
+
+    Trials in another state are ignored: a stopped one was measured after fewer epochs. If no
+    trial meets the constraints, the front is that of the trials whose violations have the
+    smallest sum, and ``feasible`` is False.
+
+    Raises:
+        UsageError: There is no objective, or one is named twice.
+    """
+    objectives = checked_objectives(objectives)
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    found = compete(lambda name: _values(complete, name), objectives, constraints)
+    return Front(
+        objectives=objectives,
+        members=in_order(itertools.compress(complete, found.on_front), objectives),
+        others=tuple(itertools.compress(complete, found.known & ~found.on_front)),
+        feasible=found.feasible,
+        left_out=int((~found.known).sum()),
+        competitors=tuple(itertools.compress(complete, found.allowed)),
+    )
+
+
+def checked_objectives(objectives: Iterable[Objective]) -> tuple[Objective, ...]:
+    """Give objectives of which a front can be found.
+
+    Raises:
+        UsageError: There is none, or one is named twice.
+    """
+    objectives = tuple(objectives)
+    names = [objective.name for objective in objectives]
+    if not names or len(set(names)) < len(names):
+        raise UsageError(f"A front needs objectives, each named once; got {names}.")
+    return objectives
+
+
+def in_order(trials: Iterable[Trial], objectives: Sequence[Objective]) -> tuple[FrontMember, ...]:
+    """Show trials as members of a front, in the order in which they stand there."""
+    ordered = sorted(
+        trials,
+        key=lambda t: ([o.loss(t.values[o.name]) for o in objectives], t.sweep, t.number),
+    )
+    return tuple(map(FrontMember.of, ordered))
+
+
+def frame_of(records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
+    """Give one row a record such as `FrontMember.as_json`, its params and values as columns.
+
+    A parameter with the name of a value or of another column is called ``params.NAME``.
+    """
+    import pandas as pd
+
+    rows = []
+    for record in records:
+        values = record["values"]
+        rest = {key: item for key, item in record.items() if key not in ("params", "values")}
+        taken = rest.keys() | values.keys()
+        params = {(f"params.{k}" if k in taken else k): v for k, v in record["params"].items()}
+        ids = {key: rest[key] for key in ("sweep", "trial")}
+        rows.append({**ids, **params, **values, **rest})
+    return pd.DataFrame(rows)
+
+
+def _losses(records: Sequence[Trial | FrontMember], objectives: Sequence[Objective]) -> Floats:
+    """Collect losses, shape ``(records, objectives)``, NaN where a value is missing."""
+    columns = [each.loss(1.0) * _values(records, each.name) for each in objectives]
+    return np.stack(columns, axis=1)
+
+
+def _values(records: Sequence[Trial | FrontMember], name: str) -> Floats:
+    """Collect the values of a name, one a record, NaN where it is missing."""
+    return np.array([record.values.get(name, np.nan) for record in records], np.float64)

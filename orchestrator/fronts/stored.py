@@ -1,0 +1,150 @@
+"""Fronts of what a store holds: columns compete, and only who is shown is read as a trial."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.columns import Columns, Floats
+from orchestrator.constraints import Constraint
+from orchestrator.contracts import Store
+from orchestrator.fronts.filters import Column, Filter
+from orchestrator.fronts.front import Front, checked_objectives, in_order
+from orchestrator.objectives import Objective
+from orchestrator.pareto.constrained import Flags, compete
+from orchestrator.trials import Trial, TrialState, Value
+
+Numbers = Mapping[str, NDArray[np.int64]]
+"""Numbers of trials by sweep."""
+
+
+class StoredTrials(Sequence[Trial]):
+    """Trials of a store: how many is known, and what they are is read when it is asked for.
+
+    Args:
+        store: Where they are.
+        numbers: Their numbers.
+    """
+
+    def __init__(self, store: Store, numbers: Numbers) -> None:
+        self._store, self._numbers = store, numbers
+        self._found: list[Trial] | None = None
+
+    def __len__(self) -> int:
+        return sum(map(len, self._numbers.values()))
+
+    @overload
+    def __getitem__(self, index: int) -> Trial: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Trial]: ...
+    def __getitem__(self, index: int | slice) -> Trial | Sequence[Trial]:
+        return self._read()[index]
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self._read())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as of a tuple of trials, which hold mappings
+
+    def _read(self) -> list[Trial]:
+        if self._found is None:
+            self._found = [
+                trial
+                for sweep, numbers in self._numbers.items()
+                for trial in self._store.numbered(sweep, numbers.tolist())
+            ]
+        return self._found
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a front is asked for.
+
+    Attributes:
+        objectives: What trials are compared by.
+        constraints: What they must meet.
+        condition: Which of them compete; None for all.
+        any_of: Names of values of which a trial must have one or more; empty for no such demand.
+    """
+
+    objectives: Sequence[Objective]
+    constraints: Sequence[Constraint] = ()
+    condition: Filter | None = None
+    any_of: frozenset[str] = frozenset()
+
+
+def stored_front(
+    store: Store, sweeps: Mapping[str, Mapping[str, Value]], question: Question
+) -> Front:
+    """The front that `compute_front` finds among the complete trials of some sweeps.
+
+    Args:
+        store: Where they are.
+        sweeps: By name what a condition may ask of all trials of a sweep, as ``backbone``.
+        question: What is asked.
+
+    Raises:
+        UsageError: There is no objective, or one is named twice.
+    """
+    objectives = checked_objectives(question.objectives)
+    parts = {name: _chosen(store, name, facts, question) for name, facts in sweeps.items()}
+
+    def values(name: str) -> Floats:
+        return np.concatenate([part.value(name) for part in parts.values()])
+
+    found = compete(values, objectives, question.constraints)
+
+    def those(flags: Flags) -> StoredTrials:
+        numbers, first = {}, 0
+        for name, part in parts.items():
+            numbers[name] = part.numbers[flags[first : first + len(part)]]
+            first += len(part)
+        return StoredTrials(store, numbers)
+
+    return Front(
+        objectives=objectives,
+        members=in_order(those(found.on_front), objectives),
+        others=those(found.known & ~found.on_front),
+        feasible=found.feasible,
+        left_out=int((~found.known).sum()),
+        competitors=those(found.allowed),
+    )
+
+
+def _chosen(store: Store, sweep: str, facts: Mapping[str, Value], question: Question) -> Columns:
+    """The columns that are compared, of the trials of one sweep that compete."""
+    condition = question.condition
+    compared = {each.name for each in question.objectives}
+    compared |= {each.name for each in question.constraints}
+    names = condition.names if condition else ()
+    columns = store.columns(sweep, {*compared, *names, *question.any_of}, names)
+    keep = np.ones(len(columns), np.bool_)
+    if question.any_of:
+        has = [np.logical_not(np.isnan(columns.value(name))) for name in question.any_of]
+        keep &= np.logical_or.reduce(has)
+    if condition is not None:
+        own = {"sweep": sweep, "state": TrialState.COMPLETE.value}
+        keep &= condition.mask(lambda name: _column(columns, name, {**facts, **own}))
+    return Columns(columns.numbers[keep], {name: columns.value(name)[keep] for name in compared})
+
+
+def _column(columns: Columns, name: str, facts: Mapping[str, Value]) -> Column:
+    """What each trial has of a name: its parameter, else its value, else what is known of it."""
+    values = columns.value(name)
+    has_value = np.logical_not(np.isnan(values))
+    is_fact = name == "trial" or name in facts
+    if name not in columns.params and not is_fact:
+        return values
+    if name == "trial":
+        rest: Sequence[Value | None] = columns.numbers.tolist()
+    else:
+        rest = [facts.get(name)] * len(columns)
+    layers = zip(columns.param(name), values.tolist(), has_value.tolist(), rest, strict=True)
+    return [
+        param if param is not None else value if has else other
+        for param, value, has, other in layers
+    ]

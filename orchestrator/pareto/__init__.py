@@ -1,0 +1,1 @@
+"""Arrays of losses: dominance, hypervolume, and dominance under constraints."""

@@ -1,0 +1,65 @@
+"""Who beats whom: the front of trials that stand as columns, within constraints."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.columns import Floats
+from orchestrator.constraints import Constraint
+from orchestrator.objectives import Objective
+from orchestrator.pareto.dominance import non_dominated
+
+Flags = NDArray[np.bool_]
+Values = Callable[[str], Floats]
+"""The values of a name, one a trial; NaN where a trial has none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Competition:
+    """How trials did; each array has one entry a trial.
+
+    Attributes:
+        known: Whether it has a number for every objective.
+        allowed: Whether it may be on the front: known, and within the constraints.
+        on_front: Whether no other allowed trial beats it.
+        feasible: False if no known trial meets the constraints: allowed are then those whose
+            violations have the smallest sum.
+    """
+
+    known: Flags
+    allowed: Flags
+    on_front: Flags
+    feasible: bool
+
+
+def compete(
+    values: Values, objectives: Sequence[Objective], constraints: Sequence[Constraint]
+) -> Competition:
+    """Let trials compete."""
+    losses = np.stack([each.loss(1.0) * values(each.name) for each in objectives], axis=1)
+    known: Flags = np.logical_not(np.isnan(losses).any(axis=1))
+    allowed, is_feasible = _allowed(values, known, constraints)
+    losses[~allowed] = np.nan
+    return Competition(known, allowed, non_dominated(losses), is_feasible)
+
+
+def _allowed(
+    values: Values, known: Flags, constraints: Sequence[Constraint]
+) -> tuple[Flags, bool]:
+    total, met = np.zeros(len(known)), known.copy()
+    for constraint in constraints:
+        violation = _violation(values(constraint.name), constraint)
+        met &= violation <= 0
+        total += np.maximum(violation, 0.0)
+    if met.any() or not known.any():
+        return met, True
+    return known & (total == total[known].min()), False
+
+
+def _violation(values: Floats, constraint: Constraint) -> Floats:
+    """`Constraint.violation` of each value."""
+    sign = 1.0 if constraint.op == "<=" else -1.0
+    excess = sign * (values - constraint.bound)
+    return np.where(np.isnan(values), np.inf, excess / (abs(constraint.bound) or 1.0))

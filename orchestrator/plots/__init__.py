@@ -1,0 +1,1 @@
+"""Fronts, and how they grew, as figures."""

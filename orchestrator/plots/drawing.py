@@ -1,0 +1,76 @@
+"""What every drawing of a front shares: its points, its words and its colors."""
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from orchestrator.objectives import Objective
+from orchestrator.quantities import arrow, human, human_param, label
+from orchestrator.trials import Params
+
+# Viridis without its palest end, which would vanish on white; its order is seen by people with
+# every common kind of color blindness, and in grey.
+SCALE = ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#d2c71e"]
+INK, MUTED, FAINT, ACCENT = "#1b2430", "#5b6675", "#b4bcc8", "#2a788e"
+FONT = "Inter, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
+
+
+class Point(NamedTuple):
+    """A trial as a drawing needs it."""
+
+    sweep: str
+    trial: int
+    params: Params
+    values: Mapping[str, float]
+
+
+class Drawing(NamedTuple):
+    """What is drawn.
+
+    Attributes:
+        front: Members of the front.
+        others: Trials that the front beats, with a number for every objective.
+        objectives: The axes.
+        knee: Sweep and number of the member at the knee, if one is to be shown.
+        feasible: Whether the members meet the constraints; if not, they are the nearest misses.
+    """
+
+    front: Sequence[Point]
+    others: Sequence[Point]
+    objectives: Sequence[Objective]
+    knee: tuple[str, int] | None
+    feasible: bool
+
+    @property
+    def sweeps(self) -> list[str]:
+        """Names of the sweeps that trials come from, sorted."""
+        return sorted({point.sweep for point in (*self.front, *self.others)})
+
+
+def title_of(drawing: Drawing) -> tuple[str, str]:
+    """A heading that says what was found, and the objectives for which it holds."""
+    sweeps = drawing.sweeps
+    names = html.escape(" + ".join(sweeps[:3]) + (" + …" if len(sweeps) > 3 else ""))
+    total = len(drawing.front) + len(drawing.others)
+    trials = "1 trial" if total == 1 else f"{total} trials"
+    if not drawing.front:
+        heading = f"{names or 'Pareto front'}: no trial to show yet"
+    elif not drawing.feasible:
+        heading = f"{names}: none of {trials} meets the constraints; the nearest are shown"
+    else:
+        verb = "is" if len(drawing.front) == 1 else "are"
+        heading = f"{names}: {len(drawing.front)} of {trials} {verb} on the Pareto front"
+    return heading, " · ".join(arrow(objective) for objective in drawing.objectives)
+
+
+def describe(point: Point, objectives: Sequence[Objective]) -> str:
+    """What hovering over a trial tells: its number, its values, its configuration."""
+    values = [
+        f"{label(o.name)}: <b>{human(o.name, point.values.get(o.name))}</b>" for o in objectives
+    ]
+    params = [
+        f"{html.escape(name)} = {html.escape(human_param(value))}"
+        for name, value in point.params.items()
+    ]
+    head = f"<b>trial {point.trial}</b> · {html.escape(point.sweep)}"
+    return "<br>".join([head, *values, "", *params])

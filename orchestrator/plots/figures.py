@@ -1,0 +1,122 @@
+"""A Pareto front as an interactive figure, and the file that holds it.
+
+Two or three objectives are drawn as a plane (`front_plane`: the third is the color); any other
+number as parallel coordinates (`front_parallel`), in which up is better on every axis.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+
+from orchestrator.objectives import missing_values
+from orchestrator.plots import parallel as front_parallel
+from orchestrator.plots import plane as front_plane
+from orchestrator.plots.drawing import FONT, INK, MUTED, Drawing, Point, title_of
+from orchestrator.trials import Trial
+
+if TYPE_CHECKING:
+    from orchestrator.fronts.front import Front
+
+_WIDTH, _HEIGHT = 900, 560
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+  body {{ margin: 0; background: white; }}
+  body > div {{ min-height: 420px; margin: 0 auto; max-width: 1600px; }}
+</style>
+</head>
+<body>
+{plot}
+</body>
+</html>
+"""
+
+
+def front_figure(front: "Front", others: Sequence[Trial] = ()) -> go.Figure:
+    """Draw a front and, faintly, the trials that it beats.
+
+    Args:
+        front: The members are emphasized; its objectives are the axes.
+        others: Any other trials; those on the front, and those without a number for every
+            objective (failed, stopped, running), are left out.
+    """
+    drawing = _drawing(front, others)
+    if len(drawing.objectives) in (2, 3):
+        figure, hint = front_plane.figure(drawing), "hover over a trial for its parameters"
+    else:
+        figure, hint = front_parallel.figure(drawing), "drag along an axis to filter"
+    heading, frame = title_of(drawing)
+    small = f"<span style='font-size:13px;color:{MUTED}'>{frame} · {hint}</span>"
+    figure.update_layout(
+        template="none",
+        font={"family": FONT, "size": 13, "color": INK},
+        title={
+            "text": f"<b>{heading}</b><br>{small}",
+            "x": 0.02,
+            "xanchor": "left",
+            "y": 1,
+            "yanchor": "top",
+            "pad": {"t": 34},
+            "font": {"size": 19},
+        },
+        hoverlabel={"bgcolor": "white", "bordercolor": "#c9d1db", "font": {"color": INK}},
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+    )
+    return figure
+
+
+def parallel_figure(front: "Front", others: Sequence[Trial] = ()) -> go.Figure:
+    """Draw a front and the trials that it beats as parallel coordinates; as `front_figure`."""
+    figure = front_parallel.figure(_drawing(front, others))
+    figure.update_layout(
+        template="none",
+        font={"family": FONT, "size": 13, "color": INK},
+        paper_bgcolor="white",
+        margin={"t": 60},
+    )
+    return figure
+
+
+def write_figure(figure: go.Figure, path: Path) -> None:
+    """Write `figure` as one HTML file that needs no network: plotly.js is inside (4.5 MB)."""
+    plot = figure.to_html(
+        full_html=False,
+        include_plotlyjs=True,
+        default_height="100vh",
+        config={
+            "displaylogo": False,
+            "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+            "responsive": True,
+            "toImageButtonOptions": {"width": _WIDTH, "height": _HEIGHT, "scale": 2},
+        },
+    )
+    title = re.sub(r"<br>.*|</?b>", "", figure.layout.title.text or "Pareto front")
+    path.write_text(_PAGE.format(title=title, plot=plot), encoding="utf-8")
+
+
+def _drawing(front: "Front", others: Sequence[Trial]) -> Drawing:
+    objectives = tuple(front.objectives)
+    members = [Point(m.sweep, m.trial, m.params, m.values) for m in front]
+    on_front = {(member.sweep, member.trial) for member in members}
+    beaten = [
+        Point(trial.sweep, trial.number, trial.params, trial.values)
+        for trial in others
+        if (trial.sweep, trial.number) not in on_front
+        and not missing_values(objectives, trial.values)
+    ]
+    knee = front.knee() if len(members) > 2 else None
+    return Drawing(
+        front=members,
+        others=beaten,
+        objectives=objectives,
+        knee=None if knee is None else (knee.sweep, knee.trial),
+        feasible=front.feasible,
+    )

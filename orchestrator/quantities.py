@@ -1,0 +1,180 @@
+"""Quantities as people write and read them: ``200kB``, ``8/255``, 22.4 kB, 96.3 %, 2 min 05 s.
+
+The unit of a measured value follows from its name, as everywhere in this project: ``_bytes``,
+``_s``, ``_ms``, a count, or a fraction.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+
+from orchestrator.errors import UsageError
+from orchestrator.objectives import Direction, Objective
+
+BYTE_UNITS: Mapping[str, int] = {
+    "B": 1,
+    **{f"{prefix}B": 1000**power for power, prefix in enumerate("kMGT", start=1)},
+    "KB": 1000,
+    **{f"{prefix}iB": 1024**power for power, prefix in enumerate("KMGT", start=1)},
+}
+
+_NUMBER = r"[+-]?(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_UNIT = "|".join(BYTE_UNITS)
+# For scanners that find quantities among other things; it has no groups.
+QUANTITY = rf"{_NUMBER}(?:\s*/\s*{_NUMBER})?(?:\s*(?:{_UNIT}))?(?![\w.])"
+_PARTS = re.compile(rf"\s*({_NUMBER})(?:\s*/\s*({_NUMBER}))?(?:\s*({_UNIT}))?\s*", re.ASCII)
+
+
+def parse_quantity(text: str) -> float:
+    """Read a number, a fraction of two numbers, or a number of bytes with its unit.
+
+    ``kB``, ``MB``, ``GB`` and ``TB`` count in thousands, ``KiB``, ``MiB``, ``GiB`` and ``TiB``
+    in steps of 1024.
+
+    Returns:
+        The finite value; bytes where a unit is given.
+
+    Raises:
+        UsageError: The text is none of these, or does not name a finite number.
+    """
+    match = _PARTS.fullmatch(text[:100])
+    if match is None or len(text) > 100:
+        raise _not_a_quantity(text)
+    number, divisor, unit = match.groups()
+    try:
+        value = float(number) / float(divisor or 1) * BYTE_UNITS.get(unit, 1)
+    except ZeroDivisionError:
+        raise _not_a_quantity(text) from None
+    if not math.isfinite(value):
+        raise _not_a_quantity(text)
+    return value
+
+
+def _not_a_quantity(text: str) -> UsageError:
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    return UsageError(
+        f"{shown!r} is not a quantity: write a finite number (0.9, 1e-3), a fraction (8/255) or "
+        f"bytes with a unit (200kB, 1.5 MiB). Units: {', '.join(BYTE_UNITS)}."
+    )
+
+
+_COUNTS = ("params", "macs", "count", "stages")
+_FRACTIONS = ("accuracy", "fraction", "sparsity")
+_PREFIXES = ("", "k", "M", "G", "T")
+_SPARKS = "▁▂▃▄▅▆▇█"
+NOTHING = "-"
+
+
+class Unit(StrEnum):
+    """What a number of a given name counts."""
+
+    BYTES = "bytes"
+    COUNT = "count"
+    FRACTION = "fraction"
+    SECONDS = "s"
+    MILLISECONDS = "ms"
+    NONE = ""
+
+
+def unit(name: str) -> Unit:
+    """The unit of a quantity, from its name (`design`: units are in the name)."""
+    last = name.rsplit("_", 1)[-1]
+    by_ending = {"bytes": Unit.BYTES, "s": Unit.SECONDS, "ms": Unit.MILLISECONDS}
+    if "_" in name and last in by_ending:
+        return by_ending[last]
+    if name == "seconds":
+        return Unit.SECONDS
+    # An accuracy under attack may have a word of its own behind it: robust_accuracy_eps2.
+    if last in _FRACTIONS or "accuracy" in name.split("_"):
+        return Unit.FRACTION
+    return Unit.COUNT if last in _COUNTS else Unit.NONE
+
+
+def label(name: str) -> str:
+    """A quantity's name in words and without its unit: ``memory_bytes`` is ``memory``."""
+    if "_" in name and unit(name) in (Unit.BYTES, Unit.SECONDS, Unit.MILLISECONDS):
+        name = name.rsplit("_", 1)[0]
+    return name.replace("_", " ")
+
+
+def arrow(objective: Objective) -> str:
+    """The objective's name with the direction that is better."""
+    up = objective.direction is Direction.MAXIMIZE
+    return f"{label(objective.name)} {'↑' if up else '↓'}"
+
+
+def human(name: str, value: float | None) -> str:
+    """`value` with the unit that belongs to `name`; a dash when there is no number."""
+    if value is None or math.isnan(value):
+        return NOTHING
+    return _WRITTEN[unit(name)](value)
+
+
+def duration(seconds: float) -> str:
+    """A length of time: ``0.4 s``, ``48 s``, ``2 min 05 s``, ``1 h 03 min``."""
+    if not math.isfinite(seconds):
+        return NOTHING
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def human_values(objectives: Iterable[Objective], values: Mapping[str, float]) -> str:
+    """The objectives' values in one line, in the order of the objectives."""
+    return ", ".join(
+        f"{label(objective.name)} {human(objective.name, values.get(objective.name))}"
+        for objective in objectives
+    )
+
+
+def human_param(value: object) -> str:
+    """A parameter's value, floats to three digits."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def human_params(params: Mapping[str, object]) -> str:
+    """A configuration in one line: ``bits=4 fc1=64``."""
+    return " ".join(f"{name}={human_param(value)}" for name, value in params.items())
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """A curve as one character a value, from its lowest to its highest; a space where NaN."""
+    known = [value for value in values if math.isfinite(value)]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    top = len(_SPARKS) - 1
+    return "".join(
+        _SPARKS[round(top * (value - low) / ((high - low) or 1.0))]
+        if math.isfinite(value)
+        else " "
+        for value in values
+    )
+
+
+def _prefixed(value: float, symbol: str) -> str:
+    """Decimal prefixes and three digits or more: 999 B, 22.4 kB, 1.25 MB."""
+    size, step = abs(value), 0
+    # 999.95 and not 1000: what would round to "1000 k" is written "1.00 M".
+    while size >= (1000 if step == 0 else 999.5) and step < len(_PREFIXES) - 1:
+        size, step = size / 1000, step + 1
+    digits = 0 if (step == 0 and size == int(size)) or size >= 99.95 else 1 if size >= 9.995 else 2
+    sign = "-" if value < 0 else ""
+    return f"{sign}{size:.{digits}f} {_PREFIXES[step]}{symbol}"
+
+
+_WRITTEN: Mapping[Unit, Callable[[float], str]] = {
+    Unit.BYTES: lambda value: _prefixed(value, "B"),
+    Unit.COUNT: lambda value: _prefixed(value, "").strip(),
+    Unit.FRACTION: lambda value: f"{100 * value:.1f} %",
+    Unit.SECONDS: duration,
+    Unit.MILLISECONDS: lambda value: f"{value:.3g} ms",
+    # A width of 25088 is not 2.509e+04.
+    Unit.NONE: lambda value: f"{value:.{5 if float(value).is_integer() else 4}g}",
+}

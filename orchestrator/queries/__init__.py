@@ -1,0 +1,1 @@
+"""Questions to sweeps that are in the store, finished or running."""

@@ -1,0 +1,367 @@
+"""Questions to finished and running sweeps. Needs neither Ray nor torch, and writes nothing."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import TYPE_CHECKING, Any, Literal
+
+from orchestrator.constraints import Constraint
+from orchestrator.contracts import Store
+from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
+from orchestrator.fronts.filters import Filter
+from orchestrator.fronts.front import Front, compute_front, frame_of
+from orchestrator.fronts.stored import Question, stored_front
+from orchestrator.objectives import Objective, parse_objectives
+from orchestrator.queries.liveness import seen_now
+from orchestrator.spec.stored import spec_constraints, spec_objectives
+from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState, Value
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from orchestrator.analysis.comparison import Reference
+    from orchestrator.analysis.sizing_study import Study
+
+Subset = Literal["val", "test"]
+
+# Names that a filter may use beside parameters and values.
+FACTS = ("sweep", "trial", "state", "backbone", "data")
+
+_TEST = "test_"
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A read-only view of one sweep; every answer is read from the store when it is asked for.
+
+    Attributes:
+        name: Name of the sweep.
+        store: Where it is stored.
+    """
+
+    name: str
+    store: Store
+
+    @property
+    def record(self) -> SweepRecord:
+        """What the store holds of the sweep itself; interrupted if its driver is dead."""
+        return seen_now(self.store.sweep(self.name))
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """The sweep file, with defaults filled in."""
+        return self.record.spec
+
+    @property
+    def state(self) -> SweepState:
+        """Where the sweep stands."""
+        return self.record.state
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What the sweep optimises, in the order of its file."""
+        return spec_objectives(self.spec)
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """Limits that its trials must meet."""
+        return spec_constraints(self.spec)
+
+    def trials(self, where: str | None = None) -> list[Trial]:
+        """Give the trials that fulfill a condition, in order of their numbers.
+
+        Args:
+            where: See `orchestrator.fronts.filters`; names are parameters, values, and ``sweep``,
+                ``trial``, ``state``, ``backbone`` and ``data``.
+
+        Raises:
+            UsageError: `where` does not parse, or names what no trial has.
+        """
+        trials = self.store.trials(self.name)
+        return trials if where is None else _kept(trials, [self.record], where)
+
+    def trial(self, number: int) -> Trial:
+        """Give one trial."""
+        return self.store.trial(self.name, number)
+
+    @property
+    def reference(self) -> "Reference":
+        """The full-size, unquantized network, once a seed, that sized ones are compared with.
+
+        Raises:
+            OrchestratorError: The sweep has none, or it is not measured yet.
+        """
+        # Imported here: SciPy takes a second, which a front need not wait for.
+        from orchestrator.analysis.comparison import Reference
+
+        trials = [trial for trial in self.trials() if trial.is_reference]
+        complete = tuple(trial for trial in trials if trial.state is TrialState.COMPLETE)
+        if not trials:
+            raise OrchestratorError(
+                f"{self.name!r} has no reference to compare with: write 'reference: true' into "
+                f"its sweep file and run it again. That trains the full-size network and repeats "
+                f"no other trial."
+            )
+        if not complete:
+            states = ", ".join(f"trial {trial.number} is {trial.state}" for trial in trials)
+            raise OrchestratorError(
+                f"The reference of {self.name!r} is not measured: {states}. 'paretune show "
+                f"{self.name} {trials[0].number}' says more."
+            )
+        return Reference(complete)
+
+    def front(
+        self,
+        objectives: Sequence[str] | None = None,
+        *,
+        where: str | None = None,
+        subset: Subset = "val",
+    ) -> Front:
+        """Give the Pareto front of the complete trials.
+
+        Args:
+            objectives: Names, each with ``:min`` or ``:max`` where the direction is not known;
+                by default those of the sweep.
+            where: Only trials that fulfill this condition compete.
+            subset: ``"test"`` compares trials that were measured on the test set by their
+                ``test_`` values, where an objective has one. Constraints hold for validation
+                values: selection never touches the test set.
+
+        Raises:
+            UsageError: A name is unknown, or a text does not parse.
+            OrchestratorError: No trial was measured on the test set yet.
+        """
+        return _front(self.store, [self.record], objectives, where, subset)
+
+    def study(
+        self,
+        *,
+        keep: Sequence[str] = ("accuracy",),
+        margin: float = 0.02,
+        alpha: float = 0.05,
+        head_saving: float = 0.8,
+    ) -> "Study":
+        """Compare the sized and quantized networks of the sweep with its reference.
+
+        Args:
+            keep: Accuracies that must not be worse: ``accuracy``, or one under attack.
+            margin: Largest loss that does not matter; 0.02 is two points.
+            alpha: Accepted probability of calling one network or more "not worse" that is worse
+                by the margin.
+            head_saving: Share of the head's parameters that is to be saved at least.
+
+        Raises:
+            UsageError: A name is not measured image by image, or a number is out of range.
+            OrchestratorError: The sweep has no reference, or its answers are not known.
+        """
+        from orchestrator.analysis.sizing_study import sizing_study
+
+        return sizing_study(
+            self.front().competitors,
+            self.reference,
+            quantization=self.spec.get("quantization"),
+            keep=keep,
+            margin=margin,
+            alpha=alpha,
+            head_saving=head_saving,
+        )
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Give one row a trial, whatever its state."""
+        return frame_of(map(_trial_record, self.trials()))
+
+
+def open_sweep(name: str, store: Store | str | None = None) -> Sweep:
+    """Open a sweep for reading.
+
+    Args:
+        name: Name of the sweep.
+        store: A store or its URL; by default the one in the state folder.
+
+    Raises:
+        UnknownNameError: There is no such sweep; the sentence lists those that there are.
+    """
+    sweep = Sweep(name, _opened(store))
+    _ = sweep.record
+    return sweep
+
+
+def list_sweeps(store: Store | str | None = None) -> list[SweepRecord]:
+    """Give all sweeps of a store, oldest first; those whose driver is dead as interrupted."""
+    return [seen_now(record) for record in _opened(store).sweeps()]
+
+
+def pareto_front(
+    sweeps: str | Sequence[str] | None = None,
+    objectives: Sequence[str] | None = None,
+    *,
+    where: str | None = None,
+    store: Store | str | None = None,
+    tracking_uri: str | None = None,
+    experiment: str | None = None,
+) -> Front:
+    """Give the Pareto front over one sweep, over several, or over an MLflow experiment alone.
+
+    Args:
+        sweeps: Names of sweeps in a store; left out where MLflow is asked.
+        objectives: As in `Sweep.front`. Sweeps with different objectives need them.
+        where: Only trials that fulfill this condition compete.
+        store: As in `open_sweep`.
+        tracking_uri: MLflow server or database to read instead of a store.
+        experiment: Name of its experiment, which is the sweep's name.
+
+    Raises:
+        UsageError: Both or neither of store and MLflow are named, or as for `Sweep.front`.
+    """
+    if tracking_uri is not None:
+        if sweeps is not None or store is not None or experiment is None:
+            raise UsageError(
+                "A front from MLflow alone needs tracking_uri and experiment, and neither sweeps "
+                "nor store: pareto_front(tracking_uri='http://...', experiment='digits-fc')."
+            )
+        return _tracked_front(tracking_uri, experiment, objectives, where)
+    names = [sweeps] if isinstance(sweeps, str) else list(dict.fromkeys(sweeps or ()))
+    if not names or experiment is not None:
+        raise UsageError(
+            "A front needs the name of a sweep, as in pareto_front('digits-fc'), or an MLflow "
+            "experiment with its tracking_uri."
+        )
+    opened = _opened(store)
+    records = [opened.sweep(name) for name in names]
+    return _front(opened, records, objectives, where, "val")
+
+
+def _opened(store: Store | str | None) -> Store:
+    if store is not None and not isinstance(store, str):
+        return store
+    from orchestrator.storage import open_store
+
+    return open_store(store, create=False)
+
+
+def _front(
+    store: Store,
+    records: Sequence[SweepRecord],
+    names: Sequence[str] | None,
+    where: str | None,
+    subset: Subset,
+) -> Front:
+    per_sweep = {record.name: spec_objectives(record.spec) for record in records}
+    if names is None and len({frozenset(each) for each in per_sweep.values()}) > 1:
+        listed = "; ".join(
+            f"{name}: {', '.join(map(str, goals))}" for name, goals in per_sweep.items()
+        )
+        raise UsageError(f"These sweeps have different objectives, so name them: {listed}.")
+    first = next(iter(per_sweep.values()))
+    every = dict.fromkeys(goal for goals in per_sweep.values() for goal in goals)
+    measured = {name for record in records for name in store.value_names(record.name)}
+    objectives = first if names is None else parse_objectives(names, every, measured)
+    limits = dict.fromkeys(limit for each in records for limit in spec_constraints(each.spec))
+    tested = frozenset(name for name in measured if name.startswith(_TEST))
+    if subset == "test":
+        objectives = _on_test(objectives, tested)
+
+    def params() -> set[str]:
+        trials = (trial for record in records for trial in store.trials(record.name))
+        return {name for trial in trials for name in trial.params}
+
+    condition = None if where is None else _condition(where, records, measured, params)
+    question = Question(
+        objectives, tuple(limits), condition, tested if subset == "test" else frozenset()
+    )
+    return stored_front(store, {record.name: _facts(record) for record in records}, question)
+
+
+def _tracked_front(
+    tracking_uri: str, experiment: str, names: Sequence[str] | None, where: str | None
+) -> Front:
+    from orchestrator.tracking.mlflow_reader import trials_from_mlflow
+
+    objectives, trials, limits = trials_from_mlflow(tracking_uri, experiment)
+    if names is not None:
+        objectives = parse_objectives(names, objectives, _measured(trials))
+    if where is not None:
+        trials = _kept(trials, (), where)
+    return compute_front(trials, objectives, tuple(map(Constraint.parse, limits)))
+
+
+def _measured(trials: Iterable[Trial]) -> set[str]:
+    return {name for trial in trials for name in trial.values}
+
+
+def _on_test(objectives: Sequence[Objective], tested: Collection[str]) -> tuple[Objective, ...]:
+    """Compare trials by what was measured on the test set, where something was."""
+    if not tested:
+        raise OrchestratorError(
+            "No trial was measured on the test set yet: members of the front are, once, when "
+            "their sweep ends."
+        )
+    renamed = [_TEST + o.name if _TEST + o.name in tested else o.name for o in objectives]
+    goals = zip(renamed, objectives, strict=True)
+    return tuple(Objective(name, goal.direction) for name, goal in goals)
+
+
+def _kept(trials: Sequence[Trial], records: Sequence[SweepRecord], where: str) -> list[Trial]:
+    """Keep the trials that fulfill a condition, after checking that its names exist."""
+
+    def params() -> set[str]:
+        return {name for trial in trials for name in trial.params}
+
+    condition = _condition(where, records, _measured(trials), params)
+    facts = {record.name: _facts(record) for record in records}
+    rows = [_row(trial, facts.get(trial.sweep, {})) for trial in trials]
+    return list(compress(trials, condition.mask(lambda name: [row.get(name) for row in rows])))
+
+
+def _condition(
+    where: str,
+    records: Sequence[SweepRecord],
+    measured: set[str],
+    params: Callable[[], set[str]],
+) -> Filter:
+    """Read a condition, and check that its names exist; parameters are looked up if need be."""
+    condition = Filter.parse(where)
+    # From MLflow alone there is no spec to take these two from; a condition on them must not be
+    # quietly false.
+    known = {*FACTS} - (set() if records else {"backbone", "data"}) | measured
+    for record in records:
+        known |= {goal.name for goal in spec_objectives(record.spec)}
+        known |= set(space) if isinstance(space := record.spec.get("space"), Mapping) else set()
+    if not known.issuperset(condition.names):
+        known |= params()
+    for name in condition.names:
+        if name not in known:
+            raise UnknownNameError("name", name, known, where=repr(where))
+    return condition
+
+
+def _facts(record: SweepRecord) -> dict[str, Value]:
+    sections = {key: record.spec.get(key) for key in ("backbone", "data")}
+    return {
+        key: section["name"]
+        for key, section in sections.items()
+        if isinstance(section, Mapping) and "name" in section
+    }
+
+
+def _row(trial: Trial, facts: Mapping[str, Value]) -> dict[str, Value]:
+    own: dict[str, Value] = {
+        "sweep": trial.sweep,
+        "trial": trial.number,
+        "state": trial.state.value,
+    }
+    return {**facts, **own, **trial.values, **trial.params}
+
+
+def _trial_record(trial: Trial) -> dict[str, Any]:
+    artifact = trial.artifact.path if trial.artifact else None
+    return {
+        "sweep": trial.sweep,
+        "trial": trial.number,
+        "state": trial.state.value,
+        "params": trial.params,
+        "values": trial.values,
+        "failure": trial.failure.message if trial.failure else None,
+        "mlflow_run_id": trial.mlflow_run_id,
+        "artifact": artifact,
+    }

@@ -1,0 +1,149 @@
+"""What a sizing study found, in sentences and rows; whichever way it went."""
+
+import math
+from collections.abc import Iterator
+
+from orchestrator.analysis.sizing_study import Difference, Entry, Study
+from orchestrator.analysis.statistics.intervals import Interval
+from orchestrator.analysis.verdict import p_value, reason_of, refusal_of
+from orchestrator.objectives import known_direction
+from orchestrator.quantities import NOTHING, human, human_params, label
+
+# What is shown of each network, where it was measured.
+_SIZES = ("params", "head_params", "head_bytes", "backbone_bytes", "memory_bytes", "storage_bytes")
+_FURTHER = ("robust_accuracy", "deepfool_perturbation", "masked_gradient_signs")
+
+
+def verdict_of(study: Study) -> str:
+    """The study in a few sentences."""
+    selection, saving = study.selection, study.head_saving
+    shown = study.found or study.examined
+    if shown is None or shown.comparison is None:
+        return refusal_of(selection)
+    wanted = f"whose head has {100 * saving:.0f} % fewer parameters"
+    if study.found is not None:
+        sentences = [reason_of(selection, shown.comparison), _head(study, shown)]
+    elif selection.chosen is not None:
+        sentences = [
+            f"No network {wanted} is shown to be not worse.",
+            reason_of(selection, shown.comparison),
+            _head(study, shown),
+        ]
+    else:
+        sentences = [f"No network {wanted} was found.", refusal_of(selection)]
+    return " ".join([*sentences, *_robustness(study, shown)])
+
+
+def headings_of(study: Study) -> list[str]:
+    """Names of the columns of `rows_of`."""
+    return ["trial", "network", "parameters", "verdict", *map(label, _shown(study))]
+
+
+def rows_of(study: Study) -> Iterator[list[str]]:
+    """One row of texts a network, the reference first."""
+    for entry in study.entries:
+        values = [_value(entry, name) for name in _shown(study)]
+        configuration = human_params(entry.trials[0].params) or "full head, float weights"
+        number = str(entry.number) if len(entry.trials) == 1 else _numbers(entry)
+        yield [number, entry.role.value, configuration, _judged(study, entry), *values]
+
+
+def difference_rows(study: Study) -> Iterator[list[str]]:
+    """One row of texts for each accuracy of the network that is looked at more closely."""
+    for each in study.differences:
+        kept = each.kept
+        change = 100 * (kept.candidate - kept.reference)
+        yield [
+            label(kept.name),
+            human(kept.name, kept.reference),
+            human(kept.name, kept.candidate),
+            f"{change:+.1f} points {_points(kept.interval)}",
+            str(kept.images),
+            NOTHING if each.over_seeds is None else _points(each.over_seeds),
+            p_value(each.p_adjusted),
+            p_value(kept.p_equivalent),
+            p_value(kept.p_mcnemar),
+            NOTHING if each.p_t is None else p_value(each.p_t),
+            NOTHING if each.p_wilcoxon is None else p_value(each.p_wilcoxon),
+        ]
+
+
+DIFFERENCE_HEADINGS = (
+    "value",
+    "reference",
+    "this network",
+    "difference [95 %]",
+    "images",
+    "over seeds [95 %]",
+    "differs, after Holm",
+    "equivalent (TOST)",
+    "McNemar, first seed",
+    "paired t",
+    "Wilcoxon",
+)
+
+
+def _shown(study: Study) -> list[str]:
+    """Values that the reference and some other network have, in a fixed order."""
+    measured = {name for entry in study.entries for name in entry.values}
+    further = sorted(
+        name for name in measured if name.startswith(_FURTHER) and known_direction(name)
+    )
+    return ["accuracy", *(n for n in _SIZES if n in measured), *further]
+
+
+def _value(entry: Entry, name: str) -> str:
+    text = human(name, entry.values.get(name))
+    if name != "accuracy" or entry.accuracy is None:
+        return text
+    return f"{text} [{100 * entry.accuracy.low:.1f}, {100 * entry.accuracy.high:.1f}]"
+
+
+def _judged(study: Study, entry: Entry) -> str:
+    comparison = entry.comparison
+    if comparison is None:
+        return "what others are compared with"
+    p = p_value(comparison.p_adjusted)
+    if comparison.p_adjusted > study.selection.alpha:
+        return f"not shown to be as good ({p})"
+    saved = f", head {100 * study.saved(entry):.0f} % smaller" if entry is study.found else ""
+    return f"not measurably worse ({p}){saved}"
+
+
+def _points(interval: Interval) -> str:
+    return f"[{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]"
+
+
+def _numbers(entry: Entry) -> str:
+    return ", ".join(str(trial.number) for trial in entry.trials)
+
+
+def _head(study: Study, entry: Entry) -> str:
+    saved = study.saved(entry)
+    if math.isnan(saved):
+        return "The parameters of its head were not counted."
+    return (
+        f"Its head has {100 * saved:.0f} % fewer parameters "
+        f"({human('head_params', entry.values['head_params'])} instead of "
+        f"{human('head_params', study.reference.values['head_params'])})."
+    )
+
+
+def _robustness(study: Study, entry: Entry) -> Iterator[str]:
+    attacked = [each for each in study.differences if each.kept.name != "accuracy"]
+    if not attacked:
+        yield f"Of the robustness of trial {entry.number} nothing was measured image by image."
+    for each in attacked:
+        yield _told(each, study.selection.alpha)
+
+
+def _told(each: Difference, alpha: float) -> str:
+    kept = each.kept
+    change = kept.candidate - kept.reference
+    figures = (
+        f"from {human(kept.name, kept.reference)} to {human(kept.name, kept.candidate)} "
+        f"({p_value(each.p_adjusted)})"
+    )
+    if each.p_adjusted > alpha:
+        return f"{label(kept.name).capitalize()} went {figures}: no more than chance would do."
+    return f"{label(kept.name).capitalize()} {'rose' if change > 0 else 'fell'} {figures}."

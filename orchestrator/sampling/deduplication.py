@@ -1,0 +1,111 @@
+"""Which configurations of a space may still be proposed, and a draw from them."""
+
+import json
+import random
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from orchestrator.constraints import Refusals
+from orchestrator.trials import Params, Value
+from search_spaces import SearchSpace
+
+# Spaces up to this size are listed in memory, a few hundred bytes a configuration.
+MAX_LISTED = 100_000
+
+_MAX_DRAWS = 1_000
+# Where nearly everything is refused, a large grid would take hours.
+_MAX_LOOKED_AT = 100_000
+
+
+class Unseen:
+    """The configurations of a space that were not seen yet.
+
+    Two mappings that mean the same configuration (`SearchSpace.canonical`) are one.
+
+    Args:
+        space: Where they are from.
+        refusals: Which of them are never proposed. One that is met counts as seen.
+
+    Attributes:
+        refused: How many were met that are never proposed.
+    """
+
+    def __init__(self, space: SearchSpace, refusals: Refusals | None = None) -> None:
+        self._space, self._refusals = space, refusals or Refusals()
+        self.refused = 0
+        self._size = space.size
+        self._seen: set[str] = set()
+        self._listed: dict[str, dict[str, Value]] | None = None
+
+    @property
+    def seen(self) -> int:
+        """How many distinct configurations were seen."""
+        return len(self._seen)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every configuration was seen."""
+        return self._size is not None and len(self._seen) >= self._size
+
+    def key(self, params: Params) -> str:
+        """Name a configuration: equal for equal configurations alone, also 1, 1.0 and true."""
+        return json.dumps(list(self._space.canonical(params).items()))
+
+    def add(self, key: str) -> bool:
+        """Mark a configuration as seen; whether it was not before."""
+        if self._listed is not None:
+            self._listed.pop(key, None)
+        fresh = key not in self._seen
+        self._seen.add(key)
+        return fresh
+
+    def refuses(self, key: str, params: Params) -> bool:
+        """Whether a configuration is never proposed; to be asked once of each."""
+        if not self._refusals.broken(params):
+            return False
+        self.refused += 1
+        self.add(key)
+        return True
+
+    def draw(self, rng: random.Random) -> dict[str, Value] | None:
+        """Draw a configuration that was not seen and may be proposed; it is not marked.
+
+        Evenly from a space of at most `MAX_LISTED` configurations; from a larger one as
+        `SearchSpace.sample` draws, and where that keeps meeting seen ones, the first of the grid.
+
+        Returns:
+            None if there is none; or, for a space that is too large to be listed, if none was
+            among 1,000 draws in a row and the first 100,000 unseen ones of the grid.
+        """
+        if self.exhausted:
+            return None
+        if self._size is not None and self._size <= MAX_LISTED:
+            return self._first(_shuffled(list(self._unseen_list().values()), rng))
+        draws = (self._space.sample(rng) for _ in range(_MAX_DRAWS))
+        drawn = self._first(draws)
+        if drawn is not None or self._size is None:
+            return drawn
+        fresh = (params for params in self._space.grid() if self.key(params) not in self._seen)
+        return self._first(islice(fresh, _MAX_LOOKED_AT))
+
+    def _first(self, candidates: Iterable[dict[str, Value]]) -> dict[str, Value] | None:
+        """The first one that may be proposed."""
+        for params in candidates:
+            key = self.key(params)
+            if key not in self._seen and not self.refuses(key, params):
+                return params
+        return None
+
+    def _unseen_list(self) -> dict[str, dict[str, Value]]:
+        if self._listed is None:
+            every = {self.key(params): params for params in self._space.grid()}
+            self._listed = {key: item for key, item in every.items() if key not in self._seen}
+        return self._listed
+
+
+def _shuffled(items: list[dict[str, Value]], rng: random.Random) -> Iterator[dict[str, Value]]:
+    """All of them in a random order, which takes no longer than what is taken of it."""
+    while items:
+        place = rng.randrange(len(items))
+        items[place], items[-1] = items[-1], items[place]
+        yield items.pop()

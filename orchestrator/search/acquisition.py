@@ -1,0 +1,104 @@
+"""Which of several configurations would add most to the front, as the trials so far let expect."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+
+import numpy as np
+
+from orchestrator.contracts import Known
+from orchestrator.objectives import Objective
+from orchestrator.pareto.dominance import Floats, hypervolume, non_dominated
+from orchestrator.pareto.hypervolume import losses_of
+from orchestrator.trials import Params, Trial
+
+# A factor's effect is shrunk as by so much of a trial in which it had none.
+_SHRINKAGE = 0.3
+# The latest complete trials count: with more a proposal would cost more, and tell little more.
+_MOST_TRIALS = 500
+# The worst values count too, but hardly: the ends of a front are on it.
+_REFERENCE = 1.05
+
+Factors = Callable[[Params], Sequence[Hashable]]
+"""What may have an effect on a configuration's values: as many for each, in one order."""
+
+
+class Promise:
+    """Predicts values by main effects, and compares what configurations would add to the front.
+
+    A value is expected to be the mean of the complete trials, and what each factor in turn adds
+    to it on average. What is known before training is taken as it is. The rest is taken to be
+    better by the root mean square error of the model, so that it is tried where it may be good.
+    Constraints on what is measured play no part. No paper: compared with the order of the space
+    on recorded sweeps, see docs/decisions/0011-stages-are-shared-by-content.md.
+
+    Args:
+        objectives: At least one.
+        known: What is known of a configuration before training.
+        factors: Of a configuration.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], known: Known, factors: Factors) -> None:
+        self._objectives, self._known, self._factors = tuple(objectives), known, factors
+        self._told: dict[int, tuple[Trial, Sequence[Hashable]]] = {}
+
+    def observe(self, trial: Trial) -> None:
+        """Learn of a complete trial; again is the same as once."""
+        self._told[trial.number] = (trial, self._factors(trial.params))
+        if len(self._told) > _MOST_TRIALS:
+            del self._told[next(iter(self._told))]
+
+    def best(self, candidates: Sequence[Params]) -> int:
+        """The place of the candidate that promises most; the first of several that tie.
+
+        Args:
+            candidates: At least one.
+        """
+        told = list(self._told.values())
+        losses = losses_of([trial for trial, _ in told], self._objectives, ())
+        measured = np.flatnonzero(np.isfinite(losses).all(axis=1))
+        if not len(measured):
+            return 0
+        factors, losses = [told[row][1] for row in measured], losses[measured]
+        expected = self._expected(factors, losses, candidates)
+        both = np.concatenate([losses, expected])
+        low, spread = both.min(axis=0), np.ptp(both, axis=0)
+        # What is the same everywhere decides nothing.
+        scaled = (both - low) / np.where(spread > 0, spread, 1.0)
+        front, corner = scaled[: len(losses)][non_dominated(losses)], np.full_like(low, _REFERENCE)
+        # Beyond the front; or, where none is expected there, as near to it as can be.
+        volumes = [
+            (hypervolume(np.vstack([front, one]), corner), hypervolume(one[None], corner))
+            for one in scaled[len(losses) :]
+        ]
+        return max(range(len(volumes)), key=volumes.__getitem__)
+
+    def _expected(
+        self, factors: Sequence[Sequence[Hashable]], losses: Floats, candidates: Sequence[Params]
+    ) -> Floats:
+        """Losses (n, m) of the candidates, better by the model's error than it says."""
+        mean, effects, error = _main_effects(factors, losses)
+        expected = np.empty((len(candidates), len(self._objectives)))
+        for row, params in enumerate(candidates):
+            added = [effects[f] for f in enumerate(self._factors(params)) if f in effects]
+            expected[row] = mean + sum(added, np.zeros_like(mean)) - error
+            known = self._known(params)
+            for column, objective in enumerate(self._objectives):
+                if objective.name in known:
+                    expected[row, column] = objective.loss(known[objective.name])
+        return expected
+
+
+def _main_effects(
+    factors: Sequence[Sequence[Hashable]], losses: Floats
+) -> tuple[Floats, Mapping[tuple[int, Hashable], Floats], Floats]:
+    """Mean losses (m,), the effect (m,) of each factor by its place, and the error (m,)."""
+    mean = losses.mean(axis=0)
+    left = losses - mean
+    effects: dict[tuple[int, Hashable], Floats] = {}
+    for place in range(len(factors[0])):
+        rows: dict[Hashable, list[int]] = {}
+        for row, of_trial in enumerate(factors):
+            rows.setdefault(of_trial[place], []).append(row)
+        for factor, chosen in rows.items():
+            effects[place, factor] = left[chosen].sum(axis=0) / (len(chosen) + _SHRINKAGE)
+            left[chosen] -= effects[place, factor]
+    return mean, effects, np.sqrt((left**2).mean(axis=0))

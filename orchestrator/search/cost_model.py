@@ -1,0 +1,121 @@
+"""What a configuration fixes before it is trained: sizes, which are closed forms of it.
+
+A network is what its spec says and weighs what its layout says
+(`trainers.artifact.packed_layout`), so that its sizes need no weights, no training and no torch:
+only the shapes of the tensors of its backbone, which a worker looks up once when a run is
+prepared.
+"""
+
+from collections.abc import Mapping
+
+from orchestrator.contracts import Prepared
+from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.trials import Params, Value
+from search_spaces import Choice
+from trainers.artifact.packed_layout import packed_layout
+from trainers.config import TrialConfig, with_params
+from trainers.networks.backbone_table import backbone_info
+from trainers.networks.shapes import count_values, head_shapes, network_shapes
+from trainers.networks.spec import spec_of
+from trainers.quantization.config import MAX_CONVOLUTIONS
+
+KNOWN_NAMES = (
+    *("memory_bytes", "head_bytes", "backbone_bytes"),
+    *("params", "head_params", "trainable_params"),
+)
+"""Names of the values that are known before training."""
+
+# Parameters that decide these values, or whether there is such a network at all.
+_DECIDING = frozenset(
+    (
+        *("backbone", "fc_rule", "fc_fraction", "fc_layers"),
+        *("fc_width_1", "fc_width_2", "fc_width_3"),
+        *("bits", "fc_bits", "quantizer", "scope", "qat", "tune"),
+        *(f"bits_{number}" for number in range(1, MAX_CONVOLUTIONS + 1)),
+    )
+)
+# A few hundred bytes each.
+_MOST_KEPT = 100_000
+
+_Key = tuple[tuple[str, type, Value], ...]
+
+
+class KnownValues:
+    """Gives the sizes of a configuration: exactly what its trial would measure.
+
+    Each size is computed once. Where no network has the parameters, or nobody knows the tensors
+    of its backbone, nothing is known.
+
+    Args:
+        fixed: What all trials of the sweep share.
+        prepared: What a worker found out; None if it was not asked.
+    """
+
+    def __init__(self, fixed: TrialConfig, prepared: Prepared | None) -> None:
+        self._fixed, self._prepared = fixed, prepared or Prepared()
+        self._kept: dict[_Key, Mapping[str, float]] = {}
+
+    def __call__(self, params: Params) -> Mapping[str, float]:
+        """Values by the names of `KNOWN_NAMES`, all of them or none."""
+        # With the types: to Python 1 == 1.0 == True.
+        key = tuple((name, type(v), v) for name, v in params.items() if name in _DECIDING)
+        values = self._kept.get(key)
+        if values is None:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            values = self._kept[key] = self._computed({name: v for name, _, v in key})
+        return values
+
+    def _computed(self, params: Params) -> Mapping[str, float]:
+        try:
+            return known_sizes(with_params(self._fixed, params, seed=0), self._prepared)
+        except ValueError:
+            # No network has these parameters: its trial says so.
+            return {}
+
+
+def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
+    """Values by the names of `KNOWN_NAMES`; empty if the backbone's tensors are not known.
+
+    Raises:
+        ValueError: No network has this config.
+    """
+    backbone = prepared.backbones.get(backbone_info(config.backbone).name)
+    if backbone is None:
+        return {}
+    classes = prepared.classes
+    widths = config.head_widths(len(classes))
+    spec = spec_of(config.backbone, widths, len(classes), image_size=config.image_size)
+    layout = packed_layout(spec, network_shapes(backbone, spec), config.quantization, classes)
+    head = count_values(head_shapes(spec.n_features, widths, len(classes)).stored)
+    values = {
+        "memory_bytes": layout.bytes,
+        "head_bytes": layout.head_bytes,
+        "backbone_bytes": layout.backbone_bytes,
+        "params": backbone.params + head,
+        "head_params": head,
+        "trainable_params": backbone.trainable_params(config.tune) + head,
+    }
+    return {name: float(values[name]) for name in KNOWN_NAMES}
+
+
+def sized_backbones(spec: SweepSpec) -> tuple[str, ...]:
+    """Backbones whose tensors a run of this sweep must know; none if it never asks for a size.
+
+    Their tensors take torch, whose import is worth saving: 2 s and more of a run's start.
+    """
+    asked = {constraint.name for constraint in spec.limits}
+    scheduler: str = spec.scheduler.kind
+    if scheduler != "fifo":
+        asked |= spec.objectives.keys()
+    if asked.isdisjoint(KNOWN_NAMES):
+        return ()
+    return used_backbones(spec)
+
+
+def used_backbones(spec: SweepSpec) -> tuple[str, ...]:
+    """Names, without aliases, of all backbones that trials of a sweep may have."""
+    sampled = spec.search_space.domains.get("backbone")
+    names = sampled.options if isinstance(sampled, Choice) else ()
+    every = (backbone_info(str(name)).name for name in (spec.backbone.name, *names))
+    return tuple(dict.fromkeys(every))

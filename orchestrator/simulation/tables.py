@@ -1,0 +1,45 @@
+"""Simulated sweeps as a table: one row a variant, over all of its seeds."""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+from rich.table import Table
+
+from orchestrator.quantities import NOTHING, duration
+from orchestrator.reporting.tables import plain_table
+from orchestrator.simulation.comparing import SimulatedSweep
+
+
+def simulated_table(sweeps: Sequence[SimulatedSweep]) -> Table:
+    """Medians over the seeds, and how much faster each variant is than the first one.
+
+    A sweep that never reached 99 % counts as slower than all others.
+    """
+    table = plain_table()
+    table.add_column("variant", overflow="fold")
+    for heading in ("complete", "stopped", "time", "to 99 %", "reached", "faster", "volume"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("worst", justify="right", no_wrap=True)
+    variants = list(dict.fromkeys(sweep.variant for sweep in sweeps))
+    first = _to_99([sweep for sweep in sweeps if sweep.variant == variants[0]])
+    for variant in variants:
+        same = [sweep for sweep in sweeps if sweep.variant == variant]
+        needed = _to_99(same)
+        times = first / needed if math.isfinite(needed) else math.nan
+        table.add_row(
+            variant,
+            f"{median(sweep.complete for sweep in same):.0f}",
+            f"{median(sweep.stopped for sweep in same):.0f}",
+            duration(median(sweep.seconds for sweep in same)),
+            duration(needed),
+            f"{sum(math.isfinite(sweep.seconds_to()) for sweep in same)}/{len(same)}",
+            NOTHING if not math.isfinite(times) else f"{times:.1f}x",
+            f"{100 * median(sweep.volume for sweep in same):.1f} %",
+            f"{100 * min(sweep.volume for sweep in same):.1f} %",
+        )
+    return table
+
+
+def _to_99(sweeps: Sequence[SimulatedSweep]) -> float:
+    return median(sweep.seconds_to() for sweep in sweeps)

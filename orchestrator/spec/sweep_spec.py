@@ -1,0 +1,307 @@
+"""A sweep as one frozen, closed value: what the sweep file says, with defaults filled in."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+
+from orchestrator.constraints import Constraint
+from orchestrator.objectives import Direction, Objective
+from orchestrator.spec.run_sections import (
+    BudgetSection,
+    ExecutionSection,
+    ResourcesSection,
+    SamplerSection,
+    SchedulerSection,
+    TrackingSection,
+    WarmStartSection,
+    with_kind,
+    with_source,
+)
+from orchestrator.spec.trial_sections import (
+    BackboneSection,
+    DataSection,
+    FrontMeasureName,
+    HeadSection,
+    MeasuredName,
+    MeasureSection,
+    ObjectiveSection,
+    QuantizationSection,
+    Section,
+    TrainingSection,
+    TrialMeasureName,
+    as_problem,
+    fits_its_name,
+    measured,
+    with_deepfool,
+    with_direction,
+    with_name,
+)
+from orchestrator.state_folder import check_sweep_name
+from search_spaces import Choice, Int, SearchSpace, parse_space
+from trainers.config import TrialConfig
+from trainers.data.config import DataConfig
+from trainers.evaluators.config import (
+    ATTACKED,
+    FROM_REFERENCE,
+    OF_REFERENCE,
+    PERTURBATION,
+    AttackConfig,
+)
+from trainers.quantization import QuantizationConfig
+
+_ATTACKS = (ATTACKED, PERTURBATION)
+
+
+class SweepSpec(Section):
+    """A whole sweep.
+
+    `space` is the search space in its plain form, whatever the file called it by, so that a
+    stored spec needs no other file.
+    """
+
+    name: str
+    backbone: Annotated[BackboneSection, BeforeValidator(with_name)]
+    data: Annotated[DataSection, BeforeValidator(with_name)]
+    space: dict[str, Any]
+    training: TrainingSection = TrainingSection()
+    head: HeadSection = HeadSection()
+    quantization: QuantizationSection = QuantizationSection()
+    objectives: Annotated[
+        dict[MeasuredName, Annotated[ObjectiveSection, BeforeValidator(with_direction)]],
+        BeforeValidator(with_deepfool),
+    ] = Field(min_length=1)
+    # What attacks yield that is no objective: of every trial, and of the front alone.
+    measures: (
+        Annotated[dict[TrialMeasureName, MeasureSection], BeforeValidator(with_deepfool)] | None
+    ) = None
+    front_measures: (
+        Annotated[dict[FrontMeasureName, MeasureSection], BeforeValidator(with_deepfool)] | None
+    ) = None
+    constraints: list[str] = Field(default=[])
+    sampler: SamplerSection = SamplerSection()
+    warm_start: Annotated[WarmStartSection | None, BeforeValidator(with_source)] = None
+    scheduler: Annotated[SchedulerSection, BeforeValidator(with_kind)] = SchedulerSection()
+    budget: BudgetSection = BudgetSection()
+    replicates: int = Field(default=1, ge=1, le=1000)
+    # Whether the full-size network is measured too, for sized ones to be compared with.
+    reference: bool = False
+    resources: ResourcesSection = ResourcesSection()
+    execution: ExecutionSection = ExecutionSection()
+    tracking: TrackingSection = TrackingSection()
+    store: str = "default"
+    # Replicates count up from it, and the store holds 63 bits.
+    seed: int = Field(default=0, ge=0, lt=2**62)
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        return as_problem(check_sweep_name, name)
+
+    @field_validator("objectives")
+    @classmethod
+    def _attack_where_possible(
+        cls, sections: dict[str, ObjectiveSection]
+    ) -> dict[str, ObjectiveSection]:
+        for name, section in sections.items():
+            # A stored spec has the defaults filled in; they mean nothing here.
+            plain = ObjectiveSection(direction=section.direction).model_dump().items()
+            extra = sorted({key for key, _ in section.model_dump().items() - plain})
+            if name.startswith(_ATTACKS):
+                fits_its_name(name, section)
+            elif extra:
+                raise ValueError(
+                    f"{name} has no attack, so that {', '.join(extra)} would do nothing: write "
+                    f"'{name}: {section.direction}'."
+                )
+        return sections
+
+    @field_validator("constraints")
+    @classmethod
+    def _can_be_met(cls, texts: list[str], info: ValidationInfo) -> list[str]:
+        for text in texts:
+            name = measured(as_problem(Constraint.parse, text).name)
+            # Empty where the section itself is refused: that is told anyway.
+            given = [*(info.data.get("objectives") or ()), *(info.data.get("measures") or ())]
+            if name.startswith(_ATTACKS) and given and name not in given:
+                raise ValueError(
+                    f"The constraint {text!r} can never be met, because nothing measures {name}: "
+                    f"make it an objective or write it under measures, with its attack."
+                )
+        return texts
+
+    @field_validator("measures", "front_measures")
+    @classmethod
+    def _have_names_of_their_own(
+        cls, sections: dict[str, MeasureSection] | None, info: ValidationInfo
+    ) -> dict[str, MeasureSection] | None:
+        for name, section in (sections or {}).items():
+            fits_its_name(name, section)
+            for place in ("objectives", "measures"):
+                if name in (info.data.get(place) or ()):
+                    raise ValueError(
+                        f"{name} stands under {place} already: values of different budgets never "
+                        f"share a name. Give one of them a word of its own, as in {name}_strong."
+                    )
+        return sections
+
+    @model_validator(mode="after")
+    def _has_what_images_are_exchanged_with(self) -> Self:
+        for name in self.front_measures or ():
+            if name.startswith((FROM_REFERENCE, OF_REFERENCE)) and not self.reference:
+                raise ValueError(
+                    f"front_measures: {name} exchanges images with the reference, and this sweep "
+                    f"has none: write 'reference: true', or leave it out."
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _has_the_devices_of_its_budget(self) -> Self:
+        hours = self.budget.gpu_hours
+        if hours is not None and not self.resources.gpus:
+            raise ValueError(
+                f"budget: gpu_hours is {hours:g}, and a trial has no GPU, so that none would ever "
+                f"pass: set resources.gpus, or write cpu_hours."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_judged_at_milestones(self) -> Self:
+        if self.scheduler.kind == "fifo":
+            return self
+        problem = self.scheduler.problem(self.directed, self.most_epochs)
+        if problem:
+            raise ValueError(f"scheduler: {problem}")
+        return self
+
+    @property
+    def most_epochs(self) -> int:
+        """Epochs of the longest training there may be."""
+        sampled = self.search_space.domains.get("epochs")
+        most = [int(each) for each in sampled.options] if isinstance(sampled, Choice) else []
+        most += [sampled.high] if isinstance(sampled, Int) else []
+        # Where the parameter is not active, too.
+        return max([self.training.epochs, *most])
+
+    @property
+    def search_space(self) -> SearchSpace:
+        """The space as an object."""
+        return parse_space(self.space)
+
+    @property
+    def proposes_siblings(self) -> bool:
+        """Whether a finished training brings its siblings.
+
+        They are trials of the budget. Where that covers a quarter of the space, most trainings
+        will be asked for again with other bits anyway; in a larger space the sampler chooses.
+        """
+        if self.execution.cache == "off" or self.execution.siblings is False:
+            return False
+        size = self.search_space.size
+        covers = size is not None and 4 * self.budget.trials >= size
+        return self.execution.siblings is True or covers
+
+    @property
+    def takes_up_stopped(self) -> bool:
+        """Whether stopped trials go on when every configuration was tried.
+
+        That is what is left to do with a budget of time; one of trials is over then.
+        """
+        time = (self.budget.seconds, self.budget.cpu_hours, self.budget.gpu_hours)
+        has_time = any(limit is not None for limit in time)
+        stops = self.scheduler.kind != "fifo"
+        return stops and has_time and self.search_space.size is not None
+
+    @property
+    def directed(self) -> tuple[Objective, ...]:
+        """The objectives with their directions, in the file's order."""
+        return tuple(
+            Objective(name, Direction(section.direction))
+            for name, section in self.objectives.items()
+        )
+
+    @property
+    def limits(self) -> tuple[Constraint, ...]:
+        """The constraints, parsed."""
+        return tuple(Constraint.parse(text) for text in self.constraints)
+
+    @property
+    def attacks(self) -> dict[str, AttackConfig]:
+        """Attack by the name of the value it yields, of every trial."""
+        sections = {**self.objectives, **(self.measures or {})}
+        return {
+            name: section.as_attack()
+            for name, section in sections.items()
+            if name.startswith(_ATTACKS)
+        }
+
+    @property
+    def front_attacks(self) -> dict[str, AttackConfig]:
+        """Attack by the name of the value it yields, of the front when the sweep ends."""
+        return {name: section.as_attack() for name, section in (self.front_measures or {}).items()}
+
+    def data_config(self) -> DataConfig:
+        """The data as `trainers` takes it."""
+        return DataConfig(**self.data.model_dump(), seed=self.seed)
+
+    def trial_config(self) -> TrialConfig:
+        """What all trials share, as `trainers` takes it."""
+        widths = self.head.widths
+        return TrialConfig(
+            backbone=self.backbone.name,
+            weights=self.backbone.weights,
+            image_size=self.backbone.image_size,
+            widths=None if widths is None else tuple(widths),
+            fc_rule=self.head.rule,
+            fc_fraction=self.head.fraction,
+            attacks=self.attacks,
+            threads=self.resources.cpus,
+            **self.training.model_dump(),
+            **self.quantization.of_trials(),
+        )
+
+    def reference_config(self) -> TrialConfig:
+        """The full-size, unquantized network, trained as this sweep's trials are by default."""
+        plain = QuantizationConfig()
+        return replace(
+            self.trial_config(),
+            widths=None,
+            fc_rule=None,
+            fc_fraction=None,
+            bits=plain.bits,
+            fc_bits=plain.fc_bits,
+            quantizer=plain.quantizer,
+            scope=plain.scope,
+            layer_bits=plain.layer_bits,
+            rate_weight=plain.rate_weight,
+            qat="none",
+        )
+
+    def identity(self) -> Mapping[str, Any]:
+        """The part of the spec that decides what its trials mean.
+
+        Budget, resources, execution, tracking and store may change between two runs of one
+        sweep, and a reference or further measures of the front may be asked for later. A warm
+        start changes what is tried, not what a trial means.
+        """
+        free = {
+            "name",
+            "budget",
+            "execution",
+            "front_measures",
+            "reference",
+            "resources",
+            "tracking",
+            "store",
+            "warm_start",
+        }
+        # A key that is not given says nothing, so that a later version may add keys.
+        return self.model_dump(mode="json", exclude=free, exclude_none=True)
+
+    def fingerprint(self) -> str:
+        """Digest of `identity`."""
+        text = json.dumps(self.identity(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,325 @@
+"""The sections of a sweep file: closed, frozen, each checked where it is read."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from orchestrator.errors import UsageError
+from orchestrator.objectives import KNOWN_DIRECTIONS
+from orchestrator.quantities import parse_quantity
+from search_spaces import unknown
+from trainers.config import check_parameter
+from trainers.data.config import DataConfig
+from trainers.evaluators.config import (
+    ATTACKED,
+    FROM_REFERENCE,
+    MASKED,
+    OF_REFERENCE,
+    PERTURBATION,
+    AttackConfig,
+    AttackName,
+    Norm,
+)
+from trainers.networks.backbone_table import backbone_info, backbone_names
+from trainers.networks.sizing import check_rule
+from trainers.quantization.config import QuantizationConfig, check_qat
+
+# Several attacks have a word each behind it; MLflow and constraints take no other signs.
+_ATTACK_NAME = re.compile(rf"({ATTACKED}|{PERTURBATION})\w*", re.ASCII)
+_FRONT_NAME = re.compile(rf"({ATTACKED}|{PERTURBATION}|{MASKED})\w*", re.ASCII)
+_FRONT_ALONE = (FROM_REFERENCE, OF_REFERENCE, MASKED)
+_WEIGHT_WORDS = ("imagenet", "bundled", "scratch")
+_T = TypeVar("_T")
+
+
+def as_problem(parse: Callable[[str], _T], text: str) -> _T:
+    """Parse a text so that what is wrong with it becomes a problem with its place.
+
+    pydantic does so with a ValueError, and a UsageError is none.
+    """
+    try:
+        return parse(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+def _quantity(value: object) -> object:
+    return as_problem(parse_quantity, value) if isinstance(value, str) else value
+
+
+Quantity = Annotated[float, BeforeValidator(_quantity)]
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, strict about types, and no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class BackboneSection(Section):
+    """The convolutional part and where its weights come from."""
+
+    name: str
+    weights: str = "imagenet"
+    image_size: int | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in backbone_names():
+            raise ValueError(unknown("backbone", name, backbone_names()))
+        return name
+
+    @model_validator(mode="after")
+    def _fits_the_backbone(self) -> Self:
+        info = backbone_info(self.name)
+        if self.image_size is not None and self.image_size < info.min_image_size:
+            raise ValueError(
+                f"image_size is {self.image_size}, but {self.name} needs at least "
+                f"{info.min_image_size} pixels."
+            )
+        # It has no global pool, so that another size would mean another number of features.
+        if self.name == "digitnet" and self.image_size not in (None, info.image_size):
+            raise ValueError(
+                f"image_size is {self.image_size}, but digitnet sees images of {info.image_size} "
+                f"by {info.image_size} pixels: leave it out."
+            )
+        if self.weights in _WEIGHT_WORDS and self.weights not in info.weights:
+            raise ValueError(
+                f"there are no {self.weights} weights of {self.name}: use weights: "
+                f"{', '.join(info.weights)}, or a path."
+            )
+        return self
+
+    @field_validator("weights")
+    @classmethod
+    def _is_word_or_path(cls, weights: str) -> str:
+        if weights in _WEIGHT_WORDS or Path(weights).suffix in (".safetensors", ".pth", ".th"):
+            return weights
+        hint = unknown("weights", weights, _WEIGHT_WORDS)
+        raise ValueError(f"{hint} A path ends in .safetensors, .pth or .th.")
+
+
+class DataSection(Section):
+    """Which images, and how they are split; see `trainers.data.DataConfig`."""
+
+    name: str | None = None
+    folder: str | None = None
+    npz: str | None = None
+    root: str | None = None
+    val_fraction: float = 0.15
+    test_fraction: float = 0.2
+    image_size: int | None = None
+    limit: int | None = None
+
+    @model_validator(mode="after")
+    def _is_usable(self) -> Self:
+        try:
+            DataConfig(**self.model_dump())
+        except ValueError as error:
+            # The place is named by whoever shows the problem.
+            raise ValueError(str(error).removeprefix("data: ")) from None
+        return self
+
+    @property
+    def label(self) -> str:
+        """A short name for people."""
+        return self.name or Path(self.folder or self.npz or "").name
+
+
+class ParameterSection(Section):
+    """A section whose keys are parameters of a trial."""
+
+    @field_validator("*")
+    @classmethod
+    def _is_accepted(cls, value: Any, info: ValidationInfo) -> Any:
+        check_parameter(str(info.field_name), value)
+        return value
+
+
+class TrainingSection(ParameterSection):
+    """What every trial shares, unless the space samples it; see `trainers.config.PARAMETERS`."""
+
+    tune: str = "head"
+    epochs: int = 10
+    batch_size: int = 128
+    optimizer: str = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    dropout: float = 0.0
+    label_smoothing: float = 0.0
+
+
+class HeadSection(Section):
+    """The head of trials whose space samples none: a rule or widths; by default the full one."""
+
+    rule: str | None = None
+    fraction: float | None = None
+    widths: list[int] | None = Field(default=None, min_length=1, max_length=3)
+
+    @model_validator(mode="after")
+    def _is_decided_once(self) -> Self:
+        check_rule(self.rule, self.fraction, self.widths)
+        return self
+
+
+def _with_numbers(layers: object) -> object:
+    """Numbers as keys, also where they are texts: JSON has no others."""
+    if not isinstance(layers, dict):
+        return layers
+    return {
+        int(key) if isinstance(key, str) and key.isascii() and key.isdigit() else key: bits
+        for key, bits in layers.items()
+    }
+
+
+class QuantizationSection(Section):
+    """Bits of a weight in the artifact, and how its levels are placed; see docs/guides."""
+
+    bits: int = 32
+    fc_bits: int = 32
+    quantizer: str | None = None
+    scope: str | None = None
+    rate_weight: float | None = None
+    qat: str | None = None
+    layers: Annotated[dict[int, int], BeforeValidator(_with_numbers)] | None = None
+
+    @field_validator("bits", "fc_bits", "quantizer", "scope", "rate_weight", "qat")
+    @classmethod
+    def _is_accepted(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None:
+            check_parameter(str(info.field_name), value)
+        return value
+
+    @field_validator("layers")
+    @classmethod
+    def _are_accepted(cls, layers: dict[int, int] | None) -> dict[int, int] | None:
+        for number, bits in (layers or {}).items():
+            check_parameter(f"bits_{number}", bits)
+        return layers
+
+    @model_validator(mode="after")
+    def _can_be_trained(self) -> Self:
+        plain = QuantizationConfig()
+        check_qat(self.qat or "none", self.quantizer or plain.quantizer, self.scope or plain.scope)
+        return self
+
+    def of_trials(self) -> dict[str, Any]:
+        """What is given, by the names that `TrialConfig` has for it."""
+        given = self.model_dump(exclude_none=True)
+        layers = given.pop("layers", {})
+        return given | {"layer_bits": layers}
+
+
+class MeasureSection(Section):
+    """An attack that yields a value; see `trainers.evaluators.AttackConfig`."""
+
+    attack: AttackName = "pgd"
+    epsilon: Quantity = 8 / 255
+    norm: Norm = "linf"
+    steps: int = 10
+    step_size: Quantity | None = None
+    restarts: int = 1
+    samples: int = 200
+
+    @model_validator(mode="after")
+    def _attack_is_possible(self) -> Self:
+        self.as_attack()
+        return self
+
+    def as_attack(self) -> AttackConfig:
+        """The attack as `trainers` takes it."""
+        return AttackConfig(**self.model_dump(include=set(MeasureSection.model_fields)))
+
+
+class ObjectiveSection(MeasureSection):
+    """A direction and, for what an attack yields, the attack."""
+
+    direction: Literal["maximize", "minimize"]
+
+
+def with_deepfool(sections: object) -> object:
+    """DeepFool's values need not say which attack they come from."""
+    if not isinstance(sections, dict):
+        return sections
+    filled = dict(sections)
+    for name, section in sections.items():
+        given = with_direction(section)
+        if str(name).startswith(PERTURBATION) and isinstance(given, dict):
+            filled[name] = {"attack": "deepfool", **given}
+    return filled
+
+
+def fits_its_name(name: str, section: MeasureSection) -> None:
+    """Refuse an attack that cannot yield the value of this name.
+
+    Raises:
+        ValueError: With the sentence.
+    """
+    is_deepfool = section.attack == "deepfool"
+    if is_deepfool != name.startswith(PERTURBATION):
+        raise ValueError(
+            f"{name} has attack: {section.attack}, but deepfool yields {PERTURBATION} and nothing "
+            f"else does; the other attacks yield {ATTACKED}."
+        )
+    if name.startswith(MASKED) and section.attack not in ("bim", "pgd"):
+        raise ValueError(
+            f"{name} has attack: {section.attack}, but the checks for masked gradients vary the "
+            f"steps of bim or pgd."
+        )
+
+
+def with_direction(value: object) -> object:
+    """A lone word is the direction."""
+    return {"direction": value} if isinstance(value, str) else value
+
+
+def with_name(value: object) -> object:
+    """A lone word is the name."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def measured(name: str) -> str:
+    """Refuse a name that no trial measures."""
+    if name.startswith(_FRONT_ALONE):
+        raise ValueError(
+            f"{name} is measured of the front alone, when the sweep ends: write it under "
+            f"front_measures."
+        )
+    if name not in KNOWN_DIRECTIONS and not _ATTACK_NAME.fullmatch(name):
+        raise ValueError(unknown("objective", name, KNOWN_DIRECTIONS))
+    return name
+
+
+def _trial_measure(name: str) -> str:
+    if measured(name) and not _ATTACK_NAME.fullmatch(name):
+        raise ValueError(
+            f"{name} is measured anyway. A measure is an attack: its name is {ATTACKED} or "
+            f"{PERTURBATION}, with a word of its own behind it, as in {ATTACKED}_eps2."
+        )
+    return name
+
+
+def _front_measure(name: str) -> str:
+    if not _FRONT_NAME.fullmatch(name):
+        known = (ATTACKED, FROM_REFERENCE, OF_REFERENCE, PERTURBATION, MASKED)
+        hint = unknown("front measure", name, known)
+        raise ValueError(f"{hint} Each with a word of its own behind it, if there are several.")
+    return name
+
+
+MeasuredName = Annotated[str, AfterValidator(measured)]
+TrialMeasureName = Annotated[str, AfterValidator(_trial_measure)]
+FrontMeasureName = Annotated[str, AfterValidator(_front_measure)]

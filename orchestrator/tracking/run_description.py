@@ -1,0 +1,62 @@
+"""The description of a sweep's run: what people read first in MLflow, as Markdown."""
+
+from collections.abc import Iterator, Sequence
+
+from orchestrator.fronts.front import Front, FrontMember, compute_front
+from orchestrator.quantities import arrow, human, human_params, human_values
+from orchestrator.spec.stored import spec_constraints, spec_objectives
+from orchestrator.trials import SweepRecord, SweepState, Trial
+
+_ROWS = 12  # members in the table: a tag holds 5,000 characters
+
+
+def sweep_note(sweep: SweepRecord, trials: Sequence[Trial]) -> str:
+    """The front as a table, how to read it, and where the rest is."""
+    goals, limits = spec_objectives(sweep.spec), spec_constraints(sweep.spec)
+    front = compute_front(trials, goals, limits)
+    return "\n".join([*_table(front), *_guide(sweep)])
+
+
+def _table(front: Front) -> Iterator[str]:
+    if not len(front):
+        yield "No trial is complete yet, so there is no Pareto front to show.\n"
+        return
+    total = len(front) + len(front.others)
+    if front.feasible:
+        yield (
+            f"**{len(front)} of {total} complete trials are on the Pareto front**: no other trial "
+            "beats them on every objective.\n"
+        )
+    else:
+        yield f"**No trial of {total} meets the constraints**; these violate them least.\n"
+    # MLflow folds all but the first lines away, so the table comes after the sentences.
+    knee = front.knee() if len(front) > 2 else None
+    if knee is not None:
+        values = human_values(front.objectives, knee.values)
+        yield f"The knee, its most balanced member, is trial {knee.trial}: {values}.\n"
+    yield "**`front.html` among this run's artifacts draws it.**\n"
+    names = [arrow(objective) for objective in front.objectives]
+    yield f"| trial | {' | '.join(names)} | parameters |"
+    yield f"|--:|{'--:|' * len(names)}:--|"
+    for member in front[:_ROWS]:
+        yield _row(front, member, is_knee=member == knee)
+    if len(front) > _ROWS:
+        yield f"\nand {len(front) - _ROWS} more, which `front.csv` among the artifacts lists.\n"
+
+
+def _row(front: Front, member: FrontMember, *, is_knee: bool) -> str:
+    values = [human(each.name, member.values.get(each.name)) for each in front.objectives]
+    # A bar inside a cell would end it.
+    params = human_params(member.params).replace("|", "\\|")
+    trial = f"**{member.trial}** (knee)" if is_knee else str(member.trial)
+    return f"| {trial} | {' | '.join(values)} | {params} |"
+
+
+def _guide(sweep: SweepRecord) -> Iterator[str]:
+    yield "\n- Each **child run** is one attempt at a trial."
+    if sweep.state is not SweepState.RUNNING:
+        yield (
+            "- The front's runs are found with the filter `tags.pareto = 'true'`; each has its "
+            "packed network among its artifacts."
+        )
+    yield f"- This is a copy; `paretune sync {sweep.name}` repairs it from the store."

@@ -1,0 +1,82 @@
+"""The stand-alone reader in examples/ computes what paretune computes."""
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from trainers.artifact import load_artifact, write_artifact
+from trainers.evaluators.accuracy import predict
+from trainers.networks.inputs import to_unit
+from trainers.networks.network import build_network
+from trainers.quantization import QuantizationConfig
+from trainers.quantization.config import QUANTIZERS, SCOPES
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "read_artifact.py"
+
+
+def images(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+
+
+def same_logits(path: Path, pictures: np.ndarray) -> bool:
+    found = runpy.run_path(str(EXAMPLE))["logits"](path, pictures)
+    with torch.inference_mode():
+        expected = load_artifact(path)(to_unit(torch.tensor(pictures)))
+    return torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 28, 28), (5, 1, 8, 8), (5, 3, 40, 32)])
+@pytest.mark.parametrize(
+    ("bits", "fc_bits", "widths"), [(2, 3, (9,)), (7, 32, ()), (8, 5, (9, 5))]
+)
+def test_the_readers_logits_are_those_of_the_loaded_network(
+    tmp_path: Path, shape: tuple[int, ...], bits: int, fc_bits: int, widths: tuple[int, ...]
+) -> None:
+    network = build_network("digitnet", weights="scratch", widths=widths, classes=10)
+    config = QuantizationConfig(bits=bits, fc_bits=fc_bits)
+    write_artifact(network, tmp_path / "m", quantization=config, classes=None)
+    assert same_logits(tmp_path / "m", images(*shape))
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
+def test_the_reader_decodes_every_quantizer_bit_for_bit(
+    tmp_path: Path, quantizer: str, scope: str
+) -> None:
+    network = build_network("digitnet", weights="scratch", widths=(9, 5), classes=10)
+    config = QuantizationConfig(3, 5, quantizer, scope, layer_bits={2: 8, 3: 32})
+    write_artifact(network, tmp_path / "m", quantization=config, classes=None)
+    reader = runpy.run_path(str(EXAMPLE))
+    found = reader["weights"](*reader["read_file"](tmp_path / "m"))
+    expected = load_artifact(tmp_path / "m").state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert same_logits(tmp_path / "m", images(2, 1, 28, 28))
+
+
+def test_the_example_runs_alone_and_names_the_classes(tmp_path: Path) -> None:
+    network = build_network("digitnet", weights="scratch", widths=(9,), classes=3)
+    names = ("ant", "bee", "cat")
+    write_artifact(
+        network, tmp_path / "m", quantization=QuantizationConfig(bits=4, fc_bits=4), classes=names
+    )
+    pictures = images(3, 1, 28, 28)
+    np.save(tmp_path / "images.npy", pictures)
+    # -I: neither the working folder nor PYTHONPATH is searched, so no module of ours is found.
+    command = [sys.executable, "-I", EXAMPLE, tmp_path / "m", tmp_path / "images.npy"]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    classes = predict(load_artifact(tmp_path / "m"), pictures)
+    lines = [f"image {number}: {names[label]}" for number, label in enumerate(classes)]
+    assert answer.stdout.splitlines() == lines
+
+
+def test_the_example_uses_nothing_of_this_project() -> None:
+    source = EXAMPLE.read_text()
+    assert "trainers" not in source
+    assert "safetensors.torch" not in source
+    assert len(source.splitlines()) <= 150

@@ -1,0 +1,190 @@
+"""Which bytes stand where in a packed network; importable without torch."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trainers.networks.shapes import Shape, TensorShapes
+from trainers.networks.spec import NetworkSpec
+from trainers.quantization.config import CODEBOOKS, QuantizationConfig
+from trainers.quantization.packing import packed_bytes
+from trainers.quantization.planned import PlannedWeight, plan_weights
+
+VERSION = 1
+KEY = "paretune"
+CODES = ".codes"
+SCALE = ".scale"
+ZERO_POINT = ".zero_point"
+CODEBOOK = ".codebook"
+
+HEAD = "head."
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """One tensor of the container.
+
+    Attributes:
+        name: As in the container.
+        dtype: `F32`, `I8` or `U8`, as safetensors calls them.
+        shape: As in the container.
+    """
+
+    name: str
+    dtype: str
+    shape: Shape
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of its data."""
+        return math.prod(self.shape) * (4 if self.dtype == "F32" else 1)
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """Which tensors are quantized, and how.
+
+    Attributes:
+        scheme: A name of `trainers.quantization.config.QUANTIZERS`.
+        scope: A name of `trainers.quantization.config.SCOPES`.
+        weights: Bits and levels of each, by its name in the network.
+    """
+
+    scheme: str
+    scope: str
+    weights: Mapping[str, PlannedWeight]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a packed network consists of.
+
+    Attributes:
+        header: The first bytes of the file: the length of the JSON, then the JSON.
+        tensors: What follows, in this order and without gaps.
+        quantized: Which tensors of the network are stored as codes.
+        shapes: Shapes of all tensors of the network that are stored, by their names there.
+    """
+
+    header: bytes
+    tensors: tuple[StoredTensor, ...]
+    quantized: Quantized
+    shapes: Mapping[str, Shape]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the whole file."""
+        return len(self.header) + sum(tensor.bytes for tensor in self.tensors)
+
+    @property
+    def head_bytes(self) -> int:
+        """Data of the tensors of the fully connected head."""
+        return sum(tensor.bytes for tensor in self.tensors if tensor.name.startswith(HEAD))
+
+    @property
+    def backbone_bytes(self) -> int:
+        """Data of all other tensors; the header belongs to neither."""
+        return self.bytes - len(self.header) - self.head_bytes
+
+
+def packed_layout(
+    spec: NetworkSpec,
+    shapes: TensorShapes,
+    quantization: QuantizationConfig,
+    classes: Sequence[str] | None,
+) -> Layout:
+    """The layout of a network that need not exist.
+
+    Args:
+        spec: The architecture.
+        shapes: All tensors of it.
+        quantization: What is done to its weights.
+        classes: Names of its outputs, or None.
+
+    Raises:
+        ValueError: `quantization` names a convolution that the network does not have, or
+            `classes` are not as many as the network tells apart.
+    """
+    if classes is not None and len(classes) != spec.classes:
+        raise ValueError(
+            f"{len(classes)} names of classes were given for a network with {spec.classes} "
+            f"outputs; give one for each, or None."
+        )
+    stored = shapes.stored
+    planned = plan_weights(shapes.is_convolution, quantization)
+    quantized = Quantized(quantization.quantizer, quantization.scope, planned)
+    tensors = stored_tensors(stored, quantized)
+    facts = {
+        "version": VERSION,
+        "spec": spec.as_mapping(),
+        "classes": None if classes is None else list(classes),
+        "scheme": quantized.scheme,
+        "scope": quantized.scope,
+        "tensors": {name: _entry(name, plan, stored[name]) for name, plan in planned.items()},
+    }
+    return Layout(_container_header(facts, tensors), tensors, quantized, stored)
+
+
+def _entry(name: str, plan: PlannedWeight, shape: Shape) -> dict[str, Any]:
+    entry: dict[str, Any] = {"bits": plan.bits, "shape": list(shape)}
+    return entry if plan.levels == name else entry | {"levels": plan.levels}
+
+
+def stored_tensors(shapes: Mapping[str, Shape], quantized: Quantized) -> tuple[StoredTensor, ...]:
+    """The tensors of the container, those of four bytes first, so that each is aligned.
+
+    Raises:
+        ValueError: Weights that cannot have the same levels are to share them.
+    """
+    planned = quantized.weights
+    stored: dict[str, StoredTensor] = {}
+    for name, shape in shapes.items():
+        parts = [StoredTensor(name, "F32", shape)]
+        if name in planned:
+            parts = _levels(planned[name], shape, quantized)
+        for part in parts:
+            if stored.setdefault(part.name, part) != part:
+                raise ValueError(f"{name} shares {part.name} with a weight of other levels")
+    for name, plan in planned.items():
+        count = math.prod(shapes[name])
+        stored[name + CODES] = StoredTensor(name + CODES, "U8", (packed_bytes(count, plan.bits),))
+    return tuple(sorted(stored.values(), key=lambda tensor: tensor.dtype != "F32"))
+
+
+def _levels(plan: PlannedWeight, shape: Shape, quantized: Quantized) -> list[StoredTensor]:
+    """What a weight is decoded with."""
+    groups = shape[0] if quantized.scope == "channel" else 1
+    if quantized.scheme in CODEBOOKS:
+        return [StoredTensor(plan.levels + CODEBOOK, "F32", (groups, 1 << plan.bits))]
+    scale = StoredTensor(plan.levels + SCALE, "F32", (groups,))
+    if quantized.scheme == "affine":
+        return [scale, StoredTensor(plan.levels + ZERO_POINT, "I8", (groups,))]
+    return [scale]
+
+
+def _container_header(facts: Mapping[str, Any], tensors: Sequence[StoredTensor]) -> bytes:
+    """The header of https://github.com/huggingface/safetensors#format.
+
+    Written here, not by the library, so that the size of a file neither depends on the library's
+    version nor needs the tensors to be known.
+    """
+    header: dict[str, Any] = {"__metadata__": {KEY: _compact(facts)}}
+    offset = 0
+    for tensor in tensors:
+        end = offset + tensor.bytes
+        header[tensor.name] = {
+            "dtype": tensor.dtype,
+            "shape": tensor.shape,
+            "data_offsets": [offset, end],
+        }
+        offset = end
+    text = _compact(header).encode("ascii")
+    # Spaces after the JSON are allowed, and let the data begin at a multiple of eight.
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,1 @@
+"""Files that a trial writes and reads: whole or not at all."""

@@ -1,5 +1,0 @@
-"""Many heads on the features of one frozen backbone, trained together in one process."""
-
-from trainers.fused.epoch import fusable, fuse_key, run_epoch
-
-__all__ = ["fusable", "fuse_key", "run_epoch"]

@@ -1,0 +1,1 @@
+"""Networks: backbone and head, what they are built from, and how large they are."""

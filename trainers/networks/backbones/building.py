@@ -1,0 +1,133 @@
+"""From a name and a source of weights to a backbone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from trainers.determinism import derive_seed
+from trainers.errors import WeightsError
+from trainers.networks.backbone_table import BackboneInfo, backbone_info
+from trainers.networks.backbones.cifar_resnet import (
+    cifar_resnet_blocks,
+    cifar_resnet_features,
+    is_cifar_resnet,
+)
+from trainers.networks.backbones.digitnet import digitnet_blocks, digitnet_features
+from trainers.networks.backbones.weight_files import load_features, read_state
+from trainers.networks.meta import without_memory
+from trainers.networks.spec import InputSpec, input_spec
+
+_BUNDLED = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """The convolutional part of a network.
+
+    Attributes:
+        name: One of `backbone_names()`.
+        features: Prepared images (N, C, H, W) to flat features (N, n_features).
+        n_features: Inputs of the first fully connected layer.
+        blocks: Parts of `features` from input to output, which together hold every parameter.
+        input: What `features` wants to see.
+        reference_widths: Hidden widths of the full-size head.
+    """
+
+    name: str
+    features: nn.Module
+    n_features: int
+    blocks: list[nn.Module]
+    input: InputSpec
+    reference_widths: tuple[int, ...]
+
+
+def build_backbone(
+    name: str, weights: str, *, seed: int = 0, image_size: int | None = None
+) -> Backbone:
+    """Build a backbone in float32, on the CPU.
+
+    From scratch it lies on the default device, so that `torch.device("meta")` can size it.
+
+    Args:
+        name: One of `backbone_names()` or an alias.
+        weights: `scratch` (random by `seed`), `bundled` (digitnet), `imagenet` (torchvision's
+            best, downloaded if not cached), or the path of a `.safetensors`, `.pth` or `.th` file
+            with the state dict of the backbone or of the whole network, whose classifier is
+            then ignored.
+        seed: For `scratch` alone; the global generators are left as they were.
+        image_size: Side in pixels that images are brought to; default: the one at which the
+            pre-trained weights were measured. Features are as many at any size.
+
+    Raises:
+        ValueError: There is no such backbone, or `image_size` is too small for it.
+        WeightsError: The weights are absent, broken or of another architecture.
+    """
+    info = backbone_info(name)
+    spec = input_spec(info, image_size)
+    if weights == "scratch":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "backbone", info.name))
+            features = _features(info.name)
+    else:
+        features = _loaded_features(info, weights)
+    blocks = _blocks(info.name, features)
+    return Backbone(info.name, features, info.n_features, blocks, spec, info.reference_widths)
+
+
+def _features(name: str) -> nn.Sequential:
+    if name == "digitnet":
+        return digitnet_features()
+    if is_cifar_resnet(name):
+        return cifar_resnet_features(name)
+    # Imported late: torchvision takes seconds and hundreds of megabytes.
+    from trainers.networks.backbones.torchvision_nets import torchvision_features
+
+    return torchvision_features(name)
+
+
+def _blocks(name: str, features: nn.Sequential) -> list[nn.Module]:
+    if name == "digitnet":
+        return digitnet_blocks(features)
+    if is_cifar_resnet(name):
+        return cifar_resnet_blocks(features)
+    from trainers.networks.backbones.torchvision_nets import torchvision_blocks
+
+    return torchvision_blocks(name, features)
+
+
+def _loaded_features(info: BackboneInfo, weights: str) -> nn.Sequential:
+    if weights in ("bundled", "imagenet") and weights not in info.weights:
+        raise WeightsError(
+            f"there are no {weights} weights of {info.name}. Use weights: "
+            f"{', '.join(info.weights)}, or the path of a .safetensors file."
+        )
+    if weights == "bundled":
+        path = _BUNDLED / f"{info.name}.safetensors"
+        state, source = read_state(path), f"the bundled weights of {info.name}"
+    elif weights == "imagenet":
+        state, source = _imagenet_state(info), f"torchvision's weights of {info.name}"
+    else:
+        path = Path(weights).expanduser()
+        state, source = read_state(path), f"weights file {path}"
+    classifier = ("classifier.", "fc.", "linear.")
+    state = {key: value for key, value in state.items() if not key.startswith(classifier)}
+    with without_memory():
+        features = _features(info.name)
+    load_features(features, state, source=source)
+    return features
+
+
+def _imagenet_state(info: BackboneInfo) -> dict[str, torch.Tensor]:
+    from trainers.networks.backbones.torchvision_nets import imagenet_state
+
+    try:
+        return dict(imagenet_state(info.name))
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(
+            f"ImageNet weights of {info.name} are not in the cache of torch.hub and could not be "
+            f"downloaded ({error}). On a machine without internet give the path of a .safetensors "
+            f"or .pth file with torchvision's state dict, use weights: scratch, or the backbone "
+            f"digitnet with weights: bundled."
+        ) from error

@@ -1,0 +1,34 @@
+"""The tensors of networks that exist, as `trainers.networks.shapes` describes them."""
+
+from functools import lru_cache
+
+from torch import nn
+
+from trainers.networks.backbones.building import build_backbone
+from trainers.networks.meta import without_memory
+from trainers.networks.shapes import BackboneShapes, Shape, TensorShapes, is_counter
+from trainers.quantization.plan import weight_kinds
+
+
+def stored_shapes(network: nn.Module) -> dict[str, Shape]:
+    """Shapes of the tensors that a packed network holds, in the order of the state dict."""
+    return {
+        name: tuple(tensor.shape)
+        for name, tensor in network.state_dict().items()
+        if not is_counter(name)
+    }
+
+
+@lru_cache(maxsize=32)
+def backbone_shapes(name: str) -> BackboneShapes:
+    """What the sizes of all networks with this backbone follow from.
+
+    Raises:
+        ValueError: There is no such backbone.
+    """
+    with without_memory():
+        backbone = build_backbone(name, "scratch")
+    whole = nn.ModuleDict({"features": backbone.features})
+    tensors = TensorShapes(stored_shapes(whole), weight_kinds(whole))
+    counts = (sum(p.numel() for p in block.parameters()) for block in backbone.blocks)
+    return BackboneShapes(tensors, tuple(counts))

@@ -1,0 +1,151 @@
+"""A backbone and a head, as one network on raw pixels."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from trainers.networks.backbones.building import Backbone, build_backbone
+from trainers.networks.heads import build_head
+from trainers.networks.inputs import InputTransform
+from trainers.networks.spec import InputSpec, NetworkSpec, spec_of, tuned_blocks
+
+__all__ = [
+    "InputSpec",
+    "InputTransform",
+    "Network",
+    "NetworkSpec",
+    "assemble_network",
+    "build_network",
+    "network_from_spec",
+    "spec_of",
+    "tuned_blocks",
+]
+
+
+class Network(nn.Module):
+    """Pixels in [0, 1] to logits: `head(features(prepare(pixels)))`.
+
+    What is frozen stays in eval mode whatever `train()` is told, so that the statistics of a
+    frozen batch norm never move. The state dict holds `features.*` and `head.*` alone.
+
+    Attributes:
+        spec: The architecture.
+        prepare: The input transform; it has no parameters and no buffers.
+        features: The convolutional part.
+        head: The fully connected part.
+        blocks: Parts of `features` from input to output.
+    """
+
+    def __init__(self, spec: NetworkSpec, backbone: Backbone, head: nn.Sequential) -> None:
+        super().__init__()
+        self.spec = spec
+        self.prepare = InputTransform(spec.input)
+        self.features = backbone.features
+        self.head = head
+        # A plain list: these modules are children of `features`, and must not be so twice.
+        self.blocks = backbone.blocks
+        self._tune = "all"
+        self.lay_out()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits (N, classes) of float pixels (N, C, H, W) in [0, 1]."""
+        logits: Tensor = self.head(self.feature_vectors(pixels))
+        return logits
+
+    def feature_vectors(self, pixels: Tensor) -> Tensor:
+        """What the head sees of the pixels: float (N, n_features)."""
+        vectors: Tensor = self.features(self.prepare(pixels))
+        return vectors
+
+    def lay_out(self) -> None:
+        """Bring new weights of `features` into the layout that all networks share.
+
+        It is channels last, in which most convolutions take less time, also on a CPU.
+        """
+        self.features.to(memory_format=torch.channels_last)
+
+    def set_trainable(self, tune: str) -> list[nn.Parameter]:
+        """Freeze everything that `tune` does not name.
+
+        Args:
+            tune: `head`, `last_blocks:N` (the head and the last N blocks) or `all`.
+
+        Returns:
+            The parameters to train; they alone require a gradient.
+
+        Raises:
+            ValueError: `tune` is unknown, or N is not in 1 to the number of blocks.
+        """
+        count = tuned_blocks(tune, len(self.blocks))
+        self._tune = tune
+        self.requires_grad_(requires_grad=False)
+        for part in (self.features if tune == "all" else None, *self._last(count), self.head):
+            if part is not None:
+                part.requires_grad_(requires_grad=True)
+        self.train(self.training)
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - torch's signature
+        """Switch to training mode, but for what is frozen."""
+        super().train(mode)
+        if self._tune != "all":
+            self.features.train(mode=False)
+            for block in self._last(tuned_blocks(self._tune, len(self.blocks))):
+                block.train(mode)
+        return self
+
+    def _last(self, count: int) -> list[nn.Module]:
+        return self.blocks[len(self.blocks) - count :]
+
+
+def build_network(
+    backbone: str,
+    *,
+    weights: str,
+    widths: Sequence[int],
+    classes: int,
+    dropout: float = 0.0,
+    seed: int = 0,
+) -> Network:
+    """Build a backbone and put a new head on it.
+
+    Args:
+        backbone: One of `backbone_names()` or an alias.
+        weights: As `build_backbone` takes them.
+        widths: Hidden widths of the head, 0 to 3 of them.
+        classes: How many there are to tell apart.
+        dropout: In the head, in [0, 1).
+        seed: Decides the head, and the backbone if it is built from scratch.
+
+    Raises:
+        ValueError: A name or a value is out of range.
+        WeightsError: The weights are absent, broken or of another architecture.
+    """
+    parts = build_backbone(backbone, weights, seed=seed)
+    return assemble_network(parts, widths, classes, dropout=dropout, seed=seed)
+
+
+def assemble_network(
+    backbone: Backbone,
+    widths: Sequence[int],
+    classes: int,
+    *,
+    dropout: float = 0.0,
+    seed: int = 0,
+) -> Network:
+    """Put a new head on a backbone that is there already; arguments as in `build_network`."""
+    head = build_head(backbone.n_features, widths, classes, dropout, seed=seed)
+    spec = NetworkSpec(backbone.name, backbone.input, backbone.n_features, tuple(widths), classes)
+    return Network(spec, backbone, head)
+
+
+def network_from_spec(spec: NetworkSpec) -> Network:
+    """The network of a spec with weights that mean nothing, to be loaded or to be measured.
+
+    Under `torch.device("meta")` it takes no memory and no time.
+    """
+    backbone = build_backbone(spec.backbone, "scratch", image_size=spec.input.height)
+    head = build_head(spec.n_features, spec.widths, spec.classes)
+    return Network(spec, backbone, head)

@@ -1,0 +1,152 @@
+"""The architecture of a network as plain values; importable without torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from trainers.networks.backbone_table import BackboneInfo, backbone_info
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """Size and normalisation of a backbone's input.
+
+    Attributes:
+        channels: 1 (grey) or 3 (RGB).
+        height: In pixels.
+        width: In pixels.
+        mean: One value a channel, on the scale where pixels lie in [0, 1].
+        std: As `mean`; positive.
+    """
+
+    channels: int
+    height: int
+    width: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Check the values against each other.
+
+        Raises:
+            ValueError: A value is out of range; the text says which.
+        """
+        if self.channels not in (1, 3):
+            raise ValueError(f"an input has 1 or 3 channels, not {self.channels}.")
+        if min(self.height, self.width) < 1:
+            raise ValueError(f"an input of {self.height} by {self.width} pixels has no pixels.")
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(
+                f"an input of {self.channels} channel(s) needs as many means and deviations; "
+                f"given: {self.mean!r} and {self.std!r}."
+            )
+        if not min(self.std) > 0:
+            raise ValueError(f"standard deviations must be positive; given: {self.std!r}.")
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; `from_mapping` is the inverse."""
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "InputSpec":
+        """The spec that `as_mapping` described."""
+        return cls(
+            channels=int(mapping["channels"]),
+            height=int(mapping["height"]),
+            width=int(mapping["width"]),
+            mean=tuple(float(value) for value in mapping["mean"]),
+            std=tuple(float(value) for value in mapping["std"]),
+        )
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """The architecture of a network, without its weights.
+
+    Attributes:
+        backbone: Name of the backbone.
+        input: What the backbone wants to see.
+        n_features: Inputs of the head.
+        widths: Hidden widths of the head.
+        classes: Outputs of the head.
+    """
+
+    backbone: str
+    input: InputSpec
+    n_features: int
+    widths: tuple[int, ...]
+    classes: int
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; `from_mapping` is the inverse."""
+        return {
+            "backbone": self.backbone,
+            "input": self.input.as_mapping(),
+            "n_features": self.n_features,
+            "widths": list(self.widths),
+            "classes": self.classes,
+        }
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "NetworkSpec":
+        """The spec that `as_mapping` described."""
+        return cls(
+            backbone=str(mapping["backbone"]),
+            input=InputSpec.from_mapping(mapping["input"]),
+            n_features=int(mapping["n_features"]),
+            widths=tuple(int(width) for width in mapping["widths"]),
+            classes=int(mapping["classes"]),
+        )
+
+
+def spec_of(
+    backbone: str, widths: Sequence[int], classes: int, *, image_size: int | None = None
+) -> NetworkSpec:
+    """The spec that `trainers.networks.network.assemble_network` would give, without building
+    anything.
+
+    Raises:
+        ValueError: There is no such backbone, or `image_size` is too small for it.
+    """
+    info = backbone_info(backbone)
+    spec = input_spec(info, image_size)
+    return NetworkSpec(info.name, spec, info.n_features, tuple(widths), classes)
+
+
+def input_spec(info: BackboneInfo, image_size: int | None) -> InputSpec:
+    """What a backbone wants to see.
+
+    Raises:
+        ValueError: `image_size` is too small for it.
+    """
+    size = info.image_size if image_size is None else image_size
+    if info.name == "digitnet" and size != info.image_size:
+        # It has no global pool, so that another size would mean another number of features.
+        raise ValueError(f"digitnet sees images of 28 by 28 pixels; image_size {size} was given.")
+    if size < info.min_image_size:
+        raise ValueError(
+            f"image_size {size} is too small for {info.name}, which needs at least "
+            f"{info.min_image_size} pixels."
+        )
+    return InputSpec(len(info.mean), size, size, info.mean, info.std)
+
+
+def tuned_blocks(tune: str, n_blocks: int) -> int:
+    """How many of a backbone's blocks `tune` trains: 0 for `head`, all for `all`.
+
+    Raises:
+        ValueError: `tune` is unknown, or its N is not in 1 to `n_blocks`.
+    """
+    if tune in ("head", "all"):
+        return 0 if tune == "head" else n_blocks
+    kind, _, number = tune.partition(":")
+    if kind != "last_blocks" or not (number.isascii() and number.isdigit()):
+        raise ValueError(
+            f"tune is {tune!r}; known are head, last_blocks:N (say, 2 for N) and all."
+        )
+    if not 1 <= int(number) <= n_blocks:
+        raise ValueError(
+            f"tune is {tune!r}, and this backbone has {n_blocks} blocks: N goes from 1 to "
+            f"{n_blocks}."
+        )
+    return int(number)

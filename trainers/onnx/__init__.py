@@ -1,0 +1,1 @@
+"""Networks as ONNX files: exported, quantized to int8, and timed."""

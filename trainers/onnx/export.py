@@ -1,0 +1,241 @@
+"""A packed network as an ONNX file: int8 codes where there are codes, checked against torch."""
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainers.artifact import load_artifact, read_header, read_quantized
+from trainers.networks.network import Network
+from trainers.onnx.latency import OnnxError, OnnxNetwork, random_pixels, require_onnx
+from trainers.quantization.quantized import QuantizedWeight, dequantize
+
+# Other than what the network is traced with, so that a frozen batch size would be noticed.
+_CHECKED_IMAGES = 5
+# Of the largest logit. Both sides add up the same numbers in float32, in another order.
+_TOLERANCE = 1e-4
+# Where all logits are nearly zero, rounding is not proportional to the largest of them.
+_SMALLEST_LOGIT = 0.01
+
+
+@dataclass(frozen=True)
+class OnnxInfo:
+    """What was written.
+
+    Attributes:
+        path: The file.
+        bytes: Its size.
+        int8_weights: Weights that it holds as int8 codes, by their names in the network.
+        float_weights: Weights that are quantized by a codebook, which ONNX has no operator for:
+            the file holds their levels in float32, one for each weight.
+        max_difference: The largest difference between a logit of onnxruntime and of torch.
+        tolerance: What it may be: 1e-4 of the largest logit, or 1e-6 if that is below 0.01.
+    """
+
+    path: Path
+    bytes: int
+    int8_weights: tuple[str, ...]
+    float_weights: tuple[str, ...]
+    max_difference: float
+    tolerance: float
+
+
+def export_onnx(artifact: Path, to: Path) -> OnnxInfo:
+    """Write a packed network as ONNX: pixels in [0, 1], brought to its size, to logits.
+
+    The input `pixels` is float32 (batch, C, H, W) with the C, H and W of the backbone; the
+    normalisation is in the file. A weight with evenly spaced levels is stored as its codes, int8
+    however few bits they need, followed by a DequantizeLinear with the scales of the artifact
+    (one for each output channel, or one): it gives the artifact's weight bit for bit. Activations
+    stay in float32.
+
+    The names of the classes stand in its metadata, under `classes`, as a JSON list.
+
+    Args:
+        artifact: A packed network.
+        to: The file, in a folder that exists. What lies there is replaced, once the new one is
+            found to compute what the artifact does.
+
+    Raises:
+        OnnxError: onnx, onnxscript or onnxruntime is not installed; the network cannot be traced;
+            or the logits differ.
+        ArtifactError: `artifact` cannot be read.
+        OSError: The folder cannot be written to.
+    """
+    require_onnx()
+    network = load_artifact(artifact)
+    quantized = read_quantized(artifact)
+    model = traced(network, tuple(quantized))
+    for name, weight in quantized.items():
+        _put_weight(model, name, weight)
+    _name_classes(model, read_header(artifact).classes)
+    unfinished = to.with_name(f".{to.name}.{os.getpid()}")
+    try:
+        unfinished.write_bytes(model.SerializeToString(deterministic=True))
+        difference, tolerance = _difference(network, unfinished)
+        unfinished.replace(to)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    by_codebook = tuple(n for n, weight in quantized.items() if weight.scale is None)
+    return OnnxInfo(
+        path=to,
+        bytes=to.stat().st_size,
+        int8_weights=tuple(name for name in quantized if name not in by_codebook),
+        float_weights=by_codebook,
+        max_difference=difference,
+        tolerance=tolerance,
+    )
+
+
+class _OpenNetwork(nn.Module):
+    """A network, some weights of which are inputs.
+
+    As constants they would be multiplied with the batch norms that follow them, and the codes
+    would not be the artifact's any more (seen in onnxscript 0.7).
+    """
+
+    def __init__(self, network: Network, names: Sequence[str]) -> None:
+        super().__init__()
+        self.network = network
+        self._names = tuple(names)
+
+    def forward(self, pixels: Tensor, weights: Sequence[Tensor] = ()) -> Tensor:
+        """Logits of the pixels with these weights in the places of the network's."""
+        given = dict(zip(self._names, weights, strict=True))
+        logits: Tensor = torch.func.functional_call(self.network, given, (pixels,))
+        return logits
+
+
+def traced(network: Network, names: Sequence[str]) -> Any:
+    """The graph of a network as an `onnx.ModelProto` whose batch size is free.
+
+    Args:
+        network: In eval mode.
+        names: Weights that are inputs of the graph, under these names, rather than constants.
+
+    Raises:
+        OnnxError: torch cannot trace it, or has no ONNX operator for a part of it.
+    """
+    # Two images, because a batch of one would be taken for the only possible size.
+    pixels = torch.from_numpy(random_pixels(network.spec.input, 2))
+    arguments: tuple[Any, ...] = (pixels,)
+    shapes: dict[str, Any] = {"pixels": {0: torch.export.Dim("batch")}}
+    if names:
+        arguments = (pixels, [network.get_parameter(name) for name in names])
+        shapes["weights"] = [{} for _ in names]
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                _OpenNetwork(network, names).eval(),
+                arguments,
+                input_names=["pixels", *names],
+                output_names=["logits"],
+                dynamic_shapes=shapes,
+                dynamo=True,
+                verbose=False,
+            )
+    except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
+        raise OnnxError(
+            f"{network.spec.backbone} could not be written as ONNX by torch {torch.__version__}: "
+            f"{error}"
+        ) from error
+    if program is None:
+        raise OnnxError(f"torch {torch.__version__} gave no ONNX form of the network.")
+    model: Any = program.model_proto
+    _forget_origins(model)
+    return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the exporter says of its own progress and parts off the terminal."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # Deprecations between torch, onnxscript and onnx, about which nobody here can do
+            # anything; what matters is checked on the result.
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _forget_origins(model: Any) -> None:
+    """Remove the stack traces with paths of this machine that torch (2.14) leaves everywhere."""
+    model.ClearField("metadata_props")
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+    for part in (*graph.initializer, *graph.node):
+        part.ClearField("doc_string")
+
+
+def _put_weight(model: Any, name: str, weight: QuantizedWeight) -> None:
+    """Give the graph a weight that it has as an input so far."""
+    from onnx import helper, numpy_helper
+
+    graph = model.graph
+    graph.input.remove(next(each for each in graph.input if each.name == name))
+    if weight.scale is None:
+        graph.initializer.append(numpy_helper.from_array(dequantize(weight).numpy(), name))
+        return
+    parts = {f"{name}.codes": weight.codes.numpy(), f"{name}.scale": _levels(weight.scale)}
+    if weight.zero_point is not None:
+        parts[f"{name}.zero_point"] = _levels(weight.zero_point)
+    for part, array in parts.items():
+        graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), part))
+    node = helper.make_node("DequantizeLinear", list(parts), [name], name=f"{name}.dequantize")
+    if parts[f"{name}.scale"].ndim:
+        node.attribute.append(helper.make_attribute("axis", 0))
+    graph.node.insert(0, node)
+
+
+def _name_classes(model: Any, classes: Sequence[str] | None) -> None:
+    from onnx import helper
+
+    if classes is not None:
+        helper.set_model_props(model, {"classes": json.dumps(list(classes))})
+
+
+def _levels(of_groups: Tensor) -> np.ndarray:
+    """(out,) for one group a channel, () for a single group: DequantizeLinear tells by that."""
+    flat: np.ndarray = of_groups.reshape(-1).numpy()
+    return flat if len(flat) > 1 else flat.reshape(())
+
+
+def _difference(network: Network, path: Path) -> tuple[float, float]:
+    """The largest difference of logits, and the largest that is accepted."""
+    import onnx
+
+    pixels = random_pixels(network.spec.input, _CHECKED_IMAGES)
+    try:
+        onnx.checker.check_model(path)
+        found = OnnxNetwork(path).logits(pixels)
+    except Exception as error:
+        raise OnnxError(f"The ONNX form of the network cannot be run: {error}") from error
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(pixels)).numpy()
+    difference = float(np.abs(found - expected).max())
+    tolerance = _TOLERANCE * max(_SMALLEST_LOGIT, float(np.abs(expected).max()))
+    # Written so that NaN is refused as well.
+    if not difference <= tolerance:
+        raise OnnxError(
+            f"The ONNX form of the network gives other logits than the network: they differ by "
+            f"{difference:.2g}, and {tolerance:.2g} is accepted. Nothing was written; with other "
+            f"versions of torch, onnxscript and onnxruntime it may work."
+        )
+    return difference, tolerance

@@ -1,0 +1,237 @@
+"""Where the entries of a stage cache lie: a folder, or what an fsspec URL names."""
+
+import fcntl
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import fsspec
+from torch import Tensor
+
+from trainers.errors import TrainerError
+from trainers.files.checkpoints import load_checkpoint, save_checkpoint
+
+_SUFFIX = ".safetensors"
+# An unfinished file, or a lock, of a process that is surely gone.
+_FORGOTTEN_S = 3600.0
+_POLL_S = 0.1
+
+Content = tuple[dict[str, Tensor], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An entry as it lies there: its name, its size, and when it was last used, in seconds."""
+
+    name: str
+    bytes: int
+    used: float
+
+
+class Place(Protocol):
+    """Holds entries by name; an entry appears whole, and several processes may use one place.
+
+    Every method raises OSError, and nothing else but what it names, where the place is broken.
+    """
+
+    def load(self, name: str) -> Content:
+        """Read an entry.
+
+        Raises:
+            FileNotFoundError: There is none.
+            CheckpointError: It is damaged.
+        """
+
+    def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
+        """Write an entry in the place of what may be there; its bytes."""
+
+    def remove(self, name: str) -> None:
+        """Remove an entry, if it is there."""
+
+    def held(self) -> list[Held]:
+        """Everything that lies there."""
+
+    def turn(self, name: str, timeout_s: float) -> AbstractContextManager[None]:
+        """Wait until nobody else is making this entry, at most `timeout_s`, and keep others out.
+
+        Only a hint: two that make one entry do no harm.
+        """
+
+
+class Folder:
+    """A folder of this machine, or of a file system that several share.
+
+    Args:
+        root: Made when it is first written to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def __str__(self) -> str:
+        """Where it is."""
+        return str(self._root)
+
+    def load(self, name: str) -> Content:
+        """See `Place.load`; the entry counts as used now."""
+        path = self._root / (name + _SUFFIX)
+        content = load_checkpoint(path)
+        # Evicted in between, or of a folder that may only be read.
+        with suppress(OSError):
+            os.utime(path)
+        return content
+
+    def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
+        """See `Place.save`."""
+        # Not named after the process: two machines may have one of the same number.
+        unfinished = self._root / f".{uuid.uuid4().hex}"
+        try:
+            save_checkpoint(unfinished, tensors, facts)
+            size = unfinished.stat().st_size
+            unfinished.replace(self._root / (name + _SUFFIX))
+        finally:
+            unfinished.unlink(missing_ok=True)
+        return size
+
+    def remove(self, name: str) -> None:
+        """See `Place.remove`."""
+        (self._root / (name + _SUFFIX)).unlink(missing_ok=True)
+
+    def held(self) -> list[Held]:
+        """See `Place.held`; what a process left unfinished that died is removed."""
+        found = []
+        with os.scandir(self._root) as files:
+            for file in files:
+                with suppress(FileNotFoundError):  # somebody else has just removed it
+                    facts = file.stat()
+                    if file.name.endswith(_SUFFIX):
+                        name = file.name.removesuffix(_SUFFIX)
+                        found.append(Held(name, facts.st_size, facts.st_mtime))
+                    elif time.time() - facts.st_mtime > _FORGOTTEN_S:
+                        Path(file.path).unlink(missing_ok=True)
+        return found
+
+    @contextmanager
+    def turn(self, name: str, timeout_s: float) -> Iterator[None]:
+        """See `Place.turn`; the kernel frees the turn of a process that dies."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        path = self._root / f".{name}.lock"
+        with path.open("wb") as file:
+            until = time.monotonic() + timeout_s
+            while time.monotonic() < until:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(_POLL_S)
+            try:
+                yield
+            finally:
+                # Who waits for it finds the entry; who comes later makes a new lock.
+                path.unlink(missing_ok=True)
+
+
+class Remote:
+    """What an fsspec URL names: an object store, or the memory of this process.
+
+    Nobody waits for a turn, and entries count as used when they were written: object stores have
+    neither locks nor times of access.
+
+    Args:
+        url: With a protocol that fsspec knows.
+
+    Raises:
+        TrainerError: fsspec does not know the protocol, or lacks a package for it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        try:
+            with _foreign():
+                self._files, self._root = fsspec.core.url_to_fs(self._url)
+        except OSError as error:
+            raise TrainerError(
+                f"The stage cache {self} cannot be used ({error}). execution.cache takes a "
+                f"folder, 'auto', 'off', or a URL whose file system fsspec knows here."
+            ) from error
+
+    def __str__(self) -> str:
+        """Where it is, without what a URL may hold of secrets."""
+        protocol, _, rest = self._url.partition("://")
+        return f"{protocol}://{rest.rpartition('@')[2]}"
+
+    def load(self, name: str) -> Content:
+        """See `Place.load`."""
+        with tempfile.TemporaryDirectory(prefix="paretune-stage-") as folder:
+            path = Path(folder) / (name + _SUFFIX)
+            with _foreign():
+                self._files.get_file(self._path(name + _SUFFIX), str(path))
+            return load_checkpoint(path)
+
+    def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
+        """See `Place.save`."""
+        with tempfile.TemporaryDirectory(prefix="paretune-stage-") as folder:
+            path = Path(folder) / name
+            save_checkpoint(path, tensors, facts)
+            unfinished = self._path(f".{uuid.uuid4().hex}")
+            with _foreign():
+                self._files.makedirs(self._root, exist_ok=True)
+                self._files.put_file(str(path), unfinished)
+                self._files.mv(unfinished, self._path(name + _SUFFIX))
+            return path.stat().st_size
+
+    def remove(self, name: str) -> None:
+        """See `Place.remove`."""
+        with suppress(FileNotFoundError), _foreign():
+            self._files.rm_file(self._path(name + _SUFFIX))
+
+    def held(self) -> list[Held]:
+        """See `Place.held`."""
+        with _foreign():
+            self._files.invalidate_cache()
+            return [
+                Held(
+                    str(file["name"]).rpartition("/")[2].removesuffix(_SUFFIX),
+                    int(file["size"]),
+                    self._files.modified(file["name"]).timestamp(),
+                )
+                for file in self._files.ls(self._root, detail=True)
+                if str(file["name"]).endswith(_SUFFIX)
+            ]
+
+    @contextmanager
+    def turn(self, name: str, timeout_s: float) -> Iterator[None]:
+        """See `Place.turn`: at once."""
+        yield
+
+    def _path(self, file: str) -> str:
+        return f"{self._root}/{file}"
+
+
+@contextmanager
+def _foreign() -> Iterator[None]:
+    """Turn whatever a file system of fsspec raises into OSError: each has classes of its own."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+def open_place(where: str) -> Place:
+    """The place that a path or a URL names.
+
+    Raises:
+        TrainerError: The URL has a protocol that cannot be used here.
+    """
+    protocol, mark, rest = where.partition("://")
+    if not mark:
+        return Folder(Path(where).expanduser().absolute())
+    return Folder(Path("/" + rest.lstrip("/"))) if protocol in ("file", "local") else Remote(where)

@@ -1,0 +1,1 @@
+"""Training: batches, optimizers, fine-tuning, and heads trained together."""

@@ -1,0 +1,102 @@
+"""What is measured of a network at a milestone, while its training is still under way.
+
+Cheap stand-ins for the values of a finished trial, to compare trials at the same epoch: of the
+weights as they would be packed now, on few images, the same ones in every trial. They are named
+`milestone_...` and are never mixed with the values that they stand for.
+"""
+
+import copy
+import logging
+
+import torch
+from torch import nn
+
+from trainers.data import ImageData
+from trainers.data.splits import stratified_choice
+from trainers.determinism import derive_seed
+from trainers.errors import TrainerError
+from trainers.evaluators.accuracy import answers, predict
+from trainers.evaluators.config import AT_MILESTONE, AttackConfig
+from trainers.evaluators.robustness import relative_perturbation, robust_accuracy
+from trainers.quantization.plan import planned_weights, quantize_network
+from trainers.quantization.quantized import dequantize
+from trainers.training.finetune import FineTuning
+
+logger = logging.getLogger(__name__)
+
+_IMAGES = 512
+_ATTACKED = 100
+# DeepFool takes some ten gradients a step.
+_FLEEING = 20
+
+
+def milestone_values(training: FineTuning, data: ImageData) -> dict[str, float]:
+    """Measure a training where it stands; it goes on as if nothing had happened.
+
+    Args:
+        training: After an epoch. Its weights are quantized on a copy, by the quantization of its
+            config; with quantization-aware training they are seen as they will be packed anyway.
+        data: Of which the validation images are used.
+
+    Returns:
+        ``milestone_accuracy`` on at most 512 images; and for every attack of the config, by its
+        name, what FGSM in the same norm and with the same epsilon leaves on at most 100 images:
+        an upper bound, as it is the weakest attack there is. DeepFool, which has no epsilon, is
+        measured by itself on at most 20. Of a network that answers with NaN nothing is right,
+        and nothing is attacked.
+    """
+    images, labels = data.subset("val")
+    chosen = stratified_choice(labels, _IMAGES, derive_seed(0, "milestone"))
+    network, device = _as_packed(training), training.val.device
+    try:
+        if _features_are_as_packed(training):
+            batches = (batch for batch, _ in training.val.batches(_IMAGES, chosen))
+            found = answers(network.get_submodule("head"), batches, device)
+        else:
+            found = predict(network, images[chosen], device=device)
+    except TrainerError as error:
+        logger.info("A milestone's accuracy is 0: %s", error)
+        return {f"{AT_MILESTONE}accuracy": 0.0}
+    values = {f"{AT_MILESTONE}accuracy": float((found == labels[chosen]).mean())}
+    for name, attack in training.config.attacks.items():
+        try:
+            values[AT_MILESTONE + name] = _under_attack(network, data, name, attack, device)
+        except TrainerError as error:
+            logger.info("%s is not known at a milestone: %s", name, error)
+    return values
+
+
+def _as_packed(training: FineTuning) -> nn.Module:
+    """The network with the weights that its file would hold."""
+    config, network = training.config, training.network
+    if config.qat != "none" or not planned_weights(network, config.quantization):
+        return network
+    packed = copy.deepcopy(network).to("cpu")
+    with torch.no_grad():
+        for name, weight in quantize_network(packed, config.quantization).items():
+            packed.get_parameter(name).copy_(dequantize(weight))
+    return packed
+
+
+def _features_are_as_packed(training: FineTuning) -> bool:
+    """Whether the features at hand are those that the packed network computes."""
+    config = training.config
+    planned = planned_weights(training.network, config.quantization)
+    changed = config.qat == "none" and any(name.startswith("features.") for name in planned)
+    return training.on_features and not changed
+
+
+def _under_attack(
+    network: nn.Module, data: ImageData, name: str, attack: AttackConfig, device: torch.device
+) -> float:
+    images, labels = data.subset("val")
+    seed = derive_seed(0, "milestone", name)
+    if attack.attack == "deepfool":
+        samples = min(attack.samples, _FLEEING)
+        return relative_perturbation(
+            network, images, labels, samples=samples, seed=seed, device=device
+        )
+    samples = min(attack.samples, _ATTACKED)
+    cheap = AttackConfig("fgsm", attack.epsilon, attack.norm, samples=samples)
+    found = robust_accuracy(network, images, labels, cheap, seed=seed, device=device)
+    return found.robust_accuracy

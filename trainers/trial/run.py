@@ -1,0 +1,321 @@
+"""One trial from its config to its measured values, a few epochs at a time."""
+
+import logging
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from trainers.artifact import ArtifactInfo, compress_artifact, load_artifact, write_artifact
+from trainers.config import TrialConfig
+from trainers.data import ImageData
+from trainers.determinism import derive_seed, seed_everything, set_threads
+from trainers.errors import DivergedError, is_storage_full
+from trainers.evaluators.accuracy import Predictions as Predicted
+from trainers.evaluators.accuracy import check_labelled, feature_vectors, predict, predict_from
+from trainers.evaluators.config import AttackConfig
+from trainers.evaluators.counts import count_macs, count_parameters
+from trainers.evaluators.robustness import relative_perturbation, robust_accuracy
+from trainers.files.checkpoints import CheckpointError
+from trainers.files.predictions import Attacked, Predictions, write_predictions
+from trainers.files.trial_folder import (
+    ARTIFACT_NAME,
+    CHECKPOINT_NAME,
+    PREDICTIONS_NAME,
+    STORAGE_NAME,
+)
+from trainers.networks.network import Network
+from trainers.networks.spec import NetworkSpec
+from trainers.stages.cache import StageCache
+from trainers.training.examples import FEATURE_BYTES
+from trainers.training.finetune import EpochReport, FineTuning
+from trainers.training.fused import fuse_key, run_epoch
+from trainers.trial.milestones import milestone_values
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a finished trial measured.
+
+    Attributes:
+        values: By name; docs/glossary.md has their units. Accuracies are those of the packed
+            network, read back from its file.
+        artifact: The packed network.
+    """
+
+    values: Mapping[str, float]
+    artifact: ArtifactInfo
+
+
+class TrialRun:
+    """Runs one trial in a folder; takes up the checkpoint that lies there.
+
+    Args:
+        config: What to do.
+        data: Images, read-only.
+        folder: Where the checkpoint and the packed network go; made if missing.
+        cache: Where stages of other trials lie, and where this one leaves its own.
+        milestones: Epochs after which the network is measured as it would be packed then.
+        like: As `FineTuning` takes it.
+
+    Attributes:
+        training: What `advance` advances.
+        checkpoint_every_s: Seconds of training after which a checkpoint is worth its time.
+        keeps_milestones: Whether a milestone is worth a checkpoint.
+        damaged: What was wrong with the checkpoint that lay there; empty if nothing was.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        data: ImageData,
+        folder: Path,
+        *,
+        cache: StageCache | None = None,
+        milestones: Collection[int] = (),
+        like: FineTuning | None = None,
+    ) -> None:
+        set_threads(config.threads)
+        seed_everything(config.seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._config = config
+        self._data = data
+        self._folder = folder
+        self.checkpoint_every_s = 5.0
+        self.keeps_milestones = False
+        self._milestones = frozenset(milestones)
+        self._since_checkpoint = 0.0
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.damaged = ""
+        began = time.perf_counter()
+        self.training = FineTuning(config, data, device=self._device, like=like, cache=cache)
+        try:
+            if not self.training.finished:
+                self.training.load(self._checkpoint)
+        except FileNotFoundError:
+            pass
+        except CheckpointError as error:
+            self._checkpoint.unlink()
+            self.damaged = f"{error} It was removed; training began again with the first epoch."
+            logger.warning("%s", self.damaged)
+        self._untold = list(self.training.reports)
+        self._setup_s = time.perf_counter() - began
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are done."""
+        return self.training.epoch
+
+    @property
+    def finished(self) -> bool:
+        """Whether only `measure` is left to do."""
+        return self.training.finished
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is not to be trained on before somebody has heard of it."""
+        return self.finished or self.epoch in self._milestones
+
+    def advance(self, *, to_epoch: int, seconds: float) -> list[EpochReport]:
+        """Train until `to_epoch` is done or `seconds` are over, at least one epoch.
+
+        Returns:
+            What the epochs measured. Those of an earlier attempt come first: a checkpoint may be
+            ahead of what its driver has heard.
+
+        Raises:
+            DivergedError: The loss became NaN or infinite.
+        """
+        reports = self.untold()
+        last = min(to_epoch, self._config.epochs)
+        began = time.perf_counter()
+        while self.epoch < last and (not reports or time.perf_counter() - began < seconds):
+            reports.append(self._trained())
+            self.after_epoch(reports[-1])
+        return reports
+
+    def _trained(self) -> EpochReport:
+        if fuse_key(self.training) is None:
+            return self.training.run_epoch()
+        # A head learns the same to the last bit then, whether others train with it or not.
+        (result,) = run_epoch([self.training])
+        if isinstance(result, DivergedError):
+            raise result
+        return result
+
+    def untold(self) -> list[EpochReport]:
+        """What the epochs of an earlier attempt measured; once."""
+        reports, self._untold = self._untold, []
+        return reports
+
+    def after_epoch(self, report: EpochReport) -> None:
+        """Do what is due after an epoch of `training`, whoever ran it."""
+        at_milestone = self.epoch in self._milestones
+        if at_milestone:
+            self.training.milestones[self.epoch] = self._at_milestone()
+        self._since_checkpoint += report.seconds
+        is_due = self._since_checkpoint >= self.checkpoint_every_s
+        if is_due or (at_milestone and self.keeps_milestones):
+            self.checkpoint()
+
+    def at_milestone(self, epoch: int) -> Mapping[str, float]:
+        """What was measured after an epoch because it is a milestone; empty if it is none."""
+        return self.training.milestones.get(epoch, {})
+
+    def _at_milestone(self) -> dict[str, float]:
+        began = time.perf_counter()
+        found = milestone_values(self.training, self._data)
+        return {**found, "milestone_s": time.perf_counter() - began}
+
+    def checkpoint(self) -> None:
+        """Make sure that the finished epochs survive this process."""
+        self.training.save(self._checkpoint)
+        self._since_checkpoint = 0.0
+
+    def measure(self) -> Measurement:
+        """Quantize, pack, read back, and measure what was read back.
+
+        What it answered on each validation image lies beside the artifact afterwards. The
+        checkpoint stays: whoever keeps the values removes it when they are kept.
+
+        Raises:
+            OSError: The artifact or the answers could not be written.
+        """
+        # An interruption from here on must not cost the training.
+        if not self.training.keep() and self._since_checkpoint:
+            self.checkpoint()
+        began = time.perf_counter()
+        steps = self.training.finish()
+        config, network = self._config, self.training.network.to("cpu")
+        trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
+        artifact = write_artifact(
+            network,
+            self._folder / ARTIFACT_NAME,
+            quantization=config.quantization,
+            classes=self._data.classes,
+            steps=steps,
+        )
+        storage = compress_artifact(artifact.path, self._folder / STORAGE_NAME)
+        packed = load_artifact(artifact.path)
+        measured, answers = _evaluated(
+            packed,
+            self._data,
+            "val",
+            config.attacks,
+            predicted=self._predicted(packed),
+            device=self._device,
+        )
+        write_predictions(self._folder / PREDICTIONS_NAME, answers)
+        values = {
+            **measured,
+            "memory_bytes": float(artifact.bytes),
+            "head_bytes": float(artifact.head_bytes),
+            "backbone_bytes": float(artifact.backbone_bytes),
+            "storage_bytes": float(storage.bytes),
+            "params": float(count_parameters(packed)),
+            "head_params": float(count_parameters(packed.head)),
+            **_head_sizes(packed.spec),
+            "trainable_params": float(trained),
+            "macs": float(count_macs(packed, self._data.train_images.shape[1:])),
+            "train_s": self._setup_s + self.training.seconds,
+            "cached_stages": float(self.training.cached_stages),
+        }
+        values["eval_s"] = time.perf_counter() - began
+        return Measurement(values, artifact)
+
+    def _predicted(self, packed: Network) -> Predicted:
+        """What the packed network answers; other heads on the same backbone share the features."""
+        images, _ = self._data.subset("val")
+        stages, n_bytes = self.training.stages, 4 * packed.spec.n_features * len(images)
+        if stages is None or self._config.tune != "head" or n_bytes > FEATURE_BYTES:
+            return predict(packed, images, device=self._device)
+
+        def make(_: str, which: slice) -> Tensor:
+            return feature_vectors(packed, images[which], device=self._device)
+
+        vectors = stages.packed_features(packed, make, len(images))
+        return predict_from(packed.head, vectors, device=self._device)
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self._folder / CHECKPOINT_NAME
+
+
+def evaluate_artifact(
+    path: Path, data: ImageData, attacks: Mapping[str, AttackConfig], *, subset: str, threads: int
+) -> dict[str, float]:
+    """Accuracy, and what attacks yield, of a packed network on one subset.
+
+    Args:
+        path: The artifact.
+        data: Images.
+        attacks: Attack by the name of the value it yields.
+        subset: ``val`` or ``test``.
+        threads: Threads for torch.
+
+    Raises:
+        ArtifactError: The file is damaged or not an artifact.
+    """
+    set_threads(threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = load_artifact(path)
+    predicted = predict(network, data.subset(subset)[0], device=device)
+    return _evaluated(network, data, subset, attacks, predicted=predicted, device=device)[0]
+
+
+def attack_seed(name: str) -> int:
+    """Of an attack, by the name of the value that it yields.
+
+    The same images and the same random starts in every trial: what differs is the network.
+    """
+    return derive_seed(0, "attack", name)
+
+
+def failure_kind(error: BaseException) -> str:
+    """Sort what a trial raised: ``diverged``, ``out_of_memory``, ``storage_full`` or ``error``."""
+    if isinstance(error, DivergedError):
+        return "diverged"
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return "out_of_memory"
+    # torch raises a plain RuntimeError when the CPU allocator gets nothing.
+    if isinstance(error, RuntimeError) and "not enough memory" in str(error):
+        return "out_of_memory"
+    return "storage_full" if is_storage_full(error) else "error"
+
+
+def _head_sizes(spec: NetworkSpec) -> dict[str, float]:
+    """What a sizing rule was given, and the widths it gave."""
+    sizes = {"head_inputs": spec.n_features, "head_outputs": spec.classes}
+    sizes |= {f"head_width_{number}": width for number, width in enumerate(spec.widths, start=1)}
+    return {name: float(size) for name, size in sizes.items()}
+
+
+def _evaluated(
+    network: Network,
+    data: ImageData,
+    subset: str,
+    attacks: Mapping[str, AttackConfig],
+    *,
+    predicted: Predicted,
+    device: torch.device,
+) -> tuple[dict[str, float], Predictions]:
+    images, labels = data.subset(subset)
+    check_labelled(images, labels)
+    attacked: dict[str, Attacked] = {}
+    values = {"accuracy": float((predicted == labels).mean())}
+    for name, attack in attacks.items():
+        seed = attack_seed(name)
+        if attack.attack == "deepfool":
+            values[name] = relative_perturbation(
+                network, images, labels, samples=attack.samples, seed=seed, device=device
+            )
+            continue
+        result = robust_accuracy(network, images, labels, attack, seed=seed, device=device)
+        values[name] = result.robust_accuracy
+        attacked[name] = Attacked(result.chosen, result.robust)
+    return values, Predictions(labels, predicted, attacked)
