@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from orchestrator.contracts import Known, nothing_known
+from orchestrator.contracts import KnownValues, nothing_known
 from orchestrator.errors import UsageError
 from orchestrator.quantities import parse_quantity
 from orchestrator.trials import Params
@@ -77,7 +77,7 @@ def total_violation(constraints: Iterable[Constraint], values: Mapping[str, floa
     return sum(max(0.0, constraint.violation(values)) for constraint in constraints)
 
 
-class Refusals:
+class KnownConstraints:
     """Says of a configuration whether a trial of it could meet the constraints.
 
     Only values that are known before training decide. Closed forms of a configuration, they are
@@ -88,7 +88,7 @@ class Refusals:
         known: What is known of a configuration.
     """
 
-    def __init__(self, constraints: Iterable[Constraint] = (), known: Known = nothing_known):
+    def __init__(self, constraints: Iterable[Constraint] = (), known: KnownValues = nothing_known):
         self._constraints = tuple(constraints)
         self.known = known
 

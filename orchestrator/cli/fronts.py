@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.fronts.front import Front, FrontMember
 
 
-class Subset(StrEnum):
+class SubsetOption(StrEnum):
     """On which images the front is compared."""
 
     VAL = "val"
@@ -47,8 +47,9 @@ def front(  # noqa: PLR0913 - the options of a command
     ] = None,
     where: WhereOption = None,
     subset: Annotated[
-        Subset, typer.Option("--set", help="Compare validation or, once measured, test values.")
-    ] = Subset.VAL,
+        SubsetOption,
+        typer.Option("--set", help="Compare validation or, once measured, test values."),
+    ] = SubsetOption.VAL,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -84,7 +85,7 @@ def front(  # noqa: PLR0913 - the options of a command
             "A front needs the name of a sweep, as in 'paretune front digits-fc', or --experiment "
             "with --tracking-uri; 'paretune list' has the names."
         )
-    if subset is Subset.TEST:
+    if subset is SubsetOption.TEST:
         if tracking_uri or not names or len(names) > 1:
             raise UsageError("--set test compares the trials of one sweep; name exactly one.")
         found = open_sweep(names[0], store).front(goals, where=where, subset="test")

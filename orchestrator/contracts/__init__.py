@@ -11,7 +11,7 @@ Each file bears the name of the package that implements it: `contracts.storage` 
 
 from orchestrator.contracts.execution import Executor, FrontJob, Job, JobSource, Outcome, Prepared
 from orchestrator.contracts.progress import Plan, Progress, Silent
-from orchestrator.contracts.sampling import Known, Sampler, Suggestion, nothing_known
+from orchestrator.contracts.sampling import KnownValues, Sampler, Suggestion, nothing_known
 from orchestrator.contracts.scheduling import Decision, Scheduler
 from orchestrator.contracts.storage import Mark, Outbox, Store, SweepWriter
 from orchestrator.contracts.tracking import Mirror
@@ -22,7 +22,7 @@ __all__ = [
     "FrontJob",
     "Job",
     "JobSource",
-    "Known",
+    "KnownValues",
     "Mark",
     "Mirror",
     "Outbox",

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from orchestrator.trials import Params, PriorPoint, Trial
 
-Known = Callable[[Params], Mapping[str, float]]
+KnownValues = Callable[[Params], Mapping[str, float]]
 """Values by name that a configuration fixes before it is trained; empty if none is known."""
 
 
@@ -49,7 +49,7 @@ class Sampler(Protocol):
         ...
 
     @property
-    def refused(self) -> int:
+    def screened_out(self) -> int:
         """How many configurations this sampler left out because of that."""
         ...
 

@@ -94,7 +94,7 @@ class SweepWriter(Protocol):
         """Mark every RUNNING trial and its attempt INTERRUPTED; numbers of those trials."""
         ...
 
-    def reopen(self, trial: int) -> Trial:
+    def resume_stopped(self, trial: int) -> Trial:
         """Take back that a trial was stopped: it is INTERRUPTED, and may be started again.
 
         Raises:

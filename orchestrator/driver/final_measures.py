@@ -18,7 +18,7 @@ from orchestrator.trials import Trial, TrialState
 from trainers.evaluators.config import FROM_REFERENCE, MASKED, OF_REFERENCE
 
 
-def measure_survivors(
+def add_final_measures(
     worker: Executor, loop: SweepLoop, spec: SweepSpec, progress: Progress
 ) -> None:
     """Measure what is missing, and store the values of each network as they come.

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.constraints import Refusals
+from orchestrator.constraints import KnownConstraints
 from orchestrator.contracts import (
     Decision,
     Job,
-    Known,
+    KnownValues,
     Outcome,
     Progress,
     Sampler,
@@ -33,7 +33,7 @@ from orchestrator.driver.retries import Retries
 from orchestrator.errors import OrchestratorError, StorageFullError
 from orchestrator.objectives import Objective, missing_values
 from orchestrator.scheduling.peers import Peers
-from orchestrator.scheduling.promotion import SecondChances
+from orchestrator.scheduling.promotion import Promotion
 from orchestrator.search.proposals import Proposal, Proposals
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
@@ -68,7 +68,7 @@ class Parts:
     folder: StateFolder
     workers: str
     clock: Callable[[], float] = time.monotonic
-    known: Known = nothing_known
+    known: KnownValues = nothing_known
 
 
 class SweepLoop:
@@ -104,13 +104,13 @@ class SweepLoop:
         self._takes_up_stopped = spec.takes_up_stopped
         self.remove_leftovers(but_stopped=self._takes_up_stopped)
         self._proposals = Proposals(
-            spec, parts.sampler, self._trials.values(), Refusals(spec.limits, parts.known)
+            spec, parts.sampler, self._trials.values(), KnownConstraints(spec.limits, parts.known)
         )
         if spec.reference:
             self._add_references()
         self._peers = Peers(spec.training.epochs, parts.known)
         self._peers.take_up(parts.store, spec.name, self._trials, parts.scheduler.milestones)
-        self._second_chances = SecondChances(self._peers, parts.scheduler)
+        self._second_chances = Promotion(self._peers, parts.scheduler)
         unfinished = [trial for trial in self._trials.values() if not trial.state.is_final]
         self._unfinished = deque(unfinished)
         self._retries = Retries(spec.budget.retries)
@@ -223,7 +223,7 @@ class SweepLoop:
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Store how an attempt ended, then tell the sampler."""
-        outcome = checked(outcome, self._spec.directed)
+        outcome = check_outcome(outcome, self._spec.directed)
         if outcome.state is TrialState.FAILED and outcome.failure is not None:
             outcome = self._settled(job.trial, outcome.failure)
         elif outcome.state is TrialState.INTERRUPTED and outcome.failure is None:
@@ -326,11 +326,11 @@ class SweepLoop:
         if trial is None:
             return None
         self._peers.pass_by(trial.number)
-        self._trials[trial.number] = self._parts.writer.reopen(trial.number)
+        self._trials[trial.number] = self._parts.writer.resume_stopped(trial.number)
         return self._trials[trial.number]
 
     def _tell_refused(self) -> None:
-        count = self._parts.sampler.refused
+        count = self._parts.sampler.screened_out
         if count:
             self._parts.progress.note(
                 f"{count:,} configurations were refused before training: they break a constraint"
@@ -357,7 +357,7 @@ class SweepLoop:
             self._add(Proposal(Suggestion({}, REFERENCE_ATTRS), replicate))
 
 
-def checked(outcome: Outcome, objectives: Sequence[Objective]) -> Outcome:
+def check_outcome(outcome: Outcome, objectives: Sequence[Objective]) -> Outcome:
     """Turn a complete outcome without a finite number for every objective into a failed one."""
     if outcome.state is not TrialState.COMPLETE:
         return outcome

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING
 
-from orchestrator.constraints import Refusals
+from orchestrator.constraints import KnownConstraints
 from orchestrator.contracts import Prepared
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.execution.slots import slots
 from orchestrator.quantities import human
 from orchestrator.sampling import check_sampler
 from orchestrator.sampling.deduplication import MAX_LISTED
-from orchestrator.search.cost_model import KNOWN_NAMES, KnownValues, known_sizes, used_backbones
+from orchestrator.search.cost_model import KNOWN_NAMES, CostModel, known_sizes, used_backbones
 from orchestrator.search.warm_start import described
 from orchestrator.spec.run_sections import BudgetSection
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -138,7 +138,7 @@ def _check_limits(spec: SweepSpec, prepared: Prepared, report: CheckReport) -> i
     limits = [limit for limit in spec.limits if limit.name in KNOWN_NAMES]
     if not limits:
         return 0
-    refusals = Refusals(limits, KnownValues(spec.trial_config(), prepared))
+    refusals = KnownConstraints(limits, CostModel(spec.trial_config(), prepared))
     space = spec.search_space
     is_listed = space.size is not None and space.size <= MAX_LISTED
     rng = random.Random(spec.seed)  # noqa: S311 - a sample, not a secret

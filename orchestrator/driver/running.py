@@ -16,7 +16,7 @@ from typing import Any
 
 from orchestrator.contracts import (
     Executor,
-    Known,
+    KnownValues,
     Plan,
     Progress,
     Sampler,
@@ -24,7 +24,7 @@ from orchestrator.contracts import (
     Store,
     SweepWriter,
 )
-from orchestrator.driver.final_measures import check_front_measures, measure_survivors
+from orchestrator.driver.final_measures import add_final_measures, check_front_measures
 from orchestrator.driver.leftovers import remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
 from orchestrator.errors import (
@@ -38,7 +38,7 @@ from orchestrator.execution.task import Task
 from orchestrator.fronts.front import Front, compute_front
 from orchestrator.sampling import build_sampler, check_sampler
 from orchestrator.scheduling import build_scheduler
-from orchestrator.search.cost_model import KnownValues, sized_backbones
+from orchestrator.search.cost_model import CostModel, sized_backbones
 from orchestrator.search.warm_start import WarmStart, warm_start
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
@@ -119,7 +119,7 @@ def run(
     try:
         # Before anything is stored: a mistyped path must not take the sweep's name.
         progress.note("starting workers, reading the images")
-        known = KnownValues(spec.trial_config(), worker.prepare())
+        known = CostModel(spec.trial_config(), worker.prepare())
         interrupted = _drive(spec, store, worker, known, prior, progress, folder)
     finally:
         worker.close()
@@ -168,7 +168,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
     spec: SweepSpec,
     store: Store,
     worker: Executor,
-    known: Known,
+    known: KnownValues,
     prior: WarmStart,
     progress: Progress,
     folder: StateFolder,
@@ -202,7 +202,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
             with _signals(loop), _lease_kept(writer, loop):
                 worker.run(loop)
                 if not loop.interrupted:
-                    measure_survivors(worker, loop, spec, progress)
+                    add_final_measures(worker, loop, spec, progress)
                 if not loop.interrupted:
                     state = SweepState.COMPLETE
                     loop.remove_leftovers()
@@ -272,7 +272,7 @@ def _cache(where: str, state: StateFolder) -> str | None:
     return where if "://" in where else str(Path(where).expanduser().resolve())
 
 
-def _sampler(spec: SweepSpec, known: Known) -> Sampler:
+def _sampler(spec: SweepSpec, known: KnownValues) -> Sampler:
     space = spec.search_space
     return build_sampler(spec.sampler.kind, space, spec.directed, spec.limits, spec.seed, known)
 

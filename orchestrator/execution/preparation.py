@@ -23,9 +23,9 @@ def prepare(task: Task) -> "ImageData":
     from trainers.data import DataConfig, load_data
 
     if task.cache is not None and "://" in task.cache:
-        from trainers.stages.backends import open_place
+        from trainers.stages.backends import open_backend
 
-        open_place(task.cache)
+        open_backend(task.cache)
     if task.backbone["weights"] not in _SAFE_WEIGHTS:
         from trainers.networks.backbones import build_backbone
 

@@ -17,9 +17,9 @@ from ray.tune.search import Searcher
 
 from orchestrator.contracts import Decision, Job, JobSource, Outcome
 from orchestrator.execution.batches import Batches
-from orchestrator.execution.start_barrier import WorkerGate
+from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.trial_step import Step
-from orchestrator.execution.worker_failures import Losses
+from orchestrator.execution.worker_failures import WorkerFailures
 from orchestrator.trials import TrialState
 
 _T = TypeVar("_T")
@@ -31,9 +31,9 @@ class RunningJobs:
     Args:
         source: Where they come from.
         slots: Workers that fit at once.
-        gate: What workers and driver tell each other beside Tune.
+        barrier: What workers and driver tell each other beside Tune.
         batches: How many a worker takes at once.
-        losses: Tells why workers died.
+        worker_failures: Tells why workers died.
 
     Attributes:
         slots: As given.
@@ -45,16 +45,16 @@ class RunningJobs:
         self,
         source: JobSource,
         slots: int,
-        gate: WorkerGate,
+        barrier: StartBarrier,
         batches: Batches | None = None,
-        losses: Losses | None = None,
+        worker_failures: WorkerFailures | None = None,
     ) -> None:
-        self.slots, self._gate, self._source = slots, gate, source
+        self.slots, self._barrier, self._source = slots, barrier, source
         self.error: Exception | None = None
         self._batches = batches or Batches()
-        self._losses = losses or Losses()
+        self._worker_failures = worker_failures or WorkerFailures()
         self._jobs: dict[str, dict[int, Job]] = {}
-        # By which its worker is known at the gate.
+        # By which its worker is known at the barrier.
         self._first: dict[str, int] = {}
 
     def start(self, trial_id: str) -> list[Job]:
@@ -66,7 +66,7 @@ class RunningJobs:
             job = self._asked(self._source.next_job)
             if job is None:
                 # The slots that are left over get no worker.
-                self._gate.open()
+                self._barrier.open()
                 break
             jobs.append(job)
             self._started(job)
@@ -105,14 +105,14 @@ class RunningJobs:
         elif decision is Decision.STOP:
             self._end(trial_id, number, Outcome(TrialState.STOPPED))
             if trial_id in self._jobs:
-                self._gate.stop(number)
+                self._barrier.stop(number)
 
     def lost(self, trial_id: str, error: Exception | None, node_ip: str | None = None) -> None:
         """A worker, on the node with this address, died with all the jobs that it had."""
         if trial_id in self._jobs:
-            self._gate.leave(self._first[trial_id])
+            self._barrier.leave(self._first[trial_id])
             local = node_ip in (None, ray.util.get_node_ip_address())
-            failure = self._losses.failure(error, local=local)
+            failure = self._worker_failures.failure(error, local=local)
             for number in self.trials(trial_id):
                 self._end(trial_id, number, Outcome(TrialState.FAILED, failure=failure))
 

@@ -16,7 +16,7 @@ from orchestrator.execution.ray_adapters import (
     SourceStopper,
 )
 from orchestrator.execution.ray_worker import Shared, TrialActor
-from orchestrator.execution.start_barrier import WorkerGate
+from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.task import Task
 
 # Settings that Ray Tune (2.60) reads from the environment only.
@@ -41,16 +41,16 @@ def tune_jobs(source: JobSource, task: Task, data: ray.ObjectRef[Any], slots: in
     Raises:
         Exception: Whatever the source raised.
     """
-    gate = WorkerGate(uuid.uuid4().hex, slots)
-    jobs = RunningJobs(source, slots, gate, task.batches)
+    barrier = StartBarrier(uuid.uuid4().hex, slots)
+    jobs = RunningJobs(source, slots, barrier, task.batches)
     os.environ.update({key: os.environ.get(key, value) for key, value in _TUNE_ENV.items()})
     # As many pending trials as slots, or Tune starts one worker after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
     with tempfile.TemporaryDirectory(prefix="paretune-ray-") as scratch:
         try:
-            _tuner(jobs, Shared(data, gate, task), scratch).fit()
+            _tuner(jobs, Shared(data, barrier, task), scratch).fit()
         finally:
-            gate.close()
+            barrier.close()
     jobs.interrupt()
     if jobs.error is not None:
         raise jobs.error

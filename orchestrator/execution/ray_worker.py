@@ -8,7 +8,7 @@ import ray
 from ray import tune
 
 from orchestrator.contracts import Job
-from orchestrator.execution.start_barrier import WorkerGate
+from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.task import Task
 
 
@@ -17,7 +17,7 @@ class Shared:
     """What all workers of a run share; the images by reference."""
 
     data: "ray.ObjectRef[Any]"
-    gate: WorkerGate
+    barrier: StartBarrier
     task: Task
 
 
@@ -31,11 +31,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         from trainers.trial.warm_up import warm_up
 
         warm_up(attacks=bool(shared.task.attacks))
-        self._gate = shared.gate
+        self._barrier = shared.barrier
         self._worker = f"{ray.util.get_node_ip_address()}:{os.getpid()}"
         self._runner = GroupRunner(ray.get(shared.data), stage_cache(shared.task))
-        # Not yet at the gate: Tune learns that this worker has started only after this, and until
-        # then would give its trial to another one.
+        # Not yet at the barrier: Tune learns that this worker has started only after this, and
+        # until then would give its trial to another one.
         self._take(config["jobs"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -48,10 +48,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Work for a slice of time."""
         self._arrive()
         if len(self._runner.trials) > 1:
-            self._runner.drop(self._gate.stopped(self._runner.trials))
+            self._runner.drop(self._barrier.stopped(self._runner.trials))
         steps = self._runner.step()
         if not self._runner.trials:
-            self._gate.wait()
+            self._barrier.wait()
         # Surprise (Ray Tune 2.60): a mapping in a result is flattened on its way.
         return {"steps": tuple(steps.items())}
 
@@ -64,7 +64,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._runner.begin(jobs)
 
     def _arrive(self) -> None:
-        self._gate.arrive(self._worker, self._trial)
+        self._barrier.arrive(self._worker, self._trial)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: checkpoints belong to the trial's folder."""

@@ -3,11 +3,11 @@
 Ray Tune (2.60) gives a freed actor to any pending trial, also to one whose own actor is on its
 way, and then removes that actor. With trials shorter than the start of a worker, only one worker
 ever comes up and all trials run on it, one after another. So no trial of ours *ends* before as
-many workers have started as there are slots: it waits at this gate with its result in hand.
+many workers have started as there are slots: it waits at this barrier with its result in hand.
 
-The gate is a set of keys in Ray's own key-value store, where Ray keeps its registry of trainables
-too; it needs no further process. The driver's word that one trial of several on a worker is over
-takes the same way: Tune has none from a driver to an actor that goes on.
+The barrier is a set of keys in Ray's own key-value store, where Ray keeps its registry of
+trainables too; it needs no further process. The driver's word that one trial of several on a
+worker is over takes the same way: Tune has none from a driver to an actor that goes on.
 """
 
 import time
@@ -29,13 +29,13 @@ _STOPPED = "stopped:"
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerGate:
+class StartBarrier:
     """Opens when `slots` workers have arrived, or when no further one is to be expected.
 
     Attributes:
         run: Sets this run's keys apart from those of others on the cluster.
         slots: Workers that fit on the cluster at once.
-        timeout_s: Longest wait, after which the gate stays open: a cluster that shrank must
+        timeout_s: Longest wait, after which the barrier stays open: a cluster that shrank must
             neither stop a sweep nor hold up each of its trials.
     """
 
@@ -74,7 +74,7 @@ class WorkerGate:
         _internal_kv_del(self._key(""), del_by_prefix=True, namespace=_NAMESPACE)
 
     def wait(self) -> None:
-        """Return when the gate is open."""
+        """Return when the barrier is open."""
         deadline = time.monotonic() + self.timeout_s
         while not self._is_open():
             if time.monotonic() >= deadline:

@@ -36,7 +36,7 @@ _SENTENCES = {
 }
 
 
-class Losses:
+class WorkerFailures:
     """Tells why workers died.
 
     Args:

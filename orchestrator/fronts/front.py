@@ -11,7 +11,7 @@ import numpy as np
 from orchestrator.constraints import Constraint
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.objectives import Direction, Objective, known_direction, missing_values
-from orchestrator.pareto.constrained import compete
+from orchestrator.pareto.constrained import constrained_front
 from orchestrator.pareto.dominance import Floats, hypervolume, knee, reference_point
 from orchestrator.quantities import parse_quantity
 from orchestrator.trials import Params, Trial, TrialState
@@ -310,7 +310,7 @@ def compute_front(
     """
     objectives = checked_objectives(objectives)
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    found = compete(lambda name: _values(complete, name), objectives, constraints)
+    found = constrained_front(lambda name: _values(complete, name), objectives, constraints)
     return Front(
         objectives=objectives,
         members=in_order(itertools.compress(complete, found.on_front), objectives),

@@ -13,7 +13,7 @@ from orchestrator.contracts import Store
 from orchestrator.fronts.filters import Column, Filter
 from orchestrator.fronts.front import Front, checked_objectives, in_order
 from orchestrator.objectives import Objective
-from orchestrator.pareto.constrained import Flags, compete
+from orchestrator.pareto.constrained import Flags, constrained_front
 from orchestrator.trials import Trial, TrialState, Value
 
 Numbers = Mapping[str, NDArray[np.int64]]
@@ -96,7 +96,7 @@ def stored_front(
     def values(name: str) -> Floats:
         return np.concatenate([part.value(name) for part in parts.values()])
 
-    found = compete(values, objectives, question.constraints)
+    found = constrained_front(values, objectives, question.constraints)
 
     def those(flags: Flags) -> StoredTrials:
         numbers, first = {}, 0

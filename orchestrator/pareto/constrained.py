@@ -17,7 +17,7 @@ Values = Callable[[str], Floats]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Competition:
+class ConstrainedFront:
     """How trials did; each array has one entry a trial.
 
     Attributes:
@@ -34,15 +34,15 @@ class Competition:
     feasible: bool
 
 
-def compete(
+def constrained_front(
     values: Values, objectives: Sequence[Objective], constraints: Sequence[Constraint]
-) -> Competition:
+) -> ConstrainedFront:
     """Let trials compete."""
     losses = np.stack([each.loss(1.0) * values(each.name) for each in objectives], axis=1)
     known: Flags = np.logical_not(np.isnan(losses).any(axis=1))
     allowed, is_feasible = _allowed(values, known, constraints)
     losses[~allowed] = np.nan
-    return Competition(known, allowed, non_dominated(losses), is_feasible)
+    return ConstrainedFront(known, allowed, non_dominated(losses), is_feasible)
 
 
 def _allowed(

@@ -22,7 +22,7 @@ _STEPS: Sequence[Sequence[float]] = (
 )
 
 
-class Scale(Enum):
+class AxisScale(Enum):
     """How a value becomes a length."""
 
     LINEAR = auto()
@@ -47,26 +47,26 @@ class Axis:
     """
 
     objective: Objective
-    scale: Scale
+    scale: AxisScale
     low: float
     high: float
     has_perfect: bool = False
 
     def place(self, value: float) -> float:
         """The number that plotly draws for a value; no error at all is drawn as `low`."""
-        return max(1 - value, self.low) if self.scale is Scale.ERROR else value
+        return max(1 - value, self.low) if self.scale is AxisScale.ERROR else value
 
     def coordinate(self, value: float) -> float:
         """The same as an annotation takes it: logarithmic on a logarithmic axis."""
         placed = self.place(value)
-        return placed if self.scale is Scale.LINEAR else math.log10(placed)
+        return placed if self.scale is AxisScale.LINEAR else math.log10(placed)
 
     def share(self, value: float) -> float:
         """How far along the axis a value lies, from 0 at its left or lower end to 1."""
         ends = [self.low, self.high]
-        if self.scale is not Scale.LINEAR:
+        if self.scale is not AxisScale.LINEAR:
             ends = [math.log10(end) for end in ends]
-        if self.scale is Scale.ERROR:
+        if self.scale is AxisScale.ERROR:
             ends.reverse()
         width = ends[1] - ends[0]
         return (self.coordinate(value) - ends[0]) / width if width else 0.5
@@ -82,11 +82,11 @@ class Axis:
             "tickcolor": "#c9d1db",
             "ticklen": 5,
         }
-        if self.scale is Scale.LOG:
+        if self.scale is AxisScale.LOG:
             ticks = _log_ticks(self.low, self.high)
             texts = [human(self.objective.name, t).replace(".0 ", " ") for t in ticks]
             axis |= {"type": "log", "tickvals": ticks, "ticktext": texts}
-        elif self.scale is Scale.ERROR:
+        elif self.scale is AxisScale.ERROR:
             ticks = _error_ticks(self.low, self.high)
             texts = [f"{100 * (1 - tick):.6g}%" for tick in ticks]
             if self.has_perfect:
@@ -98,9 +98,9 @@ class Axis:
 
     def _title(self) -> str:
         notes = ["packed file"] if self.objective.name == "memory_bytes" else []
-        if self.scale is Scale.LOG:
+        if self.scale is AxisScale.LOG:
             notes.append("logarithmic")
-        elif self.scale is Scale.ERROR:
+        elif self.scale is AxisScale.ERROR:
             notes.append("the error is logarithmic")
         return arrow(self.objective) + (f" ({', '.join(notes)})" if notes else "")
 
@@ -111,14 +111,14 @@ def axis_of(objective: Objective, values: Sequence[float]) -> Axis:
     kind = unit(objective.name)
     # Sizes and counts span decades; a logarithm needs positive values.
     if kind in (Unit.BYTES, Unit.COUNT) and values and low > 0:
-        return Axis(objective, Scale.LOG, low, high)
+        return Axis(objective, AxisScale.LOG, low, high)
     if kind is Unit.FRACTION and objective.direction is Direction.MAXIMIZE and 0 <= low < 1:
         errors = [1 - value for value in values if value < 1]
         smallest, largest = min(errors, default=1.0), max(errors, default=1.0)
         if _GREAT <= high <= 1 and largest / smallest >= _SPREAD:
             floor = smallest / 2 if high == 1 else smallest
-            return Axis(objective, Scale.ERROR, floor, largest, has_perfect=high == 1)
-    return Axis(objective, Scale.LINEAR, low, high)
+            return Axis(objective, AxisScale.ERROR, floor, largest, has_perfect=high == 1)
+    return Axis(objective, AxisScale.LINEAR, low, high)
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

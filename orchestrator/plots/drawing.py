@@ -15,7 +15,7 @@ INK, MUTED, FAINT, ACCENT = "#1b2430", "#5b6675", "#b4bcc8", "#2a788e"
 FONT = "Inter, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
 
-class Point(NamedTuple):
+class PlotPoint(NamedTuple):
     """A trial as a drawing needs it."""
 
     sweep: str
@@ -35,8 +35,8 @@ class Drawing(NamedTuple):
         feasible: Whether the members meet the constraints; if not, they are the nearest misses.
     """
 
-    front: Sequence[Point]
-    others: Sequence[Point]
+    front: Sequence[PlotPoint]
+    others: Sequence[PlotPoint]
     objectives: Sequence[Objective]
     knee: tuple[str, int] | None
     feasible: bool
@@ -63,7 +63,7 @@ def title_of(drawing: Drawing) -> tuple[str, str]:
     return heading, " · ".join(arrow(objective) for objective in drawing.objectives)
 
 
-def describe(point: Point, objectives: Sequence[Objective]) -> str:
+def describe(point: PlotPoint, objectives: Sequence[Objective]) -> str:
     """What hovering over a trial tells: its number, its values, its configuration."""
     values = [
         f"{label(o.name)}: <b>{human(o.name, point.values.get(o.name))}</b>" for o in objectives

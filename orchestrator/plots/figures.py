@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from orchestrator.objectives import missing_values
 from orchestrator.plots import parallel as front_parallel
 from orchestrator.plots import plane as front_plane
-from orchestrator.plots.drawing import FONT, INK, MUTED, Drawing, Point, title_of
+from orchestrator.plots.drawing import FONT, INK, MUTED, Drawing, PlotPoint, title_of
 from orchestrator.trials import Trial
 
 if TYPE_CHECKING:
@@ -104,10 +104,10 @@ def write_figure(figure: go.Figure, path: Path) -> None:
 
 def _drawing(front: "Front", others: Sequence[Trial]) -> Drawing:
     objectives = tuple(front.objectives)
-    members = [Point(m.sweep, m.trial, m.params, m.values) for m in front]
+    members = [PlotPoint(m.sweep, m.trial, m.params, m.values) for m in front]
     on_front = {(member.sweep, member.trial) for member in members}
     beaten = [
-        Point(trial.sweep, trial.number, trial.params, trial.values)
+        PlotPoint(trial.sweep, trial.number, trial.params, trial.values)
         for trial in others
         if (trial.sweep, trial.number) not in on_front
         and not missing_values(objectives, trial.values)

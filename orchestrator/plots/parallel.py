@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from orchestrator.objectives import Direction, Objective
-from orchestrator.plots.drawing import SCALE, Drawing, Point
+from orchestrator.plots.drawing import SCALE, Drawing, PlotPoint
 from orchestrator.quantities import NOTHING, arrow, human, human_param
 from orchestrator.trials import Value
 
@@ -60,7 +60,7 @@ def _shades(drawing: Drawing) -> list[float]:
     return [0.11 + 0.89 * (worst - loss) / width for loss in losses]
 
 
-def _objective(objective: Objective, points: Sequence[Point]) -> dict[str, object]:
+def _objective(objective: Objective, points: Sequence[PlotPoint]) -> dict[str, object]:
     values = [point.values[objective.name] for point in points]
     axis = _number_axis(objective.name, values)
     if objective.direction is Direction.MINIMIZE:
@@ -88,7 +88,7 @@ def _written(name: str | None, value: float) -> str:
     return f"{value:.2g}" if name is None else human(name, value)
 
 
-def _params(points: Sequence[Point]) -> list[dict[str, object]]:
+def _params(points: Sequence[PlotPoint]) -> list[dict[str, object]]:
     """Parameters that vary: numbers to scale, few values and words side by side."""
     names = dict.fromkeys(name for point in points for name in point.params)
     axes: list[dict[str, object]] = []

@@ -16,7 +16,7 @@ from orchestrator.plots.drawing import (
     MUTED,
     SCALE,
     Drawing,
-    Point,
+    PlotPoint,
     describe,
 )
 from orchestrator.plots.labels import Box, Room
@@ -92,7 +92,7 @@ def _room(drawing: Drawing, axes: _Axes) -> Room:
     return Room(centers, *_SMALLEST)
 
 
-def _center(axes: _Axes, point: Point) -> tuple[float, float]:
+def _center(axes: _Axes, point: PlotPoint) -> tuple[float, float]:
     """Pixels to the right and up, in a plane of the smallest size."""
     (width, height), rim = _SMALLEST, 1 + 2 * _RIM
     return (
@@ -166,14 +166,14 @@ def _sides(drawing: Drawing, axes: _Axes, room: Room) -> dict[tuple[str, int], s
     return sides
 
 
-def _is_knee(drawing: Drawing, point: Point) -> bool:
+def _is_knee(drawing: Drawing, point: PlotPoint) -> bool:
     return (point.sweep, point.trial) == drawing.knee
 
 
 def _scatter(
     drawing: Drawing,
     axes: _Axes,
-    points: Sequence[Point],
+    points: Sequence[PlotPoint],
     *,
     name: str,
     marker: Mapping[str, object],

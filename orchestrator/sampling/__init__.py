@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from orchestrator.constraints import Constraint, Refusals
-from orchestrator.contracts import Known, Sampler, nothing_known
+from orchestrator.constraints import Constraint, KnownConstraints
+from orchestrator.contracts import KnownValues, Sampler, nothing_known
 from orchestrator.errors import UnknownNameError
 from orchestrator.objectives import Objective
 from search_spaces import SearchSpace
@@ -20,7 +20,7 @@ def build_sampler(
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint],
     seed: int,
-    known: Known = nothing_known,
+    known: KnownValues = nothing_known,
 ) -> Sampler:
     """Build the sampler of a name in `SAMPLERS`; what is `known` to break a constraint is refused.
 
@@ -32,7 +32,9 @@ def build_sampler(
     if kind == "grid":
         from orchestrator.sampling.grid_sampler import GridSampler
 
-        return GridSampler(space, seed=seed, refusals=Refusals(constraints, known))
+        return GridSampler(
+            space, seed=seed, known_constraints=KnownConstraints(constraints, known)
+        )
     if kind not in OPTUNA_KINDS:
         raise UnknownNameError("sampler", kind, SAMPLERS)
     from orchestrator.sampling.optuna_sampler import OptunaSampler

@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from orchestrator.constraints import Refusals
+from orchestrator.constraints import KnownConstraints
 from orchestrator.trials import Params, Value
 from search_spaces import SearchSpace
 
@@ -17,22 +17,24 @@ _MAX_DRAWS = 1_000
 _MAX_LOOKED_AT = 100_000
 
 
-class Unseen:
+class Deduplicator:
     """The configurations of a space that were not seen yet.
 
     Two mappings that mean the same configuration (`SearchSpace.canonical`) are one.
 
     Args:
         space: Where they are from.
-        refusals: Which of them are never proposed. One that is met counts as seen.
+        known_constraints: Which of them are never proposed. One that is met counts as seen.
 
     Attributes:
         refused: How many were met that are never proposed.
     """
 
-    def __init__(self, space: SearchSpace, refusals: Refusals | None = None) -> None:
-        self._space, self._refusals = space, refusals or Refusals()
-        self.refused = 0
+    def __init__(
+        self, space: SearchSpace, known_constraints: KnownConstraints | None = None
+    ) -> None:
+        self._space, self._known_constraints = space, known_constraints or KnownConstraints()
+        self.screened_out = 0
         self._size = space.size
         self._seen: set[str] = set()
         self._listed: dict[str, dict[str, Value]] | None = None
@@ -59,11 +61,11 @@ class Unseen:
         self._seen.add(key)
         return fresh
 
-    def refuses(self, key: str, params: Params) -> bool:
+    def screens_out(self, key: str, params: Params) -> bool:
         """Whether a configuration is never proposed; to be asked once of each."""
-        if not self._refusals.broken(params):
+        if not self._known_constraints.broken(params):
             return False
-        self.refused += 1
+        self.screened_out += 1
         self.add(key)
         return True
 
@@ -92,7 +94,7 @@ class Unseen:
         """The first one that may be proposed."""
         for params in candidates:
             key = self.key(params)
-            if key not in self._seen and not self.refuses(key, params):
+            if key not in self._seen and not self.screens_out(key, params):
                 return params
         return None
 

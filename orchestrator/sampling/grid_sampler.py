@@ -3,10 +3,10 @@
 import random
 from collections.abc import Sequence
 
-from orchestrator.constraints import Refusals
+from orchestrator.constraints import KnownConstraints
 from orchestrator.contracts import Suggestion
 from orchestrator.errors import UsageError
-from orchestrator.sampling.deduplication import MAX_LISTED, Unseen
+from orchestrator.sampling.deduplication import MAX_LISTED, Deduplicator
 from orchestrator.trials import PriorPoint, Trial
 from search_spaces import SearchSpace
 
@@ -18,15 +18,17 @@ class GridSampler:
         space: A space of at most 100,000 configurations.
         seed: Of the order. Neighbors on the grid are alike, so in the grid's own order a sweep
             that ends early would have seen one corner of the space.
-        refusals: Which configurations are left out.
+        known_constraints: Which configurations are left out.
 
     Raises:
         UsageError: The space has no grid, or a larger one.
     """
 
-    def __init__(self, space: SearchSpace, *, seed: int, refusals: Refusals | None = None) -> None:
+    def __init__(
+        self, space: SearchSpace, *, seed: int, known_constraints: KnownConstraints | None = None
+    ) -> None:
         check_grid(space)
-        self._unseen = Unseen(space, refusals)
+        self._deduplicator = Deduplicator(space, known_constraints)
         self._left = list(space.grid())
         random.Random(seed).shuffle(self._left)  # noqa: S311  (an order, not a secret)
 
@@ -34,8 +36,8 @@ class GridSampler:
         """Give the next configuration of the order that was not seen."""
         while self._left:
             params = self._left.pop()
-            key = self._unseen.key(params)
-            if self._unseen.add(key) and not self._unseen.refuses(key, params):
+            key = self._deduplicator.key(params)
+            if self._deduplicator.add(key) and not self._deduplicator.screens_out(key, params):
                 return Suggestion(params)
         return None
 
@@ -44,12 +46,12 @@ class GridSampler:
 
     def observe(self, trial: Trial) -> None:
         """Mark the trial's configuration as seen."""
-        self._unseen.add(self._unseen.key(trial.params))
+        self._deduplicator.add(self._deduplicator.key(trial.params))
 
     @property
-    def refused(self) -> int:
+    def screened_out(self) -> int:
         """How many configurations were left out."""
-        return self._unseen.refused
+        return self._deduplicator.screened_out
 
 
 def check_grid(space: SearchSpace) -> None:

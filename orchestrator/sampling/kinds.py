@@ -18,14 +18,14 @@ class Kind:
     Attributes:
         build: Makes one from a seed, and how many trials are not shown to it.
         asks: How often to ask again after a duplicate.
-        refusals: How often to ask again after a configuration that cannot meet the constraints.
+        extra_asks: How often to ask again after a configuration that cannot meet the constraints.
         models_values: Whether it fits a model to the values of infeasible trials too, and needs
             each constraint of every trial.
     """
 
     build: Callable[[int, int], optuna.samplers.BaseSampler]
     asks: int
-    refusals: int = 20
+    extra_asks: int = 20
     models_values: bool = False
 
 
@@ -57,7 +57,7 @@ KINDS: Mapping[str, Kind] = {
     "gp": Kind(
         lambda seed, _: optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False),
         asks=1,
-        refusals=3,
+        extra_asks=3,
         models_values=True,
     ),
     "random": Kind(lambda seed, _: optuna.samplers.RandomSampler(seed=seed), asks=5),

@@ -15,10 +15,10 @@ import optuna
 from optuna.trial import TrialState as OptunaState
 from optuna.trial import create_trial
 
-from orchestrator.constraints import Constraint, Refusals
-from orchestrator.contracts import Known, Suggestion, nothing_known
+from orchestrator.constraints import Constraint, KnownConstraints
+from orchestrator.contracts import KnownValues, Suggestion, nothing_known
 from orchestrator.objectives import Objective
-from orchestrator.sampling.deduplication import Unseen
+from orchestrator.sampling.deduplication import Deduplicator
 from orchestrator.sampling.distributions import ask_params, told_params
 from orchestrator.sampling.history_window import SAMPLE, STEP, Window, horizon
 from orchestrator.sampling.infeasible import UNFIT, WorstKnown, is_infeasible
@@ -100,12 +100,12 @@ class OptunaSampler:
         *,
         seed: int,
         kind: str = "tpe",
-        known: Known = nothing_known,
+        known: KnownValues = nothing_known,
     ) -> None:
         self._space, self._seed, self._kind = space, seed, KINDS[kind]
         self._objectives, self._constraints = tuple(objectives), tuple(constraints)
-        self._refusals = Refusals(constraints, known)
-        self._unseen = Unseen(space, self._refusals)
+        self._known_constraints = KnownConstraints(constraints, known)
+        self._deduplicator = Deduplicator(space, self._known_constraints)
         self._refused: list[Suggestion] = []
         self._window = Window(objectives, constraints, seed)
         self._trials: dict[int, Trial] = {}
@@ -119,14 +119,16 @@ class OptunaSampler:
         self._is_stale = False
 
     def suggest(self) -> Suggestion | None:
-        """Propose a configuration that was not seen before; see `Unseen.draw` for None."""
-        if self._unseen.exhausted:
+        """Propose a configuration that was not seen before; see `Deduplicator.draw` for None."""
+        if self._deduplicator.exhausted:
             return None
         with quiet():
             if self._is_stale or horizon(self._settled) != self._horizon:
                 self._rebuild()
-            attempts, refused = 0, self.refused
-            while attempts < self._kind.asks + min(self.refused - refused, self._kind.refusals):
+            attempts, refused = 0, self.screened_out
+            while attempts < self._kind.asks + min(
+                self.screened_out - refused, self._kind.extra_asks
+            ):
                 suggestion = self._asked(self._study_with_seed(attempts))
                 if suggestion is not None:
                     return suggestion
@@ -134,9 +136,9 @@ class OptunaSampler:
             return self._drawn(self._study_with_seed(attempts), attempts)
 
     @property
-    def refused(self) -> int:
+    def screened_out(self) -> int:
         """How many configurations were left out because they are known to break a constraint."""
-        return self._unseen.refused
+        return self._deduplicator.screened_out
 
     def learn(self, points: Sequence[PriorPoint]) -> None:
         """Tell Optuna of each point as of a complete trial; none of them counts as seen."""
@@ -149,8 +151,8 @@ class OptunaSampler:
 
     def observe(self, trial: Trial) -> None:
         """Learn of a trial; cheap unless what was told to Optuna before turns out otherwise."""
-        key = self._unseen.key(trial.params)
-        self._unseen.add(key)
+        key = self._deduplicator.key(trial.params)
+        self._deduplicator.add(key)
         known = self._trials.get(trial.number)
         self._trials[trial.number] = trial
         self._settle(trial)
@@ -182,12 +184,12 @@ class OptunaSampler:
         """Ask Optuna once; None if it proposes what was seen."""
         asked = study.ask()
         params = ask_params(asked, self._space)
-        key = self._unseen.key(params)
-        if not self._unseen.add(key):
+        key = self._deduplicator.key(params)
+        if not self._deduplicator.add(key):
             # FAIL is the one state that no sampler learns from.
             study.tell(asked, state=OptunaState.FAIL)
             return None
-        if self._unseen.refuses(key, params):
+        if self._deduplicator.screens_out(key, params):
             self._tell_refused(asked, Suggestion(params, self._kept_attrs()))
             return None
         self._asks[key] = asked
@@ -196,7 +198,7 @@ class OptunaSampler:
     def _drawn(self, study: optuna.Study, attempt: int) -> Suggestion | None:
         """Have Optuna ask for a configuration that is drawn from those not seen."""
         rng = random.Random(self._derived_seed(attempt))  # noqa: S311
-        params = self._unseen.draw(rng)
+        params = self._deduplicator.draw(rng)
         if params is None:
             return None
         study.enqueue_trial(told_params(self._space, params)[0])
@@ -205,8 +207,8 @@ class OptunaSampler:
         # NSGA-II, unless something asks for its relative params.
         _ = asked.relative_params
         ask_params(asked, self._space)
-        key = self._unseen.key(params)
-        self._unseen.add(key)
+        key = self._deduplicator.key(params)
+        self._deduplicator.add(key)
         self._asks[key] = asked
         return Suggestion(params, self._kept_attrs())
 
@@ -226,7 +228,7 @@ class OptunaSampler:
         return self._study
 
     def _derived_seed(self, attempt: int) -> int:
-        text = f"{self._seed}/{self._unseen.seen}/{attempt}"
+        text = f"{self._seed}/{self._deduplicator.seen}/{attempt}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
     def _verdict(self, trial: Trial) -> _Verdict:
@@ -274,9 +276,9 @@ class OptunaSampler:
 
     def _refusal(self, params: Params) -> _Verdict:
         """Complete, and in violation of what it is known to violate."""
-        known = self._refusals.known(params)
+        known = self._known_constraints.known(params)
         worst = zip(self._objectives, self._worst.values, strict=True)
-        limits = self._refusals.violations(params)
+        limits = self._known_constraints.violations(params)
         if self._kind.models_values:
             limits[UNFIT] = -1.0
         values = [known.get(objective.name, value) for objective, value in worst]

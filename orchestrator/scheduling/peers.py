@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from orchestrator.contracts import Known, Store, nothing_known
+from orchestrator.contracts import KnownValues, Store, nothing_known
 from orchestrator.trials import Report, Trial
 from trainers.evaluators.config import AT_MILESTONE
 
@@ -24,7 +24,7 @@ class Peers:
         known: What is known of a configuration before it is trained.
     """
 
-    def __init__(self, epochs: int, known: Known = nothing_known) -> None:
+    def __init__(self, epochs: int, known: KnownValues = nothing_known) -> None:
         self._epochs, self._known = epochs, known
         self._measured: defaultdict[tuple[int, object], dict[int, Mapping[str, float]]]
         self._measured = defaultdict(dict)

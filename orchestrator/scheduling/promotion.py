@@ -8,7 +8,7 @@ from orchestrator.scheduling.peers import Peers
 from orchestrator.trials import Trial, TrialState
 
 
-class SecondChances:
+class Promotion:
     """Gives stopped trials in turn: those that got furthest first, and of these the best.
 
     A scheduler stops a trial in favour of others. Where a small space has no others any more, the

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
 
-from orchestrator.contracts import Known
+from orchestrator.contracts import KnownValues
 from orchestrator.objectives import Objective
 from orchestrator.pareto.dominance import Floats, hypervolume, non_dominated
 from orchestrator.pareto.hypervolume import losses_of
@@ -21,7 +21,7 @@ Factors = Callable[[Params], Sequence[Hashable]]
 """What may have an effect on a configuration's values: as many for each, in one order."""
 
 
-class Promise:
+class Acquisition:
     """Predicts values by main effects, and compares what configurations would add to the front.
 
     A value is expected to be the mean of the complete trials, and what each factor in turn adds
@@ -36,7 +36,9 @@ class Promise:
         factors: Of a configuration.
     """
 
-    def __init__(self, objectives: Sequence[Objective], known: Known, factors: Factors) -> None:
+    def __init__(
+        self, objectives: Sequence[Objective], known: KnownValues, factors: Factors
+    ) -> None:
         self._objectives, self._known, self._factors = tuple(objectives), known, factors
         self._told: dict[int, tuple[Trial, Sequence[Hashable]]] = {}
 

@@ -40,7 +40,7 @@ _MOST_KEPT = 100_000
 _Key = tuple[tuple[str, type, Value], ...]
 
 
-class KnownValues:
+class CostModel:
     """Gives the sizes of a configuration: exactly what its trial would measure.
 
     Each size is computed once. Where no network has the parameters, or nobody knows the tensors

@@ -85,7 +85,7 @@ def fit(rows: Iterable[Row], space: SearchSpace, needed: Iterable[str], source: 
     return found
 
 
-def mended(domain: Domain, value: object) -> Value | None:
+def fit_to_domain(domain: Domain, value: object) -> Value | None:
     """The value of a domain that is meant: 4.0 and ``"4"`` are 4, ``"True"`` is true.
 
     Returns:
@@ -110,7 +110,7 @@ def _params(space: SearchSpace, row: Row) -> dict[str, Value] | str:
             continue
         if row.get(name) is None:
             return f"no {name}"
-        value = mended(space.domains[name], row[name])
+        value = fit_to_domain(space.domains[name], row[name])
         if value is None:
             return f"{name} = {str(row[name])[:_LONGEST]}"
         params[name] = value

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 
-from orchestrator.constraints import Refusals
+from orchestrator.constraints import KnownConstraints
 from orchestrator.contracts import Sampler, Suggestion
 from orchestrator.search.cost_model import KNOWN_NAMES
 from orchestrator.search.plateau import plateau_of
@@ -32,7 +32,7 @@ class Proposals:
         spec: The sweep.
         sampler: Is told of every trial but the reference, which is no part of the search.
         stored: The trials of earlier runs, all of them; whoever searches is told of them here.
-        refusals: Which siblings are never proposed; the sampler has its own.
+        known_constraints: Which siblings are never proposed; the sampler has its own.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class Proposals:
         spec: SweepSpec,
         sampler: Sampler,
         stored: Iterable[Trial],
-        refusals: Refusals | None = None,
+        known_constraints: KnownConstraints | None = None,
     ) -> None:
         self._spec, self._sampler = spec, sampler
         self._plateau = plateau_of(spec.budget.plateau, spec.directed, spec.limits)
-        self._siblings = Siblings(spec, refusals) if spec.proposes_siblings else None
+        self._siblings = Siblings(spec, known_constraints) if spec.proposes_siblings else None
         self._stored: set[int] = set()
         self._searched = False
         self._exhausted = False
@@ -115,7 +115,7 @@ class Proposals:
         """Why the sampler has no further configuration."""
         self._exhausted = True
         known = [str(limit) for limit in self._spec.limits if limit.name in KNOWN_NAMES]
-        if not self._sampler.refused:
+        if not self._sampler.screened_out:
             return "every configuration of the space was tried"
         if self._searched:
             return f"every configuration that can meet {' and '.join(known)} was tried"

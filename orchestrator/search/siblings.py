@@ -5,9 +5,9 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from orchestrator.constraints import Refusals
+from orchestrator.constraints import KnownConstraints
 from orchestrator.contracts import Suggestion
-from orchestrator.search.acquisition import Promise
+from orchestrator.search.acquisition import Acquisition
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import Params, Trial, TrialState, Value
 from search_spaces import Domain, SearchSpace
@@ -56,11 +56,11 @@ class Siblings:
 
     Args:
         spec: The sweep.
-        refusals: Which configurations are never proposed.
+        known_constraints: Which configurations are never proposed.
     """
 
-    def __init__(self, spec: SweepSpec, refusals: Refusals | None = None) -> None:
-        self._refusals = refusals or Refusals()
+    def __init__(self, spec: SweepSpec, known_constraints: KnownConstraints | None = None) -> None:
+        self._known_constraints = known_constraints or KnownConstraints()
         self._space, self._fixed = spec.search_space, spec.trial_config()
         self._replicates = spec.replicates
         self._stored: dict[str, dict[int, Trial]] = {}
@@ -71,7 +71,9 @@ class Siblings:
         self._trainings: dict[str, str] = {}
         free = after_training(self._fixed.qat) & self._space.domains.keys()
         self._free = tuple(name for name in self._space.names if name in free)
-        self._promise = Promise(spec.directed, self._refusals.known, self._factors)
+        self._acquisition = Acquisition(
+            spec.directed, self._known_constraints.known, self._factors
+        )
 
     def observe(self, trial: Trial) -> None:
         """Learn of a trial that is no reference: newly stored, or with what became of it."""
@@ -80,7 +82,7 @@ class Siblings:
         same[trial.replicate] = trial
         self._follow(trial)
         if trial.state is TrialState.COMPLETE:
-            self._promise.observe(trial)
+            self._acquisition.observe(trial)
         if trial.origin is not None or key in self._over or len(same) < self._replicates:
             return
         if all(each.state is TrialState.COMPLETE for each in same.values()):
@@ -109,7 +111,7 @@ class Siblings:
         if not self._waiting:
             return None
         first = list(islice(self._waiting, _COMPARED))
-        chosen = first[self._promise.best([suggestion.params for suggestion, _ in first])]
+        chosen = first[self._acquisition.best([suggestion.params for suggestion, _ in first])]
         self._waiting.remove(chosen)
         return chosen
 
@@ -145,7 +147,7 @@ class Siblings:
 
     def _add_siblings(self, params: Params, origins: Mapping[int, Trial]) -> None:
         listed = siblings(self._space, self._fixed, params)
-        possible = (other for other in listed if not self._refusals.broken(other))
+        possible = (other for other in listed if not self._known_constraints.broken(other))
         for other in islice(possible, MAX_SIBLINGS):
             # Each replicate has the training of the origin's replicate with the same seed.
             self._waiting.extend(

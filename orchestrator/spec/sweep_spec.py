@@ -34,8 +34,8 @@ from orchestrator.spec.trial_sections import (
     TrainingSection,
     TrialMeasureName,
     as_problem,
+    check_measured,
     fits_its_name,
-    measured,
     with_deepfool,
     with_direction,
     with_name,
@@ -123,7 +123,7 @@ class SweepSpec(Section):
     @classmethod
     def _can_be_met(cls, texts: list[str], info: ValidationInfo) -> list[str]:
         for text in texts:
-            name = measured(as_problem(Constraint.parse, text).name)
+            name = check_measured(as_problem(Constraint.parse, text).name)
             # Empty where the section itself is refused: that is told anyway.
             given = [*(info.data.get("objectives") or ()), *(info.data.get("measures") or ())]
             if name.startswith(_ATTACKS) and given and name not in given:

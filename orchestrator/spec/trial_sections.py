@@ -291,7 +291,7 @@ def with_name(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
-def measured(name: str) -> str:
+def check_measured(name: str) -> str:
     """Refuse a name that no trial measures."""
     if name.startswith(_FRONT_ALONE):
         raise ValueError(
@@ -304,7 +304,7 @@ def measured(name: str) -> str:
 
 
 def _trial_measure(name: str) -> str:
-    if measured(name) and not _ATTACK_NAME.fullmatch(name):
+    if check_measured(name) and not _ATTACK_NAME.fullmatch(name):
         raise ValueError(
             f"{name} is measured anyway. A measure is an attack: its name is {ATTACKED} or "
             f"{PERTURBATION}, with a word of its own behind it, as in {ATTACKED}_eps2."
@@ -320,6 +320,6 @@ def _front_measure(name: str) -> str:
     return name
 
 
-MeasuredName = Annotated[str, AfterValidator(measured)]
+MeasuredName = Annotated[str, AfterValidator(check_measured)]
 TrialMeasureName = Annotated[str, AfterValidator(_trial_measure)]
 FrontMeasureName = Annotated[str, AfterValidator(_front_measure)]

@@ -176,7 +176,7 @@ class SqlWriter:
             change.mark((trial, attempt))
             return read_trial(change.connection, change.sweep, key)
 
-    def reopen(self, trial: int) -> Trial:
+    def resume_stopped(self, trial: int) -> Trial:
         """Take back that a trial was stopped: it is INTERRUPTED, and may be started again.
 
         Raises:

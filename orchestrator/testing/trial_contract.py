@@ -277,21 +277,21 @@ class TrialContract:
     ) -> None:
         stopped = finished(writer, Outcome(TrialState.STOPPED))
         assert stopped.ended is not None
-        found = writer.reopen(0)
+        found = writer.resume_stopped(0)
         assert found == store.trial("a", 0)
         assert (found.state, found.ended) == (TrialState.INTERRUPTED, None)
         with pytest.raises(ValueError, match="interrupted"):
-            writer.reopen(0)
+            writer.resume_stopped(0)
         assert writer.start_attempt(0, "w").number == 1
         with pytest.raises(ValueError, match="running"):
-            writer.reopen(0)
+            writer.resume_stopped(0)
         done = writer.finish_attempt(0, 1, Outcome(TrialState.COMPLETE, {"accuracy": 0.5}))
         assert done.values == {"accuracy": 0.5}
         assert done.ended is not None
         states = [attempt.state for attempt in store.attempts("a", 0)]
         assert states == [TrialState.STOPPED, TrialState.COMPLETE]
         with pytest.raises(ValueError, match="complete"):
-            writer.reopen(0)
+            writer.resume_stopped(0)
 
     def test_reports_are_read_by_epoch(self, store: Store, writer: SweepWriter) -> None:
         writer.add_trial({}, seed=0)

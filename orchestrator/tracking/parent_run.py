@@ -15,8 +15,8 @@ from orchestrator.pareto.hypervolume import (
 )
 from orchestrator.spec.stored import spec_constraints, spec_objectives
 from orchestrator.tracking.run_content import REFERENCE, milliseconds
-from orchestrator.tracking.run_description import sweep_note
-from orchestrator.tracking.runs import Point, RunContent, RunView, from_json_tags, json_tags
+from orchestrator.tracking.run_description import run_description
+from orchestrator.tracking.runs import MetricPoint, RunContent, RunView, from_json_tags, json_tags
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
 
 NOTE = "mlflow.note.content"  # MLflow shows it as the run's description
@@ -33,14 +33,14 @@ def with_progress(
     Hypervolumes can be compared only at one reference point. It is placed once, behind the first
     trials that meet the constraints, and recorded as a tag of `run`, where it is found again.
     """
-    content = replace(content, tags={**content.tags, NOTE: sweep_note(sweep, trials)})
+    content = replace(content, tags={**content.tags, NOTE: run_description(sweep, trials)})
     complete = complete_in_order(trials)
     if not complete and all(trial.state is not TrialState.FAILED for trial in trials):
         return content
     objectives = spec_objectives(sweep.spec)
     losses = losses_of(complete, objectives, spec_constraints(sweep.spec))
     tag = _reference_tag(run, losses, objectives, is_over=sweep.state is not SweepState.RUNNING)
-    curve: tuple[Point, ...] = ()
+    curve: tuple[MetricPoint, ...] = ()
     if tag is not None:
         corner = np.array([each.loss(tag[each.name]) for each in objectives])
         curve = tuple(_curve(complete, hypervolume_history(losses, corner), sweep))
@@ -67,14 +67,16 @@ def _reference_tag(
     return {each.name: each.loss(float(x)) for each, x in zip(objectives, corner, strict=True)}
 
 
-def _curve(complete: Sequence[Trial], volumes: Floats, sweep: SweepRecord) -> Iterator[Point]:
+def _curve(
+    complete: Sequence[Trial], volumes: Floats, sweep: SweepRecord
+) -> Iterator[MetricPoint]:
     for step, (trial, volume) in enumerate(zip(complete, volumes, strict=True), start=1):
         moment = milliseconds(trial.ended or sweep.created)
-        yield Point("hypervolume", float(volume), moment, step)
+        yield MetricPoint("hypervolume", float(volume), moment, step)
 
 
-def _counts(trials: Sequence[Trial], complete: int, sweep: SweepRecord) -> Iterator[Point]:
+def _counts(trials: Sequence[Trial], complete: int, sweep: SweepRecord) -> Iterator[MetricPoint]:
     failed = sum(trial.state is TrialState.FAILED for trial in trials)
     moment = milliseconds(max([trial.ended for trial in trials if trial.ended] or [sweep.created]))
-    yield Point("trials_complete", float(complete), moment, complete)
-    yield Point("trials_failed", float(failed), moment, complete)
+    yield MetricPoint("trials_complete", float(complete), moment, complete)
+    yield MetricPoint("trials_failed", float(failed), moment, complete)

@@ -6,7 +6,14 @@ from datetime import datetime
 
 from orchestrator.redaction import redacted_section
 from orchestrator.spec.stored import spec_objectives
-from orchestrator.tracking.runs import Point, RunContent, json_tags, points, safe_params, safe_tags
+from orchestrator.tracking.runs import (
+    MetricPoint,
+    RunContent,
+    json_tags,
+    points,
+    safe_params,
+    safe_tags,
+)
 from orchestrator.trials import Attempt, Report, SweepRecord, SweepState, Trial, TrialState
 
 # Tags that identify a run. `SWEEP_ID` also holds the moment of the sweep's creation, so that two
@@ -146,7 +153,7 @@ def _attempt_name(trial: int, attempt: int) -> str:
     return f"trial {trial}" if attempt == 0 else f"trial {trial}, attempt {attempt + 1}"
 
 
-def _curve(reports: Iterable[Report], started_ms: int) -> Iterator[Point]:
+def _curve(reports: Iterable[Report], started_ms: int) -> Iterator[MetricPoint]:
     # The store knows no time of an epoch. A made-up one that follows the order of the epochs is
     # the same whenever it is sent, so that MLflow recognises a point that it has already.
     for report in sorted(reports, key=lambda report: report.epoch):

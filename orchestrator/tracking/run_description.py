@@ -10,7 +10,7 @@ from orchestrator.trials import SweepRecord, SweepState, Trial
 _ROWS = 12  # members in the table: a tag holds 5,000 characters
 
 
-def sweep_note(sweep: SweepRecord, trials: Sequence[Trial]) -> str:
+def run_description(sweep: SweepRecord, trials: Sequence[Trial]) -> str:
     """The front as a table, how to read it, and where the rest is."""
     goals, limits = spec_objectives(sweep.spec), spec_constraints(sweep.spec)
     front = compute_front(trials, goals, limits)

@@ -23,7 +23,7 @@ _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class MetricPoint:
     """One value of a metric; the time is in milliseconds since 1970, UTC."""
 
     key: str
@@ -53,8 +53,8 @@ class RunContent:
     ended_ms: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
-    curve: Sequence[Point] = ()
-    latest: Sequence[Point] = ()
+    curve: Sequence[MetricPoint] = ()
+    latest: Sequence[MetricPoint] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class RunView:
 class Changes:
     """What one request adds to a run."""
 
-    points: tuple[Point, ...] = ()
+    points: tuple[MetricPoint, ...] = ()
     params: tuple[tuple[str, str], ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
 
@@ -104,11 +104,11 @@ def missing_from(run: RunView, content: RunContent) -> list[Changes]:
     return requests
 
 
-def points(values: Mapping[str, float], timestamp_ms: int, step: int) -> Iterator[Point]:
+def points(values: Mapping[str, float], timestamp_ms: int, step: int) -> Iterator[MetricPoint]:
     """Points of the finite values: MLflow stores a NaN as 0 and an infinity as 1.8e308."""
     for name, value in values.items():
         if math.isfinite(value):
-            yield Point(_safe_key(name), float(value), timestamp_ms, step)
+            yield MetricPoint(_safe_key(name), float(value), timestamp_ms, step)
 
 
 def _safe_key(key: str) -> str:

@@ -21,7 +21,7 @@ from tests.faults.testbed import (
     TRIALS,
     FaultError,
     PromiseBrokenError,
-    World,
+    Testbed,
     kill,
     kill_session,
     session,
@@ -34,163 +34,163 @@ from tests.servers import (
     postgres_programs,
 )
 
-Fault = Callable[[World], None]
+Fault = Callable[[Testbed], None]
 
 
-def driver_killed(world: World) -> None:
+def driver_killed(testbed: Testbed) -> None:
     """SIGKILL of the driver; its workers find out by themselves."""
-    driver = world.driver()
-    world.wait_for_random_moment(driver)
+    driver = testbed.driver()
+    testbed.wait_for_random_moment(driver)
     kill(driver.pid)
-    world.wait(driver)
+    testbed.wait(driver)
 
 
-def everything_killed(world: World) -> None:
+def everything_killed(testbed: Testbed) -> None:
     """SIGKILL of the driver, Ray and the workers at one blow, as when a machine loses power."""
-    driver = world.driver()
-    world.wait_for_random_moment(driver)
+    driver = testbed.driver()
+    testbed.wait_for_random_moment(driver)
     kill_session(driver.pid)
-    world.wait(driver)
+    testbed.wait(driver)
 
 
-def driver_interrupted(world: World) -> None:
+def driver_interrupted(testbed: Testbed) -> None:
     """SIGTERM of the driver, as a cluster's scheduler sends it before it takes the machine."""
-    driver = world.driver()
-    world.wait_for_random_moment(driver)
+    driver = testbed.driver()
+    testbed.wait_for_random_moment(driver)
     kill(driver.pid, signal.SIGTERM)
-    world.wait_for_success(driver, 0, 130, 143)
+    testbed.wait_for_success(driver, 0, 130, 143)
 
 
-def worker_killed(world: World) -> None:
+def worker_killed(testbed: Testbed) -> None:
     """SIGKILL of a worker in the middle of a trial, as the kernel does when memory runs out."""
-    driver = world.driver()
-    world.wait_for_random_moment(driver)
+    driver = testbed.driver()
+    testbed.wait_for_random_moment(driver)
     workers = [
         pid for pid, line in session(driver.pid).items() if "ray::" in line and "Trainable" in line
     ]
     if workers:
-        kill(world.random.choice(sorted(workers)))
-    world.wait(driver)
+        kill(testbed.random.choice(sorted(workers)))
+    testbed.wait(driver)
 
 
-def node_killed(world: World) -> None:
+def node_killed(testbed: Testbed) -> None:
     """SIGKILL of one of two nodes of a cluster: its raylet and every worker on it."""
-    head = _Cluster(world)
+    head = _Cluster(testbed)
     node = head.add_node()
-    driver = world.driver()
-    world.wait_for_random_moment(driver)
+    driver = testbed.driver()
+    testbed.wait_for_random_moment(driver)
     kill_session(node)
-    world.wait(driver)
+    testbed.wait(driver)
 
 
-def mlflow_killed(world: World) -> None:
+def mlflow_killed(testbed: Testbed) -> None:
     """SIGKILL of the MLflow server, which comes back when the sweep is over."""
-    server = _mlflow(world)
-    driver = world.driver()
-    world.wait_for_random_moment(driver)
+    server = _mlflow(testbed)
+    driver = testbed.driver()
+    testbed.wait_for_random_moment(driver)
     server.kill()
-    world.wait(driver)
+    testbed.wait(driver)
     server.start()
 
 
-def mlflow_away(world: World) -> None:
+def mlflow_away(testbed: Testbed) -> None:
     """The MLflow server comes up after the last trial."""
-    server = _mlflow(world)
+    server = _mlflow(testbed)
     server.kill()
-    world.wait(world.driver())
+    testbed.wait(testbed.driver())
     server.start()
 
 
-def mlflow_slow(world: World) -> None:
+def mlflow_slow(testbed: Testbed) -> None:
     """An MLflow server that takes ten seconds to answer, until the sweep is over."""
-    server = _mlflow(world)
+    server = _mlflow(testbed)
     proxy = SlowProxy(server.port, delay_s=10.0)
-    world.on_end(proxy.end)
-    world.tracking_uri = f"http://127.0.0.1:{proxy.port}"
-    driver = world.driver()
-    world.wait_for_success(driver)
+    testbed.on_end(proxy.end)
+    testbed.tracking_uri = f"http://127.0.0.1:{proxy.port}"
+    driver = testbed.driver()
+    testbed.wait_for_success(driver)
     proxy.delay_s = 0.0
 
 
-def postgres_killed(world: World) -> None:
+def postgres_killed(testbed: Testbed) -> None:
     """PostgreSQL crashes and is back a few seconds later."""
-    server = _postgres(world)
-    driver = world.driver()
-    world.wait_for_random_moment(driver)
+    server = _postgres(testbed)
+    driver = testbed.driver()
+    testbed.wait_for_random_moment(driver)
     server.kill()
-    time.sleep(world.random.uniform(0, 4))
+    time.sleep(testbed.random.uniform(0, 4))
     server.start()
-    world.wait(driver)
+    testbed.wait(driver)
 
 
-def driver_stopped(world: World) -> None:
+def driver_stopped(testbed: Testbed) -> None:
     """SIGSTOP of the driver; a second one takes over, and then the first wakes up."""
-    world.environment["PARETUNE_LEASE_S"] = "4"
-    first = world.driver()
-    world.wait_for_random_moment(first)
+    testbed.environment["PARETUNE_LEASE_S"] = "4"
+    first = testbed.driver()
+    testbed.wait_for_random_moment(first)
     kill(first.pid, signal.SIGSTOP)
     time.sleep(5)
-    second = world.driver()
-    world.wait_for_epochs(second, world.epochs() + 1)
+    second = testbed.driver()
+    testbed.wait_for_epochs(second, testbed.epochs() + 1)
     kill(first.pid, signal.SIGCONT)
-    world.wait(first)
-    world.wait(second)
+    testbed.wait(first)
+    testbed.wait(second)
 
 
-def two_drivers(world: World) -> None:
+def two_drivers(testbed: Testbed) -> None:
     """Two drivers at the same moment: one runs, the other ends with 1 and says who has it."""
-    both = [world.driver(), world.driver()]
-    codes = sorted(world.wait(driver) for driver in both)
-    world.look_for_ray()
-    if codes != [0, 1] or "is being run by" not in world.said():
-        raise PromiseBrokenError(f"two drivers ended with {codes}: {world.said()}")
+    both = [testbed.driver(), testbed.driver()]
+    codes = sorted(testbed.wait(driver) for driver in both)
+    testbed.look_for_ray()
+    if codes != [0, 1] or "is being run by" not in testbed.said():
+        raise PromiseBrokenError(f"two drivers ended with {codes}: {testbed.said()}")
 
 
-def checkpoint_truncated(world: World) -> None:
+def checkpoint_truncated(testbed: Testbed) -> None:
     """The driver is killed, and what a trial left behind was only half written."""
-    driver = world.driver()
+    driver = testbed.driver()
     # A trial of a second writes none by itself; an interruption makes it.
-    world.wait_for_random_moment(driver)
+    testbed.wait_for_random_moment(driver)
     kill(driver.pid, signal.SIGTERM)
-    world.wait(driver)
-    for path in sorted((world.state / "sweeps").rglob("checkpoint*")):
-        os.truncate(path, world.random.randrange(path.stat().st_size))
+    testbed.wait(driver)
+    for path in sorted((testbed.state / "sweeps").rglob("checkpoint*")):
+        os.truncate(path, testbed.random.randrange(path.stat().st_size))
 
 
-def clock_jumps(world: World) -> None:
+def clock_jumps(testbed: Testbed) -> None:
     """The driver's clock jumps hours ahead and hours back; half the time it is killed then."""
-    shift = world.folder / "shift"
+    shift = testbed.folder / "shift"
     shift.write_bytes(struct.pack("q", 0))
-    usual = world.environment
-    preloaded = {"LD_PRELOAD": str(_shifting_clock(world)), "SHIFT_FILE": str(shift)}
-    world.environment = {**usual, **preloaded}
-    driver = world.driver()
-    world.environment = usual
-    hours = world.random.sample((9, -7), k=2)
-    moments = sorted(world.random.sample(range(1, TRIALS * EPOCHS), k=3))
+    usual = testbed.environment
+    preloaded = {"LD_PRELOAD": str(_shifting_clock(testbed)), "SHIFT_FILE": str(shift)}
+    testbed.environment = {**usual, **preloaded}
+    driver = testbed.driver()
+    testbed.environment = usual
+    hours = testbed.random.sample((9, -7), k=2)
+    moments = sorted(testbed.random.sample(range(1, TRIALS * EPOCHS), k=3))
     for jump, moment in zip(hours, moments, strict=False):
-        world.wait_for_epochs(driver, moment)
+        testbed.wait_for_epochs(driver, moment)
         # In place, for the driver has it mapped.
         with shift.open("r+b") as file:
             file.write(struct.pack("q", jump * 3600))
-    if world.random.choice((True, False)):
-        world.wait_for_epochs(driver, moments[-1])
+    if testbed.random.choice((True, False)):
+        testbed.wait_for_epochs(driver, moments[-1])
         kill(driver.pid)
-        world.wait(driver)
+        testbed.wait(driver)
     else:
-        world.wait_for_success(driver)
+        testbed.wait_for_success(driver)
 
 
-def disk_full(world: World) -> None:
+def disk_full(testbed: Testbed) -> None:
     """The disk of the state folder is full for a while."""
-    place = world.state
+    place = testbed.state
     place.mkdir(parents=True)
-    world.on_end(lambda: subprocess.run(["umount", "-lq", str(place)], check=False))
+    testbed.on_end(lambda: subprocess.run(["umount", "-lq", str(place)], check=False))
     mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         raise FaultError("a small file system cannot be mounted here")
-    driver = world.driver()
-    world.wait_for_random_moment(driver)
+    driver = testbed.driver()
+    testbed.wait_for_random_moment(driver)
     ballast = place / "ballast"
     with ballast.open("wb") as file:
         try:
@@ -198,7 +198,7 @@ def disk_full(world: World) -> None:
                 os.write(file.fileno(), bytes(4096))
         except OSError:
             pass
-    world.wait(driver)
+    testbed.wait(driver)
     ballast.unlink()
     subprocess.run(["mount", "-o", "remount,size=64m", str(place)], check=True)
 
@@ -224,47 +224,47 @@ FAULTS: Mapping[str, Fault] = {
 }
 
 
-def _mlflow(world: World) -> MlflowProcess:
-    server = MlflowProcess(world.folder / "mlflow", free_port())
-    world.on_end(server.kill)
+def _mlflow(testbed: Testbed) -> MlflowProcess:
+    server = MlflowProcess(testbed.folder / "mlflow", free_port())
+    testbed.on_end(server.kill)
     server.start()
-    world.tracking_uri = server.uri
+    testbed.tracking_uri = server.uri
     return server
 
 
-def _shifting_clock(world: World) -> Path:
+def _shifting_clock(testbed: Testbed) -> Path:
     compiler = shutil.which("cc")
     if compiler is None or sys.platform != "linux":
         raise FaultError("needs Linux and a C compiler: apt-get install gcc")
-    library, source = world.folder / "clock.so", Path(__file__).with_name("clock.c")
+    library, source = testbed.folder / "clock.so", Path(__file__).with_name("clock.c")
     command = [compiler, "-shared", "-fPIC", "-O2", "-o", str(library), str(source), "-ldl"]
     subprocess.run(command, check=True)
     return library
 
 
-def _postgres(world: World) -> PostgresServer:
+def _postgres(testbed: Testbed) -> PostgresServer:
     programs = postgres_programs()
     if programs is None:
         raise FaultError("needs a PostgreSQL server: apt-get install postgresql")
     server = PostgresServer(programs)
-    world.on_end(server.end)
-    world.store_url = server.url
+    testbed.on_end(server.end)
+    testbed.store_url = server.url
     return server
 
 
 class _Cluster:
     """A Ray cluster of nodes with one CPU each, every node in a session of its own."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, testbed: Testbed) -> None:
+        self._world = testbed
         self._port = free_port()
-        token = f"{world.random.getrandbits(256):064x}"
+        token = f"{testbed.random.getrandbits(256):064x}"
         self._secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
-        world.environment |= {"RAY_ADDRESS": f"127.0.0.1:{self._port}", **self._secret}
+        testbed.environment |= {"RAY_ADDRESS": f"127.0.0.1:{self._port}", **self._secret}
         # Not Ray's own folder: there it notes the cluster's address, for every later `ray.init()`
         # of this machine to look for. Short, for a socket's path has 107 bytes.
         folder = tempfile.mkdtemp(prefix="ray-")
-        world.on_end(lambda: shutil.rmtree(folder, ignore_errors=True))
+        testbed.on_end(lambda: shutil.rmtree(folder, ignore_errors=True))
         head = (f"--port={self._port}", "--include-dashboard=false", f"--temp-dir={folder}")
         self._start("--head", *head)
 

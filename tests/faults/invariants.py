@@ -8,37 +8,37 @@ from pathlib import Path
 from orchestrator.errors import OrchestratorError
 from orchestrator.trials import Trial, TrialState
 from tests.faults.mirrored import unmirrored
-from tests.faults.testbed import BITS, NAME, WIDTHS, World
+from tests.faults.testbed import BITS, NAME, WIDTHS, Testbed
 
 Values = Mapping[int, Mapping[str, float]]
 
 
-def values_of(world: World) -> Values:
+def values_of(testbed: Testbed) -> Values:
     """What each trial measured of its network."""
-    store = world.store()
+    store = testbed.store()
     trials = store.trials(NAME)
     store.close()
     return {trial.number: _steady(trial) for trial in trials}
 
 
-def violations(world: World, undisturbed: Values) -> list[str]:
+def violations(testbed: Testbed, undisturbed: Values) -> list[str]:
     """Sentences for every promise that is broken; none is as it should be.
 
     Args:
-        world: After its sweep was brought to an end and `paretune sync` was run.
+        testbed: After its sweep was brought to an end and `paretune sync` was run.
         undisturbed: What the same sweep measures when nothing happens to it.
     """
     return [
-        *_of_trials(world, undisturbed),
-        *_of_times(world),
-        *unmirrored(world),
-        *_of_files(world),
-        *_of_the_lease(world),
+        *_of_trials(testbed, undisturbed),
+        *_of_times(testbed),
+        *unmirrored(testbed),
+        *_of_files(testbed),
+        *_of_the_lease(testbed),
     ]
 
 
-def _of_trials(world: World, undisturbed: Values) -> Iterator[str]:
-    store = world.store()
+def _of_trials(testbed: Testbed, undisturbed: Values) -> Iterator[str]:
+    store = testbed.store()
     trials = store.trials(NAME)
     store.close()
     expected = Counter((width, bits) for width in WIDTHS for bits in BITS)
@@ -55,9 +55,9 @@ def _of_trials(world: World, undisturbed: Values) -> Iterator[str]:
             yield f"the artifact of trial {trial.number} is not the file that was stored"
 
 
-def _of_times(world: World) -> Iterator[str]:
+def _of_times(testbed: Testbed) -> Iterator[str]:
     """Nothing ends before it began, whatever the clock did."""
-    store = world.store()
+    store = testbed.store()
     sweep, trials = store.sweep(NAME), store.trials(NAME)
     spans: dict[str, tuple[datetime | None, datetime | None]] = {}
     spans["the sweep"] = (sweep.created, sweep.ended)
@@ -72,14 +72,14 @@ def _of_times(world: World) -> Iterator[str]:
             yield f"{name} began {began} and ended {ended}"
 
 
-def _of_files(world: World) -> Iterator[str]:
-    for path in (world.state / "sweeps").rglob("*"):
+def _of_files(testbed: Testbed) -> Iterator[str]:
+    for path in (testbed.state / "sweeps").rglob("*"):
         if path.name.startswith(".") or "checkpoint" in path.name:
-            yield f"{path.relative_to(world.state)} was left behind"
+            yield f"{path.relative_to(testbed.state)} was left behind"
 
 
-def _of_the_lease(world: World) -> Iterator[str]:
-    store = world.store()
+def _of_the_lease(testbed: Testbed) -> Iterator[str]:
+    store = testbed.store()
     try:
         store.take(NAME, "elsewhere:1:1").release()
     except OrchestratorError as error:

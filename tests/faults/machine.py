@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.faults.faults import FAULTS
 from tests.faults.invariants import Values, values_of, violations
-from tests.faults.testbed import FaultError, PromiseBrokenError, World
+from tests.faults.testbed import FaultError, PromiseBrokenError, Testbed
 
 
 @dataclass
@@ -33,14 +33,14 @@ class Tally:
 
 def undisturbed(folder: Path) -> Values:
     """What the sweep measures when nothing happens to it."""
-    world = World(folder, random.Random(0))
+    testbed = Testbed(folder, random.Random(0))
     try:
-        code = world.wait(world.driver())
+        code = testbed.wait(testbed.driver())
         if code != 0:
-            raise FaultError(f"the sweep fails without any fault: {world.said()}")
-        return values_of(world)
+            raise FaultError(f"the sweep fails without any fault: {testbed.said()}")
+        return values_of(testbed)
     finally:
-        world.end()
+        testbed.end()
 
 
 def broken(name: str, seed: int, folder: Path, expected: Values) -> list[str]:
@@ -50,21 +50,21 @@ def broken(name: str, seed: int, folder: Path, expected: Values) -> list[str]:
         FaultError: The fault cannot be made on this machine.
     """
     # The fault is part of the seed, so that the tenth run of each hits another moment.
-    world = World(folder, random.Random(f"{name} {seed}"))
+    testbed = Testbed(folder, random.Random(f"{name} {seed}"))
     try:
-        FAULTS[name](world)
-        code = world.finish()
+        FAULTS[name](testbed)
+        code = testbed.finish()
         if code != 0:
-            return [f"the same command ends with {code}: {world.said()[-2000:]}"]
-        if "Traceback" in world.said():
-            return [f"a traceback was printed: {world.said()[-3000:]}"]
-        if (code := world.sync()) != 0:
-            return [f"paretune sync ends with {code}: {world.said()[-2000:]}"]
-        return violations(world, expected)
+            return [f"the same command ends with {code}: {testbed.said()[-2000:]}"]
+        if "Traceback" in testbed.said():
+            return [f"a traceback was printed: {testbed.said()[-3000:]}"]
+        if (code := testbed.sync()) != 0:
+            return [f"paretune sync ends with {code}: {testbed.said()[-2000:]}"]
+        return violations(testbed, expected)
     except PromiseBrokenError as error:
         return [str(error)]
     finally:
-        world.end()
+        testbed.end()
 
 
 def tallied(root: Path, runs: int, first_seed: int, names: Sequence[str]) -> dict[str, Tally]:

@@ -10,20 +10,20 @@ from typing import Any
 from orchestrator.fronts.front import compute_front
 from orchestrator.spec.stored import spec_objectives
 from orchestrator.trials import Attempt, Report, Trial, TrialState
-from tests.faults.testbed import NAME, TRIALS, World
+from tests.faults.testbed import NAME, TRIALS, Testbed
 
 _ENDS = ("FINISHED", "FAILED", "KILLED")
 _OF_THE_SWEEP = {"sweep.json", "front.csv", "front.html"}
 
 
-def unmirrored(world: World) -> Iterator[str]:
+def unmirrored(testbed: Testbed) -> Iterator[str]:
     """One parent run and exactly one ended run an attempt, with all that the store says."""
-    store = world.store()
+    store = testbed.store()
     sweep, trials = store.sweep(NAME), store.trials(NAME)
     tried = [(trial, store.attempts(NAME, trial.number)) for trial in trials]
     reports = {trial.number: store.reports(NAME, trial.number) for trial in trials}
     store.close()
-    with _client(world.mlflow_uri) as client:
+    with _client(testbed.mlflow_uri) as client:
         (experiment,) = [e for e in client.search_experiments() if e.name == NAME]
         found = client.search_runs([experiment.experiment_id], max_results=1000)
         runs = {run.info.run_id: run for run in found}

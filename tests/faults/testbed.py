@@ -1,8 +1,8 @@
 """A real sweep with everything around it, in processes that can be broken one by one.
 
-`World` holds a folder with a sweep file and a state folder, the command in processes of its own,
+`Testbed` holds a folder with a sweep file and a state folder, the command in processes of its own,
 and, where a fault wants them, an MLflow server, a PostgreSQL server and a Ray cluster of two
-nodes. Nothing here is a stand-in; whatever was started is ended with the world.
+nodes. Nothing here is a stand-in; whatever was started is ended with the testbed.
 """
 
 import os
@@ -62,7 +62,7 @@ class PromiseBrokenError(Exception):
 
 
 @dataclass
-class World:
+class Testbed:
     """One sweep and what it runs on.
 
     Attributes:
@@ -118,7 +118,7 @@ class World:
         environment = {
             **os.environ,
             "PARETUNE_HOME": str(self.state),
-            # What a driver that is killed leaves there goes with the world. Ray's sockets need a
+            # What a driver that is killed leaves there goes with the testbed. Ray's sockets need a
             # shorter path.
             "TMPDIR": str(scratch),
             "RAY_TMPDIR": tempfile.gettempdir(),
@@ -235,7 +235,7 @@ class World:
         return trials
 
     def on_end(self, end: Callable[[], object]) -> None:
-        """Call this when the world ends, last one first."""
+        """Call this when the testbed ends, last one first."""
         self._servers.append(end)
 
     def end(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.contracts import (
     Job,
-    Known,
+    KnownValues,
     Outcome,
     Sampler,
     Silent,
@@ -93,8 +93,8 @@ class WatchedSampler:
         return suggestion
 
     @property
-    def refused(self) -> int:
-        return self.inner.refused
+    def screened_out(self) -> int:
+        return self.inner.screened_out
 
     def observe(self, trial: Trial) -> None:
         assert self.store.trial("a", trial.number) == trial
@@ -118,7 +118,7 @@ class Driver:
     spec: SweepSpec
     scheduler: Any = field(default_factory=Fifo)
     clock: Clock = field(default_factory=Clock)
-    known: Known = nothing_known
+    known: KnownValues = nothing_known
 
     def __post_init__(self) -> None:
         spec = self.spec
@@ -168,7 +168,7 @@ def drive(store: Store, tmp_path: Path) -> Callable[..., Driver]:
         *,
         scheduler: Any = None,
         clock: Clock | None = None,
-        known: Known = nothing_known,
+        known: KnownValues = nothing_known,
         **changes: Any,
     ) -> Driver:
         spec = make_spec(**changes)

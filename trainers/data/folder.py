@@ -132,7 +132,7 @@ def _pictures(folder: Path, root: Path) -> list[Path]:
         )
     if not pictures:
         raise DataError(
-            f"class folder {folder} holds no pictures. Known extensions: "
+            f"class folder {folder} holds no pictures. KnownValues extensions: "
             f"{', '.join(sorted(_EXTENSIONS))}. Add some, or remove the folder."
         )
     return pictures

@@ -14,7 +14,7 @@ from trainers.networks.network import Network
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
-Predictions = NDArray[np.int64]
+PredictedClasses = NDArray[np.int64]
 
 # Images at once. Larger batches are not faster on a CPU.
 _BATCH = 256
@@ -52,7 +52,7 @@ def predict(
     *,
     batch_size: int = _BATCH,
     device: torch.device | str = "cpu",
-) -> Predictions:
+) -> PredictedClasses:
     """The class with the largest logit for each image; the first of several that tie.
 
     Args:
@@ -77,7 +77,7 @@ def predict(
 
 def answers(
     network: nn.Module, batches: Iterable[torch.Tensor], device: torch.device | str
-) -> Predictions:
+) -> PredictedClasses:
     """The class with the largest logit for each input; as `predict`.
 
     Args:
@@ -109,7 +109,7 @@ def feature_vectors(
 
 def predict_from(
     head: nn.Module, vectors: torch.Tensor, *, device: torch.device | str = "cpu"
-) -> Predictions:
+) -> PredictedClasses:
     """The answers of a network of which `feature_vectors` has computed all but the head.
 
     They are those of `predict`: the head sees the same batches.

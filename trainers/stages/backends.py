@@ -26,7 +26,7 @@ Content = tuple[dict[str, Tensor], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class CacheEntry:
     """An entry as it lies there: its name, its size, and when it was last used, in seconds."""
 
     name: str
@@ -34,7 +34,7 @@ class Held:
     used: float
 
 
-class Place(Protocol):
+class CacheBackend(Protocol):
     """Holds entries by name; an entry appears whole, and several processes may use one place.
 
     Every method raises OSError, and nothing else but what it names, where the place is broken.
@@ -54,17 +54,17 @@ class Place(Protocol):
     def remove(self, name: str) -> None:
         """Remove an entry, if it is there."""
 
-    def held(self) -> list[Held]:
+    def held(self) -> list[CacheEntry]:
         """Everything that lies there."""
 
-    def turn(self, name: str, timeout_s: float) -> AbstractContextManager[None]:
+    def lock(self, name: str, timeout_s: float) -> AbstractContextManager[None]:
         """Wait until nobody else is making this entry, at most `timeout_s`, and keep others out.
 
         Only a hint: two that make one entry do no harm.
         """
 
 
-class Folder:
+class FolderBackend:
     """A folder of this machine, or of a file system that several share.
 
     Args:
@@ -79,7 +79,7 @@ class Folder:
         return str(self._root)
 
     def load(self, name: str) -> Content:
-        """See `Place.load`; the entry counts as used now."""
+        """See `CacheBackend.load`; the entry counts as used now."""
         path = self._root / (name + _SUFFIX)
         content = load_checkpoint(path)
         # Evicted in between, or of a folder that may only be read.
@@ -88,7 +88,7 @@ class Folder:
         return content
 
     def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
-        """See `Place.save`."""
+        """See `CacheBackend.save`."""
         # Not named after the process: two machines may have one of the same number.
         unfinished = self._root / f".{uuid.uuid4().hex}"
         try:
@@ -100,11 +100,11 @@ class Folder:
         return size
 
     def remove(self, name: str) -> None:
-        """See `Place.remove`."""
+        """See `CacheBackend.remove`."""
         (self._root / (name + _SUFFIX)).unlink(missing_ok=True)
 
-    def held(self) -> list[Held]:
-        """See `Place.held`; what a process left unfinished that died is removed."""
+    def held(self) -> list[CacheEntry]:
+        """See `CacheBackend.held`; what a process left unfinished that died is removed."""
         found = []
         with os.scandir(self._root) as files:
             for file in files:
@@ -112,14 +112,14 @@ class Folder:
                     facts = file.stat()
                     if file.name.endswith(_SUFFIX):
                         name = file.name.removesuffix(_SUFFIX)
-                        found.append(Held(name, facts.st_size, facts.st_mtime))
+                        found.append(CacheEntry(name, facts.st_size, facts.st_mtime))
                     elif time.time() - facts.st_mtime > _FORGOTTEN_S:
                         Path(file.path).unlink(missing_ok=True)
         return found
 
     @contextmanager
-    def turn(self, name: str, timeout_s: float) -> Iterator[None]:
-        """See `Place.turn`; the kernel frees the turn of a process that dies."""
+    def lock(self, name: str, timeout_s: float) -> Iterator[None]:
+        """See `CacheBackend.lock`; the kernel frees the turn of a process that dies."""
         self._root.mkdir(parents=True, exist_ok=True)
         path = self._root / f".{name}.lock"
         with path.open("wb") as file:
@@ -137,7 +137,7 @@ class Folder:
                 path.unlink(missing_ok=True)
 
 
-class Remote:
+class RemoteBackend:
     """What an fsspec URL names: an object store, or the memory of this process.
 
     Nobody waits for a turn, and entries count as used when they were written: object stores have
@@ -167,7 +167,7 @@ class Remote:
         return f"{protocol}://{rest.rpartition('@')[2]}"
 
     def load(self, name: str) -> Content:
-        """See `Place.load`."""
+        """See `CacheBackend.load`."""
         with tempfile.TemporaryDirectory(prefix="paretune-stage-") as folder:
             path = Path(folder) / (name + _SUFFIX)
             with _foreign():
@@ -175,7 +175,7 @@ class Remote:
             return load_checkpoint(path)
 
     def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
-        """See `Place.save`."""
+        """See `CacheBackend.save`."""
         with tempfile.TemporaryDirectory(prefix="paretune-stage-") as folder:
             path = Path(folder) / name
             save_checkpoint(path, tensors, facts)
@@ -187,16 +187,16 @@ class Remote:
             return path.stat().st_size
 
     def remove(self, name: str) -> None:
-        """See `Place.remove`."""
+        """See `CacheBackend.remove`."""
         with suppress(FileNotFoundError), _foreign():
             self._files.rm_file(self._path(name + _SUFFIX))
 
-    def held(self) -> list[Held]:
-        """See `Place.held`."""
+    def held(self) -> list[CacheEntry]:
+        """See `CacheBackend.held`."""
         with _foreign():
             self._files.invalidate_cache()
             return [
-                Held(
+                CacheEntry(
                     str(file["name"]).rpartition("/")[2].removesuffix(_SUFFIX),
                     int(file["size"]),
                     self._files.modified(file["name"]).timestamp(),
@@ -206,8 +206,8 @@ class Remote:
             ]
 
     @contextmanager
-    def turn(self, name: str, timeout_s: float) -> Iterator[None]:
-        """See `Place.turn`: at once."""
+    def lock(self, name: str, timeout_s: float) -> Iterator[None]:
+        """See `CacheBackend.lock`: at once."""
         yield
 
     def _path(self, file: str) -> str:
@@ -225,7 +225,7 @@ def _foreign() -> Iterator[None]:
         raise OSError(f"{type(error).__name__}: {error}") from error
 
 
-def open_place(where: str) -> Place:
+def open_backend(where: str) -> CacheBackend:
     """The place that a path or a URL names.
 
     Raises:
@@ -233,5 +233,9 @@ def open_place(where: str) -> Place:
     """
     protocol, mark, rest = where.partition("://")
     if not mark:
-        return Folder(Path(where).expanduser().absolute())
-    return Folder(Path("/" + rest.lstrip("/"))) if protocol in ("file", "local") else Remote(where)
+        return FolderBackend(Path(where).expanduser().absolute())
+    return (
+        FolderBackend(Path("/" + rest.lstrip("/")))
+        if protocol in ("file", "local")
+        else RemoteBackend(where)
+    )

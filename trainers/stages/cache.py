@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from trainers.files.checkpoints import CheckpointError
-from trainers.stages.backends import Content, Place, open_place
+from trainers.stages.backends import CacheBackend, Content, open_backend
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class StageCache:
     """
 
     def __init__(self, where: str, max_bytes: float) -> None:
-        self._place: Place = open_place(where)
+        self._backend: CacheBackend = open_backend(where)
         self._max_bytes = max_bytes
         self._written = max_bytes
         self.troubles: list[str] = []
@@ -45,15 +45,15 @@ class StageCache:
     def get(self, name: str) -> Content | None:
         """An entry's tensors, on the CPU, and facts; None if there is none that can be read."""
         try:
-            return self._place.load(name)
+            return self._backend.load(name)
         except FileNotFoundError:
             return None
         except CheckpointError as error:
             self._tell(
-                f"The entry {name} of the stage cache at {self._place} was removed, and is "
+                f"The entry {name} of the stage cache at {self._backend} was removed, and is "
                 f"computed again: {error}"
             )
-            self._attempt(lambda: self._place.remove(name), "cleaned")
+            self._attempt(lambda: self._backend.remove(name), "cleaned")
         except OSError as error:
             self._could_not("read", error)
         return None
@@ -81,7 +81,7 @@ class StageCache:
             return found, True
         with ExitStack() as stack:
             try:
-                stack.enter_context(self._place.turn(name, _LONGEST_WAIT_S))
+                stack.enter_context(self._backend.lock(name, _LONGEST_WAIT_S))
             except OSError as error:
                 self._could_not("locked", error)
             found = self.get(name)
@@ -92,14 +92,14 @@ class StageCache:
         return (tensors, {}), False
 
     def _save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        self._written += self._place.save(name, tensors, facts)
+        self._written += self._backend.save(name, tensors, facts)
         if self._written >= _CHECKED_FRACTION * self._max_bytes:
             self._evict()
             self._written = 0
 
     def _evict(self) -> None:
         """Remove what was not used for longest; others may do the same at the same time."""
-        held = sorted(self._place.held(), key=lambda entry: entry.used)
+        held = sorted(self._backend.held(), key=lambda entry: entry.used)
         excess = sum(entry.bytes for entry in held) - self._max_bytes
         if excess <= 0:
             return
@@ -108,7 +108,7 @@ class StageCache:
         for entry in held[:-1]:
             if excess <= 0:
                 return
-            self._place.remove(entry.name)
+            self._backend.remove(entry.name)
             excess -= entry.bytes
 
     def _attempt(self, action: Callable[[], None], done: str) -> bool:
@@ -121,7 +121,7 @@ class StageCache:
 
     def _could_not(self, done: str, error: OSError) -> None:
         self._tell(
-            f"The stage cache at {self._place} cannot be {done} ({error.strerror or error}); "
+            f"The stage cache at {self._backend} cannot be {done} ({error.strerror or error}); "
             f"what it would have held is computed."
         )
 

@@ -53,8 +53,8 @@ class TrialStages:
         self._cache = cache
         self.taken = 0
         self.has_training = False
-        self._place = {"data": data, "device": _name(device)}
-        given = {"weights": weights, **self._place}
+        self._backend = {"data": data, "device": _name(device)}
+        given = {"weights": weights, **self._backend}
         self._training = training_entry(config, widths=network.widths, **given)
         self._features = features_entry(config, input_spec=network.input.as_mapping(), **given)
 
@@ -85,7 +85,7 @@ class TrialStages:
             packed.spec.backbone,
             input_spec=packed.spec.input.as_mapping(),
             weights=content_digest(packed.features),
-            **self._place,
+            **self._backend,
         )
         return self._in_blocks(name, make, {"val": count})["val"]
 

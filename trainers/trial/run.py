@@ -14,8 +14,13 @@ from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.determinism import derive_seed, seed_everything, set_threads
 from trainers.errors import DivergedError, is_storage_full
-from trainers.evaluators.accuracy import Predictions as Predicted
-from trainers.evaluators.accuracy import check_labelled, feature_vectors, predict, predict_from
+from trainers.evaluators.accuracy import (
+    PredictedClasses,
+    check_labelled,
+    feature_vectors,
+    predict,
+    predict_from,
+)
 from trainers.evaluators.config import AttackConfig
 from trainers.evaluators.counts import count_macs, count_parameters
 from trainers.evaluators.robustness import relative_perturbation, robust_accuracy
@@ -228,7 +233,7 @@ class TrialRun:
         values["eval_s"] = time.perf_counter() - began
         return Measurement(values, artifact)
 
-    def _predicted(self, packed: Network) -> Predicted:
+    def _predicted(self, packed: Network) -> PredictedClasses:
         """What the packed network answers; other heads on the same backbone share the features."""
         images, _ = self._data.subset("val")
         stages, n_bytes = self.training.stages, 4 * packed.spec.n_features * len(images)
@@ -301,7 +306,7 @@ def _evaluated(
     subset: str,
     attacks: Mapping[str, AttackConfig],
     *,
-    predicted: Predicted,
+    predicted: PredictedClasses,
     device: torch.device,
 ) -> tuple[dict[str, float], Predictions]:
     images, labels = data.subset(subset)

@@ -16,7 +16,7 @@ from orchestrator.execution.ray_adapters import (
     RunningJobs,
     SourceStopper,
 )
-from orchestrator.execution.start_barrier import WorkerGate
+from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.trial_step import Step
 from orchestrator.trials import Failure, FailureKind, Report, TrialState
 
@@ -64,17 +64,17 @@ def source() -> Source:
 
 
 @pytest.fixture
-def gate() -> WorkerGate:
-    return WorkerGate(uuid.uuid4().hex, 2, 1e6)
+def barrier() -> StartBarrier:
+    return StartBarrier(uuid.uuid4().hex, 2, 1e6)
 
 
 @pytest.fixture
-def jobs(source: Source, gate: WorkerGate) -> RunningJobs:
-    return RunningJobs(source, 2, gate)
+def jobs(source: Source, barrier: StartBarrier) -> RunningJobs:
+    return RunningJobs(source, 2, barrier)
 
 
-def is_open(gate: WorkerGate) -> bool:
-    thread = threading.Thread(target=gate.wait, daemon=True)
+def is_open(barrier: StartBarrier) -> bool:
+    thread = threading.Thread(target=barrier.wait, daemon=True)
     thread.start()
     thread.join(0.3)
     return not thread.is_alive()
@@ -95,16 +95,16 @@ def test_a_configuration_is_asked_for_when_a_slot_is_free(
     assert third["jobs"][0].trial == 2
 
 
-def test_the_search_is_over_when_no_job_is_left(jobs: RunningJobs, gate: WorkerGate) -> None:
+def test_the_search_is_over_when_no_job_is_left(jobs: RunningJobs, barrier: StartBarrier) -> None:
     searcher = JobSearcher(jobs)
     for name in "xyz":
         searcher.suggest(name)
         jobs.lost(name, None)
-    gate.arrive("a", 0)
-    assert not is_open(gate)
+    barrier.arrive("a", 0)
+    assert not is_open(barrier)
     assert searcher.suggest("v") == JobSearcher.FINISHED
     # Nobody waits for a worker that would have nothing to do.
-    assert is_open(gate)
+    assert is_open(barrier)
 
 
 def test_a_trial_goes_on_until_its_outcome_or_a_stop(jobs: RunningJobs, source: Source) -> None:
@@ -165,9 +165,9 @@ def test_a_search_is_not_over_while_a_running_job_may_come_again(
 
 
 def test_a_worker_takes_several_jobs_and_each_ends_on_its_own(
-    source: Source, gate: WorkerGate
+    source: Source, barrier: StartBarrier
 ) -> None:
-    jobs = RunningJobs(source, 1, gate, Batches(3))
+    jobs = RunningJobs(source, 1, barrier, Batches(3))
     searcher = JobSearcher(jobs)
     taken = searcher.suggest("x")
     assert isinstance(taken, dict)
@@ -176,8 +176,8 @@ def test_a_worker_takes_several_jobs_and_each_ends_on_its_own(
     report = Step((Report(1, {}),))
     assert jobs.stepped("x", {0: report, 1: report, 2: report})
     # The worker hears what the source said of one of them.
-    assert gate.stopped(jobs.trials("x")) == []
-    assert gate.stopped([0, 1, 2]) == [1]
+    assert barrier.stopped(jobs.trials("x")) == []
+    assert barrier.stopped([0, 1, 2]) == [1]
     assert source.outcomes[1].state is TrialState.STOPPED
     assert jobs.stepped("x", {2: DONE})
     jobs.lost("x", None)
@@ -187,17 +187,19 @@ def test_a_worker_takes_several_jobs_and_each_ends_on_its_own(
     assert searcher.suggest("y") == JobSearcher.FINISHED
 
 
-def test_a_worker_leaves_others_their_share(source: Source, gate: WorkerGate) -> None:
-    jobs = RunningJobs(source, 2, gate, Batches(3))
+def test_a_worker_leaves_others_their_share(source: Source, barrier: StartBarrier) -> None:
+    jobs = RunningJobs(source, 2, barrier, Batches(3))
     assert [[job.trial for job in jobs.start(name)] for name in "xyz"] == [[0, 1], [2], []]
     jobs.interrupt()
     assert {outcome.state for outcome in source.outcomes.values()} == {TrialState.INTERRUPTED}
     assert len(source.outcomes) == 3
 
 
-def test_siblings_are_asked_for_when_they_are_needed(source: Source, gate: WorkerGate) -> None:
+def test_siblings_are_asked_for_when_they_are_needed(
+    source: Source, barrier: StartBarrier
+) -> None:
     source.left_jobs[:2] = [Job(number, 0, {}, "", origin=0) for number in (5, 4, 3)]
-    jobs = RunningJobs(source, 1, gate, Batches(16))
+    jobs = RunningJobs(source, 1, barrier, Batches(16))
     assert [[job.trial for job in jobs.start(name)] for name in "xy"] == [[0, 3, 4], [5]]
 
 
@@ -230,16 +232,16 @@ def test_what_the_source_raises_stops_everything_and_is_kept(
 
 
 def test_a_lost_worker_is_waited_for_even_if_it_never_said_a_word(
-    jobs: RunningJobs, gate: WorkerGate
+    jobs: RunningJobs, barrier: StartBarrier
 ) -> None:
     for name, worker, trial in (("x", "a", 0), ("y", "b", 1)):
         jobs.start(name)
-        gate.arrive(worker, trial)
-    assert is_open(gate)
+        barrier.arrive(worker, trial)
+    assert is_open(barrier)
     jobs.lost("y", None)
-    assert not is_open(gate)
-    gate.arrive("c", 2)
-    assert is_open(gate)
+    assert not is_open(barrier)
+    barrier.arrive("c", 2)
+    assert is_open(barrier)
 
 
 def test_what_runs_when_tune_stops_was_interrupted(jobs: RunningJobs, source: Source) -> None:

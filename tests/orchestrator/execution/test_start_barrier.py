@@ -9,7 +9,7 @@ import ray
 
 from orchestrator.contracts import Job, Outcome
 from orchestrator.execution.ray_worker import Shared, TrialActor
-from orchestrator.execution.start_barrier import WorkerGate
+from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
 from orchestrator.trials import TrialState
@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 LONG = 1e6
 
 
-def gate(slots: int, timeout_s: float = LONG) -> WorkerGate:
-    return WorkerGate(uuid.uuid4().hex, slots, timeout_s)
+def barrier(slots: int, timeout_s: float = LONG) -> StartBarrier:
+    return StartBarrier(uuid.uuid4().hex, slots, timeout_s)
 
 
 def lets_through(waits: Callable[[], object], then: Callable[[], object]) -> bool:
@@ -35,7 +35,7 @@ def lets_through(waits: Callable[[], object], then: Callable[[], object]) -> boo
 
 
 def test_a_worker_waits_for_the_others() -> None:
-    two = gate(2)
+    two = barrier(2)
     two.arrive("a", 0)
     two.arrive("a", 1)  # its next trial: still one worker
     assert lets_through(two.wait, lambda: two.arrive("b", 2))
@@ -43,7 +43,7 @@ def test_a_worker_waits_for_the_others() -> None:
 
 
 def test_a_worker_that_died_is_waited_for_again() -> None:
-    two = gate(2)
+    two = barrier(2)
     two.arrive("a", 0)
     two.arrive("b", 1)
     two.arrive("b", 11)
@@ -54,13 +54,13 @@ def test_a_worker_that_died_is_waited_for_again() -> None:
 
 
 def test_one_slot_waits_for_nobody() -> None:
-    one = gate(1)
+    one = barrier(1)
     one.arrive("a", 0)
     one.wait()
 
 
 def test_runs_know_nothing_of_one_another() -> None:
-    first, second = gate(2), gate(1)
+    first, second = barrier(2), barrier(1)
     first.arrive("a", 0)
     second.arrive("a", 0)
     assert lets_through(first.wait, lambda: first.arrive("b", 1))
@@ -68,14 +68,14 @@ def test_runs_know_nothing_of_one_another() -> None:
 
 
 def test_the_wait_is_over_once_and_for_all_after_its_timeout() -> None:
-    two = gate(2, timeout_s=0.05)
+    two = barrier(2, timeout_s=0.05)
     two.arrive("a", 0)
     two.wait()
-    WorkerGate(two.run, 2, LONG).wait()
+    StartBarrier(two.run, 2, LONG).wait()
 
 
 def test_a_run_that_is_over_leaves_nothing() -> None:
-    two = gate(2)
+    two = barrier(2)
     two.arrive("a", 0)
     two.open()
     two.close()
@@ -100,9 +100,9 @@ class Runner:
         return {number: Step((), self.outcome)}
 
 
-def actor(at: WorkerGate, runner: Runner) -> TrialActor:
+def actor(at: StartBarrier, runner: Runner) -> TrialActor:
     worker = TrialActor.__new__(TrialActor)
-    worker._gate, worker._runner = at, runner
+    worker._barrier, worker._runner = at, runner
     worker._worker, worker._trial = "a", 0
     return worker
 
@@ -110,7 +110,7 @@ def actor(at: WorkerGate, runner: Runner) -> TrialActor:
 def test_a_worker_keeps_a_result_until_the_gate_opens() -> None:
     """Or Tune would give it the trial of a worker that is on its way."""
 
-    two, runner = gate(2), Runner([0])
+    two, runner = barrier(2), Runner([0])
     worker = actor(two, runner)
     ((_, step),) = worker.step()["steps"]
     assert step.outcome is None
@@ -119,7 +119,7 @@ def test_a_worker_keeps_a_result_until_the_gate_opens() -> None:
 
 
 def test_a_worker_with_several_trials_waits_only_with_the_last_result() -> None:
-    two, runner = gate(2), Runner([0, 1])
+    two, runner = barrier(2), Runner([0, 1])
     worker = actor(two, runner)
     runner.outcome = Outcome(TrialState.COMPLETE)
     assert list(dict(worker.step()["steps"])) == [0]
@@ -127,7 +127,7 @@ def test_a_worker_with_several_trials_waits_only_with_the_last_result() -> None:
 
 
 def test_a_worker_hears_which_of_its_trials_are_over() -> None:
-    two, runner = gate(2), Runner([0, 1, 2])
+    two, runner = barrier(2), Runner([0, 1, 2])
     worker = actor(two, runner)
     two.stop(1)
     two.stop(7)
@@ -140,7 +140,7 @@ def test_a_worker_hears_which_of_its_trials_are_over() -> None:
 def test_a_worker_arrives_with_its_first_step_and_not_while_it_starts() -> None:
     """Tune reads that a worker has started after its set-up; only then does it ask for a step."""
 
-    two = gate(2)
+    two = barrier(2)
     two.arrive("a", 0)
     worker = TrialActor.__new__(TrialActor)
     job = Job(trial=1, attempt=1, config={}, folder="")

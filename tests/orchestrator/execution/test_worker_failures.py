@@ -13,7 +13,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from orchestrator.execution.worker_failures import Losses
+from orchestrator.execution.worker_failures import WorkerFailures
 from orchestrator.trials import FailureKind
 
 pytestmark = pytest.mark.ray
@@ -51,7 +51,7 @@ NODE = "The actor died because its node has died. Node Id: 0123"
     ],
 )
 def test_what_ray_says_decides_on_the_kind(error: Exception | None, kind: FailureKind) -> None:
-    failure = Losses(lambda: 5).failure(error, local=True)
+    failure = WorkerFailures(lambda: 5).failure(error, local=True)
     assert failure.kind is kind
     assert failure.message.endswith(".")
     assert failure.traceback == str(error or "")
@@ -71,17 +71,17 @@ def test_a_worker_that_cannot_be_set_up_is_an_error_and_not_a_loss() -> None:
 
     with pytest.raises(ActorDiedError) as caught:
         ray.get(Broken.remote().work.remote())
-    failure = Losses(lambda: 5).failure(caught.value, local=True)
+    failure = WorkerFailures(lambda: 5).failure(caught.value, local=True)
     assert failure.kind is FailureKind.ERROR
     assert "no such module" in failure.traceback
 
 
 def test_each_kill_for_memory_explains_one_silent_death_on_this_machine() -> None:
     count = 5
-    losses = Losses(lambda: count)
+    worker_failures = WorkerFailures(lambda: count)
 
     def kind(message: str = KILLED, *, local: bool = True) -> FailureKind:
-        return losses.failure(died(message), local=local).kind
+        return worker_failures.failure(died(message), local=local).kind
 
     assert kind() is FailureKind.WORKER_LOST  # kills of before are none of ours
     count = 6
@@ -98,4 +98,7 @@ def test_each_kill_for_memory_explains_one_silent_death_on_this_machine() -> Non
 
 
 def test_a_kernel_that_does_not_count_blames_no_memory() -> None:
-    assert Losses(lambda: None).failure(died(KILLED), local=True).kind is FailureKind.WORKER_LOST
+    assert (
+        WorkerFailures(lambda: None).failure(died(KILLED), local=True).kind
+        is FailureKind.WORKER_LOST
+    )

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.objectives import Direction, Objective
-from orchestrator.plots.axes import Scale, axis_of
+from orchestrator.plots.axes import AxisScale, axis_of
 from orchestrator.plots.labels import Box, Room
 
 ACCURACY = Objective("accuracy", Direction.MAXIMIZE)
@@ -18,23 +18,25 @@ MEMORY = Objective("memory_bytes", Direction.MINIMIZE)
 @pytest.mark.parametrize(
     ("values", "scale"),
     [
-        ([0.1, 0.96, 0.99], Scale.ERROR),
-        ([0.1, 0.96, 1.0], Scale.ERROR),
-        ([0.1, 0.5, 0.8], Scale.LINEAR),  # nothing crowds at the top
-        ([0.95, 0.96, 0.97], Scale.LINEAR),  # plotly's own range shows them apart
-        ([1.0, 1.0], Scale.LINEAR),
-        ([0.99], Scale.LINEAR),
-        ([], Scale.LINEAR),
-        ([0.5, 0.99, 1.5], Scale.LINEAR),  # no fraction after all
+        ([0.1, 0.96, 0.99], AxisScale.ERROR),
+        ([0.1, 0.96, 1.0], AxisScale.ERROR),
+        ([0.1, 0.5, 0.8], AxisScale.LINEAR),  # nothing crowds at the top
+        ([0.95, 0.96, 0.97], AxisScale.LINEAR),  # plotly's own range shows them apart
+        ([1.0, 1.0], AxisScale.LINEAR),
+        ([0.99], AxisScale.LINEAR),
+        ([], AxisScale.LINEAR),
+        ([0.5, 0.99, 1.5], AxisScale.LINEAR),  # no fraction after all
     ],
 )
-def test_great_fractions_are_told_apart_by_their_errors(values: list[float], scale: Scale) -> None:
+def test_great_fractions_are_told_apart_by_their_errors(
+    values: list[float], scale: AxisScale
+) -> None:
     assert axis_of(ACCURACY, values).scale is scale
 
 
 def test_a_fraction_that_is_minimized_has_no_error_scale() -> None:
     lost = Objective("accuracy_fraction", Direction.MINIMIZE)
-    assert axis_of(lost, [0.1, 0.96, 0.99]).scale is Scale.LINEAR
+    assert axis_of(lost, [0.1, 0.96, 0.99]).scale is AxisScale.LINEAR
 
 
 def test_ticks_of_an_error_scale_stand_where_they_say() -> None:

@@ -46,13 +46,13 @@ def test_what_may_be_proposed_is_and_nothing_else(kind: str) -> None:
     loop = Loop(sampler, in_flight=3).run(100)
     assert distinct(loop) == len(loop.trials) == len(allowed)
     assert all(params in loop.params for params in allowed)
-    assert sampler.refused == (SMALL.size or 0) - len(allowed)
+    assert sampler.screened_out == (SMALL.size or 0) - len(allowed)
 
 
 def test_a_gaussian_process_proposes_nothing_that_is_refused() -> None:
     sampler = build("gp", SMALL, 12)
     loop = Loop(sampler).run(4)
-    assert sampler.refused > 0
+    assert sampler.screened_out > 0
     assert all(sizes(params)["memory_bytes"] <= 12 for params in loop.params)
 
 
@@ -60,7 +60,7 @@ def test_a_gaussian_process_proposes_nothing_that_is_refused() -> None:
 def test_a_space_without_anything_allowed_is_exhausted(kind: str) -> None:
     sampler = build(kind, SMALL, 1)
     assert sampler.suggest() is None
-    assert sampler.refused == SMALL.size
+    assert sampler.screened_out == SMALL.size
 
 
 @pytest.mark.parametrize("limit", [0.5, 1e-9])
@@ -95,11 +95,11 @@ def test_tpe_learns_what_is_refused() -> None:
     for kind in ("tpe", "random"):
         sampler = build(kind, ROOMY, 60)
         Loop(sampler).run(40)
-        counts[kind] = sampler.refused
+        counts[kind] = sampler.screened_out
     assert counts["tpe"] < 0.75 * counts["random"]
 
 
 def test_a_constraint_that_is_not_known_before_training_refuses_nothing() -> None:
     sampler = build_sampler("tpe", SMALL, OBJECTIVES, (ACCURATE,), 1, sizes)
     assert len(Loop(sampler, measured).run(100).trials) == SMALL.size
-    assert sampler.refused == 0
+    assert sampler.screened_out == 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.contracts import nothing_known
 from orchestrator.objectives import Direction, Objective
-from orchestrator.search.acquisition import Promise
+from orchestrator.search.acquisition import Acquisition
 from orchestrator.trials import Params, Trial, TrialState
 
 ACCURACY = Objective("accuracy", Direction.MAXIMIZE)
@@ -21,8 +21,8 @@ def factors(params: Params) -> tuple[object, ...]:
     return (params["bits"], params["fc_width_1"])
 
 
-def promise(*objectives: Objective, known: Any = nothing_known) -> Promise:
-    return Promise(objectives, known, factors)
+def promise(*objectives: Objective, known: Any = nothing_known) -> Acquisition:
+    return Acquisition(objectives, known, factors)
 
 
 def measured(number: int, width: int, bits: int, **values: float) -> Trial:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.contracts import Prepared
-from orchestrator.search.cost_model import KNOWN_NAMES, KnownValues, known_sizes, sized_backbones
+from orchestrator.search.cost_model import KNOWN_NAMES, CostModel, known_sizes, sized_backbones
 from tests.orchestrator.driving import make_spec
 from trainers.artifact import write_artifact
 from trainers.artifact.layout import empty_network
@@ -105,9 +105,9 @@ def test_the_shapes_of_large_networks_are_those_of_the_network(backbone: str) ->
     assert known["trainable_params"] == trained
 
 
-def known_of(**fixed: Any) -> KnownValues:
+def known_of(**fixed: Any) -> CostModel:
     config = TrialConfig(backbone="digitnet", weights="scratch", widths=(8,))
-    return KnownValues(replace(config, **fixed), prepared("digitnet"))
+    return CostModel(replace(config, **fixed), prepared("digitnet"))
 
 
 def test_sampled_parameters_go_over_what_is_fixed() -> None:
@@ -135,7 +135,7 @@ def test_nothing_is_known_where_there_is_no_network_or_nobody_looked() -> None:
     assert known({"bits_9": 4}) == {}
     assert known({"tune": "last_blocks:9"}) == {}
     assert known({"backbone": "vgg11"}) == {}
-    assert KnownValues(TrialConfig(backbone="digitnet", weights="scratch"), None)({}) == {}
+    assert CostModel(TrialConfig(backbone="digitnet", weights="scratch"), None)({}) == {}
 
 
 def test_tensors_are_asked_for_only_if_a_constraint_needs_them() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
-from orchestrator.search.prior_points import fit, mended, needed_values
+from orchestrator.search.prior_points import fit, fit_to_domain, needed_values
 from orchestrator.testing.sampler_contract import FINITE
 from search_spaces import Choice, Condition, Domain, Float, Int, SearchSpace
 
@@ -54,7 +54,7 @@ GOOD = {"layers": 1, "width": 64, "accuracy": 0.5, "memory_bytes": 100.0}
     ],
 )
 def test_types_are_mended_and_meanings_are_not(domain: Domain, given: Any, meant: Any) -> None:
-    found = mended(domain, given)
+    found = fit_to_domain(domain, given)
     assert (type(found), found) == (type(meant), meant)
 
 

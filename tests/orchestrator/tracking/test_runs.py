@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.tracking.runs import (
     Changes,
-    Point,
+    MetricPoint,
     RunContent,
     RunView,
     from_json_tags,
@@ -29,10 +29,12 @@ contents = st.builds(
     tags=st.dictionaries(names, st.text(max_size=5), max_size=120),
     params=st.dictionaries(names, st.text(max_size=5), max_size=120),
     curve=st.lists(st.tuples(names, finite), max_size=1_200).map(
-        lambda rows: [Point(key, value, step, step) for step, (key, value) in enumerate(rows)]
+        lambda rows: [
+            MetricPoint(key, value, step, step) for step, (key, value) in enumerate(rows)
+        ]
     ),
     latest=st.dictionaries(names, finite).map(
-        lambda values: [Point(key, value, 9_999, 9_999) for key, value in values.items()]
+        lambda values: [MetricPoint(key, value, 9_999, 9_999) for key, value in values.items()]
     ),
 )
 
@@ -75,7 +77,7 @@ def test_a_crash_between_two_requests_loses_no_point(content, sent):
 
 
 def test_only_epochs_that_mlflow_lacks_are_sent():
-    curve = [Point("loss", 1.0 / step, step, step) for step in (1, 2, 3)]
+    curve = [MetricPoint("loss", 1.0 / step, step, step) for step in (1, 2, 3)]
     content = RunContent("trial 0", "RUNNING", 0, curve=curve[:2])
     run = RunView("1", "RUNNING")
     for request in missing_from(run, content):

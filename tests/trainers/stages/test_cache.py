@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trainers.errors import TrainerError
 from trainers.files.checkpoints import save_checkpoint
-from trainers.stages.backends import open_place
+from trainers.stages.backends import open_backend
 from trainers.stages.cache import StageCache
 
 FACTS = {"reports": [1, 2.5, "x"]}
@@ -59,7 +59,7 @@ def test_it_is_bounded_and_what_was_written_last_stays(where: str) -> None:
     for number in range(12):
         assert cache.put(f"x{number}", tensors(number, 1_000), {})
         time.sleep(0.01)
-    held = open_place(where).held()
+    held = open_backend(where).held()
     assert sum(entry.bytes for entry in held) <= 20_000
     assert {entry.name for entry in held} == {f"x{number}" for number in range(8, 12)}
     assert cache.troubles == []
@@ -186,7 +186,7 @@ def ended(target: Callable[..., None], *arguments: list[object]) -> list[int | N
 
 def test_many_writers_of_the_same_entries_do_no_harm(tmp_path: Path) -> None:
     assert ended(_write_often, [tmp_path, 1], [tmp_path, 2], [tmp_path, 2]) == [0, 0, 0]
-    held = open_place(str(tmp_path)).held()
+    held = open_backend(str(tmp_path)).held()
     assert sum(entry.bytes for entry in held) <= 60_000 * 1.15
     assert not list(tmp_path.glob(".*"))
 
@@ -228,8 +228,8 @@ def _make_forever(folder: Path) -> None:
 
 def test_who_waits_too_long_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainers.stages.cache._LONGEST_WAIT_S", 0.2)
-    place = open_place(str(tmp_path))
-    with place.turn("x", 1):
+    place = open_backend(str(tmp_path))
+    with place.lock("x", 1):
         _, was_there = StageCache(str(tmp_path), 1e9).made("x", tensors)
     assert not was_there
 
