@@ -212,6 +212,8 @@ class SweepRecord:
         stop_reason: Why it ended, in words.
         mlflow_run_id: The parent run, once it is mirrored.
         mlflow_experiment_id: Its experiment.
+        content: What it learns from: digests by ``data`` and ``weights``, and, under
+            ``places``, where that lies as seen from the state folder; empty until it was read.
         driver: Who drives it, or did when it was killed; None once it was given back. No part of
             what the sweep is: two records that differ in it alone are equal.
     """
@@ -226,3 +228,4 @@ class SweepRecord:
     mlflow_run_id: str | None = None
     mlflow_experiment_id: str | None = None
     driver: Driver | None = field(default=None, compare=False)
+    content: Mapping[str, object] = field(default_factory=dict)

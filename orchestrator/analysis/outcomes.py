@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.errors import OrchestratorError, UnknownNameError
+from orchestrator.places import file_trouble
 from orchestrator.trials import Trial
 from trainers.files.predictions import Predictions, PredictionsError, read_predictions
 from trainers.files.trial_folder import PREDICTIONS_NAME
@@ -79,7 +80,14 @@ def _answers(trial: Trial) -> Predictions:
             f"Trial {trial.number} of {trial.sweep!r} is {trial.state.value} and has no artifact, "
             f"so its answers are not stored; only complete trials have them."
         )
-    path = Path(trial.artifact.path).with_name(PREDICTIONS_NAME)
+    network = Path(trial.artifact.path)
+    path = network.with_name(PREDICTIONS_NAME)
+    # Answers outlive their network; beside another one they are another trial's.
+    if network.exists() and (trouble := file_trouble(network, trial.artifact.sha256)):
+        raise NoAnswersError(
+            f"The answers of trial {trial.number} of {trial.sweep!r} are not known: its packed "
+            f"network {trouble}. Bring back the folder {network.parent} as it was measured."
+        )
     try:
         return read_predictions(path)
     except FileNotFoundError:

@@ -41,14 +41,18 @@ def status(
 
     Example: paretune status digits-fc
     """
+    from orchestrator.places import lost_networks
     from orchestrator.queries.sweeps import open_sweep
     from orchestrator.reporting.records import status_record
     from orchestrator.reporting.trial_page import sweep_page
 
     sweep = open_sweep(name, store)
     failures = sweep.store.failures(name)
-    found = (sweep.record, sweep.trials(), failures, sweep.objectives, sweep.front())
-    print_record(status_record(*found), sweep_page(*found), how)
+    trials, front = sweep.trials(), sweep.front()
+    asked_for = {member.trial for member in front} | {t.number for t in trials if t.is_reference}
+    lost = lost_networks(trials, asked_for)
+    found = (sweep.record, trials, failures, sweep.objectives, front)
+    print_record(status_record(*found, lost), sweep_page(*found, lost), how)
 
 
 def trials(

@@ -9,7 +9,15 @@ Each file bears the name of the package that implements it: `contracts.storage` 
 `orchestrator.storage` promises.
 """
 
-from orchestrator.contracts.execution import Executor, FrontJob, Job, JobSource, Outcome, Prepared
+from orchestrator.contracts.execution import (
+    Executor,
+    FrontJob,
+    Job,
+    JobSource,
+    Outcome,
+    Prepared,
+    Unmeasured,
+)
 from orchestrator.contracts.progress import Plan, Progress, Silent
 from orchestrator.contracts.sampling import KnownValues, Sampler, Suggestion, nothing_known
 from orchestrator.contracts.scheduling import Decision, Scheduler
@@ -36,5 +44,6 @@ __all__ = [
     "Store",
     "Suggestion",
     "SweepWriter",
+    "Unmeasured",
     "nothing_known",
 ]

@@ -59,12 +59,29 @@ class FrontJob:
         test: Whether on the test images what its trial was measured by; names begin ``test_``.
         measures: Names of the front measures that it lacks.
         reference: Artifact of the reference of the same seed, if there is one.
+        sha256: Of the artifact; a file with another one is not measured. Empty: not checked.
+        reference_sha256: The same of the reference.
     """
 
     path: str
     test: bool
     measures: tuple[str, ...] = ()
     reference: str | None = None
+    sha256: str = field(default="", compare=False)
+    reference_sha256: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """A network that was not measured as asked, because it or its reference is lost.
+
+    Attributes:
+        reason: Why, as a sentence.
+        values: What was measured all the same: what needs no reference.
+    """
+
+    reason: str
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +165,10 @@ class Executor(Protocol):
 
     def measure_front(
         self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
-    ) -> Iterator[tuple[int, Mapping[str, float]]]:
+    ) -> Iterator[tuple[int, Mapping[str, float] | Unmeasured]]:
         """Measure packed networks after the search, by trial number; each as it is done.
+
+        One that is lost is told as such, and the others are measured.
 
         Ends early once `interrupted` says so.
         """

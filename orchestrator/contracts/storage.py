@@ -107,7 +107,11 @@ class SweepWriter(Protocol):
         ...
 
     def set_spec(self, spec: Mapping[str, object]) -> None:
-        """Replace the stored spec (a larger budget) by one with the same fingerprint."""
+        """Replace the stored spec (a larger budget) by one with the same identity."""
+        ...
+
+    def set_content(self, content: Mapping[str, object]) -> None:
+        """Say what the sweep learns from: digests, and where it lies."""
         ...
 
     def renew(self) -> str:

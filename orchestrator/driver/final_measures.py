@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.analysis.outcomes import NoAnswersError, signs_of
-from orchestrator.contracts import Executor, FrontJob, Progress
+from orchestrator.contracts import Executor, FrontJob, Progress, Unmeasured
 from orchestrator.driver.loop import SweepLoop
 from orchestrator.errors import UsageError
 from orchestrator.fronts.front import compute_front
 from orchestrator.spec.sweep_spec import SweepSpec
-from orchestrator.trials import Trial, TrialState
-from trainers.evaluators.config import FROM_REFERENCE, MASKED, OF_REFERENCE
+from orchestrator.trials import Artifact, Trial, TrialState
+from trainers.evaluators.config import MASKED, needs_reference
 
 
 def add_final_measures(
@@ -28,9 +28,15 @@ def add_final_measures(
     jobs = front_jobs(loop.trials, spec)
     if jobs:
         progress.note(f"measuring {len(jobs)} networks: those of the front, and the reference")
-    if any(map(_needs_reference, spec.front_measures or ())) and not _references(loop.trials):
+    if any(map(needs_reference, spec.front_measures or ())) and not _references(loop.trials):
         progress.note("there is no complete reference, so that no images are exchanged with it")
-    for number, values in worker.measure_front(jobs, lambda: loop.interrupted):
+    for number, measured in worker.measure_front(jobs, lambda: loop.interrupted):
+        if isinstance(measured, Unmeasured):
+            # It costs what is measured of it now, and nothing else: the sweep goes on to its end.
+            progress.note(f"trial {number} is not measured any further. {measured.reason}")
+        values = measured.values if isinstance(measured, Unmeasured) else measured
+        if not values:
+            continue
         loop.add_values(number, values)
         if any(values[name] for name in values if name.startswith(MASKED)):
             trial = next(trial for trial in loop.trials if trial.number == number)
@@ -53,11 +59,18 @@ def front_jobs(trials: Sequence[Trial], spec: SweepSpec) -> dict[int, FrontJob]:
         lacking = tuple(
             name
             for name in spec.front_measures or ()
-            if name not in trial.values and (reference or not _needs_reference(name))
+            if name not in trial.values and (reference or not needs_reference(name))
         )
         test = "test_accuracy" not in trial.values
         if test or lacking:
-            jobs[trial.number] = FrontJob(trial.artifact.path, test, lacking, reference)
+            jobs[trial.number] = FrontJob(
+                trial.artifact.path,
+                test,
+                lacking,
+                reference.path if reference else None,
+                sha256=trial.artifact.sha256,
+                reference_sha256=reference.sha256 if reference else "",
+            )
     return jobs
 
 
@@ -83,17 +96,13 @@ def check_front_measures(stored: Mapping[str, Any], spec: SweepSpec) -> None:
             )
 
 
-def _references(trials: Sequence[Trial]) -> dict[int, str]:
+def _references(trials: Sequence[Trial]) -> dict[int, Artifact]:
     """Artifacts of the complete references, by seed."""
     return {
-        trial.seed: trial.artifact.path
+        trial.seed: trial.artifact
         for trial in trials
         if trial.is_reference and trial.state is TrialState.COMPLETE and trial.artifact
     }
-
-
-def _needs_reference(name: str) -> bool:
-    return name.startswith((FROM_REFERENCE, OF_REFERENCE))
 
 
 def _written(section: Mapping[str, Any]) -> str:

@@ -5,7 +5,15 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchestrator.contracts import Decision, FrontJob, Job, JobSource, Outcome, Prepared
+from orchestrator.contracts import (
+    Decision,
+    FrontJob,
+    Job,
+    JobSource,
+    Outcome,
+    Prepared,
+    Unmeasured,
+)
 from orchestrator.execution.preparation import found_out, prepare
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
@@ -39,7 +47,7 @@ class InlineExecutor:
 
     def measure_front(
         self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
-    ) -> Iterator[tuple[int, Mapping[str, float]]]:
+    ) -> Iterator[tuple[int, Mapping[str, float] | Unmeasured]]:
         """Measure packed networks one after another."""
         from orchestrator.execution.trial_runner import measure_front
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 
-from orchestrator.contracts import FrontJob, Prepared
+from orchestrator.contracts import FrontJob, Prepared, Unmeasured
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.preparation import found_out, prepare
 from orchestrator.execution.task import Task
@@ -65,7 +65,7 @@ def prepare_task(task: Task) -> tuple[Prepared | TrainerError, Any]:
 
 
 @ray.remote  # type: ignore[untyped-decorator]
-def measure_front_task(job: FrontJob, data: Any, task: Task) -> dict[str, float]:
+def measure_front_task(job: FrontJob, data: Any, task: Task) -> dict[str, float] | Unmeasured:
     """Measure one packed network."""
     from orchestrator.execution.trial_runner import measure_front
 

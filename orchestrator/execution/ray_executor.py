@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 
-from orchestrator.contracts import FrontJob, JobSource, Prepared
+from orchestrator.contracts import FrontJob, JobSource, Prepared, Unmeasured
 from orchestrator.execution.ray_cluster import connect, measure_front_task, prepare_task
 from orchestrator.execution.slots import slots
 from orchestrator.execution.task import Task
@@ -64,7 +64,7 @@ class RayExecutor:
 
     def measure_front(
         self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
-    ) -> Iterator[tuple[int, Mapping[str, float]]]:
+    ) -> Iterator[tuple[int, Mapping[str, float] | Unmeasured]]:
         """Measure packed networks, as many at once as there are slots."""
         task = self._task
         measure = measure_front_task.options(num_cpus=task.cpus, num_gpus=task.gpus)

@@ -13,14 +13,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.contracts import FrontJob, Job, Outcome
+from orchestrator.contracts import FrontJob, Job, Outcome, Unmeasured
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
+from orchestrator.places import file_trouble
 from orchestrator.trials import Artifact, Failure, FailureKind, Report, TrialState
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.errors import DivergedError
-from trainers.evaluators.config import AttackConfig
+from trainers.evaluators.config import AttackConfig, needs_reference
 from trainers.stages.cache import StageCache
 from trainers.training.finetune import EpochReport, FineTuning, frozen_key
 from trainers.trial.front_measures import measure_survivor
@@ -172,8 +173,21 @@ def failed(error: Exception) -> Outcome:
     )
 
 
-def measure_front(job: FrontJob, data: ImageData, task: Task) -> dict[str, float]:
-    """Measure a packed network by what was asked for."""
+def measure_front(job: FrontJob, data: ImageData, task: Task) -> dict[str, float] | Unmeasured:
+    """Measure a packed network by what was asked for, if it is there as it was measured."""
+    if trouble := file_trouble(Path(job.path), job.sha256):
+        return Unmeasured(f"Its packed network {trouble}.")
+    if job.reference is None or not any(map(needs_reference, job.measures)):
+        return _measured(job, data, task)
+    trouble = file_trouble(Path(job.reference), job.reference_sha256)
+    if not trouble:
+        return _measured(job, data, task)
+    others = tuple(name for name in job.measures if not needs_reference(name))
+    values = _measured(replace(job, measures=others), data, task)
+    return Unmeasured(f"The packed network of its reference {trouble}.", values)
+
+
+def _measured(job: FrontJob, data: ImageData, task: Task) -> dict[str, float]:
     path, values = Path(job.path), {}
     if job.test:
         attacks = _attacks(task.attacks, task.attacks)

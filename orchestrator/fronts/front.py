@@ -13,8 +13,9 @@ from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.objectives import Direction, Objective, known_direction, missing_values
 from orchestrator.pareto.constrained import constrained_front
 from orchestrator.pareto.dominance import Floats, hypervolume, knee, reference_point
+from orchestrator.places import network_file
 from orchestrator.quantities import parse_quantity
-from orchestrator.trials import Params, Trial, TrialState
+from orchestrator.trials import Artifact, Params, Trial, TrialState
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,7 @@ class FrontMember:
         values: Everything measured of it.
         mlflow_run_id: Its MLflow run, once it is mirrored.
         artifact: Path of its packed network, if it has one.
+        packed: What that file is, by which it is known again.
     """
 
     sweep: str
@@ -43,13 +45,15 @@ class FrontMember:
     values: Mapping[str, float]
     mlflow_run_id: str | None
     artifact: str | None
+    packed: Artifact | None = field(default=None, kw_only=True, repr=False, compare=False)
 
     @classmethod
     def of(cls, trial: Trial) -> "FrontMember":
         """Show a trial as a member."""
         path = trial.artifact.path if trial.artifact else None
         run = trial.mlflow_run_id
-        return cls(trial.sweep, trial.number, trial.params, trial.values, run, path)
+        known = (trial.sweep, trial.number, trial.params, trial.values, run, path)
+        return cls(*known, packed=trial.artifact)
 
     def as_json(self) -> dict[str, object]:
         """Give the record that ``paretune front --format json`` prints."""
@@ -67,6 +71,7 @@ class FrontMember:
 
         Raises:
             OrchestratorError: The trial has no artifact.
+            LostNetworkError: Its file is gone, or is not the one that was measured.
         """
         if self.artifact is None:
             raise OrchestratorError(
@@ -75,7 +80,9 @@ class FrontMember:
             )
         from trainers.artifact import load_artifact
 
-        return load_artifact(Path(self.artifact))
+        # Nothing more than its path is known of a member that was made by hand.
+        packed = self.packed or Artifact(self.artifact, 0, "")
+        return load_artifact(network_file(packed, f"trial {self.trial} of {self.sweep!r}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """A trial's packed network, out of the state folder."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError, UsageError
-from orchestrator.trials import Artifact, Trial
+from orchestrator.places import network_file
 
 if TYPE_CHECKING:
     from trainers.data import DataConfig
@@ -48,7 +47,7 @@ def export(sweep: str, trial: int, to: Path, store: Store) -> list[Path]:
             f"Trial {trial} of {sweep!r} is {record.state.value} and has no packed network; only "
             f"complete trials have one. 'paretune trials {sweep}' lists them."
         )
-    source = _checked(record, record.artifact)
+    source = network_file(record.artifact, f"trial {trial} of {sweep!r}")
     known = {
         "sweep": sweep,
         "trial": trial,
@@ -147,23 +146,3 @@ def _written(to: Path, source: Path, facts: str) -> list[Path]:
         unfinished.unlink(missing_ok=True)
     record.write_text(facts, encoding="utf-8")
     return [model, record]
-
-
-def _checked(trial: Trial, artifact: Artifact) -> Path:
-    path = Path(artifact.path)
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise OrchestratorError(
-            f"The packed network of trial {trial.number} is not at {path} any more "
-            f"({error.strerror}). It was written there when the trial was measured; bring the "
-            f"file back, or run the trial's params in a new sweep."
-        ) from None
-    if digest != artifact.sha256:
-        raise OrchestratorError(
-            f"The packed network at {path} is not the one that was measured: its sha256 is "
-            f"{digest[:12]}..., and {artifact.sha256[:12]}... was recorded. It was changed or "
-            f"damaged since."
-        )
-    return path

@@ -61,10 +61,12 @@ def status_record(
     failures: Mapping[FailureKind, int],
     objectives: Sequence[Objective],
     front: Front,
+    lost: Mapping[int, str] | None = None,
 ) -> Record:
     """Where a sweep stands: counts, budget, the best of each objective, the front's members.
 
-    ``failures`` counts attempts by kind, also those after which the trial went on.
+    ``failures`` counts attempts by kind, also those after which the trial went on; ``lost`` says
+    why packed networks are lost, by trial.
     """
     budget = sweep.spec.get("budget")
     best = [min(front, key=lambda m: o.loss(m.values[o.name])) for o in objectives if len(front)]
@@ -77,6 +79,10 @@ def status_record(
         },
         "front": [member.trial for member in front],
         "feasible": front.feasible,
+        "lost_networks": [
+            {"trial": trial, "reason": f"Its packed network {reason}."}
+            for trial, reason in (lost or {}).items()
+        ],
         "mlflow_run_id": sweep.mlflow_run_id,
         "mlflow_experiment_id": sweep.mlflow_experiment_id,
     }

@@ -23,6 +23,7 @@ from orchestrator.trials import Attempt, FailureKind, Report, SweepRecord, Trial
 
 _LAST_LINES = 3  # of a traceback that is folded
 _SPARKS = 40
+_SHOWN_LOST = 5
 
 
 def trial_page(
@@ -64,8 +65,9 @@ def sweep_page(
     failures: Mapping[FailureKind, int],
     objectives: Sequence[Objective],
     front: Front,
+    lost: Mapping[int, str] | None = None,
 ) -> RenderableType:
-    """Where a sweep stands, and what to do next."""
+    """Where a sweep stands, which packed networks are lost, and what to do next."""
     budget = sweep.spec.get("budget")
     planned = budget.get("trials") if isinstance(budget, Mapping) else None
     counts = ", ".join(f"{count} {state}" for state, count in count_states(trials).items())
@@ -85,9 +87,18 @@ def sweep_page(
         best = min(front, key=lambda member: objective.loss(member.values[objective.name]))
         value = human(objective.name, best.values[objective.name])
         lines[f"best {arrow(objective)}"] = f"{value} (trial {best.trial})"
+    if lost:
+        lines["lost networks"] = _lost(lost)
     if sweep.state.value in ("interrupted", "running"):
         lines["go on with"] = f"paretune resume {sweep.name}"
     return Group(Text(sweep.name, style="bold"), _section("", lines))
+
+
+def _lost(lost: Mapping[int, str]) -> str:
+    """Which packed networks are lost, and the reason of the first few."""
+    told = [f"trial {n}: it {reason}" for n, reason in list(lost.items())[:_SHOWN_LOST]]
+    more = f"\nand those of {len(lost) - _SHOWN_LOST} more" if len(lost) > _SHOWN_LOST else ""
+    return "\n".join(told) + more
 
 
 def _section(title: str, lines: Mapping[str, str | Text]) -> RenderableType:

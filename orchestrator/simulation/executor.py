@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from orchestrator.contracts import FrontJob, Job, JobSource, Outcome
+from orchestrator.contracts import FrontJob, Job, JobSource, Outcome, Unmeasured
 from orchestrator.simulation.replay import Replay
 from orchestrator.simulation.table import Lookup
 from orchestrator.trials import TrialState
@@ -93,7 +93,7 @@ class SimulatedExecutor:
 
     def measure_front(
         self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
-    ) -> Iterator[tuple[int, Mapping[str, float]]]:
+    ) -> Iterator[tuple[int, Mapping[str, float] | Unmeasured]]:
         """Nothing: simulated trials leave no networks."""
         return iter(())
 

@@ -1,5 +1,6 @@
 """One database, SQLite or PostgreSQL: transactions to read or write in, errors as sentences."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -41,7 +42,10 @@ class Database:
         self.full_url = parsed.render_as_string(hide_password=False)
         self.url = parsed.render_as_string(hide_password=True)
         self.path = Path(parsed.database or "") if parsed.drivername in _SQLITE else None
-        self._engine = _sqlite(parsed) if self.path else _postgres(parsed)
+        self.read_only = self.path is not None and _is_read_only(self.path)
+        self._engine = (
+            _sqlite(parsed, read_only=self.read_only) if self.path else _postgres(parsed)
+        )
         self._was_reached = False
         self._writing = self._engine.execution_options(sqlite_begin="IMMEDIATE")
         if not self.path:
@@ -111,6 +115,12 @@ class Database:
                 f"stored, and everything of before is. Free some space, then run the same command "
                 f"again."
             )
+        if getattr(error, "sqlite_errorname", "").startswith("SQLITE_READONLY"):
+            return OrchestratorError(
+                f"The store at {self.url} can be read and not written to: its folder is mounted "
+                f"read-only, or belongs to somebody else. Nothing was changed. To go on with a "
+                f"sweep of it, copy the project to a folder that you may write to."
+            )
         return OrchestratorError(
             f"The store at {self.url} failed: {reason}. Nothing of this step was stored; "
             f"`paretune doctor` looks for the cause."
@@ -176,9 +186,28 @@ def _checked_sqlite(url: URL, shown: str) -> URL:
     return url.set(database=str(Path(str(url.database)).absolute()))
 
 
-def _sqlite(url: URL) -> Engine:
+def _is_read_only(path: Path) -> bool:
+    """Whether a file can be read at most; the folder counts too, for SQLite's files beside it."""
+    return path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+
+
+def _opened_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that needs no right to write, neither to the file nor to its folder."""
+    # Only with its files beside it SQLite sees what other processes write; and it could not make
+    # them here. Without them nobody is writing.
+    beside = [path.with_name(path.name + ending) for ending in ("-wal", "-shm")]
+    is_used = any(each.exists() and each.stat().st_size for each in beside)
+    address = f"{path.absolute().as_uri()}?mode=ro{'' if is_used else '&immutable=1'}"
+    return sqlite3.connect(address, uri=True, timeout=_BUSY_S, check_same_thread=False)
+
+
+def _sqlite(url: URL, *, read_only: bool) -> Engine:
     # One BUSY_S both for SQLite's own waiting and for a free connection of the pool.
-    engine = create_engine(url, connect_args={"timeout": _BUSY_S}, pool_timeout=_BUSY_S)
+    if read_only:
+        path = Path(str(url.database))
+        engine = create_engine(url, creator=lambda: _opened_to_read(path), pool_timeout=_BUSY_S)
+    else:
+        engine = create_engine(url, connect_args={"timeout": _BUSY_S}, pool_timeout=_BUSY_S)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _: object) -> None:

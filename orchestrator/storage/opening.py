@@ -1,5 +1,9 @@
 """A URL to a store: the file or server is found, and its schema made or brought up to date."""
 
+import sqlite3
+import tempfile
+import weakref
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, select, text
@@ -10,31 +14,50 @@ from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.database import Database
 from orchestrator.storage.sql_store import SqlStore
-from orchestrator.storage.tables import HEAD, VERSION_TABLE, metadata
+from orchestrator.storage.tables import FIRST, HEAD, VERSION_TABLE, metadata
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _UPGRADE_LOCK = 7_265_746_956  # any number that every paretune knows
 
 
-def open_store(url: str | None = None, *, create: bool = True) -> Store:
+def open_store(
+    url: str | None = None, *, create: bool = True, state: StateFolder | None = None
+) -> Store:
     """Open the store at `url`.
 
     Args:
         url: SQLAlchemy URL with its driver; None for the one in the state folder.
-        create: Make the folder, the file and the schema where they are missing, and bring an
-            older schema up to date. False, for those who only ask, changes nothing.
+        create: Make the folder, the file and the schema where they are missing. False, for
+            those who only ask, changes nothing but an older schema.
+        state: The state folder, under which files of trials are looked for; default:
+            `StateFolder.find`.
 
     Raises:
         UsageError: There is no store (``create=False``), or the URL cannot be used.
-        OrchestratorError: The schema is newer than this version of paretune, or older and may
-            not be changed; the database cannot be reached, or belongs to another program.
+        OrchestratorError: The schema is newer than this version of paretune; the database cannot
+            be reached, or belongs to another program.
     """
-    url = StateFolder.find().store_url if url is None else url
+    state = state or StateFolder.find()
+    url = state.store_url if url is None else url
     if create:
         upgrade(url)
-    else:
-        _check_ready(url)
-    return SqlStore(url)
+        return SqlStore(url, state)
+    database = Database(url)
+    try:
+        if _is_up_to_date(database):
+            return SqlStore(url, state)
+        if not database.read_only:
+            upgrade(url)
+            return SqlStore(url, state)
+        folder = tempfile.TemporaryDirectory(prefix="paretune-store-")
+        copy = f"sqlite:///{_copied(database, Path(folder.name))}"
+    finally:
+        database.close()
+    upgrade(copy)
+    store = SqlStore(copy, state)
+    # It lasts as long as the store does.
+    weakref.finalize(store, folder.cleanup)
+    return store
 
 
 def schema_version(url: str) -> tuple[str | None, str]:
@@ -89,20 +112,26 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _check_ready(url: str) -> None:
-    current, _ = schema_version(url)
-    database = Database(url)
+def _is_up_to_date(database: Database) -> bool:
+    """Whether an existing store can be asked as it is."""
+    current, _ = schema_version(database.full_url)
     if current is None:
         raise UsageError(
             f"No store at {database.url}: run a sweep first (paretune run SWEEP.yaml), or name "
             f"another store."
         )
     _check_known(database, current)
-    if current != HEAD:
-        raise OrchestratorError(
-            f"The store at {database.url} has schema {current}, and this paretune needs {HEAD}. "
-            f"Bring it up to date: paretune database upgrade"
-        )
+    return current == HEAD
+
+
+def _copied(database: Database, folder: Path) -> Path:
+    """A copy of an older store that may not be changed, for it to be brought up to date."""
+    path = folder / "paretune.db"
+    with database.reading() as connection, closing(sqlite3.connect(path)) as copy:
+        source = connection.connection.driver_connection
+        assert isinstance(source, sqlite3.Connection)  # noqa: S101 - no other is read-only
+        source.backup(copy)
+    return path
 
 
 def _is_ready(database: Database) -> bool:
@@ -123,6 +152,11 @@ def _check_known(database: Database, current: str | None) -> None:
         raise OrchestratorError(
             f"The store at {database.url} has schema {current}, newer than the {HEAD} that this "
             f"paretune knows. Use the paretune that wrote it: pip install --upgrade paretune"
+        )
+    if current is not None and current < FIRST:
+        raise OrchestratorError(
+            f"The store at {database.url} has schema {current}, which no paretune wrote: the "
+            f"first is {FIRST}. Restore the file from a backup, or name another store."
         )
 
 

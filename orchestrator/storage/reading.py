@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, select
 
 from orchestrator.errors import UnknownNameError
+from orchestrator.places import Place, Roots
 from orchestrator.storage.tables import (
     attempts,
     prior_points,
@@ -41,6 +42,7 @@ _ALL_TRIALS = (
         trials.c.replicate,
         trials.c.state,
         trials.c.attempts,
+        trials.c.artifact_root,
         trials.c.artifact_path,
         trials.c.artifact_bytes,
         trials.c.artifact_sha256,
@@ -110,6 +112,7 @@ def read_sweeps(connection: Connection, *conditions: ColumnElement[bool]) -> lis
             mlflow_run_id=row.mlflow_run_id,
             mlflow_experiment_id=row.mlflow_experiment_id,
             driver=_driver(row),
+            content=row.content or {},
         )
         for row in connection.execute(query)
     ]
@@ -141,7 +144,7 @@ def trial_id(connection: Connection, sweep: str, number: int) -> int:
 
 
 def read_trials(
-    connection: Connection, sweep: str, *conditions: ColumnElement[bool]
+    connection: Connection, roots: Roots, sweep: str, *conditions: ColumnElement[bool]
 ) -> list[Trial]:
     """Trials of one sweep that meet all `conditions`, in order of their numbers."""
     conditions = (trials.c.sweep_id == sweep_id(connection, sweep), *conditions)
@@ -149,14 +152,14 @@ def read_trials(
     for trial, name, value in connection.execute(_ALL_VALUES.where(*conditions)).all():
         values[trial][name] = value
     rows = connection.execute(_ALL_TRIALS.where(*conditions)).all()  # at once: half the time
-    return [_trial(sweep, row, values[row.id]) for row in rows]
+    return [_trial(roots, sweep, row, values[row.id]) for row in rows]
 
 
-def read_trial(connection: Connection, sweep: str, key: int) -> Trial:
+def read_trial(connection: Connection, roots: Roots, sweep: str, key: int) -> Trial:
     """The trial with the key `key`, of the sweep called `sweep`."""
     rows = connection.execute(_ONE_TRIALS_VALUES, {"key": key})
     values = {name: value for _, name, value in rows}
-    return _trial(sweep, connection.execute(_ONE_TRIAL, {"key": key}).one(), values)
+    return _trial(roots, sweep, connection.execute(_ONE_TRIAL, {"key": key}).one(), values)
 
 
 def read_attempts(connection: Connection, trial: int) -> list[Attempt]:
@@ -204,7 +207,9 @@ def read_prior_points(connection: Connection, sweep: str) -> list[PriorPoint]:
     return [PriorPoint(*row) for row in connection.execute(query.order_by(prior_points.c.number))]
 
 
-def _trial(sweep: str, row: Row[*tuple[Any, ...]], values: Mapping[str, float]) -> Trial:
+def _trial(
+    roots: Roots, sweep: str, row: Row[*tuple[Any, ...]], values: Mapping[str, float]
+) -> Trial:
     state = TrialState(row.state)
     failed = state is TrialState.FAILED
     return Trial(
@@ -216,7 +221,7 @@ def _trial(sweep: str, row: Row[*tuple[Any, ...]], values: Mapping[str, float]) 
         replicate=row.replicate,
         values=values,
         failure=_failure(row) if failed else None,
-        artifact=_artifact(row),
+        artifact=_artifact(roots, sweep, row),
         attempts=row.attempts,
         mlflow_run_id=row.mlflow_run_id,
         sampler_attrs=row.sampler_attrs,
@@ -225,10 +230,12 @@ def _trial(sweep: str, row: Row[*tuple[Any, ...]], values: Mapping[str, float]) 
     )
 
 
-def _artifact(row: Row[Any]) -> Artifact | None:
+def _artifact(roots: Roots, sweep: str, row: Row[Any]) -> Artifact | None:
     if row.artifact_path is None:
         return None
-    return Artifact(row.artifact_path, row.artifact_bytes, row.artifact_sha256)
+    size, sha256 = row.artifact_bytes, row.artifact_sha256
+    place = Place(row.artifact_path, row.artifact_root)
+    return Artifact(roots.address(place, sweep, row.number, size, sha256), size, sha256)
 
 
 def _driver(row: Row[Any]) -> Driver | None:

@@ -9,6 +9,8 @@ from sqlalchemy import Row, select, update
 from orchestrator.columns import Columns
 from orchestrator.contracts import Outbox, SweepWriter
 from orchestrator.errors import LeaseHeldError, SweepExistsError
+from orchestrator.places import Roots
+from orchestrator.state_folder import StateFolder
 from orchestrator.storage import reading
 from orchestrator.storage.changes import insert_into, mark
 from orchestrator.storage.column_blocks import read_columns, read_value_names
@@ -48,16 +50,26 @@ class SqlStore:
 
     Args:
         url: SQLAlchemy URL with its driver.
+        state: The state folder, under which places are recorded; default: `StateFolder.find`.
         clock: The present moment with its zone. It does not travel with a pickled store.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        url: str,
+        state: StateFolder | None = None,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
         self._database = Database(url)
         self._clock = clock
+        file = self._database.path
+        beside = None if file is None else file.parent.resolve()
+        self._roots = Roots(state or StateFolder.find(), beside)
 
     def __reduce__(self) -> tuple[object, ...]:
         # A connection cannot travel, a URL can.
-        return type(self), (self._database.full_url,)
+        return type(self), (self._database.full_url, self._roots.state)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -82,6 +94,17 @@ class SqlStore:
         Raises:
             SweepExistsError: The name is taken by a sweep with another fingerprint.
         """
+        found = self._named(name) or self._created(name, spec, fingerprint)
+        if found.fingerprint != fingerprint:
+            raise _taken(found, spec)
+        return found
+
+    def _named(self, name: str) -> SweepRecord | None:
+        """The sweep of this name, if there is one; looked up without writing."""
+        with self._database.reading() as connection:
+            return next(iter(reading.read_sweeps(connection, sweeps.c.name == name)), None)
+
+    def _created(self, name: str, spec: Mapping[str, object], fingerprint: str) -> SweepRecord:
         with self._database.writing() as connection:
             row = {
                 "name": name,
@@ -93,7 +116,7 @@ class SqlStore:
                 "revision": 1,
                 "lease_token": 0,
             }
-            # Not "look, then insert": another process may create it in between.
+            # Another process may have created it since somebody looked.
             statement = insert_into(sweeps, connection.dialect.name)
             statement = statement.on_conflict_do_nothing(index_elements=["name"])
             # Of an INSERT, SQLAlchemy keeps the count only where it is told to.
@@ -102,10 +125,7 @@ class SqlStore:
             key = reading.sweep_id(connection, name)
             if is_new:
                 mark(connection, key, 1, (WHOLE_SWEEP, WHOLE_SWEEP))
-            found = reading.read_sweeps(connection, sweeps.c.id == key)[0]
-        if found.fingerprint != fingerprint:
-            raise _taken(found, spec)
-        return found
+            return reading.read_sweeps(connection, sweeps.c.id == key)[0]
 
     def sweeps(self) -> list[SweepRecord]:
         """All sweeps, oldest first."""
@@ -122,15 +142,17 @@ class SqlStore:
         """Trials in order of their numbers; only those in `states`, if any are given."""
         wanted = (trials.c.state.in_([state.value for state in states]),) if states else ()
         with self._database.reading() as connection:
-            return reading.read_trials(connection, sweep, *wanted)
+            return reading.read_trials(connection, self._roots, sweep, *wanted)
 
     def numbered(self, sweep: str, numbers: Collection[int]) -> list[Trial]:
         """The trials of these numbers, as far as there are such, in order of their numbers."""
         wanted = set(numbers)
         with self._database.reading() as connection:
             if len(wanted) <= _MOST_NUMBERS:
-                return reading.read_trials(connection, sweep, trials.c.number.in_(wanted))
-            found = reading.read_trials(connection, sweep)
+                return reading.read_trials(
+                    connection, self._roots, sweep, trials.c.number.in_(wanted)
+                )
+            found = reading.read_trials(connection, self._roots, sweep)
             return [trial for trial in found if trial.number in wanted]
 
     def columns(
@@ -149,9 +171,8 @@ class SqlStore:
     def trial(self, sweep: str, number: int) -> Trial:
         """One trial."""
         with self._database.reading() as connection:
-            return reading.read_trial(
-                connection, sweep, reading.trial_id(connection, sweep, number)
-            )
+            key = reading.trial_id(connection, sweep, number)
+            return reading.read_trial(connection, self._roots, sweep, key)
 
     def attempts(self, sweep: str, number: int) -> list[Attempt]:
         """Attempts of a trial, oldest first."""
@@ -220,7 +241,7 @@ class SqlStore:
                 )
             )
         lease = Lease(key, sweep, token, duration, row.lease_heard)
-        return SqlWriter(self._database, lease, self._clock)
+        return SqlWriter(self._database, lease, self._clock, self._roots)
 
 
 def _held(row: Row[Any]) -> LeaseHeldError:

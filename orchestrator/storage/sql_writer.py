@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from orchestrator.contracts import Outcome
 from orchestrator.errors import LeaseLostError
+from orchestrator.places import Roots
 from orchestrator.storage import column_blocks as blocks
 from orchestrator.storage import tables
 from orchestrator.storage.changes import Change, not_before, put
@@ -66,8 +67,10 @@ class Lease:
 class SqlWriter:
     """The writer of a `SqlStore`; made by `SqlStore.take`."""
 
-    def __init__(self, database: Database, lease: Lease, clock: Callable[[], datetime]) -> None:
-        self._database, self._lease, self._clock = database, lease, clock
+    def __init__(
+        self, database: Database, lease: Lease, clock: Callable[[], datetime], roots: Roots
+    ) -> None:
+        self._database, self._lease, self._clock, self._roots = database, lease, clock, roots
         # Threads of one driver queue here: SQLite's own waiting is a sleep of growing length.
         self._turn = threading.Lock()
 
@@ -105,7 +108,9 @@ class SqlWriter:
             change.connection.execute(_NEW_TRIAL, row)
             if number % blocks.BLOCK == 0:
                 blocks.seal(change.connection, change.sweep_id)
-            return read_trial(change.connection, change.sweep, change.trial(number)[0])
+            return read_trial(
+                change.connection, self._roots, change.sweep, change.trial(number)[0]
+            )
 
     def start_attempt(self, trial: int, worker: str) -> Attempt:
         """Store a new attempt; the trial is RUNNING.
@@ -171,10 +176,10 @@ class SqlWriter:
             state = outcome.state.value
             change.end_attempt(key, attempt, state=state, **_failure(outcome))
             write = change.end_trial if outcome.state.is_final else change.trial_row
-            write(key, state=state, **_artifact(outcome))
+            write(key, state=state, **self._artifact(outcome))
             put(change.connection, trial_values, _value_rows(key, values))
             change.mark((trial, attempt))
-            return read_trial(change.connection, change.sweep, key)
+            return read_trial(change.connection, self._roots, change.sweep, key)
 
     def resume_stopped(self, trial: int) -> Trial:
         """Take back that a trial was stopped: it is INTERRUPTED, and may be started again.
@@ -191,7 +196,7 @@ class SqlWriter:
                 )
             change.trial_row(key, state=TrialState.INTERRUPTED.value, ended=None)
             blocks.unseal(change.connection, change.sweep_id, trial)
-            return read_trial(change.connection, change.sweep, key)
+            return read_trial(change.connection, self._roots, change.sweep, key)
 
     def add_values(self, trial: int, values: Mapping[str, float]) -> None:
         """Add values measured later (``test_accuracy``) to a complete trial.
@@ -279,6 +284,11 @@ class SqlWriter:
         with self._change() as change:
             change.sweep_row(spec=dict(spec))
 
+    def set_content(self, content: Mapping[str, object]) -> None:
+        """Say what the sweep learns from: digests, and where it lies."""
+        with self._change() as change:
+            change.sweep_row(content=dict(content))
+
     def renew(self) -> str:
         """Keep the lease while nothing is written; who asked the driver to stop, "" if nobody."""
         with self._change() as change:
@@ -293,6 +303,17 @@ class SqlWriter:
                 .where(sweeps.c.lease_token == self._lease.token)
                 .values(lease_holder=None, lease_since=None, lease_expires=None, lease_heard=None)
             )
+
+    def _artifact(self, outcome: Outcome) -> dict[str, object]:
+        if (artifact := outcome.artifact) is None:
+            return {}
+        place = self._roots.place(artifact.path)
+        return {
+            "artifact_root": place.root,
+            "artifact_path": place.path,
+            "artifact_bytes": artifact.bytes,
+            "artifact_sha256": artifact.sha256,
+        }
 
     @contextmanager
     def _change(self) -> Iterator[Change]:
@@ -340,16 +361,6 @@ def _failure(outcome: Outcome) -> dict[str, str]:
         "failure_kind": failure.kind.value,
         "failure_message": _storable(failure.message),
         "failure_traceback": _storable(failure.traceback),
-    }
-
-
-def _artifact(outcome: Outcome) -> dict[str, object]:
-    if (artifact := outcome.artifact) is None:
-        return {}
-    return {
-        "artifact_path": artifact.path,
-        "artifact_bytes": artifact.bytes,
-        "artifact_sha256": artifact.sha256,
     }
 
 

@@ -30,8 +30,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-HEAD = "0004"
-"""The newest version in ``migrations/versions/``; versions are four digits and compare as text."""
+FIRST, HEAD = "0001", "0005"
+"""The oldest and the newest version in ``migrations/versions/``: four digits, which compare as
+text."""
 
 VERSION_TABLE = "paretune_version"
 """Not alembic's default name: MLflow uses that one, and may share the database."""
@@ -89,6 +90,8 @@ sweeps = Table(
     Column("lease_expires", UtcTime),
     Column("lease_heard", UtcTime),
     Column("stop_asked", Text),
+    # Digests of what the sweep learns from, and where it lay; NULL until it was read once.
+    Column("content", JSON(none_as_null=True)),
     UniqueConstraint("name"),
 )
 
@@ -103,6 +106,8 @@ trials = Table(
     Column("replicate", Integer, nullable=False),
     Column("state", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
+    # Under a root that has a name and may move; as it is where that is NULL: see `places.py`.
+    Column("artifact_root", Text),
     Column("artifact_path", Text),
     Column("artifact_bytes", BigInteger),
     Column("artifact_sha256", Text),

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from orchestrator.contracts import Mark, Store
 from orchestrator.fronts.front import Front, compute_front
+from orchestrator.places import file_trouble
 from orchestrator.redaction import redacted_section
 from orchestrator.spec.stored import spec_constraints, spec_objectives
 from orchestrator.tracking.errors import RefusedError
@@ -69,6 +70,7 @@ class MlflowMirror:
         self._experiment = experiment
         self._experiment_id: str | None = None
         self._parents: dict[str, str] = {}
+        self._at_home: set[str] = set()
         self._progress = _Pause(_PROGRESS_PAUSE_S)
         self._front = _Pause(_FRONT_PAUSE_S)
         self._is_behind = False
@@ -153,8 +155,9 @@ class MlflowMirror:
         if run.run_id != attempt.mlflow_run_id:
             number = (mark.sweep, trial.number, attempt.number)
             self._store.outbox.record_attempt_run(*number, run.run_id)
-        if attempt.failure and attempt.failure.traceback and run.status != content.status:
-            self._server.put_text(run.run_id, attempt.failure.traceback, TRACEBACK)
+        text = attempt.failure.traceback if attempt.failure else ""
+        if text and TRACEBACK not in self._server.files(run.run_id):
+            self._server.put_text(run.run_id, text, TRACEBACK)
         self._server.bring(run, content)
 
     def _parent(self, sweep: SweepRecord) -> RunView:
@@ -170,6 +173,9 @@ class MlflowMirror:
     ) -> RunView:
         """The run of this identity, out of MLflow's bin if it lay there."""
         experiment = self.experiment_id()
+        if identity[SWEEP_ID] not in self._at_home:
+            self._bring_home(identity)
+            self._at_home.add(identity[SWEEP_ID])
         run = self._server.run(known) if known else None
         if run is None:
             # A crash after a run was made and before its id was stored left one without an owner.
@@ -178,10 +184,18 @@ class MlflowMirror:
         if run is None:
             links = {key: tag for key, tag in content.tags.items() if key.startswith("mlflow.")}
             tags = {**links, **identity}
-            return self._server.create_run(experiment, content, tags)
+            run = self._server.create_run(experiment, content, tags)
+            # Another project may share the experiment, and have its artifacts in its own folder.
+            self._bring_home(identity, run.run_id)
         if run.is_deleted:
             self._server.restore_run(run.run_id)
         return run
+
+    def _bring_home(self, identity: Mapping[str, str], run_id: str = "") -> None:
+        """See to it that no artifact is written to where this project was once."""
+        if self._artifact_root is not None:
+            home, tag = self._artifact_root / self._experiment, (SWEEP_ID, identity[SWEEP_ID])
+            self._server.bring_home(self.experiment_id(), home, tag, run_id)
 
     def _catch_up(self, name: str) -> None:
         """Bring what depends on all trials up to date, if it is worth its cost by now."""
@@ -240,8 +254,8 @@ class MlflowMirror:
             return
         path = Path(trial.artifact.path)
         is_there = self._server.files(run_id).get(path.name) == trial.artifact.bytes
-        # A path on another machine, or a URL, stays a tag.
-        if not is_there and path.is_file():
+        # A path on another machine, or a URL, stays a tag; and so does that of another file.
+        if not is_there and not file_trouble(path, trial.artifact.sha256):
             self._server.put_file(run_id, path)
 
 

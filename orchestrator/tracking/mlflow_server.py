@@ -85,6 +85,15 @@ class MlflowServer:
                 client.restore_experiment(experiment.experiment_id)
             return str(experiment.experiment_id)
 
+    def bring_home(
+        self, experiment_id: str, home: Path, tag: tuple[str, str], run_id: str = ""
+    ) -> int:
+        """See `artifact_places.bring_home`; how many places were changed."""
+        with self._reaching() as client:
+            from orchestrator.tracking.artifact_places import bring_home
+
+            return bring_home(client, experiment_id, home, tag, run_id)
+
     def experiments(self) -> dict[str, str]:
         """Ids of the experiments that are not deleted, by name."""
         found: dict[str, str] = {}

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from orchestrator.contracts import Outcome
+from orchestrator.state_folder import StateFolder
 from orchestrator.storage import upgrade
 from orchestrator.storage.sql_store import SqlStore
 from orchestrator.storage.tables import HEAD
@@ -42,13 +43,14 @@ class Clock:
         return self._now
 
 
-def fill(store: SqlStore) -> None:
+def fill(store: SqlStore, state: StateFolder) -> None:
     """A sweep with a trial in each state, and one that has not begun."""
     store.create_sweep("digits-fc", {"space": {"bits": [2, 4, 8]}, "seed": 0}, "f1")
     store.create_sweep("empty", {}, "f2")
     writer = store.take("digits-fc", "host:1:1", lease_s=60)
     points = [PriorPoint({"bits": 4}, {"accuracy": 0.5, "memory_bytes": 99.0}, "sweep 'old'")]
     writer.add_prior_points(points)
+    writer.set_content({"data": "d" * 64, "weights": "", "places": {"data.folder": "../photos"}})
     for number in range(6):
         params = {"bits": 2 + number, "lr": 0.1 + number, "augment": True, "policy": "größe"}
         writer.add_trial(
@@ -58,7 +60,8 @@ def fill(store: SqlStore) -> None:
         writer.start_attempt(number, f"worker-{number}")
         writer.add_reports(number, 0, [Report(e, {"loss": 1 / e}) for e in (1, 2)])
     values = {"accuracy": 0.1 + 0.2, "memory_bytes": 12345.0}
-    artifact = Artifact("trials/00000/network.safetensors", 12345, "a" * 64)
+    place = state.trial_folder("digits-fc", 0) / "model.safetensors"
+    artifact = Artifact(str(place), 12345, "a" * 64)
     failure = Failure(FailureKind.DIVERGED, "the loss became NaN", "Traceback ...")
     writer.finish_attempt(0, 0, Outcome(TrialState.COMPLETE, values, artifact))
     writer.finish_attempt(1, 0, Outcome(TrialState.STOPPED))
@@ -75,8 +78,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{HEAD}.db"
         upgrade(f"sqlite:///{path}")
-        store = SqlStore(f"sqlite:///{path}", clock=Clock())
-        fill(store)
+        state = StateFolder(Path(folder))
+        store = SqlStore(f"sqlite:///{path}", state, clock=Clock())
+        fill(store, state)
         store.close()
         with sqlite3.connect(path) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

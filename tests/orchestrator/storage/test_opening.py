@@ -1,4 +1,5 @@
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.storage import database, open_store, opening, schema_version, upgrade
 from orchestrator.storage.tables import HEAD, VERSION_TABLE, metadata
 
+_GOLDEN = Path(__file__).parents[2] / "golden" / "databases"
 _OPEN = """
 import sys
 from orchestrator.storage import open_store
@@ -133,11 +135,38 @@ def test_a_schema_that_is_newer_than_this_code_is_a_sentence(path: Path, url: st
             open_store(url, create=create)
 
 
-def test_asking_an_older_store_names_the_command(path: Path, url: str) -> None:
+def test_a_schema_that_no_version_wrote_is_a_sentence(path: Path, url: str) -> None:
     _set_version(path, url, "0000")
-    with pytest.raises(OrchestratorError, match=r"schema 0000.*paretune database upgrade"):
-        open_store(url, create=False)
+    for create in (True, False):
+        with pytest.raises(OrchestratorError, match=r"schema 0000.*the first is 0001"):
+            open_store(url, create=create)
     assert schema_version(url) == ("0000", HEAD)
+
+
+def test_asking_an_older_store_brings_it_up_to_date(path: Path, url: str) -> None:
+    path.parent.mkdir()
+    shutil.copy(_GOLDEN / "0001.db", path)
+    store = open_store(url, create=False)
+    assert len(store.trials("digits-fc")) == 6
+    store.close()
+    assert schema_version(url) == (HEAD, HEAD)
+
+
+@pytest.mark.parametrize("version", ["0001", HEAD])
+def test_a_store_that_may_not_be_written_to_is_read(
+    path: Path, url: str, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir()
+    shutil.copy(_GOLDEN / f"{version}.db", path)
+    monkeypatch.setattr(database, "_is_read_only", lambda path: path.parent.name == "folder")
+    before = {file: file.read_bytes() for file in path.parent.iterdir()}
+    store = open_store(url, create=False)
+    assert len(store.trials("digits-fc")) == 6
+    assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
+    store.close()
+    if version == HEAD:
+        with pytest.raises(OrchestratorError, match="can be read and not written to"):
+            open_store(url).take("digits-fc", "me")
 
 
 def test_a_database_of_another_program_is_left_alone(path: Path, url: str) -> None:

@@ -1,5 +1,6 @@
 """A real store, a real MLflow database, and a driver that fills the store as a sweep would."""
 
+import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,7 +82,8 @@ class Driver:
             "memory_bytes": float(memory_bytes),
             "robust_accuracy": robust_accuracy,
         }
-        artifact = Artifact(str(path), memory_bytes, "0" * 64)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        artifact = Artifact(str(path), memory_bytes, digest)
         return self.end(trial.number, Outcome(TrialState.COMPLETE, values, artifact))
 
     def fail(self, message: str = "it broke") -> Trial:
@@ -94,6 +96,12 @@ class Driver:
 
     def finish(self, state: SweepState = SweepState.COMPLETE) -> None:
         self.writer.set_sweep_state(state, "all trials are done")
+
+
+@pytest.fixture
+def driver_type() -> type[Driver]:
+    """For those who have a store of their own."""
+    return Driver
 
 
 @pytest.fixture

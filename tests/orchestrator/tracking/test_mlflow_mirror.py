@@ -278,8 +278,17 @@ def test_another_store_with_the_same_sweep_has_runs_of_its_own(
     other = open_store(f"sqlite:///{other_folder / 'paretune.db'}")
     twin = type(driver)(other, other_folder)
     twin.complete()
-    MlflowMirror(other, tracking_uri, artifact_root=other_folder, experiment=SWEEP).drain(SWEEP)
+    root = other_folder / "artifacts"
+    twin.finish()
+    MlflowMirror(other, tracking_uri, artifact_root=root, experiment=SWEEP).drain(SWEEP)
     assert Counter(run.tags["paretune.run"] for run in runs()) == {"sweep": 2, "attempt": 2}
+    # And artifacts: none is written into the other project's folder.
+    assert len(list(root.rglob("front.html"))) == 1
+    assert len(list(root.rglob("0.safetensors"))) == 1
+    driver.finish()
+    new_mirror().drain(SWEEP)
+    assert len(list((tmp_path / "artifacts").rglob("front.html"))) == 1
+    assert len(list(root.rglob("front.html"))) == 1
 
 
 def test_no_more_marks_than_asked_for_are_mirrored(driver, new_mirror, store):

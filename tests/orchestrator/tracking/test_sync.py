@@ -1,11 +1,15 @@
 """`sync` on a real MLflow database."""
 
+import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from orchestrator.tracking import sync
+from orchestrator.state_folder import StateFolder
+from orchestrator.storage import open_store
+from orchestrator.tracking import build_mirror, sync
 
 pytestmark = pytest.mark.mlflow
 
@@ -84,3 +88,72 @@ def test_what_cannot_be_repaired_is_named(finished, store, new_mirror):
     report = sync(store, SWEEP, new_mirror())
     assert not report.is_complete
     assert report.missing == ["trial 0: its run lacks the file 0.safetensors"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file, but for those by which SQLite and MLflow lock."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(p): p.read_bytes() for p in files if not p.name.endswith(("-shm", "-wal"))}
+
+
+def places(state: StateFolder) -> list[str]:
+    """Where MLflow says that artifacts are."""
+    client = MlflowClient(state.tracking_uri)
+    experiment = client.get_experiment_by_name(SWEEP)
+    runs = client.search_runs([experiment.experiment_id])
+    return [experiment.artifact_location, *(run.info.artifact_uri for run in runs)]
+
+
+@pytest.fixture
+def project(tmp_path: Path, empty_mlflow: Path, driver_type) -> StateFolder:
+    """A state folder with a mirrored sweep in it."""
+    state = StateFolder(tmp_path / "project" / ".paretune")
+    state.root.mkdir(parents=True)
+    shutil.copy(empty_mlflow, state.root / "mlflow.db")
+    store = open_store(state.store_url, state=state)
+    folder = state.sweep_folder(SWEEP)
+    folder.mkdir(parents=True)
+    driver = driver_type(store, folder)
+    driver.complete()
+    driver.fail()
+    driver.finish()
+    assert sync(store, SWEEP, build_mirror("mlflow", store, experiment=SWEEP, state=state))
+    store.close()
+    return state
+
+
+@pytest.mark.parametrize("how", ["moved", "copied"])
+def test_artifacts_follow_their_project(project: StateFolder, tmp_path: Path, how: str) -> None:
+    new = StateFolder(tmp_path / "größe 1" / ".paretune")
+    if how == "moved":
+        new.root.parent.mkdir()
+        project.root.rename(new.root)
+    else:
+        shutil.copytree(project.root, new.root)
+    before = contents(project.root)
+    store = open_store(new.store_url, state=new)
+    # What is written again is written here.
+    for page in new.tracking_artifacts.rglob("front.html"):
+        page.unlink()
+    for text in new.tracking_artifacts.rglob("traceback.txt"):
+        text.unlink()
+    mirror = build_mirror("mlflow", store, experiment=SWEEP, state=new)
+    report = sync(store, SWEEP, mirror)
+    assert report.missing == []
+    assert len(places(new)) == 4
+    home = (new.tracking_artifacts / SWEEP).as_uri()
+    assert all(place.startswith(home) for place in places(new))
+    assert len(list(new.tracking_artifacts.rglob("front.html"))) == 1
+    assert contents(project.root) == before
+    assert project.root.exists() == (how == "copied")
+    store.close()
+
+
+def test_artifacts_that_a_person_placed_elsewhere_stay_there(
+    finished, store, new_mirror, tracking_uri, tmp_path
+):
+    chosen = (tmp_path / "chosen").as_uri()
+    MlflowClient(tracking_uri).create_experiment(SWEEP, artifact_location=chosen)
+    assert sync(store, SWEEP, new_mirror()).is_complete
+    assert len(list((tmp_path / "chosen").rglob("front.html"))) == 1
+    assert not (tmp_path / "artifacts").exists()

@@ -1,0 +1,203 @@
+"""Where files lie: a path under a named root, so that the root may move; believed by content.
+
+A store records a `Place`. Whoever opens the store says where the roots are now (`Roots`) and gets
+addresses. A path tells where to look and never what is found there: `network_file` and its like
+open a file only if it has the checksum that was recorded when it was measured.
+"""
+
+import errno
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.state_folder import StateFolder
+from orchestrator.trials import Artifact, Trial
+
+STATE = "state"
+"""The state folder of whoever opens the store; the only root there is so far."""
+
+_TRIAL_PARTS = 5  # sweeps/NAME/trials/NUMBER/FILE
+
+
+class LostNetworkError(OrchestratorError):
+    """The packed network of a trial is gone, cannot be read, or is another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a store records of a file.
+
+    Attributes:
+        path: Under the root, with ``/``; without a root as it was given: a path or a URL.
+        root: Name of the root, such as `STATE`.
+    """
+
+    path: str
+    root: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """Where the roots are, for one who opened a store.
+
+    Attributes:
+        state: The state folder.
+        beside: Folder of the store's own file, if it is a file: where no state folder was named
+            that has the files, those of a store that was given by its URL lie there.
+    """
+
+    state: StateFolder
+    beside: Path | None = None
+
+    def place(self, address: str) -> Place:
+        """What to record of a file with this address."""
+        path = Path(address)
+        if path.is_absolute() and path.is_relative_to(self.state.root):
+            return Place(path.relative_to(self.state.root).as_posix(), STATE)
+        return Place(address)
+
+    def address(self, place: Place, sweep: str, number: int, size: int, sha256: str) -> str:
+        """Where a file of a trial is now, or would be if it were there.
+
+        Args:
+            place: As it was recorded.
+            sweep: Name of the trial's sweep.
+            number: Of the trial.
+            size: Bytes of the file.
+            sha256: Of its content; decides where several places have a file of this size.
+        """
+        places = self._candidates(place, sweep, number)
+        if len(places) == 1:
+            return places[0]
+        fitting = [each for each in places if _size(each) == size]
+        if len(fitting) > 1:
+            fitting = [each for each in fitting if _has_content(Path(each), sha256)] or fitting
+        return (fitting or places)[0]
+
+    def _candidates(self, place: Place, sweep: str, number: int) -> list[str]:
+        if place.root is not None:
+            return self._under_roots(place.path)
+        inside = _inside_state(place.path, sweep, number)
+        if inside is None:
+            return [place.path]
+        # Recorded by a version that knew no roots, or under another state folder than the
+        # opener's. A store inside of a state folder speaks of this folder, wherever it was then.
+        elsewhere = [] if self.beside == self.state.root else [place.path]
+        return list(dict.fromkeys([*self._under_roots(inside), *elsewhere]))
+
+    def _under_roots(self, path: str) -> list[str]:
+        folders = dict.fromkeys([self.state.root, self.beside or self.state.root])
+        return [str(folder / path) for folder in folders]
+
+
+def network_file(artifact: Artifact, what: str) -> Path:
+    """The file of a packed network, once its content is found to be what was measured.
+
+    Args:
+        artifact: What is known of it.
+        what: Whose it is, for the sentence: ``trial 3 of 'digits'``.
+
+    Raises:
+        LostNetworkError: It is gone, cannot be read, or is another one.
+    """
+    path = Path(artifact.path)
+    trouble = file_trouble(path, artifact.sha256)
+    if trouble:
+        raise LostNetworkError(
+            f"The packed network of {what} {trouble}. Bring the file back, name the state folder "
+            f"that has it by PARETUNE_HOME, or run the trial's params in a new sweep."
+        )
+    return path
+
+
+def file_trouble(path: Path, sha256: str) -> str:
+    """Why a file is not the one with this checksum, as the end of a sentence; empty if it is."""
+    try:
+        digest = _digest(path)
+    except OSError as error:
+        return _unreadable(path, error)
+    # Where no checksum was recorded, none can be wrong.
+    if not sha256 or digest == sha256:
+        return ""
+    return (
+        f"is not the one that was measured: the file at {path} was changed since, or is another "
+        f"sweep's (its sha256 is {digest[:12]}..., and {sha256[:12]}... was recorded)"
+    )
+
+
+def lost_networks(trials: list[Trial], checked: set[int]) -> dict[int, str]:
+    """Which recorded networks are lost, and why; by trial number.
+
+    Args:
+        trials: Of one sweep.
+        checked: Trials whose file is read as a whole. Of others its presence and size are looked
+            at, which takes no time however many there are.
+    """
+    lost: dict[int, str] = {}
+    for trial in trials:
+        artifact = trial.artifact
+        if artifact is None or "://" in artifact.path:
+            continue
+        path = Path(artifact.path)
+        if trial.number in checked:
+            trouble = file_trouble(path, artifact.sha256)
+        else:
+            trouble = _visible_trouble(path, artifact.bytes)
+        if trouble:
+            lost[trial.number] = trouble
+    return lost
+
+
+def _visible_trouble(path: Path, size: int) -> str:
+    try:
+        found = path.stat().st_size
+    except OSError as error:
+        return _unreadable(path, error)
+    if not os.access(path, os.R_OK):
+        return _unreadable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+    if found == size:
+        return ""
+    return (
+        f"is not the one that was measured: the file at {path} has {found:,} bytes, not {size:,}"
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+        return f"is not at {path} ({error.strerror})"
+    return f"cannot be read at {path} ({error.strerror})"
+
+
+def _inside_state(path: str, sweep: str, number: int) -> str | None:
+    """Where in some state folder a path of this very trial lies; None if it lies in none."""
+    parts = PurePosixPath(path).parts
+    folder = StateFolder(Path("/")).trial_folder(sweep, number)
+    if not path.startswith("/") or parts[-_TRIAL_PARTS:-1] != folder.parts[1:]:
+        return None
+    return "/".join(parts[-_TRIAL_PARTS:])
+
+
+def _size(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return None
+
+
+def _has_content(path: Path, sha256: str) -> bool:
+    return not file_trouble(path, sha256)
+
+
+def _digest(path: Path) -> str:
+    facts = path.stat()
+    return _read_digest(path, facts.st_size, facts.st_mtime_ns, facts.st_ino)
+
+
+# A study asks for each trial once a value. A file that is written again has other facts.
+@lru_cache(maxsize=4096)
+def _read_digest(path: Path, _size: int, _written: int, _inode: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
