@@ -268,7 +268,7 @@ class SweepLoop:
         return Job(
             trial=trial.number,
             attempt=attempt.number,
-            config=config.as_mapping(),
+            config=config,
             folder=str(self._folder(trial.number)),
             milestones=self._milestones(trial, config.epochs),
             seconds=self._spec.budget.trial_seconds,

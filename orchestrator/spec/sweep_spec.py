@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
@@ -181,7 +182,7 @@ class SweepSpec(Section):
         # Where the parameter is not active, too.
         return max([self.training.epochs, *most])
 
-    @property
+    @cached_property
     def search_space(self) -> SearchSpace:
         """The space as an object."""
         return parse_space(self.space)
