@@ -13,9 +13,10 @@ from orchestrator.contracts import Executor, FrontJob, Progress, Unmeasured
 from orchestrator.driver.loop import SweepLoop
 from orchestrator.errors import UsageError
 from orchestrator.fronts.front import compute_front
+from orchestrator.quantities import quantity
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import Artifact, Trial, TrialState
-from trainers.evaluators.config import MASKED, needs_reference
+from trainers.evaluators.config import MASKED
 
 
 def add_final_measures(
@@ -28,7 +29,7 @@ def add_final_measures(
     jobs = front_jobs(loop.trials, spec)
     if jobs:
         progress.note(f"measuring {len(jobs)} networks: those of the front, and the reference")
-    if any(map(needs_reference, spec.front_measures or ())) and not _references(loop.trials):
+    if any(map(_needs_reference, spec.front_measures or ())) and not _references(loop.trials):
         progress.note("there is no complete reference, so that no images are exchanged with it")
     for number, measured in worker.measure_front(jobs, lambda: loop.interrupted):
         if isinstance(measured, Unmeasured):
@@ -59,7 +60,7 @@ def front_jobs(trials: Sequence[Trial], spec: SweepSpec) -> dict[int, FrontJob]:
         lacking = tuple(
             name
             for name in spec.front_measures or ()
-            if name not in trial.values and (reference or not needs_reference(name))
+            if name not in trial.values and (reference or not _needs_reference(name))
         )
         test = "test_accuracy" not in trial.values
         if test or lacking:
@@ -103,6 +104,10 @@ def _references(trials: Sequence[Trial]) -> dict[int, Artifact]:
         for trial in trials
         if trial.is_reference and trial.state is TrialState.COMPLETE and trial.artifact
     }
+
+
+def _needs_reference(name: str) -> bool:
+    return quantity(name).needs_reference
 
 
 def _written(section: Mapping[str, Any]) -> str:

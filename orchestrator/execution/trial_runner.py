@@ -11,17 +11,15 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from orchestrator.contracts import FrontJob, Job, Outcome, Unmeasured
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
 from orchestrator.places import file_trouble
+from orchestrator.quantities import quantity
 from orchestrator.trials import Artifact, Failure, FailureKind, Report, TrialState
-from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.errors import DivergedError
-from trainers.evaluators.config import AttackConfig, needs_reference
 from trainers.stages.cache import StageCache
 from trainers.training.finetune import EpochReport, FineTuning, frozen_key
 from trainers.trial.front_measures import measure_survivor
@@ -119,10 +117,9 @@ class TrialRunner:
         return Failure(FailureKind.BAD_CACHE, " ".join(troubles)) if troubles else None
 
     def _set_up(self, job: Job, like: FineTuning | None = None) -> TrialRun:
-        config = TrialConfig.from_mapping(job.config)
-        key = frozen_key(config)
+        key = frozen_key(job.config)
         self._run = TrialRun(
-            config,
+            job.config,
             self._data,
             Path(job.folder),
             cache=self._cache,
@@ -177,43 +174,41 @@ def measure_front(job: FrontJob, data: ImageData, task: Task) -> dict[str, float
     """Measure a packed network by what was asked for, if it is there as it was measured."""
     if trouble := file_trouble(Path(job.path), job.sha256):
         return Unmeasured(f"Its packed network {trouble}.")
-    if job.reference is None or not any(map(needs_reference, job.measures)):
+    if job.reference is None or not any(map(_needs_reference, job.measures)):
         return _measured(job, data, task)
     trouble = file_trouble(Path(job.reference), job.reference_sha256)
     if not trouble:
         return _measured(job, data, task)
-    others = tuple(name for name in job.measures if not needs_reference(name))
+    others = tuple(name for name in job.measures if not _needs_reference(name))
     values = _measured(replace(job, measures=others), data, task)
     return Unmeasured(f"The packed network of its reference {trouble}.", values)
+
+
+def _needs_reference(name: str) -> bool:
+    return quantity(name).needs_reference
 
 
 def _measured(job: FrontJob, data: ImageData, task: Task) -> dict[str, float]:
     path, values = Path(job.path), {}
     if job.test:
-        attacks = _attacks(task.attacks, task.attacks)
+        attacks = task.attacks
         tested = evaluate_artifact(path, data, attacks, subset="test", threads=task.cpus)
         values = {f"test_{name}": value for name, value in tested.items()}
     if job.measures:
         values |= measure_survivor(
             path,
             data,
-            _attacks(task.front_attacks, job.measures),
+            {name: task.front_attacks[name] for name in job.measures},
             reference=None if job.reference is None else Path(job.reference),
             threads=task.cpus,
         )
     return values
 
 
-def _attacks(
-    known: Mapping[str, Mapping[str, Any]], names: Iterable[str]
-) -> dict[str, AttackConfig]:
-    return {name: AttackConfig(**known[name]) for name in names}
-
-
 def _too_slow(job: Job, run: TrialRun) -> Outcome:
     message = (
         f"It trained longer than budget.trial_seconds, {job.seconds:g} s: {run.epoch} of "
-        f"{job.config['epochs']} epochs were done. Raise the limit, or narrow the space to what "
+        f"{job.config.epochs} epochs were done. Raise the limit, or narrow the space to what "
         f"trains faster."
     )
     return Outcome(TrialState.FAILED, failure=Failure(FailureKind.TIME_LIMIT, message))

@@ -33,11 +33,6 @@ _TAKES: Mapping[AttackName, tuple[str, ...]] = {
 }
 
 
-def needs_reference(name: str) -> bool:
-    """Whether a value of this name is measured by exchanging images with the reference."""
-    return name.startswith((FROM_REFERENCE, OF_REFERENCE))
-
-
 @dataclass(frozen=True, slots=True)
 class AttackConfig:
     """An attack and its strength, on pixels in [0, 1].
