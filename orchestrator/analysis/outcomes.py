@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from orchestrator.errors import OrchestratorError, UnknownNameError
 from orchestrator.places import file_trouble
 from orchestrator.trials import Trial
-from trainers.files.predictions import Predictions, PredictionsError, read_predictions
+from trainers.files.predictions import (
+    Predictions,
+    PredictionsError,
+    labels_digest,
+    read_predictions,
+)
 from trainers.files.trial_folder import PREDICTIONS_NAME
 
 
@@ -63,6 +68,15 @@ def outcomes_of(trial: Trial, name: str) -> Outcomes:
             f"Measure the trial's params again in a new sweep."
         )
     return found
+
+
+def labels_of(trial: Trial) -> str:
+    """Digest of the true classes of the images that a trial was measured on.
+
+    Raises:
+        NoAnswersError: The trial has no artifact, or its answers are gone or damaged.
+    """
+    return labels_digest(_answers(trial).labels)
 
 
 def signs_of(trial: Trial) -> dict[str, tuple[str, ...]]:

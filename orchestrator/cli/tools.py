@@ -48,7 +48,9 @@ def export(
     from orchestrator.queries.sweeps import open_sweep
     from orchestrator.reporting.export import export as export_trial
     from orchestrator.reporting.export import export_int8, export_onnx
+    from orchestrator.spec.stored import with_places
     from orchestrator.spec.sweep_spec import SweepSpec
+    from orchestrator.state_folder import StateFolder
 
     sweep = open_sweep(name, store)
     for path in export_trial(name, trial, to, sweep.store):
@@ -57,7 +59,8 @@ def export(
         for line in _onnx_lines(*export_onnx(to)):
             typer.echo(line)
     if onnx_int8:
-        data = SweepSpec.model_validate(sweep.spec).data_config()
+        here = with_places(sweep.spec, sweep.record.content, StateFolder.find())
+        data = SweepSpec.model_validate(here).data_config()
         for line in _int8_lines(*export_int8(to, data)):
             typer.echo(line)
 

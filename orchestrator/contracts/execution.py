@@ -92,10 +92,13 @@ class Prepared:
     Attributes:
         classes: Names of what the images show.
         backbones: Tensors of the backbones of `Task.sized`, by name.
+        content: Digests of what is learned from: of the images by ``data``, of the labels that
+            trials are measured on by ``labels``, of the weights by ``weights``.
     """
 
     classes: tuple[str, ...] = ()
     backbones: Mapping[str, BackboneShapes] = field(default_factory=dict)
+    content: Mapping[str, str] = field(default_factory=dict)
 
 
 class JobSource(Protocol):

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,10 @@ from orchestrator.contracts import (
     SweepWriter,
 )
 from orchestrator.driver.final_measures import add_final_measures, check_front_measures
+from orchestrator.driver.identity import checked_content, claim, stored
 from orchestrator.driver.leftovers import remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
+from orchestrator.driver.mirroring import mirrored, warm_up_mirror
 from orchestrator.errors import (
     LeaseLostError,
     OrchestratorError,
@@ -40,6 +42,7 @@ from orchestrator.sampling import build_sampler, check_sampler
 from orchestrator.scheduling import build_scheduler
 from orchestrator.search.cost_model import CostModel, sized_backbones
 from orchestrator.search.warm_start import WarmStart, warm_start
+from orchestrator.spec.stored import with_places
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
@@ -48,7 +51,6 @@ logger = logging.getLogger(__name__)
 
 # How long a driver may be silent before another one may take its sweep.
 _LEASE_S = float(os.environ.get("PARETUNE_LEASE_S", "60"))
-_LAST_DRAIN_S = 60.0
 # How often a driver looks whether it was asked to stop.
 _LOOK_S = 5.0
 
@@ -105,22 +107,25 @@ def run(
     """
     # First of all, because it refuses a grid of an endless space.
     check_sampler(spec.sampler.kind, spec.search_space)
-    store = store or _open(spec.store)
+    folder = state or StateFolder.find()
+    store = store or _open(spec.store, state=folder)
     progress = progress or Silent()
     done = _finished_before(spec, store)
     if done is not None:
         return _result(done, spec, store, interrupted=False)
     # Before workers start: what cannot be read is said at once.
     prior = warm_start(spec, store)
-    folder = state or StateFolder.find()
-    _warm_up(spec, folder)
+    _check_writable(folder)
+    warm_up_mirror(spec, folder)
     worker = (executor or _ray(address))(_task(spec, folder))
     interrupted = True
     try:
         # Before anything is stored: a mistyped path must not take the sweep's name.
         progress.note("starting workers, reading the images")
-        known = CostModel(spec.trial_config(), worker.prepare())
-        interrupted = _drive(spec, store, worker, known, prior, progress, folder)
+        prepared = worker.prepare()
+        content = checked_content(spec, prepared, store, folder, progress)
+        known = CostModel(spec.trial_config(), prepared)
+        interrupted = _drive(spec, store, worker, known, prior, progress, folder, content)
     finally:
         worker.close()
         if interrupted:
@@ -156,7 +161,9 @@ def resume(
     store = store or _open("default", create=False)
     record = store.sweep(name)
     try:
-        spec = SweepSpec.model_validate(record.spec)
+        spec = SweepSpec.model_validate(
+            with_places(record.spec, record.content, StateFolder.find())
+        )
     except ValueError as error:
         raise UsageError(
             f"The stored spec of {name!r} cannot be read by this version of paretune: {error}"
@@ -172,16 +179,15 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
     prior: WarmStart,
     progress: Progress,
     folder: StateFolder,
+    content: Mapping[str, object],
 ) -> bool:
     """Run the loop under the sweep's lease; whether it was interrupted."""
-    plain = spec.model_dump(mode="json")
-    record = store.create_sweep(spec.name, plain, spec.fingerprint())
+    record = claim(spec, store)
     writer = store.take(spec.name, _holder(), lease_s=_LEASE_S)
     with ExitStack() as stack:
         stack.callback(_released, writer)
-        writer.set_spec(plain)
-        writer.set_sweep_state(SweepState.RUNNING)
-        stack.enter_context(_mirrored(spec, store, progress, folder))
+        _begin(writer, spec, content)
+        stack.enter_context(mirrored(spec, store, progress, folder))
         parts = Parts(
             store,
             writer,
@@ -215,13 +221,20 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
     return loop.interrupted
 
 
+def _begin(writer: SweepWriter, spec: SweepSpec, content: Mapping[str, object]) -> None:
+    """Store what the sweep is from now on."""
+    writer.set_spec(spec.model_dump(mode="json"))
+    if content:
+        writer.set_content(content)
+    writer.set_sweep_state(SweepState.RUNNING)
+
+
 def _finished_before(spec: SweepSpec, store: Store) -> SweepRecord | None:
     """The stored sweep, if it is complete and its budget has not changed."""
-    record = next((record for record in store.sweeps() if record.name == spec.name), None)
-    if record is None:
+    if stored(spec.name, store) is None:
         return None
     # Says what differs, before a worker is started for nothing.
-    store.create_sweep(spec.name, spec.model_dump(mode="json"), spec.fingerprint())
+    record = claim(spec, store)
     same_budget = record.spec.get("budget") == spec.budget.model_dump(mode="json")
     has_reference = record.spec.get("reference", False) or not spec.reference
     check_front_measures(record.spec, spec)
@@ -277,10 +290,20 @@ def _sampler(spec: SweepSpec, known: KnownValues) -> Sampler:
     return build_sampler(spec.sampler.kind, space, spec.directed, spec.limits, spec.seed, known)
 
 
-def _open(url: str, *, create: bool = True) -> Store:
+def _open(url: str, *, create: bool = True, state: StateFolder | None = None) -> Store:
     from orchestrator.storage.opening import open_store
 
-    return open_store(None if url == "default" else url, create=create)
+    return open_store(None if url == "default" else url, create=create, state=state)
+
+
+def _check_writable(folder: StateFolder) -> None:
+    """Say at once, and not after the workers have started, that nothing could be kept."""
+    if folder.root.exists() and not os.access(folder.root, os.W_OK):
+        raise OrchestratorError(
+            f"The state folder {folder.root} can be read and not written to, so that no trial can "
+            f"be run: it is mounted read-only, or belongs to somebody else. Copy the project to a "
+            f"folder that you may write to, or set PARETUNE_HOME."
+        )
 
 
 def _holder() -> str:
@@ -298,12 +321,6 @@ def _ray(address: str | None) -> ExecutorFactory:
     return build
 
 
-def _warm_up(spec: SweepSpec, state: StateFolder) -> None:
-    from orchestrator.tracking import warm_up
-
-    warm_up(spec.tracking.kind, state=state, uri=spec.tracking.uri)
-
-
 def _say(writer: SweepWriter, state: SweepState, reason: str) -> None:
     # A driver that was replaced has no say in it any more, and on a full disk the store keeps
     # what it says already.
@@ -315,31 +332,6 @@ def _released(writer: SweepWriter) -> None:
     # Without it the lease runs out.
     with suppress(StorageFullError):
         writer.release()
-
-
-@contextmanager
-def _mirrored(
-    spec: SweepSpec, store: Store, progress: Progress, state: StateFolder
-) -> Iterator[None]:
-    """Copy the sweep to MLflow in the background, and to the end when the block is left."""
-    from orchestrator.tracking import BackgroundMirror, build_mirror
-
-    mirror = build_mirror(
-        spec.tracking.kind,
-        store,
-        experiment=spec.name,
-        state=state,
-        uri=spec.tracking.uri,
-    )
-    background = BackgroundMirror(mirror, spec.name, on_trouble=progress.note)
-    try:
-        yield
-    finally:
-        left = background.close(_LAST_DRAIN_S)
-        if left:
-            progress.note(
-                f"{left} changes are not in MLflow yet; 'paretune sync {spec.name}' copies them"
-            )
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Prepared
 from orchestrator.execution.task import Task
+from trainers.files.predictions import labels_digest
+from trainers.networks.backbone_table import WEIGHT_WORDS
 from trainers.networks.shapes import BackboneShapes
 
 if TYPE_CHECKING:
@@ -40,4 +42,15 @@ def found_out(task: Task, data: "ImageData") -> Prepared:
         from trainers.networks.backbones.shapes import backbone_shapes
 
         backbones = {name: backbone_shapes(name) for name in task.sized}
-    return Prepared(tuple(data.classes), backbones)
+    return Prepared(tuple(data.classes), backbones, _content(task, data))
+
+
+def _content(task: Task, data: "ImageData") -> dict[str, str]:
+    """What the sweep learns from, as digests: paths of equal content are as good."""
+    content = {"data": data.content(), "labels": labels_digest(data.val_labels)}
+    if task.backbone["weights"] not in WEIGHT_WORDS:
+        from trainers.networks.backbones import build_backbone
+        from trainers.stages.weights import content_digest
+
+        content["weights"] = content_digest(build_backbone(**task.backbone).features)
+    return content

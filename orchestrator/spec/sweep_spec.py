@@ -49,7 +49,11 @@ from trainers.data.config import DataConfig
 from trainers.evaluators.config import (
     AttackConfig,
 )
+from trainers.networks.backbone_table import WEIGHT_WORDS
 from trainers.quantization import QuantizationConfig
+
+BY_CONTENT = "by content"
+"""Stands in an identity for a path."""
 
 
 class SweepSpec(Section):
@@ -281,7 +285,8 @@ class SweepSpec(Section):
 
         Budget, resources, execution, tracking and store may change between two runs of one
         sweep, and a reference or further measures of the front may be asked for later. A warm
-        start changes what is tried, not what a trial means.
+        start changes what is tried, not what a trial means. Where images and weights lie means
+        nothing either: their content does, which is known once they are read.
         """
         free = {
             "name",
@@ -295,7 +300,13 @@ class SweepSpec(Section):
             "warm_start",
         }
         # A key that is not given says nothing, so that a later version may add keys.
-        return self.model_dump(mode="json", exclude=free, exclude_none=True)
+        identity = self.model_dump(mode="json", exclude=free, exclude_none=True)
+        data, backbone = identity["data"], identity["backbone"]
+        data.pop("root", None)
+        data.update({key: BY_CONTENT for key in ("folder", "npz") if key in data})
+        if backbone["weights"] not in WEIGHT_WORDS:
+            backbone["weights"] = BY_CONTENT
+        return identity
 
     def fingerprint(self) -> str:
         """Digest of `identity`."""

@@ -28,12 +28,11 @@ from trainers.evaluators.config import (
     AttackName,
     Norm,
 )
-from trainers.networks.backbone_table import backbone_info, backbone_names
+from trainers.networks.backbone_table import WEIGHT_WORDS, backbone_info, backbone_names
 from trainers.networks.sizing import check_rule
 from trainers.quantization.config import QuantizationConfig, check_qat
 
 # Several attacks have a word each behind it; MLflow and constraints take no other signs.
-_WEIGHT_WORDS = ("imagenet", "bundled", "scratch")
 _T = TypeVar("_T")
 
 
@@ -89,7 +88,7 @@ class BackboneSection(Section):
                 f"image_size is {self.image_size}, but digitnet sees images of {info.image_size} "
                 f"by {info.image_size} pixels: leave it out."
             )
-        if self.weights in _WEIGHT_WORDS and self.weights not in info.weights:
+        if self.weights in WEIGHT_WORDS and self.weights not in info.weights:
             raise ValueError(
                 f"there are no {self.weights} weights of {self.name}: use weights: "
                 f"{', '.join(info.weights)}, or a path."
@@ -99,9 +98,9 @@ class BackboneSection(Section):
     @field_validator("weights")
     @classmethod
     def _is_word_or_path(cls, weights: str) -> str:
-        if weights in _WEIGHT_WORDS or Path(weights).suffix in (".safetensors", ".pth", ".th"):
+        if weights in WEIGHT_WORDS or Path(weights).suffix in (".safetensors", ".pth", ".th"):
             return weights
-        hint = unknown("weights", weights, _WEIGHT_WORDS)
+        hint = unknown("weights", weights, WEIGHT_WORDS)
         raise ValueError(f"{hint} A path ends in .safetensors, .pth or .th.")
 
 

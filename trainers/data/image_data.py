@@ -69,15 +69,26 @@ class ImageData:
         return getattr(self, f"{name}_images"), getattr(self, f"{name}_labels")
 
     def fingerprint(self) -> str:
-        """SHA-256 over every class name, pixel and label, as 64 hexadecimal digits.
+        """SHA-256 over the name, every class name, pixel and label, as 64 hexadecimal digits.
 
         Computed once and carried along when the data are pickled.
         """
-        return self._digest
+        return self._fingerprint
+
+    def content(self) -> str:
+        """As `fingerprint`, but without the name, which is that of a folder or a file."""
+        return self._content
 
     @cached_property
-    def _digest(self) -> str:
-        digest = hashlib.sha256(json.dumps([self.name, *self.classes]).encode())
+    def _fingerprint(self) -> str:
+        return self._digest(self.name, *self.classes)
+
+    @cached_property
+    def _content(self) -> str:
+        return self._digest(*self.classes)
+
+    def _digest(self, *names: str) -> str:
+        digest = hashlib.sha256(json.dumps(names).encode())
         for field in fields(self)[2:]:
             array = getattr(self, field.name)
             digest.update(json.dumps([field.name, str(array.dtype), array.shape]).encode())

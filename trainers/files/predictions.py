@@ -5,6 +5,7 @@ An accuracy says how often a network is right; whether two differ by more than c
 pickle and without torch.
 """
 
+import hashlib
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -56,6 +57,11 @@ class Predictions:
     def correct(self) -> NDArray[np.bool_]:
         """Whether each answer is right: bool (n,)."""
         return np.asarray(self.predicted == self.labels)
+
+
+def labels_digest(labels: NDArray[np.int64]) -> str:
+    """SHA-256 of true classes in their order, by which images are known again that are gone."""
+    return hashlib.sha256(np.ascontiguousarray(labels, "<i8").data).hexdigest()
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:

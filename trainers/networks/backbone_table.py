@@ -11,6 +11,9 @@ _FASHION_MEAN = (0.2860,)
 _FASHION_STD = (0.3530,)
 _ALIASES = {"resnext50": "resnext50_32x4d"}
 
+WEIGHT_WORDS = ("imagenet", "bundled", "scratch")
+"""What names weights without saying where they lie; anything else is a path."""
+
 
 @dataclass(frozen=True)
 class BackboneInfo:

@@ -3,11 +3,12 @@
 import json
 import math
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from trainers.files.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
+from trainers.networks.backbone_table import WEIGHT_WORDS
 from trainers.networks.backbones import Backbone, build_backbone
 from trainers.networks.network import Network, assemble_network
 from trainers.quantization.qat import QuantizedTraining
@@ -120,6 +122,7 @@ class FineTuning:
             seed=seed,
         ).to(device)
         # Before quantization-aware training rounds what is frozen.
+        self._weights = self._weights_of_a_file()
         self.stages = None if cache is None else self._stages_in(cache)
         weights = self.network.set_trainable(config.tune)
         self._quantized = QuantizedTraining(self.network, config.quantization, config.qat)
@@ -222,8 +225,7 @@ class FineTuning:
         targets = self._changing()
         own = [name for name in tensors if name.startswith(_OPTIMIZER)]
         state = {name.removeprefix(_OPTIMIZER): tensors.pop(name) for name in own}
-        is_ours = all(facts.get(key) == value for key, value in self._identity().items())
-        if not is_ours or not fit(tensors, targets) or not self.optimizer.load(state):
+        if not self._is_ours(facts) or not fit(tensors, targets) or not self.optimizer.load(state):
             raise CheckpointError(
                 f"The checkpoint {path} belongs to a trial with another config or other images."
             )
@@ -237,7 +239,7 @@ class FineTuning:
             self.config,
             self.network.spec,
             weights=weights_digest(self.config, self.network.features),
-            data=self._data.fingerprint(),
+            data=self._data.content(),
             device=self._device,
         )
 
@@ -250,10 +252,24 @@ class FineTuning:
         copy_into(tensors, self._changing())
         self.reports = [EpochReport(**{**report, "seconds": 0.0}) for report in facts["reports"]]
 
+    def _weights_of_a_file(self) -> str:
+        """What stands for the weights that a file gave; the word for others."""
+        if self.config.weights in WEIGHT_WORDS:
+            return self.config.weights
+        return f"sha256 {weights_digest(self.config, self.network.features)}"
+
     def _identity(self) -> dict[str, str]:
-        """What must be the same for a checkpoint to be taken up."""
+        """What must be the same for a checkpoint to be taken up, wherever it lies."""
+        config = {**self.config.as_mapping(), "weights": self._weights}
+        return {"config": json.dumps(config, sort_keys=True), "data": self._data.content()}
+
+    def _is_ours(self, facts: Mapping[str, Any]) -> bool:
+        found = {key: facts.get(key) for key in ("config", "data")}
+        if found == self._identity():
+            return True
+        # Earlier versions wrote the path of the weights and the name of the images.
         config = json.dumps(self.config.as_mapping(), sort_keys=True)
-        return {"config": config, "data": self._data.fingerprint()}
+        return found == {"config": config, "data": self._data.fingerprint()}
 
     def _changing(self) -> dict[str, Tensor]:
         """The tensors that training changes, by name."""

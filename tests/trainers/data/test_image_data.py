@@ -50,6 +50,13 @@ def test_any_change_changes_the_fingerprint() -> None:
     assert len({data.fingerprint(), *(other.fingerprint() for other in others)}) == 7
 
 
+def test_content_is_what_images_are_and_not_what_they_are_called() -> None:
+    data = tiny()
+    assert replace(data, name="other").content() == data.content()
+    assert replace(data, classes=("a", "c")).content() != data.content()
+    assert replace(data, test_labels=data.test_labels[::-1].copy()).content() != data.content()
+
+
 def test_read_only_arrays_are_enough() -> None:
     data = tiny()
     for array in (data.train_images, data.val_images, data.test_images, data.train_labels):

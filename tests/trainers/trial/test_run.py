@@ -179,6 +179,9 @@ def test_a_trial_never_looks_at_the_test_images(
         def fingerprint(self) -> str:
             return bands.fingerprint()  # a checkpoint says whose it is; that selects nothing
 
+        def content(self) -> str:
+            return bands.content()
+
     fields = {name: getattr(bands, name) for name in bands.__dataclass_fields__}
     expected = run(make_config(attacks=ATTACKS), bands, tmp_path / "open")
     sealed = run(make_config(attacks=ATTACKS), Sealed(**fields), tmp_path / "sealed")
