@@ -31,18 +31,19 @@ class Database:
 
     Args:
         url: SQLAlchemy URL with its driver.
+        read_only: Never write, also where that would be possible.
 
     Raises:
         UsageError: The URL cannot be read, or names a database that is not supported.
         OrchestratorError: The driver's package is not installed.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
         parsed = _checked(url)
         self.full_url = parsed.render_as_string(hide_password=False)
         self.url = parsed.render_as_string(hide_password=True)
         self.path = Path(parsed.database or "") if parsed.drivername in _SQLITE else None
-        self.read_only = self.path is not None and _is_read_only(self.path)
+        self.read_only = self.path is not None and (read_only or _is_read_only(self.path))
         self._engine = (
             _sqlite(parsed, read_only=self.read_only) if self.path else _postgres(parsed)
         )

@@ -54,7 +54,7 @@ def open_store(
     finally:
         database.close()
     upgrade(copy)
-    store = SqlStore(copy, state)
+    store = SqlStore(copy, state, read_only=True)
     # It lasts as long as the store does.
     weakref.finalize(store, folder.cleanup)
     return store

@@ -52,6 +52,7 @@ class SqlStore:
         url: SQLAlchemy URL with its driver.
         state: The state folder, under which places are recorded; default: `StateFolder.find`.
         clock: The present moment with its zone. It does not travel with a pickled store.
+        read_only: Never write, also where that would be possible.
     """
 
     def __init__(
@@ -60,8 +61,9 @@ class SqlStore:
         state: StateFolder | None = None,
         *,
         clock: Callable[[], datetime] = utc_now,
+        read_only: bool = False,
     ) -> None:
-        self._database = Database(url)
+        self._database = Database(url, read_only=read_only)
         self._clock = clock
         file = self._database.path
         beside = None if file is None else file.parent.resolve()
