@@ -75,6 +75,13 @@ class StoreContract(TrialContract, ColumnsContract, OutboxContract):
         writer.set_spec({"trials": 16})
         assert store.sweep("a").spec == {"trials": 16}
 
+    def test_what_is_learned_from_is_known_by_its_content(
+        self, store: Store, writer: SweepWriter
+    ) -> None:
+        assert store.sweep("a").content == {}
+        writer.set_content({"data": "d" * 64, "places": {"data.npz": f"../{ODD}"}})
+        assert store.sweep("a").content == {"data": "d" * 64, "places": {"data.npz": f"../{ODD}"}}
+
     def test_prior_points_are_remembered_as_they_were_given_and_never_replaced(
         self, store: Store, writer: SweepWriter
     ) -> None:
@@ -301,6 +308,7 @@ def _every_write(writer: SweepWriter) -> list[Callable[[], object]]:
         writer.interrupt_running,
         lambda: writer.set_sweep_state(SweepState.COMPLETE),
         lambda: writer.set_spec({}),
+        lambda: writer.set_content({}),
         writer.renew,
     ]
 

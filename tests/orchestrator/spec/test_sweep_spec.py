@@ -2,16 +2,20 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from orchestrator.objectives import Direction, Objective
+from orchestrator.spec.stored import places_of, with_places
 from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.state_folder import StateFolder
 from search_spaces import load_space
 from trainers.config import PARAMETERS
 from trainers.evaluators.config import AttackConfig
+from trainers.networks.backbone_table import WEIGHT_WORDS
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.config import MAX_CONVOLUTIONS
 
@@ -281,3 +285,36 @@ def test_deepfool_is_an_objective_without_further_words() -> None:
 def test_measures_that_cannot_be_are_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         spec(**changes)
+
+
+def test_where_images_and_weights_lie_is_no_part_of_the_identity() -> None:
+    here, there = (
+        spec(
+            data={"npz": f"/{place}/images.npz"},
+            backbone={"name": "digitnet", "weights": f"/{place}/w.safetensors"},
+        )
+        for place in ("here", "there")
+    )
+    assert here.fingerprint() == there.fingerprint() != spec().fingerprint()
+    rooted = spec(data={"name": "digits", "root": "/here"})
+    assert rooted.fingerprint() == spec(data={"name": "digits"}).fingerprint()
+    # What names no path is told as it always was.
+    assert spec().identity()["backbone"]["weights"] in WEIGHT_WORDS
+
+
+def test_what_lies_in_the_project_is_found_where_that_is_now(tmp_path: Path) -> None:
+    old, new = (tmp_path / name / ".paretune" for name in ("old", "new"))
+    plain = {
+        "data": {"npz": str(tmp_path / "old" / "images.npz"), "root": "/elsewhere"},
+        "backbone": {"name": "digitnet", "weights": "bundled"},
+    }
+    places = places_of(plain, StateFolder(old))
+    assert places == {"data.npz": "../images.npz"}
+    # Where nothing lies there, the recorded path is all that is known.
+    assert with_places(plain, {"places": places}, StateFolder(new)) == plain
+    assert with_places(plain, {}, StateFolder(new)) == plain
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "images.npz").touch()
+    found = with_places(plain, {"places": places}, StateFolder(new))
+    assert found["data"]["npz"] == str(tmp_path / "new" / "images.npz")
+    assert found["data"]["root"] == "/elsewhere"

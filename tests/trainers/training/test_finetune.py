@@ -1,5 +1,7 @@
 """Fine-tuning: the same seed gives the same bits, whatever comes in between."""
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import trainers.training.finetune as module
@@ -241,6 +244,35 @@ def test_a_checkpoint_of_other_images_is_refused(
     other = begun(make_config(), ImageData(**{**fields, "train_labels": labels}))
     with pytest.raises(CheckpointError, match="other images"):
         other.load(tmp_path / "c")
+
+
+def test_a_checkpoint_is_taken_up_where_images_and_weights_lie_elsewhere(
+    bands: ImageData, make_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tmp_path / "first.safetensors"
+    tensors = begun(make_config(), bands).backbone.features.state_dict()
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, first)
+    second = Path(shutil.copy(first, tmp_path / "second.safetensors"))
+    training = begun(make_config(weights=str(first)), bands)
+    training.run_epoch()
+    training.save(tmp_path / "new")
+    # As earlier versions wrote it: with the path, and with the name of the images.
+    config = json.dumps(training.config.as_mapping(), sort_keys=True)
+    facts = {"config": config, "data": bands.fingerprint()}
+    monkeypatch.setattr(training, "_identity", lambda: facts)
+    training.save(tmp_path / "old")
+    for checkpoint, path, images in (
+        ("new", second, replace(bands, name="renamed")),
+        ("old", first, bands),
+    ):
+        later = begun(make_config(weights=str(path)), images)
+        later.load(tmp_path / checkpoint)
+        assert later.epoch == 1
+        assert_same(state(later), state(training))
+    tensors = load_file(second)
+    save_file({name: 2 * tensor for name, tensor in tensors.items()}, second)
+    with pytest.raises(CheckpointError, match="another config"):
+        begun(make_config(weights=str(second)), bands).load(tmp_path / "new")
 
 
 def test_a_checkpoint_that_was_refused_changes_nothing(
