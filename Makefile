@@ -7,6 +7,8 @@ SWEEP ?= examples/sweeps/digits.yaml
 
 # Fewer threads than cores a process: Ray runs several of them.
 export OMP_NUM_THREADS ?= 1
+# Workers are processes that start often: without bytecode each would compile all sources again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check bench faults fuzz ui clean
