@@ -1,10 +1,16 @@
 """Fixtures and profiles that every test shares."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Tests start some hundred processes. Where the environment forbids bytecode, each of them would
+# compile all of our sources again, and pytest would rewrite every assertion in every run.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Set before torch or Ray is imported anywhere: two threads a process on two cores oversubscribe.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -32,3 +38,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the shared data folder, which is not at {folder}")
     return folder
+
+
+# A test that uses one of these needs what the marker of `make quick` leaves out.
+_NEEDS = {"shared_data": "shared_data", "ray_cluster": "ray"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by what its fixtures start or read."""
+    for item in items:
+        for fixture in _NEEDS.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(_NEEDS[fixture])
