@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,7 +77,10 @@ class Project:
     def run(self, name: str, listener: Listener | None = None) -> RunResult:
         """What ``paretune run sweep.yaml --name NAME`` does, without Ray."""
         spec = load_sweep(self.folder / "sweep.yaml", name=name)
-        return run(spec, progress=listener or Listener(), executor=InlineExecutor)
+        # Closed, or SQLite would tidy the file up at some later moment.
+        with closing(open_store()) as store:
+            heard = listener or Listener()
+            return run(spec, store=store, progress=heard, executor=InlineExecutor)
 
     def call(self, *words: object) -> Result:
         """A command, as a person types it in the folder."""
