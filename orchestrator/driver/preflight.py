@@ -12,6 +12,7 @@ from orchestrator.contracts import Prepared
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.execution.slots import slots
 from orchestrator.quantities import human
+from orchestrator.queries.data_notes import leaks
 from orchestrator.sampling import check_sampler
 from orchestrator.sampling.deduplication import MAX_LISTED
 from orchestrator.search.cost_model import KNOWN_NAMES, CostModel, known_sizes, used_backbones
@@ -20,6 +21,8 @@ from orchestrator.spec.run_sections import BudgetSection
 from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import Choice, Domain, Value
 from trainers.config import with_params
+from trainers.data.config import RESIZES
+from trainers.networks.backbone_table import backbone_info
 from trainers.quantization.config import MAX_CONVOLUTIONS
 
 if TYPE_CHECKING:
@@ -113,6 +116,7 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     """Look at the images and at the sizes of networks for them; how many cannot meet a limit."""
     from trainers.data import load_data
 
+    report.lines.extend(("warning", text) for text in leaks(spec))
     if spec.data.name not in _LOCAL:
         report.lines.append(("data", f"{spec.data.label}; read when the sweep runs"))
         return 0
@@ -123,6 +127,8 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     shape = "x".join(map(str, data.train_images.shape[1:]))
     text = f"{data.name}: {len(data.classes)} classes, images {shape}, {counts}"
     report.lines.append(("data", text))
+    report.lines.append(("pixels", _pixels(spec, data)))
+    report.lines.extend(("note", note) for note in data.notes)
     sizes, refusals = memory_sizes(spec, data)
     if sizes:
         ends = [human("memory_bytes", size) for size in (min(sizes), max(sizes))]
@@ -131,6 +137,18 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     else:
         report.problems.extend(refusals)
     return _check_limits(spec, _prepared(spec, data), report)
+
+
+def _pixels(spec: SweepSpec, data: "ImageData") -> str:
+    """The rule by which images get their shape, and what the networks see of them."""
+    height, width = data.train_images.shape[2:]
+    resize = spec.data.resize or RESIZES[0]
+    seen = {
+        name: spec.backbone.image_size or backbone_info(name).image_size
+        for name in used_backbones(spec)
+    }
+    sides = ", ".join(f"{name} sees {side} by {side}" for name, side in seen.items())
+    return f"{width} by {height} are kept (resize: {resize}); {sides}"
 
 
 def _check_limits(spec: SweepSpec, prepared: Prepared, report: CheckReport) -> int:

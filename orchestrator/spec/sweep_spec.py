@@ -49,6 +49,7 @@ from trainers.data.config import DataConfig
 from trainers.evaluators.config import (
     AttackConfig,
 )
+from trainers.networks.backbone_table import backbone_info
 from trainers.quantization import QuantizationConfig
 
 
@@ -241,7 +242,18 @@ class SweepSpec(Section):
 
     def data_config(self) -> DataConfig:
         """The data as `trainers` takes it."""
-        return DataConfig(**self.data.model_dump(), seed=self.seed)
+        given = self.data.model_dump()
+        return DataConfig(**given, seed=self.seed, default_size=self._default_size)
+
+    @property
+    def _default_size(self) -> int:
+        """Side of pictures that have none in common: what the largest backbone sees."""
+        if self.backbone.image_size is not None:
+            return self.backbone.image_size
+        sampled = self.search_space.domains.get("backbone")
+        names = sampled.options if isinstance(sampled, Choice) else ()
+        every = (self.backbone.name, *map(str, names))
+        return max(backbone_info(name).image_size for name in every)
 
     def trial_config(self) -> TrialConfig:
         """What all trials share, as `trainers` takes it."""

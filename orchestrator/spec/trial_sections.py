@@ -115,6 +115,7 @@ class DataSection(Section):
     val_fraction: float = 0.15
     test_fraction: float = 0.2
     image_size: int | None = None
+    resize: str | None = None
     limit: int | None = None
 
     @model_validator(mode="after")

@@ -1,0 +1,28 @@
+"""What a person should know of the images of a sweep: how they were read, and who saw them."""
+
+from collections.abc import Mapping
+
+from orchestrator.contracts import Prepared
+from orchestrator.search.cost_model import used_backbones
+from orchestrator.spec.sweep_spec import SweepSpec
+from trainers.networks.backbones.origins import seen_before
+
+
+def data_notes(spec: SweepSpec, prepared: Prepared | None) -> list[str]:
+    """All of it, when a run begins."""
+    return [f"warning: {text}" for text in leaks(spec)] + list(prepared.notes if prepared else ())
+
+
+def leaks(spec: SweepSpec) -> list[str]:
+    """A warning for each backbone whose weights are known to have seen the images."""
+    data = spec.data_config()
+    found = (seen_before(name, spec.backbone.weights, data) for name in used_backbones(spec))
+    return [warning for warning in found if warning is not None]
+
+
+def leaks_of_stored(spec: Mapping[str, object]) -> list[str]:
+    """The same of a stored spec; nothing of one that this version cannot read."""
+    try:
+        return leaks(SweepSpec.model_validate(spec))
+    except ValueError:
+        return []
