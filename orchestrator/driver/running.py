@@ -121,7 +121,7 @@ def run(
         # Before anything is stored: a mistyped path must not take the sweep's name.
         progress.note("starting workers, reading the images")
         prepared = worker.prepare()
-        for note in data_notes(spec, prepared):
+        for note in data_notes(spec, prepared, store):
             progress.note(note)
         known = CostModel(spec.trial_config(), prepared)
         interrupted = _drive(spec, store, worker, known, prior, progress, folder)

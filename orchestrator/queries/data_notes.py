@@ -2,15 +2,28 @@
 
 from collections.abc import Mapping
 
-from orchestrator.contracts import Prepared
+from orchestrator.contracts import Prepared, Store
 from orchestrator.search.cost_model import used_backbones
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainers.networks.backbones.origins import seen_before
 
 
-def data_notes(spec: SweepSpec, prepared: Prepared | None) -> list[str]:
+def data_notes(spec: SweepSpec, prepared: Prepared | None, store: Store) -> list[str]:
     """All of it, when a run begins."""
-    return [f"warning: {text}" for text in leaks(spec)] + list(prepared.notes if prepared else ())
+    read = list(prepared.notes) if prepared else []
+    stored = next((record.spec for record in store.sweeps() if record.name == spec.name), None)
+    if read and stored is not None and "resize" not in _section(stored, "data"):
+        read.append(
+            f"warning: {spec.name!r} was begun by an earlier version, which knew no resize and no "
+            f"copies: where a line above says that shapes or subsets were changed, its earlier "
+            f"trials saw other images. Give it another --name to begin anew"
+        )
+    return [f"warning: {text}" for text in leaks(spec)] + read
+
+
+def _section(spec: Mapping[str, object], name: str) -> Mapping[str, object]:
+    section = spec.get(name)
+    return section if isinstance(section, Mapping) else {}
 
 
 def leaks(spec: SweepSpec) -> list[str]:

@@ -250,7 +250,7 @@ class SweepSpec(Section):
         """Side of pictures that have none in common: what the largest backbone sees."""
         if self.backbone.image_size is not None:
             return self.backbone.image_size
-        sampled = self.search_space.domains.get("backbone")
+        sampled = self.search_space.domains["backbone"] if "backbone" in self.space else None
         names = sampled.options if isinstance(sampled, Choice) else ()
         every = (self.backbone.name, *map(str, names))
         return max(backbone_info(name).image_size for name in every)

@@ -138,8 +138,16 @@ def _layout(root: Path, without: frozenset[str]) -> _Layout:
     wanted = f"Wanted: one subfolder of pictures for each class, as in {root}/cat/1.jpg."
     if not folders:
         raise AbsentDataError(f"data folder {root} is empty, or has no class folders. {wanted}")
-    if {folder.name.lower() for folder in folders} <= _SUBSET_OF.keys():
+    others = [folder.name for folder in folders if folder.name.lower() not in _SUBSET_OF]
+    if not others:
         return _official(root, folders, left_out)
+    found = {_SUBSET_OF.get(folder.name.lower()) for folder in folders}
+    if "train" in found and found & {"val", "test"}:
+        raise AbsentDataError(
+            f"data folder {root} holds subsets and beside them {', '.join(others[:_SHOWN])}: are "
+            f"these classes or subsets? Move what is no subset out of the folder, or give the "
+            f"folder with the classes."
+        )
     if len(folders) == 1:
         name = folders[0].name
         raise AbsentDataError(f"data folder {root} has one class only ({name!r}). {wanted}")

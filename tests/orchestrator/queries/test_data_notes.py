@@ -1,12 +1,13 @@
 """What `check` and `run` say of the images, and the report of the weights that have seen them."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from orchestrator.contracts import Silent
+from orchestrator.contracts import Prepared, Silent
 from orchestrator.driver.preflight import check
 from orchestrator.driver.running import _task, run
 from orchestrator.execution.preparation import found_out, prepare
@@ -90,14 +91,30 @@ def test_a_run_says_the_same_before_its_first_trial(
     assert heard.notes[1:3] == [text for label, text in check(spec).lines if label == "note"]
 
 
-def test_weights_that_have_seen_the_images_are_warned_about() -> None:
+def test_weights_that_have_seen_the_images_are_warned_about(tmp_path: Path) -> None:
     spec = make_spec(data=SEEN)
     (warning,) = leaks(spec)
     assert "the bundled weights of digitnet were trained on fashion_mnist" in warning
     assert dict(check(spec).lines)["warning"] == warning
-    assert data_notes(spec, None) == [f"warning: {warning}"]
+    with closing(open_store(f"sqlite:///{tmp_path / 'a.db'}")) as store:
+        assert data_notes(spec, None, store) == [f"warning: {warning}"]
     assert leaks_of_stored(spec.model_dump(mode="json")) == [warning]
     assert leaks(make_spec()) == leaks_of_stored({"a": "spec of another time"}) == []
+
+
+def test_a_sweep_of_an_earlier_version_is_told_that_images_were_read_otherwise(
+    tmp_path: Path,
+) -> None:
+    spec, prepared = make_spec(), Prepared(notes=("pictures of 2 sizes are brought to 28 by 28",))
+    stored = spec.model_dump(mode="json")
+    with closing(open_store(f"sqlite:///{tmp_path / 'a.db'}")) as store:
+        store.create_sweep("a", stored, spec.fingerprint())
+        assert data_notes(spec, prepared, store) == list(prepared.notes)
+        del stored["data"]["resize"]
+        store.create_sweep("b", {**stored, "name": "b"}, spec.fingerprint())
+        (_, warning) = data_notes(make_spec(name="b"), prepared, store)
+        assert "'b' was begun by an earlier version" in warning
+        assert data_notes(make_spec(name="b"), Prepared(), store) == []
 
 
 def test_every_backbone_of_the_space_is_looked_at() -> None:

@@ -373,7 +373,10 @@ def test_subsets_that_cannot_be_meant_are_refused(root: Path, tmp_path: Path) ->
     picture(whole / "val" / "owl" / "1.png")
     with pytest.raises(DataError, match=r"the val set has the class folder.*'owl'"):
         read_folder(str(whole), None)
-    (whole / "validation").mkdir()
+    (whole / "labels").mkdir()
+    with pytest.raises(DataError, match=r"holds subsets and beside them labels"):
+        read_folder(str(whole), None)
+    (whole / "labels").rename(whole / "validation")
     with pytest.raises(DataError, match="two subfolders for one subset"):
         read_folder(str(whole), None)
 
