@@ -15,7 +15,7 @@ from orchestrator.quantities import human
 from orchestrator.queries.data_notes import leaks
 from orchestrator.sampling import check_sampler
 from orchestrator.sampling.deduplication import MAX_LISTED
-from orchestrator.search.cost_model import KNOWN_NAMES, CostModel, known_sizes, used_backbones
+from orchestrator.search.cost_model import KNOWN_NAMES, CostModel, known_sizes
 from orchestrator.search.warm_start import described
 from orchestrator.spec.run_sections import BudgetSection
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -144,11 +144,10 @@ def _pixels(spec: SweepSpec, data: "ImageData") -> str:
     height, width = data.train_images.shape[2:]
     resize = spec.data.resize or RESIZES[0]
     seen = {
-        name: spec.backbone.image_size or backbone_info(name).image_size
-        for name in used_backbones(spec)
+        name: spec.backbone.image_size or backbone_info(name).image_size for name in spec.backbones
     }
     sides = ", ".join(f"{name} sees {side} by {side}" for name, side in seen.items())
-    return f"{width} by {height} are kept (resize: {resize}); {sides}"
+    return f"{width} by {height} (resize: {resize}); {sides}"
 
 
 def _check_limits(spec: SweepSpec, prepared: Prepared, report: CheckReport) -> int:
@@ -249,7 +248,7 @@ def _prepared(spec: SweepSpec, data: "ImageData") -> Prepared:
     """What a worker would find out, found out here."""
     from trainers.networks.backbones.shapes import backbone_shapes
 
-    shapes = {name: backbone_shapes(name) for name in used_backbones(spec)}
+    shapes = {name: backbone_shapes(name) for name in spec.backbones}
     return Prepared(tuple(data.classes), shapes)
 
 

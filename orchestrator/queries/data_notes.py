@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from orchestrator.contracts import Prepared, Store
-from orchestrator.search.cost_model import used_backbones
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainers.networks.backbones.origins import seen_before
 
@@ -29,7 +28,7 @@ def _section(spec: Mapping[str, object], name: str) -> Mapping[str, object]:
 def leaks(spec: SweepSpec) -> list[str]:
     """A warning for each backbone whose weights are known to have seen the images."""
     data = spec.data_config()
-    found = (seen_before(name, spec.backbone.weights, data) for name in used_backbones(spec))
+    found = (seen_before(name, spec.backbone.weights, data) for name in spec.backbones)
     return [warning for warning in found if warning is not None]
 
 

@@ -246,14 +246,19 @@ class SweepSpec(Section):
         return DataConfig(**given, seed=self.seed, default_size=self._default_size)
 
     @property
+    def backbones(self) -> tuple[str, ...]:
+        """Names, without aliases, of all backbones that trials may have."""
+        sampled = self.search_space.domains["backbone"] if "backbone" in self.space else None
+        names = sampled.options if isinstance(sampled, Choice) else ()
+        every = (backbone_info(str(name)).name for name in (self.backbone.name, *names))
+        return tuple(dict.fromkeys(every))
+
+    @property
     def _default_size(self) -> int:
         """Side of pictures that have none in common: what the largest backbone sees."""
         if self.backbone.image_size is not None:
             return self.backbone.image_size
-        sampled = self.search_space.domains["backbone"] if "backbone" in self.space else None
-        names = sampled.options if isinstance(sampled, Choice) else ()
-        every = (self.backbone.name, *map(str, names))
-        return max(backbone_info(name).image_size for name in every)
+        return max(backbone_info(name).image_size for name in self.backbones)
 
     def trial_config(self) -> TrialConfig:
         """What all trials share, as `trainers` takes it."""

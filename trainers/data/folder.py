@@ -163,6 +163,13 @@ def _folders(root: Path, without: frozenset[str], left_out: _LeftOut) -> list[Pa
     )
     folders = [entry for entry in entries if entry.is_dir()]
     left_out.loose += len(entries) - len(folders)
+    for folder in folders:
+        # Bytes that are no UTF-8: no report, no database and no file of results can hold them.
+        if any("\ud800" <= letter <= "\udfff" for letter in folder.name):
+            raise DataError(
+                f"a class folder in {root} has a name that is not in UTF-8 ({folder.name!r}). "
+                f"Rename it."
+            )
     return folders
 
 

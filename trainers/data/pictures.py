@@ -90,7 +90,8 @@ def read_header(file: Path) -> Header:
                 size=image.size[::-1] if turned else image.size,
                 is_grey=image.mode in _GREY_MODES,
                 has_deep_colours=deep and not image.mode.startswith("I"),
-                has_frames=bool(getattr(image, "is_animated", False)),
+                # A telephone's photograph is one picture, whatever it keeps beside.
+                has_frames=bool(getattr(image, "is_animated", False)) and image.format != "MPO",
                 # Last, for it loads the pixels.
                 largest=int(np.asarray(image).max()) if image.mode.startswith("I;16") else None,
             )

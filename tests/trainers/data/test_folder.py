@@ -1,3 +1,4 @@
+import os
 import struct
 import zipfile
 import zlib
@@ -211,8 +212,11 @@ def test_colours_of_sixteen_bits_and_several_frames_are_said(root: Path) -> None
     (root / "cat" / "deep.png").write_bytes(deep)
     frames = [Image.new("RGB", (8, 8), (value, 9, 9)) for value in (1, 200)]
     frames[0].save(root / "cat" / "moving.gif", save_all=True, append_images=frames[1:])
+    # As telephones write it.
+    photograph = root / "cat" / "photograph.jpg"
+    frames[0].save(photograph, format="MPO", save_all=True, append_images=frames[1:])
     data = read_folder(str(root), None)
-    assert len(data.labels) == 8
+    assert len(data.labels) == 9
     assert "of 1 picture(s) with colours of 16 bits" in data.notes[0]
     assert "of 1 picture(s) with several frames" in data.notes[1]
 
@@ -321,6 +325,13 @@ def test_folders_without_two_classes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "dog").mkdir()
     with pytest.raises(DataError, match="dog holds no pictures"):
         read_folder(str(tmp_path), None)
+
+
+def test_a_class_whose_name_is_no_text_is_refused(root: Path) -> None:
+    (root / "dog").rename(root / os.fsdecode(b"caf\xe9"))
+    with pytest.raises(DataError, match=r"not in UTF-8 \('caf") as caught:
+        read_folder(str(root), None)
+    assert str(caught.value).encode()
 
 
 @pytest.mark.parametrize("names", [("train", "val", "test"), ("Training", "valid", "testing")])
