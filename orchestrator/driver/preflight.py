@@ -147,7 +147,9 @@ def _pixels(spec: SweepSpec, data: "ImageData") -> str:
         name: spec.backbone.image_size or backbone_info(name).image_size for name in spec.backbones
     }
     sides = ", ".join(f"{name} sees {side} by {side}" for name, side in seen.items())
-    return f"{width} by {height} (resize: {resize}); {sides}"
+    taken = sum(data.subset(name)[0].nbytes for name in ("train", "val", "test"))
+    in_all = human("memory_bytes", taken)
+    return f"{width} by {height} (resize: {resize}), {in_all} in memory; {sides}"
 
 
 def _check_limits(spec: SweepSpec, prepared: Prepared, report: CheckReport) -> int:

@@ -49,7 +49,8 @@ def test_a_check_says_how_images_were_read(copied: dict[str, str]) -> None:
     notes = [text for label, text in lines if label == "note"]
     assert notes[0].startswith("images of 8 by 10 pixels become 8 by 8")
     assert notes[1].startswith("1 image(s) are copies of others")
-    assert ("pixels", "8 by 8 (resize: crop); digitnet sees 28 by 28") in lines
+    pixels = "8 by 8 (resize: crop), 1.98 kB in memory; digitnet sees 28 by 28"
+    assert ("pixels", pixels) in lines
 
 
 def test_a_run_says_the_same_before_its_first_trial(
