@@ -135,7 +135,7 @@ def test_pictures_of_many_sizes_become_what_the_backbones_see(tmp_path: Path) ->
     space = {"backbone": {"type": "choice", "values": ["resnet18", "efficientnet_b1"]}}
     assert default_size(space=space) == 240
     task = _task(make_spec(backbone=scratch), StateFolder(tmp_path))
-    assert task.data["default_size"] == 288
+    assert task.data.default_size == 288
 
 
 def test_a_rule_is_chosen_by_name_and_is_no_part_of_older_sweeps(copied: dict[str, str]) -> None:
