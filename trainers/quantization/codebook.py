@@ -20,7 +20,7 @@ from trainers.quantization.quantized import Levels, lowest_code
 from trainers.quantization.uniform import affine_levels, symmetric_levels
 
 EXACT_UP_TO = 1 << 16
-"""Levels times different weights of the largest group that is solved exactly."""
+"""What is solved exactly: groups with fewer levels times different weights beyond the levels."""
 # A limit; most groups of some thousand weights stand still after 20 to 60 rounds.
 _ROUNDS = 100
 # Sorted values, their sums and what is exact take some forty bytes a weight; a single group may
@@ -47,9 +47,9 @@ class Codebook:
 def kmeans_codebook(values: Tensor, bits: int) -> Codebook:
     """The `2**bits` levels of least squared error for each row.
 
-    They are exact, up to float32 rounding, where the group has no more than `EXACT_UP_TO`
-    different weights times levels, as it has in nearly every convolution's channel. Where it has
-    no more different weights than levels, those are the levels, and no weight changes.
+    They are exact, up to float32 rounding, where levels times the different weights beyond as
+    many come to no more than `EXACT_UP_TO`, as in nearly every convolution's channel. Where there
+    are no more different weights than levels, those are the levels, and no weight changes.
 
     Of a larger group they are what Lloyd's algorithm finds. It starts from the exact levels of
     some hundred intervals of the weights; where the symmetric or the affine levels of as many
@@ -176,9 +176,7 @@ def _least_error(groups: _Groups, values: Tensor, bits: int) -> Tensor:
     """The levels of `kmeans_codebook`: float64 `(G, 2**bits)`, infinite where none is left."""
     count = 1 << bits
     different = (groups.ordered.diff(dim=1) != 0).sum(dim=1) + 1
-    exact = different * count <= EXACT_UP_TO
-    # What has no more different weights than levels is exact whatever its size.
-    exact |= different <= count
+    exact = (different - count) * count <= EXACT_UP_TO
     levels = values.new_empty((len(values), count), dtype=torch.float64)
     if exact.any():
         points = _points(groups.ordered[exact].numpy())
@@ -205,7 +203,7 @@ def _points(ordered: NDArray[np.float32]) -> Points:
 def _nearly_least_error(groups: _Groups, values: Tensor, bits: int) -> Tensor:
     """What Lloyd's algorithm finds from the best of three starts."""
     even, shifted = _evenly_spaced(values, bits)
-    start = _start(groups, shifted, bits)
+    start = _start(groups, bits)
     tried = torch.stack([_settled(groups, start), even, shifted])
     errors = torch.stack([_error(groups, levels) for levels in tried])
     return _settled(groups, tried[errors.argmin(dim=0), torch.arange(len(values))])
@@ -232,20 +230,22 @@ def _evenly_spaced(values: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     return codes * _column(symmetric.scale), shifted
 
 
-def _start(groups: _Groups, evenly: Tensor, bits: int) -> Tensor:
+def _start(groups: _Groups, bits: int) -> Tensor:
     """Where Lloyd's algorithm starts: float64 `(G, 2**bits)`, ascending.
 
     The exact levels of intervals of the weights: half of these are equally wide, half hold
-    equally many weights. With so many levels that the intervals would be too many, it is halfway
-    between evenly spaced levels and quantiles: dense where weights are, and yet some levels for
-    the tails, which weigh most in the error.
+    equally many weights. With so many levels that the intervals would be too many, they stand
+    as densely as the cube root of the weights' own density, which is best for many levels.
+
+    References:
+        P. F. Panter, W. Dite. Quantization distortion in pulse-count modulation with nonuniform
+        spacing of levels. Proceedings of the IRE 39(1), 1951.
+        https://doi.org/10.1109/JRPROC.1951.230419
     """
     levels, count = 1 << bits, groups.ordered.shape[1]
     bins = min(_BINS_A_LEVEL * levels, EXACT_UP_TO // levels)
     if bins < 4 * levels:
-        ranks = (torch.arange(levels) + 0.5) / levels * count
-        between = (evenly + groups.ordered[:, ranks.to(torch.int64)]) / 2
-        return between.scatter_(1, between.abs().argmin(dim=1, keepdim=True), 0.0)
+        return _by_density(groups.ordered, levels)
     lowest, highest = groups.ordered[:, :1].double(), groups.ordered[:, -1:].double()
     shares = torch.linspace(0, 1, bins // 2 + 1, dtype=torch.float64)[1:-1]
     wide = torch.searchsorted(groups.ordered, (lowest + shares * (highest - lowest)).float())
@@ -259,6 +259,19 @@ def _start(groups: _Groups, evenly: Tensor, bits: int) -> Tensor:
         (sums[held] / counts[held]).numpy(), counts[held].double().numpy(), held.sum(1).numpy()
     )
     return torch.from_numpy(optimal_levels(points, levels))
+
+
+def _by_density(ordered: Tensor, levels: int) -> Tensor:
+    """Levels as dense as the cube root of the density of the weights."""
+    # Between neighboring ranks, equally far apart, the density is one over the distance.
+    shares = torch.linspace(0, 1, 1 + min(_BINS_A_LEVEL * levels, ordered.shape[1] - 1))
+    ranked = ordered[:, (shares * (ordered.shape[1] - 1)).long()].double()
+    passed = ranked.diff(dim=1).pow(2 / 3).cumsum(dim=1)
+    wanted = (torch.arange(levels, dtype=torch.float64) + 0.5) / levels * passed[:, -1:]
+    place = torch.searchsorted(passed, wanted).clamp_(max=passed.shape[1] - 1)
+    between = (ranked[:, :-1] + ranked[:, 1:]) / 2
+    found = between.gather(1, place)
+    return found.scatter_(1, found.abs().argmin(dim=1, keepdim=True), 0.0).sort(dim=1).values
 
 
 def _column(of_groups: Tensor | None) -> Tensor:
