@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.constraints import KnownConstraints
 from orchestrator.contracts import Prepared
+from orchestrator.driver.single_images import refused_single_images
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.execution.slots import slots
 from orchestrator.quantities import human
@@ -79,6 +80,11 @@ def check(spec: SweepSpec) -> CheckReport:
         check_sampler(spec.sampler.kind, space)
     except UsageError as error:
         report.problems.append(str(error))
+    single, all_fail = refused_single_images(spec)
+    if all_fail:
+        report.problems.extend(single)
+    else:
+        report.lines.extend(("note", f"some trials will fail: {text}") for text in single)
     refused = _check_data(spec, report)
     # The reference counts as one more configuration.
     most = None if size is None else (size - refused + spec.reference) * spec.replicates
