@@ -253,7 +253,11 @@ class FineTuning:
     def _identity(self) -> dict[str, str]:
         """What must be the same for a checkpoint to be taken up."""
         config = json.dumps(self.config.as_mapping(), sort_keys=True)
-        return {"config": config, "data": self._data.fingerprint()}
+        identity = {"config": config, "data": self._data.fingerprint()}
+        if batch_sizes(self.train.count, self.config.batch_size)[-1] > self.config.batch_size:
+            # Earlier versions took a step with the last image alone.
+            identity["last_image"] = "goes with the batch before"
+        return identity
 
     def _changing(self) -> dict[str, Tensor]:
         """The tensors that training changes, by name."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from trainers.config import TrialConfig
 from trainers.data import ImageData
+from trainers.files.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from trainers.training.examples import batch_sizes, pixels
 from trainers.training.finetune import FineTuning
 from trainers.training.fused import fuse_key, run_epoch
@@ -64,6 +65,12 @@ def test_a_last_image_alone_is_trained_on_where_maps_are_one_pixel(
     assert [report.train_loss for report in whole.reports] == [
         report.train_loss for report in resumed.reports
     ]
+    tensors, facts = load_checkpoint(tmp_path / "c")
+    save_checkpoint(
+        tmp_path / "old", tensors, {key: facts[key] for key in facts if key != "last_image"}
+    )
+    with pytest.raises(CheckpointError, match="another config"):
+        FineTuning(config, bands, device=CPU).load(tmp_path / "old")
     state = resumed.network.state_dict()
     assert all(
         torch.equal(state[name], tensor) for name, tensor in whole.network.state_dict().items()
