@@ -2,7 +2,6 @@
 
 from itertools import product
 
-from orchestrator.search.cost_model import used_backbones
 from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import Choice, Value
 
@@ -21,7 +20,7 @@ def refused_single_images(spec: SweepSpec) -> tuple[list[str], bool]:
     tunes = [str(tune) for tune in _values(spec, "tune", spec.training.tune)]
     side = spec.backbone.image_size
     found, learns = [], []
-    for backbone, tune in product(used_backbones(spec), tunes):
+    for backbone, tune in product(spec.backbones, tunes):
         try:
             learns.append(learns_from_single_images(backbone, tune, image_size=side))
         except ValueError:

@@ -250,9 +250,7 @@ class SweepSpec(Section):
         given = {
             name: section.as_attack() for name, section in (self.front_measures or {}).items()
         }
-        judged = [
-            section for name, section in self.objectives.items() if name.startswith(_ATTACKS)
-        ]
+        judged = [section for name, section in self.objectives.items() if quantity(name).is_attack]
         if judged and not any(name.startswith(MASKED) for name in given):
             given[GRADIENT_CHECK] = _gradient_check(judged[0].as_attack())
         return given
