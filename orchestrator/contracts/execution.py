@@ -92,12 +92,14 @@ class Prepared:
     Attributes:
         classes: Names of what the images show.
         backbones: Tensors of the backbones of `Task.sized`, by name.
+        notes: What a person should know of how the images were read.
         content: Digests of what is learned from: of the images by ``data``, of the labels that
             trials are measured on by ``labels``, of the weights by ``weights``.
     """
 
     classes: tuple[str, ...] = ()
     backbones: Mapping[str, BackboneShapes] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     content: Mapping[str, str] = field(default_factory=dict)
 
 

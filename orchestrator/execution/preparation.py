@@ -42,7 +42,7 @@ def found_out(task: Task, data: "ImageData") -> Prepared:
         from trainers.networks.backbones.shapes import backbone_shapes
 
         backbones = {name: backbone_shapes(name) for name in task.sized}
-    return Prepared(tuple(data.classes), backbones, _content(task, data))
+    return Prepared(tuple(data.classes), backbones, data.notes, _content(task, data))
 
 
 def _content(task: Task, data: "ImageData") -> dict[str, str]:
