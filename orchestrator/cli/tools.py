@@ -13,6 +13,7 @@ from orchestrator.cli.options import (
     StoreOption,
     TrialArgument,
     print_records,
+    say,
 )
 from orchestrator.errors import OrchestratorError, UsageError
 
@@ -100,17 +101,18 @@ def sync(name: NameArgument, store: StoreOption = None) -> None:
     Example: paretune sync digits-fc
     """
     from orchestrator.queries.sweeps import open_sweep
+    from orchestrator.redaction import redacted
     from orchestrator.state_folder import StateFolder
     from orchestrator.tracking import MlflowMirror, build_mirror
     from orchestrator.tracking import sync as sync_sweep
 
     sweep = open_sweep(name, store)
-    tracking = sweep.spec.get("tracking") or {}
+    tracking, state = sweep.spec.get("tracking") or {}, StateFolder.find()
     mirror = build_mirror(
         tracking.get("kind", "mlflow"),
         sweep.store,
         experiment=name,
-        state=StateFolder.find(),
+        state=state,
         uri=tracking.get("uri"),
     )
     if not isinstance(mirror, MlflowMirror):
@@ -118,6 +120,9 @@ def sync(name: NameArgument, store: StoreOption = None) -> None:
             f"{name} is not mirrored: its file says 'tracking: none'. Run it again with "
             f"--set tracking.kind=mlflow to change that."
         )
+    address, variable = state.tracking_address(tracking.get("uri"))
+    if variable:
+        say(f"{variable} names {redacted(address)}, because the sweep file names no tracking.uri")
     report = sync_sweep(sweep.store, name, mirror)
     for what in ("runs", "params", "metrics", "artifacts"):
         count = getattr(report, what)

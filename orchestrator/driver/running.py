@@ -24,9 +24,11 @@ from orchestrator.contracts import (
     Store,
     SweepWriter,
 )
+from orchestrator.driver.address_checks import address_problems
 from orchestrator.driver.final_measures import add_final_measures, check_front_measures
 from orchestrator.driver.leftovers import remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
+from orchestrator.driver.mirroring import mirrored, warm_up_mirror
 from orchestrator.errors import (
     LeaseLostError,
     OrchestratorError,
@@ -48,7 +50,6 @@ logger = logging.getLogger(__name__)
 
 # How long a driver may be silent before another one may take its sweep.
 _LEASE_S = float(os.environ.get("PARETUNE_LEASE_S", "60"))
-_LAST_DRAIN_S = 60.0
 # How often a driver looks whether it was asked to stop.
 _LOOK_S = 5.0
 
@@ -101,7 +102,8 @@ def run(
         SweepExistsError: The name is taken by a sweep with another spec.
         LeaseHeldError: Another driver runs this sweep.
         TrainerError: The images or the weights cannot be used by any trial.
-        UsageError: A grid of a space that has none, or a warm start that cannot be had.
+        UsageError: A grid of a space that has none, a warm start that cannot be had, or an address
+            that is certain to be of no use.
     """
     # First of all, because it refuses a grid of an endless space.
     check_sampler(spec.sampler.kind, spec.search_space)
@@ -113,7 +115,8 @@ def run(
     # Before workers start: what cannot be read is said at once.
     prior = warm_start(spec, store)
     folder = state or StateFolder.find()
-    _warm_up(spec, folder)
+    _refuse_addresses(spec, store, folder)
+    warm_up_mirror(spec, folder)
     worker = (executor or _ray(address))(_task(spec, folder))
     interrupted = True
     try:
@@ -181,7 +184,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
         stack.callback(_released, writer)
         writer.set_spec(plain)
         writer.set_sweep_state(SweepState.RUNNING)
-        stack.enter_context(_mirrored(spec, store, progress, folder))
+        stack.enter_context(mirrored(spec, store, progress, folder))
         parts = Parts(
             store,
             writer,
@@ -213,6 +216,17 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
             _say(writer, state, reason)
             progress.end(store.sweep(spec.name))
     return loop.interrupted
+
+
+def _refuse_addresses(spec: SweepSpec, store: Store, folder: StateFolder) -> None:
+    """Refuse a new sweep with an address that is of no use; one that has begun goes on without.
+
+    Raises:
+        UsageError: With the first of them.
+    """
+    problems = address_problems(spec, folder)
+    if problems and all(record.name != spec.name for record in store.sweeps()):
+        raise UsageError(problems[0])
 
 
 def _finished_before(spec: SweepSpec, store: Store) -> SweepRecord | None:
@@ -298,12 +312,6 @@ def _ray(address: str | None) -> ExecutorFactory:
     return build
 
 
-def _warm_up(spec: SweepSpec, state: StateFolder) -> None:
-    from orchestrator.tracking import warm_up
-
-    warm_up(spec.tracking.kind, state=state, uri=spec.tracking.uri)
-
-
 def _say(writer: SweepWriter, state: SweepState, reason: str) -> None:
     # A driver that was replaced has no say in it any more, and on a full disk the store keeps
     # what it says already.
@@ -315,31 +323,6 @@ def _released(writer: SweepWriter) -> None:
     # Without it the lease runs out.
     with suppress(StorageFullError):
         writer.release()
-
-
-@contextmanager
-def _mirrored(
-    spec: SweepSpec, store: Store, progress: Progress, state: StateFolder
-) -> Iterator[None]:
-    """Copy the sweep to MLflow in the background, and to the end when the block is left."""
-    from orchestrator.tracking import BackgroundMirror, build_mirror
-
-    mirror = build_mirror(
-        spec.tracking.kind,
-        store,
-        experiment=spec.name,
-        state=state,
-        uri=spec.tracking.uri,
-    )
-    background = BackgroundMirror(mirror, spec.name, on_trouble=progress.note)
-    try:
-        yield
-    finally:
-        left = background.close(_LAST_DRAIN_S)
-        if left:
-            progress.note(
-                f"{left} changes are not in MLflow yet; 'paretune sync {spec.name}' copies them"
-            )
 
 
 @contextmanager

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
+
+from orchestrator.addresses import sqlite_file, sqlite_url
 
 # Of two threads that need one, the second waits and finds it.
 _making = threading.RLock()
@@ -28,9 +29,8 @@ def make_database(uri: str, fill: Callable[[str], object]) -> None:
     Raises:
         OSError: The folder or the file cannot be written.
     """
-    parts = urlsplit(uri)
-    path = Path(parts.path.removeprefix("/"))
-    if parts.scheme != "sqlite":
+    path = sqlite_file(uri)
+    if path is None:
         return
     with _making:
         if path.exists():
@@ -39,7 +39,7 @@ def make_database(uri: str, fill: Callable[[str], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="paretune-mlflow-") as folder:
             made = Path(folder) / "mlflow.db"
-            fill(f"sqlite:///{made}")
+            fill(sqlite_url(made))
             _put(made, path)
 
 

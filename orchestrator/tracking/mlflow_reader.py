@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, cast
 
+from orchestrator.addresses import sqlite_file
 from orchestrator.errors import OrchestratorError, UnknownNameError
 from orchestrator.objectives import Direction, Objective
 from orchestrator.tracking.mlflow_server import MlflowServer
@@ -102,10 +102,9 @@ def _moment(ms: int | None) -> datetime | None:
 
 def _check_database(tracking_uri: str) -> None:
     """Refuse a SQLite file that is not there: MLflow would make one, and find it empty."""
-    if tracking_uri.startswith("sqlite:///"):
-        path = Path(tracking_uri.removeprefix("sqlite:///").partition("?")[0])
-        if not path.is_file():
-            raise OrchestratorError(
-                f"There is no MLflow database at {path}. Name the one that a sweep was tracked "
-                f"to, for example sqlite:///.paretune/mlflow.db."
-            )
+    path = sqlite_file(tracking_uri)
+    if path is not None and not path.is_file():
+        raise OrchestratorError(
+            f"There is no MLflow database at {path}. Name the one that a sweep was tracked to, "
+            f"for example sqlite:///.paretune/mlflow.db."
+        )

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.addresses import missing_driver, mlflow_address
 from orchestrator.redaction import redacted
 from orchestrator.tracking.errors import RefusedError, TrackingError
 from orchestrator.tracking.mlflow_database import make_database
@@ -217,11 +218,13 @@ class MlflowServer:
         try:
             if self._opened is None:
                 make_database(self._uri, _fill)
-                self._opened = MlflowClient(tracking_uri=self._uri)
+                self._opened = MlflowClient(tracking_uri=mlflow_address(self._uri))
             yield self._opened
         except MlflowException as error:
             kind = RefusedError if error.error_code in _REFUSALS else TrackingError
             raise kind(self._sentence(error)) from None
+        except ImportError as error:
+            raise TrackingError(f"MLflow at {missing_driver(self._uri, error)}") from None
         # Alembic's: the tables are of a newer MLflow, or another process is changing them.
         except (RequestException, SQLAlchemyError, CommandError, OSError) as error:
             raise TrackingError(self._sentence(error)) from None
@@ -245,7 +248,7 @@ def _fill(uri: str) -> None:
     """Have MLflow make a database: it does at the first question."""
     from mlflow import MlflowClient
 
-    MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+    MlflowClient(tracking_uri=mlflow_address(uri)).search_experiments(max_results=1)
 
 
 def _view(run: Any) -> RunView:

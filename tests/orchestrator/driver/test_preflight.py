@@ -1,5 +1,6 @@
 """What `paretune check` finds out without running anything."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -247,3 +248,42 @@ def test_an_endless_space_is_looked_at_by_a_sample() -> None:
 )
 def test_a_check_names_the_budget(budget: dict[str, Any], said: str) -> None:
     assert dict(check(make_spec(budget=budget)).lines)["budget"] == said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tracking": {"uri": "mlruns"}}, "folder of files"),
+        ({"tracking": {"uri": "host:5000"}}, "http://HOST:5000"),
+        ({"tracking": {"uri": "mysql://h/d"}}, "pip install mysqlclient"),
+        ({"tracking": {"uri": "postgresql+psycopg://h/d"}}, r"pip install 'paretune[postgres]'"),
+        ({"store": "postgresql+psycopg://h/d"}, r"pip install 'paretune[postgres]'"),
+        ({"store": "sweeps.db"}, "sqlite:///relative/path.db"),
+        (
+            {"warm_start": {"sweep": "b", "store": "postgresql+psycopg://h/d"}},
+            r"pip install 'paretune[postgres]'",
+        ),
+        ({"warm_start": {"optuna": "mysql://h/d"}}, "pip install mysqlclient"),
+        ({"warm_start": {"mlflow": "mssql://h/d", "experiment": "b"}}, "pip install pyodbc"),
+    ],
+)
+def test_an_address_of_no_use_is_a_problem(
+    changes: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("psycopg", "MySQLdb", "pyodbc"):
+        monkeypatch.setitem(sys.modules, package, None)
+    (problem,) = check(make_spec(**changes)).problems
+    assert said in problem
+
+
+def test_what_the_environment_says_of_tracking_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert "tracking" not in dict(check(make_spec()).lines)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:geheim@theirs:5000")
+    said = dict(check(make_spec()).lines)["tracking"]
+    assert "http://***@theirs:5000, as MLFLOW_TRACKING_URI says" in said
+    named = make_spec(tracking={"uri": "http://ours"})
+    assert "tracking" not in dict(check(named).lines)
+    assert "tracking" not in dict(check(make_spec(tracking={"kind": "none"})).lines)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "mlruns")
+    assert "folder of files" in check(make_spec()).problems[0]

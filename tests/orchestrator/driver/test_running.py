@@ -273,6 +273,32 @@ def test_a_driver_that_was_replaced_leaves_no_checkpoint_of_what_is_over(store: 
     assert going.exists()
 
 
+def test_a_tracking_uri_that_mlflow_refuses_takes_no_name_but_stops_no_sweep_that_has_begun(
+    store: Store,
+) -> None:
+    played, begun = Played(), make_spec()
+    refused = make_spec(tracking={"uri": "host:5000"})
+    with pytest.raises(UsageError, match="http://HOST:5000"):
+        run(refused, store=store, executor=played)
+    assert (store.sweeps(), played.calls) == ([], [])
+    run(begun, store=store, executor=played)
+    more = make_spec(tracking={"uri": "host:5000"}, budget={"trials": 7})
+    assert run(more, store=store, executor=Played()).complete == 7
+
+
+def test_the_mlflow_that_the_environment_names_is_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    told: list[str] = []
+    listener = Listener()
+    monkeypatch.setattr(listener, "note", told.append)
+    monkeypatch.setattr("orchestrator.driver.mirroring._LAST_DRAIN_S", 0.1)
+    run(make_spec(tracking={}), store=store, executor=Played(), progress=listener)
+    (said,) = [text for text in told if text.startswith("tracked at")]
+    assert "http://127.0.0.1:1, as MLFLOW_TRACKING_URI says" in said
+
+
 def test_a_sweep_that_another_driver_runs_is_left_alone(store: Store) -> None:
     spec = make_spec()
     store.create_sweep("a", spec.model_dump(mode="json"), spec.fingerprint())

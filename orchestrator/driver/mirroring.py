@@ -1,0 +1,53 @@
+"""The mirror of one run: loaded early, fed in the background, emptied at the end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from orchestrator.contracts import Progress, Store
+from orchestrator.redaction import redacted
+from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.state_folder import StateFolder
+
+_LAST_DRAIN_S = 60.0
+
+
+def warm_up_mirror(spec: SweepSpec, state: StateFolder) -> None:
+    """Load what the mirror of a sweep will need, in a thread."""
+    from orchestrator.tracking import warm_up
+
+    warm_up(spec.tracking.kind, state=state, uri=spec.tracking.uri)
+
+
+@contextmanager
+def mirrored(
+    spec: SweepSpec, store: Store, progress: Progress, state: StateFolder
+) -> Iterator[None]:
+    """Copy the sweep to MLflow in the background, and to the end when the block is left."""
+    from orchestrator.tracking import BackgroundMirror, build_mirror
+
+    mirror = build_mirror(
+        spec.tracking.kind,
+        store,
+        experiment=spec.name,
+        state=state,
+        uri=spec.tracking.uri,
+    )
+    if words := chosen_tracking(spec, state):
+        progress.note(f"tracked at {words}")
+    background = BackgroundMirror(mirror, spec.name, on_trouble=progress.note)
+    try:
+        yield
+    finally:
+        left = background.close(_LAST_DRAIN_S)
+        if left:
+            progress.note(
+                f"{left} changes are not in MLflow yet; 'paretune sync {spec.name}' copies them"
+            )
+
+
+def chosen_tracking(spec: SweepSpec, state: StateFolder) -> str:
+    """Where a sweep is tracked, and what says so, if not its file; empty if nothing else does."""
+    address, variable = state.tracking_address(spec.tracking.uri)
+    if not variable or spec.tracking.kind == "none":
+        return ""
+    return f"{redacted(address)}, as {variable} says, because the sweep file names no tracking.uri"
