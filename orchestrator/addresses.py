@@ -52,7 +52,7 @@ def anchored(address: str, folder: Path) -> str:
     if path is None:
         return address
     given = Path(unquote(parts.path.removeprefix("/"))).expanduser()
-    return sqlite_url(folder.absolute() / given, scheme=parts.scheme, query=parts.query)
+    return sqlite_url((folder / given).resolve(), scheme=parts.scheme, query=parts.query)
 
 
 def mlflow_address(uri: str) -> str:

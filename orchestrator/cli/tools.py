@@ -49,7 +49,7 @@ def export(
     from orchestrator.queries.sweeps import open_sweep
     from orchestrator.reporting.export import export as export_trial
     from orchestrator.reporting.export import export_int8, export_onnx
-    from orchestrator.spec.sweep_spec import SweepSpec
+    from orchestrator.spec.files import stored_sweep
 
     sweep = open_sweep(name, store)
     for path in export_trial(name, trial, to, sweep.store):
@@ -58,7 +58,7 @@ def export(
         for line in _onnx_lines(*export_onnx(to)):
             typer.echo(line)
     if onnx_int8:
-        data = SweepSpec.model_validate(sweep.spec).data_config()
+        data = stored_sweep(name, sweep.spec).data_config()
         for line in _int8_lines(*export_int8(to, data)):
             typer.echo(line)
 

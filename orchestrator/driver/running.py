@@ -42,6 +42,7 @@ from orchestrator.sampling import build_sampler, check_sampler
 from orchestrator.scheduling import build_scheduler
 from orchestrator.search.cost_model import CostModel, sized_backbones
 from orchestrator.search.warm_start import WarmStart, warm_start
+from orchestrator.spec.files import stored_sweep
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
@@ -158,12 +159,7 @@ def resume(
     """
     store = store or _open("default", create=False)
     record = store.sweep(name)
-    try:
-        spec = SweepSpec.model_validate(record.spec)
-    except ValueError as error:
-        raise UsageError(
-            f"The stored spec of {name!r} cannot be read by this version of paretune: {error}"
-        ) from error
+    spec = stored_sweep(name, record.spec)
     return run(spec, store=store, progress=progress, address=address)
 
 

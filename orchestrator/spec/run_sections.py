@@ -106,6 +106,27 @@ def with_kind(value: object) -> object:
     return {"kind": value} if isinstance(value, str) else value
 
 
+_OFF, _ON = ("off", "no", "none"), ("auto", "yes", "on")
+CACHE_WORDS = (*_OFF, *_ON)
+"""What `execution.cache` may be that is no path."""
+
+
+def with_cache(value: object) -> object:
+    """A word for no or yes is one of the two that there are; a folder ``no`` is ``./no``."""
+    if value is False or value in _OFF:
+        return "off"
+    return "auto" if value is True or value in _ON else value
+
+
+def with_tracking(value: object) -> object:
+    """A lone word is the kind, a lone address the URI, and no is ``none``."""
+    if value is False or value in _OFF:
+        return {"kind": "none"}
+    if isinstance(value, str) and "://" in value:
+        return {"uri": value}
+    return with_kind(value)
+
+
 class PlateauSection(Section):
     """When a search has stopped finding anything; a lone number is that of the trials.
 
@@ -118,7 +139,7 @@ class PlateauSection(Section):
     growth: float | None = Field(default=None, gt=0, le=1)
 
 
-def _with_trials(value: object) -> object:
+def with_trials(value: object) -> object:
     """A lone number is how many trials."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return {"trials": value} if is_number else value
@@ -136,7 +157,7 @@ class BudgetSection(Section):
 
     trials: int = Field(default=32, ge=1)
     seconds: float | None = Field(default=None, gt=0)
-    plateau: Annotated[PlateauSection, BeforeValidator(_with_trials)] | None = None
+    plateau: Annotated[PlateauSection, BeforeValidator(with_trials)] | None = None
     cpu_hours: float | None = Field(default=None, gt=0)
     gpu_hours: float | None = Field(default=None, gt=0)
     disk: Quantity | None = Field(default=None, gt=0)
@@ -171,7 +192,7 @@ class ExecutionSection(Section):
     decides by `orchestrator.execution.batches`.
     """
 
-    cache: str = Field(default="auto", min_length=1)
+    cache: Annotated[str, BeforeValidator(with_cache)] = Field(default="auto", min_length=1)
     cache_bytes: Quantity = Field(default=10e9, gt=0)
     siblings: bool | Literal["auto"] = "auto"
     fuse: Annotated[int, Field(ge=1, le=256)] | Literal["auto", "off"] = "auto"

@@ -22,6 +22,8 @@ from orchestrator.spec.run_sections import (
     WarmStartSection,
     with_kind,
     with_source,
+    with_tracking,
+    with_trials,
 )
 from orchestrator.spec.trial_sections import (
     BackboneSection,
@@ -38,9 +40,11 @@ from orchestrator.spec.trial_sections import (
     as_problem,
     check_measured,
     fits_its_name,
+    with_attack,
     with_deepfool,
     with_direction,
     with_name,
+    with_rule,
 )
 from orchestrator.state_folder import check_sweep_name
 from search_spaces import Choice, Int, SearchSpace, parse_space
@@ -50,6 +54,8 @@ from trainers.evaluators.config import (
     AttackConfig,
 )
 from trainers.quantization import QuantizationConfig
+
+Measure = Annotated[MeasureSection, BeforeValidator(with_attack)]
 
 
 class SweepSpec(Section):
@@ -64,30 +70,30 @@ class SweepSpec(Section):
     data: Annotated[DataSection, BeforeValidator(with_name)]
     space: dict[str, Any]
     training: TrainingSection = TrainingSection()
-    head: HeadSection = HeadSection()
+    head: Annotated[HeadSection, BeforeValidator(with_rule)] = HeadSection()
     quantization: QuantizationSection = QuantizationSection()
     objectives: Annotated[
         dict[MeasuredName, Annotated[ObjectiveSection, BeforeValidator(with_direction)]],
         BeforeValidator(with_deepfool),
     ] = Field(min_length=1)
     # What attacks yield that is no objective: of every trial, and of the front alone.
-    measures: (
-        Annotated[dict[TrialMeasureName, MeasureSection], BeforeValidator(with_deepfool)] | None
-    ) = None
+    measures: Annotated[dict[TrialMeasureName, Measure], BeforeValidator(with_deepfool)] | None = (
+        None
+    )
     front_measures: (
-        Annotated[dict[FrontMeasureName, MeasureSection], BeforeValidator(with_deepfool)] | None
+        Annotated[dict[FrontMeasureName, Measure], BeforeValidator(with_deepfool)] | None
     ) = None
     constraints: list[str] = Field(default=[])
-    sampler: SamplerSection = SamplerSection()
+    sampler: Annotated[SamplerSection, BeforeValidator(with_kind)] = SamplerSection()
     warm_start: Annotated[WarmStartSection | None, BeforeValidator(with_source)] = None
     scheduler: Annotated[SchedulerSection, BeforeValidator(with_kind)] = SchedulerSection()
-    budget: BudgetSection = BudgetSection()
+    budget: Annotated[BudgetSection, BeforeValidator(with_trials)] = BudgetSection()
     replicates: int = Field(default=1, ge=1, le=1000)
     # Whether the full-size network is measured too, for sized ones to be compared with.
     reference: bool = False
     resources: ResourcesSection = ResourcesSection()
     execution: ExecutionSection = ExecutionSection()
-    tracking: TrackingSection = TrackingSection()
+    tracking: Annotated[TrackingSection, BeforeValidator(with_tracking)] = TrackingSection()
     store: str = "default"
     # Replicates count up from it, and the store holds 63 bits.
     seed: int = Field(default=0, ge=0, lt=2**62)

@@ -249,7 +249,8 @@ def with_deepfool(sections: object) -> object:
         return sections
     filled = dict(sections)
     for name, section in sections.items():
-        given = with_direction(section)
+        # A word under measures is the attack.
+        given = with_direction(section) if section in ("maximize", "minimize") else section
         if str(name).startswith(PERTURBATION) and isinstance(given, dict):
             filled[name] = {"attack": "deepfool", **given}
     return filled
@@ -277,6 +278,16 @@ def fits_its_name(name: str, section: MeasureSection) -> None:
 def with_direction(value: object) -> object:
     """A lone word is the direction."""
     return {"direction": value} if isinstance(value, str) else value
+
+
+def with_attack(value: object) -> object:
+    """A lone word is the attack."""
+    return {"attack": value} if isinstance(value, str) else value
+
+
+def with_rule(value: object) -> object:
+    """A lone word is the rule."""
+    return {"rule": value} if isinstance(value, str) else value
 
 
 def with_name(value: object) -> object:
