@@ -7,7 +7,15 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
@@ -26,6 +34,7 @@ from orchestrator.spec.run_sections import (
     with_trials,
 )
 from orchestrator.spec.trial_sections import (
+    FORMER_DEFAULTS,
     BackboneSection,
     DataSection,
     FrontMeasureName,
@@ -109,9 +118,10 @@ class SweepSpec(Section):
         cls, sections: dict[str, ObjectiveSection]
     ) -> dict[str, ObjectiveSection]:
         for name, section in sections.items():
-            # A stored spec has the defaults filled in; they mean nothing here.
+            # A spec that an older version stored has defaults filled in; they mean nothing here.
             plain = ObjectiveSection(direction=section.direction).model_dump().items()
-            extra = sorted({key for key, _ in section.model_dump().items() - plain})
+            given = section.model_dump().items() - plain - FORMER_DEFAULTS.items()
+            extra = sorted(key for key, _ in given)
             if quantity(name).is_attack:
                 fits_its_name(name, section)
             elif extra:
@@ -120,6 +130,15 @@ class SweepSpec(Section):
                     f"'{name}: {section.direction}'."
                 )
         return sections
+
+    @field_serializer("objectives", mode="wrap")
+    def _without_attacks_where_there_are_none(
+        self, sections: dict[str, ObjectiveSection], written: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        return {
+            name: values if quantity(name).is_attack else {"direction": sections[name].direction}
+            for name, values in written(sections).items()
+        }
 
     @field_validator("constraints")
     @classmethod
@@ -304,6 +323,15 @@ class SweepSpec(Section):
         return self.model_dump(mode="json", exclude=free, exclude_none=True)
 
     def fingerprint(self) -> str:
-        """Digest of `identity`."""
-        text = json.dumps(self.identity(), sort_keys=True)
+        """Digest of `identity`.
+
+        Objectives without an attack count with the defaults that attacks had when the first sweeps
+        were stored, whose fingerprints hold these.
+        """
+        identity = dict(self.identity())
+        identity["objectives"] = {
+            name: values if quantity(name).is_attack else {**FORMER_DEFAULTS, **values}
+            for name, values in identity["objectives"].items()
+        }
+        text = json.dumps(identity, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

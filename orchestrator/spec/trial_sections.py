@@ -1,6 +1,6 @@
 """The sections of a sweep file: closed, frozen, each checked where it is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -235,6 +235,17 @@ class MeasureSection(Section):
     def as_attack(self) -> AttackConfig:
         """The attack as `trainers` takes it."""
         return AttackConfig(**self.model_dump(include=set(MeasureSection.model_fields)))
+
+
+# Never to be changed, whatever the defaults are: fingerprints of stored sweeps were made with it.
+FORMER_DEFAULTS: Mapping[str, str | float] = {
+    "attack": "pgd",
+    "epsilon": 8 / 255,
+    "norm": "linf",
+    "steps": 10,
+    "restarts": 1,
+    "samples": 200,
+}
 
 
 class ObjectiveSection(MeasureSection):

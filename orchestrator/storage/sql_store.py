@@ -8,16 +8,16 @@ from sqlalchemy import Row, select, update
 
 from orchestrator.columns import Columns
 from orchestrator.contracts import Outbox, SweepWriter
-from orchestrator.errors import LeaseHeldError, SweepExistsError
+from orchestrator.errors import LeaseHeldError
 from orchestrator.storage import reading
 from orchestrator.storage.changes import insert_into, mark
 from orchestrator.storage.column_blocks import read_columns, read_value_names
 from orchestrator.storage.database import Database
 from orchestrator.storage.lease_holders import is_gone
-from orchestrator.storage.spec_differences import spec_differences
 from orchestrator.storage.sql_outbox import SqlOutbox
 from orchestrator.storage.sql_writer import Lease, SqlWriter
 from orchestrator.storage.tables import WHOLE_SWEEP, sweeps, trials
+from orchestrator.storage.taken_names import name_is_taken
 from orchestrator.trials import (
     Attempt,
     Driver,
@@ -104,7 +104,7 @@ class SqlStore:
                 mark(connection, key, 1, (WHOLE_SWEEP, WHOLE_SWEEP))
             found = reading.read_sweeps(connection, sweeps.c.id == key)[0]
         if found.fingerprint != fingerprint:
-            raise _taken(found, spec)
+            raise name_is_taken(found, spec, self.value_names(name))
         return found
 
     def sweeps(self) -> list[SweepRecord]:
@@ -228,13 +228,4 @@ def _held(row: Row[Any]) -> LeaseHeldError:
         f"Sweep {row.name!r} is being run by {row.lease_holder} since "
         f"{row.lease_since:%Y-%m-%d %H:%M:%S} UTC; unless renewed, its lease ends at "
         f"{row.lease_expires:%H:%M:%S} UTC. Wait for it, or end it first: paretune stop {row.name}"
-    )
-
-
-def _taken(found: SweepRecord, spec: Mapping[str, object]) -> SweepExistsError:
-    return SweepExistsError(
-        f"Sweep {found.name!r} was started with another spec "
-        f"({'; '.join(spec_differences(found.spec, spec))}). Its trials and new ones could not be "
-        f"compared, so nothing was changed. Restore the spec, or start another sweep: "
-        f"paretune run SWEEP.yaml --name {found.name}-2"
     )

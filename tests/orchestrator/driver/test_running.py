@@ -231,6 +231,46 @@ def test_a_name_that_is_taken_is_refused_before_anything_starts(store: Store) ->
     assert (store.sweep("a"), store.trials("a")) == before
 
 
+def refused(store: Store, **changes: Any) -> str:
+    with pytest.raises(SweepExistsError) as caught:
+        run(make_spec(**changes), store=store, executor=Played())
+    return str(caught.value)
+
+
+def test_a_refusal_names_what_may_not_change_and_nothing_that_may(store: Store) -> None:
+    run(make_spec(), store=store, executor=Played())
+    free = {
+        "budget": {"trials": 9, "seconds": 60},
+        "resources": {"cpus": 2},
+        "tracking": {"uri": "http://h"},
+        "execution": {"cache": "off", "fuse": 2},
+        "reference": True,
+    }
+    said = refused(store, **free, seed=7)
+    assert "seed was 0, is 7" in said
+    assert not [key for key in free if key in said.partition(". ")[0]]
+    assert "--name a-2 --warm-start a" in said
+    many = {f"fc_width_{n}": {"type": "int", "low": 1, "high": 8} for n in (1, 2, 3)}
+    said = refused(store, **free, space=many, seed=7, replicates=3)
+    assert all(f"space.fc_width_{n}.high" in said for n in (1, 2, 3))
+    assert "replicates was 1, is 3" in said
+    assert " more)" not in said
+
+
+def test_objectives_that_every_trial_measured_need_no_other_sweep(store: Store) -> None:
+    played = Played()
+    run(make_spec(), store=store, executor=played)
+    said = refused(store, objectives={"accuracy": "maximize"})
+    assert "objectives.memory_bytes.direction was 'minimize', is not given" in said
+    assert "attack" not in said
+    assert "paretune front a --objectives accuracy compares" in said
+    said = refused(store, objectives={"accuracy": "minimize", "memory_bytes": "minimize"})
+    assert "--objectives accuracy:min,memory_bytes " in said
+    # What no trial measured, and what differs in more than the objectives.
+    assert "paretune front" not in refused(store, objectives={"macs": "minimize"})
+    assert "paretune front" not in refused(store, objectives={"accuracy": "maximize"}, seed=3)
+
+
 def test_images_that_cannot_be_used_take_no_name(store: Store) -> None:
     played = Played(refuses=DataError("img/3.png cannot be read."))
     with pytest.raises(DataError, match=r"img/3\.png"):
