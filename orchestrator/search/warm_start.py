@@ -116,7 +116,8 @@ def _rows(source: WarmStartSection, store: Store) -> list[Row]:
     if source.mlflow is not None:
         from orchestrator.tracking.mlflow_reader import trials_from_mlflow
 
-        return _measured(trials_from_mlflow(source.mlflow, source.experiment or "")[1])
+        experiment, run = source.experiment or "", source.parent_run
+        return _measured(trials_from_mlflow(source.mlflow, experiment, parent_run=run)[1])
     if source.optuna is not None:
         from orchestrator.sampling.optuna_studies import study_rows
 

@@ -205,7 +205,8 @@ class WarmStartSection(Section):
     """What the sampler learns from before the first trial: one of four sources.
 
     A sweep (`store`: where it is stored, if not where this one is), a table, an `experiment` of
-    an MLflow server or database, or a `study` of an Optuna storage, which need not be named where
+    an MLflow server or database (`parent_run`: the id of the sweep's own run, where several have
+    its name), or a `study` of an Optuna storage, which need not be named where
     there is one. `rename` says what this sweep calls a parameter or a value of the source.
     """
 
@@ -214,6 +215,7 @@ class WarmStartSection(Section):
     csv: str | None = None
     mlflow: str | None = None
     experiment: str | None = None
+    parent_run: str | None = None
     optuna: str | None = None
     study: str | None = None
     rename: dict[str, str] | None = None
@@ -227,7 +229,12 @@ class WarmStartSection(Section):
                 f"{', '.join(given) or 'none'}: write for example 'warm_start: digits-fc' or "
                 f"'warm_start: {{optuna: sqlite:///study.db, study: digits}}'."
             )
-        belongs = {"store": "sweep", "experiment": "mlflow", "study": "optuna"}
+        belongs = {
+            "store": "sweep",
+            "experiment": "mlflow",
+            "parent_run": "mlflow",
+            "study": "optuna",
+        }
         for key, source in belongs.items():
             if key in given and source not in given:
                 raise ValueError(f"{key} says nothing without {source}: leave it out.")

@@ -98,6 +98,12 @@ class MlflowServer:
                 if not token:
                     return found
 
+    def is_deleted_experiment(self, name: str) -> bool:
+        """Whether an experiment of this name lies in MLflow's bin."""
+        with self._reaching() as client:
+            found = client.get_experiment_by_name(name)
+            return found is not None and found.lifecycle_stage == "deleted"
+
     def run(self, run_id: str) -> RunView | None:
         """A run by its id, deleted ones too; None when MLflow knows none."""
         with self._reaching() as client:
