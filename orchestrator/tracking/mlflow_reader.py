@@ -57,8 +57,8 @@ def trials_from_mlflow(
     if experiment not in experiments:
         if server.is_deleted_experiment(experiment):
             raise OrchestratorError(
-                f"Experiment {experiment!r} was deleted in MLflow at {server.name}. Where the store "
-                f"is, 'paretune sync {experiment}' restores it with all that it lacks."
+                f"Experiment {experiment!r} was deleted in MLflow at {server.name}. Where the "
+                f"store is, 'paretune sync {experiment}' restores it with all that it lacks."
             )
         raise UnknownNameError("experiment", experiment, experiments, where=server.name)
     parents = list(server.runs(experiments[experiment], {RUN: "sweep"}))
