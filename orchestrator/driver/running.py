@@ -26,7 +26,7 @@ from orchestrator.contracts import (
 )
 from orchestrator.driver.address_checks import address_problems
 from orchestrator.driver.final_measures import add_final_measures, check_front_measures
-from orchestrator.driver.leftovers import remove_leftovers
+from orchestrator.driver.leftovers import remove_empty_folder, remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
 from orchestrator.driver.mirroring import mirrored, warm_up_mirror
 from orchestrator.errors import (
@@ -129,6 +129,7 @@ def run(
         worker.close()
         if interrupted:
             _remove_late_checkpoints(spec.name, store, folder)
+        remove_empty_folder(folder.sweep_folder(spec.name))
     return _result(store.sweep(spec.name), spec, store, interrupted=interrupted)
 
 

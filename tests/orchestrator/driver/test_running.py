@@ -400,13 +400,19 @@ def test_a_run_in_another_thread_leaves_signals_alone(store: Store) -> None:
     assert signal.getsignal(signal.SIGINT) == handler
 
 
-def test_a_sweep_of_failures_says_so(store: Store) -> None:
+def test_a_sweep_of_failures_says_so_and_leaves_no_folder(store: Store, tmp_path: Path) -> None:
     failure = Failure(FailureKind.ERROR, "no")
-    played = Played(ends=lambda job: Outcome(TrialState.FAILED, failure=failure))
+
+    def began(job: Job) -> None:
+        Path(job.folder).mkdir(parents=True)
+        (Path(job.folder) / CHECKPOINT_NAME).touch()
+
+    played = Played(before=began, ends=lambda job: Outcome(TrialState.FAILED, failure=failure))
     result = run(make_spec(), store=store, executor=played)
     assert (result.complete, result.failed, len(result.front)) == (0, 6, 0)
     assert result.sweep.state is SweepState.COMPLETE
     assert played.measured == []
+    assert list((tmp_path / "sweeps").iterdir()) == []
 
 
 def test_a_sweep_is_resumed_by_its_name_alone(store: Store, monkeypatch: Any) -> None:
