@@ -1,6 +1,6 @@
 """The mirror of one run: loaded early, fed in the background, emptied at the end."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from orchestrator.contracts import Progress, Store
@@ -11,11 +11,20 @@ from orchestrator.state_folder import StateFolder
 _LAST_DRAIN_S = 60.0
 
 
-def warm_up_mirror(spec: SweepSpec, state: StateFolder) -> None:
-    """Load what the mirror of a sweep will need, in a thread."""
+@contextmanager
+def warmed_up_mirror(spec: SweepSpec, state: StateFolder) -> Iterator[Callable[[], None]]:
+    """Load what the mirror of a sweep will need, in a thread.
+
+    Yields:
+        Says that it is needed: a database that is not there appears from then on.
+    """
     from orchestrator.tracking import warm_up
 
-    warm_up(spec.tracking.kind, state=state, uri=spec.tracking.uri)
+    work = warm_up(spec.tracking.kind, state=state, uri=spec.tracking.uri)
+    try:
+        yield work.want
+    finally:
+        work.end()
 
 
 @contextmanager

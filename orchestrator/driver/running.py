@@ -28,7 +28,7 @@ from orchestrator.driver.address_checks import address_problems
 from orchestrator.driver.final_measures import add_final_measures, check_front_measures
 from orchestrator.driver.leftovers import remove_empty_folder, remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
-from orchestrator.driver.mirroring import mirrored, warm_up_mirror
+from orchestrator.driver.mirroring import mirrored, warmed_up_mirror
 from orchestrator.errors import (
     LeaseLostError,
     OrchestratorError,
@@ -81,7 +81,7 @@ class RunResult:
 def run(
     spec: SweepSpec,
     *,
-    store: Store | None = None,
+    store: Store | str | None = None,
     progress: Progress | None = None,
     address: str | None = None,
     executor: ExecutorFactory | None = None,
@@ -93,7 +93,8 @@ def run(
 
     Args:
         spec: The sweep.
-        store: Where it is recorded; default: what the spec says.
+        store: Where it is recorded, a store or its URL; default: what the spec says. One that is
+            not there is made when the images were read.
         progress: Is told what happens; default: silence.
         address: Of a running Ray cluster; default: ``RAY_ADDRESS``, else this machine.
         executor: Makes the executor; default: Ray.
@@ -108,29 +109,33 @@ def run(
     """
     # First of all, because it refuses a grid of an endless space.
     check_sampler(spec.sampler.kind, spec.search_space)
-    store = store or _open(spec.store)
+    where = store if isinstance(store, str) else spec.store
+    found = _find(where) if store is None or isinstance(store, str) else store
     progress = progress or Silent()
-    done = _finished_before(spec, store)
-    if done is not None:
-        return _result(done, spec, store, interrupted=False)
+    done = None if found is None else _finished_before(spec, found)
+    if found is not None and done is not None:
+        return _result(done, spec, found, interrupted=False)
     # Before workers start: what cannot be read is said at once.
-    prior = warm_start(spec, store)
+    prior = warm_start(spec, found)
     folder = state or StateFolder.find()
-    _refuse_addresses(spec, store, folder)
-    warm_up_mirror(spec, folder)
-    worker = (executor or _ray(address))(_task(spec, folder))
+    _refuse_addresses(spec, found, folder)
     interrupted = True
-    try:
-        # Before anything is stored: a mistyped path must not take the sweep's name.
-        progress.note("starting workers, reading the images")
-        known = CostModel(spec.trial_config(), worker.prepare())
-        interrupted = _drive(spec, store, worker, known, prior, progress, folder)
-    finally:
-        worker.close()
-        if interrupted:
-            _remove_late_checkpoints(spec.name, store, folder)
-        remove_empty_folder(folder.sweep_folder(spec.name))
-    return _result(store.sweep(spec.name), spec, store, interrupted=interrupted)
+    with warmed_up_mirror(spec, folder) as want_mirror:
+        worker = (executor or _ray(address))(_task(spec, folder))
+        try:
+            # Before anything is stored: a mistyped path must not take the sweep's name, nor leave
+            # a state folder where there was none.
+            progress.note("starting workers, reading the images")
+            known = CostModel(spec.trial_config(), worker.prepare())
+            want_mirror()
+            found = found or _open(where)
+            interrupted = _drive(spec, found, worker, known, prior, progress, folder)
+        finally:
+            worker.close()
+            if interrupted and found is not None:
+                _remove_late_checkpoints(spec.name, found, folder)
+            remove_empty_folder(folder.sweep_folder(spec.name))
+    return _result(found.sweep(spec.name), spec, found, interrupted=interrupted)
 
 
 def _remove_late_checkpoints(name: str, store: Store, folder: StateFolder) -> None:
@@ -215,14 +220,15 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
     return loop.interrupted
 
 
-def _refuse_addresses(spec: SweepSpec, store: Store, folder: StateFolder) -> None:
+def _refuse_addresses(spec: SweepSpec, store: Store | None, folder: StateFolder) -> None:
     """Refuse a new sweep with an address that is of no use; one that has begun goes on without.
 
     Raises:
         UsageError: With the first of them.
     """
     problems = address_problems(spec, folder)
-    if problems and all(record.name != spec.name for record in store.sweeps()):
+    begun = [] if store is None else store.sweeps()
+    if problems and all(record.name != spec.name for record in begun):
         raise UsageError(problems[0])
 
 
@@ -286,6 +292,12 @@ def _cache(where: str, state: StateFolder) -> str | None:
 def _sampler(spec: SweepSpec, known: KnownValues) -> Sampler:
     space = spec.search_space
     return build_sampler(spec.sampler.kind, space, spec.directed, spec.limits, spec.seed, known)
+
+
+def _find(url: str) -> Store | None:
+    from orchestrator.storage.opening import find_store
+
+    return find_store(None if url == "default" else url)
 
 
 def _open(url: str, *, create: bool = True) -> Store:

@@ -37,6 +37,21 @@ def open_store(url: str | None = None, *, create: bool = True) -> Store:
     return SqlStore(url)
 
 
+def find_store(url: str | None = None) -> Store | None:
+    """Open the store at `url` as `open_store` does, if there is one; nothing is made.
+
+    Args:
+        url: As in `open_store`.
+
+    Raises:
+        UsageError: The URL cannot be used.
+        OrchestratorError: As in `open_store`.
+    """
+    url = StateFolder.find().store_url if url is None else url
+    current, _ = schema_version(url)
+    return None if current is None else open_store(url)
+
+
 def schema_version(url: str) -> tuple[str | None, str]:
     """The schema's version in the database, None if it has none, and the newest one known."""
     database = Database(url)

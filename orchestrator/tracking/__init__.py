@@ -3,8 +3,6 @@
 Importing this imports no MLflow: that takes seconds, and happens at a mirror's first use.
 """
 
-import threading
-
 from orchestrator.addresses import is_server
 from orchestrator.contracts import Mirror, Store
 from orchestrator.errors import UnknownNameError
@@ -15,6 +13,7 @@ from orchestrator.tracking.mlflow_mirror import MlflowMirror
 from orchestrator.tracking.mlflow_server import MlflowServer
 from orchestrator.tracking.no_mirror import NoMirror
 from orchestrator.tracking.sync import Count, SyncReport, sync
+from orchestrator.tracking.warming import WarmUp
 
 __all__ = [
     "BackgroundMirror",
@@ -24,6 +23,7 @@ __all__ = [
     "NoMirror",
     "SyncReport",
     "TrackingError",
+    "WarmUp",
     "build_mirror",
     "sync",
     "warm_up",
@@ -56,7 +56,7 @@ def build_mirror(
     return MlflowMirror(store, address, artifact_root=root, experiment=experiment)
 
 
-def warm_up(kind: str, *, state: StateFolder, uri: str | None = None) -> None:
+def warm_up(kind: str, *, state: StateFolder, uri: str | None = None) -> WarmUp:
     """Load in a thread what the mirror will need, while Ray starts and the processor has time.
 
     Later the trials would pay for it: MLflow and a new database take five seconds of a core.
@@ -66,6 +66,4 @@ def warm_up(kind: str, *, state: StateFolder, uri: str | None = None) -> None:
         state: As for `build_mirror`.
         uri: As for `build_mirror`.
     """
-    if kind == "mlflow":
-        server = MlflowServer(state.tracking_address(uri)[0])
-        threading.Thread(target=server.warm_up, name="mlflow-warm-up", daemon=True).start()
+    return WarmUp(MlflowServer(state.tracking_address(uri)[0]) if kind == "mlflow" else None)

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +59,17 @@ class MlflowServer:
         """Its URI without a password."""
         return redacted(self._uri)
 
-    def warm_up(self) -> None:
-        """Import MLflow, and make a database that is missing; no server is asked."""
+    def warm_up(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
+        """Import MLflow, and make a database that is missing; no server is asked.
+
+        Args:
+            is_wanted: Waits until it is known whether the database is to appear.
+        """
         _prepare()
         import mlflow  # noqa: F401 - two seconds of a core
 
         try:
-            make_database(self._uri, _fill)
+            make_database(self._uri, _fill, is_wanted)
         except Exception as error:
             # The first call meets it again.
             logger.info("MLflow is not ready before its first use: %s", error)

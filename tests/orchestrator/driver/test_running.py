@@ -271,6 +271,28 @@ def test_objectives_that_every_trial_measured_need_no_other_sweep(store: Store) 
     assert "paretune front" not in refused(store, objectives={"accuracy": "maximize"}, seed=3)
 
 
+@pytest.mark.parametrize("given", [None, "url"])
+def test_a_run_that_never_began_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PARETUNE_HOME", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    url = given and f"sqlite:///{tmp_path}/other/s.db"
+    played = Played(refuses=DataError("img/3.png cannot be read."))
+    with pytest.raises(DataError):
+        run(make_spec(tracking={}), store=url, executor=played)
+    with pytest.raises(UsageError, match="there is no store here"):
+        run(make_spec(warm_start="old"), store=url, executor=played)
+    for thread in threading.enumerate():
+        if thread.name == "mlflow-warm-up":
+            thread.join(60)
+    assert list(tmp_path.iterdir()) == []
+    assert run(make_spec(), store=url, executor=Played()).complete == 6
+    (made,) = tmp_path.iterdir()
+    assert made.name == ("other" if given else ".paretune")
+
+
 def test_images_that_cannot_be_used_take_no_name(store: Store) -> None:
     played = Played(refuses=DataError("img/3.png cannot be read."))
     with pytest.raises(DataError, match=r"img/3\.png"):
