@@ -106,7 +106,8 @@ def _elsewhere() -> str:
 def _is_here(sweep: "SweepRecord") -> bool:
     """Whether the sweep is mirrored to the state folder, and not to a server elsewhere."""
     tracking = sweep.spec.get("tracking")
-    elsewhere = isinstance(tracking, Mapping) and tracking.get("uri")
+    named = tracking.get("uri") if isinstance(tracking, Mapping) else None
+    elsewhere = named or os.environ.get(TRACKING_VARIABLE)
     return sweep.mlflow_experiment_id is not None and not elsewhere
 
 
