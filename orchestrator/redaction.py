@@ -7,7 +7,8 @@ from typing import Any
 
 def redacted(text: str) -> str:
     """`text` without the user, password and tokens that its URLs may hold."""
-    text = re.sub(r"://\S*@", "://***@", text)
+    # Behind a third slash is a path, which has no user.
+    text = re.sub(r"://(?!/)\S*@", "://***@", text)
     return re.sub(r"(?i)(password|token|secret)=[^&\s]+", r"\1=***", text)
 
 

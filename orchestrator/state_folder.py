@@ -15,7 +15,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.addresses import sqlite_url
 from orchestrator.errors import UsageError
+
+TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+"""Names MLflow where the sweep file does not, as in MLflow itself."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -47,18 +51,37 @@ class StateFolder:
 
     @classmethod
     def find(cls) -> "StateFolder":
-        """The folder that ``PARETUNE_HOME`` names, else ``.paretune`` in the working directory."""
-        return cls(Path(os.environ.get("PARETUNE_HOME", ".paretune")).expanduser().resolve())
+        """The folder that ``PARETUNE_HOME`` names, else ``.paretune`` in the working directory.
+
+        An empty variable is as good as none.
+        """
+        return cls(Path(os.environ.get("PARETUNE_HOME") or ".paretune").expanduser().resolve())
 
     @property
     def store_url(self) -> str:
         """SQLAlchemy URL of the default store."""
-        return _sqlite_url(self.root / "paretune.db")
+        return sqlite_url(self.root / "paretune.db")
 
     @property
     def tracking_uri(self) -> str:
         """MLflow tracking URI of the default tracker."""
-        return _sqlite_url(self.root / "mlflow.db")
+        return sqlite_url(self.tracking_database)
+
+    @property
+    def tracking_database(self) -> Path:
+        """File of the default tracker."""
+        return self.root / "mlflow.db"
+
+    def tracking_address(self, uri: str | None) -> tuple[str, str]:
+        """Where a sweep is mirrored to, and the variable that says so; empty where none does.
+
+        Args:
+            uri: What its file says: ``tracking.uri``.
+        """
+        named = os.environ.get(TRACKING_VARIABLE)
+        if uri is None and named:
+            return named, TRACKING_VARIABLE
+        return uri or self.tracking_uri, ""
 
     @property
     def tracking_artifacts(self) -> Path:
@@ -77,8 +100,3 @@ class StateFolder:
     def trial_folder(self, sweep: str, number: int) -> Path:
         """Folder of one trial's checkpoint and artifact."""
         return self.sweep_folder(sweep) / "trials" / f"{number:05d}"
-
-
-def _sqlite_url(path: Path) -> str:
-    # What a URL would read as an escape or as the begin of a query stays part of the path.
-    return "sqlite:///" + str(path).replace("%", "%25").replace("?", "%3F")

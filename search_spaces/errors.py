@@ -61,7 +61,7 @@ def shown(value: object) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Suggest the known name closest to `name`, ignoring case.
+    """Suggest the known name closest to `name`, ignoring case, or the one that it begins.
 
     Returns:
         ``" Did you mean 'x'?"`` with its leading space, or an empty string if none is close.
@@ -70,6 +70,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if len(name) > 100:
         return ""
     close = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    if not close and len(name) > 1:
+        close = sorted((each for each in by_lower if each.startswith(name.lower())), key=len)
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
 
 

@@ -68,6 +68,14 @@ def front(  # noqa: PLR0913 - the options of a command
         str | None,
         typer.Option(help="MLflow experiment, with --tracking-uri.", show_default=False),
     ] = None,
+    parent_run: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="Which sweep of the experiment, by the id of its run; by default the newest.",
+            show_default=False,
+        ),
+    ] = None,
     how: FormatOption = Format.TABLE,
     store: StoreOption = None,
 ) -> None:
@@ -97,6 +105,7 @@ def front(  # noqa: PLR0913 - the options of a command
             store=store,
             tracking_uri=tracking_uri,
             experiment=experiment,
+            parent_run=parent_run,
         )
     _print_front(found, how, where)
     if plot is not None:

@@ -51,8 +51,9 @@ SettingsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        metavar="KEY=VALUE",
-        help="Change the file, for example training.epochs=3; may be repeated.",
+        metavar="KEY=VALUE,...",
+        help="Change the file, for example training.epochs=3 or sampler=random,seed=7; may be "
+        "repeated. Paths are relative to the working directory.",
         show_default=False,
     ),
 ]

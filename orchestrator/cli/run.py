@@ -85,8 +85,7 @@ def run(  # noqa: PLR0913 - the options of a command
     from orchestrator.reporting.terminal import progress_for
 
     began = time.monotonic()
-    opened = _opened(store, create=True)
-    result = run_sweep(spec, store=opened, progress=progress_for(), address=address)
+    result = run_sweep(spec, store=store, progress=progress_for(), address=address)
     _finish(result, time.monotonic() - began)
 
 

@@ -61,8 +61,7 @@ def simulate(  # noqa: PLR0913 - the options of a command
     first = load_sweep(file, settings=settings or ())
     variants: dict[str, SweepSpec] = {_AS_GIVEN: first}
     for text in against or ():
-        changes = [change.strip() for change in text.split(",") if change.strip()]
-        variants[text] = load_sweep(file, settings=[*(settings or ()), *changes])
+        variants[text] = load_sweep(file, settings=[*(settings or ()), text])
 
     from orchestrator.simulation.comparing import compare
     from orchestrator.simulation.tables import simulated_table

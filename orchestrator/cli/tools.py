@@ -13,6 +13,7 @@ from orchestrator.cli.options import (
     StoreOption,
     TrialArgument,
     print_records,
+    say,
 )
 from orchestrator.errors import OrchestratorError, UsageError
 
@@ -48,8 +49,8 @@ def export(
     from orchestrator.queries.sweeps import open_sweep
     from orchestrator.reporting.export import export as export_trial
     from orchestrator.reporting.export import export_int8, export_onnx
+    from orchestrator.spec.files import stored_sweep
     from orchestrator.spec.stored import with_places
-    from orchestrator.spec.sweep_spec import SweepSpec
     from orchestrator.state_folder import StateFolder
 
     sweep = open_sweep(name, store)
@@ -60,7 +61,7 @@ def export(
             typer.echo(line)
     if onnx_int8:
         here = with_places(sweep.spec, sweep.record.content, StateFolder.find())
-        data = SweepSpec.model_validate(here).data_config()
+        data = stored_sweep(name, here).data_config()
         for line in _int8_lines(*export_int8(to, data)):
             typer.echo(line)
 
@@ -103,17 +104,18 @@ def sync(name: NameArgument, store: StoreOption = None) -> None:
     Example: paretune sync digits-fc
     """
     from orchestrator.queries.sweeps import open_sweep
+    from orchestrator.redaction import redacted
     from orchestrator.state_folder import StateFolder
     from orchestrator.tracking import MlflowMirror, build_mirror
     from orchestrator.tracking import sync as sync_sweep
 
     sweep = open_sweep(name, store)
-    tracking = sweep.spec.get("tracking") or {}
+    tracking, state = sweep.spec.get("tracking") or {}, StateFolder.find()
     mirror = build_mirror(
         tracking.get("kind", "mlflow"),
         sweep.store,
         experiment=name,
-        state=StateFolder.find(),
+        state=state,
         uri=tracking.get("uri"),
     )
     if not isinstance(mirror, MlflowMirror):
@@ -121,6 +123,9 @@ def sync(name: NameArgument, store: StoreOption = None) -> None:
             f"{name} is not mirrored: its file says 'tracking: none'. Run it again with "
             f"--set tracking.kind=mlflow to change that."
         )
+    address, variable = state.tracking_address(tracking.get("uri"))
+    if variable:
+        say(f"{variable} names {redacted(address)}, because the sweep file names no tracking.uri")
     report = sync_sweep(sweep.store, name, mirror)
     for what in ("runs", "params", "metrics", "artifacts"):
         count = getattr(report, what)

@@ -13,6 +13,8 @@ import typer
 
 from orchestrator.cli.options import say
 from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.redaction import redacted
+from orchestrator.state_folder import TRACKING_VARIABLE, StateFolder
 
 if TYPE_CHECKING:
     from orchestrator.trials import SweepRecord
@@ -37,20 +39,21 @@ def ui(
 
     Example: paretune ui --port 5001
     """
-    from orchestrator.state_folder import StateFolder
+    from orchestrator.addresses import mlflow_address
 
     state = StateFolder.find()
-    database = state.root / "mlflow.db"
+    database = state.tracking_database
     if not database.is_file():
         raise OrchestratorError(
             f"There is nothing to show: {database} does not exist. Run a sweep first, or go to "
             f"the folder where one was run, or set PARETUNE_HOME to its state folder."
+            f"{_elsewhere()}"
         )
     _check_free(port)
     say("Starting MLflow, which takes some seconds")
     command = [
         *(sys.executable, "-m", "mlflow", "server"),
-        *("--backend-store-uri", state.tracking_uri),
+        *("--backend-store-uri", mlflow_address(state.tracking_uri)),
         *("--artifacts-destination", state.tracking_artifacts.as_uri()),
         *("--host", _LOCALHOST, "--port", str(port), "--workers", "1"),
         *("--uvicorn-opts", "--log-level warning"),
@@ -94,10 +97,17 @@ def _address(port: int) -> str:
     return f"http://{_LOCALHOST}:{port}/#/experiments{page}?workflowType=machine_learning"
 
 
+def _elsewhere() -> str:
+    """Where sweeps whose files name no MLflow are tracked instead, as the environment says."""
+    named = os.environ.get(TRACKING_VARIABLE)
+    return f" {TRACKING_VARIABLE} names {redacted(named)}: open that." if named else ""
+
+
 def _is_here(sweep: "SweepRecord") -> bool:
     """Whether the sweep is mirrored to the state folder, and not to a server elsewhere."""
     tracking = sweep.spec.get("tracking")
-    elsewhere = isinstance(tracking, Mapping) and tracking.get("uri")
+    named = tracking.get("uri") if isinstance(tracking, Mapping) else None
+    elsewhere = named or os.environ.get(TRACKING_VARIABLE)
     return sweep.mlflow_experiment_id is not None and not elsewhere
 
 

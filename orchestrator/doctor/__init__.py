@@ -34,7 +34,7 @@ def doctor(spec: SweepSpec | None = None) -> list[Finding]:
     address = os.environ.get("RAY_ADDRESS", "")
     store_url = state.store_url if spec is None or spec.store == "default" else spec.store
     tracked = spec is None or spec.tracking.kind == "mlflow"
-    tracking_uri = (spec.tracking.uri if spec else None) or state.tracking_uri
+    tracking_uri, _ = state.tracking_address(spec.tracking.uri if spec else None)
     with ThreadPoolExecutor(2) as pool:
         # Both take seconds, and neither needs the other.
         torch_asked = pool.submit(probe_torch, spec.backbone.name if spec else None)

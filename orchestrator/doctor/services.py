@@ -7,6 +7,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from orchestrator.addresses import sqlite_file, tracking_problem
 from orchestrator.doctor.cluster import is_here, is_remote
 from orchestrator.doctor.finding import Finding, fine, wrong
 from orchestrator.doctor.machine import network_file_system
@@ -77,13 +78,10 @@ def examine_tracking(uri: str, ray_address: str = "") -> Finding:
         uri: Tracking URI.
         ray_address: Value of ``RAY_ADDRESS``, empty where there is none.
     """
-    parts, shown = urlsplit(uri), redacted(uri)
-    if parts.scheme in ("", "file"):
-        return wrong(
-            _TRACKING,
-            f"{shown} is a folder of files, which MLflow no longer develops",
-            "Leave tracking.uri away for a database in the state folder, or name a server.",
-        )
+    parts, shown = urlsplit(uri, allow_fragments=False), redacted(uri)
+    if problem := tracking_problem(uri):
+        detail, _, fix = problem.partition(". ")
+        return wrong(_TRACKING, detail, fix)
     local = parts.scheme.startswith("sqlite") or is_here(parts.hostname or "")
     if local and is_remote(ray_address):
         return wrong(
@@ -91,8 +89,9 @@ def examine_tracking(uri: str, ray_address: str = "") -> Finding:
             f"{shown} can be reached from this machine alone, and RAY_ADDRESS names another",
             "Start an MLflow server that the cluster can reach, and name it as tracking.uri.",
         )
-    if parts.scheme.startswith("sqlite"):
-        return _mlflow_file(Path(unquote(uri.partition(":///")[2])))
+    file = sqlite_file(uri)
+    if file is not None:
+        return _mlflow_file(file)
     if parts.scheme in ("http", "https"):
         return _mlflow_server(parts, shown)
     return fine(_TRACKING, f"{shown} was not asked: neither SQLite nor HTTP")

@@ -30,15 +30,16 @@ def claim(spec: SweepSpec, store: Store) -> SweepRecord:
     return store.create_sweep(spec.name, spec.model_dump(mode="json"), fingerprint)
 
 
-def stored(name: str, store: Store) -> SweepRecord | None:
+def stored(name: str, store: Store | None) -> SweepRecord | None:
     """The sweep of this name, if there is one."""
-    return next((record for record in store.sweeps() if record.name == name), None)
+    found = [] if store is None else store.sweeps()
+    return next((record for record in found if record.name == name), None)
 
 
 def checked_content(
     spec: SweepSpec,
     prepared: Prepared | None,
-    store: Store,
+    store: Store | None,
     state: StateFolder,
     progress: Progress,
 ) -> dict[str, object]:
@@ -47,7 +48,7 @@ def checked_content(
     Args:
         spec: The sweep as it is to be run.
         prepared: What was read. None where there is nothing to read.
-        store: Where the sweep is, if it is not new.
+        store: Where the sweep is, if it is not new; None where there is no store yet.
         state: The state folder.
         progress: Is told each path that has changed.
 
@@ -60,7 +61,7 @@ def checked_content(
     before = stored(spec.name, store)
     if prepared is None or not prepared.content:
         return {} if before is None else dict(before.content)
-    if before is not None:
+    if before is not None and store is not None:
         for sentence in _compared(before, spec, prepared, store):
             progress.note(sentence)
     known = {} if before is None else before.content

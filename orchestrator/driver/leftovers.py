@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from trainers.files.trial_folder import CHECKPOINT_NAME
@@ -25,9 +26,22 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
     Args:
         folders: Of trials whose values, or failures, are stored. A checkpoint stays behind if the
             driver died before it could remove it, an unfinished file (``.NAME.HEX``) if a worker
-            did while it wrote.
+            did while it wrote. Of a trial that failed the folder itself is one.
     """
     for folder in folders:
         (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
         for unfinished in folder.glob(".*"):
             unfinished.unlink(missing_ok=True)
+        _remove_if_empty(folder)
+
+
+def remove_empty_folder(sweep: Path) -> None:
+    """Remove the folder of a sweep of which nothing is kept, once no worker writes there."""
+    _remove_if_empty(sweep / "trials")
+    _remove_if_empty(sweep)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    # It holds something, or is gone.
+    with suppress(OSError):
+        folder.rmdir()

@@ -1,20 +1,30 @@
-"""The mirror of a running sweep: loaded while workers start, closed when the run ends."""
+"""The mirror of one run: loaded early, fed in the background, emptied at the end."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from orchestrator.contracts import Progress, Store
+from orchestrator.redaction import redacted
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 
 _LAST_DRAIN_S = 60.0
 
 
-def warm_up_mirror(spec: SweepSpec, state: StateFolder) -> None:
-    """Load what the mirror needs, in the background."""
+@contextmanager
+def warmed_up_mirror(spec: SweepSpec, state: StateFolder) -> Iterator[Callable[[], None]]:
+    """Load what the mirror of a sweep will need, in a thread.
+
+    Yields:
+        Says that it is needed: a database that is not there appears from then on.
+    """
     from orchestrator.tracking import warm_up
 
-    warm_up(spec.tracking.kind, state=state, uri=spec.tracking.uri)
+    work = warm_up(spec.tracking.kind, state=state, uri=spec.tracking.uri)
+    try:
+        yield work.want
+    finally:
+        work.end()
 
 
 @contextmanager
@@ -31,6 +41,8 @@ def mirrored(
         state=state,
         uri=spec.tracking.uri,
     )
+    if words := chosen_tracking(spec, state):
+        progress.note(f"tracked at {words}")
     background = BackgroundMirror(mirror, spec.name, on_trouble=progress.note)
     try:
         yield
@@ -40,3 +52,11 @@ def mirrored(
             progress.note(
                 f"{left} changes are not in MLflow yet; 'paretune sync {spec.name}' copies them"
             )
+
+
+def chosen_tracking(spec: SweepSpec, state: StateFolder) -> str:
+    """Where a sweep is tracked, and what says so, if not its file; empty if nothing else does."""
+    address, variable = state.tracking_address(spec.tracking.uri)
+    if not variable or spec.tracking.kind == "none":
+        return ""
+    return f"{redacted(address)}, as {variable} says, because the sweep file names no tracking.uri"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from orchestrator.constraints import KnownConstraints
 from orchestrator.contracts import Prepared
+from orchestrator.driver.address_checks import address_problems
+from orchestrator.driver.mirroring import chosen_tracking
 from orchestrator.driver.single_images import refused_single_images
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.execution.slots import slots
@@ -20,6 +22,7 @@ from orchestrator.search.cost_model import KNOWN_NAMES, CostModel, known_sizes
 from orchestrator.search.warm_start import described
 from orchestrator.spec.run_sections import BudgetSection
 from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.state_folder import StateFolder
 from search_spaces import Choice, Domain, Value
 from trainers.config import with_params
 from trainers.data.config import RESIZES
@@ -76,6 +79,10 @@ def check(spec: SweepSpec) -> CheckReport:
     if spec.warm_start is not None:
         report.lines.append(("warm start", f"learns first from {described(spec.warm_start)}"))
     report.lines.append(("budget", _budget(spec.budget)))
+    state = StateFolder.find()
+    if tracked := chosen_tracking(spec, state):
+        report.lines.append(("tracking", tracked))
+    report.problems.extend(address_problems(spec, state))
     try:
         check_sampler(spec.sampler.kind, space)
     except UsageError as error:

@@ -24,11 +24,12 @@ from orchestrator.contracts import (
     Store,
     SweepWriter,
 )
+from orchestrator.driver.address_checks import address_problems
 from orchestrator.driver.final_measures import add_final_measures, check_front_measures
 from orchestrator.driver.identity import checked_content, claim, stored
-from orchestrator.driver.leftovers import remove_leftovers
+from orchestrator.driver.leftovers import remove_empty_folder, remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
-from orchestrator.driver.mirroring import mirrored, warm_up_mirror
+from orchestrator.driver.mirroring import mirrored, warmed_up_mirror
 from orchestrator.errors import (
     LeaseLostError,
     OrchestratorError,
@@ -43,6 +44,7 @@ from orchestrator.sampling import build_sampler, check_sampler
 from orchestrator.scheduling import build_scheduler
 from orchestrator.search.cost_model import CostModel, sized_backbones
 from orchestrator.search.warm_start import WarmStart, warm_start
+from orchestrator.spec.files import stored_sweep
 from orchestrator.spec.stored import with_places
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
@@ -82,7 +84,7 @@ class RunResult:
 def run(
     spec: SweepSpec,
     *,
-    store: Store | None = None,
+    store: Store | str | None = None,
     progress: Progress | None = None,
     address: str | None = None,
     executor: ExecutorFactory | None = None,
@@ -94,7 +96,8 @@ def run(
 
     Args:
         spec: The sweep.
-        store: Where it is recorded; default: what the spec says.
+        store: Where it is recorded, a store or its URL; default: what the spec says. One that is
+            not there is made when the images were read.
         progress: Is told what happens; default: silence.
         address: Of a running Ray cluster; default: ``RAY_ADDRESS``, else this machine.
         executor: Makes the executor; default: Ray.
@@ -104,36 +107,43 @@ def run(
         SweepExistsError: The name is taken by a sweep with another spec.
         LeaseHeldError: Another driver runs this sweep.
         TrainerError: The images or the weights cannot be used by any trial.
-        UsageError: A grid of a space that has none, or a warm start that cannot be had.
+        UsageError: A grid of a space that has none, a warm start that cannot be had, or an address
+            that is certain to be of no use.
     """
     # First of all, because it refuses a grid of an endless space.
     check_sampler(spec.sampler.kind, spec.search_space)
     folder = state or StateFolder.find()
-    store = store or _open(spec.store, state=folder)
+    where = store if isinstance(store, str) else spec.store
+    found = _find(where, folder) if store is None or isinstance(store, str) else store
     progress = progress or Silent()
-    done = _finished_before(spec, store)
-    if done is not None:
-        return _result(done, spec, store, interrupted=False)
+    done = None if found is None else _finished_before(spec, found)
+    if found is not None and done is not None:
+        return _result(done, spec, found, interrupted=False)
     # Before workers start: what cannot be read is said at once.
-    prior = warm_start(spec, store)
+    prior = warm_start(spec, found)
+    _refuse_addresses(spec, found, folder)
     _check_writable(folder)
-    warm_up_mirror(spec, folder)
-    worker = (executor or _ray(address))(_task(spec, folder))
     interrupted = True
-    try:
-        # Before anything is stored: a mistyped path must not take the sweep's name.
-        progress.note("starting workers, reading the images")
-        prepared = worker.prepare()
-        content = checked_content(spec, prepared, store, folder, progress)
-        for note in data_notes(spec, prepared, store):
-            progress.note(note)
-        known = CostModel(spec.trial_config(), prepared)
-        interrupted = _drive(spec, store, worker, known, prior, progress, folder, content)
-    finally:
-        worker.close()
-        if interrupted:
-            _remove_late_checkpoints(spec.name, store, folder)
-    return _result(store.sweep(spec.name), spec, store, interrupted=interrupted)
+    with warmed_up_mirror(spec, folder) as want_mirror:
+        worker = (executor or _ray(address))(_task(spec, folder))
+        try:
+            # Before anything is stored: a mistyped path must not take the sweep's name, nor leave
+            # a state folder where there was none.
+            progress.note("starting workers, reading the images")
+            prepared = worker.prepare()
+            content = checked_content(spec, prepared, found, folder, progress)
+            for note in data_notes(spec, prepared, stored(spec.name, found)):
+                progress.note(note)
+            known = CostModel(spec.trial_config(), prepared)
+            want_mirror()
+            found = found or _open(where, state=folder)
+            interrupted = _drive(spec, found, worker, known, prior, progress, folder, content)
+        finally:
+            worker.close()
+            if interrupted and found is not None:
+                _remove_late_checkpoints(spec.name, found, folder)
+            remove_empty_folder(folder.sweep_folder(spec.name))
+    return _result(found.sweep(spec.name), spec, found, interrupted=interrupted)
 
 
 def _remove_late_checkpoints(name: str, store: Store, folder: StateFolder) -> None:
@@ -163,14 +173,7 @@ def resume(
     """
     store = store or _open("default", create=False)
     record = store.sweep(name)
-    try:
-        spec = SweepSpec.model_validate(
-            with_places(record.spec, record.content, StateFolder.find())
-        )
-    except ValueError as error:
-        raise UsageError(
-            f"The stored spec of {name!r} cannot be read by this version of paretune: {error}"
-        ) from error
+    spec = stored_sweep(name, with_places(record.spec, record.content, StateFolder.find()))
     return run(spec, store=store, progress=progress, address=address)
 
 
@@ -232,6 +235,18 @@ def _begin(writer: SweepWriter, spec: SweepSpec, content: Mapping[str, object]) 
     writer.set_sweep_state(SweepState.RUNNING)
 
 
+def _refuse_addresses(spec: SweepSpec, store: Store | None, folder: StateFolder) -> None:
+    """Refuse a new sweep with an address that is of no use; one that has begun goes on without.
+
+    Raises:
+        UsageError: With the first of them.
+    """
+    problems = address_problems(spec, folder)
+    begun = [] if store is None else store.sweeps()
+    if problems and all(record.name != spec.name for record in begun):
+        raise UsageError(problems[0])
+
+
 def _finished_before(spec: SweepSpec, store: Store) -> SweepRecord | None:
     """The stored sweep, if it is complete and its budget has not changed."""
     if stored(spec.name, store) is None:
@@ -291,6 +306,12 @@ def _cache(where: str, state: StateFolder) -> str | None:
 def _sampler(spec: SweepSpec, known: KnownValues) -> Sampler:
     space = spec.search_space
     return build_sampler(spec.sampler.kind, space, spec.directed, spec.limits, spec.seed, known)
+
+
+def _find(url: str, state: StateFolder) -> Store | None:
+    from orchestrator.storage.opening import find_store
+
+    return find_store(None if url == "default" else url, state=state)
 
 
 def _open(url: str, *, create: bool = True, state: StateFolder | None = None) -> Store:

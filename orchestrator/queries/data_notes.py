@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 
-from orchestrator.contracts import Prepared, Store
+from orchestrator.contracts import Prepared
 from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.trials import SweepRecord
 from trainers.networks.backbones.origins import seen_before
 
 
-def data_notes(spec: SweepSpec, prepared: Prepared | None, store: Store) -> list[str]:
+def data_notes(
+    spec: SweepSpec, prepared: Prepared | None, before: SweepRecord | None
+) -> list[str]:
     """All of it, when a run begins."""
     read = list(prepared.notes) if prepared else []
-    stored = next((record.spec for record in store.sweeps() if record.name == spec.name), None)
-    if read and stored is not None and "resize" not in _section(stored, "data"):
+    if read and before is not None and "resize" not in _section(before.spec, "data"):
         read.append(
             f"warning: {spec.name!r} was begun by an earlier version, which knew no resize and no "
             f"copies: where a line above says that shapes or subsets were changed, its earlier "

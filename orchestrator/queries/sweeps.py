@@ -192,7 +192,7 @@ def list_sweeps(store: Store | str | None = None) -> list[SweepRecord]:
     return [seen_now(record) for record in _opened(store).sweeps()]
 
 
-def pareto_front(
+def pareto_front(  # noqa: PLR0913 - a store or an MLflow, and what to ask of it
     sweeps: str | Sequence[str] | None = None,
     objectives: Sequence[str] | None = None,
     *,
@@ -200,6 +200,7 @@ def pareto_front(
     store: Store | str | None = None,
     tracking_uri: str | None = None,
     experiment: str | None = None,
+    parent_run: str | None = None,
 ) -> Front:
     """Give the Pareto front over one sweep, over several, or over an MLflow experiment alone.
 
@@ -210,6 +211,8 @@ def pareto_front(
         store: As in `open_sweep`.
         tracking_uri: MLflow server or database to read instead of a store.
         experiment: Name of its experiment, which is the sweep's name.
+        parent_run: Id of the sweep's own run, where several people tracked a sweep of this name to
+            one MLflow; by default the newest, of which a warning tells.
 
     Raises:
         UsageError: Both or neither of store and MLflow are named, or as for `Sweep.front`.
@@ -220,9 +223,9 @@ def pareto_front(
                 "A front from MLflow alone needs tracking_uri and experiment, and neither sweeps "
                 "nor store: pareto_front(tracking_uri='http://...', experiment='digits-fc')."
             )
-        return _tracked_front(tracking_uri, experiment, objectives, where)
+        return _tracked_front(tracking_uri, experiment, parent_run, objectives, where)
     names = [sweeps] if isinstance(sweeps, str) else list(dict.fromkeys(sweeps or ()))
-    if not names or experiment is not None:
+    if not names or experiment is not None or parent_run is not None:
         raise UsageError(
             "A front needs the name of a sweep, as in pareto_front('digits-fc'), or an MLflow "
             "experiment with its tracking_uri."
@@ -274,11 +277,17 @@ def _front(
 
 
 def _tracked_front(
-    tracking_uri: str, experiment: str, names: Sequence[str] | None, where: str | None
+    tracking_uri: str,
+    experiment: str,
+    parent_run: str | None,
+    names: Sequence[str] | None,
+    where: str | None,
 ) -> Front:
     from orchestrator.tracking.mlflow_reader import trials_from_mlflow
 
-    objectives, trials, limits = trials_from_mlflow(tracking_uri, experiment)
+    objectives, trials, limits = trials_from_mlflow(
+        tracking_uri, experiment, parent_run=parent_run
+    )
     if names is not None:
         objectives = parse_objectives(names, objectives, _measured(trials))
     if where is not None:

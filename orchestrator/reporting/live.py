@@ -21,6 +21,9 @@ from orchestrator.trials import Report, SweepRecord, Trial, TrialState
 _REDRAWS_PER_S = 4
 _FRONT_ROWS = 8
 _RUNNING_ROWS = 8
+_BAR = 20  # columns of a trial's bar
+_GAP = 2  # columns between two cells
+_LEAST_PARAMS = 6  # columns of parameters that still say something
 WIDE = 76  # columns from which bars and parameters fit beside numbers
 
 
@@ -136,29 +139,41 @@ def _bar(view: RunView, width: int) -> RenderableType:
 
 
 def _running(view: RunView, width: int) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
+    """A line a trial; what there is no room for is cut here, the least important first.
+
+    Of columns that are too wide together rich shrinks all, whatever their least width is.
+    """
+    shown = list(view.running.values())[:_RUNNING_ROWS]
     epochs = max(view.plan.epochs, 1)
-    for each in list(view.running.values())[:_RUNNING_ROWS]:
-        cells: list[RenderableType] = [
-            Text(f"trial {each.trial.number}", style="cyan"),
-            _stage(each.epoch, epochs),
-            _latest(view, each),
-        ]
-        if width >= WIDE:
-            cells.insert(1, ProgressBar(epochs, each.epoch, width=20))
-            cells.append(Text(human_params(each.trial.params), style="dim"))
+    numbers = [f"trial {each.trial.number}" for each in shown]
+    stages = [_stage(each.epoch, epochs) for each in shown]
+    latest = [_latest(view, each) for each in shown]
+    # As wide as they will be, so that the columns stand still.
+    number_width = max(len("trial 000"), *map(len, numbers))
+    stage_width = max(len("measuring"), len(_stage(epochs - 1, epochs)))
+    left = width - number_width - _GAP - stage_width
+    value_width = max(min(max(map(len, latest)), left - _GAP), 0)
+    left -= value_width + _GAP
+    has_bar = width >= WIDE and left >= _BAR + _GAP
+    room = left - (_BAR + _GAP) * has_bar - _GAP
+    table = Table.grid(padding=(0, _GAP))
+    for each, number, stage, value in zip(shown, numbers, stages, latest, strict=True):
+        cells: list[RenderableType] = [Text(number.ljust(number_width), style="cyan")]
+        cells += [ProgressBar(epochs, each.epoch, width=_BAR)] if has_bar else []
+        cells.append(stage.ljust(stage_width))
+        cells += [_cut(value.ljust(value_width), value_width)] if value_width else []
+        if has_bar and room >= _LEAST_PARAMS:
+            cells.append(_cut(human_params(each.trial.params), room, style="dim"))
         table.add_row(*cells)
     for column in table.columns:
         column.no_wrap = True
-    # Only the parameters, which come last, are cut off where there is no room.
-    table.columns[0].min_width = len("trial 000")
-    table.columns[-3 if width >= WIDE else 1].min_width = max(
-        len("measuring"), len(_stage(epochs - 1, epochs))
-    )
-    if width >= WIDE:
-        table.columns[1].min_width = 20
-        table.columns[-2].min_width = max(len(_latest(view, e)) for e in view.running.values())
     return Padding(table, (1, 0), expand=False)
+
+
+def _cut(text: str, width: int, *, style: str = "") -> Text:
+    cut = Text(text, style=style)
+    cut.truncate(width, overflow="ellipsis")
+    return cut
 
 
 def _stage(epoch: int, epochs: int) -> str:

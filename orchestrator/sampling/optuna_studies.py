@@ -15,6 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from orchestrator.addresses import anchored, missing_driver, sqlite_file
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.objectives import Objective
 from orchestrator.redaction import redacted
@@ -23,7 +24,6 @@ from orchestrator.sampling.study_trials import PARAMS, TRIAL, StudyTrials
 from orchestrator.trials import Report, SweepRecord, Trial
 
 _SWEEP = "paretune:sweep"
-_SQLITE = "sqlite:///"
 
 
 @dataclass(slots=True)
@@ -176,7 +176,7 @@ def _end(study: optuna.Study, before: FrozenTrial, now: FrozenTrial) -> None:
 
 def _opened(storage: str) -> BaseStorage:
     if "://" in storage:
-        return optuna.storages.get_storage(RDBStorage(storage))
+        return optuna.storages.get_storage(RDBStorage(anchored(storage, Path.cwd())))
     return JournalStorage(JournalFileBackend(str(Path(storage).expanduser())))
 
 
@@ -190,7 +190,7 @@ def _check_there(storage: str) -> None:
 def _check_not_another_programs(storage: str) -> None:
     """Refuse a SQLite file with tables that are not Optuna's: some have the same names as ours."""
     path = _file_of(storage)
-    if path is None or not path.is_file() or not storage.startswith(_SQLITE):
+    if path is None or not path.is_file() or "://" not in storage:
         return
     with closing(sqlite3.connect(path)) as connection, _sentences(storage):
         query = "SELECT name FROM sqlite_master WHERE type = 'table'"
@@ -204,9 +204,7 @@ def _check_not_another_programs(storage: str) -> None:
 
 def _file_of(storage: str) -> Path | None:
     """The file that a storage is; None if it is on a server."""
-    if storage.startswith(_SQLITE):
-        return Path(storage.removeprefix(_SQLITE).partition("?")[0])
-    return None if "://" in storage else Path(storage).expanduser()
+    return sqlite_file(storage) if "://" in storage else Path(storage).expanduser()
 
 
 @contextmanager
@@ -216,6 +214,8 @@ def _sentences(storage: str) -> Iterator[None]:
         yield
     except OrchestratorError:
         raise
+    except ImportError as error:
+        raise OrchestratorError(f"The Optuna storage {missing_driver(storage, error)}") from None
     except Exception as error:
         # They have no common base, and SQLAlchemy's may not be imported here.
         reason = str(error).strip().partition("\n")[0]

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from orchestrator.objectives import Objective
-from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.spec.files import stored_sweep
 from orchestrator.trials import Report, Trial, TrialState, Value
 from search_spaces import Choice, Domain, Float, Int
 
@@ -49,7 +49,7 @@ class StudyTrials:
     """
 
     def __init__(self, spec: Mapping[str, object]) -> None:
-        read = SweepSpec.model_validate(spec)
+        read = stored_sweep(str(spec.get("name")), spec)
         self._space, self._constraints = read.search_space, read.limits
         self.objectives: tuple[Objective, ...] = read.directed
 

@@ -46,7 +46,7 @@ class WarmStart:
         return sampler
 
 
-def warm_start(spec: SweepSpec, store: Store) -> WarmStart:
+def warm_start(spec: SweepSpec, store: Store | None) -> WarmStart:
     """What the sampler of a sweep is to learn: kept by an earlier run, else read now.
 
     Raises:
@@ -81,12 +81,14 @@ def described(source: WarmStartSection) -> str:
     return f"sweep {source.sweep!r}{place}"
 
 
-def _kept(name: str, store: Store) -> Sequence[PriorPoint]:
+def _kept(name: str, store: Store | None) -> Sequence[PriorPoint]:
+    if store is None:
+        return ()
     is_stored = any(record.name == name for record in store.sweeps())
     return store.prior_points(name) if is_stored else ()
 
 
-def _read(spec: SweepSpec, source: WarmStartSection, store: Store) -> WarmStart:
+def _read(spec: SweepSpec, source: WarmStartSection, store: Store | None) -> WarmStart:
     if source.sweep == spec.name and source.store is None:
         raise UsageError(
             f"warm_start names this sweep itself, {spec.name!r}, which learns from its own trials "
@@ -109,19 +111,26 @@ def _read(spec: SweepSpec, source: WarmStartSection, store: Store) -> WarmStart:
     return WarmStart(found.points, f"learned from {sentence}{deaf}")
 
 
-def _rows(source: WarmStartSection, store: Store) -> list[Row]:
+def _rows(source: WarmStartSection, store: Store | None) -> list[Row]:
     """What the source holds; each kind is loaded where it is asked."""
     if source.csv is not None:
         return csv_rows(Path(source.csv))
     if source.mlflow is not None:
         from orchestrator.tracking.mlflow_reader import trials_from_mlflow
 
-        return _measured(trials_from_mlflow(source.mlflow, source.experiment or "")[1])
+        experiment, run = source.experiment or "", source.parent_run
+        return _measured(trials_from_mlflow(source.mlflow, experiment, parent_run=run)[1])
     if source.optuna is not None:
         from orchestrator.sampling.optuna_studies import study_rows
 
         return study_rows(source.optuna, source.study)
-    if source.store is None:
+    if source.store is None and store is None:
+        raise UsageError(
+            f"warm_start names sweep {source.sweep!r}, and there is no store here that could hold "
+            f"it: go to the folder where it was run, or say which store it is in, as in "
+            f"'warm_start: {{sweep: {source.sweep}, store: sqlite:///PATH}}'."
+        )
+    if source.store is None and store is not None:
         return _measured(store.trials(source.sweep or ""))
     from orchestrator.storage.opening import open_store
 

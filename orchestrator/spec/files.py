@@ -1,16 +1,18 @@
 """From a sweep file to a `SweepSpec`: every problem at once, with its file and line."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
 from orchestrator.errors import UsageError
 from orchestrator.spec.head_parameters import head_problems
-from orchestrator.spec.run_sections import with_source
+from orchestrator.spec.messages import sentences
+from orchestrator.spec.paths import with_paths
+from orchestrator.spec.settings import Place, changed, parse_settings, parse_source
 from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import (
     Choice,
@@ -19,22 +21,16 @@ from search_spaces import (
     FileProblems,
     Problem,
     SearchSpace,
-    did_you_mean,
     load_space,
     parse_space,
-    parse_yaml,
     read_yaml,
     shown,
     unknown,
 )
-from search_spaces.yaml_files import Located, dotted
+from search_spaces.yaml_files import dotted
 from trainers.config import MAX_HIDDEN_LAYERS, PARAMETER_NAMES, PARAMETERS, check_parameter
-from trainers.networks.backbone_table import is_weights_file
 
-_PATHS = (
-    *(("data", "folder"), ("data", "npz"), ("data", "root")),
-    *(("backbone", "weights"), ("warm_start", "csv")),
-)
+Changes = Mapping[Place, str]
 
 
 def load_sweep(
@@ -47,15 +43,16 @@ def load_sweep(
 ) -> SweepSpec:
     """Read and check a sweep file.
 
-    Paths in the file are relative to the folder it lies in.
+    Paths in the file are relative to the folder it lies in, and those in `settings` and in
+    `warm_start` to the working directory.
 
     Args:
         path: The YAML file.
-        settings: Changes such as ``training.epochs=3``; the value is read as YAML.
+        settings: Changes such as ``training.epochs=3``, or ``training.epochs=3,seed=1``; values
+            are read as YAML.
         name: Replaces the file's name.
         trials: Replaces ``budget.trials``.
-        warm_start: Replaces ``warm_start``; read as YAML, a path relative to the working
-            directory.
+        warm_start: Replaces ``warm_start``; read as YAML.
 
     Raises:
         UsageError: The file or a setting is wrong; the message has one problem a line.
@@ -64,46 +61,103 @@ def load_sweep(
     try:
         document = read_yaml(path)
         data = dict(document.data)
-        changes = [("--set", *_setting(text)) for text in settings]
+        changes = [("--set", *setting) for setting in parse_settings(settings)]
         if name is not None:
             changes.append(("--name", ("name",), name))
         if trials is not None:
             changes.append(("--trials", ("budget", "trials"), trials))
         if warm_start is not None:
-            changes.append(("--warm-start", ("warm_start",), _source(warm_start)))
+            changes.append(("--warm-start", ("warm_start",), parse_source(warm_start)))
         for _, place, value in changes:
-            data = _changed(data, place, value)
-        changed = {place: option for option, place, _ in changes}
-        return _Reader(document, path.parent, changed).read(data)
+            data = changed(data, place, value)
+        return _read(document, path.parent, data, {place: option for option, place, _ in changes})
     except FileProblems as error:
         raise UsageError(str(error)) from None
+
+
+def stored_sweep(name: str, stored: Mapping[str, Any]) -> SweepSpec:
+    """Read the spec of a stored sweep.
+
+    Raises:
+        UsageError: This version cannot read it.
+    """
+    try:
+        return SweepSpec.model_validate(stored)
+    except ValidationError as error:
+        told = " ".join(f"{dotted(place)}: {text}" for place, text in sentences(error))
+        raise UsageError(
+            f"The stored spec of {name!r} cannot be read by this version of paretune. {told}"
+        ) from None
+
+
+def _read(document: Document, folder: Path, data: dict[str, Any], changes: Changes) -> SweepSpec:
+    """Read a document that options have changed, and blame what is wrong on what says it."""
+    try:
+        return _Reader(document, folder, changes).read(data)
+    except FileProblems as error:
+        if not changes:
+            raise
+        found = error.problems
+    try:
+        _Reader(document, folder, {}).read(dict(document.data))
+        alone: tuple[Problem, ...] = ()
+    except FileProblems as error:
+        alone = error.problems
+    blamed = [_blamed(each, document, changes, alone) for each in found]
+    raise FileProblems(sorted(blamed, key=lambda each: each.line or 0)) from None
+
+
+def _blamed(
+    problem: Problem, document: Document, changes: Changes, alone: Sequence[Problem]
+) -> Problem:
+    """A problem with the option that is to blame, unless the file alone has the problem too."""
+    if problem.file not in ("", document.name):
+        return problem
+    where, places = problem.where, {dotted(place): option for place, option in changes.items()}
+    inside = [
+        o for at, o in places.items() if where == at or where.startswith((f"{at}.", f"{at}["))
+    ]
+    if not inside and problem in alone:
+        return problem
+    above = [option for at, option in places.items() if where and at.startswith(f"{where}.")]
+    option = next(iter([*inside, *above]), "") or _near(problem, places)
+    return replace(problem, file=option, line=None)
+
+
+def _near(problem: Problem, places: Mapping[str, str]) -> str:
+    """The options that a problem elsewhere comes of: of what it names, else of its section."""
+    section = re.split(r"[.\[]", problem.where)[0]
+    named = [
+        at for at in places if re.search(rf"\b{re.escape(at.split('.')[-1])}\b", problem.message)
+    ]
+    beside = [at for at in places if at.split(".")[0] == section]
+    return " and ".join(f"{places[at]} {at}" for at in named or beside or places)
 
 
 class _Reader:
     """Turns one document into a spec, and collects what is wrong with it.
 
-    `changed` has the option that changed a place, by that place.
+    `changes` has the option that changed a place, by that place.
     """
 
-    def __init__(
-        self, document: Document, folder: Path, changed: Mapping[tuple[str | int, ...], str]
-    ) -> None:
+    def __init__(self, document: Document, folder: Path, changes: Changes) -> None:
         self._document = document
         self._folder = folder
-        self._changed = changed
+        self._changes = changes
         self._problems: list[Problem] = []
 
     def read(self, data: dict[str, Any]) -> SweepSpec:
         space = self._space(data.get("space")) if "space" in data else None
         # A stand-in lets the rest of the file be checked when the space is wrong.
         plain = space.as_mapping() if space else {}
-        resolved = {**_with_paths(data, self._folder)}
+        resolved = with_paths(data, self._folder_of)
         if "space" in data:
             resolved["space"] = plain
         try:
             spec = SweepSpec.model_validate(resolved)
         except ValidationError as error:
-            self._problems.extend(self._problem(detail) for detail in error.errors())
+            for place, message in sentences(error):
+                self._complain(message, *place)
         inline = isinstance(data.get("space"), Mapping)
         if space:
             head = data.get("head")
@@ -115,12 +169,15 @@ class _Reader:
             raise FileProblems(sorted(self._problems, key=lambda p: p.line or 0))
         return spec
 
+    def _folder_of(self, place: Place) -> Path:
+        """Where a relative path begins: beside the file, or here if an option gave it."""
+        is_given = any(place[: len(each)] == each for each in self._changes)
+        return Path.cwd() if is_given else self._folder
+
     def _space(self, source: object) -> SearchSpace | None:
         try:
             if isinstance(source, Mapping):
-                # A space that came from --set has no lines.
-                document = None if self._option(("space",)) else self._document
-                return parse_space(source, document=document, path=("space",))
+                return parse_space(source, document=self._document, path=("space",))
             if not isinstance(source, str):
                 self._complain(
                     f"'space' is {shown(source)}, but needs a library name, a path, or a mapping "
@@ -129,13 +186,12 @@ class _Reader:
                 )
                 return None
             is_path = source.endswith((".yaml", ".yml")) or "/" in source
-            return load_space(self._folder / source if is_path else source)
+            folder = self._folder_of(("space",))
+            return load_space(folder / Path(source).expanduser() if is_path else source)
         except FileProblems as error:
             for problem in error.problems:
                 if problem.file:
                     self._problems.append(problem)
-                elif problem.where:
-                    self._problems.append(replace(problem, file=self._option(("space",))))
                 else:
                     self._complain(problem.message, "space")
             return None
@@ -178,116 +234,8 @@ class _Reader:
                 *(("space", blamed) if inline else ("space",)),
             )
 
-    def _problem(self, detail: ErrorDetails) -> Problem:
-        loc = tuple(part for part in detail["loc"] if part != "[key]")
-        # What is missing is looked for where it should stand.
-        place = loc[:-1] if detail["type"] == "missing" else loc
-        return self._at(place, _message(detail, loc))
-
     def _complain(self, message: str, *place: str | int) -> None:
-        self._problems.append(self._at(place, message))
-
-    def _at(self, place: tuple[str | int, ...], message: str) -> Problem:
-        """A problem at a place: its line, or the option that put something there."""
-        option = self._option(place)
-        if option:
-            return Problem(message, dotted(place), file=option)
-        return self._document.problem(message, *place)
-
-    def _option(self, place: tuple[str | int, ...]) -> str:
-        """The option that put something at `place`; empty if it stands in the file."""
-        for changed, option in self._changed.items():
-            if place[: len(changed)] == changed:
-                return option
-            if changed[: len(place)] == place and not _stands_at(place, self._document.root):
-                return option
-        return ""
-
-
-def _message(detail: ErrorDetails, loc: tuple[str | int, ...]) -> str:
-    kind, given, context = detail["type"], detail.get("input"), detail.get("ctx", {})
-    name = str(loc[-1]) if loc else "the file"
-    if kind == "extra_forbidden":
-        return unknown("key", name, _known_keys(loc[:-1]))
-    if kind == "missing":
-        return f"{name!r} is missing."
-    if kind in ("value_error", "assertion_error"):
-        return str(context.get("error", detail["msg"]))
-    if kind == "literal_error":
-        words = [
-            word.strip(" '") for word in str(context["expected"]).replace(" or ", ",").split(",")
-        ]
-        hint = did_you_mean(given, words) if isinstance(given, str) else ""
-        return f"{name!r} is {shown(given)}, but needs one of {', '.join(words)}.{hint}"
-    wanted = detail["msg"].removeprefix("Input should be ")
-    return f"{name!r} is {shown(given)}, but needs {wanted}."
-
-
-def _known_keys(loc: tuple[str | int, ...]) -> list[str]:
-    """Keys of the section at `loc`."""
-    model: type[BaseModel] = SweepSpec
-    for part in loc:
-        field = model.model_fields.get(str(part))
-        if field is None:
-            continue
-        model = _section(field.annotation) or model
-    return list(model.model_fields)
-
-
-def _section(annotation: Any) -> type[BaseModel] | None:
-    """The model inside an annotation such as ``dict[str, Annotated[Model, ...]]``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_section, get_args(annotation))), None)
-
-
-def _setting(text: str) -> tuple[tuple[str | int, ...], Any]:
-    place, equals, value = text.partition("=")
-    if not equals or not place.strip():
-        raise UsageError(
-            f"--set {text!r} is not KEY=VALUE: write for example --set training.epochs=3."
-        )
-    document = parse_yaml(f"value: {value}", name="--set")
-    return tuple(place.strip().split(".")), document.data["value"]
-
-
-def _source(text: str) -> Any:
-    """What a sweep learns from, as an option says it."""
-    source = with_source(parse_yaml(f"value: {text}", name="--warm-start").data["value"])
-    if isinstance(source, dict) and isinstance(source.get("csv"), str):
-        source["csv"] = str(Path(source["csv"]).expanduser().resolve())
-    return source
-
-
-def _changed(data: Any, place: tuple[str | int, ...], value: Any) -> dict[str, Any]:
-    """`data` with another value at a place; what is on the way is copied, not changed."""
-    head, *rest = place
-    # `data: digits` and `objectives: {accuracy: maximize}` are short for mappings.
-    below = dict(data) if isinstance(data, Mapping) else {} if data is None else {"name": data}
-    below[str(head)] = _changed(below.get(str(head)), tuple(rest), value) if rest else value
-    return below
-
-
-def _with_paths(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """`data` with the paths in it made absolute."""
-    resolved = dict(data)
-    if "warm_start" in resolved:
-        resolved["warm_start"] = with_source(resolved["warm_start"])
-    for section, key in _PATHS:
-        values = resolved.get(section)
-        text = values.get(key) if isinstance(values, Mapping) else None
-        if isinstance(text, str) and (key != "weights" or is_weights_file(text)):
-            path = (folder / Path(text).expanduser()).resolve()
-            resolved[section] = {**resolved[section], key: str(path)}
-    return resolved
-
-
-def _stands_at(place: tuple[str | int, ...], located: Located) -> bool:
-    for part in place:
-        if part not in located.children:
-            return False
-        located = located.children[part]
-    return True
+        self._problems.append(self._document.problem(message, *place))
 
 
 def _extremes(domain: Domain) -> tuple[Any, ...]:

@@ -106,6 +106,27 @@ def with_kind(value: object) -> object:
     return {"kind": value} if isinstance(value, str) else value
 
 
+_OFF, _ON = ("off", "no", "none"), ("auto", "yes", "on")
+CACHE_WORDS = (*_OFF, *_ON)
+"""What `execution.cache` may be that is no path."""
+
+
+def with_cache(value: object) -> object:
+    """A word for no or yes is one of the two that there are; a folder ``no`` is ``./no``."""
+    if value is False or value in _OFF:
+        return "off"
+    return "auto" if value is True or value in _ON else value
+
+
+def with_tracking(value: object) -> object:
+    """A lone word is the kind, a lone address the URI, and no is ``none``."""
+    if value is False or value in _OFF:
+        return {"kind": "none"}
+    if isinstance(value, str) and "://" in value:
+        return {"uri": value}
+    return with_kind(value)
+
+
 class PlateauSection(Section):
     """When a search has stopped finding anything; a lone number is that of the trials.
 
@@ -118,7 +139,7 @@ class PlateauSection(Section):
     growth: float | None = Field(default=None, gt=0, le=1)
 
 
-def _with_trials(value: object) -> object:
+def with_trials(value: object) -> object:
     """A lone number is how many trials."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return {"trials": value} if is_number else value
@@ -136,7 +157,7 @@ class BudgetSection(Section):
 
     trials: int = Field(default=32, ge=1)
     seconds: float | None = Field(default=None, gt=0)
-    plateau: Annotated[PlateauSection, BeforeValidator(_with_trials)] | None = None
+    plateau: Annotated[PlateauSection, BeforeValidator(with_trials)] | None = None
     cpu_hours: float | None = Field(default=None, gt=0)
     gpu_hours: float | None = Field(default=None, gt=0)
     disk: Quantity | None = Field(default=None, gt=0)
@@ -171,7 +192,7 @@ class ExecutionSection(Section):
     decides by `orchestrator.execution.batches`.
     """
 
-    cache: str = Field(default="auto", min_length=1)
+    cache: Annotated[str, BeforeValidator(with_cache)] = Field(default="auto", min_length=1)
     cache_bytes: Quantity = Field(default=10e9, gt=0)
     siblings: bool | Literal["auto"] = "auto"
     fuse: Annotated[int, Field(ge=1, le=256)] | Literal["auto", "off"] = "auto"
@@ -184,7 +205,8 @@ class WarmStartSection(Section):
     """What the sampler learns from before the first trial: one of four sources.
 
     A sweep (`store`: where it is stored, if not where this one is), a table, an `experiment` of
-    an MLflow server or database, or a `study` of an Optuna storage, which need not be named where
+    an MLflow server or database (`parent_run`: the id of the sweep's own run, where several have
+    its name), or a `study` of an Optuna storage, which need not be named where
     there is one. `rename` says what this sweep calls a parameter or a value of the source.
     """
 
@@ -193,6 +215,7 @@ class WarmStartSection(Section):
     csv: str | None = None
     mlflow: str | None = None
     experiment: str | None = None
+    parent_run: str | None = None
     optuna: str | None = None
     study: str | None = None
     rename: dict[str, str] | None = None
@@ -206,7 +229,12 @@ class WarmStartSection(Section):
                 f"{', '.join(given) or 'none'}: write for example 'warm_start: digits-fc' or "
                 f"'warm_start: {{optuna: sqlite:///study.db, study: digits}}'."
             )
-        belongs = {"store": "sweep", "experiment": "mlflow", "study": "optuna"}
+        belongs = {
+            "store": "sweep",
+            "experiment": "mlflow",
+            "parent_run": "mlflow",
+            "study": "optuna",
+        }
         for key, source in belongs.items():
             if key in given and source not in given:
                 raise ValueError(f"{key} says nothing without {source}: leave it out.")

@@ -7,7 +7,15 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
@@ -22,8 +30,11 @@ from orchestrator.spec.run_sections import (
     WarmStartSection,
     with_kind,
     with_source,
+    with_tracking,
+    with_trials,
 )
 from orchestrator.spec.trial_sections import (
+    FORMER_DEFAULTS,
     BackboneSection,
     DataSection,
     FrontMeasureName,
@@ -38,9 +49,11 @@ from orchestrator.spec.trial_sections import (
     as_problem,
     check_measured,
     fits_its_name,
+    with_attack,
     with_deepfool,
     with_direction,
     with_name,
+    with_rule,
 )
 from orchestrator.state_folder import check_sweep_name
 from search_spaces import Choice, Int, SearchSpace, parse_space
@@ -58,6 +71,7 @@ BY_CONTENT = "by content"
 GRADIENT_CHECK = f"{MASKED}_quick"
 """What the front is measured by unasked where robustness is an objective."""
 _CHECKED_IMAGES = 50
+Measure = Annotated[MeasureSection, BeforeValidator(with_attack)]
 
 
 class SweepSpec(Section):
@@ -72,30 +86,30 @@ class SweepSpec(Section):
     data: Annotated[DataSection, BeforeValidator(with_name)]
     space: dict[str, Any]
     training: TrainingSection = TrainingSection()
-    head: HeadSection = HeadSection()
+    head: Annotated[HeadSection, BeforeValidator(with_rule)] = HeadSection()
     quantization: QuantizationSection = QuantizationSection()
     objectives: Annotated[
         dict[MeasuredName, Annotated[ObjectiveSection, BeforeValidator(with_direction)]],
         BeforeValidator(with_deepfool),
     ] = Field(min_length=1)
     # What attacks yield that is no objective: of every trial, and of the front alone.
-    measures: (
-        Annotated[dict[TrialMeasureName, MeasureSection], BeforeValidator(with_deepfool)] | None
-    ) = None
+    measures: Annotated[dict[TrialMeasureName, Measure], BeforeValidator(with_deepfool)] | None = (
+        None
+    )
     front_measures: (
-        Annotated[dict[FrontMeasureName, MeasureSection], BeforeValidator(with_deepfool)] | None
+        Annotated[dict[FrontMeasureName, Measure], BeforeValidator(with_deepfool)] | None
     ) = None
     constraints: list[str] = Field(default=[])
-    sampler: SamplerSection = SamplerSection()
+    sampler: Annotated[SamplerSection, BeforeValidator(with_kind)] = SamplerSection()
     warm_start: Annotated[WarmStartSection | None, BeforeValidator(with_source)] = None
     scheduler: Annotated[SchedulerSection, BeforeValidator(with_kind)] = SchedulerSection()
-    budget: BudgetSection = BudgetSection()
+    budget: Annotated[BudgetSection, BeforeValidator(with_trials)] = BudgetSection()
     replicates: int = Field(default=1, ge=1, le=1000)
     # Whether the full-size network is measured too, for sized ones to be compared with.
     reference: bool = False
     resources: ResourcesSection = ResourcesSection()
     execution: ExecutionSection = ExecutionSection()
-    tracking: TrackingSection = TrackingSection()
+    tracking: Annotated[TrackingSection, BeforeValidator(with_tracking)] = TrackingSection()
     store: str = "default"
     # Replicates count up from it, and the store holds 63 bits.
     seed: int = Field(default=0, ge=0, lt=2**62)
@@ -111,9 +125,10 @@ class SweepSpec(Section):
         cls, sections: dict[str, ObjectiveSection]
     ) -> dict[str, ObjectiveSection]:
         for name, section in sections.items():
-            # A stored spec has the defaults filled in; they mean nothing here.
+            # A spec that an older version stored has defaults filled in; they mean nothing here.
             plain = ObjectiveSection(direction=section.direction).model_dump().items()
-            extra = sorted({key for key, _ in section.model_dump().items() - plain})
+            given = section.model_dump().items() - plain - FORMER_DEFAULTS.items()
+            extra = sorted(key for key, _ in given)
             if quantity(name).is_attack:
                 fits_its_name(name, section)
             elif extra:
@@ -122,6 +137,15 @@ class SweepSpec(Section):
                     f"'{name}: {section.direction}'."
                 )
         return sections
+
+    @field_serializer("objectives", mode="wrap")
+    def _without_attacks_where_there_are_none(
+        self, sections: dict[str, ObjectiveSection], written: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        return {
+            name: values if quantity(name).is_attack else {"direction": sections[name].direction}
+            for name, values in written(sections).items()
+        }
 
     @field_validator("constraints")
     @classmethod
@@ -339,8 +363,17 @@ class SweepSpec(Section):
         return identity
 
     def fingerprint(self) -> str:
-        """Digest of `identity`."""
-        text = json.dumps(self.identity(), sort_keys=True)
+        """Digest of `identity`.
+
+        Objectives without an attack count with the defaults that attacks had when the first sweeps
+        were stored, whose fingerprints hold these.
+        """
+        identity = dict(self.identity())
+        identity["objectives"] = {
+            name: values if quantity(name).is_attack else {**FORMER_DEFAULTS, **values}
+            for name, values in identity["objectives"].items()
+        }
+        text = json.dumps(identity, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -1,6 +1,6 @@
 """The sections of a sweep file: closed, frozen, each checked where it is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -243,6 +243,17 @@ class MeasureSection(Section):
         return AttackConfig(**self.model_dump(include=set(MeasureSection.model_fields)))
 
 
+# Never to be changed, whatever the defaults are: fingerprints of stored sweeps were made with it.
+FORMER_DEFAULTS: Mapping[str, str | float] = {
+    "attack": "pgd",
+    "epsilon": 8 / 255,
+    "norm": "linf",
+    "steps": 10,
+    "restarts": 1,
+    "samples": 200,
+}
+
+
 class ObjectiveSection(MeasureSection):
     """A direction and, for what an attack yields, the attack."""
 
@@ -255,7 +266,8 @@ def with_deepfool(sections: object) -> object:
         return sections
     filled = dict(sections)
     for name, section in sections.items():
-        given = with_direction(section)
+        # A word under measures is the attack.
+        given = with_direction(section) if section in ("maximize", "minimize") else section
         if str(name).startswith(PERTURBATION) and isinstance(given, dict):
             filled[name] = {"attack": "deepfool", **given}
     return filled
@@ -283,6 +295,16 @@ def fits_its_name(name: str, section: MeasureSection) -> None:
 def with_direction(value: object) -> object:
     """A lone word is the direction."""
     return {"direction": value} if isinstance(value, str) else value
+
+
+def with_attack(value: object) -> object:
+    """A lone word is the attack."""
+    return {"attack": value} if isinstance(value, str) else value
+
+
+def with_rule(value: object) -> object:
+    """A lone word is the rule."""
+    return {"rule": value} if isinstance(value, str) else value
 
 
 def with_name(value: object) -> object:

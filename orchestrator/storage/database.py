@@ -11,6 +11,7 @@ from typing import TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, StatementError
 
+from orchestrator.addresses import missing_driver
 from orchestrator.errors import OrchestratorError, StorageFullError, UsageError
 
 _SQLITE = ("sqlite", "sqlite+pysqlite")
@@ -156,6 +157,18 @@ def _is_full(error: BaseException | None) -> bool:
     return getattr(error, "sqlstate", None) == _POSTGRES_DISK_FULL
 
 
+def driver_problem(url: str) -> str:
+    """That the driver of a database's URL is not installed; empty if it is, and for no URL."""
+    try:
+        make_url(url).get_dialect().import_dbapi()
+    except ImportError as error:
+        return missing_driver(url, error)
+    except ArgumentError:
+        # No URL of SQLAlchemy, or of a database that it does not know: not ours to judge.
+        return ""
+    return ""
+
+
 def _checked(url: str) -> URL:
     try:
         parsed = make_url(url)
@@ -169,7 +182,7 @@ def _checked(url: str) -> URL:
         return _checked_sqlite(parsed, shown)
     if parsed.drivername != _POSTGRES:
         hint = (
-            f"Write it as {_POSTGRES}://{shown.split('://', 1)[1]}"
+            f"Write it as {parsed.set(drivername=_POSTGRES).render_as_string()}"
             if parsed.get_backend_name() == "postgresql"
             else f"Known: sqlite:///PATH and {_POSTGRES}://USER@HOST/DATABASE"
         )
@@ -184,7 +197,7 @@ def _checked_sqlite(url: URL, shown: str) -> URL:
             f"name a file: sqlite:///PATH."
         )
     # Absolute, because a store travels to processes with another working directory.
-    return url.set(database=str(Path(str(url.database)).absolute()))
+    return url.set(database=str(Path(str(url.database)).expanduser().absolute()))
 
 
 def _is_read_only(path: Path) -> bool:
@@ -232,8 +245,5 @@ def _postgres(url: URL) -> Engine:
     try:
         # `pool_pre_ping`: a server restarted during a long sweep costs a reconnect, not the sweep.
         return create_engine(url, pool_pre_ping=True)
-    except ModuleNotFoundError as error:
-        raise OrchestratorError(
-            f"A store on PostgreSQL needs the package {error.name!r}, which is not installed. "
-            f"Install it: pip install 'paretune[postgres]'"
-        ) from None
+    except ImportError as error:
+        raise OrchestratorError(f"The store at {missing_driver(str(url), error)}") from None

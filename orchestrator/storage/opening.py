@@ -60,6 +60,23 @@ def open_store(
     return store
 
 
+def find_store(url: str | None = None, *, state: StateFolder | None = None) -> Store | None:
+    """Open the store at `url` as `open_store` does, if there is one; nothing is made.
+
+    Args:
+        url: As in `open_store`.
+        state: As in `open_store`.
+
+    Raises:
+        UsageError: The URL cannot be used.
+        OrchestratorError: As in `open_store`.
+    """
+    state = state or StateFolder.find()
+    url = state.store_url if url is None else url
+    current, _ = schema_version(url)
+    return None if current is None else open_store(url, state=state)
+
+
 def schema_version(url: str) -> tuple[str | None, str]:
     """The schema's version in the database, None if it has none, and the newest one known."""
     database = Database(url)

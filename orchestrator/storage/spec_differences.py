@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping
 
-_SHOWN = 5
-
 
 def spec_differences(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
-    """Each key that differs, as ``space.bits was [2, 4], is [2, 8]``; the first five of them."""
+    """Each key that differs, as ``space.bits was [2, 4], is [2, 8]``."""
     before, after = dict(_flat(old)), dict(_flat(new))
     said = [(key, _said(before, key), _said(after, key)) for key in before | after]
     found = [f"{key} was {was}, is {now}" for key, was, now in said if was != now]
-    rest = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
-    return [*found[:_SHOWN], *rest] or ["only its fingerprint differs"]
+    return found or ["only its fingerprint differs"]
 
 
 def _flat(tree: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:

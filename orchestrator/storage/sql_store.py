@@ -8,7 +8,7 @@ from sqlalchemy import Row, select, update
 
 from orchestrator.columns import Columns
 from orchestrator.contracts import Outbox, SweepWriter
-from orchestrator.errors import LeaseHeldError, SweepExistsError
+from orchestrator.errors import LeaseHeldError
 from orchestrator.places import Roots
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage import reading
@@ -16,10 +16,10 @@ from orchestrator.storage.changes import insert_into, mark
 from orchestrator.storage.column_blocks import read_columns, read_value_names
 from orchestrator.storage.database import Database
 from orchestrator.storage.lease_holders import is_gone
-from orchestrator.storage.spec_differences import spec_differences
 from orchestrator.storage.sql_outbox import SqlOutbox
 from orchestrator.storage.sql_writer import Lease, SqlWriter
 from orchestrator.storage.tables import WHOLE_SWEEP, sweeps, trials
+from orchestrator.storage.taken_names import name_is_taken
 from orchestrator.trials import (
     Attempt,
     Driver,
@@ -98,7 +98,7 @@ class SqlStore:
         """
         found = self._named(name) or self._created(name, spec, fingerprint)
         if found.fingerprint != fingerprint:
-            raise _taken(found, spec)
+            raise name_is_taken(found, spec, self.value_names(name))
         return found
 
     def _named(self, name: str) -> SweepRecord | None:
@@ -251,13 +251,4 @@ def _held(row: Row[Any]) -> LeaseHeldError:
         f"Sweep {row.name!r} is being run by {row.lease_holder} since "
         f"{row.lease_since:%Y-%m-%d %H:%M:%S} UTC; unless renewed, its lease ends at "
         f"{row.lease_expires:%H:%M:%S} UTC. Wait for it, or end it first: paretune stop {row.name}"
-    )
-
-
-def _taken(found: SweepRecord, spec: Mapping[str, object]) -> SweepExistsError:
-    return SweepExistsError(
-        f"Sweep {found.name!r} was started with another spec "
-        f"({'; '.join(spec_differences(found.spec, spec))}). Its trials and new ones could not be "
-        f"compared, so nothing was changed. Restore the spec, or start another sweep: "
-        f"paretune run SWEEP.yaml --name {found.name}-2"
     )

@@ -3,8 +3,7 @@
 Importing this imports no MLflow: that takes seconds, and happens at a mirror's first use.
 """
 
-import threading
-
+from orchestrator.addresses import is_server
 from orchestrator.contracts import Mirror, Store
 from orchestrator.errors import UnknownNameError
 from orchestrator.state_folder import StateFolder
@@ -14,6 +13,7 @@ from orchestrator.tracking.mlflow_mirror import MlflowMirror
 from orchestrator.tracking.mlflow_server import MlflowServer
 from orchestrator.tracking.no_mirror import NoMirror
 from orchestrator.tracking.sync import Count, SyncReport, sync
+from orchestrator.tracking.warming import WarmUp
 
 __all__ = [
     "BackgroundMirror",
@@ -23,6 +23,7 @@ __all__ = [
     "NoMirror",
     "SyncReport",
     "TrackingError",
+    "WarmUp",
     "build_mirror",
     "sync",
     "warm_up",
@@ -39,7 +40,8 @@ def build_mirror(
         store: What is mirrored.
         experiment: Name of the MLflow experiment: the sweep's.
         state: Holds the default database and the artifacts of databases.
-        uri: MLflow server or database, if it is not the default one.
+        uri: MLflow server or database, if it is not the one that ``MLFLOW_TRACKING_URI`` names or
+            the default one.
 
     Raises:
         UnknownNameError: There is no such kind.
@@ -48,15 +50,13 @@ def build_mirror(
         return NoMirror()
     if kind != "mlflow":
         raise UnknownNameError("kind of tracking", kind, ("mlflow", "none"))
-    address = _address(uri, state)
-    # A server keeps artifacts itself; beside a database MLflow would put them into the working
-    # directory.
-    is_server = address.startswith(("http://", "https://", "databricks"))
-    root = None if is_server else state.tracking_artifacts
+    address, _ = state.tracking_address(uri)
+    # Beside a database MLflow would put artifacts into the working directory.
+    root = None if is_server(address) else state.tracking_artifacts
     return MlflowMirror(store, address, artifact_root=root, experiment=experiment)
 
 
-def warm_up(kind: str, *, state: StateFolder, uri: str | None = None) -> None:
+def warm_up(kind: str, *, state: StateFolder, uri: str | None = None) -> WarmUp:
     """Load in a thread what the mirror will need, while Ray starts and the processor has time.
 
     Later the trials would pay for it: MLflow and a new database take five seconds of a core.
@@ -66,10 +66,4 @@ def warm_up(kind: str, *, state: StateFolder, uri: str | None = None) -> None:
         state: As for `build_mirror`.
         uri: As for `build_mirror`.
     """
-    if kind == "mlflow":
-        server = MlflowServer(_address(uri, state))
-        threading.Thread(target=server.warm_up, name="mlflow-warm-up", daemon=True).start()
-
-
-def _address(uri: str | None, state: StateFolder) -> str:
-    return uri or state.tracking_uri
+    return WarmUp(MlflowServer(state.tracking_address(uri)[0]) if kind == "mlflow" else None)

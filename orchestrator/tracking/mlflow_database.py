@@ -12,34 +12,39 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
+
+from orchestrator.addresses import sqlite_file, sqlite_url
 
 # Of two threads that need one, the second waits and finds it.
 _making = threading.RLock()
 
 
-def make_database(uri: str, fill: Callable[[str], object]) -> None:
+def make_database(
+    uri: str, fill: Callable[[str], object], is_wanted: Callable[[], bool] = lambda: True
+) -> None:
     """Make the file of a SQLite URI, and its folder, where there is none.
 
     Args:
         uri: A tracking URI; nothing is done for a server, or for another kind of database.
         fill: Makes a database at a URI.
+        is_wanted: Asked when the database is made, before it appears.
 
     Raises:
         OSError: The folder or the file cannot be written.
     """
-    parts = urlsplit(uri)
-    path = Path(parts.path.removeprefix("/"))
-    if parts.scheme != "sqlite":
+    path = sqlite_file(uri)
+    if path is None:
         return
     with _making:
         if path.exists():
             return
-        # SQLite would not make it, and MLflow tries for minutes.
-        path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="paretune-mlflow-") as folder:
             made = Path(folder) / "mlflow.db"
-            fill(f"sqlite:///{made}")
+            fill(sqlite_url(made))
+            if not is_wanted():
+                return
+            # SQLite would not make it, and MLflow tries for minutes.
+            path.parent.mkdir(parents=True, exist_ok=True)
             _put(made, path)
 
 

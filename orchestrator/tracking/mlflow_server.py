@@ -8,10 +8,11 @@ import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.addresses import missing_driver, mlflow_address
 from orchestrator.redaction import redacted
 from orchestrator.tracking.errors import RefusedError, TrackingError
 from orchestrator.tracking.mlflow_database import make_database
@@ -58,13 +59,17 @@ class MlflowServer:
         """Its URI without a password."""
         return redacted(self._uri)
 
-    def warm_up(self) -> None:
-        """Import MLflow, and make a database that is missing; no server is asked."""
+    def warm_up(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
+        """Import MLflow, and make a database that is missing; no server is asked.
+
+        Args:
+            is_wanted: Waits until it is known whether the database is to appear.
+        """
         _prepare()
         import mlflow  # noqa: F401 - two seconds of a core
 
         try:
-            make_database(self._uri, _fill)
+            make_database(self._uri, _fill, is_wanted)
         except Exception as error:
             # The first call meets it again.
             logger.info("MLflow is not ready before its first use: %s", error)
@@ -105,6 +110,12 @@ class MlflowServer:
                 token = page.token
                 if not token:
                     return found
+
+    def is_deleted_experiment(self, name: str) -> bool:
+        """Whether an experiment of this name lies in MLflow's bin."""
+        with self._reaching() as client:
+            found = client.get_experiment_by_name(name)
+            return found is not None and found.lifecycle_stage == "deleted"
 
     def run(self, run_id: str) -> RunView | None:
         """A run by its id, deleted ones too; None when MLflow knows none."""
@@ -226,11 +237,13 @@ class MlflowServer:
         try:
             if self._opened is None:
                 make_database(self._uri, _fill)
-                self._opened = MlflowClient(tracking_uri=self._uri)
+                self._opened = MlflowClient(tracking_uri=mlflow_address(self._uri))
             yield self._opened
         except MlflowException as error:
             kind = RefusedError if error.error_code in _REFUSALS else TrackingError
             raise kind(self._sentence(error)) from None
+        except ImportError as error:
+            raise TrackingError(f"MLflow at {missing_driver(self._uri, error)}") from None
         # Alembic's: the tables are of a newer MLflow, or another process is changing them.
         except (RequestException, SQLAlchemyError, CommandError, OSError) as error:
             raise TrackingError(self._sentence(error)) from None
@@ -254,7 +267,7 @@ def _fill(uri: str) -> None:
     """Have MLflow make a database: it does at the first question."""
     from mlflow import MlflowClient
 
-    MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+    MlflowClient(tracking_uri=mlflow_address(uri)).search_experiments(max_results=1)
 
 
 def _view(run: Any) -> RunView:

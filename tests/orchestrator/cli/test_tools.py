@@ -102,6 +102,19 @@ def test_export_of_a_failed_trial_exits_2(filled: Path, call: Call, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
+def test_sync_says_which_mlflow_the_environment_names(
+    filled: Path, call: Call, spec: Mapping[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(None)
+    store.take("digits-fc", "test", lease_s=0.0).set_spec({**spec, "tracking": {"kind": "mlflow"}})
+    store.close()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:geheim@127.0.0.1:1")
+    result = call("sync", "digits-fc")
+    assert result.exit_code == 1
+    assert "MLFLOW_TRACKING_URI names http://***@127.0.0.1:1" in result.stderr
+    assert "geheim" not in result.output
+
+
 def test_a_sweep_that_is_not_mirrored_cannot_be_synced(filled: Path, call: Call) -> None:
     result = call("sync", "digits-fc")
     assert result.exit_code == 2

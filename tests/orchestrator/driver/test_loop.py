@@ -340,3 +340,4 @@ def test_a_checkpoint_is_removed_when_the_trial_is_final_and_not_before(
     driver.loop.ended(job, outcome)
     assert checkpoint.exists() is kept
     assert unfinished.exists() is kept
+    assert checkpoint.parent.exists() is kept

@@ -1,5 +1,6 @@
 """What `paretune check` finds out without running anything."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -262,3 +263,42 @@ def test_batches_of_one_image_are_refused_where_no_batch_norm_takes_them() -> No
     assert "which need two images a step. Begin batch_size at 2" in problem
     for training in ({**alone, "tune": "head"}, {**alone, "batch_size": 21, "tune": "all"}):
         assert "batch norms" not in text(make_spec(backbone=resnet, training=training))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tracking": {"uri": "mlruns"}}, "folder of files"),
+        ({"tracking": {"uri": "host:5000"}}, "http://HOST:5000"),
+        ({"tracking": {"uri": "mysql://h/d"}}, "pip install mysqlclient"),
+        ({"tracking": {"uri": "postgresql+psycopg://h/d"}}, r"pip install 'paretune[postgres]'"),
+        ({"store": "postgresql+psycopg://h/d"}, r"pip install 'paretune[postgres]'"),
+        ({"store": "sweeps.db"}, "sqlite:///relative/path.db"),
+        (
+            {"warm_start": {"sweep": "b", "store": "postgresql+psycopg://h/d"}},
+            r"pip install 'paretune[postgres]'",
+        ),
+        ({"warm_start": {"optuna": "mysql://h/d"}}, "pip install mysqlclient"),
+        ({"warm_start": {"mlflow": "mssql://h/d", "experiment": "b"}}, "pip install pyodbc"),
+    ],
+)
+def test_an_address_of_no_use_is_a_problem(
+    changes: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("psycopg", "MySQLdb", "pyodbc"):
+        monkeypatch.setitem(sys.modules, package, None)
+    (problem,) = check(make_spec(**changes)).problems
+    assert said in problem
+
+
+def test_what_the_environment_says_of_tracking_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert "tracking" not in dict(check(make_spec()).lines)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:geheim@theirs:5000")
+    said = dict(check(make_spec()).lines)["tracking"]
+    assert "http://***@theirs:5000, as MLFLOW_TRACKING_URI says" in said
+    named = make_spec(tracking={"uri": "http://ours"})
+    assert "tracking" not in dict(check(named).lines)
+    assert "tracking" not in dict(check(make_spec(tracking={"kind": "none"})).lines)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "mlruns")
+    assert "folder of files" in check(make_spec()).problems[0]

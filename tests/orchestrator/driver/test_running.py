@@ -231,6 +231,68 @@ def test_a_name_that_is_taken_is_refused_before_anything_starts(store: Store) ->
     assert (store.sweep("a"), store.trials("a")) == before
 
 
+def refused(store: Store, **changes: Any) -> str:
+    with pytest.raises(SweepExistsError) as caught:
+        run(make_spec(**changes), store=store, executor=Played())
+    return str(caught.value)
+
+
+def test_a_refusal_names_what_may_not_change_and_nothing_that_may(store: Store) -> None:
+    run(make_spec(), store=store, executor=Played())
+    free = {
+        "budget": {"trials": 9, "seconds": 60},
+        "resources": {"cpus": 2},
+        "tracking": {"uri": "http://h"},
+        "execution": {"cache": "off", "fuse": 2},
+        "reference": True,
+    }
+    said = refused(store, **free, seed=7)
+    assert "seed was 0, is 7" in said
+    assert not [key for key in free if key in said.partition(". ")[0]]
+    assert "--name a-2 --warm-start a" in said
+    many = {f"fc_width_{n}": {"type": "int", "low": 1, "high": 8} for n in (1, 2, 3)}
+    said = refused(store, **free, space=many, seed=7, replicates=3)
+    assert all(f"space.fc_width_{n}.high" in said for n in (1, 2, 3))
+    assert "replicates was 1, is 3" in said
+    assert " more)" not in said
+
+
+def test_objectives_that_every_trial_measured_need_no_other_sweep(store: Store) -> None:
+    played = Played()
+    run(make_spec(), store=store, executor=played)
+    said = refused(store, objectives={"accuracy": "maximize"})
+    assert "objectives.memory_bytes.direction was 'minimize', is not given" in said
+    assert "attack" not in said
+    assert "paretune front a --objectives accuracy compares" in said
+    said = refused(store, objectives={"accuracy": "minimize", "memory_bytes": "minimize"})
+    assert "--objectives accuracy:min,memory_bytes " in said
+    # What no trial measured, and what differs in more than the objectives.
+    assert "paretune front" not in refused(store, objectives={"macs": "minimize"})
+    assert "paretune front" not in refused(store, objectives={"accuracy": "maximize"}, seed=3)
+
+
+@pytest.mark.parametrize("given", [None, "url"])
+def test_a_run_that_never_began_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PARETUNE_HOME", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    url = given and f"sqlite:///{tmp_path}/other/s.db"
+    played = Played(refuses=DataError("img/3.png cannot be read."))
+    with pytest.raises(DataError):
+        run(make_spec(tracking={}), store=url, executor=played)
+    with pytest.raises(UsageError, match="there is no store here"):
+        run(make_spec(warm_start="old"), store=url, executor=played)
+    for thread in threading.enumerate():
+        if thread.name == "mlflow-warm-up":
+            thread.join(60)
+    assert list(tmp_path.iterdir()) == []
+    assert run(make_spec(), store=url, executor=Played()).complete == 6
+    (made,) = tmp_path.iterdir()
+    assert made.name == ("other" if given else ".paretune")
+
+
 def test_images_that_cannot_be_used_take_no_name(store: Store) -> None:
     played = Played(refuses=DataError("img/3.png cannot be read."))
     with pytest.raises(DataError, match=r"img/3\.png"):
@@ -271,6 +333,32 @@ def test_a_driver_that_was_replaced_leaves_no_checkpoint_of_what_is_over(store: 
     over, going = late.kept
     assert not over.exists()
     assert going.exists()
+
+
+def test_a_tracking_uri_that_mlflow_refuses_takes_no_name_but_stops_no_sweep_that_has_begun(
+    store: Store,
+) -> None:
+    played, begun = Played(), make_spec()
+    refused = make_spec(tracking={"uri": "host:5000"})
+    with pytest.raises(UsageError, match="http://HOST:5000"):
+        run(refused, store=store, executor=played)
+    assert (store.sweeps(), played.calls) == ([], [])
+    run(begun, store=store, executor=played)
+    more = make_spec(tracking={"uri": "host:5000"}, budget={"trials": 7})
+    assert run(more, store=store, executor=Played()).complete == 7
+
+
+def test_the_mlflow_that_the_environment_names_is_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    told: list[str] = []
+    listener = Listener()
+    monkeypatch.setattr(listener, "note", told.append)
+    monkeypatch.setattr("orchestrator.driver.mirroring._LAST_DRAIN_S", 0.1)
+    run(make_spec(tracking={}), store=store, executor=Played(), progress=listener)
+    (said,) = [text for text in told if text.startswith("tracked at")]
+    assert "http://127.0.0.1:1, as MLFLOW_TRACKING_URI says" in said
 
 
 def test_a_sweep_that_another_driver_runs_is_left_alone(store: Store) -> None:
@@ -334,13 +422,19 @@ def test_a_run_in_another_thread_leaves_signals_alone(store: Store) -> None:
     assert signal.getsignal(signal.SIGINT) == handler
 
 
-def test_a_sweep_of_failures_says_so(store: Store) -> None:
+def test_a_sweep_of_failures_says_so_and_leaves_no_folder(store: Store, tmp_path: Path) -> None:
     failure = Failure(FailureKind.ERROR, "no")
-    played = Played(ends=lambda job: Outcome(TrialState.FAILED, failure=failure))
+
+    def began(job: Job) -> None:
+        Path(job.folder).mkdir(parents=True)
+        (Path(job.folder) / CHECKPOINT_NAME).touch()
+
+    played = Played(before=began, ends=lambda job: Outcome(TrialState.FAILED, failure=failure))
     result = run(make_spec(), store=store, executor=played)
     assert (result.complete, result.failed, len(result.front)) == (0, 6, 0)
     assert result.sweep.state is SweepState.COMPLETE
     assert played.measured == []
+    assert list((tmp_path / "sweeps").iterdir()) == []
 
 
 def test_a_sweep_is_resumed_by_its_name_alone(store: Store, monkeypatch: Any) -> None:

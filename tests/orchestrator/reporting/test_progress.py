@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator.contracts import Plan, Progress
+from orchestrator.objectives import Direction, Objective
 from orchestrator.reporting.live import LiveProgress, picture
 from orchestrator.reporting.plain import PlainProgress
 from orchestrator.reporting.run_view import RunView
@@ -114,6 +115,39 @@ def test_no_line_is_wider_than_the_terminal(view: RunView, width: int) -> None:
     lines = shown(console, view).splitlines()
     assert max(map(len, lines)) <= width
     assert any("trial 17" in line for line in lines)
+
+
+SEVEN = {
+    "backbone": "mobilenet_v3_small",
+    "fc_rule": "explicit",
+    "fc_width_1": 4096,
+    "fc_width_2": 4096,
+    "bits": 4,
+    "quantizer": "codebook",
+    "learning_rate": 0.000123,
+}
+
+
+@pytest.mark.parametrize("width", [44, 76, 80, 100, 140])
+@pytest.mark.parametrize("value", ["accuracy", "robust_accuracy_autoattack_eps2"])
+def test_the_number_and_the_epoch_of_a_trial_stay_whatever_its_parameters_are(
+    plan: MakePlan, trials: list[Trial], width: int, value: str
+) -> None:
+    view = RunView(plan(epochs=120, objectives=(Objective(value, Direction.MAXIMIZE),)))
+    for number in (7, 1234):
+        view.started(replace(trials[0], number=number, params=SEVEN))
+    view.reported(1234, Report(119, {value: 0.912}))
+    console = Console(file=io.StringIO(), width=width, markup=False)
+    lines = shown(console, view).splitlines()
+    assert max(map(len, lines)) <= width
+    (late,) = [line for line in lines if "trial 1234" in line]
+    assert ("epoch 119/120" in late) or width == 44
+    (early,) = [line for line in lines if "trial 7 " in line]
+    assert "starting" in early
+    if width >= 80 and value == "accuracy":
+        assert "91.2 %" in late
+        assert "backbone=" in late
+        assert late.rstrip().endswith("…") or "learning_rate" in late
 
 
 def test_nothing_done_yet_is_a_picture_too(plan: MakePlan) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState as OptunaState
 
+from orchestrator.addresses import anchored, sqlite_url
 from orchestrator.constraints import Constraint
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.fronts.front import compute_front
@@ -339,3 +340,21 @@ def test_optuna_accepts_every_value_of_a_domain_where_it_is_shown(domain: Any, r
         labels = {json.dumps(label(domain, each)) for each in domain.values()}
         internal = {shown.to_internal_repr(json.loads(text)) for text in labels}
         assert len(internal) == space.size
+
+
+def test_a_missing_driver_is_a_sentence_with_what_installs_it() -> None:
+    with pytest.raises(OrchestratorError, match="pip install mysqlclient"):
+        study_rows("mysql://h/d")
+
+
+def test_a_storage_lies_in_a_folder_of_any_name_and_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "a#b %20?{c}"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    for storage in ("sqlite:///~/x.db", sqlite_url(folder / "y.db")):
+        optuna.create_study(storage=anchored(storage, folder), study_name="s")
+        assert study_rows(storage, "s") == []
+    assert {each.name for each in folder.iterdir()} == {"x.db", "y.db"}
+    assert list(tmp_path.iterdir()) == [folder]

@@ -17,26 +17,9 @@ from orchestrator.driver.preflight import check
 from orchestrator.errors import UsageError
 from orchestrator.spec.files import load_sweep
 from orchestrator.spec.sweep_spec import SweepSpec
+from tests.orchestrator.spec.conftest import GOOD, assert_plain, problems
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "sweeps"
-
-GOOD = """\
-name: tiny
-backbone: {name: digitnet, weights: scratch}
-data: {name: digits, limit: 300}
-space:
-  fc_width_1: {type: choice, values: [8, 16]}
-  bits: {type: int, low: 2, high: 8}
-  dropout: {type: float, low: 0, high: 0.5, when: bits >= 4}
-training: {tune: head, epochs: 2}
-objectives:
-  accuracy: maximize
-  memory_bytes: minimize
-  robust_accuracy: {direction: maximize, attack: fgsm, epsilon: 8/255, samples: 32}
-constraints: ["memory_bytes <= 200kB"]
-budget: {trials: 4}
-tracking: {kind: none}
-"""
 
 # What is put in place of what; where the problem is said to be; what is said.
 BAD = {
@@ -112,26 +95,6 @@ BAD = {
     "a tag": ("name: tiny", "name: !!python/object/apply:os.system [ls]", 1, "Tag"),
     "an alias of itself": ("name: tiny", "name: &a [*a]", 1, "its own anchor"),
 }  # fmt: skip
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
-    """A sweep file with one text in it replaced."""
-
-    def written(old: str = "", new: str = "") -> Path:
-        assert old in GOOD
-        path = tmp_path / "sweep.yaml"
-        path.write_text(GOOD.replace(old, new, 1) if old else GOOD)
-        return path
-
-    return written
-
-
-def problems(path: Path, **options: Any) -> list[str]:
-    with pytest.raises(UsageError) as caught:
-        load_sweep(path, **options)
-    assert caught.value.exit_code == 2
-    return str(caught.value).splitlines()
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -302,95 +265,6 @@ def test_check_reads_a_good_file_and_writes_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.yaml"]
 
 
-def test_settings_change_the_file(write: Callable[..., Path]) -> None:
-    spec = load_sweep(
-        write(),
-        settings=[
-            "training.epochs=3",
-            "data=digits",
-            "sampler.kind=random",
-            "objectives.robust_accuracy.epsilon=4/255",
-            "objectives.robust_accuracy_2={direction: maximize, epsilon: 0.1}",
-            "constraints=[accuracy >= 0.5]",
-            " seed = 7",
-        ],
-        name="other",
-        trials=9,
-    )
-    assert (spec.name, spec.budget.trials, spec.seed) == ("other", 9, 7)
-    assert (spec.training.epochs, spec.training.tune) == (3, "head")
-    assert (spec.data.name, spec.data.limit) == ("digits", None)
-    assert spec.sampler.kind == "random"
-    assert spec.objectives["robust_accuracy"].epsilon == 4 / 255
-    assert spec.objectives["robust_accuracy"].attack == "fgsm"
-    assert spec.objectives["robust_accuracy_2"].epsilon == 0.1
-    assert spec.constraints == ["accuracy >= 0.5"]
-
-
-def test_a_setting_below_a_short_form_keeps_what_it_was_short_for(tmp_path: Path) -> None:
-    path = tmp_path / "sweep.yaml"
-    path.write_text(GOOD.replace("{name: digits, limit: 300}", "digits"))
-    data = load_sweep(path, settings=["data.limit=300"]).data
-    assert (data.name, data.limit) == ("digits", 300)
-
-
-@pytest.mark.parametrize(
-    ("setting", "said"),
-    [
-        ("training.epochs", "is not KEY=VALUE"),
-        ("=3", "is not KEY=VALUE"),
-        ("training.epochs=[", "does not parse"),
-        ("training.epochs=x", "--set, training.epochs: 'epochs' is 'x'"),
-        ("training.epoch=3", "--set, training.epoch: Unknown key 'epoch'"),
-        ("trainin.epochs=3", "--set, trainin: Unknown key 'trainin'"),
-        ("a..b=3", "--set, a: Unknown key 'a'"),
-        ("training=3", "--set, training: 'training' is 3"),
-        ("space=fc_quantt", "--set, space: "),
-        ("space={bits: {type: int, low: 8, high: 2}}", "--set, space.bits: "),
-        ("space={bitz: {type: int, low: 2, high: 8}}", "--set, space.bitz: "),
-        ("constraints=[accuracy > 1]", "--set, constraints: "),
-        ("name.x=1", "'name'"),
-        ("objectives.accuracy=3", "--set, objectives.accuracy"),
-    ],
-)
-def test_a_wrong_setting_is_named_and_not_the_file(
-    write: Callable[..., Path], setting: str, said: str
-) -> None:
-    found = problems(write(), settings=[setting])
-    assert any(said in text for text in found), found
-
-
-def test_what_the_file_says_wrong_beside_a_setting_has_its_line(
-    write: Callable[..., Path],
-) -> None:
-    path = write("tune: head", "tune: hed")
-    (found,) = problems(path, settings=["training.epochs=3"])
-    assert found.startswith("sweep.yaml line 8, training.tune")
-
-
-def test_a_wrong_option_is_named(write: Callable[..., Path]) -> None:
-    assert problems(write(), name="a b")[0].startswith("--name, name: ")
-    assert problems(write(), trials=0)[0].startswith("--trials, budget.trials: ")
-
-
-def test_paths_are_those_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "sweeps"
-    folder.mkdir()
-    (folder / "own.yaml").write_text("bits: {type: int, low: 2, high: 8}")
-    text = GOOD.replace("name: digits, limit: 300", "folder: ../images, root: ~/data")
-    lines = text.replace("weights: scratch", "weights: w/net.safetensors").splitlines()
-    path = folder / "sweep.yaml"
-    path.write_text("\n".join([*lines[:3], "space: ./own.yaml", *lines[7:]]))
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    for where in (tmp_path, folder):
-        monkeypatch.chdir(where)
-        spec = load_sweep(path.relative_to(where))
-        assert spec.data.folder == str(tmp_path / "images")
-        assert spec.data.root == str(tmp_path / "home" / "data")
-        assert spec.backbone.weights == str(folder / "w" / "net.safetensors")
-        assert spec.search_space.names == ("bits",)
-
-
 @pytest.mark.parametrize("name", ["a.pt", "a.pth.tar", "A.PTH", "a.SafeTensors"])
 def test_a_file_with_weights_is_known_by_its_ending(write: Callable[..., Path], name: str) -> None:
     path = write("weights: scratch", f"weights: {name}")
@@ -472,7 +346,8 @@ def test_any_file_is_a_spec_or_a_usage_error(
     path.write_text(json.dumps(tree))
     try:
         spec = load_sweep(path)
-    except UsageError:
+    except UsageError as error:
+        assert_plain(str(error))
         return
     again = SweepSpec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json"))))
     assert again == spec

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from orchestrator.objectives import Direction, Objective
 from orchestrator.spec.stored import places_of, with_places
 from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.spec.trial_sections import ObjectiveSection
 from orchestrator.state_folder import StateFolder
 from search_spaces import load_space
 from trainers.config import PARAMETERS
@@ -318,3 +319,68 @@ def test_what_lies_in_the_project_is_found_where_that_is_now(tmp_path: Path) -> 
     found = with_places(plain, {"places": places}, StateFolder(new))
     assert found["data"]["npz"] == str(tmp_path / "new" / "images.npz")
     assert found["data"]["root"] == "/elsewhere"
+
+
+PLAIN: dict[str, Any] = {
+    "name": "a",
+    "backbone": {"name": "digitnet", "weights": "scratch"},
+    "data": {"name": "digits"},
+    "space": load_space("smoke").as_mapping(),
+    "objectives": {"accuracy": "maximize", "memory_bytes": "minimize"},
+}
+ATTACKED_TOO = {
+    "accuracy": "maximize",
+    "macs": {"direction": "minimize"},
+    "robust_accuracy": {"direction": "maximize", "attack": "fgsm", "epsilon": 0.1},
+    "deepfool_perturbation": "maximize",
+}
+# As version 0 stored it.
+MACS = {
+    "attack": "pgd",
+    "epsilon": 8 / 255,
+    "norm": "linf",
+    "steps": 10,
+    "step_size": None,
+    "restarts": 1,
+    "samples": 200,
+    "direction": "minimize",
+}
+
+
+@pytest.mark.parametrize(
+    ("objectives", "fingerprint"),
+    [
+        (PLAIN["objectives"], "881ab80a391441bc3bd99d53004b1a52c249a2200a7443ceb406218a3a659f76"),
+        (ATTACKED_TOO, "515954cc2b9fe77d480307ed287574df832aa34db7532063886df8b2626a33d0"),
+        (
+            {**ATTACKED_TOO, "macs": MACS},
+            "515954cc2b9fe77d480307ed287574df832aa34db7532063886df8b2626a33d0",
+        ),
+    ],
+)
+def test_sweeps_that_were_stored_keep_their_fingerprints(
+    objectives: dict[str, Any], fingerprint: str
+) -> None:
+    read = SweepSpec.model_validate({**PLAIN, "objectives": objectives})
+    assert read.fingerprint() == fingerprint
+
+
+def test_an_objective_without_an_attack_has_none_of_its_defaults() -> None:
+    read = SweepSpec.model_validate({**PLAIN, "objectives": ATTACKED_TOO})
+    for dumped in (read.model_dump(mode="json"), read.identity(), read.model_dump()):
+        assert dumped["objectives"]["macs"] == {"direction": "minimize"}
+        assert dumped["objectives"]["robust_accuracy"]["steps"] == 10
+    assert SweepSpec.model_validate(read.model_dump(mode="json")) == read
+
+
+def test_a_default_of_attacks_that_changes_leaves_what_has_no_attack(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Later(ObjectiveSection):
+        steps: int = 20
+
+    monkeypatch.setattr("orchestrator.spec.sweep_spec.ObjectiveSection", Later)
+    stored = {**PLAIN, "objectives": {**PLAIN["objectives"], "macs": MACS}}
+    assert SweepSpec.model_validate(stored).identity()["objectives"]["macs"] == {
+        "direction": "minimize"
+    }

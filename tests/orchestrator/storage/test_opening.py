@@ -96,6 +96,14 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     assert path.exists()
 
 
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    open_store("sqlite:///~/store.db").close()
+    assert (tmp_path / "store.db").exists()
+    assert not (tmp_path / "~").exists()
+
+
 def test_processes_that_open_a_new_store_at_once_make_one(url: str) -> None:
     opened = [
         subprocess.Popen([sys.executable, "-c", _OPEN, url], stdout=subprocess.PIPE)

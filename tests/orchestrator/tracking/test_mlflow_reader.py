@@ -3,12 +3,17 @@
 from dataclasses import replace
 
 import pytest
+from mlflow import MlflowClient
 
 from orchestrator.errors import OrchestratorError, UnknownNameError
 from orchestrator.queries.sweeps import open_sweep, pareto_front
 from orchestrator.spec.stored import spec_objectives
+from orchestrator.storage import open_store
+from orchestrator.tracking import MlflowMirror, sync
 from orchestrator.tracking.mlflow_reader import trials_from_mlflow
+from orchestrator.tracking.mlflow_server import MlflowServer
 from orchestrator.trials import SweepState
+from tests.orchestrator.tracking.conftest import Driver
 
 pytestmark = pytest.mark.mlflow
 
@@ -66,6 +71,42 @@ def test_an_unknown_experiment_is_named_with_those_that_there_are(mirrored, trac
 def test_an_experiment_of_something_else_is_a_sentence(tracking_uri):
     with pytest.raises(OrchestratorError, match=r"'Default' of MLflow .* holds no sweep"):
         trials_from_mlflow(tracking_uri, "Default")
+
+
+def test_a_deleted_experiment_is_said_to_be_restored_by_sync(
+    mirrored, store, tracking_uri, new_mirror
+):
+    client = MlflowClient(tracking_uri=tracking_uri)
+    client.delete_experiment(MlflowServer(tracking_uri).experiments()[SWEEP])
+    with pytest.raises(OrchestratorError, match=r"deleted .*paretune sync digits-fc"):
+        trials_from_mlflow(tracking_uri, SWEEP)
+    assert sync(store, SWEEP, new_mirror()).is_complete
+    assert len(trials_from_mlflow(tracking_uri, SWEEP)[1]) == 7
+
+
+def test_of_two_sweeps_of_one_name_one_is_chosen_and_the_other_told(
+    mirrored, tracking_uri, tmp_path, caplog
+):
+    theirs = open_store(f"sqlite:///{tmp_path / 'theirs.db'}")
+    driver = Driver(theirs, tmp_path)
+    driver.complete(0.7, 500)
+    driver.finish()
+    mirror = MlflowMirror(theirs, tracking_uri, artifact_root=tmp_path / "a", experiment=SWEEP)
+    mirror.drain(SWEEP)
+    front = pareto_front(tracking_uri=tracking_uri, experiment=SWEEP)
+    assert front.members == open_sweep(SWEEP, theirs).front().members
+    (said,) = [record.getMessage() for record in caplog.records if SWEEP in record.getMessage()]
+    ours, other = mirrored.store.sweep(SWEEP).mlflow_run_id, theirs.sweep(SWEEP).mlflow_run_id
+    assert "holds 2 sweeps" in said
+    assert ours in said
+    assert other in said
+    caplog.clear()
+    chosen = pareto_front(tracking_uri=tracking_uri, experiment=SWEEP, parent_run=ours)
+    assert chosen.members == open_sweep(SWEEP, mirrored.store).front().members
+    assert caplog.records == []
+    with pytest.raises(UnknownNameError, match="parent run"):
+        pareto_front(tracking_uri=tracking_uri, experiment=SWEEP, parent_run="x")
+    theirs.close()
 
 
 def test_a_database_that_is_not_there_is_not_made(tmp_path):

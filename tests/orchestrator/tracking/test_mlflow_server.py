@@ -144,3 +144,8 @@ def test_a_file_that_is_no_database_is_a_sentence(driver, new_mirror, tmp_path):
     (tmp_path / "text.db").write_text("not a database" * 100, encoding="utf-8")
     with pytest.raises(TrackingError, match=r"text\.db.*not a database"):
         new_mirror(f"sqlite:///{tmp_path / 'text.db'}").drain(SWEEP)
+
+
+def test_a_missing_driver_is_a_sentence_with_what_installs_it():
+    with pytest.raises(TrackingError, match=r"\*\*\*@h/d needs .*pip install mysqlclient"):
+        MlflowServer("mysql://me:geheim@h/d").experiments()

@@ -18,12 +18,25 @@ def warm_ups() -> list[threading.Thread]:
 
 def test_the_database_stands_there_and_is_empty(tmp_path: Path) -> None:
     state = StateFolder(tmp_path / "state")
-    warm_up("mlflow", state=state)
+    work = warm_up("mlflow", state=state)
+    work.want()
+    work.end()
     for thread in warm_ups():
         thread.join(60)
     assert not warm_ups()
     assert Path(state.tracking_uri.removeprefix("sqlite:///")).exists()
     assert MlflowServer(state.tracking_uri).experiments().keys() == {"Default"}
+
+
+def test_where_it_is_not_wanted_in_the_end_there_is_none(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    work = warm_up("mlflow", state=state)
+    assert warm_ups()
+    work.end()
+    for thread in warm_ups():
+        thread.join(60)
+    assert not warm_ups()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_database_that_is_there_stays_as_it_is(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ PROMISED = {
 
 
 def test_the_promised_backbones_are_known() -> None:
-    assert set(backbone_names()) == set(BACKBONES) == PROMISED
-    assert len(backbone_names()) == 23
+    assert set(backbone_names()) == set(BACKBONES)
+    # There may be more: docs/guides/add-a-backbone.md.
+    assert set(BACKBONES) >= PROMISED
 
 
 def test_names_and_sizes_are_known_without_torch() -> None:

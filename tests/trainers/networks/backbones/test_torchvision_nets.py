@@ -29,8 +29,9 @@ def on_meta(name: str) -> Backbone:
         return build_backbone(name, "scratch")
 
 
-def test_there_are_eighteen_of_them() -> None:
-    assert len(TORCHVISION) == 18
+def test_the_eighteen_are_among_them() -> None:
+    # There may be more: docs/guides/add-a-backbone.md.
+    assert len(TORCHVISION) >= 18
 
 
 @pytest.mark.parametrize("name", backbone_names())

@@ -1,0 +1,50 @@
+"""Paths in a sweep file begin in its folder; those of an option in the working directory."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.addresses import anchored
+from orchestrator.spec.run_sections import CACHE_WORDS, with_source, with_tracking
+from trainers.networks.backbone_table import is_weights_file
+
+_PATHS = (
+    *(("data", "folder"), ("data", "npz"), ("data", "root")),
+    *(("backbone", "weights"), ("warm_start", "csv")),
+    *(("execution", "cache"), ("warm_start", "optuna")),
+)
+_ADDRESSES = (("tracking", "uri"), ("warm_start", "store"), ("warm_start", "mlflow"))
+
+FolderOf = Callable[[tuple[str, ...]], Path]
+
+
+def with_paths(data: Mapping[str, Any], folder_of: FolderOf) -> dict[str, Any]:
+    """`data` with the paths in it made absolute, those in addresses of SQLite files too.
+
+    Args:
+        data: A sweep file's content.
+        folder_of: The folder in which a relative path at a place begins.
+    """
+    resolved = dict(data)
+    for key, spelled_out in (("warm_start", with_source), ("tracking", with_tracking)):
+        if key in resolved:
+            resolved[key] = spelled_out(resolved[key])
+    for place in (*_PATHS, *_ADDRESSES):
+        section, key = place
+        values = resolved.get(section)
+        text = values.get(key) if isinstance(values, Mapping) else None
+        if isinstance(text, str) and text:
+            folder = folder_of(place)
+            is_path = place in _PATHS and "://" not in text
+            made = _absolute(place, text, folder) if is_path else anchored(text, folder)
+            resolved[section] = {**resolved[section], key: made}
+    if isinstance(resolved.get("store"), str):
+        resolved["store"] = anchored(resolved["store"], folder_of(("store",)))
+    return resolved
+
+
+def _absolute(place: tuple[str, str], text: str, folder: Path) -> str:
+    is_word = (place[1] == "weights" and not is_weights_file(text)) or (
+        place[1] == "cache" and text in CACHE_WORDS
+    )
+    return text if is_word else str((folder / Path(text).expanduser()).resolve())

@@ -1,0 +1,70 @@
+"""Why a name that is taken cannot be used for another spec, and what to do instead."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from orchestrator.errors import SweepExistsError
+from orchestrator.objectives import Objective
+from orchestrator.quantities import Direction, known_direction
+from orchestrator.spec.stored import spec_objectives
+from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.storage.spec_differences import spec_differences
+from orchestrator.trials import SweepRecord
+
+_OBJECTIVES = "objectives"
+
+
+def name_is_taken(
+    found: SweepRecord, spec: Mapping[str, Any], measured: Collection[str]
+) -> SweepExistsError:
+    """Say what of a spec keeps it from going on with a stored sweep: every key, and no other.
+
+    Args:
+        found: The stored sweep.
+        spec: The one that was to go on with it.
+        measured: Names of the values that its trials have.
+    """
+    before, now = _identity(found.spec), _identity(spec)
+    if before is None or now is None:
+        # One of them is another version's, so that what would not matter is not known.
+        before, now = found.spec, spec
+    differences = "; ".join(spec_differences(before, now))
+    return SweepExistsError(
+        f"Sweep {found.name!r} was started with another spec ({differences}). "
+        f"{_compared_already(found.name, before, now, measured)}Its trials and new ones could not "
+        f"be compared, so nothing was changed. Restore the spec, or start another sweep, which "
+        f"may learn from this one: "
+        f"paretune run SWEEP.yaml --name {found.name}-2 --warm-start {found.name}"
+    )
+
+
+def _identity(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    try:
+        return SweepSpec.model_validate(spec).identity()
+    except ValidationError:
+        return None
+
+
+def _compared_already(
+    name: str, before: Mapping[str, Any], now: Mapping[str, Any], measured: Collection[str]
+) -> str:
+    """The command that answers without a training, where objectives alone differ."""
+    others = [{key: spec[key] for key in spec if key != _OBJECTIVES} for spec in (before, now)]
+    if others[0] != others[1] or _OBJECTIVES not in now:
+        return ""
+    objectives = spec_objectives(now)
+    if not all(each.name in measured for each in objectives):
+        return ""
+    listed = ",".join(map(_asked, objectives))
+    return (
+        f"Every trial has these values already: paretune front {name} --objectives {listed} "
+        f"compares by them. "
+    )
+
+
+def _asked(objective: Objective) -> str:
+    if objective.direction is known_direction(objective.name):
+        return objective.name
+    return f"{objective.name}:{'min' if objective.direction is Direction.MINIMIZE else 'max'}"
