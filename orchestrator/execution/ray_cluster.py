@@ -12,7 +12,9 @@ import ray
 from orchestrator.contracts import FrontJob, Prepared
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.preparation import found_out, prepare
+from orchestrator.execution.ray_address import ask_cluster
 from orchestrator.execution.task import Task
+from orchestrator.redaction import redacted
 from trainers.errors import TrainerError
 
 
@@ -31,6 +33,8 @@ def connect(address: str | None) -> None:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     # Never without an address: Ray would look for a cluster that somebody once started here.
     where = address or os.environ.get("RAY_ADDRESS") or "local"
+    if where != "local":
+        _check_cluster(where)
     try:
         ray.init(
             address=where,
@@ -51,6 +55,15 @@ def connect(address: str | None) -> None:
             f"works later. It needs a folder with a short path, in which you may write: "
             f"RAY_TMPDIR, else TMPDIR, else /tmp."
         ) from error
+
+
+def _check_cluster(address: str) -> None:
+    """Refuse an address where no cluster can be used; Ray would try for ten minutes."""
+    answer = ask_cluster(address)
+    if answer.resources is None:
+        raise OrchestratorError(
+            f"No Ray cluster can be used at {redacted(address)!r}: {answer.problem}. {answer.fix}"
+        )
 
 
 @ray.remote(num_returns=2)  # type: ignore[untyped-decorator]
