@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from orchestrator.doctor.finding import Finding, fine, wrong
 from orchestrator.execution.ray_address import HERE, ask_cluster, host_and_port
+from orchestrator.execution.ray_folder import find_ray_folder
 from orchestrator.redaction import redacted
 
 
@@ -22,14 +23,23 @@ def examine_ray(address: str) -> tuple[list[Finding], Mapping[str, float] | None
     """
     token = _token(os.environ.get("RAY_AUTH_MODE", ""))
     if address in HERE:
-        detail = "RAY_ADDRESS is not set: a run starts Ray on this machine"
-        return [fine("Ray", detail), token], None
+        return [_start_here(), token], None
     shown, answer = redacted(address), ask_cluster(address)
     resources = answer.resources
     if resources is None:
         return [wrong("Ray", f"{shown}: {answer.problem}", answer.fix), token], None
     detail = f"{shown} has {resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
     return [fine("Ray", detail), token], resources
+
+
+def _start_here() -> Finding:
+    folder = find_ray_folder()
+    if folder.problem:
+        return wrong("Ray", folder.problem, folder.fix)
+    detail = f"RAY_ADDRESS is not set: a run starts Ray on this machine, in {folder.path}"
+    if folder.detour:
+        detail += f", which is too long for its sockets: by a link in {folder.detour}"
+    return fine("Ray", detail)
 
 
 def is_remote(address: str) -> bool:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from orchestrator.constraints import KnownConstraints
 from orchestrator.contracts import Prepared
 from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.execution.ray_address import HERE
+from orchestrator.execution.ray_folder import find_ray_folder
 from orchestrator.execution.slots import slots
 from orchestrator.quantities import human
 from orchestrator.sampling import check_sampler
@@ -158,9 +160,9 @@ def _check_limits(spec: SweepSpec, prepared: Prepared, report: CheckReport) -> i
 
 
 def _check_resources(spec: SweepSpec, report: CheckReport) -> None:
-    address = os.environ.get("RAY_ADDRESS")
+    address = os.environ.get("RAY_ADDRESS", "")
     needs = f"{spec.resources.cpus} CPUs and {spec.resources.gpus:g} GPUs a trial"
-    if address:
+    if address not in HERE:
         report.lines.append(("resources", f"{needs}; the cluster at {address} was not asked"))
         return
     here = {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(_gpus())}
@@ -170,6 +172,9 @@ def _check_resources(spec: SweepSpec, report: CheckReport) -> None:
         report.problems.append(str(error))
     else:
         report.lines.append(("resources", f"{needs}: {fitting} at once on this machine"))
+    folder = find_ray_folder()
+    if folder.problem:
+        report.problems.append(f"Ray cannot start here: {folder.problem}. {folder.fix}")
 
 
 def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[str]]:

@@ -114,7 +114,7 @@ def run(
     prior = warm_start(spec, store)
     folder = state or StateFolder.find()
     _warm_up(spec, folder)
-    worker = (executor or _ray(address))(_task(spec, folder))
+    worker = (executor or _ray(address, folder, progress))(_task(spec, folder))
     interrupted = True
     try:
         # Before anything is stored: a mistyped path must not take the sweep's name.
@@ -289,11 +289,11 @@ def _holder() -> str:
     return this_holder()
 
 
-def _ray(address: str | None) -> ExecutorFactory:
+def _ray(address: str | None, folder: StateFolder, progress: Progress) -> ExecutorFactory:
     def build(task: Task) -> Executor:
         from orchestrator.execution.ray_executor import RayExecutor
 
-        return RayExecutor(task, address)
+        return RayExecutor(task, address, log=folder.ray_log, say=progress.note)
 
     return build
 

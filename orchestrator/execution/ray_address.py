@@ -5,7 +5,6 @@ may end its process. Ray is not imported here.
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from orchestrator.execution.machine_load import patience
 from orchestrator.redaction import redacted
 
 HERE = ("", "local")
@@ -21,8 +21,6 @@ _PORT = 6379  # of a head that was started without one
 _KNOCK_S = 5  # each: to connect, and to be greeted
 _CONNECT_S = 12
 _IMPORT_S = 120
-# A machine that does ten times as much as it can is waited for as much longer, but not for ever.
-_MOST_PATIENCE = 5.0
 _REFUSED = "AuthenticationError"  # Ray's; it stands above the last line of what Ray prints
 _AWAY_FIX = (
     "Start the cluster (ray start --head), or correct the address (--address or RAY_ADDRESS), or "
@@ -63,7 +61,7 @@ def ask_cluster(address: str) -> Answer:
         address: As for ``RAY_ADDRESS``; not one of `HERE`.
     """
     host, port = host_and_port(address)
-    connect_s = round(_CONNECT_S * _patience())
+    connect_s = round(_CONNECT_S * patience())
     # -P: a folder of the working directory must not stand in for a package.
     command = [sys.executable, "-P", str(_PROBE), address, host]
     command += [str(number) for number in (port, _KNOCK_S, connect_s)]
@@ -104,9 +102,3 @@ def host_and_port(address: str) -> tuple[str, int]:
         return parts.hostname or "", parts.port or _PORT
     except ValueError:  # A port that is no number.
         return parts.hostname or "", 0
-
-
-def _patience() -> float:
-    """How many times slower than usual this machine is now."""
-    cpus = len(os.sched_getaffinity(0))
-    return min(max(1.0, os.getloadavg()[0] / cpus), _MOST_PATIENCE)

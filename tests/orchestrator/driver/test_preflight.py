@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator.driver.preflight import check, memory_sizes
+from orchestrator.execution import ray_folder
 from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import library_names, load_space
 from trainers.data import load_data
@@ -157,6 +158,17 @@ def test_a_cluster_elsewhere_is_not_judged_by_this_machine(
     report = check(make_spec(resources={"cpus": 9999}))
     assert report.problems == []
     assert "the cluster at 10.0.0.1:6379 was not asked" in dict(report.lines)["resources"]
+
+
+def test_a_folder_that_is_too_long_for_rays_sockets_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("x" * 50)))
+    assert check(make_spec()).problems == []
+    monkeypatch.setattr(ray_folder, "_SHORT", ())
+    (problem,) = check(make_spec()).problems
+    assert "too long for Ray's sockets" in problem
+    assert "Set RAY_TMPDIR" in problem
 
 
 def test_combinations_that_fit_no_network_are_noted() -> None:
