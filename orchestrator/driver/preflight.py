@@ -22,10 +22,12 @@ from orchestrator.spec.run_sections import BudgetSection
 from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import Choice, Domain, Value
 from trainers.config import with_params
+from trainers.errors import WeightsError
 from trainers.quantization.config import MAX_CONVOLUTIONS
 
 if TYPE_CHECKING:
     from trainers.data import ImageData
+    from trainers.networks.backbones.weight_sources import WeightsSource
 
 # Parameters that decide a network's size.
 _SIZING = (
@@ -78,6 +80,7 @@ def check(spec: SweepSpec) -> CheckReport:
         check_sampler(spec.sampler.kind, space)
     except UsageError as error:
         report.problems.append(str(error))
+    _check_weights(spec, report)
     refused = _check_data(spec, report)
     # The reference counts as one more configuration.
     most = None if size is None else (size - refused + spec.reference) * spec.replicates
@@ -109,6 +112,37 @@ def _budget(budget: BudgetSection) -> str:
             f"{plateau.trials:,} trials over which the hypervolume grows less than {share}"
         )
     return f"ends after {' or '.join(limits)}"
+
+
+def _check_weights(spec: SweepSpec, report: CheckReport) -> None:
+    """Say which weights every backbone starts from; those that lie here are tried."""
+    from trainers.networks.backbones.weight_sources import check_weights
+
+    names = used_backbones(spec)
+    for name in names:
+        label = f"{name}: " if len(names) > 1 else ""
+        try:
+            source = check_weights(name, spec.backbone.weights)
+        except WeightsError as error:
+            report.problems.append(f"{label}{error}")
+        else:
+            is_default = "weights" not in spec.backbone.model_fields_set
+            report.lines.append(("weights", f"{label}{_source(source, is_default=is_default)}"))
+
+
+def _source(source: "WeightsSource", *, is_default: bool) -> str:
+    """Where weights come from, in words."""
+    if source.path is None:
+        return "scratch: drawn at random by the seed"
+    size = "unknown size" if source.bytes is None else human("disk_bytes", source.bytes)
+    if source.weights == "bundled":
+        return f"bundled with paretune, {size}"
+    if source.weights != "imagenet":
+        return f"{source.path}, {size}, fits {source.backbone}"
+    word = "imagenet, which is the default" if is_default else "imagenet"
+    if not source.url:
+        return f"{word}: torchvision's, at {source.path}, {size}"
+    return f"{word}: not on this machine; a run downloads {size} from {source.url}"
 
 
 def _check_data(spec: SweepSpec, report: CheckReport) -> int:
