@@ -1,6 +1,7 @@
 """Rules of the house that no other tool checks; ruff and mypy have their own place in `make`."""
 
 import ast
+import importlib.util
 import io
 import re
 import subprocess
@@ -14,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.objectives import KNOWN_DIRECTIONS
+from orchestrator.quantities import QUANTITIES
 from trainers.training.finetune import EpochReport
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("orchestrator", "trainers", "search_spaces")
 FOLDERS = (*PACKAGES, "tests", "benchmarks", "examples", "docs")
 MOST_LINES = 400
+LONGEST_FUNCTION = 90
 MOST_LINES_OF_PROMISES = 500  # a test module is a list, and is read like one
 
 # In parts, so that this file does not hold what it forbids.
@@ -84,6 +86,17 @@ def test_modules_are_short_enough_to_be_read(folders: tuple[str, ...], most: int
     lengths = {path: len(path.read_text().splitlines()) for path in _modules(*folders)}
     too_long = {str(path): count for path, count in lengths.items() if count > most}
     assert not too_long, f"Split by reason, at most {most} lines: {too_long}"
+
+
+def test_functions_are_short_enough_to_be_read() -> None:
+    long = [
+        f"{_named(path, node.lineno)} {node.name}: {lines}"
+        for path in _modules(*PACKAGES)
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > LONGEST_FUNCTION
+    ]
+    assert not long, f"Tell it in steps, at most {LONGEST_FUNCTION} lines each: {long}"
 
 
 def test_every_module_says_what_it_is_for() -> None:
@@ -154,6 +167,16 @@ def test_the_import_rules_hold() -> None:
     assert int(kept[1]) >= 4
 
 
+def test_the_picture_of_the_architecture_is_that_of_the_imports() -> None:
+    path = REPOSITORY / "docs" / "make_architecture.py"
+    spec = importlib.util.spec_from_file_location("make_architecture", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.TARGET.read_text() == module.picture(), "run: python docs/make_architecture.py"
+
+
 def test_no_tracked_file_names_a_machine_or_a_registry() -> None:
     found = [
         f"{_named(path, number)} {line.strip()[:80]}"
@@ -198,7 +221,7 @@ def test_every_measured_value_is_in_the_glossary() -> None:
         for row in re.findall(r"^\| (`[^|]+) \|", glossary, re.M)
         for name in re.findall(r"`(\w+)`", row)
     }
-    assert KNOWN_DIRECTIONS.keys() <= rows
+    assert QUANTITIES.keys() <= rows
     source = (REPOSITORY / "trainers" / "trial" / "run.py").read_text()
     recorded = set(re.findall(r'"(\w+)": float\(|values\["(\w+)"\]', source))
     names = {first or second for first, second in recorded}

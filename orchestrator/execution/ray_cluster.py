@@ -55,7 +55,8 @@ def connect(address: str | None, log: Path, say: Callable[[str], None]) -> Calla
             f"The Ray cluster at {redacted(where)!r} could not be used: {error}. What Ray says is "
             f"in {log}"
         ) from error
-    return ray.shutdown
+    disconnect: Callable[[], None] = ray.shutdown
+    return disconnect
 
 
 def _check_cluster(address: str) -> None:

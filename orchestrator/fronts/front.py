@@ -10,10 +10,10 @@ import numpy as np
 
 from orchestrator.constraints import Constraint
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
-from orchestrator.objectives import Direction, Objective, known_direction, missing_values
+from orchestrator.objectives import Direction, Objective, missing_values
 from orchestrator.pareto.constrained import constrained_front
 from orchestrator.pareto.dominance import Floats, hypervolume, knee, reference_point
-from orchestrator.quantities import parse_quantity
+from orchestrator.quantities import known_direction, parse_quantity
 from orchestrator.trials import Params, Trial, TrialState
 
 if TYPE_CHECKING:
