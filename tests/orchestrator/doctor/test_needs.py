@@ -11,7 +11,7 @@ from orchestrator.doctor.installation import TorchProbe, probe_torch
 from orchestrator.doctor.needs import DATA_PLACES, examine_needs, weights_to_try
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainers.data.config import data_names
-from trainers.networks.backbones.weight_sources import BUNDLED
+from trainers.networks.backbone_table import bundled_file
 
 HERE = {"CPU": 4.0, "GPU": 1.0}
 
@@ -84,7 +84,7 @@ def test_weights_of_another_network_are_found(tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
     spec = _spec(backbone={"name": "cifar_resnet20", "weights": str(path)})
     assert weights_to_try(spec) == ("cifar_resnet20", "")
-    shutil.copy(BUNDLED / "digitnet.safetensors", path)
+    shutil.copy(bundled_file("digitnet"), path)
     assert weights_to_try(spec) == ("cifar_resnet20", str(path))
     probe = probe_torch(*weights_to_try(spec))
     _, found, _ = examine_needs(spec, HERE, probe)

@@ -12,7 +12,7 @@ from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import library_names, load_space
 from trainers.data import load_data
 from trainers.errors import DataError
-from trainers.networks.backbones.weight_sources import BUNDLED
+from trainers.networks.backbone_table import bundled_file
 
 SPACE = {
     "fc_layers": {"type": "int", "low": 1, "high": 2},
@@ -195,7 +195,7 @@ def test_weights_that_are_missing_or_of_another_network_are_a_problem(tmp_path: 
     backbone = {"name": "cifar_resnet20", "weights": str(path)}
     (problem,) = check(make_spec(backbone=backbone)).problems
     assert f"weights file {path} does not exist" in problem
-    shutil.copy(BUNDLED / "digitnet.safetensors", path)
+    shutil.copy(bundled_file("digitnet"), path)
     (problem,) = check(make_spec(backbone=backbone)).problems
     assert f"weights file {path} does not fit this backbone" in problem
     fitting = text(make_spec(backbone={"name": "digitnet", "weights": str(path)}))
@@ -204,7 +204,7 @@ def test_weights_that_are_missing_or_of_another_network_are_a_problem(tmp_path: 
 
 def test_weights_are_tried_for_every_backbone_of_the_space(tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
-    shutil.copy(BUNDLED / "digitnet.safetensors", path)
+    shutil.copy(bundled_file("digitnet"), path)
     space = {"backbone": {"type": "choice", "values": ["digitnet", "cifar_resnet20"]}}
     spec = make_spec(backbone={"name": "digitnet", "weights": str(path)}, space=space)
     report = check(spec)

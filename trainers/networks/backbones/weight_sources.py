@@ -6,11 +6,12 @@ torch is loaded where it is needed: words that name no file are answered without
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainers.errors import WeightsError
-from trainers.networks.backbone_table import BackboneInfo, backbone_info
-
-BUNDLED = Path(__file__).parent / "weights"
-_WORDS = ("bundled", "imagenet", "scratch")
+from trainers.networks.backbone_table import (
+    BackboneInfo,
+    backbone_info,
+    bundled_file,
+    refuse_unknown,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +31,6 @@ class WeightsSource:
     path: Path | None = None
     url: str = ""
     bytes: int | None = None
-
-
-def refuse_unknown(info: BackboneInfo, weights: str) -> None:
-    """Refuse a word for weights that a backbone does not have.
-
-    Raises:
-        WeightsError: There are none; the text has the words that it has.
-    """
-    if weights in _WORDS and weights not in info.weights:
-        raise WeightsError(
-            f"there are no {weights} weights of {info.name}. Use weights: "
-            f"{', '.join(info.weights)}, or the path of a .safetensors file."
-        )
 
 
 def check_weights(backbone: str, weights: str) -> WeightsSource:
@@ -78,7 +66,7 @@ def find_weights(backbone: str, weights: str) -> WeightsSource:
         return WeightsSource(info.name, weights)
     if weights == "imagenet":
         return _imagenet(info)
-    path = BUNDLED / f"{info.name}.safetensors" if weights == "bundled" else Path(weights)
+    path = bundled_file(info.name) if weights == "bundled" else Path(weights)
     path = path.expanduser()
     return WeightsSource(info.name, weights, path, bytes=_size(path))
 

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 from trainers.errors import WeightsError
-from trainers.networks.backbone_table import BACKBONES
+from trainers.networks.backbone_table import BACKBONES, bundled_file
 from trainers.networks.backbones import build_backbone
-from trainers.networks.backbones.weight_sources import BUNDLED, check_weights, find_weights
+from trainers.networks.backbones.weight_sources import check_weights, find_weights
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_words_are_answered_without_torch() -> None:
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    size = (BUNDLED / "digitnet.safetensors").stat().st_size
+    size = bundled_file("digitnet").stat().st_size
     assert done.stdout.split() == [str(size), "None", "False"]
 
 
