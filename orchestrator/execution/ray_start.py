@@ -25,9 +25,10 @@ _LOOK_S = 0.1
 # Waits that Ray (2.60) takes from the environment of the process that starts it.
 _WAITS = {
     "RAY_gcs_server_port_wait_time_s": _WAIT_S,
-    "RAY_raylet_start_wait_time_s": _WAIT_S,
     "RAY_agent_register_timeout_ms": 1000 * _WAIT_S,
 }
+# How long one question for a node takes at most: Ctrl-C does not end it.
+_QUESTION = {"RAY_raylet_start_wait_time_s": "1"}
 
 
 class LocalRay:
@@ -61,7 +62,8 @@ class LocalRay:
 
     def stop(self) -> None:
         """End it; harmless where it did not start."""
-        ray.shutdown()
+        if ray.is_initialized():
+            ray.shutdown()
         if self._link is not None:
             shutil.rmtree(self._link.parent, ignore_errors=True)
             self._link = None
@@ -97,7 +99,7 @@ class LocalRay:
         except BaseException as error:
             with self._log.open("a") as log:
                 log.write(f"{error}\n")
-            ray.shutdown()
+            # Not `ray.shutdown`: in the middle of a start it waits for long, or crashes.
             _kill_ray(set(_children()) - before)
             raise
 
@@ -129,11 +131,11 @@ def stderr_in(log: Path) -> Iterator[None]:
 @contextmanager
 def _waits(slower: float) -> Iterator[None]:
     """Let Ray wait for its processes as many times longer as this machine is slower than usual."""
-    given = {name: str(round(slower * wait)) for name, wait in _WAITS.items()}
+    given = {name: str(round(slower * wait)) for name, wait in _WAITS.items()} | _QUESTION
     added = {name: value for name, value in given.items() if name not in os.environ}
     os.environ.update(added)
-    # The wait for a node has no setting: Ray asks for it again until 30 seconds are over, so that
-    # one question takes as long as it may.
+    # The whole wait for a node has no setting: Ray asks until 30 seconds are over, so that what
+    # is asked here takes as long as it may.
     plain: Any = services.get_node
     services.get_node = partial(_node_awaited, plain, slower * _WAIT_S)
     try:
