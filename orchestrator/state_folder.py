@@ -6,6 +6,7 @@
 ├── mlflow.db                 the MLflow server's database
 ├── mlflow-artifacts/         what MLflow shows beside a run
 ├── cache/                    stages that trials of any sweep share
+├── ray.log                   what Ray printed while it was started, if it said anything
 └── sweeps/NAME/trials/N/     checkpoint and packed artifact of a trial
 ```
 """
@@ -92,6 +93,11 @@ class StateFolder:
     def cache(self) -> Path:
         """Folder of the default stage cache."""
         return self.root / "cache"
+
+    @property
+    def ray_log(self) -> Path:
+        """What Ray prints while it is started."""
+        return self.root / "ray.log"
 
     def sweep_folder(self, sweep: str) -> Path:
         """Folder of a sweep's trials."""

@@ -10,6 +10,7 @@ from orchestrator.cli.options import (
     Format,
     FormatOption,
     NameArgument,
+    SettingsOption,
     StoreOption,
     TrialArgument,
     print_records,
@@ -142,17 +143,20 @@ def doctor(
         Path | None,
         typer.Argument(metavar="[SWEEP.yaml]", help="Also check what this sweep needs."),
     ] = None,
+    settings: SettingsOption = None,
     how: FormatOption = Format.TABLE,
 ) -> None:
     """Check that this machine can run sweeps; each finding comes with its fix.
 
-    Example: paretune doctor examples/sweeps/digits.yaml
+    Example: paretune doctor examples/sweeps/digits.yaml --set resources.cpus=2
     """
     from orchestrator.doctor import doctor as examine
     from orchestrator.reporting.tables import findings_table
     from orchestrator.spec.files import load_sweep
 
-    findings = examine(None if file is None else load_sweep(file))
+    if file is None and settings:
+        raise UsageError("--set changes a sweep file, and none is given: paretune doctor FILE")
+    findings = examine(None if file is None else load_sweep(file, settings=settings or ()))
     records = [
         {"name": each.name, "ok": each.ok, "detail": each.detail, "fix": each.fix}
         for each in findings

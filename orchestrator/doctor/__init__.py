@@ -11,7 +11,7 @@ from orchestrator.doctor.cluster import examine_ray
 from orchestrator.doctor.finding import Finding
 from orchestrator.doctor.installation import examine_torch, examine_versions, probe_torch
 from orchestrator.doctor.machine import examine_machine
-from orchestrator.doctor.needs import examine_needs
+from orchestrator.doctor.needs import examine_needs, weights_to_try
 from orchestrator.doctor.services import examine_store, examine_tracking
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
@@ -37,7 +37,7 @@ def doctor(spec: SweepSpec | None = None) -> list[Finding]:
     tracking_uri, _ = state.tracking_address(spec.tracking.uri if spec else None)
     with ThreadPoolExecutor(2) as pool:
         # Both take seconds, and neither needs the other.
-        torch_asked = pool.submit(probe_torch, spec.backbone.name if spec else None)
+        torch_asked = pool.submit(probe_torch, *(weights_to_try(spec) if spec else (None,)))
         ray_asked = pool.submit(examine_ray, address)
         findings = examine_versions()
         findings += examine_machine(state.root)

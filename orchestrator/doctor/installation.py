@@ -30,6 +30,13 @@ try:
         found["weights"] = os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(url))
 except Exception as error:
     found["error"] = f"{type(error).__name__}: {error}"
+if sys.argv[2] and "error" not in found:
+    from trainers.errors import TrainerError
+    from trainers.networks.backbones.weight_sources import check_weights
+    try:
+        check_weights(sys.argv[1], sys.argv[2])
+    except TrainerError as error:
+        found["unfit"] = str(error)
 print(json.dumps(found))
 """
 
@@ -45,6 +52,7 @@ class TorchProbe:
         weights: Where torchvision caches the ImageNet weights of the backbone that was asked
             for; empty if it has none.
         error: Why torch or torchvision cannot be used; empty if they can.
+        unfit: Why the weights that were given do not fit the backbone; empty if they do.
     """
 
     torch: str = ""
@@ -52,16 +60,18 @@ class TorchProbe:
     gpus: int = 0
     weights: str = ""
     error: str = ""
+    unfit: str = ""
 
 
-def probe_torch(backbone: str | None) -> TorchProbe:
+def probe_torch(backbone: str | None, weights: str = "") -> TorchProbe:
     """Import torch and torchvision in a process of its own.
 
     Args:
         backbone: Also tell where the ImageNet weights of this network are cached.
+        weights: Also try this file of its weights.
     """
     # -P: a folder of the working directory must not stand in for a package.
-    command = [sys.executable, "-P", "-c", _PROBE, backbone or ""]
+    command = [sys.executable, "-P", "-c", _PROBE, backbone or "", weights]
     try:
         ended = subprocess.run(  # noqa: S603 - our own words
             command, capture_output=True, text=True, timeout=_PROBE_S, check=False

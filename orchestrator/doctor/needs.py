@@ -10,9 +10,8 @@ from orchestrator.execution.slots import slots
 from orchestrator.spec.run_sections import ResourcesSection
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.spec.trial_sections import DataSection
-from trainers.networks import backbone_table as table
+from trainers.networks.backbones.weight_sources import find_weights
 
-_BUNDLED = Path(table.__file__).parent / "weights"
 # What lies in the data root once a data set is there; torchvision's names (0.29).
 DATA_PLACES: Mapping[str, str] = {
     "cifar10": "cifar-10-batches-py",
@@ -42,6 +41,15 @@ def examine_needs(
     ]
 
 
+def weights_to_try(spec: SweepSpec) -> tuple[str, str]:
+    """The backbone, and the file of its weights; no file where a word names them."""
+    weights = spec.backbone.weights
+    is_word = (
+        weights in ("scratch", "bundled", "imagenet") or not Path(weights).expanduser().is_file()
+    )
+    return spec.backbone.name, "" if is_word else weights
+
+
 def _slots(wanted: ResourcesSection, resources: Mapping[str, float]) -> Finding:
     each = f"{wanted.cpus} CPUs and {wanted.gpus:g} GPUs"
     try:
@@ -60,12 +68,13 @@ def _weights(backbone: str, weights: str, probe: TorchProbe) -> Finding:
         return fine(name, "none are needed: trained from scratch")
     if weights == "imagenet":
         return _cached_weights(name, backbone, probe)
-    path = Path(weights).expanduser()
+    path = find_weights(backbone, weights).path
     fix = "Correct backbone.weights in the sweep file."
     if weights == "bundled":
-        path = _BUNDLED / f"{backbone}.safetensors"
         fix = "Install paretune again; the file belongs to the package."
-    return fine(name, f"at {path}") if path.is_file() else _missing(name, path, fix)
+    if path is None or not path.is_file():
+        return _missing(name, path or Path(weights), fix)
+    return wrong(name, probe.unfit, fix) if probe.unfit else fine(name, f"at {path}")
 
 
 def _cached_weights(name: str, backbone: str, probe: TorchProbe) -> Finding:

@@ -13,6 +13,8 @@ from orchestrator.driver.address_checks import address_problems
 from orchestrator.driver.mirroring import chosen_tracking
 from orchestrator.driver.single_images import refused_single_images
 from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.execution.ray_address import HERE
+from orchestrator.execution.ray_folder import find_ray_folder
 from orchestrator.execution.slots import slots
 from orchestrator.quantities import human
 from orchestrator.queries.data_notes import leaks
@@ -26,11 +28,13 @@ from orchestrator.state_folder import StateFolder
 from search_spaces import Choice, Domain, Value
 from trainers.config import with_params
 from trainers.data.config import RESIZES
+from trainers.errors import WeightsError
 from trainers.networks.backbone_table import backbone_info
 from trainers.quantization.config import MAX_CONVOLUTIONS
 
 if TYPE_CHECKING:
     from trainers.data import ImageData
+    from trainers.networks.backbones.weight_sources import WeightsSource
 
 # Parameters that decide a network's size.
 _SIZING = (
@@ -87,21 +91,31 @@ def check(spec: SweepSpec) -> CheckReport:
         check_sampler(spec.sampler.kind, space)
     except UsageError as error:
         report.problems.append(str(error))
+    _check_single_images(spec, report)
+    _check_weights(spec, report)
+    refused = _check_data(spec, report)
+    _check_size(spec, size, refused, report)
+    _check_resources(spec, report)
+    return report
+
+
+def _check_size(spec: SweepSpec, size: int | None, refused: int, report: CheckReport) -> None:
+    """Say when the space is exhausted before the budget is."""
+    # The reference counts as one more configuration.
+    most = None if size is None else (size - refused + spec.reference) * spec.replicates
+    if most is not None and spec.budget.trials > most:
+        text = f"the space is exhausted after {most:,} of {spec.budget.trials:,} trials"
+        if spec.takes_up_stopped:
+            text += "; trials that were stopped go on then, while there is time"
+        report.lines.append(("note", text))
+
+
+def _check_single_images(spec: SweepSpec, report: CheckReport) -> None:
     single, all_fail = refused_single_images(spec)
     if all_fail:
         report.problems.extend(single)
     else:
         report.lines.extend(("note", f"some trials will fail: {text}") for text in single)
-    refused = _check_data(spec, report)
-    # The reference counts as one more configuration.
-    most = None if size is None else (size - refused + spec.reference) * spec.replicates
-    if most is not None and trials > most:
-        text = f"the space is exhausted after {most:,} of {trials:,} trials"
-        if spec.takes_up_stopped:
-            text += "; trials that were stopped go on then, while there is time"
-        report.lines.append(("note", text))
-    _check_resources(spec, report)
-    return report
 
 
 def _budget(budget: BudgetSection) -> str:
@@ -123,6 +137,37 @@ def _budget(budget: BudgetSection) -> str:
             f"{plateau.trials:,} trials over which the hypervolume grows less than {share}"
         )
     return f"ends after {' or '.join(limits)}"
+
+
+def _check_weights(spec: SweepSpec, report: CheckReport) -> None:
+    """Say which weights every backbone starts from; those that lie here are tried."""
+    from trainers.networks.backbones.weight_sources import check_weights
+
+    names = spec.backbones
+    for name in names:
+        label = f"{name}: " if len(names) > 1 else ""
+        try:
+            source = check_weights(name, spec.backbone.weights)
+        except WeightsError as error:
+            report.problems.append(f"{label}{error}")
+        else:
+            is_default = "weights" not in spec.backbone.model_fields_set
+            report.lines.append(("weights", f"{label}{_source(source, is_default=is_default)}"))
+
+
+def _source(source: "WeightsSource", *, is_default: bool) -> str:
+    """Where weights come from, in words."""
+    if source.path is None:
+        return "scratch: drawn at random by the seed"
+    size = "unknown size" if source.bytes is None else human("disk_bytes", source.bytes)
+    if source.weights == "bundled":
+        return f"bundled with paretune, {size}"
+    if source.weights != "imagenet":
+        return f"{source.path}, {size}, fits {source.backbone}"
+    word = "imagenet, which is the default" if is_default else "imagenet"
+    if not source.url:
+        return f"{word}: torchvision's, at {source.path}, {size}"
+    return f"{word}: not on this machine; a run downloads {size} from {source.url}"
 
 
 def _check_data(spec: SweepSpec, report: CheckReport) -> int:
@@ -190,9 +235,9 @@ def _check_limits(spec: SweepSpec, prepared: Prepared, report: CheckReport) -> i
 
 
 def _check_resources(spec: SweepSpec, report: CheckReport) -> None:
-    address = os.environ.get("RAY_ADDRESS")
+    address = os.environ.get("RAY_ADDRESS", "")
     needs = f"{spec.resources.cpus} CPUs and {spec.resources.gpus:g} GPUs a trial"
-    if address:
+    if address not in HERE:
         report.lines.append(("resources", f"{needs}; the cluster at {address} was not asked"))
         return
     here = {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(_gpus())}
@@ -202,6 +247,9 @@ def _check_resources(spec: SweepSpec, report: CheckReport) -> None:
         report.problems.append(str(error))
     else:
         report.lines.append(("resources", f"{needs}: {fitting} at once on this machine"))
+    folder = find_ray_folder()
+    if folder.problem:
+        report.problems.append(f"Ray cannot start here: {folder.problem}. {folder.fix}")
 
 
 def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[str]]:

@@ -5,14 +5,10 @@ The only place where a spec becomes objects: store, lease, sampler, scheduler, e
 
 import logging
 import os
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from orchestrator.contracts import (
     Executor,
@@ -27,6 +23,7 @@ from orchestrator.contracts import (
 from orchestrator.driver.address_checks import address_problems
 from orchestrator.driver.final_measures import add_final_measures, check_front_measures
 from orchestrator.driver.identity import checked_content, claim, stored
+from orchestrator.driver.lease import LEASE_S, interrupted_by_signals, lease_kept
 from orchestrator.driver.leftovers import remove_empty_folder, remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
 from orchestrator.driver.mirroring import mirrored, warmed_up_mirror
@@ -52,10 +49,6 @@ from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
 
 logger = logging.getLogger(__name__)
 
-# How long a driver may be silent before another one may take its sweep.
-_LEASE_S = float(os.environ.get("PARETUNE_LEASE_S", "60"))
-# How often a driver looks whether it was asked to stop.
-_LOOK_S = 5.0
 
 ExecutorFactory = Callable[[Task], Executor]
 
@@ -125,7 +118,7 @@ def run(
     _check_writable(folder)
     interrupted = True
     with warmed_up_mirror(spec, folder) as want_mirror:
-        worker = (executor or _ray(address))(_task(spec, folder))
+        worker = (executor or _ray(address, folder, progress))(_task(spec, folder))
         try:
             # Before anything is stored: a mistyped path must not take the sweep's name, nor leave
             # a state folder where there was none.
@@ -189,7 +182,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
 ) -> bool:
     """Run the loop under the sweep's lease; whether it was interrupted."""
     record = claim(spec, store)
-    writer = store.take(spec.name, _holder(), lease_s=_LEASE_S)
+    writer = store.take(spec.name, _holder(), lease_s=LEASE_S)
     with ExitStack() as stack:
         stack.callback(_released, writer)
         _begin(writer, spec, content)
@@ -211,7 +204,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
         progress.begin(plan)
         state, reason = SweepState.INTERRUPTED, "the driver failed"
         try:
-            with _signals(loop), _lease_kept(writer, loop):
+            with interrupted_by_signals(loop), lease_kept(writer, loop):
                 worker.run(loop)
                 if not loop.interrupted:
                     add_final_measures(worker, loop, spec, progress)
@@ -336,11 +329,11 @@ def _holder() -> str:
     return this_holder()
 
 
-def _ray(address: str | None) -> ExecutorFactory:
+def _ray(address: str | None, folder: StateFolder, progress: Progress) -> ExecutorFactory:
     def build(task: Task) -> Executor:
         from orchestrator.execution.ray_executor import RayExecutor
 
-        return RayExecutor(task, address)
+        return RayExecutor(task, address, log=folder.ray_log, say=progress.note)
 
     return build
 
@@ -356,59 +349,3 @@ def _released(writer: SweepWriter) -> None:
     # Without it the lease runs out.
     with suppress(StorageFullError):
         writer.release()
-
-
-@contextmanager
-def _signals(loop: SweepLoop) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into an interruption; the second one acts as usual."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous: dict[signal.Signals, Any] = {}
-
-    def interrupt(number: int, frame: object) -> None:
-        loop.interrupt(f"interrupted by {signal.Signals(number).name}")
-        for each, handler in previous.items():
-            signal.signal(each, handler)
-
-    for each in (signal.SIGINT, signal.SIGTERM):
-        previous[each] = signal.signal(each, interrupt)
-    try:
-        yield
-    finally:
-        for each, handler in previous.items():
-            signal.signal(each, handler)
-
-
-@contextmanager
-def _lease_kept(writer: SweepWriter, loop: SweepLoop) -> Iterator[None]:
-    """Renew the lease while trials run that have nothing to write.
-
-    A store that cannot be reached is asked again until the lease has run out; then somebody else
-    may drive, and the run ends.
-    """
-    over = threading.Event()
-
-    def renew() -> None:
-        renewed = time.monotonic()
-        while not over.wait(min(_LEASE_S / 4, _LOOK_S)):
-            try:
-                if asked := writer.renew():
-                    loop.interrupt(f"stopped by {asked}")
-                renewed = time.monotonic()
-            except LeaseLostError as error:
-                loop.interrupt(str(error))
-                return
-            except OrchestratorError as error:
-                logger.warning("The lease was not renewed: %s", error)
-                if time.monotonic() - renewed >= _LEASE_S:
-                    loop.fail(error)
-                    return
-
-    thread = threading.Thread(target=renew, name="lease", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()

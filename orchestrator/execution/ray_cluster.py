@@ -5,6 +5,8 @@ Tune is not imported here: a process that only reads the images would wait a sec
 
 import logging
 import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -12,16 +14,24 @@ import ray
 from orchestrator.contracts import FrontJob, Prepared, Unmeasured
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.preparation import found_out, prepare
+from orchestrator.execution.ray_address import ask_cluster
+from orchestrator.execution.ray_start import LocalRay, stderr_in
 from orchestrator.execution.task import Task
+from orchestrator.redaction import redacted
 from trainers.errors import TrainerError
 
 
-def connect(address: str | None) -> None:
+def connect(address: str | None, log: Path, say: Callable[[str], None]) -> Callable[[], None]:
     """Connect this process to a cluster.
 
     Args:
         address: Of a running cluster; None starts one on this machine, unless ``RAY_ADDRESS``
             names one.
+        log: Where to write what Ray prints meanwhile.
+        say: Told in a line what takes longer than usual.
+
+    Returns:
+        What ends the connection.
 
     Raises:
         OrchestratorError: There is none at the address, or none can be started here.
@@ -31,26 +41,31 @@ def connect(address: str | None) -> None:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     # Never without an address: Ray would look for a cluster that somebody once started here.
     where = address or os.environ.get("RAY_ADDRESS") or "local"
+    if where == "local":
+        local = LocalRay(log, say)
+        local.start()
+        return local.stop
+    _check_cluster(where)
     try:
-        ray.init(
-            address=where,
-            include_dashboard=False if where == "local" else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except ConnectionError as error:
-        raise OrchestratorError(
-            f"There is no Ray cluster at {where!r}: {error}. "
-            f"Start one with 'ray start --head', or leave the address away to run here."
-        ) from error
+        with stderr_in(log):
+            ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
-        # Ray has no class of its own for this: it is an OSError for a path that is too long for a
-        # socket, and a bare Exception for a node that is not up after thirty seconds.
+        # A moment ago it could be used. Ray has no class of its own for what may happen now.
         raise OrchestratorError(
-            f"Ray could not start here: {error} On a machine that is very busy, the same command "
-            f"works later. It needs a folder with a short path, in which you may write: "
-            f"RAY_TMPDIR, else TMPDIR, else /tmp."
+            f"The Ray cluster at {redacted(where)!r} could not be used: {error}. What Ray says is "
+            f"in {log}"
         ) from error
+    disconnect: Callable[[], None] = ray.shutdown
+    return disconnect
+
+
+def _check_cluster(address: str) -> None:
+    """Refuse an address where no cluster can be used; Ray would try for ten minutes."""
+    answer = ask_cluster(address)
+    if answer.resources is None:
+        raise OrchestratorError(
+            f"No Ray cluster can be used at {redacted(address)!r}: {answer.problem}. {answer.fix}"
+        )
 
 
 @ray.remote(num_returns=2)  # type: ignore[untyped-decorator]

@@ -5,8 +5,10 @@ nothing of Ray outlives the run: its experiment folder is scratch.
 """
 
 import importlib
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -15,8 +17,10 @@ from orchestrator.contracts import FrontJob, JobSource, Prepared, Unmeasured
 from orchestrator.execution.ray_cluster import connect, measure_front_task, prepare_task
 from orchestrator.execution.slots import slots
 from orchestrator.execution.task import Task
+from orchestrator.state_folder import StateFolder
 from trainers.errors import TrainerError
 
+_logger = logging.getLogger(__name__)
 # How long an interruption waits for networks that are being measured.
 _POLL_S = 1.0
 
@@ -28,22 +32,31 @@ class RayExecutor:
         task: What every worker must know.
         address: Of a running cluster; None starts one on this machine, unless ``RAY_ADDRESS``
             names one.
+        log: Where to write what Ray prints; default: that of the state folder.
+        say: Told in a line what takes longer than usual.
     """
 
     name = "ray"
     clock = staticmethod(time.monotonic)
 
-    def __init__(self, task: Task, address: str | None = None) -> None:
-        self._task, self._address = task, address
+    def __init__(
+        self,
+        task: Task,
+        address: str | None = None,
+        *,
+        log: Path | None = None,
+        say: Callable[[str], None] = _logger.warning,
+    ) -> None:
+        self._task, self._address, self._say = task, address, say
+        self._log = log or StateFolder.find().ray_log
         self._data: ray.ObjectRef[Any] | None = None
         self._slots = 0
-        self._owned = False
+        self._disconnect: Callable[[], None] | None = None
 
     def prepare(self) -> Prepared:
         """Connect, check that one trial fits, read the images and try the weights."""
-        self._owned = not ray.is_initialized()
-        if self._owned:
-            connect(self._address)
+        if not ray.is_initialized():
+            self._disconnect = connect(self._address, self._log, self._say)
         task = self._task
         self._slots = slots(ray.cluster_resources(), cpus=task.cpus, gpus=task.gpus)
         told, self._data = prepare_task.options(num_cpus=task.cpus).remote(task)
@@ -80,5 +93,6 @@ class RayExecutor:
     def close(self) -> None:
         """Disconnect from a cluster that `prepare` connected to."""
         self._data = None
-        if self._owned and ray.is_initialized():
-            ray.shutdown()
+        if self._disconnect is not None:
+            self._disconnect()
+            self._disconnect = None

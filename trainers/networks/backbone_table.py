@@ -1,8 +1,9 @@
 """What is known of each backbone before torch is loaded; tests compare it with the networks."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from trainers.errors import did_you_mean
+from trainers.errors import WeightsError, did_you_mean
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -146,3 +147,21 @@ def backbone_info(name: str) -> BackboneInfo:
             f"there is no backbone named {name!r}. Known: {', '.join(BACKBONES)}.{hint}"
         )
     return info
+
+
+def bundled_file(name: str) -> Path:
+    """Where the weights lie that ship for a backbone; there need not be any."""
+    return Path(__file__).parent / "backbones" / "weights" / f"{name}.safetensors"
+
+
+def refuse_unknown(info: BackboneInfo, weights: str) -> None:
+    """Refuse a word for weights that a backbone does not have.
+
+    Raises:
+        WeightsError: There are none; the text has the words that it has.
+    """
+    if weights in WEIGHT_WORDS and weights not in info.weights:
+        raise WeightsError(
+            f"there are no {weights} weights of {info.name}. Use weights: "
+            f"{', '.join(info.weights)}, or the path of a .safetensors file."
+        )

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import Result
 
 from orchestrator.contracts import Outcome
+from orchestrator.doctor.installation import TorchProbe
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import Artifact, TrialState
 from trainers.artifact import write_artifact
@@ -160,3 +161,23 @@ def test_pretrain_names_a_file_that_is_not_there(call: Call, tmp_path: Path) -> 
     result = call("pretrain", "digitnet", missing, "--to", tmp_path / "w.safetensors")
     assert result.exit_code == 2
     assert str(missing) in result.stderr
+
+
+def test_doctor_looks_at_what_set_changes(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = TorchProbe(torch="2", torchvision="0", gpus=0)
+    monkeypatch.setattr("orchestrator.doctor.probe_torch", lambda *_: probe)
+    file = Path(__file__).resolve().parents[3] / "examples" / "sweeps" / "digits.yaml"
+    given = ("doctor", file, "--format", "json", "--set")
+    result = call(*given, "resources.cpus=100000")
+    assert result.exit_code == 1
+    slots = next(each for each in json.loads(result.stdout) if each["name"] == "slots")
+    assert "one needs 100000 CPUs" in slots["detail"]
+    wrong = call(*given, "resources.cpu=1")
+    assert wrong.exit_code == 2
+    assert "resources.cpu" in wrong.stderr
+
+
+def test_doctor_has_nothing_to_set_without_a_file(call: Call) -> None:
+    result = call("doctor", "--set", "resources.cpus=1")
+    assert result.exit_code == 2
+    assert "--set changes a sweep file, and none is given" in result.stderr

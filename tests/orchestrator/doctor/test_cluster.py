@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from orchestrator.doctor.cluster import examine_ray, is_here, is_remote
+from orchestrator.execution import ray_folder
 
 # A head that lives as long as its standard input.
 _HEAD = """
@@ -111,3 +113,16 @@ def test_an_address_names_this_machine_or_another(address: str, remote: bool) ->
 @pytest.mark.parametrize("host", ["", "example.org", "10.0.0.7"])
 def test_other_hosts_are_not_this_machine(host: str) -> None:
     assert not is_here(host)
+
+
+def test_a_folder_that_is_too_long_for_rays_sockets_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("x" * 50)))
+    (ray, _), _ = examine_ray("")
+    assert ray.ok
+    assert "too long for its sockets: by a link in /tmp" in ray.detail
+    monkeypatch.setattr(ray_folder, "_SHORT", ())
+    (ray, _), _ = examine_ray("")
+    assert not ray.ok
+    assert "Set RAY_TMPDIR" in ray.fix

@@ -25,7 +25,7 @@ def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Torch was asked and is fine: importing it takes seconds, and one test does so."""
     probe = TorchProbe(torch="2", torchvision="0", gpus=1)
-    monkeypatch.setattr("orchestrator.doctor.probe_torch", lambda _: probe)
+    monkeypatch.setattr("orchestrator.doctor.probe_torch", lambda *_: probe)
 
 
 def _digits(**sections: object) -> SweepSpec:

@@ -1,15 +1,17 @@
 """Room for a trial, weights and images."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.doctor.finding import Finding
-from orchestrator.doctor.installation import TorchProbe
-from orchestrator.doctor.needs import DATA_PLACES, examine_needs
+from orchestrator.doctor.installation import TorchProbe, probe_torch
+from orchestrator.doctor.needs import DATA_PLACES, examine_needs, weights_to_try
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainers.data.config import data_names
+from trainers.networks.backbone_table import bundled_file
 
 HERE = {"CPU": 4.0, "GPU": 1.0}
 
@@ -76,6 +78,19 @@ def test_a_path_to_weights_must_exist(tmp_path: Path) -> None:
     assert not _findings(backbone=backbone)[1].ok
     path.write_bytes(b"")
     assert _findings(backbone=backbone)[1].ok
+
+
+def test_weights_of_another_network_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    spec = _spec(backbone={"name": "cifar_resnet20", "weights": str(path)})
+    assert weights_to_try(spec) == ("cifar_resnet20", "")
+    shutil.copy(bundled_file("digitnet"), path)
+    assert weights_to_try(spec) == ("cifar_resnet20", str(path))
+    probe = probe_torch(*weights_to_try(spec))
+    _, found, _ = examine_needs(spec, HERE, probe)
+    assert not found.ok
+    assert "made for another architecture" in found.detail
+    assert weights_to_try(_spec()) == ("digitnet", "")
 
 
 def test_every_data_set_has_a_place() -> None:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from orchestrator.driver import running
-from orchestrator.driver.running import _lease_kept
+from orchestrator.driver import lease
+from orchestrator.driver.lease import lease_kept
 from orchestrator.errors import LeaseLostError, OrchestratorError
 
 AWAY = OrchestratorError("The store at postgresql://x failed: the server is away.")
@@ -16,7 +16,7 @@ LONGEST_S = 30.0
 class Renewals:
     """A writer whose renewals end as they are told to, the last one again and again.
 
-    Each takes forty seconds of the clock that `_lease_kept` looks at.
+    Each takes forty seconds of the clock that `lease_kept` looks at.
     """
 
     def __init__(self, *ends: Exception | str) -> None:
@@ -63,8 +63,8 @@ def loop() -> Loop:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(running, "_LOOK_S", 0.01)
-    monkeypatch.setattr(running, "_LEASE_S", 60.0)
+    monkeypatch.setattr(lease, "_LOOK_S", 0.01)
+    monkeypatch.setattr(lease, "LEASE_S", 60.0)
     yield
     assert not [thread for thread in threading.enumerate() if thread.name == "lease"]
 
@@ -72,8 +72,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def keep(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> Keep:
     def keep(writer: Renewals, until: threading.Event) -> None:
-        monkeypatch.setattr(running, "time", writer)
-        with _lease_kept(writer, loop):  # type: ignore[arg-type]
+        monkeypatch.setattr(lease, "time", writer)
+        with lease_kept(writer, loop):  # type: ignore[arg-type]
             assert until.wait(LONGEST_S)
 
     return keep

@@ -1,5 +1,6 @@
 """What `paretune check` finds out without running anything."""
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,12 @@ from typing import Any
 import pytest
 
 from orchestrator.driver.preflight import check, memory_sizes
+from orchestrator.execution import ray_folder
 from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import library_names, load_space
 from trainers.data import load_data
 from trainers.errors import DataError
+from trainers.networks.backbone_table import bundled_file
 
 SPACE = {
     "fc_layers": {"type": "int", "low": 1, "high": 2},
@@ -158,6 +161,56 @@ def test_a_cluster_elsewhere_is_not_judged_by_this_machine(
     report = check(make_spec(resources={"cpus": 9999}))
     assert report.problems == []
     assert "the cluster at 10.0.0.1:6379 was not asked" in dict(report.lines)["resources"]
+
+
+def test_a_folder_that_is_too_long_for_rays_sockets_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("x" * 50)))
+    assert check(make_spec()).problems == []
+    monkeypatch.setattr(ray_folder, "_SHORT", ())
+    (problem,) = check(make_spec()).problems
+    assert "too long for Ray's sockets" in problem
+    assert "Set RAY_TMPDIR" in problem
+
+
+def test_the_weights_are_named() -> None:
+    assert "weights: scratch: drawn at random" in text(make_spec())
+    bundled = {"name": "digitnet", "weights": "bundled"}
+    assert "weights: bundled with paretune, 288 kB" in text(make_spec(backbone=bundled))
+
+
+def test_a_download_that_nobody_asked_for_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    said = text(make_spec(backbone={"name": "resnet18"}))
+    assert "imagenet, which is the default: not on this machine; a run downloads 46.8 MB" in said
+    asked = text(make_spec(backbone={"name": "resnet18", "weights": "imagenet"}))
+    assert "weights: imagenet: not on this machine" in asked
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_missing_or_of_another_network_are_a_problem(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    backbone = {"name": "cifar_resnet20", "weights": str(path)}
+    (problem,) = check(make_spec(backbone=backbone)).problems
+    assert f"weights file {path} does not exist" in problem
+    shutil.copy(bundled_file("digitnet"), path)
+    (problem,) = check(make_spec(backbone=backbone)).problems
+    assert f"weights file {path} does not fit this backbone" in problem
+    fitting = text(make_spec(backbone={"name": "digitnet", "weights": str(path)}))
+    assert f"weights: {path}, 288 kB, fits digitnet" in fitting
+
+
+def test_weights_are_tried_for_every_backbone_of_the_space(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    shutil.copy(bundled_file("digitnet"), path)
+    space = {"backbone": {"type": "choice", "values": ["digitnet", "cifar_resnet20"]}}
+    spec = make_spec(backbone={"name": "digitnet", "weights": str(path)}, space=space)
+    report = check(spec)
+    assert ("weights", f"digitnet: {path}, 288 kB, fits digitnet") in report.lines
+    assert any(problem.startswith("cifar_resnet20: weights file") for problem in report.problems)
 
 
 def test_combinations_that_fit_no_network_are_noted() -> None:

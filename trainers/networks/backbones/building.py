@@ -8,7 +8,12 @@ from torch import nn
 
 from trainers.determinism import derive_seed
 from trainers.errors import WeightsError
-from trainers.networks.backbone_table import BackboneInfo, backbone_info
+from trainers.networks.backbone_table import (
+    BackboneInfo,
+    backbone_info,
+    bundled_file,
+    refuse_unknown,
+)
 from trainers.networks.backbones.cifar_resnet import (
     cifar_resnet_blocks,
     cifar_resnet_features,
@@ -18,8 +23,6 @@ from trainers.networks.backbones.digitnet import digitnet_blocks, digitnet_featu
 from trainers.networks.backbones.weight_files import load_features, read_state
 from trainers.networks.meta import without_memory
 from trainers.networks.spec import InputSpec, input_spec
-
-_BUNDLED = Path(__file__).parent / "weights"
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,13 +101,9 @@ def _blocks(name: str, features: nn.Sequential) -> list[nn.Module]:
 
 
 def _loaded_features(info: BackboneInfo, weights: str) -> nn.Sequential:
-    if weights in ("bundled", "imagenet") and weights not in info.weights:
-        raise WeightsError(
-            f"there are no {weights} weights of {info.name}. Use weights: "
-            f"{', '.join(info.weights)}, or the path of a .safetensors file."
-        )
+    refuse_unknown(info, weights)
     if weights == "bundled":
-        path = _BUNDLED / f"{info.name}.safetensors"
+        path = bundled_file(info.name)
         state, source = read_state(path), f"the bundled weights of {info.name}"
     elif weights == "imagenet":
         state, source = _imagenet_state(info), f"torchvision's weights of {info.name}"

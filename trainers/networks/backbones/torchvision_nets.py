@@ -2,8 +2,11 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import torch
 import torchvision.models
 from torch import Tensor, nn
 
@@ -76,3 +79,15 @@ def imagenet_state(name: str) -> Mapping[str, Tensor]:
     weights: Any = torchvision.models.get_model_weights(name).DEFAULT
     state: Mapping[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
     return state
+
+
+def imagenet_file(name: str) -> tuple[Path, str, float | None]:
+    """Where torchvision keeps its best ImageNet weights for `name`, and from where it gets them.
+
+    Returns:
+        The file, which need not exist, its URL, and its size in units of 2^20 bytes, where
+        torchvision tells it.
+    """
+    weights: Any = torchvision.models.get_model_weights(name).DEFAULT
+    file = Path(torch.hub.get_dir(), "checkpoints", Path(urlsplit(weights.url).path).name)
+    return file, weights.url, weights.meta.get("_file_size")

@@ -1,0 +1,77 @@
+"""What a running driver keeps up: its lease on the sweep, and its ear for signals."""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from orchestrator.contracts import SweepWriter
+from orchestrator.driver.loop import SweepLoop
+from orchestrator.errors import LeaseLostError, OrchestratorError
+
+logger = logging.getLogger(__name__)
+
+# How long a driver may be silent before another one may take its sweep.
+LEASE_S = float(os.environ.get("PARETUNE_LEASE_S", "60"))
+# How often a driver looks whether it was asked to stop.
+_LOOK_S = 5.0
+
+
+@contextmanager
+def interrupted_by_signals(loop: SweepLoop) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into an interruption; the second one acts as usual."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous: dict[signal.Signals, Any] = {}
+
+    def interrupt(number: int, frame: object) -> None:
+        loop.interrupt(f"interrupted by {signal.Signals(number).name}")
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        previous[each] = signal.signal(each, interrupt)
+    try:
+        yield
+    finally:
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def lease_kept(writer: SweepWriter, loop: SweepLoop) -> Iterator[None]:
+    """Renew the lease while trials run that have nothing to write.
+
+    A store that cannot be reached is asked again until the lease has run out; then somebody else
+    may drive, and the run ends.
+    """
+    over = threading.Event()
+
+    def renew() -> None:
+        renewed = time.monotonic()
+        while not over.wait(min(LEASE_S / 4, _LOOK_S)):
+            try:
+                if asked := writer.renew():
+                    loop.interrupt(f"stopped by {asked}")
+                renewed = time.monotonic()
+            except LeaseLostError as error:
+                loop.interrupt(str(error))
+                return
+            except OrchestratorError as error:
+                logger.warning("The lease was not renewed: %s", error)
+                if time.monotonic() - renewed >= LEASE_S:
+                    loop.fail(error)
+                    return
+
+    thread = threading.Thread(target=renew, name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -1,0 +1,11 @@
+"""How busy this machine is."""
+
+import os
+
+# A machine with ten times as much to do as it can is waited for five times as long.
+_MOST = 5.0
+
+
+def patience() -> float:
+    """How many times longer than usual to wait for processes of this machine: 1 to 5."""
+    return min(max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0))), _MOST)
