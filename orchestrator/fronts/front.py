@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from orchestrator.columns import Floats
 from orchestrator.constraints import Constraint
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.objectives import Direction, Objective, known_direction, missing_values
 from orchestrator.pareto.constrained import constrained_front
-from orchestrator.pareto.dominance import Floats, hypervolume, knee, reference_point
+from orchestrator.pareto.dominance import knee
+from orchestrator.pareto.hypervolume import HypervolumeScale
+from orchestrator.pareto.losses import loss_matrix
 from orchestrator.quantities import parse_quantity
 from orchestrator.trials import Params, Trial, TrialState
 
@@ -106,6 +109,9 @@ class Front(Sequence[FrontMember]):
             violate them least, and not what was asked for.
         left_out: Complete trials without a number for some objective.
         competitors: Trials that competed: complete, measured, and within the constraints.
+        trained: All that was trained, to the end or until it was stopped, whatever constraints
+            and conditions say: what a comparison is corrected for, and what places the scale of
+            hypervolumes.
     """
 
     objectives: tuple[Objective, ...]
@@ -114,6 +120,7 @@ class Front(Sequence[FrontMember]):
     feasible: bool = True
     left_out: int = 0
     competitors: Sequence[Trial] = field(default=(), compare=False)
+    trained: Sequence[Trial] = field(default=(), compare=False)
 
     @overload
     def __getitem__(self, index: int) -> FrontMember: ...
@@ -137,26 +144,35 @@ class Front(Sequence[FrontMember]):
         """Measure the volume that the front dominates.
 
         Args:
-            reference: Worst value worth counting, by objective. By default it is placed behind
-                all trials of this query (`pareto.reference_point`), so that volumes of two
-                queries can be compared only if a reference is given.
+            reference: Worst value worth counting, by objective. By default it is that of the
+                sweep (`HypervolumeScale.of_sweep`), so that the number is the one that a report
+                and MLflow show, and that of the whole front and of a part can be compared.
+
+        Returns:
+            0 for a front whose members meet not all constraints.
 
         Raises:
             UsageError: `reference` lacks an objective, or names something else.
         """
-        if not self.members:
+        scale = None if reference is None else self._scale_at(reference)
+        if not self.members or not self.feasible:
             return 0.0
-        if reference is None:
-            corner = reference_point(
-                np.concatenate([self.losses, _losses(self.others, self.objectives)])
-            )
-        elif set(reference) == {objective.name for objective in self.objectives}:
-            corner = np.array([o.loss(reference[o.name]) for o in self.objectives])
-        else:
+        scale = scale or self._scale()
+        return scale.volume(self.losses) if scale else 0.0
+
+    def _scale(self) -> HypervolumeScale | None:
+        if self.trained:
+            return HypervolumeScale.of_sweep(self.trained, self.objectives)
+        return HypervolumeScale.behind(
+            np.concatenate([self.losses, _losses(self.others, self.objectives)])
+        )
+
+    def _scale_at(self, reference: Mapping[str, float]) -> HypervolumeScale:
+        if set(reference) != {objective.name for objective in self.objectives}:
             names = ", ".join(objective.name for objective in self.objectives)
             given = ", ".join(reference) or "nothing"
             raise UsageError(f"reference needs one number for each of {names}; it has {given}.")
-        return hypervolume(self.losses, corner)
+        return HypervolumeScale.at(reference, self.objectives)
 
     def knee(self) -> FrontMember:
         """Find the most balanced member, by the rule of `pareto.knee`.
@@ -298,6 +314,8 @@ def compute_front(
     trials: Iterable[Trial],
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint] = (),
+    *,
+    trained: Iterable[Trial] | None = None,
 ) -> Front:
     """Find the Pareto front of the complete trials that meet the constraints.
 
@@ -305,11 +323,18 @@ def compute_front(
     trial meets the constraints, the front is that of the trials whose violations have the
     smallest sum, and ``feasible`` is False.
 
+    Args:
+        trials: Those that compete, in any state.
+        objectives: At least one.
+        constraints: What a member must meet.
+        trained: All trials of the sweep, in any state, where only some of them compete.
+
     Raises:
         UsageError: There is no objective, or one is named twice.
     """
     objectives = checked_objectives(objectives)
-    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    given = tuple(trials)
+    complete = [trial for trial in given if trial.state is TrialState.COMPLETE]
     found = constrained_front(lambda name: _values(complete, name), objectives, constraints)
     return Front(
         objectives=objectives,
@@ -318,7 +343,13 @@ def compute_front(
         feasible=found.feasible,
         left_out=int((~found.known).sum()),
         competitors=tuple(itertools.compress(complete, found.allowed)),
+        trained=tuple(filter(was_trained, given if trained is None else trained)),
     )
+
+
+def was_trained(trial: Trial) -> bool:
+    """Whether training told anything of it: to its end, or until it was stopped for it."""
+    return trial.state in (TrialState.COMPLETE, TrialState.STOPPED)
 
 
 def checked_objectives(objectives: Iterable[Objective]) -> tuple[Objective, ...]:
@@ -363,8 +394,7 @@ def frame_of(records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
 
 def _losses(records: Sequence[Trial | FrontMember], objectives: Sequence[Objective]) -> Floats:
     """Collect losses, shape ``(records, objectives)``, NaN where a value is missing."""
-    columns = [each.loss(1.0) * _values(records, each.name) for each in objectives]
-    return np.stack(columns, axis=1)
+    return loss_matrix([record.values for record in records], objectives)
 
 
 def _values(records: Sequence[Trial | FrontMember], name: str) -> Floats:

@@ -280,9 +280,9 @@ def _tracked_front(
     objectives, trials, limits = trials_from_mlflow(tracking_uri, experiment)
     if names is not None:
         objectives = parse_objectives(names, objectives, _measured(trials))
-    if where is not None:
-        trials = _kept(trials, (), where)
-    return compute_front(trials, objectives, tuple(map(Constraint.parse, limits)))
+    chosen = trials if where is None else _kept(trials, (), where)
+    bounds = tuple(map(Constraint.parse, limits))
+    return compute_front(chosen, objectives, bounds, trained=trials)
 
 
 def _measured(trials: Iterable[Trial]) -> set[str]:

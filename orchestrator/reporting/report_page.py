@@ -112,8 +112,7 @@ def _figures(
     drawings = {"front": front_figure(front, complete).update_layout(title=None, margin={"t": 20})}
     if len(front.objectives) in (2, 3):
         drawings["parallel"] = parallel_figure(front, complete)
-    searched = [trial for trial in complete if not trial.is_reference]
-    history = hypervolumes(searched, front.objectives, limits)
+    history = hypervolumes(complete, front.objectives, limits)
     if history:
         drawings["history"] = history_figure(history)
     return {
