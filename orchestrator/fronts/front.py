@@ -11,6 +11,7 @@ import numpy as np
 from orchestrator.columns import Floats
 from orchestrator.constraints import Constraint
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
+from orchestrator.fronts.frames import frame_of
 from orchestrator.objectives import Direction, Objective, known_direction, missing_values
 from orchestrator.pareto.constrained import constrained_front
 from orchestrator.pareto.dominance import knee
@@ -230,8 +231,8 @@ class Front(Sequence[FrontMember]):
         """Find the smallest trial that is statistically not worse than a reference.
 
         All complete trials compete that meet the constraints, not the members alone: a trial that
-        is beaten by a hair is as good a choice. See `orchestrator.analysis.comparison` for the
-        tests.
+        is beaten by a hair is as good a choice. The tests (`orchestrator.analysis.comparison`)
+        are corrected for all that were trained, whatever constraints and conditions leave.
 
         Args:
             keep: Accuracies that must not be worse: ``accuracy``, or one under attack.
@@ -248,7 +249,15 @@ class Front(Sequence[FrontMember]):
         from orchestrator.analysis.comparison import smallest
         from orchestrator.analysis.verdict import reason_of, refusal_of
 
-        found = smallest(self.competitors, reference, by=by, keep=keep, margin=margin, alpha=alpha)
+        found = smallest(
+            self.trained or self.competitors,
+            reference,
+            by=by,
+            keep=keep,
+            margin=margin,
+            alpha=alpha,
+            allowed={(trial.sweep, trial.number) for trial in self.competitors},
+        )
         if found.chosen is None:
             raise OrchestratorError(refusal_of(found))
         member = FrontMember.of(found.chosen.trials[0])
@@ -372,24 +381,6 @@ def in_order(trials: Iterable[Trial], objectives: Sequence[Objective]) -> tuple[
         key=lambda t: ([o.loss(t.values[o.name]) for o in objectives], t.sweep, t.number),
     )
     return tuple(map(FrontMember.of, ordered))
-
-
-def frame_of(records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
-    """Give one row a record such as `FrontMember.as_json`, its params and values as columns.
-
-    A parameter with the name of a value or of another column is called ``params.NAME``.
-    """
-    import pandas as pd
-
-    rows = []
-    for record in records:
-        values = record["values"]
-        rest = {key: item for key, item in record.items() if key not in ("params", "values")}
-        taken = rest.keys() | values.keys()
-        params = {(f"params.{k}" if k in taken else k): v for k, v in record["params"].items()}
-        ids = {key: rest[key] for key in ("sweep", "trial")}
-        rows.append({**ids, **params, **values, **rest})
-    return pd.DataFrame(rows)
 
 
 def _losses(records: Sequence[Trial | FrontMember], objectives: Sequence[Objective]) -> Floats:

@@ -9,7 +9,8 @@ from orchestrator.constraints import Constraint
 from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.fronts.filters import Filter
-from orchestrator.fronts.front import Front, compute_front, frame_of
+from orchestrator.fronts.frames import frame_of
+from orchestrator.fronts.front import Front, compute_front
 from orchestrator.fronts.stored import Question, stored_front
 from orchestrator.objectives import Objective, parse_objectives
 from orchestrator.queries.liveness import seen_now
@@ -156,9 +157,11 @@ class Sweep:
         """
         from orchestrator.analysis.sizing_study import sizing_study
 
+        front = self.front()
         return sizing_study(
-            self.front().competitors,
+            front.trained,
             self.reference,
+            allowed={(trial.sweep, trial.number) for trial in front.competitors},
             quantization=self.spec.get("quantization"),
             keep=keep,
             margin=margin,
