@@ -11,8 +11,9 @@ OrchestratorError            exit 1
 ```
 """
 
-import difflib
 from collections.abc import Iterable
+
+from search_spaces.errors import did_you_mean
 
 
 class OrchestratorError(Exception):
@@ -40,8 +41,7 @@ class UnknownNameError(UsageError, LookupError):
     def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
         place = f" in {where}" if where else ""
-        close = difflib.get_close_matches(name, self.known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(name, self.known)
         listed = ", ".join(self.known) or "none yet"
         super().__init__(f"Unknown {kind} {name!r}{place}. Known: {listed}.{hint}")
 

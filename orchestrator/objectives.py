@@ -2,55 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from orchestrator.errors import UnknownNameError, UsageError
-
-
-class Direction(StrEnum):
-    """Which way is better."""
-
-    MAXIMIZE = "maximize"
-    MINIMIZE = "minimize"
-
-
-# Directions of the quantities that this project measures (docs/glossary.md has their units), so
-# that a query may name a quantity that the sweep did not optimise.
-KNOWN_DIRECTIONS: Mapping[str, Direction] = {
-    "accuracy": Direction.MAXIMIZE,
-    "robust_accuracy": Direction.MAXIMIZE,
-    "deepfool_perturbation": Direction.MAXIMIZE,
-    "masked_gradient_signs": Direction.MINIMIZE,
-    "memory_bytes": Direction.MINIMIZE,
-    "head_bytes": Direction.MINIMIZE,
-    "backbone_bytes": Direction.MINIMIZE,
-    "storage_bytes": Direction.MINIMIZE,
-    "params": Direction.MINIMIZE,
-    "head_params": Direction.MINIMIZE,
-    "trainable_params": Direction.MINIMIZE,
-    "macs": Direction.MINIMIZE,
-    "train_s": Direction.MINIMIZE,
-    "eval_s": Direction.MINIMIZE,
-}
+from orchestrator.quantities import QUANTITIES, human, known_direction, label
+from orchestrator.quantities import (
+    Direction as Direction,  # an objective's type; part of this door
+)
 
 _SUFFIXES = {
     "min": Direction.MINIMIZE,
     "max": Direction.MAXIMIZE,
     **{direction.value: direction for direction in Direction},
 }
-
-# With a word of their own behind it these are other attacks, and better in the same direction.
-_FAMILIES = ("robust_accuracy", "deepfool_perturbation", "masked_gradient_signs")
-
-
-def known_direction(name: str) -> Direction | None:
-    """Which way a measured value is better; None if that is not known.
-
-    ``test_`` before a name changes nothing, nor does a word behind that of an attack.
-    """
-    plain = name.removeprefix("test_")
-    family = next((each for each in _FAMILIES if plain.startswith(each)), plain)
-    return KNOWN_DIRECTIONS.get(family)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +43,15 @@ def parse_objectives(
 
     Args:
         names: Each with ``:min`` or ``:max`` where the direction is not known, or is to differ.
-        defaults: Objectives whose directions are known, beside `KNOWN_DIRECTIONS`.
+        defaults: Objectives whose directions are known, beside those of `QUANTITIES`.
         measured: Names of the values that trials have; empty if nothing was measured yet.
 
     Raises:
         UnknownNameError: A name is neither a default nor measured.
         UsageError: The direction of a measured value is not known.
     """
-    directions = {**KNOWN_DIRECTIONS, **{o.name: o.direction for o in defaults}}
+    directions = {name: each.direction for name, each in QUANTITIES.items()}
+    directions |= {objective.name: objective.direction for objective in defaults}
     known = set(measured) | {objective.name for objective in defaults}
     found = []
     for text in [names] if isinstance(names, str) else names:
@@ -113,3 +77,17 @@ def missing_values(objectives: Iterable[Objective], values: Mapping[str, float])
         for objective in objectives
         if values.get(objective.name) is None or values[objective.name] != values[objective.name]
     ]
+
+
+def arrow(objective: Objective) -> str:
+    """The objective's name with the direction that is better."""
+    up = objective.direction is Direction.MAXIMIZE
+    return f"{label(objective.name)} {'↑' if up else '↓'}"
+
+
+def human_values(objectives: Iterable[Objective], values: Mapping[str, float]) -> str:
+    """The objectives' values in one line, in the order of the objectives."""
+    return ", ".join(
+        f"{label(objective.name)} {human(objective.name, values.get(objective.name))}"
+        for objective in objectives
+    )

@@ -6,11 +6,18 @@ The unit of a measured value follows from its name, as everywhere in this projec
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.errors import UsageError
-from orchestrator.objectives import Direction, Objective
+from trainers.evaluators.config import (
+    ATTACKED,
+    FROM_REFERENCE,
+    MASKED,
+    OF_REFERENCE,
+    PERTURBATION,
+)
 
 BYTE_UNITS: Mapping[str, int] = {
     "B": 1,
@@ -77,6 +84,125 @@ class Unit(StrEnum):
     NONE = ""
 
 
+class Direction(StrEnum):
+    """Which way is better."""
+
+    MAXIMIZE = "maximize"
+    MINIMIZE = "minimize"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """What the name of a measured value means.
+
+    Attributes:
+        name: As in the store and in the glossary.
+        direction: Which way is better; None where that is not known.
+        is_family: Whether a word of its own may follow the name: ``robust_accuracy_eps2``.
+        is_attack: Whether an attack yields it, which the sweep file describes.
+        known_before_training: Whether it is a closed form of the configuration.
+        changed_by_training: Whether training changes it, so that milestones have a stand-in.
+        paired_by_image: Whether the answer to each image is kept, for paired tests.
+        of_front_alone: Whether only the front's members are measured, when the search is over.
+        needs_reference: Whether images are exchanged with the reference.
+    """
+
+    name: str
+    direction: Direction | None = None
+    is_family: bool = False
+    is_attack: bool = False
+    known_before_training: bool = False
+    changed_by_training: bool = False
+    paired_by_image: bool = False
+    of_front_alone: bool = False
+    needs_reference: bool = False
+
+
+def _size(name: str) -> Quantity:
+    return Quantity(name=name, direction=Direction.MINIMIZE, known_before_training=True)
+
+
+def _under_attack(name: str, **of_front: bool) -> Quantity:
+    return Quantity(
+        name=name,
+        direction=Direction.MAXIMIZE,
+        is_family=True,
+        is_attack=True,
+        changed_by_training=not of_front,
+        paired_by_image=True,
+        **of_front,
+    )
+
+
+QUANTITIES: Mapping[str, Quantity] = {
+    each.name: each
+    for each in (
+        Quantity(
+            name="accuracy",
+            direction=Direction.MAXIMIZE,
+            changed_by_training=True,
+            paired_by_image=True,
+        ),
+        _under_attack(ATTACKED),
+        _under_attack(FROM_REFERENCE, of_front_alone=True, needs_reference=True),
+        _under_attack(OF_REFERENCE, of_front_alone=True, needs_reference=True),
+        Quantity(
+            name=PERTURBATION,
+            direction=Direction.MAXIMIZE,
+            is_family=True,
+            is_attack=True,
+            changed_by_training=True,
+        ),
+        Quantity(
+            name=MASKED,
+            direction=Direction.MINIMIZE,
+            is_family=True,
+            is_attack=True,
+            of_front_alone=True,
+        ),
+        _size("memory_bytes"),
+        _size("head_bytes"),
+        _size("backbone_bytes"),
+        Quantity(name="storage_bytes", direction=Direction.MINIMIZE),
+        _size("params"),
+        _size("head_params"),
+        _size("trainable_params"),
+        Quantity(name="macs", direction=Direction.MINIMIZE),
+        Quantity(name="train_s", direction=Direction.MINIMIZE),
+        Quantity(name="eval_s", direction=Direction.MINIMIZE),
+    )
+}
+"""What this project measures, by name; `docs/glossary.md` says what each is."""
+
+_FAMILIES = sorted((q for q in QUANTITIES.values() if q.is_family), key=lambda q: -len(q.name))
+
+
+def quantity(name: str) -> Quantity:
+    """Look up what the name of a measured value means.
+
+    The more specific family wins: ``robust_accuracy_from_reference_eps2`` is of
+    ``robust_accuracy_from_reference``.
+
+    Returns:
+        A row of `QUANTITIES`; for another name one whose direction is not known.
+
+    >>> quantity("robust_accuracy_eps2").is_attack
+    True
+    >>> quantity("loss").direction is None
+    True
+    """
+    families = (each for each in _FAMILIES if re.fullmatch(rf"{each.name}\w*", name, re.ASCII))
+    return QUANTITIES.get(name) or next(families, Quantity(name=name))
+
+
+def known_direction(name: str) -> Direction | None:
+    """Say which way a measured value is better; None if that is not known.
+
+    ``test_`` before a name changes nothing, nor does a word behind that of an attack.
+    """
+    return quantity(name.removeprefix("test_")).direction
+
+
 def unit(name: str) -> Unit:
     """The unit of a quantity, from its name (`design`: units are in the name)."""
     last = name.rsplit("_", 1)[-1]
@@ -98,12 +224,6 @@ def label(name: str) -> str:
     return name.replace("_", " ")
 
 
-def arrow(objective: Objective) -> str:
-    """The objective's name with the direction that is better."""
-    up = objective.direction is Direction.MAXIMIZE
-    return f"{label(objective.name)} {'↑' if up else '↓'}"
-
-
 def human(name: str, value: float | None) -> str:
     """`value` with the unit that belongs to `name`; a dash when there is no number."""
     if value is None or math.isnan(value):
@@ -123,14 +243,6 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def human_values(objectives: Iterable[Objective], values: Mapping[str, float]) -> str:
-    """The objectives' values in one line, in the order of the objectives."""
-    return ", ".join(
-        f"{label(objective.name)} {human(objective.name, values.get(objective.name))}"
-        for objective in objectives
-    )
 
 
 def human_param(value: object) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.objectives import KNOWN_DIRECTIONS
+from orchestrator.quantities import QUANTITIES
 from trainers.training.finetune import EpochReport
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -198,7 +198,7 @@ def test_every_measured_value_is_in_the_glossary() -> None:
         for row in re.findall(r"^\| (`[^|]+) \|", glossary, re.M)
         for name in re.findall(r"`(\w+)`", row)
     }
-    assert KNOWN_DIRECTIONS.keys() <= rows
+    assert QUANTITIES.keys() <= rows
     source = (REPOSITORY / "trainers" / "trial" / "run.py").read_text()
     recorded = set(re.findall(r'"(\w+)": float\(|values\["(\w+)"\]', source))
     names = {first or second for first, second in recorded}

@@ -5,13 +5,13 @@ the parameters that were sampled for this one. `PARAMETERS` is the list of every
 sampled, with what each accepts.
 """
 
-import difflib
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from trainers.errors import did_you_mean
 from trainers.evaluators.config import AttackConfig
 from trainers.networks.backbone_table import backbone_info, backbone_names
 from trainers.networks.sizing import RULES, SMALLEST_FRACTION, check_rule, hidden_widths
@@ -261,8 +261,7 @@ def check_parameter(name: str, value: Value) -> None:
         ValueError: With a sentence that says what would have been accepted.
     """
     if name not in PARAMETERS:
-        close = difflib.get_close_matches(name, PARAMETERS, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(name, PARAMETERS)
         raise ValueError(f"Unknown parameter {name!r}. Known: {', '.join(PARAMETER_NAMES)}.{hint}")
     if not PARAMETERS[name].accepts(value):
         raise ValueError(f"{name} is {value!r}, but a trial needs {PARAMETERS[name]}.")

@@ -1,7 +1,23 @@
 """What can go wrong inside one trial, as classes that a caller may want to tell apart."""
 
+import difflib
 import errno
 import os
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Suggest the known name that is closest to `name`.
+
+    Returns:
+        ``" Did you mean 'x'?"`` with its leading space, or an empty string if none is close.
+
+    >>> did_you_mean("digitnett", ["digitnet", "vgg16"])
+    " Did you mean 'digitnet'?"
+    """
+    close = difflib.get_close_matches(name, tuple(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # safetensors (0.8) raises an error of its own, with the text that its language gives the number.

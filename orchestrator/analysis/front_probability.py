@@ -9,6 +9,7 @@ from orchestrator.analysis.statistics.noise import drawn_accuracies, front_proba
 from orchestrator.errors import OrchestratorError
 from orchestrator.objectives import Objective
 from orchestrator.pareto.dominance import Floats
+from orchestrator.quantities import quantity
 from orchestrator.trials import Trial
 
 
@@ -42,7 +43,7 @@ def front_probabilities(
 def _drawn(trials: Sequence[Trial], objective: Objective, draws: int, seed: int) -> Floats:
     """Losses in one objective, (draws, trials)."""
     name, sign = objective.name, objective.loss(1.0)
-    if not (name == "accuracy" or name.startswith("robust_accuracy")):
+    if not quantity(name).paired_by_image:
         values = np.array([trial.values[name] for trial in trials])
         return np.tile(sign * values, (draws, 1))
     outcomes = [outcomes_of(trial, name) for trial in trials]

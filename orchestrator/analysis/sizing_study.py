@@ -32,13 +32,12 @@ from orchestrator.analysis.statistics.intervals import (
 from orchestrator.analysis.statistics.paired import paired_t, wilcoxon
 from orchestrator.analysis.statistics.validation import fraction
 from orchestrator.errors import UsageError
+from orchestrator.quantities import quantity
 from orchestrator.trials import Trial, Value
 from trainers.quantization.config import FLOAT_BITS
 
 HEAD_SAVING = 0.8
 """Share of the head's parameters that the study wants to see saved."""
-
-_ROBUST = "robust_accuracy"
 
 
 class Role(StrEnum):
@@ -240,7 +239,7 @@ def _interval(trials: Sequence[Trial]) -> Interval | None:
 
 def _differences(found: Entry, reference: Reference, margin: float) -> tuple[Difference, ...]:
     """Every accuracy that both were measured by, on the same images; the clean one first."""
-    names = [name for name in found.values if name == "accuracy" or name.startswith(_ROBUST)]
+    names = [name for name in found.values if quantity(name).paired_by_image]
     compared = []
     for name in names:
         if all(name in trial.values for trial in reference.trials):

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from orchestrator.contracts.scheduling import Decision
 from orchestrator.trials import Artifact, Failure, Params, Report, TrialState
+from trainers.config import TrialConfig
 from trainers.networks.shapes import BackboneShapes
 
 
@@ -16,7 +17,7 @@ class Job:
     Attributes:
         trial: Number of the trial.
         attempt: Number of the attempt.
-        config: Everything `trainers` needs, as a JSON-able mapping.
+        config: Everything that `trainers` needs.
         folder: Where the trial keeps its checkpoint and its artifact.
         milestones: Epochs after which the worker waits for a decision.
         seconds: How long it may train; None for as long as it takes.
@@ -28,7 +29,7 @@ class Job:
 
     trial: int
     attempt: int
-    config: Mapping[str, object]
+    config: TrialConfig
     folder: str
     milestones: tuple[int, ...] = ()
     seconds: float | None = None

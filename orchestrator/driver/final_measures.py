@@ -13,9 +13,10 @@ from orchestrator.contracts import Executor, FrontJob, Progress
 from orchestrator.driver.loop import SweepLoop
 from orchestrator.errors import UsageError
 from orchestrator.fronts.front import compute_front
+from orchestrator.quantities import quantity
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import Trial, TrialState
-from trainers.evaluators.config import FROM_REFERENCE, MASKED, OF_REFERENCE
+from trainers.evaluators.config import MASKED
 
 
 def add_final_measures(
@@ -93,7 +94,7 @@ def _references(trials: Sequence[Trial]) -> dict[int, str]:
 
 
 def _needs_reference(name: str) -> bool:
-    return name.startswith((FROM_REFERENCE, OF_REFERENCE))
+    return quantity(name).needs_reference
 
 
 def _written(section: Mapping[str, Any]) -> str:

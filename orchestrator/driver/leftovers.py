@@ -24,7 +24,7 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
 
     Args:
         folders: Of trials whose values, or failures, are stored. A checkpoint stays behind if the
-            driver died before it could remove it, an unfinished file (``.NAME.PID``) if a worker
+            driver died before it could remove it, an unfinished file (``.NAME.HEX``) if a worker
             did while it wrote.
     """
     for folder in folders:

@@ -27,8 +27,8 @@ from orchestrator.contracts import (
     SweepWriter,
     nothing_known,
 )
-from orchestrator.driver.device_hours import DeviceHours
-from orchestrator.driver.leftovers import remove_leftovers, used_bytes
+from orchestrator.driver.budget import Budget
+from orchestrator.driver.leftovers import remove_leftovers
 from orchestrator.driver.retries import Retries
 from orchestrator.errors import OrchestratorError, StorageFullError
 from orchestrator.objectives import Objective, missing_values
@@ -89,18 +89,16 @@ class SweepLoop:
     def __init__(self, spec: SweepSpec, parts: Parts) -> None:
         self._spec, self._parts = spec, parts
         self._fixed = spec.trial_config()
-        self._began = parts.clock()
         self.error: OrchestratorError | None = None
         self._troubles: dict[int, Failure] = {}
         self._interrupted = False
-        self._hours = DeviceHours(spec.budget, spec.resources, parts.clock)
-        self._out_of_time = False
-        self._space_is_used_up = False
+        self._budget = Budget(spec, parts.folder.sweep_folder(spec.name), parts.clock)
         self._reason = ""
         parts.writer.interrupt_running()
         self._trials = {trial.number: trial for trial in parts.store.trials(spec.name)}
-        for number in self._trials if self._hours.is_limited else ():
-            self._hours.add(parts.store.attempts(spec.name, number))
+        self._budget.take_up(
+            self._trials.values(), lambda number: parts.store.attempts(spec.name, number)
+        )
         self._takes_up_stopped = spec.takes_up_stopped
         self.remove_leftovers(but_stopped=self._takes_up_stopped)
         self._proposals = Proposals(
@@ -147,18 +145,14 @@ class SweepLoop:
     @property
     def must_stop(self) -> bool:
         """Whether running jobs are to be interrupted now."""
-        seconds, used_up = self._spec.budget.seconds, self._hours.used_up()
-        if seconds is not None and self._parts.clock() - self._began >= seconds:
-            used_up = f"the wall-clock budget of {seconds:g} s is used up"
-        if used_up:
-            self._out_of_time = True
-            self._reason = self._reason or used_up
-        return self._interrupted or self._out_of_time
+        over = self._budget.over_time()
+        self._reason = self._reason or over
+        return self._interrupted or bool(over)
 
     @property
     def left(self) -> int:
         """How many trials the budget leaves to be started, unfinished ones included."""
-        return len(self._unfinished) + max(0, self._spec.budget.trials - len(self._trials))
+        return len(self._unfinished) + self._budget.trials_left
 
     def next_job(self) -> Job | None:
         """The next attempt; stored before it is returned."""
@@ -172,18 +166,11 @@ class SweepLoop:
         return None
 
     def _out_of_space(self) -> bool:
-        """Whether the sweep's folder holds what it may, also without what nobody needs."""
-        limit = self._spec.budget.disk
-        if limit is None or self._space_is_used_up or (self._reason and not self._unfinished):
-            return self._space_is_used_up
-        folder = self._parts.folder.sweep_folder(self._spec.name)
-        if used_bytes(folder) >= limit:
-            self.remove_leftovers()
-            used = used_bytes(folder)
-            if used >= limit:
-                self._space_is_used_up = True
-                self._reason = f"the disk budget of {limit:,.0f} bytes is used up ({used:,})"
-        return self._space_is_used_up
+        if self._reason and not self._unfinished:
+            return False  # nothing would be started anyway
+        over = self._budget.over_disk(self.remove_leftovers)
+        self._reason = over or self._reason
+        return bool(over)
 
     def remove_leftovers(self, *, but_stopped: bool = False) -> None:
         """Remove what no trial that is over needs.
@@ -253,13 +240,13 @@ class SweepLoop:
 
     def _record(self, number: int, attempt: int, outcome: Outcome) -> Trial:
         trial = self._parts.writer.finish_attempt(number, attempt, outcome)
-        self._hours.ended(number)
+        self._budget.attempt_ended(number)
         self._trials[trial.number] = trial
         is_kept = trial.state is TrialState.STOPPED and self._takes_up_stopped
         if trial.state.is_final and not is_kept:
             # Only now: the values, or the failure, are stored.
             remove_leftovers([self._folder(number)])
-        self._proposals.observe(trial)
+        self._observe(trial)
         self._parts.progress.trial_ended(trial)
         if trial.failure:
             logger.info("trial %d failed: %s", trial.number, trial.failure.message)
@@ -268,7 +255,7 @@ class SweepLoop:
     def _begun(self, trial: Trial) -> Job | None:
         """Store an attempt; None if no network has these parameters, so that the trial failed."""
         attempt = self._parts.writer.start_attempt(trial.number, self._parts.workers)
-        self._hours.began(trial.number)
+        self._budget.attempt_began(trial.number)
         self._trials[trial.number] = replace(trial, state=TrialState.RUNNING)
         try:
             fixed = self._spec.reference_config() if trial.is_reference else self._fixed
@@ -281,7 +268,7 @@ class SweepLoop:
         return Job(
             trial=trial.number,
             attempt=attempt.number,
-            config=config.as_mapping(),
+            config=config,
             folder=str(self._folder(trial.number)),
             milestones=self._milestones(trial, config.epochs),
             seconds=self._spec.budget.trial_seconds,
@@ -308,7 +295,7 @@ class SweepLoop:
         """Store a new trial, unless a limit is reached."""
         if self._reason:
             return None
-        proposal = self._proposals.next()
+        proposal = self._budget.over_trials() or self._proposals.next()
         if not isinstance(proposal, str):
             return self._add(proposal)
         if self._proposals.exhausted and self._takes_up_stopped:
@@ -347,8 +334,12 @@ class SweepLoop:
             sampler_attrs=proposal.suggestion.sampler_attrs,
         )
         self._trials[trial.number] = trial
-        self._proposals.observe(trial)
+        self._observe(trial)
         return trial
+
+    def _observe(self, trial: Trial) -> None:
+        self._budget.observe(trial)
+        self._proposals.observe(trial)
 
     def _add_references(self) -> None:
         """Store the replicates of the reference that are not stored."""

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -250,10 +250,10 @@ def _count(trials: list[Trial], state: TrialState) -> int:
 
 def _task(spec: SweepSpec, state: StateFolder) -> Task:
     return Task(
-        data=asdict(spec.data_config()),
+        data=spec.data_config(),
         backbone=spec.backbone.model_dump(),
-        attacks={name: asdict(attack) for name, attack in spec.attacks.items()},
-        front_attacks={name: asdict(attack) for name, attack in spec.front_attacks.items()},
+        attacks=spec.attacks,
+        front_attacks=spec.front_attacks,
         cpus=spec.resources.cpus,
         gpus=spec.resources.gpus,
         cache=_cache(spec.execution.cache, state),

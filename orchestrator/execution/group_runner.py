@@ -41,7 +41,7 @@ class GroupRunner:
         """Take jobs; whatever ran before is forgotten."""
         self._runners = {}
         # Others are set up when it is their turn: their networks share nothing.
-        self._heads = {job.trial for job in jobs if job.config.get("tune") == "head"}
+        self._heads = {job.trial for job in jobs if job.config.tune == "head"}
         for job in jobs:
             runner = self._runners[job.trial] = TrialRunner(self._data, self._cache)
             runner.begin(job)

@@ -20,7 +20,7 @@ def prepare(task: Task) -> "ImageData":
         TrainerError: The images, the weights or the stage cache cannot be used; the sentence
             names the file or the URL.
     """
-    from trainers.data import DataConfig, load_data
+    from trainers.data import load_data
 
     if task.cache is not None and "://" in task.cache:
         from trainers.stages.backends import open_backend
@@ -30,7 +30,7 @@ def prepare(task: Task) -> "ImageData":
         from trainers.networks.backbones import build_backbone
 
         build_backbone(**task.backbone)
-    return load_data(DataConfig(**task.data))
+    return load_data(task.data)
 
 
 def found_out(task: Task, data: "ImageData") -> Prepared:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.execution.batches import Batches
+from trainers.data.config import DataConfig
+from trainers.evaluators.config import AttackConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,9 +15,9 @@ class Task:
     """The images, the weights and the attacks of one sweep, and what a trial is given.
 
     Attributes:
-        data: Arguments of `trainers.data.DataConfig`.
+        data: Which images.
         backbone: Arguments of `trainers.networks.backbones.build_backbone`.
-        attacks: Arguments of `AttackConfig` by the name of the value that the attack yields.
+        attacks: By the name of the value that each yields.
         front_attacks: The same for what is measured of the front alone.
         cpus: CPUs a trial, which are threads for torch.
         gpus: GPUs a trial; may be a fraction.
@@ -25,12 +27,12 @@ class Task:
         sized: Backbones whose tensors the driver wants to know, by name.
     """
 
-    data: Mapping[str, Any]
+    data: DataConfig
     backbone: Mapping[str, Any]
-    attacks: Mapping[str, Mapping[str, Any]]
+    attacks: Mapping[str, AttackConfig]
     cpus: int = 1
     gpus: float = 0
-    front_attacks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    front_attacks: Mapping[str, AttackConfig] = field(default_factory=dict)
     cache: str | None = None
     cache_bytes: float = math.inf
     batches: Batches = field(default_factory=Batches)

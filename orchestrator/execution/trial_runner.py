@@ -11,16 +11,13 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from orchestrator.contracts import FrontJob, Job, Outcome
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
 from orchestrator.trials import Artifact, Failure, FailureKind, Report, TrialState
-from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.errors import DivergedError
-from trainers.evaluators.config import AttackConfig
 from trainers.stages.cache import StageCache
 from trainers.training.finetune import EpochReport, FineTuning, frozen_key
 from trainers.trial.front_measures import measure_survivor
@@ -118,10 +115,9 @@ class TrialRunner:
         return Failure(FailureKind.BAD_CACHE, " ".join(troubles)) if troubles else None
 
     def _set_up(self, job: Job, like: FineTuning | None = None) -> TrialRun:
-        config = TrialConfig.from_mapping(job.config)
-        key = frozen_key(config)
+        key = frozen_key(job.config)
         self._run = TrialRun(
-            config,
+            job.config,
             self._data,
             Path(job.folder),
             cache=self._cache,
@@ -176,30 +172,24 @@ def measure_front(job: FrontJob, data: ImageData, task: Task) -> dict[str, float
     """Measure a packed network by what was asked for."""
     path, values = Path(job.path), {}
     if job.test:
-        attacks = _attacks(task.attacks, task.attacks)
+        attacks = task.attacks
         tested = evaluate_artifact(path, data, attacks, subset="test", threads=task.cpus)
         values = {f"test_{name}": value for name, value in tested.items()}
     if job.measures:
         values |= measure_survivor(
             path,
             data,
-            _attacks(task.front_attacks, job.measures),
+            {name: task.front_attacks[name] for name in job.measures},
             reference=None if job.reference is None else Path(job.reference),
             threads=task.cpus,
         )
     return values
 
 
-def _attacks(
-    known: Mapping[str, Mapping[str, Any]], names: Iterable[str]
-) -> dict[str, AttackConfig]:
-    return {name: AttackConfig(**known[name]) for name in names}
-
-
 def _too_slow(job: Job, run: TrialRun) -> Outcome:
     message = (
         f"It trained longer than budget.trial_seconds, {job.seconds:g} s: {run.epoch} of "
-        f"{job.config['epochs']} epochs were done. Raise the limit, or narrow the space to what "
+        f"{job.config.epochs} epochs were done. Raise the limit, or narrow the space to what "
         f"trains faster."
     )
     return Outcome(TrialState.FAILED, failure=Failure(FailureKind.TIME_LIMIT, message))

@@ -12,12 +12,12 @@ from orchestrator.columns import Floats
 from orchestrator.constraints import Constraint
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.fronts.frames import frame_of
-from orchestrator.objectives import Direction, Objective, known_direction, missing_values
+from orchestrator.objectives import Direction, Objective, missing_values
 from orchestrator.pareto.constrained import constrained_front
 from orchestrator.pareto.dominance import knee
 from orchestrator.pareto.hypervolume import HypervolumeScale
 from orchestrator.pareto.losses import loss_matrix
-from orchestrator.quantities import parse_quantity
+from orchestrator.quantities import known_direction, parse_quantity
 from orchestrator.trials import Params, Trial, TrialState
 
 if TYPE_CHECKING:

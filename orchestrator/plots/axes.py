@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from orchestrator.objectives import Direction, Objective
-from orchestrator.quantities import Unit, arrow, human, unit
+from orchestrator.objectives import Direction, Objective, arrow
+from orchestrator.quantities import Unit, human, unit
 
 _GREAT = 0.9  # a fraction from which what is missing to 1 tells more than the fraction
 _SPREAD = 8.0  # how many times the best one's errors the worst makes, at least

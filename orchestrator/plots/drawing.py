@@ -4,8 +4,8 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from orchestrator.objectives import Objective
-from orchestrator.quantities import arrow, human, human_param, label
+from orchestrator.objectives import Objective, arrow
+from orchestrator.quantities import human, human_param, label
 from orchestrator.trials import Params
 
 # Viridis without its palest end, which would vanish on white; its order is seen by people with

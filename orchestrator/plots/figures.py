@@ -16,6 +16,7 @@ from orchestrator.plots import parallel as front_parallel
 from orchestrator.plots import plane as front_plane
 from orchestrator.plots.drawing import FONT, INK, MUTED, Drawing, PlotPoint, title_of
 from orchestrator.trials import Trial
+from trainers.files.whole_file import whole_file
 
 if TYPE_CHECKING:
     from orchestrator.fronts.front import Front
@@ -99,7 +100,8 @@ def write_figure(figure: go.Figure, path: Path) -> None:
         },
     )
     title = re.sub(r"<br>.*|</?b>", "", figure.layout.title.text or "Pareto front")
-    path.write_text(_PAGE.format(title=title, plot=plot), encoding="utf-8")
+    with whole_file(path) as file:
+        file.write(_PAGE.format(title=title, plot=plot).encode())
 
 
 def _drawing(front: "Front", others: Sequence[Trial]) -> Drawing:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from orchestrator.objectives import Direction, Objective
+from orchestrator.objectives import Direction, Objective, arrow
 from orchestrator.plots.drawing import SCALE, Drawing, PlotPoint
-from orchestrator.quantities import NOTHING, arrow, human, human_param
+from orchestrator.quantities import NOTHING, human, human_param
 from orchestrator.trials import Value
 
 _PALE = "#dde2e9"  # lines cover more than markers do: paler than those

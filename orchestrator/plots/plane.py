@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from orchestrator.objectives import Direction, Objective
+from orchestrator.objectives import Direction, Objective, arrow
 from orchestrator.plots.axes import Axis, axis_of
 from orchestrator.plots.drawing import (
     ACCENT,
@@ -20,7 +20,7 @@ from orchestrator.plots.drawing import (
     describe,
 )
 from orchestrator.plots.labels import Box, Room
-from orchestrator.quantities import Unit, arrow, human, label, unit
+from orchestrator.quantities import Unit, human, label, unit
 
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
 _NUMBERED = 60  # members beyond which few numbers would find room

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.trials import Artifact, Trial
+from trainers.files.whole_file import replacing, whole_file
 
 if TYPE_CHECKING:
     from trainers.data import DataConfig
@@ -139,13 +139,10 @@ def _unwritable(to: Path, error: OSError) -> OrchestratorError:
 def _written(to: Path, source: Path, facts: str) -> list[Path]:
     to.mkdir(parents=True, exist_ok=True)
     model, record = to / MODEL_NAME, to / RECORD_NAME
-    unfinished = to / f".{MODEL_NAME}.{os.getpid()}"
-    try:
+    with replacing(model) as unfinished:
         shutil.copyfile(source, unfinished)
-        unfinished.replace(model)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    record.write_text(facts, encoding="utf-8")
+    with whole_file(record) as file:
+        file.write(facts.encode())
     return [model, record]
 
 

@@ -13,12 +13,7 @@ from rich.text import Text
 
 from orchestrator.contracts import Plan
 from orchestrator.objectives import Objective
-from orchestrator.quantities import (
-    duration,
-    human,
-    human_params,
-    label,
-)
+from orchestrator.quantities import duration, human, human_params, label
 from orchestrator.reporting.run_view import Clock, RunningTrial, RunView
 from orchestrator.reporting.tables import front_table
 from orchestrator.trials import Report, SweepRecord, Trial, TrialState

@@ -5,7 +5,8 @@ import time
 from rich.console import Console
 
 from orchestrator.contracts import Plan
-from orchestrator.quantities import duration, human_params, human_values
+from orchestrator.objectives import human_values
+from orchestrator.quantities import duration, human_params
 from orchestrator.reporting.run_view import Clock, RunView
 from orchestrator.trials import Report, SweepRecord, Trial
 

@@ -13,9 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from orchestrator.analysis.sizing_study import Study
 from orchestrator.constraints import Constraint
 from orchestrator.fronts.front import Front
+from orchestrator.objectives import arrow
 from orchestrator.plots.figures import front_figure, parallel_figure
 from orchestrator.plots.history import history_figure, hypervolumes
-from orchestrator.quantities import arrow, human, human_params
+from orchestrator.quantities import human, human_params
 from orchestrator.redaction import redacted_section
 from orchestrator.reporting.study_text import (
     DIFFERENCE_HEADINGS,

@@ -14,12 +14,10 @@ from orchestrator.analysis.verdict import (
     reason_of,
     refusal_of,
 )
-from orchestrator.objectives import known_direction
-from orchestrator.quantities import NOTHING, human, human_params, label
+from orchestrator.quantities import NOTHING, human, human_params, label, quantity
 
 # What is shown of each network, where it was measured.
 _SIZES = ("params", "head_params", "head_bytes", "backbone_bytes", "memory_bytes", "storage_bytes")
-_FURTHER = ("robust_accuracy", "deepfool_perturbation", "masked_gradient_signs")
 
 
 def verdict_of(study: Study) -> str:
@@ -96,9 +94,7 @@ DIFFERENCE_HEADINGS = (
 def _shown(study: Study) -> list[str]:
     """Values that the reference and some other network have, in a fixed order."""
     measured = {name for entry in study.entries for name in entry.values}
-    further = sorted(
-        name for name in measured if name.startswith(_FURTHER) and known_direction(name)
-    )
+    further = sorted(name for name in measured if quantity(name).is_attack)
     return ["accuracy", *(n for n in _SIZES if n in measured), *further]
 
 

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.fronts.front import Front, FrontMember
-from orchestrator.objectives import Objective
-from orchestrator.quantities import NOTHING, arrow, human, human_param, human_params
+from orchestrator.objectives import Objective, arrow
+from orchestrator.quantities import NOTHING, human, human_param, human_params
 from orchestrator.trials import SweepRecord, Trial, TrialState
 
 _NAME = 8  # letters of a name from which it is written in two lines

@@ -8,16 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.fronts.front import Front
-from orchestrator.objectives import Objective
-from orchestrator.quantities import (
-    NOTHING,
-    arrow,
-    duration,
-    human,
-    human_param,
-    label,
-    sparkline,
-)
+from orchestrator.objectives import Objective, arrow
+from orchestrator.quantities import NOTHING, duration, human, human_param, label, sparkline
 from orchestrator.reporting.tables import clock, count_states, state_text
 from orchestrator.trials import Attempt, FailureKind, Report, SweepRecord, Trial, TrialState
 

@@ -9,6 +9,7 @@ prepared.
 from collections.abc import Mapping
 
 from orchestrator.contracts import Prepared
+from orchestrator.quantities import QUANTITIES
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import Params, Value
 from search_spaces import Choice
@@ -19,10 +20,7 @@ from trainers.networks.shapes import count_values, head_shapes, network_shapes
 from trainers.networks.spec import spec_of
 from trainers.quantization.config import MAX_CONVOLUTIONS
 
-KNOWN_NAMES = (
-    *("memory_bytes", "head_bytes", "backbone_bytes"),
-    *("params", "head_params", "trainable_params"),
-)
+KNOWN_NAMES = tuple(q.name for q in QUANTITIES.values() if q.known_before_training)
 """Names of the values that are known before training."""
 
 # Parameters that decide these values, or whether there is such a network at all.

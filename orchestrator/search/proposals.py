@@ -1,14 +1,12 @@
-"""Which trial comes next, or why none does: the sampler, its replicates, and the limits."""
+"""Which trial comes next: a replicate, a sibling, or what the sampler suggests."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from operator import attrgetter
 
 from orchestrator.constraints import KnownConstraints
 from orchestrator.contracts import Sampler, Suggestion
 from orchestrator.search.cost_model import KNOWN_NAMES
-from orchestrator.search.plateau import plateau_of
 from orchestrator.search.siblings import Siblings
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import Trial, Value
@@ -26,7 +24,7 @@ class Proposal:
 
 
 class Proposals:
-    """Gives one proposal after another until a limit of the search is reached.
+    """Gives one proposal after another until the space is exhausted.
 
     Args:
         spec: The sweep.
@@ -43,30 +41,16 @@ class Proposals:
         known_constraints: KnownConstraints | None = None,
     ) -> None:
         self._spec, self._sampler = spec, sampler
-        self._plateau = plateau_of(spec.budget.plateau, spec.directed, spec.limits)
         self._siblings = Siblings(spec, known_constraints) if spec.proposes_siblings else None
-        self._stored: set[int] = set()
         self._searched = False
         self._exhausted = False
         stored = list(stored)
         self._wanted = deque(_missing_replicates(stored, spec.replicates))
         for trial in stored:
-            self._observe(trial)
-        # In the order in which an earlier driver saw them end.
-        for trial in sorted((t for t in stored if t.ended), key=attrgetter("ended")):
-            self._watch(trial)
+            self.observe(trial)
 
     def observe(self, trial: Trial) -> None:
         """Take a trial into account: newly stored, or with what became of it."""
-        self._observe(trial)
-        self._watch(trial)
-
-    def _watch(self, trial: Trial) -> None:
-        if self._plateau is not None and not trial.is_reference:
-            self._plateau.observe(trial)
-
-    def _observe(self, trial: Trial) -> None:
-        self._stored.add(trial.number)
         if not trial.is_reference:
             self._searched = True
             self._sampler.observe(trial)
@@ -74,12 +58,7 @@ class Proposals:
                 self._siblings.observe(trial)
 
     def next(self) -> Proposal | str:
-        """The next proposal, or why the search is over."""
-        budget = self._spec.budget
-        if len(self._stored) >= budget.trials:
-            return f"the budget of {budget.trials} trials is used up"
-        if self._plateau is not None and self._plateau.reached:
-            return self._plateau.reason
+        """Give the next proposal, or say why there is no other configuration."""
         if self._wanted:
             return self._wanted.popleft()
         # Before the sampler is asked: it may as well learn first what costs so little.

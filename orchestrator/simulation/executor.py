@@ -9,7 +9,6 @@ from orchestrator.contracts import FrontJob, Job, JobSource, Outcome
 from orchestrator.simulation.replay import Replay
 from orchestrator.simulation.table import Lookup
 from orchestrator.trials import TrialState
-from trainers.config import TrialConfig
 from trainers.stages.keys import training_key
 
 
@@ -101,7 +100,7 @@ class SimulatedExecutor:
         """Nothing to let go."""
 
     def _replay(self, job: Job) -> Replay:
-        recording = self._lookup(job.params, int(str(job.config["seed"])))
+        recording = self._lookup(job.params, job.config.seed)
         shared = self._share_training and _training(job) in self._trained
         return Replay(job, recording, began=self.clock.now, is_trained=shared)
 
@@ -112,4 +111,4 @@ class SimulatedExecutor:
 
 
 def _training(job: Job) -> str:
-    return training_key(TrialConfig.from_mapping(job.config))
+    return training_key(job.config)

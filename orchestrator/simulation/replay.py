@@ -35,9 +35,9 @@ class Replay:
         self, job: Job, recording: Recording, *, began: float, is_trained: bool = False
     ) -> None:
         epochs = len(recording.reports)
-        if epochs not in (0, job.config["epochs"]):
+        if epochs not in (0, job.config.epochs):
             raise OrchestratorError(
-                f"Trial {job.trial} trains for {job.config['epochs']} epochs, and what was "
+                f"Trial {job.trial} trains for {job.config.epochs} epochs, and what was "
                 f"recorded of its configuration are {epochs}: simulate with "
                 f"training.epochs={epochs}, or record another table."
             )

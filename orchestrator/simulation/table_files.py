@@ -21,6 +21,7 @@ from typing import Any
 from orchestrator.errors import UsageError
 from orchestrator.simulation.table import Recording, Table
 from orchestrator.trials import Report, TrialState, Value
+from trainers.files.whole_file import whole_file
 
 _PARAM, _VALUE = "params.", "values."
 _SUFFIXES = (".csv", ".csv.gz", ".json", ".json.gz")
@@ -59,7 +60,8 @@ def write_table(table: Table, path: str | Path) -> Path:
         raise UsageError(f"A table is a file {', '.join(_SUFFIXES)}; got {path.name!r}.")
     content = (_json(table) if ".json" in path.suffixes else _csv(table)).encode()
     # Without the time, so that the same table is the same file.
-    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+    with whole_file(path) as file:
+        file.write(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
     return path
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from orchestrator.objectives import Objective
+from orchestrator.quantities import quantity
 from orchestrator.spec.trial_sections import Quantity, Section
-from trainers.evaluators.config import ATTACKED, PERTURBATION
 
 
 class SamplerSection(Section):
@@ -98,7 +98,7 @@ _WITHOUT: Mapping[tuple[str, str], str] = {
 
 def is_measured_at_milestones(name: str) -> bool:
     """Whether training changes a value, so that milestones have a stand-in for it."""
-    return name == "accuracy" or name.startswith((ATTACKED, PERTURBATION))
+    return quantity(name).changed_by_training
 
 
 def with_kind(value: object) -> object:

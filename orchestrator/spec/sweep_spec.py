@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
+from orchestrator.quantities import quantity
 from orchestrator.spec.run_sections import (
     BudgetSection,
     ExecutionSection,
@@ -45,15 +47,9 @@ from search_spaces import Choice, Int, SearchSpace, parse_space
 from trainers.config import TrialConfig
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import (
-    ATTACKED,
-    FROM_REFERENCE,
-    OF_REFERENCE,
-    PERTURBATION,
     AttackConfig,
 )
 from trainers.quantization import QuantizationConfig
-
-_ATTACKS = (ATTACKED, PERTURBATION)
 
 
 class SweepSpec(Section):
@@ -110,7 +106,7 @@ class SweepSpec(Section):
             # A stored spec has the defaults filled in; they mean nothing here.
             plain = ObjectiveSection(direction=section.direction).model_dump().items()
             extra = sorted({key for key, _ in section.model_dump().items() - plain})
-            if name.startswith(_ATTACKS):
+            if quantity(name).is_attack:
                 fits_its_name(name, section)
             elif extra:
                 raise ValueError(
@@ -126,7 +122,7 @@ class SweepSpec(Section):
             name = check_measured(as_problem(Constraint.parse, text).name)
             # Empty where the section itself is refused: that is told anyway.
             given = [*(info.data.get("objectives") or ()), *(info.data.get("measures") or ())]
-            if name.startswith(_ATTACKS) and given and name not in given:
+            if quantity(name).is_attack and given and name not in given:
                 raise ValueError(
                     f"The constraint {text!r} can never be met, because nothing measures {name}: "
                     f"make it an objective or write it under measures, with its attack."
@@ -151,7 +147,7 @@ class SweepSpec(Section):
     @model_validator(mode="after")
     def _has_what_images_are_exchanged_with(self) -> Self:
         for name in self.front_measures or ():
-            if name.startswith((FROM_REFERENCE, OF_REFERENCE)) and not self.reference:
+            if quantity(name).needs_reference and not self.reference:
                 raise ValueError(
                     f"front_measures: {name} exchanges images with the reference, and this sweep "
                     f"has none: write 'reference: true', or leave it out."
@@ -186,7 +182,7 @@ class SweepSpec(Section):
         # Where the parameter is not active, too.
         return max([self.training.epochs, *most])
 
-    @property
+    @cached_property
     def search_space(self) -> SearchSpace:
         """The space as an object."""
         return parse_space(self.space)
@@ -235,7 +231,7 @@ class SweepSpec(Section):
         return {
             name: section.as_attack()
             for name, section in sections.items()
-            if name.startswith(_ATTACKS)
+            if quantity(name).is_attack
         }
 
     @property

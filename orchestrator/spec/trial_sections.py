@@ -1,6 +1,5 @@
 """The sections of a sweep file: closed, frozen, each checked where it is read."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -17,16 +16,13 @@ from pydantic import (
 )
 
 from orchestrator.errors import UsageError
-from orchestrator.objectives import KNOWN_DIRECTIONS
-from orchestrator.quantities import parse_quantity
+from orchestrator.quantities import QUANTITIES, parse_quantity, quantity
 from search_spaces import unknown
 from trainers.config import check_parameter
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import (
     ATTACKED,
-    FROM_REFERENCE,
     MASKED,
-    OF_REFERENCE,
     PERTURBATION,
     AttackConfig,
     AttackName,
@@ -37,9 +33,6 @@ from trainers.networks.sizing import check_rule
 from trainers.quantization.config import QuantizationConfig, check_qat
 
 # Several attacks have a word each behind it; MLflow and constraints take no other signs.
-_ATTACK_NAME = re.compile(rf"({ATTACKED}|{PERTURBATION})\w*", re.ASCII)
-_FRONT_NAME = re.compile(rf"({ATTACKED}|{PERTURBATION}|{MASKED})\w*", re.ASCII)
-_FRONT_ALONE = (FROM_REFERENCE, OF_REFERENCE, MASKED)
 _WEIGHT_WORDS = ("imagenet", "bundled", "scratch")
 _T = TypeVar("_T")
 
@@ -293,18 +286,18 @@ def with_name(value: object) -> object:
 
 def check_measured(name: str) -> str:
     """Refuse a name that no trial measures."""
-    if name.startswith(_FRONT_ALONE):
+    if quantity(name).of_front_alone:
         raise ValueError(
             f"{name} is measured of the front alone, when the sweep ends: write it under "
             f"front_measures."
         )
-    if name not in KNOWN_DIRECTIONS and not _ATTACK_NAME.fullmatch(name):
-        raise ValueError(unknown("objective", name, KNOWN_DIRECTIONS))
+    if quantity(name).direction is None:
+        raise ValueError(unknown("objective", name, QUANTITIES))
     return name
 
 
 def _trial_measure(name: str) -> str:
-    if check_measured(name) and not _ATTACK_NAME.fullmatch(name):
+    if not quantity(check_measured(name)).is_attack:
         raise ValueError(
             f"{name} is measured anyway. A measure is an attack: its name is {ATTACKED} or "
             f"{PERTURBATION}, with a word of its own behind it, as in {ATTACKED}_eps2."
@@ -313,9 +306,8 @@ def _trial_measure(name: str) -> str:
 
 
 def _front_measure(name: str) -> str:
-    if not _FRONT_NAME.fullmatch(name):
-        known = (ATTACKED, FROM_REFERENCE, OF_REFERENCE, PERTURBATION, MASKED)
-        hint = unknown("front measure", name, known)
+    if not quantity(name).is_attack:
+        hint = unknown("front measure", name, [q.name for q in QUANTITIES.values() if q.is_attack])
         raise ValueError(f"{hint} Each with a word of its own behind it, if there are several.")
     return name
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from orchestrator.fronts.front import Front, FrontMember, compute_front
-from orchestrator.quantities import arrow, human, human_params, human_values
+from orchestrator.objectives import arrow, human_values
+from orchestrator.quantities import human, human_params
 from orchestrator.spec.stored import spec_constraints, spec_objectives
 from orchestrator.trials import SweepRecord, SweepState, Trial
 

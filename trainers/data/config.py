@@ -1,7 +1,8 @@
 """Which images a sweep learns from, and how they are split."""
 
-import difflib
 from dataclasses import dataclass
+
+from trainers.errors import did_you_mean
 
 _NAMES = (
     "digits",
@@ -74,8 +75,7 @@ class DataConfig:
                 f"given: {', '.join(given) or 'none'}."
             )
         if self.name is not None and self.name not in _NAMES:
-            near = difflib.get_close_matches(self.name, _NAMES, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(self.name, _NAMES)
             raise ValueError(
                 f"data: there is no data set named {self.name!r}. Known: {', '.join(_NAMES)}; "
                 f"for your own images give folder or npz.{hint}"

@@ -14,6 +14,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from trainers.errors import TrainerError, is_storage_full
+from trainers.files.whole_file import replacing
 
 _KEY = "paretune"
 _CHECKSUM = "checksum"
@@ -35,23 +36,18 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[st
         OSError: The disk is full or the folder cannot be written; what was there stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     copies = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
-        save_file(
-            copies,
-            unfinished,
-            {_KEY: json.dumps(facts), _CHECKSUM: str(_checksum(copies, facts))},
-        )
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        with replacing(path) as unfinished:
+            save_file(
+                copies,
+                unfinished,
+                {_KEY: json.dumps(facts), _CHECKSUM: str(_checksum(copies, facts))},
+            )
     except SafetensorError as error:
         # Surprise (safetensors 0.8): a full disk is an error of its own class.
         code = errno.ENOSPC if is_storage_full(error) else errno.EIO
         raise OSError(code, os.strerror(code), str(path)) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

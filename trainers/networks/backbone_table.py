@@ -1,7 +1,8 @@
 """What is known of each backbone before torch is loaded; tests compare it with the networks."""
 
-import difflib
 from dataclasses import dataclass
+
+from trainers.errors import did_you_mean
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -130,8 +131,7 @@ def backbone_info(name: str) -> BackboneInfo:
     """
     info = BACKBONES.get(_ALIASES.get(name, name))
     if info is None:
-        near = difflib.get_close_matches(name, BACKBONES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, BACKBONES)
         raise ValueError(
             f"there is no backbone named {name!r}. Known: {', '.join(BACKBONES)}.{hint}"
         )

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.artifact import load_artifact, read_header, read_quantized
+from trainers.files.whole_file import replacing
 from trainers.networks.network import Network
 from trainers.onnx.latency import OnnxError, OnnxNetwork, random_pixels, require_onnx
 from trainers.quantization.quantized import QuantizedWeight, dequantize
@@ -78,13 +78,9 @@ def export_onnx(artifact: Path, to: Path) -> OnnxInfo:
     for name, weight in quantized.items():
         _put_weight(model, name, weight)
     _name_classes(model, read_header(artifact).classes)
-    unfinished = to.with_name(f".{to.name}.{os.getpid()}")
-    try:
+    with replacing(to) as unfinished:
         unfinished.write_bytes(model.SerializeToString(deterministic=True))
         difference, tolerance = _difference(network, unfinished)
-        unfinished.replace(to)
-    finally:
-        unfinished.unlink(missing_ok=True)
     by_codebook = tuple(n for n, weight in quantized.items() if weight.scale is None)
     return OnnxInfo(
         path=to,

@@ -89,15 +89,9 @@ class FolderBackend:
 
     def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
         """See `CacheBackend.save`."""
-        # Not named after the process: two machines may have one of the same number.
-        unfinished = self._root / f".{uuid.uuid4().hex}"
-        try:
-            save_checkpoint(unfinished, tensors, facts)
-            size = unfinished.stat().st_size
-            unfinished.replace(self._root / (name + _SUFFIX))
-        finally:
-            unfinished.unlink(missing_ok=True)
-        return size
+        path = self._root / (name + _SUFFIX)
+        save_checkpoint(path, tensors, facts)
+        return path.stat().st_size
 
     def remove(self, name: str) -> None:
         """See `CacheBackend.remove`."""

@@ -35,14 +35,14 @@ def test_a_job_says_all_that_a_worker_must_know(
 ) -> None:
     (job,) = drive(budget={"trials": 1}, training={"epochs": 7}, resources={"cpus": 2}).run()
     config = job.config
-    assert (config["epochs"], config["threads"], config["seed"]) == (7, 2, 10)
-    assert (config["backbone"], config["weights"]) == ("digitnet", "scratch")
-    assert config["widths"] == [config_width(job)]
+    assert (config.epochs, config.threads, config.seed) == (7, 2, 10)
+    assert (config.backbone, config.weights) == ("digitnet", "scratch")
+    assert config.widths == (config_width(job),)
     assert Path(job.folder) == tmp_path / "sweeps" / "a" / "trials" / "00000"
 
 
 def config_width(job: Job) -> int:
-    (width,) = job.config["widths"]  # type: ignore[misc]
+    (width,) = job.config.widths  # type: ignore[misc]
     return int(width)
 
 
@@ -164,7 +164,7 @@ def test_what_was_not_finished_goes_first_as_it_was(
     assert [(job.trial, job.attempt) for job in again] == [(0, 1), (2, 1), (waiting.number, 0)]
     for job in again:
         assert config_width(job) == before[job.trial].params["fc_width_1"]
-        assert job.config["seed"] == before[job.trial].seed
+        assert job.config.seed == before[job.trial].seed
     assert [attempt.state for attempt in store.attempts("a", 2)] == [
         TrialState.INTERRUPTED,
         TrialState.COMPLETE,

@@ -82,12 +82,12 @@ def test_the_first_trial_is_the_full_network_in_floating_point_trained_as_the_fi
 ) -> None:
     first, *others = finish(loop(store, tmp_path, make_spec()))
     config = first.config
-    assert (config["widths"], config["fc_rule"]) == (None, None)
-    assert (config["bits"], config["fc_bits"]) == (32, 32)
-    assert (config["epochs"], config["learning_rate"], config["seed"]) == (7, 0.01, 10)
+    assert (config.widths, config.fc_rule) == (None, None)
+    assert (config.bits, config.fc_bits) == (32, 32)
+    assert (config.epochs, config.learning_rate, config.seed) == (7, 0.01, 10)
     assert references(store) == [0]
     assert store.trial("a", 0).params == {}
-    assert all(job.config["widths"] is not None for job in others)
+    assert all(job.config.widths is not None for job in others)
     assert len(store.trials("a")) == 4  # the reference is part of the budget
 
 
@@ -147,7 +147,7 @@ def test_a_reference_may_be_asked_for_when_the_budget_is_used_up(
     assert references(store) == []
     assert before.fingerprint() == make_spec().fingerprint()
     (job,) = finish(loop(store, tmp_path, make_spec()))
-    assert (job.trial, job.config["widths"]) == (4, None)
+    assert (job.trial, job.config.widths) == (4, None)
     assert references(store) == [4]
     assert finish(loop(store, tmp_path, make_spec())) == []
 
@@ -158,7 +158,7 @@ def test_a_reference_that_was_interrupted_is_taken_up_as_what_it_is(
     finish(loop(store, tmp_path, make_spec()), most=1, outcome=Outcome(TrialState.INTERRUPTED))
     (again,) = finish(loop(store, tmp_path, make_spec()), most=1)
     assert (again.trial, again.attempt) == (0, 1)
-    assert (again.config["widths"], again.config["bits"]) == (None, 32)
+    assert (again.config.widths, again.config.bits) == (None, 32)
 
 
 def test_the_plateau_counts_the_search_alone(store: Store, tmp_path: Path) -> None:

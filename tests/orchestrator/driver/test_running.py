@@ -142,9 +142,9 @@ def test_a_worker_is_told_the_images_the_weights_and_the_attacks(store: Store) -
     run(spec, store=store, executor=played)
     task = played.task
     assert task is not None
-    assert (task.data["name"], task.data["seed"]) == ("digits", 3)
+    assert (task.data.name, task.data.seed) == ("digits", 3)
     assert task.backbone == {"name": "digitnet", "weights": "scratch", "image_size": None}
-    assert task.attacks["robust_accuracy"]["attack"] == "fgsm"
+    assert task.attacks["robust_accuracy"].attack == "fgsm"
     assert (task.cpus, task.gpus) == (2, 0)
 
 
@@ -177,7 +177,7 @@ def test_an_interrupted_measurement_of_the_front_goes_on_with_the_rest(store: St
     run(more, store=store, executor=third)
     assert third.asked[3] == FrontJob("3.safetensors", False, ("deepfool_perturbation",))
     assert third.task is not None
-    assert third.task.front_attacks["deepfool_perturbation"]["attack"] == "deepfool"
+    assert third.task.front_attacks["deepfool_perturbation"].attack == "deepfool"
 
 
 def test_the_front_alone_is_measured_on_the_test_images_and_once(store: Store) -> None:

@@ -144,7 +144,7 @@ def test_only_trainings_of_equally_many_epochs_are_compared(drive: Callable[...,
     while (job := driver.start()) is not None:
         jobs.append(job)
         driver.loop.reported(job, [at(1), at(2, 0.5)])
-    lengths = {job.trial: job.config["epochs"] for job in jobs}
+    lengths = {job.trial: job.config.epochs for job in jobs}
     assert set(lengths.values()) == {3, 9}
     # No milestone lies at or behind the end of a training.
     assert {job.milestones for job in jobs if lengths[job.trial] == 3} == {(2,)}

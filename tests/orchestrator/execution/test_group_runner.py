@@ -18,7 +18,9 @@ from orchestrator.execution.trial_runner import TrialRunner
 from orchestrator.execution.trial_step import Step
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import FailureKind, Trial, TrialState
+from trainers.config import TrialConfig
 from trainers.data import ImageData
+from trainers.data.config import DataConfig
 from trainers.files.trial_folder import CHECKPOINT_NAME
 from trainers.training.finetune import EpochReport, FineTuning
 
@@ -28,7 +30,9 @@ MakeJob = Callable[..., Job]
 
 @pytest.fixture(scope="module")
 def digits() -> ImageData:
-    task = Task({"name": "digits", "limit": 300}, {"name": "digitnet", "weights": "bundled"}, {})
+    task = Task(
+        DataConfig(name="digits", limit=300), {"name": "digitnet", "weights": "bundled"}, {}
+    )
     return prepare(task)
 
 
@@ -44,7 +48,13 @@ def job(make_spec: MakeSpec, tmp_path: Path) -> MakeJob:
         config = make_spec().trial_config().as_mapping()
         config |= {"weights": "bundled", "widths": [8], "attacks": {}, **changes}
         plain = json.loads(json.dumps(config))
-        return Job(trial, 0, plain, str(tmp_path / folder / str(trial)), milestones)
+        return Job(
+            trial,
+            0,
+            TrialConfig.from_mapping(plain),
+            str(tmp_path / folder / str(trial)),
+            milestones,
+        )
 
     return make
 

@@ -192,7 +192,7 @@ def test_a_worker_that_dies_costs_no_trial_and_a_trial_that_fails_costs_no_other
 def assert_is_as_if_undisturbed(trial: Trial, spec: SweepSpec, folder: Path) -> None:
     runner = TrialRunner(prepare(_task(spec, StateFolder(folder / "state"))))
     config = with_params(spec.trial_config(), trial.params, seed=trial.seed)
-    runner.begin(Job(trial.number, 0, config.as_mapping(), str(folder)))
+    runner.begin(Job(trial.number, 0, config, str(folder)))
     while (outcome := runner.step().outcome) is None:
         pass
     assert trial.artifact is not None

@@ -6,7 +6,8 @@ import pytest
 
 from orchestrator.contracts import Outcome, Store
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
-from orchestrator.objectives import KNOWN_DIRECTIONS, Direction, Objective, parse_objectives
+from orchestrator.objectives import Direction, Objective, parse_objectives
+from orchestrator.quantities import QUANTITIES
 from orchestrator.queries.sweeps import (
     list_sweeps,
     open_sweep,
@@ -157,7 +158,7 @@ def test_a_measured_value_without_a_known_direction_needs_one() -> None:
 
 
 def test_before_anything_was_measured_the_known_quantities_can_be_asked_for(store) -> None:
-    assert len(open_sweep("empty", store).front(sorted(KNOWN_DIRECTIONS))) == 0
+    assert len(open_sweep("empty", store).front(sorted(QUANTITIES))) == 0
     assert len(open_sweep("empty", store).front(where="depth == 1 and accuracy >= 0")) == 0
 
 

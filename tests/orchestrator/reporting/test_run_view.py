@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from orchestrator.constraints import Constraint
 from orchestrator.contracts import Plan
 from orchestrator.fronts.front import compute_front
-from orchestrator.objectives import Objective, known_direction
+from orchestrator.objectives import Objective
+from orchestrator.quantities import known_direction
 from orchestrator.reporting.run_view import RunView
 from orchestrator.trials import Report, Trial, TrialState
 

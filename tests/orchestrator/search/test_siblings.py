@@ -169,7 +169,7 @@ def test_without_a_cache_or_without_the_wish_the_sampler_decides_alone(
 
 def test_of_the_siblings_that_wait_the_most_promising_one_comes_first(drive: Drive) -> None:
     def outcome(job: Job) -> Outcome:
-        bits, width = job.config["bits"], job.config["widths"][0]
+        bits, width = job.config.bits, job.config.widths[0]
         return complete(accuracy=0.1 if bits == 2 else 0.9, memory_bytes=100.0 * width + bits)
 
     space = {**SPACE, "bits": {"type": "choice", "values": [8, 2, 4]}}
@@ -275,7 +275,7 @@ def test_siblings_wait_for_all_replicates_of_their_origin(drive: Drive) -> None:
 def test_no_training_is_begun_while_it_is_under_way(drive: Drive, kind: str) -> None:
     driver = drive(space=SPACE, sampler={"kind": kind}, budget={"trials": 30})
     jobs = [job for job in (driver.start() for _ in range(3)) if job is not None]
-    assert {tuple(job.config["widths"]) for job in jobs} == {(4,), (8,), (16,)}
+    assert {tuple(job.config.widths) for job in jobs} == {(4,), (8,), (16,)}
     for job in jobs:
         driver.loop.ended(job, complete())
     driver.run()
