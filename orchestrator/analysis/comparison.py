@@ -27,6 +27,7 @@ from orchestrator.analysis.statistics.intervals import Interval
 from orchestrator.analysis.statistics.paired import mcnemar
 from orchestrator.analysis.statistics.validation import fraction
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
+from orchestrator.quantities import quantity
 from orchestrator.trials import Trial, TrialState, Value
 
 
@@ -196,6 +197,8 @@ def smallest(  # noqa: PLR0913 - what is compared, and how strictly
     for group in _configurations(trials, reference):
         size = max((trial.values[by] for trial in group if by in trial.values), default=-math.inf)
         if size >= limit:
+            # Where only measuring told so, the configuration might have been smaller.
+            family += not quantity(by).known_before_training
             continue
         family += 1
         complete = [trial for trial in group if trial.state is TrialState.COMPLETE]

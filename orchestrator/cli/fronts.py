@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.options import (
+    AlphaOption,
     Format,
     FormatOption,
+    KeepOption,
+    MarginOption,
     NameArgument,
     StoreOption,
     WhereOption,
+    listed,
     print_record,
     print_records,
     say,
@@ -21,6 +25,7 @@ from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.fronts.front import Front, FrontMember
+    from orchestrator.queries.sweeps import Sweep
 
 
 class SubsetOption(StrEnum):
@@ -129,25 +134,14 @@ def pick(  # noqa: PLR0913 - the options of a command
         typer.Option(
             "--min",
             metavar="VALUE",
-            help="With --keep: the trial with the smallest VALUE, such as memory_bytes, that is "
-            "statistically not worse than the reference.",
+            help="The trial with the smallest VALUE, such as memory_bytes, that is statistically "
+            "not worse than the reference; with --keep, --margin and --alpha.",
             show_default=False,
         ),
     ] = None,
-    keep: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B",
-            help="With --min: the accuracies that must not be worse.",
-            show_default=False,
-        ),
-    ] = None,
-    margin: Annotated[
-        float, typer.Option(help="With --min: the largest loss that does not matter.")
-    ] = 0.02,
-    alpha: Annotated[
-        float, typer.Option(help="With --min: the accepted probability of a wrong pick.")
-    ] = 0.05,
+    keep: KeepOption = None,
+    margin: MarginOption = None,
+    alpha: AlphaOption = None,
     where: WhereOption = None,
     how: FormatOption = Format.TABLE,
     store: StoreOption = None,
@@ -158,14 +152,16 @@ def pick(  # noqa: PLR0913 - the options of a command
 
     Example: paretune pick digits-fc --under memory_bytes=200kB --where "bits <= 4"
 
-    Example: paretune pick digits-fc --min memory_bytes --keep accuracy --margin 0.03
+    Example: paretune pick digits-fc --min memory_bytes --keep accuracy --margin "3 points"
     """
     ways = [knee, under is not None, minimize is not None]
-    if sum(ways) != 1 or (objective and not under) or (minimize is None) != (keep is None):
+    only_min = keep is not None or margin is not None or alpha is not None
+    if sum(ways) != 1 or (objective and not under) or (minimize is None and only_min):
         raise UsageError(
             "'paretune pick' needs exactly one way to choose: --knee, or --under VALUE=LIMIT "
-            "(with --objective, if another than the first is to decide), or --min VALUE with "
-            "--keep A,B."
+            "(with --objective, if another than the first is to decide), or --min VALUE (with "
+            "--keep A,B, --margin and --alpha, where another claim than that of the sweep file "
+            "is meant)."
         )
     from orchestrator.queries.sweeps import open_sweep
     from orchestrator.reporting.tables import front_table
@@ -175,12 +171,8 @@ def pick(  # noqa: PLR0913 - the options of a command
     if not len(found):
         which = f" with {where}" if where else " yet"
         raise OrchestratorError(f"{name} has no complete trial{which}, so there is none to pick.")
-    if minimize is not None and keep is not None:
-        kept = [value.strip() for value in keep.split(",") if value.strip()]
-        smallest = found.smallest(
-            by=minimize, keep=kept, reference=sweep.reference, margin=margin, alpha=alpha
-        )
-        picked: tuple[FrontMember, str] = smallest, smallest.reason
+    if minimize is not None:
+        picked = _smallest(sweep, found, minimize, (listed(keep), margin, alpha))
     else:
         picked = _under(found, under, objective) if under else _knee(found)
     member, reason = picked
@@ -190,6 +182,40 @@ def pick(  # noqa: PLR0913 - the options of a command
         typer.echo(reason)
     only = type(found)(objectives=found.objectives, members=(member,))
     print_record(member.as_json() | {"reason": reason}, front_table(only), how)
+
+
+def _smallest(
+    sweep: "Sweep",
+    found: "Front",
+    by: str,
+    claimed: tuple[list[str] | None, str | None, float | None],
+) -> "tuple[FrontMember, str]":
+    from orchestrator.analysis.claim import told_of
+    from orchestrator.queries.claims import of_family
+    from orchestrator.queries.looks import asked, count_look
+
+    keep, margin, alpha = claimed
+    if keep is None and sweep.claim is None:
+        raise UsageError(
+            f"--min needs --keep A,B, the accuracies that must not be worse: the sweep file of "
+            f"{sweep.name} claims none. Write for example --keep accuracy."
+        )
+    claim, reference = asked(sweep, keep=keep, margin=margin, alpha=alpha), sweep.reference
+    try:
+        picked = of_family(found, claim).smallest(
+            by=by,
+            keep=claim.keep,
+            reference=reference,
+            margin=claim.margin,
+            alpha=claim.alpha,
+        )
+    except UsageError:
+        raise
+    except OrchestratorError as error:
+        looks = count_look(sweep.name, claim.look(by, len(found.trained)))
+        raise OrchestratorError(f"{error} {told_of(claim, looks)}") from error
+    looks = count_look(sweep.name, claim.look(by, len(found.trained)))
+    return picked, f"{picked.reason} {told_of(claim, looks)}"
 
 
 def _knee(found: "Front") -> "tuple[FrontMember, str]":

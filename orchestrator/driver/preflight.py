@@ -123,6 +123,11 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     shape = "x".join(map(str, data.train_images.shape[1:]))
     text = f"{data.name}: {len(data.classes)} classes, images {shape}, {counts}"
     report.lines.append(("data", text))
+    if spec.reference:
+        # Imported here: SciPy takes a second, which a sweep without a reference need not wait for.
+        from orchestrator.driver.claim_power import claim_lines
+
+        report.lines.extend(claim_lines(spec, len(data.subset("val")[1])))
     sizes, refusals = memory_sizes(spec, data)
     if sizes:
         ends = [human("memory_bytes", size) for size in (min(sizes), max(sizes))]

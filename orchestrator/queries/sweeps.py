@@ -14,7 +14,7 @@ from orchestrator.fronts.front import Front, compute_front
 from orchestrator.fronts.stored import Question, stored_front
 from orchestrator.objectives import Objective, parse_objectives
 from orchestrator.queries.liveness import seen_now
-from orchestrator.spec.stored import spec_constraints, spec_objectives
+from orchestrator.spec.stored import spec_claim, spec_constraints, spec_objectives
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState, Value
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from orchestrator.analysis.comparison import Reference
     from orchestrator.analysis.sizing_study import Study
+    from orchestrator.spec.claim_section import ClaimSection
 
 Subset = Literal["val", "test"]
 
@@ -67,6 +68,11 @@ class Sweep:
     def constraints(self) -> tuple[Constraint, ...]:
         """Limits that its trials must meet."""
         return spec_constraints(self.spec)
+
+    @property
+    def claim(self) -> "ClaimSection | None":
+        """What its file fixed, before the first trial, that it is to show; None if nothing."""
+        return spec_claim(self.spec)
 
     def trials(self, where: str | None = None) -> list[Trial]:
         """Give the trials that fulfill a condition, in order of their numbers.
@@ -137,35 +143,41 @@ class Sweep:
     def study(
         self,
         *,
-        keep: Sequence[str] = ("accuracy",),
-        margin: float = 0.02,
-        alpha: float = 0.05,
+        keep: Sequence[str] | None = None,
+        margin: float | None = None,
+        alpha: float | None = None,
         head_saving: float = 0.8,
     ) -> "Study":
         """Compare the sized and quantized networks of the sweep with its reference.
 
+        What is not given is as the sweep file claims it, else by default.
+
         Args:
-            keep: Accuracies that must not be worse: ``accuracy``, or one under attack.
-            margin: Largest loss that does not matter; 0.02 is two points.
+            keep: Accuracies that must not be worse: ``accuracy``, or one under attack. By default
+                accuracy.
+            margin: Largest loss that does not matter; by default 0.02, two points.
             alpha: Accepted probability of calling one network or more "not worse" that is worse
-                by the margin.
+                by the margin; by default 0.05.
             head_saving: Share of the head's parameters that is to be saved at least.
 
         Raises:
             UsageError: A name is not measured image by image, or a number is out of range.
             OrchestratorError: The sweep has no reference, or its answers are not known.
         """
+        from orchestrator.analysis.claim import Claim
         from orchestrator.analysis.sizing_study import sizing_study
+        from orchestrator.queries.claims import of_family
 
-        front = self.front()
+        claim = Claim.asked(self.claim, keep=keep, margin=margin, alpha=alpha)
+        front = of_family(self.front(), claim)
         return sizing_study(
             front.trained,
             self.reference,
             allowed={(trial.sweep, trial.number) for trial in front.competitors},
             quantization=self.spec.get("quantization"),
-            keep=keep,
-            margin=margin,
-            alpha=alpha,
+            keep=claim.keep,
+            margin=claim.margin,
+            alpha=claim.alpha,
             head_saving=head_saving,
         )
 

@@ -1,6 +1,7 @@
 """A sweep as one self-contained page: what was found, how, and how sure that is."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -33,12 +34,25 @@ from trainers.files.whole_file import whole_file
 _VERSIONS = ("paretune", "torch", "torchvision", "ray", "optuna", "mlflow")
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a page was made by.
+
+    Attributes:
+        command: As a person types it.
+        claim: Whether what the study shows was fixed beforehand, and how often it was looked at.
+    """
+
+    command: str
+    claim: str = ""
+
+
 def report_page(
     sweep: SweepRecord,
     trials: Sequence[Trial],
     front: Front,
     study: Study | str,
-    command: str,
+    made: Made,
 ) -> str:
     """The page as HTML; it needs no network and runs no script but plotly's.
 
@@ -47,7 +61,7 @@ def report_page(
         trials: All of them, in any state.
         front: Of the complete ones.
         study: The sizing study, or a sentence that says why there is none.
-        command: What the page was made by.
+        made: By what.
     """
     page: str = _template().render(
         name=sweep.name,
@@ -58,11 +72,12 @@ def report_page(
         front_headings=["trial", *map(arrow, front.objectives), "parameters"],
         front_rows=list(_front_rows(front)),
         **_study_tables(study),
+        claim=made.claim,
         failures=list(_failures(trials)),
         spec=yaml.safe_dump(
             _given(redacted_section(sweep.spec)), sort_keys=False, allow_unicode=True
         ),
-        facts=_facts(sweep, command),
+        facts=_facts(sweep, made.command),
     )
     return page
 

@@ -123,6 +123,21 @@ def front_heading(
     )
 
 
+def power_table(records: Sequence[Mapping[str, object]]) -> Table:
+    """A row each number of candidates and of images, a column each number of seeds."""
+    seeds = list(dict.fromkeys(record["seeds"] for record in records))
+    table = plain_table()
+    for column in ("configurations", "images", *(f"{each} seeds" for each in seeds)):
+        table.add_column(column, justify="right")
+    rows: dict[tuple[object, object], list[str]] = {}
+    for record in records:
+        row = rows.setdefault((record["candidates"], record["images"]), [])
+        row.append(f"{record['power']:.2f}")
+    for (candidates, images), cells in rows.items():
+        table.add_row(f"{candidates:,}", f"{images:,}", *cells)
+    return table
+
+
 def findings_table(findings: Sequence[Mapping[str, object]]) -> Table:
     """One row a finding of ``doctor``, with its fix where something is wrong."""
     table = plain_table()

@@ -1,4 +1,4 @@
-"""Objectives and constraints of a stored sweep, read without checking the rest of its spec.
+"""Objectives, constraints and claim of a stored sweep, read without checking the rest of its spec.
 
 A sweep that another version stored may have sections that this one does not know.
 """
@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
+from orchestrator.spec.claim_section import ClaimSection
 
 
 def spec_objectives(spec: Mapping[str, Any]) -> tuple[Objective, ...]:
@@ -21,3 +22,9 @@ def spec_objectives(spec: Mapping[str, Any]) -> tuple[Objective, ...]:
 def spec_constraints(spec: Mapping[str, Any]) -> tuple[Constraint, ...]:
     """Read the constraints of a stored spec."""
     return tuple(map(Constraint.parse, spec.get("constraints") or ()))
+
+
+def spec_claim(spec: Mapping[str, Any]) -> ClaimSection | None:
+    """Read what a stored spec claims; None if nothing was fixed before the sweep began."""
+    section = spec.get("claim")
+    return None if section is None else ClaimSection.model_validate(section)
