@@ -25,11 +25,12 @@ from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.fronts.front import Front, FrontMember
+    from orchestrator.fronts.uncertainty import Uncertainty
     from orchestrator.queries.sweeps import Sweep
 
 
 class SubsetOption(StrEnum):
-    """On which images the front is compared."""
+    """On which images members are shown, or chosen."""
 
     VAL = "val"
     TEST = "test"
@@ -53,8 +54,27 @@ def front(  # noqa: PLR0913 - the options of a command
     where: WhereOption = None,
     subset: Annotated[
         SubsetOption,
-        typer.Option("--set", help="Compare validation or, once measured, test values."),
+        typer.Option(
+            "--set",
+            help="Show the members, chosen on validation, by validation values (with test values "
+            "beside them once they are measured) or by test values alone.",
+        ),
     ] = SubsetOption.VAL,
+    select_on: Annotated[
+        SubsetOption,
+        typer.Option(
+            help="Choose the members by validation or by test values. Values of the test set by "
+            "which something was chosen flatter it.",
+        ),
+    ] = SubsetOption.VAL,
+    intervals: Annotated[
+        bool,
+        typer.Option(
+            "--intervals",
+            help="Also show on how many images accuracies were measured, their 95 % intervals, "
+            "and how likely each member is on the front.",
+        ),
+    ] = False,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -81,6 +101,8 @@ def front(  # noqa: PLR0913 - the options of a command
     Example: paretune front digits-fc --objectives accuracy,memory_bytes --where "bits <= 4"
 
     Example: paretune front digits-fc digits-full --plot front.html --format json
+
+    Example: paretune front digits-fc --set test --intervals
     """
     from orchestrator.queries.sweeps import open_sweep, pareto_front
 
@@ -90,10 +112,12 @@ def front(  # noqa: PLR0913 - the options of a command
             "A front needs the name of a sweep, as in 'paretune front digits-fc', or --experiment "
             "with --tracking-uri; 'paretune list' has the names."
         )
-    if subset is SubsetOption.TEST:
+    if SubsetOption.TEST in (subset, select_on):
         if tracking_uri or not names or len(names) > 1:
-            raise UsageError("--set test compares the trials of one sweep; name exactly one.")
-        found = open_sweep(names[0], store).front(goals, where=where, subset="test")
+            raise UsageError("Test values are those of one sweep; name exactly one.")
+        found = open_sweep(names[0], store).front(
+            goals, where=where, subset=subset.value, select_on=select_on.value
+        )
     else:
         found = pareto_front(
             names or None,
@@ -103,7 +127,7 @@ def front(  # noqa: PLR0913 - the options of a command
             tracking_uri=tracking_uri,
             experiment=experiment,
         )
-    _print_front(found, how, where)
+    _print_front(found, how, where, intervals=intervals)
     if plot is not None:
         say(f"Wrote {found.plot(plot)}")
 
@@ -219,10 +243,13 @@ def _smallest(
 
 
 def _knee(found: "Front") -> "tuple[FrontMember, str]":
+    from orchestrator.fronts.picking import told_at_chance
+
     member = found.knee()
     return member, (
         f"Trial {member.trial} is the knee of the front: the most balanced of its {len(found)} "
         f"members. From there a gain in one objective costs the others most."
+        f"{told_at_chance(found)}"
     )
 
 
@@ -244,7 +271,7 @@ def _under(found: "Front", text: str, objective: str | None) -> "tuple[FrontMemb
     )
 
 
-def _print_front(found: "Front", how: Format, where: str | None) -> None:
+def _print_front(found: "Front", how: Format, where: str | None, *, intervals: bool) -> None:
     from orchestrator.reporting.tables import front_heading, front_table
     from orchestrator.reporting.terminal import has_room_for_params
 
@@ -253,5 +280,21 @@ def _print_front(found: "Front", how: Format, where: str | None) -> None:
         typer.echo(front_heading(found, where, knee=knee))
     elif not len(found) or not found.feasible:
         say(front_heading(found, where))
-    table = front_table(found, knee=knee, with_params=has_room_for_params(sys.stdout))
-    print_records([member.as_json() for member in found], table, how)
+    known: dict[tuple[str, int], Uncertainty] = {}
+    if intervals:
+        from orchestrator.fronts.uncertainty import uncertainties
+
+        known, problem = uncertainties(found)
+        if problem:
+            say(f"How likely members are on the front cannot be said. {problem}")
+    with_params = has_room_for_params(sys.stdout)
+    table = front_table(found, knee=knee, with_params=with_params, known=known)
+    records = [
+        member.as_json() | (each.as_json() if (each := known.get(_key(member))) else {})
+        for member in found
+    ]
+    print_records(records, table, how)
+
+
+def _key(member: "FrontMember") -> tuple[str, int]:
+    return member.sweep, member.trial

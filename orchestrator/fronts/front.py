@@ -10,14 +10,13 @@ import numpy as np
 
 from orchestrator.columns import Floats
 from orchestrator.constraints import Constraint
-from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
+from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.fronts.frames import frame_of
-from orchestrator.objectives import Direction, Objective, missing_values
+from orchestrator.fronts.picking import best_within, most_balanced
+from orchestrator.objectives import Objective
 from orchestrator.pareto.constrained import constrained_front
-from orchestrator.pareto.dominance import knee
 from orchestrator.pareto.hypervolume import HypervolumeScale
 from orchestrator.pareto.losses import loss_matrix
-from orchestrator.quantities import known_direction, parse_quantity
 from orchestrator.trials import Params, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -113,6 +112,8 @@ class Front(Sequence[FrontMember]):
         trained: All that was trained, to the end or until it was stopped, whatever constraints
             and conditions say: what a comparison is corrected for, and what places the scale of
             hypervolumes.
+        chosen_by: What members were chosen by, and are picked by, where `objectives` are only
+            what is shown of them: validation values, where those of the test set are shown.
     """
 
     objectives: tuple[Objective, ...]
@@ -122,6 +123,7 @@ class Front(Sequence[FrontMember]):
     left_out: int = 0
     competitors: Sequence[Trial] = field(default=(), compare=False)
     trained: Sequence[Trial] = field(default=(), compare=False)
+    chosen_by: tuple[Objective, ...] = ()
 
     @overload
     def __getitem__(self, index: int) -> FrontMember: ...
@@ -178,16 +180,13 @@ class Front(Sequence[FrontMember]):
     def knee(self) -> FrontMember:
         """Find the most balanced member, by the rule of `pareto.knee`.
 
+        Members that are no better than always naming the most frequent class, or better by no
+        more than noise, are left out where others are (`orchestrator.fronts.picking.at_chance`).
+
         Raises:
             OrchestratorError: The front is empty, or no member has finite values.
         """
-        try:
-            return self.members[knee(self.losses)]
-        except ValueError as error:
-            raise OrchestratorError(
-                f"This front of {len(self)} has no knee: no complete trial with finite values of "
-                f"all objectives was found."
-            ) from error
+        return most_balanced(self, self._deciders)
 
     def under(self, name: str, limit: float | str, *, best: str | None = None) -> FrontMember:
         """Find the best member within a limit.
@@ -202,22 +201,7 @@ class Front(Sequence[FrontMember]):
             UnknownNameError: `name` is no measured value, or `best` no objective.
             OrchestratorError: No member is within the limit; the sentence says how near one is.
         """
-        bound = parse_quantity(limit) if isinstance(limit, str) else float(limit)
-        limited = Objective(name, self._direction(name))
-        deciding = self._deciding(name, best)
-        known = [m for m in self.members if not missing_values([limited], m.values)]
-        if self.members and not known:
-            measured = {key for member in self.members for key in member.values}
-            raise UnknownNameError("value", name, measured)
-        within = [m for m in known if limited.loss(m.values[name]) <= limited.loss(bound)]
-        if within:
-            return min(within, key=lambda m: deciding.loss(m.values[deciding.name]))
-        side = "at most" if limited.direction is Direction.MINIMIZE else "at least"
-        nearest = min((limited.loss(m.values[name]) for m in known), default=None)
-        hint = "" if nearest is None else f"; the nearest has {limited.loss(nearest):.6g}"
-        raise OrchestratorError(
-            f"None of the {len(self)} members of the front has {name} of {side} {bound:.6g}{hint}."
-        )
+        return best_within(self, self._deciders, name, limit, best)
 
     def smallest(
         self,
@@ -272,18 +256,11 @@ class Front(Sequence[FrontMember]):
         """
         from orchestrator.analysis.front_probability import front_probabilities
 
-        return front_probabilities(self.competitors, self.objectives, draws=draws, seed=seed)
+        return front_probabilities(self.competitors, self._deciders, draws=draws, seed=seed)
 
-    def _direction(self, name: str) -> Direction:
-        own = {objective.name: objective.direction for objective in self.objectives}
-        return own.get(name) or known_direction(name) or Direction.MINIMIZE
-
-    def _deciding(self, limited: str, best: str | None) -> Objective:
-        by_name = {objective.name: objective for objective in self.objectives}
-        if best is not None and best not in by_name:
-            raise UnknownNameError("objective", best, by_name)
-        others = [objective for objective in self.objectives if objective.name != limited]
-        return by_name[best] if best else (others or list(self.objectives))[0]
+    @property
+    def _deciders(self) -> tuple[Objective, ...]:
+        return self.chosen_by or self.objectives
 
     def to_frame(self) -> "pd.DataFrame":
         """Give one row a member: sweep, trial, parameters, values, MLflow run, artifact."""
@@ -311,7 +288,8 @@ class Front(Sequence[FrontMember]):
         note = "" if self.feasible else " (no trial meets the constraints: least violating)"
         lines = [f"Front of {len(self)} over {goals}{note}"]
         for member in self.members[:_SHOWN]:
-            values = "  ".join(f"{o.name}={member.values[o.name]:.6g}" for o in self.objectives)
+            known = [o.name for o in self.objectives if o.name in member.values]
+            values = "  ".join(f"{name}={member.values[name]:.6g}" for name in known)
             params = "  ".join(f"{name}={value}" for name, value in member.params.items())
             lines.append(f"  {member.sweep} #{member.trial}  {values}  |  {params}")
         if len(self) > _SHOWN:

@@ -1,7 +1,7 @@
 """Questions to finished and running sweeps. Needs neither Ray nor torch, and writes nothing."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -123,6 +123,7 @@ class Sweep:
         *,
         where: str | None = None,
         subset: Subset = "val",
+        select_on: Subset = "val",
     ) -> Front:
         """Give the Pareto front of the complete trials.
 
@@ -130,15 +131,18 @@ class Sweep:
             objectives: Names, each with ``:min`` or ``:max`` where the direction is not known;
                 by default those of the sweep.
             where: Only trials that fulfill this condition compete.
-            subset: ``"test"`` compares trials that were measured on the test set by their
-                ``test_`` values, where an objective has one. Constraints hold for validation
-                values: selection never touches the test set.
+            subset: ``"test"`` shows the same members, in the same order, by their ``test_``
+                values, where an objective has one: what was chosen on validation images is seen
+                on others, and the knee stays where it was.
+            select_on: ``"test"`` chooses again: of the trials that were measured on the test
+                set, those that no other one beats there. Its values flatter, as those of any
+                choice by them do. Constraints hold for validation values all the same.
 
         Raises:
             UsageError: A name is unknown, or a text does not parse.
             OrchestratorError: No trial was measured on the test set yet.
         """
-        return _front(self.store, [self.record], objectives, where, subset)
+        return _front(self.store, [self.record], objectives, where, (subset, select_on))
 
     def study(
         self,
@@ -243,7 +247,7 @@ def pareto_front(
         )
     opened = _opened(store)
     records = [opened.sweep(name) for name in names]
-    return _front(opened, records, objectives, where, "val")
+    return _front(opened, records, objectives, where)
 
 
 def _opened(store: Store | str | None) -> Store:
@@ -259,7 +263,7 @@ def _front(
     records: Sequence[SweepRecord],
     names: Sequence[str] | None,
     where: str | None,
-    subset: Subset,
+    subsets: tuple[Subset, Subset] = ("val", "val"),
 ) -> Front:
     per_sweep = {record.name: spec_objectives(record.spec) for record in records}
     if names is None and len({frozenset(each) for each in per_sweep.values()}) > 1:
@@ -273,8 +277,9 @@ def _front(
     objectives = first if names is None else parse_objectives(names, every, measured)
     limits = dict.fromkeys(limit for each in records for limit in spec_constraints(each.spec))
     tested = frozenset(name for name in measured if name.startswith(_TEST))
-    if subset == "test":
-        objectives = _on_test(objectives, tested)
+    subset, select_on = subsets
+    shown = objectives if subsets == ("val", "val") else _on_test(objectives, tested)
+    chosen_by = shown if select_on == "test" else objectives
 
     def params() -> set[str]:
         trials = (trial for record in records for trial in store.trials(record.name))
@@ -282,9 +287,12 @@ def _front(
 
     condition = None if where is None else _condition(where, records, measured, params)
     question = Question(
-        objectives, tuple(limits), condition, tested if subset == "test" else frozenset()
+        chosen_by, tuple(limits), condition, tested if select_on == "test" else frozenset()
     )
-    return stored_front(store, {record.name: _facts(record) for record in records}, question)
+    front = stored_front(store, {record.name: _facts(record) for record in records}, question)
+    if subset == "val" or chosen_by == shown:
+        return front
+    return replace(front, objectives=shown, chosen_by=chosen_by)
 
 
 def _tracked_front(

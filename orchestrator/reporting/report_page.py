@@ -26,7 +26,7 @@ from orchestrator.reporting.study_text import (
     rows_of,
     verdict_of,
 )
-from orchestrator.reporting.tables import clock, count_states, front_heading
+from orchestrator.reporting.tables import clock, count_states, front_heading, shown_objectives
 from orchestrator.spec.stored import spec_constraints
 from orchestrator.trials import SweepRecord, Trial, TrialState
 from trainers.files.whole_file import whole_file
@@ -69,7 +69,7 @@ def report_page(
         heading=front_heading(front),
         counts=", ".join(f"{n} {state}" for state, n in count_states(trials).items() if n),
         figures=_figures(front, trials, spec_constraints(sweep.spec)),
-        front_headings=["trial", *map(arrow, front.objectives), "parameters"],
+        front_headings=["trial", *map(arrow, shown_objectives(front)), "parameters"],
         front_rows=list(_front_rows(front)),
         **_study_tables(study),
         claim=made.claim,
@@ -151,7 +151,7 @@ def _front_rows(front: Front) -> list[list[str]]:
     return [
         [
             str(member.trial),
-            *(human(o.name, member.values.get(o.name)) for o in front.objectives),
+            *(human(o.name, member.values.get(o.name)) for o in shown_objectives(front)),
             human_params(member.params),
         ]
         for member in front
