@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from orchestrator.analysis.sizing_study import Study
 from orchestrator.constraints import Constraint
 from orchestrator.fronts.front import Front
+from orchestrator.fronts.picking import told_at_chance
 from orchestrator.objectives import arrow
 from orchestrator.plots.figures import front_figure, parallel_figure
 from orchestrator.plots.history import history_figure, hypervolumes
@@ -66,7 +67,7 @@ def report_page(
     page: str = _template().render(
         name=sweep.name,
         state=f"{sweep.state.value}: {sweep.stop_reason}" if sweep.stop_reason else sweep.state,
-        heading=front_heading(front),
+        heading=front_heading(front) + (told_at_chance(front) if len(front) > 2 else ""),
         counts=", ".join(f"{n} {state}" for state, n in count_states(trials).items() if n),
         figures=_figures(front, trials, spec_constraints(sweep.spec)),
         front_headings=["trial", *map(arrow, shown_objectives(front)), "parameters"],
