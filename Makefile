@@ -4,15 +4,26 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 SWEEP ?= examples/sweeps/digits.yaml
+ENGINE ?= docker
 
 # Fewer threads than cores a process: Ray runs several of them.
 export OMP_NUM_THREADS ?= 1
+# Workers are processes that start often: without bytecode each would compile all sources again.
+unexport PYTHONDONTWRITEBYTECODE
+
+# What torch computes with, ATen, oneDNN and MKL, picks its kernels by the processor. Here it is told another one:
+# a machine without AVX-512, and one of 2008. `ON` may name one of them.
+ON ?= avx2 sse4
+avx2 := ATEN_CPU_CAPABILITY=avx2 DNNL_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
+sse4 := ATEN_CPU_CAPABILITY=default DNNL_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE
+# Tests whose numbers are torch's; those of data read files.
+NUMERIC := tests/trainers --ignore=tests/trainers/data
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench faults fuzz ui clean
+.PHONY: help install demo test check coverage bench faults fuzz ui image release-check clean processors
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 # Installed anew when the versions change. Bytecode is compiled now, once, and not by every worker.
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -35,11 +46,24 @@ demo: install  ## Run a real sweep (a few minutes on two cores) and print its fr
 test: install check  ## Run everything that CI runs
 	$(BIN)/python -m pytest -q --durations=15
 
+processors: $(addprefix on-,$(ON))  ## Run the tests of what computes on other processors' kernels
+
+on-%: install
+	env $($*) $(BIN)/python -m pytest -q -p no:cacheprovider $(NUMERIC)
+
 check: install  ## Lint, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Processes that tests start, Ray's workers among them, each leave a file: combine adds them up.
+coverage: install  ## Run the suite (or TESTS="tests/trainers") and show which branches it took
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/python -m coverage run -m pytest -q $(TESTS)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage html --quiet --fail-under=0
+	$(BIN)/python -m coverage report $(if $(TESTS),--fail-under=0)
 
 bench: install  ## Measure against the peers, side by side (ONLY="bench_search --seeds 3" for one)
 	$(BIN)/python benchmarks/run_all.py $(ONLY)
@@ -53,5 +77,17 @@ fuzz: install  ## Feed every reader of foreign input N spoilt inputs
 ui: install  ## Open the MLflow UI on the sweeps of this folder
 	$(BIN)/paretune ui
 
-clean:  ## Remove the environment and caches, but no sweep
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+image:  ## Build the container image (ENGINE=podman), and let it check a sweep
+	$(ENGINE) build -f docker/Dockerfile --build-arg TORCH_INDEX_URL="$(TORCH_INDEX_URL)" -t paretune .
+	$(ENGINE) run --rm paretune --version
+	$(ENGINE) run --rm -v "$(CURDIR)/examples/sweeps:/sweeps:ro" paretune check digits.yaml
+
+# docs/releasing.md says what comes before and after.
+release-check: install  ## Build wheel and sdist into dist/, and check them and the version
+	rm -rf dist && mkdir -p build
+	$(BIN)/python -m build --no-isolation
+	PARETUNE_DIST=dist $(BIN)/python -m pytest -q tests/test_releases.py tests/test_project_files.py tests/test_wheel.py
+	awk '/^## /{n++} n==2' CHANGELOG.md > build/release-notes.md
+
+clean:  ## Remove the environment, what was built and caches, but no sweep
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

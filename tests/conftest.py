@@ -1,10 +1,16 @@
 """Fixtures and profiles that every test shares."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Tests start some hundred processes. Where the environment forbids bytecode, each of them would
+# compile all of our sources again, and pytest would rewrite every assertion in every run.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Set before torch or Ray is imported anywhere: two threads a process on two cores oversubscribe.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

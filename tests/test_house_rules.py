@@ -1,6 +1,7 @@
 """Rules of the house that no other tool checks; ruff and mypy have their own place in `make`."""
 
 import ast
+import importlib.util
 import io
 import re
 import subprocess
@@ -21,6 +22,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("orchestrator", "trainers", "search_spaces")
 FOLDERS = (*PACKAGES, "tests", "benchmarks", "examples", "docs")
 MOST_LINES = 400
+LONGEST_FUNCTION = 90
 MOST_LINES_OF_PROMISES = 500  # a test module is a list, and is read like one
 
 # In parts, so that this file does not hold what it forbids.
@@ -84,6 +86,17 @@ def test_modules_are_short_enough_to_be_read(folders: tuple[str, ...], most: int
     lengths = {path: len(path.read_text().splitlines()) for path in _modules(*folders)}
     too_long = {str(path): count for path, count in lengths.items() if count > most}
     assert not too_long, f"Split by reason, at most {most} lines: {too_long}"
+
+
+def test_functions_are_short_enough_to_be_read() -> None:
+    long = [
+        f"{_named(path, node.lineno)} {node.name}: {lines}"
+        for path in _modules(*PACKAGES)
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > LONGEST_FUNCTION
+    ]
+    assert not long, f"Tell it in steps, at most {LONGEST_FUNCTION} lines each: {long}"
 
 
 def test_every_module_says_what_it_is_for() -> None:
@@ -152,6 +165,16 @@ def test_the_import_rules_hold() -> None:
     kept = re.search(r"Contracts: (\d+) kept, 0 broken", ended.stdout)
     assert kept
     assert int(kept[1]) >= 4
+
+
+def test_the_picture_of_the_architecture_is_that_of_the_imports() -> None:
+    path = REPOSITORY / "docs" / "make_architecture.py"
+    spec = importlib.util.spec_from_file_location("make_architecture", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.TARGET.read_text() == module.picture(), "run: python docs/make_architecture.py"
 
 
 def test_no_tracked_file_names_a_machine_or_a_registry() -> None:

@@ -61,8 +61,8 @@ def trials(
 
     Example: paretune trials digits-fc --where "bits <= 4 and accuracy >= 0.95"
     """
+    from orchestrator.queries.records import trial_record
     from orchestrator.queries.sweeps import open_sweep
-    from orchestrator.reporting.records import trial_record
     from orchestrator.reporting.tables import trials_table
 
     sweep = open_sweep(name, store)

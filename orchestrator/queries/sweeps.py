@@ -14,6 +14,7 @@ from orchestrator.fronts.front import Front, compute_front
 from orchestrator.fronts.stored import Question, stored_front
 from orchestrator.objectives import Objective, parse_objectives
 from orchestrator.queries.liveness import seen_now
+from orchestrator.queries.records import trial_record
 from orchestrator.spec.stored import spec_claim, spec_constraints, spec_objectives
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState, Value
 
@@ -187,7 +188,7 @@ class Sweep:
 
     def to_frame(self) -> "pd.DataFrame":
         """Give one row a trial, whatever its state."""
-        return frame_of(map(_trial_record, self.trials()))
+        return frame_of(map(trial_record, self.trials()))
 
 
 def open_sweep(name: str, store: Store | str | None = None) -> Sweep:
@@ -374,17 +375,3 @@ def _row(trial: Trial, facts: Mapping[str, Value]) -> dict[str, Value]:
         "state": trial.state.value,
     }
     return {**facts, **own, **trial.values, **trial.params}
-
-
-def _trial_record(trial: Trial) -> dict[str, Any]:
-    artifact = trial.artifact.path if trial.artifact else None
-    return {
-        "sweep": trial.sweep,
-        "trial": trial.number,
-        "state": trial.state.value,
-        "params": trial.params,
-        "values": trial.values,
-        "failure": trial.failure.message if trial.failure else None,
-        "mlflow_run_id": trial.mlflow_run_id,
-        "artifact": artifact,
-    }

@@ -4,29 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.fronts.front import Front
 from orchestrator.objectives import Objective
+from orchestrator.queries.records import Record, trial_record
 from orchestrator.reporting.tables import count_states
 from orchestrator.trials import Attempt, FailureKind, Report, SweepRecord, Trial
-
-Record = dict[str, object]
-
-
-def trial_record(trial: Trial) -> Record:
-    """One trial; ``artifact`` is a path, as in the records of a front."""
-    return {
-        "sweep": trial.sweep,
-        "trial": trial.number,
-        "state": trial.state.value,
-        "params": dict(trial.params),
-        "values": dict(trial.values),
-        "seed": trial.seed,
-        "replicate": trial.replicate,
-        "attempts": trial.attempts,
-        "failure": f"{trial.failure.kind.value}: {trial.failure.message}"
-        if trial.failure
-        else None,
-        "mlflow_run_id": trial.mlflow_run_id,
-        "artifact": trial.artifact.path if trial.artifact else None,
-    }
 
 
 def trial_details(trial: Trial, attempts: Sequence[Attempt], reports: Sequence[Report]) -> Record:

@@ -1,6 +1,5 @@
 """Where the entries of a stage cache lie: a folder, or what an fsspec URL names."""
 
-import fcntl
 import os
 import tempfile
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import fsspec
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from trainers.errors import TrainerError
@@ -20,7 +20,6 @@ from trainers.files.checkpoints import load_checkpoint, save_checkpoint
 _SUFFIX = ".safetensors"
 # An unfinished file, or a lock, of a process that is surely gone.
 _FORGOTTEN_S = 3600.0
-_POLL_S = 0.1
 
 Content = tuple[dict[str, Tensor], dict[str, Any]]
 
@@ -113,22 +112,19 @@ class FolderBackend:
 
     @contextmanager
     def lock(self, name: str, timeout_s: float) -> Iterator[None]:
-        """See `CacheBackend.lock`; the kernel frees the turn of a process that dies."""
+        """See `CacheBackend.lock`; the kernel frees the lock of a process that dies."""
         self._root.mkdir(parents=True, exist_ok=True)
         path = self._root / f".{name}.lock"
-        with path.open("wb") as file:
-            until = time.monotonic() + timeout_s
-            while time.monotonic() < until:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    time.sleep(_POLL_S)
-            try:
-                yield
-            finally:
-                # Who waits for it finds the entry; who comes later makes a new lock.
-                path.unlink(missing_ok=True)
+        lock = FileLock(path, timeout=timeout_s)
+        # Only a hint: whoever waited long enough makes the entry too.
+        with suppress(Timeout):
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+            # A process that waits for it finds the entry; one that comes later makes a new lock.
+            path.unlink(missing_ok=True)
 
 
 class RemoteBackend:

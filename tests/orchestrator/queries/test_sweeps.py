@@ -8,6 +8,7 @@ from orchestrator.contracts import Outcome, Store
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.objectives import Direction, Objective, parse_objectives
 from orchestrator.quantities import QUANTITIES
+from orchestrator.queries.records import trial_record
 from orchestrator.queries.sweeps import (
     list_sweeps,
     open_sweep,
@@ -227,7 +228,16 @@ def test_a_frame_has_a_row_a_trial(store) -> None:
     frame = open_sweep("small", store).to_frame()
     assert frame["state"].tolist() == ["complete"] * 4 + ["failed"]
     assert frame["bits"].tolist() == [2, 3, 4, 8, 5]
-    assert frame["failure"].tolist()[-1] == "the loss became NaN"
+    assert frame["failure"].tolist()[-1] == "diverged: the loss became NaN"
+
+
+def test_a_frame_and_the_records_of_the_command_line_say_the_same(store) -> None:
+    sweep = open_sweep("small", store)
+    frame = sweep.to_frame().astype(object)
+    records = [trial_record(trial) for trial in sweep.trials()]
+    for name in records[0].keys() - {"params", "values"}:
+        found = [None if value != value else value for value in frame[name].tolist()]
+        assert found == [record[name] for record in records], name
 
 
 def test_reading_needs_neither_ray_nor_torch_nor_optuna_nor_mlflow(store) -> None:

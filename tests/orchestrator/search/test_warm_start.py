@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from orchestrator.contracts import Job, Outcome, Silent, Store
 from orchestrator.driver.running import run
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
-from orchestrator.reporting.records import trial_record
+from orchestrator.queries.records import trial_record
 from orchestrator.reporting.tables import as_csv
 from orchestrator.sampling.optuna_studies import export_study
 from orchestrator.search.warm_start import WarmStart, csv_rows, warm_start

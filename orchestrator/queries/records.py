@@ -1,0 +1,24 @@
+"""The record of a trial: what ``--format json`` prints and what a frame has as a row."""
+
+from orchestrator.trials import Trial
+
+Record = dict[str, object]
+
+
+def trial_record(trial: Trial) -> Record:
+    """Describe one trial by plain values; ``artifact`` is a path, as in the records of a front."""
+    return {
+        "sweep": trial.sweep,
+        "trial": trial.number,
+        "state": trial.state.value,
+        "params": dict(trial.params),
+        "values": dict(trial.values),
+        "seed": trial.seed,
+        "replicate": trial.replicate,
+        "attempts": trial.attempts,
+        "failure": f"{trial.failure.kind.value}: {trial.failure.message}"
+        if trial.failure
+        else None,
+        "mlflow_run_id": trial.mlflow_run_id,
+        "artifact": trial.artifact.path if trial.artifact else None,
+    }
