@@ -10,15 +10,13 @@ _ENOUGH = 0.8
 """Power that studies are usually planned for."""
 
 
-def claim_lines(spec: SweepSpec, images: int) -> list[tuple[str, str]]:
-    """What is claimed and how likely it is shown where it holds; nothing without a reference.
+def claim_lines(spec: SweepSpec, images: int | None) -> list[tuple[str, str]]:
+    """What is claimed of a sweep with a reference, and how likely it is shown where it holds.
 
     Args:
         spec: The sweep.
-        images: For validation.
+        images: For validation; None if they are not counted yet.
     """
-    if not spec.reference:
-        return []
     claim = spec.claim or ClaimSection()
     about = f", over {claim.family}" if claim.family else ""
     said = (
@@ -26,7 +24,9 @@ def claim_lines(spec: SweepSpec, images: int) -> list[tuple[str, str]]:
         f"reference, alpha {claim.alpha:g}{about}"
     )
     fixed = "fixed when the sweep begins" if spec.claim else "a default: 'claim:' would fix it"
-    return [("claim", f"{said}; {fixed}"), *_power(spec, claim, images)]
+    unknown = ("power", "known once images are counted: 'paretune analyze power' tells it for any")
+    shown = [unknown] if images is None else _power(spec, claim, images)
+    return [("claim", f"{said}; {fixed}"), *shown]
 
 
 def _power(spec: SweepSpec, claim: ClaimSection, images: int) -> list[tuple[str, str]]:

@@ -115,6 +115,7 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
 
     if spec.data.name not in _LOCAL:
         report.lines.append(("data", f"{spec.data.label}; read when the sweep runs"))
+        _check_claim(spec, None, report)
         return 0
     data = load_data(spec.data_config())
     counts = ", ".join(
@@ -123,11 +124,7 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     shape = "x".join(map(str, data.train_images.shape[1:]))
     text = f"{data.name}: {len(data.classes)} classes, images {shape}, {counts}"
     report.lines.append(("data", text))
-    if spec.reference:
-        # Imported here: SciPy takes a second, which a sweep without a reference need not wait for.
-        from orchestrator.driver.claim_power import claim_lines
-
-        report.lines.extend(claim_lines(spec, len(data.subset("val")[1])))
+    _check_claim(spec, len(data.subset("val")[1]), report)
     sizes, refusals = memory_sizes(spec, data)
     if sizes:
         ends = [human("memory_bytes", size) for size in (min(sizes), max(sizes))]
@@ -136,6 +133,15 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     else:
         report.problems.extend(refusals)
     return _check_limits(spec, _prepared(spec, data), report)
+
+
+def _check_claim(spec: SweepSpec, images: int | None, report: CheckReport) -> None:
+    """Say what is to be shown against the reference, and how likely that is."""
+    if spec.reference:
+        # Imported here: SciPy takes a second, which a sweep without a reference need not wait for.
+        from orchestrator.driver.claim_power import claim_lines
+
+        report.lines.extend(claim_lines(spec, images))
 
 
 def _check_limits(spec: SweepSpec, prepared: Prepared, report: CheckReport) -> int:

@@ -262,3 +262,5 @@ def test_what_the_sweep_can_show_of_its_claim_is_said_before_it_runs() -> None:
     assert "30 points than that of the reference, alpha 0.05, over bits == 2; fixed when" in wide
     assert "1 seeds, 6 configurations" in wide
     assert "that is little" not in wide
+    elsewhere = text(make_spec(reference=True, data={"name": "cifar10"}))
+    assert "power: known once images are counted" in elsewhere
