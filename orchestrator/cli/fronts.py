@@ -106,15 +106,9 @@ def front(  # noqa: PLR0913 - the options of a command
     """
     from orchestrator.queries.sweeps import open_sweep, pareto_front
 
-    goals = None if objectives is None else [g.strip() for g in objectives.split(",") if g.strip()]
-    if not names and not tracking_uri:
-        raise UsageError(
-            "A front needs the name of a sweep, as in 'paretune front digits-fc', or --experiment "
-            "with --tracking-uri; 'paretune list' has the names."
-        )
-    if SubsetOption.TEST in (subset, select_on):
-        if tracking_uri or not names or len(names) > 1:
-            raise UsageError("Test values are those of one sweep; name exactly one.")
+    goals, on_test = listed(objectives), SubsetOption.TEST in (subset, select_on)
+    _check_source(names or [], tracking_uri, on_test=on_test)
+    if names and on_test:
         found = open_sweep(names[0], store).front(
             goals, where=where, subset=subset.value, select_on=select_on.value
         )
@@ -130,6 +124,22 @@ def front(  # noqa: PLR0913 - the options of a command
     _print_front(found, how, where, intervals=intervals)
     if plot is not None:
         say(f"Wrote {found.plot(plot)}")
+
+
+def _check_source(names: list[str], tracking_uri: str | None, *, on_test: bool) -> None:
+    """Refuse what no front could be of.
+
+    Raises:
+        UsageError: Neither a sweep nor an MLflow experiment is named, or test values are asked for
+            of several.
+    """
+    if not names and not tracking_uri:
+        raise UsageError(
+            "A front needs the name of a sweep, as in 'paretune front digits-fc', or --experiment "
+            "with --tracking-uri; 'paretune list' has the names."
+        )
+    if on_test and (tracking_uri or len(names) != 1):
+        raise UsageError("Test values are those of one sweep in the store; name exactly one.")
 
 
 def pick(  # noqa: PLR0913 - the options of a command
