@@ -176,7 +176,16 @@ def front_heading(
         marked = f" → is the knee, the most balanced: trial {knee.trial}.{told_at_chance(front)}"
     return (
         f"{len(front)} of {total} complete trials{among} are on the Pareto front.{lacking}{marked}"
+        f"{_told_subset(front)}"
     )
+
+
+def _told_subset(front: Front) -> str:
+    if front.chosen_by:
+        return " They were chosen by validation values, and are shown by those of the test set."
+    if any(objective.name.startswith("test_") for objective in front.objectives):
+        return " They were chosen by test values, which flatter them for that."
+    return ""
 
 
 def power_table(records: Sequence[Mapping[str, object]]) -> Table:

@@ -179,6 +179,8 @@ def test_members_are_the_same_on_test_and_chosen_anew_only_when_asked(
     text = call("front", "digits-fc", "--set", "test").stdout
     assert "90.0 %" in text
     assert "96.0 %" not in text
+    assert "chosen by validation values, and are shown by those of the test set" in text
+    assert "which flatter them" in call("front", "digits-fc", "--select-on", "test").stdout
     both = call("front", "digits-fc").stdout
     assert "90.0 %" in both
     assert "96.0 %" in both

@@ -86,6 +86,19 @@ def test_a_pick_says_whether_it_was_claimed_beforehand_and_counts_the_looks(
     assert "The claim was fixed in the sweep file before the first trial" in fixed["reason"]
 
 
+def test_a_report_says_whether_its_claim_was_fixed(
+    compared: Path, call: Call, tmp_path: Path
+) -> None:
+    to = tmp_path / "report.html"
+    told = call("report", "sized", "--to", to).stdout
+    assert "The sweep file fixed no claim" in told
+    assert "This is the first look at its comparisons." in told
+    assert "The sweep file fixed no claim" in to.read_text(encoding="utf-8")
+    # The other command makes the same comparison: no further look.
+    words = ("pick", "sized", "--min", "memory_bytes", "--keep", "accuracy")
+    assert "the first look" in call(*words).stdout
+
+
 def test_when_nothing_qualifies_exit_1_and_the_nearest(compared: Path, call: Call) -> None:
     words = ("pick", "sized", "--min", "memory_bytes", "--keep", "accuracy", "--margin", "0.001")
     result = call(*words)
