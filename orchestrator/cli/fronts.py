@@ -71,8 +71,8 @@ def front(  # noqa: PLR0913 - the options of a command
         bool,
         typer.Option(
             "--intervals",
-            help="Also show on how many images accuracies were measured, their 95 % intervals, "
-            "and how likely each member is on the front.",
+            help="Show on how many images accuracies were measured, their 95 % intervals, and how "
+            "likely each member is on the front; in a table in the place of the parameters.",
         ),
     ] = False,
     plot: Annotated[
@@ -297,7 +297,8 @@ def _print_front(found: "Front", how: Format, where: str | None, *, intervals: b
         known, problem = uncertainties(found)
         if problem:
             say(f"How likely members are on the front cannot be said. {problem}")
-    with_params = has_room_for_params(sys.stdout)
+    # Beside so many figures there is no room for the parameters; records have them.
+    with_params = not intervals and has_room_for_params(sys.stdout, found)
     table = front_table(found, knee=knee, with_params=with_params, known=known)
     records = [
         member.as_json() | (each.as_json() if (each := known.get(_key(member))) else {})
