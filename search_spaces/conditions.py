@@ -28,7 +28,7 @@ _ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
+class Comparison:
     """One parameter compared with literals.
 
     Numbers equal numbers, text equals text, and booleans equal booleans: `1 == true` is false.
@@ -62,7 +62,7 @@ class Relation:
 class Condition:
     """Comparisons that must all hold."""
 
-    comparisons: tuple[Relation, ...]
+    comparisons: tuple[Comparison, ...]
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -127,7 +127,7 @@ def condition_problems(
         yield circle[0], f"Conditions run in a circle: {chain}. Drop one of them."
 
 
-def _impossible(comparison: Relation, domain: Domain) -> Iterator[str]:
+def _impossible(comparison: Comparison, domain: Domain) -> Iterator[str]:
     """Say where a comparison is with values its parameter never takes."""
     takes = f"{comparison.name!r} is {domain}."
     options = tuple(domain.values()) if isinstance(domain, Choice) else ()
@@ -156,7 +156,7 @@ def _circles(conditions: Mapping[str, Condition]) -> Iterator[list[str]]:
             return
 
 
-def _comparison(node: ast.expr, line: str) -> Relation:
+def _comparison(node: ast.expr, line: str) -> Comparison:
     """Read one comparison; the whitelist of what a condition may hold."""
     written = shown(ast.get_source_segment(line, node))
     if not isinstance(node, ast.Compare) or len(node.ops) != 1:
@@ -169,11 +169,11 @@ def _comparison(node: ast.expr, line: str) -> Relation:
     if symbol.endswith("in"):
         if not isinstance(right, ast.List | ast.Tuple) or not right.elts:
             raise ValueError(f"{written} needs a list of values in brackets. {_EXAMPLES}")
-        return Relation(left.id, symbol, tuple(_literal(item, line) for item in right.elts))
+        return Comparison(left.id, symbol, tuple(_literal(item, line) for item in right.elts))
     literal = _literal(right, line)
     if symbol in _ORDER and _kind(literal) != "number":
         raise ValueError(f"{written} needs a number: only numbers have an order.")
-    return Relation(left.id, symbol, (literal,))
+    return Comparison(left.id, symbol, (literal,))
 
 
 def _literal(node: ast.expr, line: str) -> Value:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from search_spaces.conditions import Condition, Relation, condition_problems
+from search_spaces.conditions import Comparison, Condition, condition_problems
 from search_spaces.domains import Choice, Domain, Value
 from search_spaces.errors import Problem, SpaceError, did_you_mean, shown
 
@@ -243,7 +243,7 @@ def name_problem(name: str) -> str:
     )
 
 
-def _groups(domain: Domain, tests: Iterable[Relation]) -> Iterator[tuple[Value, int]]:
+def _groups(domain: Domain, tests: Iterable[Comparison]) -> Iterator[tuple[Value, int]]:
     """Split a finite domain where a comparison may change: yields one value a group, its size."""
     size = domain.size or 0
     if isinstance(domain, Choice):

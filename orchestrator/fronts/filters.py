@@ -25,7 +25,7 @@ from orchestrator.columns import Floats
 from orchestrator.errors import UsageError
 from orchestrator.quantities import QUANTITY, parse_quantity
 from orchestrator.trials import Value
-from search_spaces import Relation
+from search_spaces import Comparison
 
 MAX_CHARACTERS = 1_000
 MAX_DEPTH = 50
@@ -234,7 +234,7 @@ class _Parser:
         literals = (right.value,) if isinstance(right, _Literal) else right
         if symbol[0] in "<>" and isinstance(literals[0], bool | str):
             raise self._error(where, "only numbers have an order")
-        return _holds(Relation(left, symbol, literals))
+        return _holds(Comparison(left, symbol, literals))
 
     def _error(self, at: int, problem: str) -> UsageError:
         near = self._text[at : at + 20]
@@ -257,7 +257,7 @@ def _all_of(parts: list[Predicate]) -> Predicate:
     return lambda look: np.logical_and.reduce([part(look) for part in parts])
 
 
-def _holds(comparison: Relation) -> Predicate:
+def _holds(comparison: Comparison) -> Predicate:
     def predicate(look: Callable[[str], Column]) -> Mask:
         column = look(comparison.name)
         if isinstance(column, np.ndarray):
@@ -268,8 +268,8 @@ def _holds(comparison: Relation) -> Predicate:
     return predicate
 
 
-def _numbers_hold(comparison: Relation, numbers: Floats) -> Mask:
-    """`Relation.holds` of each number; false for NaN, which is none."""
+def _numbers_hold(comparison: Comparison, numbers: Floats) -> Mask:
+    """`Comparison.holds` of each number; false for NaN, which is none."""
     numeric = [x for x in comparison.literals if isinstance(x, float)]
     if comparison.symbol in _ORDER:
         held = _ORDER[comparison.symbol](numbers, numeric[0])

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from search_spaces import (
     Choice,
+    Comparison,
     Condition,
     Float,
     Int,
-    Relation,
     SearchSpace,
     SpaceError,
     load_space,
@@ -157,7 +157,7 @@ def finite_spaces(draw: st.DrawFn) -> SearchSpace:
             ordered = ["<=", ">="] if not isinstance(domains[parent], Choice) else []
             symbol = draw(st.sampled_from(["==", "!=", "in", "not in", *ordered]))
             if parent != name:
-                tests.append(Relation(parent, symbol, (value,)))
+                tests.append(Comparison(parent, symbol, (value,)))
         if tests:
             conditions[name] = Condition(tuple(tests))
     return SearchSpace(domains, conditions)

@@ -264,3 +264,18 @@ def test_what_the_sweep_can_show_of_its_claim_is_said_before_it_runs() -> None:
     assert "that is little" not in wide
     elsewhere = text(make_spec(reference=True, data={"name": "cifar10"}))
     assert "power: known once images are counted" in elsewhere
+
+
+def test_batches_of_one_image_are_refused_where_no_batch_norm_takes_them() -> None:
+    resnet = {"name": "resnet18", "weights": "scratch", "image_size": 32}
+    sizes = {"batch_size": {"type": "choice", "values": [1, 16]}}
+    tunes = {"tune": {"type": "choice", "values": ["head", "all"]}}
+    spec = make_spec(backbone=resnet, space={**sizes, **tunes})
+    assert "note: some trials will fail: batch_size 1 with tune all: resnet18 has" in text(spec)
+    assert "tune head" not in text(spec)
+    assert check(spec).problems == []
+    alone = {"epochs": 1, "batch_size": 1}
+    (problem,) = check(make_spec(backbone=resnet, training={**alone, "tune": "all"})).problems
+    assert "which need two images a step. Begin batch_size at 2" in problem
+    for training in ({**alone, "tune": "head"}, {**alone, "batch_size": 21, "tune": "all"}):
+        assert "batch norms" not in text(make_spec(backbone=resnet, training=training))
