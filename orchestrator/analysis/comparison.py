@@ -2,12 +2,15 @@
 
 The evidence is paired: the same validation images, the same seeds. Each configuration has to
 refute that it is worse by the margin or more on *every* kept value, so that its p-value is the
-largest of theirs (an intersection-union test); Holm's correction pays for trying several.
+largest of theirs (an intersection-union test). Holm's correction pays for trying several: for all
+that were trained, also those that constraints on measured values, or conditions, leave out
+afterwards. Who is looked at first and then tested has a head start.
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +27,7 @@ from orchestrator.analysis.statistics.intervals import Interval
 from orchestrator.analysis.statistics.paired import mcnemar
 from orchestrator.analysis.statistics.validation import fraction
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
+from orchestrator.quantities import quantity
 from orchestrator.trials import Trial, TrialState, Value
 
 
@@ -78,7 +82,8 @@ class Kept:
         p_images: One-sided p-value of "worse by the margin", over the images.
         p_seeds: The same over the seeds; None for a single seed, which shows no spread.
         p_mcnemar: Two-sided p-value of "they are right equally often", with the first seed.
-        p_equivalent: p-value of "they differ by the margin or more", either way, over the images.
+        p_equivalent: p-value of "they differ by the margin or more", either way, over the images
+            and, where there are several, over the seeds.
     """
 
     name: str
@@ -106,12 +111,14 @@ class Comparison:
         size: The value that is to be small; the largest of its trials.
         kept: Each value that is to be kept.
         p_adjusted: p-value of the configuration after Holm's correction.
+        allowed: Whether it may be chosen.
     """
 
     trials: tuple[Trial, ...]
     size: float
     kept: tuple[Kept, ...]
     p_adjusted: float = 1.0
+    allowed: bool = True
 
     @property
     def p(self) -> float:
@@ -130,6 +137,8 @@ class Selection:
         alpha: Probability of one wrong "not worse" or more that is accepted.
         comparisons: Smallest configuration first.
         left_out: Smaller trials that could not be compared: a seed is missing, or their answers.
+        family: How many configurations the correction is for: all that were trained and are not
+            known to be as large as the reference, compared or not.
     """
 
     reference: Reference
@@ -138,14 +147,20 @@ class Selection:
     alpha: float
     comparisons: tuple[Comparison, ...]
     left_out: tuple[int, ...]
+    family: int
+
+    @property
+    def eligible(self) -> tuple[Comparison, ...]:
+        """Those of which one may be chosen, smallest first."""
+        return tuple(each for each in self.comparisons if each.allowed)
 
     @property
     def chosen(self) -> Comparison | None:
         """The smallest configuration that is not measurably worse, if there is one."""
-        return next((c for c in self.comparisons if c.p_adjusted <= self.alpha), None)
+        return next((c for c in self.eligible if c.p_adjusted <= self.alpha), None)
 
 
-def smallest(
+def smallest(  # noqa: PLR0913 - what is compared, and how strictly
     trials: Iterable[Trial],
     reference: Reference,
     *,
@@ -153,16 +168,20 @@ def smallest(
     keep: Sequence[str],
     margin: float,
     alpha: float,
+    allowed: Container[tuple[str, int]] | None = None,
 ) -> Selection:
     """Compare all configurations that are smaller than the reference with it.
 
     Args:
-        trials: Complete trials; those of the reference are left aside.
+        trials: All that were trained, to the end or until they were stopped; those of the
+            reference are left aside.
         reference: What to compare with.
         by: Name of the value that is to be small.
         keep: Names of accuracies that are to be kept.
         margin: Largest loss that does not matter, in (0, 1).
         alpha: In (0, 1).
+        allowed: Sweep and number of the trials that may be chosen: those within constraints and
+            conditions, which may well be on what was measured. None for all.
 
     Raises:
         UsageError: Nothing is to be kept, margin or alpha is outside of (0, 1), or a name is not
@@ -174,23 +193,38 @@ def smallest(
     limit = min(trial.values[by] for trial in reference.trials)
     made: list[Comparison] = []
     left_out: list[int] = []
+    family = 0
     for group in _configurations(trials, reference):
-        size = max(trial.values.get(by, limit) for trial in group)
+        size = max((trial.values[by] for trial in group if by in trial.values), default=-math.inf)
         if size >= limit:
+            # Where only measuring told so, the configuration might have been smaller.
+            family += not quantity(by).known_before_training
             continue
+        family += 1
+        complete = [trial for trial in group if trial.state is TrialState.COMPLETE]
         try:
-            replicates = _paired(group, reference)
-            made.append(Comparison(replicates, size, _kept(replicates, reference, known, margin)))
+            replicates = _paired(complete, reference)
+            kept = _kept(replicates, reference, known, margin)
         except (NoAnswersError, UnknownNameError):
             # A name that the reference has: of this trial it was not measured.
-            left_out += [trial.number for trial in group]
-    adjusted = holm([each.p for each in made]).tolist() if made else []
-    judged = (
-        Comparison(each.trials, each.size, each.kept, p)
-        for each, p in zip(made, adjusted, strict=True)
+            left_out += [trial.number for trial in complete]
+        else:
+            may = allowed is None or all((t.sweep, t.number) in allowed for t in replicates)
+            made.append(Comparison(replicates, size, kept, allowed=may))
+    ordered = sorted(
+        _corrected(made, family), key=lambda each: (each.size, each.p, each.trials[0].number)
     )
-    ordered = sorted(judged, key=lambda each: (each.size, each.p, each.trials[0].number))
-    return Selection(reference, by, margin, alpha, tuple(ordered), tuple(sorted(left_out)))
+    return Selection(reference, by, margin, alpha, tuple(ordered), tuple(sorted(left_out)), family)
+
+
+def _corrected(made: Sequence[Comparison], family: int) -> list[Comparison]:
+    """Pay for all that were trained: who could not be compared has refuted nothing."""
+    if not made:
+        return []
+    p_values = [*(each.p for each in made), *[1.0] * (family - len(made))]
+    return [
+        replace(each, p_adjusted=p) for each, p in zip(made, holm(p_values).tolist(), strict=False)
+    ]
 
 
 def compare_value(trials: Sequence[Trial], reference: Reference, name: str, margin: float) -> Kept:
@@ -246,6 +280,8 @@ def _paired(group: Sequence[Trial], reference: Reference) -> tuple[Trial, ...]:
     Raises:
         NoAnswersError: There is none, so that the better seeds alone would be compared.
     """
+    if not group:
+        raise NoAnswersError("No trial of the configuration is complete.")
     by_seed = {trial.seed: trial for trial in group}
     missing = [trial.seed for trial in reference.trials if trial.seed not in by_seed]
     if missing:
@@ -278,9 +314,11 @@ def _compared(
     expected = np.stack([outcomes.right for outcomes in theirs])
     counts = PairedCounts.of(right, expected)
     differences = right.mean(axis=1) - expected.mean(axis=1)
-    over_seeds = None
+    over_seeds, same = None, equivalent(counts, margin)
     if len(ours) > 1:
-        over_seeds = seeds_not_worse(differences, margin, resolution=1 / counts.images)
+        least = 1 / counts.images
+        over_seeds = seeds_not_worse(differences, margin, resolution=least)
+        same = max(same, over_seeds, seeds_not_worse(-differences, margin, resolution=least))
     return Kept(
         name,
         float(right.mean()),
@@ -290,5 +328,5 @@ def _compared(
         not_worse(counts, margin),
         over_seeds,
         mcnemar(right[0], expected[0]),
-        equivalent(counts, margin),
+        same,
     )

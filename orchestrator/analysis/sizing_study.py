@@ -8,7 +8,7 @@ puts beside it what else was measured, accuracy under attack above all, whicheve
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -27,7 +27,7 @@ from orchestrator.analysis.statistics.corrections import holm
 from orchestrator.analysis.statistics.intervals import (
     Interval,
     accuracy_interval,
-    bootstrap_interval,
+    mean_interval,
 )
 from orchestrator.analysis.statistics.paired import paired_t, wilcoxon
 from orchestrator.analysis.statistics.validation import fraction
@@ -84,9 +84,10 @@ class Difference:
             of the first seed.
         p_t: Paired t-test over the seeds; None below two seeds, or without any spread.
         p_wilcoxon: Wilcoxon's signed-rank test over the seeds; None as `p_t`.
-        over_seeds: Where the mean difference over other seeds lies, by bootstrap; None as `p_t`.
+        over_seeds: Where the mean difference over other seeds lies, by Student's t; None as `p_t`.
         p_adjusted: After Holm's correction over all accuracies compared: of the t-test, which is
             about the means, or of McNemar's where there is no t-test.
+        p_same: p-value of "they differ by the margin or more", after the same correction.
     """
 
     kept: Kept
@@ -94,6 +95,7 @@ class Difference:
     p_wilcoxon: float | None
     over_seeds: Interval | None
     p_adjusted: float = 1.0
+    p_same: float = 1.0
 
     @property
     def p(self) -> float:
@@ -145,17 +147,19 @@ def sizing_study(  # noqa: PLR0913 - what is compared, and how strictly
     margin: float = 0.02,
     alpha: float = 0.05,
     head_saving: float = HEAD_SAVING,
+    allowed: Container[tuple[str, int]] | None = None,
 ) -> Study:
     """Compare all smaller networks of a sweep with its reference.
 
     Args:
-        trials: Complete trials.
+        trials: All that were trained.
         reference: The full-size network, once a seed.
         quantization: What the sweep fixes for trials that sample no bits.
         keep: Accuracies that must not be worse.
         margin: Largest loss that does not matter.
         alpha: Accepted probability of calling one network or more "not worse" that is.
         head_saving: Share of the head's parameters to be saved at least, in (0, 1).
+        allowed: As for `smallest`.
 
     Raises:
         UsageError: A number is out of range, or a value is not measured image by image.
@@ -166,7 +170,13 @@ def sizing_study(  # noqa: PLR0913 - what is compared, and how strictly
     except ValueError as error:
         raise UsageError(f"The study cannot be made: {error}") from None
     selection = smallest(
-        trials, reference, by="memory_bytes", keep=keep, margin=margin, alpha=alpha
+        trials,
+        reference,
+        by="memory_bytes",
+        keep=keep,
+        margin=margin,
+        alpha=alpha,
+        allowed=allowed,
     )
     full = _entry(Role.REFERENCE, reference.trials, None)
     entries = [full]
@@ -182,16 +192,18 @@ def sizing_study(  # noqa: PLR0913 - what is compared, and how strictly
 
 def _is_found(study: Study, entry: Entry) -> bool:
     comparison = entry.comparison
-    if comparison is None or comparison.p_adjusted > study.selection.alpha:
+    if comparison is None or not comparison.allowed:
+        return False
+    if comparison.p_adjusted > study.selection.alpha:
         return False
     return study.saved(entry) >= study.head_saving
 
 
 def _nearest(study: Study) -> Entry | None:
     selection = study.selection
-    if not selection.comparisons:
+    if not selection.eligible:
         return None
-    nearest = selection.chosen or min(selection.comparisons, key=lambda each: each.p)
+    nearest = selection.chosen or min(selection.eligible, key=lambda each: each.p)
     return next(entry for entry in study.entries if entry.comparison is nearest)
 
 
@@ -237,20 +249,26 @@ def _differences(found: Entry, reference: Reference, margin: float) -> tuple[Dif
                 # Measured, but not image by image for both, so that it cannot be paired.
                 continue
             compared.append(Difference(kept, *_over_seeds(name, found.trials, reference)))
-    adjusted = holm([each.p for each in compared]).tolist() if compared else []
-    return tuple(replace(each, p_adjusted=p) for each, p in zip(compared, adjusted, strict=True))
+    if not compared:
+        return ()
+    differs = holm([each.p for each in compared]).tolist()
+    same = holm([each.kept.p_equivalent for each in compared]).tolist()
+    return tuple(
+        replace(each, p_adjusted=p, p_same=q)
+        for each, p, q in zip(compared, differs, same, strict=True)
+    )
 
 
 def _over_seeds(
     name: str, trials: Sequence[Trial], reference: Reference
 ) -> tuple[float | None, float | None, Interval | None]:
-    """Paired t, Wilcoxon and a bootstrap interval; None of them without a spread over seeds."""
+    """Paired t, Wilcoxon and Student's interval; None of them without a spread over seeds."""
     ours = [trial.values[name] for trial in trials]
     theirs = [trial.values[name] for trial in reference.trials]
     if len(ours) < 2:
         return None, None, None
     try:
-        interval = bootstrap_interval(ours, theirs, seed=0)
+        interval = mean_interval(ours, theirs)
         return paired_t(ours, theirs), wilcoxon(ours, theirs), interval
     except ValueError:
         # All differences are the same: there is no spread to judge them by.

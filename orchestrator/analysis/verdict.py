@@ -1,10 +1,28 @@
 """What a comparison with the reference came to, in sentences that claim only what was tested."""
 
+from enum import StrEnum
 from statistics import fmean
 
 from orchestrator.analysis.comparison import Comparison, Kept, Selection
 from orchestrator.analysis.statistics.equivalence import PairedCounts, not_worse
 from orchestrator.quantities import human, label
+
+
+class Finding(StrEnum):
+    """What the tests show of a configuration; one word each, wherever it is told."""
+
+    NOT_WORSE = "not measurably worse"
+    SLIGHTLY_WORSE = "worse, but by less than the margin"
+    WORSE = "worse"
+    INCONCLUSIVE = "inconclusive"
+
+
+def finding_of(selection: Selection, comparison: Comparison) -> Finding:
+    """Judge a configuration: by the margin first, and then whether a loss is beyond chance."""
+    is_worse = _is_worse(comparison, selection.alpha)
+    if comparison.p_adjusted <= selection.alpha:
+        return Finding.SLIGHTLY_WORSE if is_worse else Finding.NOT_WORSE
+    return Finding.WORSE if is_worse else Finding.INCONCLUSIVE
 
 
 def reason_of(selection: Selection, chosen: Comparison) -> str:
@@ -16,8 +34,8 @@ def reason_of(selection: Selection, chosen: Comparison) -> str:
         f"{100 * (1 - chosen.size / size):.0f} % smaller than the reference (trial "
         f"{reference.number}, {human(by, size)}) and {_verdict(selection, chosen)}: "
         f"{_figures(chosen)}.",
-        f"Non-inferior at a margin of {_points(selection.margin)} points: "
-        f"{p_value(chosen.p_adjusted)} after Holm over {_many(selection)} ({_tests(selection)}).",
+        f"Non-inferior at a margin of {points(selection.margin)} points: "
+        f"{p_value(chosen.p_adjusted)} {corrected(selection)} ({_tests(selection)}).",
         *_on_test(selection, chosen),
         *_left_out(selection),
     ]
@@ -28,17 +46,18 @@ def refusal_of(selection: Selection) -> str:
     """Why nothing was chosen, and what came nearest."""
     reference, by = selection.reference, selection.by
     size = human(by, reference.values[by])
-    if not selection.comparisons:
+    if not selection.eligible:
+        within = " within the constraints and conditions" if selection.comparisons else ""
         sentences = [
-            f"No complete trial with a smaller {label(by)} than the reference (trial "
+            f"No complete trial{within} with a smaller {label(by)} than the reference (trial "
             f"{reference.number}, {size}) could be compared with it."
         ]
         return " ".join([*sentences, *_left_out(selection)])
-    nearest = min(selection.comparisons, key=lambda each: each.p)
+    nearest = min(selection.eligible, key=lambda each: each.p)
     sentences = [
         f"No smaller trial is shown to be not worse than the reference (trial {reference.number}, "
-        f"{size}) on validation, at a margin of {_points(selection.margin)} points and alpha "
-        f"{selection.alpha:g} after Holm over {_many(selection)} ({_tests(selection)}).",
+        f"{size}) on validation, at a margin of {points(selection.margin)} points and alpha "
+        f"{selection.alpha:g} {corrected(selection)} ({_tests(selection)}).",
         f"Nearest came trial {nearest.trials[0].number} ({human(by, nearest.size)}): "
         f"{_figures(nearest)}; {p_value(nearest.p_adjusted)}.",
         *_no_difference(selection, nearest),
@@ -50,8 +69,8 @@ def refusal_of(selection: Selection) -> str:
 
 def _verdict(selection: Selection, chosen: Comparison) -> str:
     # Within the margin a difference may still be beyond chance; then that is what is said.
-    if _is_worse(chosen, selection.alpha):
-        return f"worse on validation, but by less than {_points(selection.margin)} points"
+    if finding_of(selection, chosen) is Finding.SLIGHTLY_WORSE:
+        return f"worse on validation, but by less than {points(selection.margin)} points"
     return "not measurably worse on validation"
 
 
@@ -105,16 +124,15 @@ def _on_test(selection: Selection, chosen: Comparison) -> list[str]:
 
 def _no_difference(selection: Selection, nearest: Comparison) -> list[str]:
     """Say so if the difference may be chance: what is not shown is not refuted either."""
-    if _is_worse(nearest, selection.alpha):
+    if finding_of(selection, nearest) is not Finding.INCONCLUSIVE:
         return []
-    return ["That it is worse is not shown either."]
+    return ["This is inconclusive: that it is worse is not shown either."]
 
 
 def _out_of_reach(selection: Selection) -> list[str]:
     """Say so if not even the reference's own answers would have passed."""
-    count = len(selection.comparisons)
     images = min(kept.images for kept in selection.comparisons[0].kept)
-    least = min(1.0, count * not_worse(PairedCounts(images, 0, 0), selection.margin))
+    least = min(1.0, selection.family * not_worse(PairedCounts(images, 0, 0), selection.margin))
     if least <= selection.alpha:
         return []
     return [
@@ -132,12 +150,16 @@ def _left_out(selection: Selection) -> list[str]:
     ]
 
 
-def _many(selection: Selection) -> str:
-    count = len(selection.comparisons)
-    return f"{count} comparison{'s' if count > 1 else ''}"
+def corrected(selection: Selection) -> str:
+    """What the p-values are corrected for: all that was trained, whatever may be chosen."""
+    made, family = len(selection.comparisons), selection.family
+    if family > made:
+        return f"after Holm over {family} configurations trained, {made} of them compared"
+    return f"after Holm over {made} comparison{'s' if made > 1 else ''}"
 
 
-def _points(margin: float) -> str:
+def points(margin: float) -> str:
+    """A margin in points, as in ``2`` for 0.02."""
     return f"{100 * margin:.3g}"
 
 

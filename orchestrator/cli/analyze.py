@@ -1,5 +1,6 @@
 """``analyze``: questions that are answered without training."""
 
+from itertools import product
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -80,6 +81,61 @@ def sizing(  # noqa: PLR0913 - the options of a command
 
 
 app.command("sizing")(sizing)
+
+
+def power(  # noqa: PLR0913 - the options of a command
+    *,
+    images: Annotated[
+        str, typer.Option(metavar="A,B", help="Validation images, one number or several.")
+    ] = "300,1000,3000,10000",
+    seeds: Annotated[
+        str, typer.Option(metavar="A,B", help="Seeds of a configuration: replicates.")
+    ] = "1,3,5,10",
+    candidates: Annotated[
+        str, typer.Option(metavar="A,B", help="Configurations compared with the reference.")
+    ] = "8,40",
+    margin: Annotated[
+        str, typer.Option(metavar="POINTS", help="The largest loss that does not matter.")
+    ] = "2 points",
+    alpha: Annotated[
+        float, typer.Option(help="The accepted probability of a wrong 'not worse'.")
+    ] = 0.05,
+    disagreement: Annotated[
+        float, typer.Option(help="Share of the images on which two such networks differ.")
+    ] = 0.05,
+    how: FormatOption = Format.TABLE,
+) -> None:
+    """Print how likely a network that is as good as the reference is shown to be not worse.
+
+    Before a run: how many images and seeds a claim takes. Simulated with the tests of 'paretune
+    report' and 'paretune pick --min'.
+
+    Example: paretune analyze power --images 629 --seeds 3,5,10 --candidates 8 --margin "3 points"
+    """
+    from orchestrator.analysis.statistics.power import power as power_of
+    from orchestrator.reporting.tables import power_table
+    from orchestrator.spec.claim_section import parse_margin
+
+    loss = parse_margin(margin)
+    grid = product(_numbers(candidates), _numbers(images), _numbers(seeds))
+    try:
+        records = [
+            {
+                "candidates": many,
+                "images": shown,
+                "seeds": repeated,
+                "power": power_of(
+                    shown, repeated, many, loss, alpha=alpha, disagreement=disagreement
+                ),
+            }
+            for many, shown, repeated in grid
+        ]
+    except ValueError as error:
+        raise UsageError(f"The power cannot be computed: {error}") from None
+    print_records(records, power_table(records), how)
+
+
+app.command("power")(power)
 
 
 def _classes(data: str) -> int:

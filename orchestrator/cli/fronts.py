@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.options import (
+    AlphaOption,
     Format,
     FormatOption,
+    KeepOption,
+    MarginOption,
     NameArgument,
     StoreOption,
     WhereOption,
+    listed,
     print_record,
     print_records,
     say,
@@ -21,10 +25,12 @@ from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.fronts.front import Front, FrontMember
+    from orchestrator.fronts.uncertainty import Uncertainty
+    from orchestrator.queries.sweeps import Sweep
 
 
 class SubsetOption(StrEnum):
-    """On which images the front is compared."""
+    """On which images members are shown, or chosen."""
 
     VAL = "val"
     TEST = "test"
@@ -48,8 +54,27 @@ def front(  # noqa: PLR0913 - the options of a command
     where: WhereOption = None,
     subset: Annotated[
         SubsetOption,
-        typer.Option("--set", help="Compare validation or, once measured, test values."),
+        typer.Option(
+            "--set",
+            help="Show the members, chosen on validation, by validation values (with test values "
+            "beside them once they are measured) or by test values alone.",
+        ),
     ] = SubsetOption.VAL,
+    select_on: Annotated[
+        SubsetOption,
+        typer.Option(
+            help="Choose the members by validation or by test values. Values of the test set by "
+            "which something was chosen flatter it.",
+        ),
+    ] = SubsetOption.VAL,
+    intervals: Annotated[
+        bool,
+        typer.Option(
+            "--intervals",
+            help="Show on how many images accuracies were measured, their 95 % intervals, and how "
+            "likely each member is on the front; in a table in the place of the parameters.",
+        ),
+    ] = False,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -84,19 +109,17 @@ def front(  # noqa: PLR0913 - the options of a command
     Example: paretune front digits-fc --objectives accuracy,memory_bytes --where "bits <= 4"
 
     Example: paretune front digits-fc digits-full --plot front.html --format json
+
+    Example: paretune front digits-fc --set test --intervals
     """
     from orchestrator.queries.sweeps import open_sweep, pareto_front
 
-    goals = None if objectives is None else [g.strip() for g in objectives.split(",") if g.strip()]
-    if not names and not tracking_uri:
-        raise UsageError(
-            "A front needs the name of a sweep, as in 'paretune front digits-fc', or --experiment "
-            "with --tracking-uri; 'paretune list' has the names."
+    goals, on_test = listed(objectives), SubsetOption.TEST in (subset, select_on)
+    _check_source(names or [], tracking_uri, on_test=on_test)
+    if names and on_test:
+        found = open_sweep(names[0], store).front(
+            goals, where=where, subset=subset.value, select_on=select_on.value
         )
-    if subset is SubsetOption.TEST:
-        if tracking_uri or not names or len(names) > 1:
-            raise UsageError("--set test compares the trials of one sweep; name exactly one.")
-        found = open_sweep(names[0], store).front(goals, where=where, subset="test")
     else:
         found = pareto_front(
             names or None,
@@ -107,9 +130,25 @@ def front(  # noqa: PLR0913 - the options of a command
             experiment=experiment,
             parent_run=parent_run,
         )
-    _print_front(found, how, where)
+    _print_front(found, how, where, intervals=intervals)
     if plot is not None:
         say(f"Wrote {found.plot(plot)}")
+
+
+def _check_source(names: list[str], tracking_uri: str | None, *, on_test: bool) -> None:
+    """Refuse what no front could be of.
+
+    Raises:
+        UsageError: Neither a sweep nor an MLflow experiment is named, or test values are asked for
+            of several.
+    """
+    if not names and not tracking_uri:
+        raise UsageError(
+            "A front needs the name of a sweep, as in 'paretune front digits-fc', or --experiment "
+            "with --tracking-uri; 'paretune list' has the names."
+        )
+    if on_test and (tracking_uri or len(names) != 1):
+        raise UsageError("Test values are those of one sweep in the store; name exactly one.")
 
 
 def pick(  # noqa: PLR0913 - the options of a command
@@ -138,25 +177,14 @@ def pick(  # noqa: PLR0913 - the options of a command
         typer.Option(
             "--min",
             metavar="VALUE",
-            help="With --keep: the trial with the smallest VALUE, such as memory_bytes, that is "
-            "statistically not worse than the reference.",
+            help="The trial with the smallest VALUE, such as memory_bytes, that is statistically "
+            "not worse than the reference; with --keep, --margin and --alpha.",
             show_default=False,
         ),
     ] = None,
-    keep: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B",
-            help="With --min: the accuracies that must not be worse.",
-            show_default=False,
-        ),
-    ] = None,
-    margin: Annotated[
-        float, typer.Option(help="With --min: the largest loss that does not matter.")
-    ] = 0.02,
-    alpha: Annotated[
-        float, typer.Option(help="With --min: the accepted probability of a wrong pick.")
-    ] = 0.05,
+    keep: KeepOption = None,
+    margin: MarginOption = None,
+    alpha: AlphaOption = None,
     where: WhereOption = None,
     how: FormatOption = Format.TABLE,
     store: StoreOption = None,
@@ -167,14 +195,16 @@ def pick(  # noqa: PLR0913 - the options of a command
 
     Example: paretune pick digits-fc --under memory_bytes=200kB --where "bits <= 4"
 
-    Example: paretune pick digits-fc --min memory_bytes --keep accuracy --margin 0.03
+    Example: paretune pick digits-fc --min memory_bytes --keep accuracy --margin "3 points"
     """
     ways = [knee, under is not None, minimize is not None]
-    if sum(ways) != 1 or (objective and not under) or (minimize is None) != (keep is None):
+    only_min = keep is not None or margin is not None or alpha is not None
+    if sum(ways) != 1 or (objective and not under) or (minimize is None and only_min):
         raise UsageError(
             "'paretune pick' needs exactly one way to choose: --knee, or --under VALUE=LIMIT "
-            "(with --objective, if another than the first is to decide), or --min VALUE with "
-            "--keep A,B."
+            "(with --objective, if another than the first is to decide), or --min VALUE (with "
+            "--keep A,B, --margin and --alpha, where another claim than that of the sweep file "
+            "is meant)."
         )
     from orchestrator.queries.sweeps import open_sweep
     from orchestrator.reporting.tables import front_table
@@ -184,12 +214,8 @@ def pick(  # noqa: PLR0913 - the options of a command
     if not len(found):
         which = f" with {where}" if where else " yet"
         raise OrchestratorError(f"{name} has no complete trial{which}, so there is none to pick.")
-    if minimize is not None and keep is not None:
-        kept = [value.strip() for value in keep.split(",") if value.strip()]
-        smallest = found.smallest(
-            by=minimize, keep=kept, reference=sweep.reference, margin=margin, alpha=alpha
-        )
-        picked: tuple[FrontMember, str] = smallest, smallest.reason
+    if minimize is not None:
+        picked = _smallest(sweep, found, minimize, (listed(keep), margin, alpha))
     else:
         picked = _under(found, under, objective) if under else _knee(found)
     member, reason = picked
@@ -201,11 +227,48 @@ def pick(  # noqa: PLR0913 - the options of a command
     print_record(member.as_json() | {"reason": reason}, front_table(only), how)
 
 
+def _smallest(
+    sweep: "Sweep",
+    found: "Front",
+    by: str,
+    claimed: tuple[list[str] | None, str | None, float | None],
+) -> "tuple[FrontMember, str]":
+    from orchestrator.analysis.claim import told_of
+    from orchestrator.queries.claims import of_family
+    from orchestrator.queries.looks import asked, count_look
+
+    keep, margin, alpha = claimed
+    if keep is None and sweep.claim is None:
+        raise UsageError(
+            f"--min needs --keep A,B, the accuracies that must not be worse: the sweep file of "
+            f"{sweep.name} claims none. Write for example --keep accuracy."
+        )
+    claim, reference = asked(sweep, keep=keep, margin=margin, alpha=alpha), sweep.reference
+    try:
+        picked = of_family(found, claim).smallest(
+            by=by,
+            keep=claim.keep,
+            reference=reference,
+            margin=claim.margin,
+            alpha=claim.alpha,
+        )
+    except UsageError:
+        raise
+    except OrchestratorError as error:
+        looks = count_look(sweep.name, claim.look(by, len(found.trained)))
+        raise OrchestratorError(f"{error} {told_of(claim, looks)}") from error
+    looks = count_look(sweep.name, claim.look(by, len(found.trained)))
+    return picked, f"{picked.reason} {told_of(claim, looks)}"
+
+
 def _knee(found: "Front") -> "tuple[FrontMember, str]":
+    from orchestrator.fronts.picking import told_at_chance
+
     member = found.knee()
     return member, (
         f"Trial {member.trial} is the knee of the front: the most balanced of its {len(found)} "
         f"members. From there a gain in one objective costs the others most."
+        f"{told_at_chance(found)}"
     )
 
 
@@ -227,7 +290,7 @@ def _under(found: "Front", text: str, objective: str | None) -> "tuple[FrontMemb
     )
 
 
-def _print_front(found: "Front", how: Format, where: str | None) -> None:
+def _print_front(found: "Front", how: Format, where: str | None, *, intervals: bool) -> None:
     from orchestrator.reporting.tables import front_heading, front_table
     from orchestrator.reporting.terminal import has_room_for_params
 
@@ -236,5 +299,22 @@ def _print_front(found: "Front", how: Format, where: str | None) -> None:
         typer.echo(front_heading(found, where, knee=knee))
     elif not len(found) or not found.feasible:
         say(front_heading(found, where))
-    table = front_table(found, knee=knee, with_params=has_room_for_params(sys.stdout))
-    print_records([member.as_json() for member in found], table, how)
+    known: dict[tuple[str, int], Uncertainty] = {}
+    if intervals:
+        from orchestrator.fronts.uncertainty import uncertainties
+
+        known, problem = uncertainties(found)
+        if problem:
+            say(f"How likely members are on the front cannot be said. {problem}")
+    # Beside so many figures there is no room for the parameters; records have them.
+    with_params = not intervals and has_room_for_params(sys.stdout, found)
+    table = front_table(found, knee=knee, with_params=with_params, known=known)
+    records = [
+        member.as_json() | (each.as_json() if (each := known.get(_key(member))) else {})
+        for member in found
+    ]
+    print_records(records, table, how)
+
+
+def _key(member: "FrontMember") -> tuple[str, int]:
+    return member.sweep, member.trial

@@ -47,6 +47,32 @@ WhereOption = Annotated[
         show_default=False,
     ),
 ]
+KeepOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B",
+        help="The accuracies that must not be worse; by default those that the sweep file claims, "
+        "else accuracy.",
+        show_default=False,
+    ),
+]
+MarginOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="POINTS",
+        help="The largest loss that does not matter, as in '2 points' or 0.02; by default that of "
+        "the sweep file's claim, else 2 points.",
+        show_default=False,
+    ),
+]
+AlphaOption = Annotated[
+    float | None,
+    typer.Option(
+        help="The accepted probability of a wrong 'not worse'; by default that of the sweep "
+        "file's claim, else 0.05.",
+        show_default=False,
+    ),
+]
 SettingsOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -57,6 +83,11 @@ SettingsOption = Annotated[
         show_default=False,
     ),
 ]
+
+
+def listed(text: str | None) -> list[str] | None:
+    """Names with commas between them; None where none are given."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def print_records(

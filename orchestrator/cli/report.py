@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import NameArgument, StoreOption, say
+from orchestrator.cli.options import (
+    AlphaOption,
+    KeepOption,
+    MarginOption,
+    NameArgument,
+    StoreOption,
+    listed,
+    say,
+)
 from orchestrator.errors import OrchestratorError, UsageError
 
 
@@ -13,13 +21,9 @@ def report(  # noqa: PLR0913 - the options of a command
     name: NameArgument,
     *,
     to: Annotated[Path, typer.Option(metavar="FILE.html", help="The page to write.")],
-    keep: Annotated[
-        str, typer.Option(metavar="A,B", help="The accuracies that must not be worse.")
-    ] = "accuracy",
-    margin: Annotated[float, typer.Option(help="The largest loss that does not matter.")] = 0.02,
-    alpha: Annotated[
-        float, typer.Option(help="The accepted probability of a wrong 'not worse'.")
-    ] = 0.05,
+    keep: KeepOption = None,
+    margin: MarginOption = None,
+    alpha: AlphaOption = None,
     head_saving: Annotated[
         float, typer.Option(help="Share of the head's parameters that is to be saved.")
     ] = 0.8,
@@ -27,33 +31,43 @@ def report(  # noqa: PLR0913 - the options of a command
 ) -> None:
     """Write one self-contained page: front, sizing study with its tests, history, settings.
 
+    Kept accuracies, margin and alpha are those that the sweep file claims, else accuracy, 2 points
+    and 0.05. The page says whether they were fixed beforehand, and counts the looks.
+
     Example: paretune report fc-sizing --to report.html --margin 0.03
     """
+    from orchestrator.analysis.claim import told_of
     from orchestrator.analysis.sizing_study import Study
+    from orchestrator.queries.looks import asked, count_look
     from orchestrator.queries.sweeps import open_sweep
-    from orchestrator.reporting.report_page import report_page, write_page
+    from orchestrator.reporting.report_page import Made, report_page, write_page
     from orchestrator.reporting.study_text import verdict_of
 
     if to.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--to names the page to write and ends in .html; got {str(to)!r}.")
     sweep = open_sweep(name, store)
-    kept = [value.strip() for value in keep.split(",") if value.strip()]
+    claim = asked(sweep, keep=listed(keep), margin=margin, alpha=alpha)
+    front = sweep.front()
     study: Study | str
+    told = ""
     try:
-        study = sweep.study(keep=kept, margin=margin, alpha=alpha, head_saving=head_saving)
+        study = sweep.study(
+            keep=claim.keep, margin=claim.margin, alpha=claim.alpha, head_saving=head_saving
+        )
+        told = told_of(claim, count_look(name, claim.look("memory_bytes", len(front.trained))))
     except UsageError:
         raise
     except OrchestratorError as error:
         # A page without a study is still a page: the study says what it lacks.
         study = str(error)
     command = (
-        f"paretune report {name} --keep {','.join(kept)} --margin {margin:g} --alpha {alpha:g} "
-        f"--head-saving {head_saving:g}"
+        f"paretune report {name} --keep {','.join(claim.keep)} --margin {claim.margin:g} "
+        f"--alpha {claim.alpha:g} --head-saving {head_saving:g}"
     )
-    page = report_page(sweep.record, sweep.trials(), sweep.front(), study, command)
+    page = report_page(sweep.record, sweep.trials(), front, study, Made(command, told))
     try:
         write_page(page, to)
     except OSError as error:
         raise OrchestratorError(f"{to} cannot be written: {error.strerror}.") from error
-    typer.echo(study if isinstance(study, str) else verdict_of(study))
+    typer.echo(study if isinstance(study, str) else f"{verdict_of(study)} {told}")
     say(f"Wrote {to}")

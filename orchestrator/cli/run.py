@@ -146,7 +146,7 @@ def _finish(result: "RunResult", seconds: float) -> None:
     if len(result.front):
         knee = result.front.knee() if len(result.front) > 2 else None
         typer.echo(front_heading(result.front, knee=knee))
-        with_params = has_room_for_params(sys.stdout)
+        with_params = has_room_for_params(sys.stdout, result.front)
         print_table(front_table(result.front, knee=knee, with_params=with_params))
         typer.echo(f"Plot it:        paretune front {name} --plot front.html")
         typer.echo("Browse trials:  paretune ui")

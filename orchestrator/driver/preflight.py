@@ -177,6 +177,7 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     report.lines.extend(("warning", text) for text in leaks(spec))
     if spec.data.name not in _LOCAL:
         report.lines.append(("data", f"{spec.data.label}; read when the sweep runs"))
+        _check_claim(spec, None, report)
         return 0
     data = load_data(spec.data_config())
     counts = ", ".join(
@@ -185,6 +186,7 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     shape = "x".join(map(str, data.train_images.shape[1:]))
     text = f"{data.name}: {len(data.classes)} classes, images {shape}, {counts}"
     report.lines.append(("data", text))
+    _check_claim(spec, len(data.subset("val")[1]), report)
     report.lines.append(("pixels", _pixels(spec, data)))
     report.lines.extend(("note", note) for note in data.notes)
     sizes, refusals = memory_sizes(spec, data)
@@ -195,6 +197,15 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     else:
         report.problems.extend(refusals)
     return _check_limits(spec, _prepared(spec, data), report)
+
+
+def _check_claim(spec: SweepSpec, images: int | None, report: CheckReport) -> None:
+    """Say what is to be shown against the reference, and how likely that is."""
+    if spec.reference:
+        # Imported here: SciPy takes a second, which a sweep without a reference need not wait for.
+        from orchestrator.driver.claim_power import claim_lines
+
+        report.lines.extend(claim_lines(spec, images))
 
 
 def _pixels(spec: SweepSpec, data: "ImageData") -> str:

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from orchestrator.columns import Floats
 from orchestrator.constraints import Constraint
-from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
-from orchestrator.objectives import Direction, Objective, missing_values
+from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.fronts.frames import frame_of
+from orchestrator.fronts.picking import best_within, most_balanced
+from orchestrator.objectives import Objective
 from orchestrator.pareto.constrained import constrained_front
-from orchestrator.pareto.dominance import Floats, hypervolume, knee, reference_point
+from orchestrator.pareto.hypervolume import HypervolumeScale
+from orchestrator.pareto.losses import loss_matrix
 from orchestrator.places import network_file
-from orchestrator.quantities import known_direction, parse_quantity
 from orchestrator.trials import Artifact, Params, Trial, TrialState
 
 if TYPE_CHECKING:
@@ -113,6 +116,11 @@ class Front(Sequence[FrontMember]):
             violate them least, and not what was asked for.
         left_out: Complete trials without a number for some objective.
         competitors: Trials that competed: complete, measured, and within the constraints.
+        trained: All that was trained, to the end or until it was stopped, whatever constraints
+            and conditions say: what a comparison is corrected for, and what places the scale of
+            hypervolumes.
+        chosen_by: What members were chosen by, and are picked by, where `objectives` are only
+            what is shown of them: validation values, where those of the test set are shown.
     """
 
     objectives: tuple[Objective, ...]
@@ -121,6 +129,8 @@ class Front(Sequence[FrontMember]):
     feasible: bool = True
     left_out: int = 0
     competitors: Sequence[Trial] = field(default=(), compare=False)
+    trained: Sequence[Trial] = field(default=(), compare=False)
+    chosen_by: tuple[Objective, ...] = ()
 
     @overload
     def __getitem__(self, index: int) -> FrontMember: ...
@@ -144,40 +154,46 @@ class Front(Sequence[FrontMember]):
         """Measure the volume that the front dominates.
 
         Args:
-            reference: Worst value worth counting, by objective. By default it is placed behind
-                all trials of this query (`pareto.reference_point`), so that volumes of two
-                queries can be compared only if a reference is given.
+            reference: Worst value worth counting, by objective. By default it is that of the
+                sweep (`HypervolumeScale.of_sweep`), so that the number is the one that a report
+                and MLflow show, and that of the whole front and of a part can be compared.
+
+        Returns:
+            0 for a front whose members meet not all constraints.
 
         Raises:
             UsageError: `reference` lacks an objective, or names something else.
         """
-        if not self.members:
+        scale = None if reference is None else self._scale_at(reference)
+        if not self.members or not self.feasible:
             return 0.0
-        if reference is None:
-            corner = reference_point(
-                np.concatenate([self.losses, _losses(self.others, self.objectives)])
-            )
-        elif set(reference) == {objective.name for objective in self.objectives}:
-            corner = np.array([o.loss(reference[o.name]) for o in self.objectives])
-        else:
+        scale = scale or self._scale()
+        return scale.volume(self.losses) if scale else 0.0
+
+    def _scale(self) -> HypervolumeScale | None:
+        if self.trained:
+            return HypervolumeScale.of_sweep(self.trained, self.objectives)
+        return HypervolumeScale.behind(
+            np.concatenate([self.losses, _losses(self.others, self.objectives)])
+        )
+
+    def _scale_at(self, reference: Mapping[str, float]) -> HypervolumeScale:
+        if set(reference) != {objective.name for objective in self.objectives}:
             names = ", ".join(objective.name for objective in self.objectives)
             given = ", ".join(reference) or "nothing"
             raise UsageError(f"reference needs one number for each of {names}; it has {given}.")
-        return hypervolume(self.losses, corner)
+        return HypervolumeScale.at(reference, self.objectives)
 
     def knee(self) -> FrontMember:
         """Find the most balanced member, by the rule of `pareto.knee`.
 
+        Members that are no better than always naming the most frequent class, or better by no
+        more than noise, are left out where others are (`orchestrator.fronts.picking.at_chance`).
+
         Raises:
             OrchestratorError: The front is empty, or no member has finite values.
         """
-        try:
-            return self.members[knee(self.losses)]
-        except ValueError as error:
-            raise OrchestratorError(
-                f"This front of {len(self)} has no knee: no complete trial with finite values of "
-                f"all objectives was found."
-            ) from error
+        return most_balanced(self, self._deciders)
 
     def under(self, name: str, limit: float | str, *, best: str | None = None) -> FrontMember:
         """Find the best member within a limit.
@@ -192,22 +208,7 @@ class Front(Sequence[FrontMember]):
             UnknownNameError: `name` is no measured value, or `best` no objective.
             OrchestratorError: No member is within the limit; the sentence says how near one is.
         """
-        bound = parse_quantity(limit) if isinstance(limit, str) else float(limit)
-        limited = Objective(name, self._direction(name))
-        deciding = self._deciding(name, best)
-        known = [m for m in self.members if not missing_values([limited], m.values)]
-        if self.members and not known:
-            measured = {key for member in self.members for key in member.values}
-            raise UnknownNameError("value", name, measured)
-        within = [m for m in known if limited.loss(m.values[name]) <= limited.loss(bound)]
-        if within:
-            return min(within, key=lambda m: deciding.loss(m.values[deciding.name]))
-        side = "at most" if limited.direction is Direction.MINIMIZE else "at least"
-        nearest = min((limited.loss(m.values[name]) for m in known), default=None)
-        hint = "" if nearest is None else f"; the nearest has {limited.loss(nearest):.6g}"
-        raise OrchestratorError(
-            f"None of the {len(self)} members of the front has {name} of {side} {bound:.6g}{hint}."
-        )
+        return best_within(self, self._deciders, name, limit, best)
 
     def smallest(
         self,
@@ -221,8 +222,8 @@ class Front(Sequence[FrontMember]):
         """Find the smallest trial that is statistically not worse than a reference.
 
         All complete trials compete that meet the constraints, not the members alone: a trial that
-        is beaten by a hair is as good a choice. See `orchestrator.analysis.comparison` for the
-        tests.
+        is beaten by a hair is as good a choice. The tests (`orchestrator.analysis.comparison`)
+        are corrected for all that were trained, whatever constraints and conditions leave.
 
         Args:
             keep: Accuracies that must not be worse: ``accuracy``, or one under attack.
@@ -239,7 +240,15 @@ class Front(Sequence[FrontMember]):
         from orchestrator.analysis.comparison import smallest
         from orchestrator.analysis.verdict import reason_of, refusal_of
 
-        found = smallest(self.competitors, reference, by=by, keep=keep, margin=margin, alpha=alpha)
+        found = smallest(
+            self.trained or self.competitors,
+            reference,
+            by=by,
+            keep=keep,
+            margin=margin,
+            alpha=alpha,
+            allowed={(trial.sweep, trial.number) for trial in self.competitors},
+        )
         if found.chosen is None:
             raise OrchestratorError(refusal_of(found))
         member = FrontMember.of(found.chosen.trials[0])
@@ -254,18 +263,11 @@ class Front(Sequence[FrontMember]):
         """
         from orchestrator.analysis.front_probability import front_probabilities
 
-        return front_probabilities(self.competitors, self.objectives, draws=draws, seed=seed)
+        return front_probabilities(self.competitors, self._deciders, draws=draws, seed=seed)
 
-    def _direction(self, name: str) -> Direction:
-        own = {objective.name: objective.direction for objective in self.objectives}
-        return own.get(name) or known_direction(name) or Direction.MINIMIZE
-
-    def _deciding(self, limited: str, best: str | None) -> Objective:
-        by_name = {objective.name: objective for objective in self.objectives}
-        if best is not None and best not in by_name:
-            raise UnknownNameError("objective", best, by_name)
-        others = [objective for objective in self.objectives if objective.name != limited]
-        return by_name[best] if best else (others or list(self.objectives))[0]
+    @property
+    def _deciders(self) -> tuple[Objective, ...]:
+        return self.chosen_by or self.objectives
 
     def to_frame(self) -> "pd.DataFrame":
         """Give one row a member: sweep, trial, parameters, values, MLflow run, artifact."""
@@ -293,7 +295,8 @@ class Front(Sequence[FrontMember]):
         note = "" if self.feasible else " (no trial meets the constraints: least violating)"
         lines = [f"Front of {len(self)} over {goals}{note}"]
         for member in self.members[:_SHOWN]:
-            values = "  ".join(f"{o.name}={member.values[o.name]:.6g}" for o in self.objectives)
+            known = [o.name for o in self.objectives if o.name in member.values]
+            values = "  ".join(f"{name}={member.values[name]:.6g}" for name in known)
             params = "  ".join(f"{name}={value}" for name, value in member.params.items())
             lines.append(f"  {member.sweep} #{member.trial}  {values}  |  {params}")
         if len(self) > _SHOWN:
@@ -305,6 +308,8 @@ def compute_front(
     trials: Iterable[Trial],
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint] = (),
+    *,
+    trained: Iterable[Trial] | None = None,
 ) -> Front:
     """Find the Pareto front of the complete trials that meet the constraints.
 
@@ -312,11 +317,18 @@ def compute_front(
     trial meets the constraints, the front is that of the trials whose violations have the
     smallest sum, and ``feasible`` is False.
 
+    Args:
+        trials: Those that compete, in any state.
+        objectives: At least one.
+        constraints: What a member must meet.
+        trained: All trials of the sweep, in any state, where only some of them compete.
+
     Raises:
         UsageError: There is no objective, or one is named twice.
     """
     objectives = checked_objectives(objectives)
-    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    given = tuple(trials)
+    complete = [trial for trial in given if trial.state is TrialState.COMPLETE]
     found = constrained_front(lambda name: _values(complete, name), objectives, constraints)
     return Front(
         objectives=objectives,
@@ -325,7 +337,13 @@ def compute_front(
         feasible=found.feasible,
         left_out=int((~found.known).sum()),
         competitors=tuple(itertools.compress(complete, found.allowed)),
+        trained=tuple(filter(was_trained, given if trained is None else trained)),
     )
+
+
+def was_trained(trial: Trial) -> bool:
+    """Whether training told anything of it: to its end, or until it was stopped for it."""
+    return trial.state in (TrialState.COMPLETE, TrialState.STOPPED)
 
 
 def checked_objectives(objectives: Iterable[Objective]) -> tuple[Objective, ...]:
@@ -350,28 +368,9 @@ def in_order(trials: Iterable[Trial], objectives: Sequence[Objective]) -> tuple[
     return tuple(map(FrontMember.of, ordered))
 
 
-def frame_of(records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
-    """Give one row a record such as `FrontMember.as_json`, its params and values as columns.
-
-    A parameter with the name of a value or of another column is called ``params.NAME``.
-    """
-    import pandas as pd
-
-    rows = []
-    for record in records:
-        values = record["values"]
-        rest = {key: item for key, item in record.items() if key not in ("params", "values")}
-        taken = rest.keys() | values.keys()
-        params = {(f"params.{k}" if k in taken else k): v for k, v in record["params"].items()}
-        ids = {key: rest[key] for key in ("sweep", "trial")}
-        rows.append({**ids, **params, **values, **rest})
-    return pd.DataFrame(rows)
-
-
 def _losses(records: Sequence[Trial | FrontMember], objectives: Sequence[Objective]) -> Floats:
     """Collect losses, shape ``(records, objectives)``, NaN where a value is missing."""
-    columns = [each.loss(1.0) * _values(records, each.name) for each in objectives]
-    return np.stack(columns, axis=1)
+    return loss_matrix([record.values for record in records], objectives)
 
 
 def _values(records: Sequence[Trial | FrontMember], name: str) -> Floats:

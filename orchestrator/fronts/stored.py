@@ -1,6 +1,6 @@
 """Fronts of what a store holds: columns compete, and only who is shown is read as a trial."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -11,7 +11,7 @@ from orchestrator.columns import Columns, Floats
 from orchestrator.constraints import Constraint
 from orchestrator.contracts import Store
 from orchestrator.fronts.filters import Column, Filter
-from orchestrator.fronts.front import Front, checked_objectives, in_order
+from orchestrator.fronts.front import Front, checked_objectives, in_order, was_trained
 from orchestrator.objectives import Objective
 from orchestrator.pareto.constrained import Flags, constrained_front
 from orchestrator.trials import Trial, TrialState, Value
@@ -20,20 +20,14 @@ Numbers = Mapping[str, NDArray[np.int64]]
 """Numbers of trials by sweep."""
 
 
-class StoredTrials(Sequence[Trial]):
-    """Trials of a store: how many is known, and what they are is read when it is asked for.
+class _Read(Sequence[Trial]):
+    """Trials that are read when they are asked for, and once."""
 
-    Args:
-        store: Where they are.
-        numbers: Their numbers.
-    """
-
-    def __init__(self, store: Store, numbers: Numbers) -> None:
-        self._store, self._numbers = store, numbers
+    def __init__(self) -> None:
         self._found: list[Trial] | None = None
 
     def __len__(self) -> int:
-        return sum(map(len, self._numbers.values()))
+        return len(self._read())
 
     @overload
     def __getitem__(self, index: int) -> Trial: ...
@@ -52,12 +46,43 @@ class StoredTrials(Sequence[Trial]):
 
     def _read(self) -> list[Trial]:
         if self._found is None:
-            self._found = [
-                trial
-                for sweep, numbers in self._numbers.items()
-                for trial in self._store.numbered(sweep, numbers.tolist())
-            ]
+            self._found = list(self._trials())
         return self._found
+
+    def _trials(self) -> Iterator[Trial]:
+        raise NotImplementedError
+
+
+class StoredTrials(_Read):
+    """Trials of a store: how many is known, and what they are is read when it is asked for.
+
+    Args:
+        store: Where they are.
+        numbers: Their numbers.
+    """
+
+    def __init__(self, store: Store, numbers: Numbers) -> None:
+        super().__init__()
+        self._store, self._numbers = store, numbers
+
+    def __len__(self) -> int:
+        return sum(map(len, self._numbers.values()))
+
+    def _trials(self) -> Iterator[Trial]:
+        for sweep, numbers in self._numbers.items():
+            yield from self._store.numbered(sweep, numbers.tolist())
+
+
+class TrainedTrials(_Read):
+    """All trials of some sweeps that were trained, whatever constraints and conditions say."""
+
+    def __init__(self, store: Store, sweeps: Collection[str]) -> None:
+        super().__init__()
+        self._store, self._sweeps = store, sweeps
+
+    def _trials(self) -> Iterator[Trial]:
+        for sweep in self._sweeps:
+            yield from filter(was_trained, self._store.trials(sweep))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +137,7 @@ def stored_front(
         feasible=found.feasible,
         left_out=int((~found.known).sum()),
         competitors=those(found.allowed),
+        trained=TrainedTrials(store, tuple(sweeps)),
     )
 
 

@@ -1,6 +1,6 @@
 """Who beats whom: the front of trials that stand as columns, within constraints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,10 @@ from orchestrator.columns import Floats
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Objective
 from orchestrator.pareto.dominance import non_dominated
+from orchestrator.pareto.losses import Values, loss_columns
+from orchestrator.pareto.violations import violation_levels
 
 Flags = NDArray[np.bool_]
-Values = Callable[[str], Floats]
-"""The values of a name, one a trial; NaN where a trial has none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +38,7 @@ def constrained_front(
     values: Values, objectives: Sequence[Objective], constraints: Sequence[Constraint]
 ) -> ConstrainedFront:
     """Let trials compete."""
-    losses = np.stack([each.loss(1.0) * values(each.name) for each in objectives], axis=1)
+    losses = loss_columns(values, objectives)
     known: Flags = np.logical_not(np.isnan(losses).any(axis=1))
     allowed, is_feasible = _allowed(values, known, constraints)
     losses[~allowed] = np.nan
@@ -55,7 +55,8 @@ def _allowed(
         total += np.maximum(violation, 0.0)
     if met.any() or not known.any():
         return met, True
-    return known & (total == total[known].min()), False
+    levels = violation_levels(total)
+    return known & (levels == levels[known].min()), False
 
 
 def _violation(values: Floats, constraint: Constraint) -> Floats:

@@ -106,7 +106,12 @@ def write_figure(figure: go.Figure, path: Path) -> None:
 
 def _drawing(front: "Front", others: Sequence[Trial]) -> Drawing:
     objectives = tuple(front.objectives)
-    members = [PlotPoint(m.sweep, m.trial, m.params, m.values) for m in front]
+    # Where test values are shown, a member may have none yet.
+    members = [
+        PlotPoint(m.sweep, m.trial, m.params, m.values)
+        for m in front
+        if not missing_values(objectives, m.values)
+    ]
     on_front = {(member.sweep, member.trial) for member in members}
     beaten = [
         PlotPoint(trial.sweep, trial.number, trial.params, trial.values)

@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Objective
-from orchestrator.pareto.hypervolume import complete_in_order, hypervolume_history, losses_of
+from orchestrator.pareto.hypervolume import HypervolumeScale, complete_in_order
+from orchestrator.pareto.losses import feasible_losses
 from orchestrator.plots.drawing import ACCENT, FONT, INK
 from orchestrator.trials import Trial
 
@@ -19,14 +20,17 @@ def hypervolumes(
 ) -> list[tuple[int, float]]:
     """Trial number and hypervolume of the front so far, in the order in which trials ended.
 
-    Measured from the worst value of each objective among all trials, so that the numbers of one
-    sweep can be compared with each other and with nothing else.
+    Measured on the scale of the sweep, as `Front.hypervolume` and the curve in MLflow are.
+
+    Returns:
+        Empty if no trial meets the constraints.
     """
     complete = complete_in_order(trials)
-    losses = losses_of(complete, objectives, limits)
-    if np.isnan(losses).any(axis=1).all():
+    losses = feasible_losses(complete, objectives, limits)
+    scale = HypervolumeScale.of_sweep(complete, objectives)
+    if scale is None or np.isnan(losses).any(axis=1).all():
         return []
-    volumes = hypervolume_history(losses, np.nanmax(losses, axis=0))
+    volumes = scale.history(losses)
     return [(trial.number, float(v)) for trial, v in zip(complete, volumes, strict=True)]
 
 

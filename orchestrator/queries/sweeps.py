@@ -1,7 +1,7 @@
 """Questions to finished and running sweeps. Needs neither Ray nor torch, and writes nothing."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,12 +9,13 @@ from orchestrator.constraints import Constraint
 from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.fronts.filters import Filter
-from orchestrator.fronts.front import Front, compute_front, frame_of
+from orchestrator.fronts.frames import frame_of
+from orchestrator.fronts.front import Front, compute_front
 from orchestrator.fronts.stored import Question, stored_front
 from orchestrator.objectives import Objective, parse_objectives
 from orchestrator.queries.liveness import seen_now
 from orchestrator.queries.records import trial_record
-from orchestrator.spec.stored import spec_constraints, spec_objectives
+from orchestrator.spec.stored import spec_claim, spec_constraints, spec_objectives
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState, Value
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from orchestrator.analysis.comparison import Reference
     from orchestrator.analysis.sizing_study import Study
+    from orchestrator.spec.claim_section import ClaimSection
 
 Subset = Literal["val", "test"]
 
@@ -67,6 +69,11 @@ class Sweep:
     def constraints(self) -> tuple[Constraint, ...]:
         """Limits that its trials must meet."""
         return spec_constraints(self.spec)
+
+    @property
+    def claim(self) -> "ClaimSection | None":
+        """What its file fixed, before the first trial, that it is to show; None if nothing."""
+        return spec_claim(self.spec)
 
     def trials(self, where: str | None = None) -> list[Trial]:
         """Give the trials that fulfill a condition, in order of their numbers.
@@ -117,6 +124,7 @@ class Sweep:
         *,
         where: str | None = None,
         subset: Subset = "val",
+        select_on: Subset = "val",
     ) -> Front:
         """Give the Pareto front of the complete trials.
 
@@ -124,46 +132,57 @@ class Sweep:
             objectives: Names, each with ``:min`` or ``:max`` where the direction is not known;
                 by default those of the sweep.
             where: Only trials that fulfill this condition compete.
-            subset: ``"test"`` compares trials that were measured on the test set by their
-                ``test_`` values, where an objective has one. Constraints hold for validation
-                values: selection never touches the test set.
+            subset: ``"test"`` shows the same members, in the same order, by their ``test_``
+                values, where an objective has one: what was chosen on validation images is seen
+                on others, and the knee stays where it was.
+            select_on: ``"test"`` chooses again: of the trials that were measured on the test
+                set, those that no other one beats there. Its values flatter, as those of any
+                choice by them do. Constraints hold for validation values all the same.
 
         Raises:
             UsageError: A name is unknown, or a text does not parse.
             OrchestratorError: No trial was measured on the test set yet.
         """
-        return _front(self.store, [self.record], objectives, where, subset)
+        return _front(self.store, [self.record], objectives, where, (subset, select_on))
 
     def study(
         self,
         *,
-        keep: Sequence[str] = ("accuracy",),
-        margin: float = 0.02,
-        alpha: float = 0.05,
+        keep: Sequence[str] | None = None,
+        margin: float | None = None,
+        alpha: float | None = None,
         head_saving: float = 0.8,
     ) -> "Study":
         """Compare the sized and quantized networks of the sweep with its reference.
 
+        What is not given is as the sweep file claims it, else by default.
+
         Args:
-            keep: Accuracies that must not be worse: ``accuracy``, or one under attack.
-            margin: Largest loss that does not matter; 0.02 is two points.
+            keep: Accuracies that must not be worse: ``accuracy``, or one under attack. By default
+                accuracy.
+            margin: Largest loss that does not matter; by default 0.02, two points.
             alpha: Accepted probability of calling one network or more "not worse" that is worse
-                by the margin.
+                by the margin; by default 0.05.
             head_saving: Share of the head's parameters that is to be saved at least.
 
         Raises:
             UsageError: A name is not measured image by image, or a number is out of range.
             OrchestratorError: The sweep has no reference, or its answers are not known.
         """
+        from orchestrator.analysis.claim import Claim
         from orchestrator.analysis.sizing_study import sizing_study
+        from orchestrator.queries.claims import of_family
 
+        claim = Claim.asked(self.claim, keep=keep, margin=margin, alpha=alpha)
+        front = of_family(self.front(), claim)
         return sizing_study(
-            self.front().competitors,
+            front.trained,
             self.reference,
+            allowed={(trial.sweep, trial.number) for trial in front.competitors},
             quantization=self.spec.get("quantization"),
-            keep=keep,
-            margin=margin,
-            alpha=alpha,
+            keep=claim.keep,
+            margin=claim.margin,
+            alpha=claim.alpha,
             head_saving=head_saving,
         )
 
@@ -232,7 +251,7 @@ def pareto_front(  # noqa: PLR0913 - a store or an MLflow, and what to ask of it
         )
     opened = _opened(store)
     records = [opened.sweep(name) for name in names]
-    return _front(opened, records, objectives, where, "val")
+    return _front(opened, records, objectives, where)
 
 
 def _opened(store: Store | str | None) -> Store:
@@ -248,7 +267,7 @@ def _front(
     records: Sequence[SweepRecord],
     names: Sequence[str] | None,
     where: str | None,
-    subset: Subset,
+    subsets: tuple[Subset, Subset] = ("val", "val"),
 ) -> Front:
     per_sweep = {record.name: spec_objectives(record.spec) for record in records}
     if names is None and len({frozenset(each) for each in per_sweep.values()}) > 1:
@@ -262,8 +281,9 @@ def _front(
     objectives = first if names is None else parse_objectives(names, every, measured)
     limits = dict.fromkeys(limit for each in records for limit in spec_constraints(each.spec))
     tested = frozenset(name for name in measured if name.startswith(_TEST))
-    if subset == "test":
-        objectives = _on_test(objectives, tested)
+    subset, select_on = subsets
+    shown = objectives if subsets == ("val", "val") else _on_test(objectives, tested)
+    chosen_by = shown if select_on == "test" else objectives
 
     def params() -> set[str]:
         trials = (trial for record in records for trial in store.trials(record.name))
@@ -271,9 +291,12 @@ def _front(
 
     condition = None if where is None else _condition(where, records, measured, params)
     question = Question(
-        objectives, tuple(limits), condition, tested if subset == "test" else frozenset()
+        chosen_by, tuple(limits), condition, tested if select_on == "test" else frozenset()
     )
-    return stored_front(store, {record.name: _facts(record) for record in records}, question)
+    front = stored_front(store, {record.name: _facts(record) for record in records}, question)
+    if subset == "val" or chosen_by == shown:
+        return front
+    return replace(front, objectives=shown, chosen_by=chosen_by)
 
 
 def _tracked_front(
@@ -290,9 +313,9 @@ def _tracked_front(
     )
     if names is not None:
         objectives = parse_objectives(names, objectives, _measured(trials))
-    if where is not None:
-        trials = _kept(trials, (), where)
-    return compute_front(trials, objectives, tuple(map(Constraint.parse, limits)))
+    chosen = trials if where is None else _kept(trials, (), where)
+    bounds = tuple(map(Constraint.parse, limits))
+    return compute_front(chosen, objectives, bounds, trained=trials)
 
 
 def _measured(trials: Iterable[Trial]) -> set[str]:

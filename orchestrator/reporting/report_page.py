@@ -1,6 +1,7 @@
 """A sweep as one self-contained page: what was found, how, and how sure that is."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from orchestrator.analysis.sizing_study import Study
 from orchestrator.constraints import Constraint
 from orchestrator.fronts.front import Front
+from orchestrator.fronts.picking import told_at_chance
 from orchestrator.objectives import arrow
 from orchestrator.plots.figures import front_figure, parallel_figure
 from orchestrator.plots.history import history_figure, hypervolumes
@@ -26,7 +28,7 @@ from orchestrator.reporting.study_text import (
     rows_of,
     verdict_of,
 )
-from orchestrator.reporting.tables import clock, count_states, front_heading
+from orchestrator.reporting.tables import clock, count_states, front_heading, shown_objectives
 from orchestrator.spec.stored import spec_constraints
 from orchestrator.trials import SweepRecord, Trial, TrialState
 from trainers.files.whole_file import whole_file
@@ -34,12 +36,25 @@ from trainers.files.whole_file import whole_file
 _VERSIONS = ("paretune", "torch", "torchvision", "ray", "optuna", "mlflow")
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a page was made by.
+
+    Attributes:
+        command: As a person types it.
+        claim: Whether what the study shows was fixed beforehand, and how often it was looked at.
+    """
+
+    command: str
+    claim: str = ""
+
+
 def report_page(
     sweep: SweepRecord,
     trials: Sequence[Trial],
     front: Front,
     study: Study | str,
-    command: str,
+    made: Made,
 ) -> str:
     """The page as HTML; it needs no network and runs no script but plotly's.
 
@@ -48,23 +63,24 @@ def report_page(
         trials: All of them, in any state.
         front: Of the complete ones.
         study: The sizing study, or a sentence that says why there is none.
-        command: What the page was made by.
+        made: By what.
     """
     page: str = _template().render(
         name=sweep.name,
         state=f"{sweep.state.value}: {sweep.stop_reason}" if sweep.stop_reason else sweep.state,
-        heading=front_heading(front),
+        heading=front_heading(front) + (told_at_chance(front) if len(front) > 2 else ""),
         counts=", ".join(f"{n} {state}" for state, n in count_states(trials).items() if n),
         warnings=leaks_of_stored(sweep.spec),
         figures=_figures(front, trials, spec_constraints(sweep.spec)),
-        front_headings=["trial", *map(arrow, front.objectives), "parameters"],
+        front_headings=["trial", *map(arrow, shown_objectives(front)), "parameters"],
         front_rows=list(_front_rows(front)),
         **_study_tables(study),
+        claim=made.claim,
         failures=list(_failures(trials)),
         spec=yaml.safe_dump(
             _given(redacted_section(sweep.spec)), sort_keys=False, allow_unicode=True
         ),
-        facts=_facts(sweep, command),
+        facts=_facts(sweep, made.command),
     )
     return page
 
@@ -115,8 +131,7 @@ def _figures(
     drawings = {"front": front_figure(front, complete).update_layout(title=None, margin={"t": 20})}
     if len(front.objectives) in (2, 3):
         drawings["parallel"] = parallel_figure(front, complete)
-    searched = [trial for trial in complete if not trial.is_reference]
-    history = hypervolumes(searched, front.objectives, limits)
+    history = hypervolumes(complete, front.objectives, limits)
     if history:
         drawings["history"] = history_figure(history)
     return {
@@ -139,7 +154,7 @@ def _front_rows(front: Front) -> list[list[str]]:
     return [
         [
             str(member.trial),
-            *(human(o.name, member.values.get(o.name)) for o in front.objectives),
+            *(human(o.name, member.values.get(o.name)) for o in shown_objectives(front)),
             human_params(member.params),
         ]
         for member in front

@@ -3,9 +3,17 @@
 import math
 from collections.abc import Iterator
 
+from orchestrator.analysis.comparison import Selection
 from orchestrator.analysis.sizing_study import Difference, Entry, Study
 from orchestrator.analysis.statistics.intervals import Interval
-from orchestrator.analysis.verdict import p_value, reason_of, refusal_of
+from orchestrator.analysis.verdict import (
+    Finding,
+    finding_of,
+    p_value,
+    points,
+    reason_of,
+    refusal_of,
+)
 from orchestrator.quantities import NOTHING, human, human_params, label, quantity
 
 # What is shown of each network, where it was measured.
@@ -59,10 +67,11 @@ def difference_rows(study: Study) -> Iterator[list[str]]:
             str(kept.images),
             NOTHING if each.over_seeds is None else _points(each.over_seeds),
             p_value(each.p_adjusted),
-            p_value(kept.p_equivalent),
+            p_value(each.p_same),
             p_value(kept.p_mcnemar),
             NOTHING if each.p_t is None else p_value(each.p_t),
             NOTHING if each.p_wilcoxon is None else p_value(each.p_wilcoxon),
+            _shows(each, study.selection),
         ]
 
 
@@ -74,10 +83,11 @@ DIFFERENCE_HEADINGS = (
     "images",
     "over seeds [95 %]",
     "differs, after Holm",
-    "equivalent (TOST)",
+    "within the margin (TOST), after Holm",
     "McNemar, first seed",
     "paired t",
     "Wilcoxon",
+    "shows",
 )
 
 
@@ -99,11 +109,13 @@ def _judged(study: Study, entry: Entry) -> str:
     comparison = entry.comparison
     if comparison is None:
         return "what others are compared with"
-    p = p_value(comparison.p_adjusted)
-    if comparison.p_adjusted > study.selection.alpha:
-        return f"not shown to be as good ({p})"
+    finding = finding_of(study.selection, comparison)
+    text = finding.value
+    if finding is Finding.SLIGHTLY_WORSE:
+        text = f"worse, but by less than {points(study.selection.margin)} points"
     saved = f", head {100 * study.saved(entry):.0f} % smaller" if entry is study.found else ""
-    return f"not measurably worse ({p}){saved}"
+    outside = "" if comparison.allowed else "; outside the constraints"
+    return f"{text} ({p_value(comparison.p_adjusted)}){saved}{outside}"
 
 
 def _points(interval: Interval) -> str:
@@ -130,16 +142,27 @@ def _robustness(study: Study, entry: Entry) -> Iterator[str]:
     if not attacked:
         yield f"Of the robustness of trial {entry.number} nothing was measured image by image."
     for each in attacked:
-        yield _told(each, study.selection.alpha)
+        yield _told(each, study.selection)
 
 
-def _told(each: Difference, alpha: float) -> str:
-    kept = each.kept
-    change = kept.candidate - kept.reference
-    figures = (
-        f"from {human(kept.name, kept.reference)} to {human(kept.name, kept.candidate)} "
-        f"({p_value(each.p_adjusted)})"
+def _told(each: Difference, selection: Selection) -> str:
+    """What is shown of an attacked accuracy. No evidence of a difference is none of equality."""
+    kept, shown = each.kept, _shows(each, selection)
+    name, margin = label(kept.name).capitalize(), points(selection.margin)
+    figures = f"from {human(kept.name, kept.reference)} to {human(kept.name, kept.candidate)}"
+    within = f"within {margin} points"
+    if shown in ("rose", "fell"):
+        by = f", {within}" if each.p_same <= selection.alpha else ""
+        return f"{name} {shown} {figures} ({p_value(each.p_adjusted)}){by}."
+    if shown == "same":
+        return f"{name} stayed {within}: {figures} (equivalence {p_value(each.p_same)})."
+    return (
+        f"{name} went {figures}: inconclusive (difference {p_value(each.p_adjusted)}, equivalence "
+        f"{within} {p_value(each.p_same)})."
     )
-    if each.p_adjusted > alpha:
-        return f"{label(kept.name).capitalize()} went {figures}: no more than chance would do."
-    return f"{label(kept.name).capitalize()} {'rose' if change > 0 else 'fell'} {figures}."
+
+
+def _shows(each: Difference, selection: Selection) -> str:
+    if each.p_adjusted <= selection.alpha:
+        return "rose" if each.kept.candidate > each.kept.reference else "fell"
+    return "same" if each.p_same <= selection.alpha else Finding.INCONCLUSIVE.value

@@ -4,17 +4,24 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from orchestrator.fronts.front import Front, FrontMember
+from orchestrator.fronts.picking import told_at_chance
 from orchestrator.objectives import Objective, arrow
 from orchestrator.quantities import NOTHING, human, human_param, human_params
 from orchestrator.trials import SweepRecord, Trial, TrialState
+
+if TYPE_CHECKING:
+    # SciPy takes a second, which a table without intervals need not wait for.
+    from orchestrator.fronts.uncertainty import Uncertainty
 
 _NAME = 8  # letters of a name from which it is written in two lines
 _NUMBER = 8  # columns of "22.4 kB"; a longer heading wraps before a number does
@@ -67,14 +74,18 @@ def front_table(
     knee: FrontMember | None = None,
     limit: int | None = None,
     with_params: bool = True,
+    known: "Mapping[tuple[str, int], Uncertainty]" = MappingProxyType({}),
 ) -> Table:
     """One row a member, best first in the first objective; the knee is marked.
+
+    What was measured on the test set stands beside what was measured on validation images.
 
     Args:
         front: What is shown.
         knee: The member to mark.
         limit: Show at most this many members.
         with_params: Show the configurations.
+        known: How precisely members are known, by sweep and trial number, where that is shown.
     """
     members = front.members[:limit]
     several = len({member.sweep for member in front.members}) > 1
@@ -82,19 +93,62 @@ def front_table(
     if several:
         table.add_column("sweep")
     table.add_column("trial", justify="right", min_width=5, no_wrap=True)
-    for objective in front.objectives:
+    shown = shown_objectives(front)
+    measured = [o.name for o in shown if any(o.name in each.images for each in known.values())]
+    for objective in shown:
         _objective_column(table, objective)
+        if objective.name in measured:
+            table.add_column("95 %", no_wrap=True)
+            table.add_column("n", justify="right", no_wrap=True)
+    if known:
+        table.add_column("on\nfront", justify="right", no_wrap=True)
     names = _param_columns(table, [m.params for m in members if with_params])
     for member in members:
         is_knee = knee is not None and (member.sweep, member.trial) == (knee.sweep, knee.trial)
         table.add_row(
             *([member.sweep] if several else []),
             f"→ {member.trial}" if is_knee else str(member.trial),
-            *_objective_cells(front.objectives, member.values),
+            *_member_cells(shown, measured, member, known.get((member.sweep, member.trial))),
+            *(_probability_cell(known.get((member.sweep, member.trial))) if known else []),
             *_param_cells(names, member.params),
             style="bold" if is_knee else None,
         )
     return table
+
+
+def shown_objectives(front: Front) -> tuple[Objective, ...]:
+    """The columns of a front: each objective, and beside it what the test set said, if it did."""
+    measured = {name for member in front for name in member.values}
+    pairs = ((o, Objective(f"test_{o.name}", o.direction)) for o in front.objectives)
+    return tuple(
+        each
+        for objective, tested in pairs
+        for each in (objective, *([tested] if tested.name in measured else []))
+    )
+
+
+def _member_cells(
+    shown: Sequence[Objective],
+    measured: Collection[str],
+    member: FrontMember,
+    known: "Uncertainty | None",
+) -> Iterator[str]:
+    for objective in shown:
+        yield human(objective.name, member.values.get(objective.name))
+        if objective.name not in measured:
+            continue
+        interval = known.intervals.get(objective.name) if known else None
+        if interval is None or known is None:
+            yield from (NOTHING, NOTHING)
+        else:
+            yield f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+            yield f"{known.images[objective.name]:,}"
+
+
+def _probability_cell(known: "Uncertainty | None") -> list[str]:
+    if known is None or known.front_probability is None:
+        return [NOTHING]
+    return [f"{100 * known.front_probability:.0f} %"]
 
 
 def front_heading(
@@ -117,10 +171,36 @@ def front_heading(
             f"No trial meets the constraints: these {len(front)} of {total} trials{among} violate "
             f"them least.{lacking}"
         )
-    marked = f" → is the knee, the most balanced: trial {knee.trial}." if knee else ""
+    marked = ""
+    if knee is not None:
+        marked = f" → is the knee, the most balanced: trial {knee.trial}.{told_at_chance(front)}"
     return (
         f"{len(front)} of {total} complete trials{among} are on the Pareto front.{lacking}{marked}"
+        f"{_told_subset(front)}"
     )
+
+
+def _told_subset(front: Front) -> str:
+    if front.chosen_by:
+        return " They were chosen by validation values, and are shown by those of the test set."
+    if any(objective.name.startswith("test_") for objective in front.objectives):
+        return " They were chosen by test values, which flatter them for that."
+    return ""
+
+
+def power_table(records: Sequence[Mapping[str, object]]) -> Table:
+    """A row each number of candidates and of images, a column each number of seeds."""
+    seeds = list(dict.fromkeys(record["seeds"] for record in records))
+    table = plain_table()
+    for column in ("configurations", "images", *(f"{each} seeds" for each in seeds)):
+        table.add_column(column, justify="right")
+    rows: dict[tuple[object, object], list[str]] = {}
+    for record in records:
+        row = rows.setdefault((record["candidates"], record["images"]), [])
+        row.append(f"{record['power']:.2f}")
+    for (candidates, images), cells in rows.items():
+        table.add_row(f"{candidates:,}", f"{images:,}", *cells)
+    return table
 
 
 def findings_table(findings: Sequence[Mapping[str, object]]) -> Table:

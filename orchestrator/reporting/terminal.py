@@ -7,9 +7,12 @@ from typing import TextIO
 from rich.console import Console
 
 from orchestrator.contracts import Progress
+from orchestrator.fronts.front import Front
 from orchestrator.reporting.live import WIDE, LiveProgress
 from orchestrator.reporting.plain import PlainProgress
+from orchestrator.reporting.tables import shown_objectives
 
+_COLUMN = 12  # what a column of values takes
 _WIDE = 400  # characters in a line of a file or a pipe, where nothing should be cut off
 
 
@@ -19,9 +22,10 @@ def console_for(stream: TextIO) -> Console:
     return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
 
 
-def has_room_for_params(stream: TextIO) -> bool:
-    """Whether columns of parameters fit beside the objectives'."""
-    return console_for(stream).width >= WIDE
+def has_room_for_params(stream: TextIO, front: Front) -> bool:
+    """Whether columns of parameters fit beside the objectives', and beside their test values."""
+    tested = len(shown_objectives(front)) - len(front.objectives)
+    return console_for(stream).width >= WIDE + _COLUMN * tested
 
 
 def progress_for(stream: TextIO | None = None) -> Progress:

@@ -14,8 +14,10 @@ import numpy as np
 from orchestrator.constraints import Constraint, total_violation
 from orchestrator.objectives import Objective
 from orchestrator.pareto.constrained import Flags
+from orchestrator.pareto.crowding import crowding
 from orchestrator.pareto.dominance import Floats, ranks
-from orchestrator.pareto.hypervolume import losses_of
+from orchestrator.pareto.losses import feasible_losses
+from orchestrator.pareto.violations import least_violated
 from orchestrator.trials import Trial, TrialState
 
 BEST, SAMPLE = 32, 48
@@ -97,38 +99,31 @@ class Window:
 
     def _chosen(self, trials: Sequence[Trial]) -> list[int]:
         """Places of the best, at most `BEST`."""
-        losses = losses_of(trials, self._objectives, self._constraints)
+        losses = feasible_losses(trials, self._objectives, self._constraints)
         known: Flags = np.logical_not(np.isnan(losses).any(axis=1))
         rank = np.where(known, ranks(losses), -1)
         best: list[int] = []
         for front in range(int(rank.max(initial=-1)) + 1):
             best += _spread(losses, np.flatnonzero(rank == front).tolist(), BEST - len(best))
         near = [
-            (total_violation(self._constraints, trial.values), place)
+            place
             for place, trial in enumerate(trials)
             if trial.state is TrialState.COMPLETE and not known[place]
         ]
-        return best + [place for _, place in sorted(near)[: BEST - len(best)]]
+        sums = [total_violation(self._constraints, trials[place].values) for place in near]
+        return best + [near[each] for each in least_violated(sums)[: BEST - len(best)]]
 
 
 def _spread(losses: Floats, members: list[int], most: int) -> list[int]:
-    """Leave out the most crowded member of a front, again and again, until there is room."""
+    """Leave out copies, then the most crowded member of a front again and again, until all fit."""
+    _, firsts = np.unique(losses[members], axis=0, return_index=True)
+    copies = sorted(set(range(len(members))) - set(firsts.tolist()))
+    for place in reversed(copies[len(copies) - max(0, len(members) - most) :]):
+        del members[place]
     while len(members) > most:
-        del members[int(np.argmin(_isolation(losses[members])))]
+        rows = losses[members]
+        del members[int(np.argmin(crowding(rows, np.ptp(rows, axis=0))))]
     return members
-
-
-def _isolation(losses: Floats) -> Floats:
-    """NSGA-II's crowding distance of the rows of one front; infinite at its ends."""
-    distance = np.zeros(len(losses))
-    for column in losses.T:
-        order = np.argsort(column, kind="stable")
-        values = column[order]
-        spread = values[-1] - values[0] if len(values) else 0.0
-        if spread > 0:
-            distance[order[1:-1]] += (values[2:] - values[:-2]) / spread
-            distance[order[[0, -1]]] = np.inf
-    return distance
 
 
 def _teaches(trial: Trial) -> bool:

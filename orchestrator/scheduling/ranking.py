@@ -27,11 +27,10 @@ from numpy.typing import NDArray
 
 from orchestrator.constraints import Constraint, total_violation
 from orchestrator.objectives import Objective
+from orchestrator.pareto.crowding import crowding
 from orchestrator.pareto.dominance import Floats, non_dominated
-
-# Decimals of a crowding distance that count: what lies behind them is rounding, and would tell
-# apart who stands equally alone.
-_DECIMALS = 9
+from orchestrator.pareto.losses import loss_matrix
+from orchestrator.pareto.violations import violation_levels
 
 
 class Place(NamedTuple):
@@ -100,52 +99,24 @@ def _fronts(
     if not rows:
         return
     judged = [limit for limit in constraints if any(_has(row, limit.name) for row in rows)]
-    violations = np.array([total_violation(judged, row) for row in rows])
+    levels = violation_levels([total_violation(judged, row) for row in rows])
     losses = _losses(rows, objectives)
     spread = _spread(losses)
-    for violation in np.unique(violations):
-        left = np.flatnonzero(violations == violation)
+    for level in range(int(levels.max()) + 1):
+        left = np.flatnonzero(levels == level)
         while len(left):
             front = _front(losses[left])
             yield left[front], crowding(losses[left[front]], spread)
             left = left[~front]
 
 
-def crowding(losses: Floats, spread: Floats) -> Floats:
-    """How alone each row of a front stands: the sum over the columns of the gap around it.
-
-    The gap in a column is the distance from the next smaller to the next larger loss that occurs
-    there, as a share of `spread`; it is infinite for the smallest and the largest one. A column
-    in which all are equal tells nobody apart and adds nothing. Equal rows have equal distances,
-    which the definition by sorted neighbours does not give.
-
-    Args:
-        losses: Shape ``(n, m)``. A NaN adds nothing.
-        spread: Shape ``(m,)``, above zero in every column whose losses differ.
-
-    Returns:
-        Shape ``(n,)``, at least 0.
-    """
-    total = np.zeros(len(losses))
-    for column, width in zip(losses.T, spread, strict=True):
-        known = ~np.isnan(column)
-        levels, level = np.unique(column[known], return_inverse=True)
-        if len(levels) > 1:
-            gaps = np.full(len(levels), math.inf)
-            gaps[1:-1] = (levels[2:] - levels[:-2]) / width
-            total[known] += gaps[level]
-    return np.round(total, _DECIMALS)
-
-
 def _losses(rows: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> Floats:
     """Shape (peers, objectives that count): NaN where there is no finite number."""
-    columns = [
-        [each.loss(row[each.name]) if _has(row, each.name) else math.nan for row in rows]
-        for each in objectives
-    ]
-    known = [column for column in columns if not all(map(math.isnan, column))]
+    losses = loss_matrix(rows, objectives)
+    losses[~np.isfinite(losses)] = np.nan
+    known = losses[:, ~np.isnan(losses).all(axis=0)]
     # Where nothing can be compared, all are equal.
-    return np.array(known or [[0.0] * len(rows)], dtype=np.float64).T
+    return known if known.shape[1] else np.zeros((len(rows), 1))
 
 
 def _has(row: Mapping[str, float], name: str) -> bool:

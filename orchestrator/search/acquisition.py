@@ -6,8 +6,9 @@ import numpy as np
 
 from orchestrator.contracts import KnownValues
 from orchestrator.objectives import Objective
-from orchestrator.pareto.dominance import Floats, hypervolume, non_dominated
-from orchestrator.pareto.hypervolume import losses_of
+from orchestrator.pareto.dominance import Floats, non_dominated
+from orchestrator.pareto.hypervolume import HypervolumeScale
+from orchestrator.pareto.losses import loss_matrix
 from orchestrator.trials import Params, Trial
 
 # A factor's effect is shrunk as by so much of a trial in which it had none.
@@ -15,7 +16,7 @@ _SHRINKAGE = 0.3
 # The latest complete trials count: with more a proposal would cost more, and tell little more.
 _MOST_TRIALS = 500
 # The worst values count too, but hardly: the ends of a front are on it.
-_REFERENCE = 1.05
+_BEHIND = 0.05
 
 Factors = Callable[[Params], Sequence[Hashable]]
 """What may have an effect on a configuration's values: as many for each, in one order."""
@@ -55,21 +56,17 @@ class Acquisition:
             candidates: At least one.
         """
         told = list(self._told.values())
-        losses = losses_of([trial for trial, _ in told], self._objectives, ())
+        losses = loss_matrix([trial.values for trial, _ in told], self._objectives)
         measured = np.flatnonzero(np.isfinite(losses).all(axis=1))
         if not len(measured):
             return 0
         factors, losses = [told[row][1] for row in measured], losses[measured]
         expected = self._expected(factors, losses, candidates)
-        both = np.concatenate([losses, expected])
-        low, spread = both.min(axis=0), np.ptp(both, axis=0)
-        # What is the same everywhere decides nothing.
-        scaled = (both - low) / np.where(spread > 0, spread, 1.0)
-        front, corner = scaled[: len(losses)][non_dominated(losses)], np.full_like(low, _REFERENCE)
+        scale = HypervolumeScale.within(np.concatenate([losses, expected]), _BEHIND)
+        front = losses[non_dominated(losses)]
         # Beyond the front; or, where none is expected there, as near to it as can be.
         volumes = [
-            (hypervolume(np.vstack([front, one]), corner), hypervolume(one[None], corner))
-            for one in scaled[len(losses) :]
+            (scale.volume(np.vstack([front, one])), scale.volume(one[None])) for one in expected
         ]
         return max(range(len(volumes)), key=volumes.__getitem__)
 

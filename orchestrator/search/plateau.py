@@ -9,7 +9,9 @@ import numpy as np
 
 from orchestrator.constraints import Constraint, feasible
 from orchestrator.objectives import Objective
-from orchestrator.pareto.dominance import Floats, hypervolume, non_dominated, reference_point
+from orchestrator.pareto.dominance import Floats, non_dominated
+from orchestrator.pareto.hypervolume import HypervolumeScale
+from orchestrator.pareto.losses import loss_matrix
 from orchestrator.quantities import Unit, unit
 from orchestrator.spec.run_sections import PlateauSection
 from orchestrator.trials import Trial, TrialState
@@ -90,7 +92,7 @@ class FrontPlateau:
         self._idle += trial.origin is None
         if not feasible(self._constraints, trial.values):
             return
-        changed = _extended(self._front, _losses(self._objectives, trial))
+        changed = _extended(self._front, loss_matrix([trial.values], self._objectives))
         if changed is not None:
             self._front, self._idle = changed, 0
 
@@ -100,7 +102,7 @@ class VolumePlateau:
 
     The volume is measured in bounds that are frozen once `FROZEN_AFTER` feasible trials are
     complete: from the best loss of these to a tenth of their range behind the worst
-    (`orchestrator.pareto.dominance.reference_point`). Sizes and counts, which span decades, are
+    (`HypervolumeScale.spanning`). Sizes and counts, which span decades, are
     measured by their logarithm. What is worse than a bound adds nothing; what is better adds more
     than 1 in its direction. Siblings, which no sampler looked for, count with their volume alone.
     As the bounds follow from the trials in the order in which they became final, a driver that
@@ -147,7 +149,7 @@ class VolumePlateau:
         if trial.state is not TrialState.COMPLETE:
             return
         if feasible(self._constraints, trial.values):
-            self._add(_losses(self._objectives, trial))
+            self._add(loss_matrix([trial.values], self._objectives))
         if self._bounds is not None and trial.origin is None:
             self._volumes.append(self._volume)
 
@@ -177,25 +179,17 @@ class _Bounds:
         counts = np.array([unit(o.name) in (Unit.BYTES, Unit.COUNT) for o in objectives])
         self._signs = signs
         self._logarithmic = counts & (losses * signs > 0).all(axis=0)
-        placed = self._placed(losses)
-        self._best = placed.min(axis=0)
-        self._spread = reference_point(placed) - self._best
+        self._scale = HypervolumeScale.spanning(self._placed(losses))
 
     def volume(self, losses: Floats) -> float:
         """Hypervolume of losses, shape ``(n, m)``, between the bounds."""
-        scaled = (self._placed(losses) - self._best) / self._spread
-        corner = np.ones(scaled.shape[1])
-        return hypervolume(np.minimum(scaled, corner), corner)
+        return self._scale.volume(self._placed(losses))
 
     def _placed(self, losses: Floats) -> Floats:
         # A loss is the value or its negative, so that the loss of a loss is the value.
         values = np.maximum(losses * self._signs, sys.float_info.min)
         placed: Floats = np.where(self._logarithmic, self._signs * np.log(values), losses)
         return placed
-
-
-def _losses(objectives: Sequence[Objective], trial: Trial) -> Floats:
-    return np.array([[o.loss(trial.values[o.name]) for o in objectives]])
 
 
 def _extended(front: Floats, losses: Floats) -> Floats | None:

@@ -13,8 +13,9 @@ import numpy as np
 from orchestrator.contracts import Silent, Store
 from orchestrator.driver.running import run
 from orchestrator.errors import OrchestratorError, UsageError
-from orchestrator.pareto.dominance import Floats, hypervolume, reference_point
-from orchestrator.pareto.hypervolume import hypervolume_history, losses_of
+from orchestrator.pareto.dominance import Floats
+from orchestrator.pareto.hypervolume import HypervolumeScale
+from orchestrator.pareto.losses import feasible_losses
 from orchestrator.simulation.executor import SimulatedExecutor
 from orchestrator.simulation.table import Recording, Table, shown
 from orchestrator.spec.run_sections import TrackingSection
@@ -87,12 +88,12 @@ class Scale:
 
     Attributes:
         spec: Whose objectives and constraints count.
-        corner: The reference point, behind all of the table.
+        measure: Behind all of the table.
         whole: The hypervolume of all that a sweep with this seed can find.
     """
 
     spec: SweepSpec
-    corner: Floats
+    measure: HypervolumeScale
     whole: float
 
     @classmethod
@@ -102,20 +103,21 @@ class Scale:
         Raises:
             UsageError: Nothing of it meets the constraints.
         """
-        corner = reference_point(losses_of(as_trials(table.recordings), spec.directed, ()))
-        within = losses_of(as_trials(table.of_seed(seed)), spec.directed, spec.limits)
-        whole = hypervolume(within[~np.isnan(within).any(axis=1)], corner)
+        everything = feasible_losses(as_trials(table.recordings), spec.directed, ())
+        measure = HypervolumeScale.behind(everything)
+        within = feasible_losses(as_trials(table.of_seed(seed)), spec.directed, spec.limits)
+        whole = measure.volume(within[~np.isnan(within).any(axis=1)])
         if whole == 0:
             raise UsageError(
                 f"No trial of {table.source} meets the constraints, so that there is no front to "
                 f"be found: {', '.join(map(str, spec.limits))}."
             )
-        return cls(spec, corner, whole)
+        return cls(spec, measure, whole)
 
     def volumes(self, complete: Sequence[Trial]) -> Floats:
         """Share of the whole hypervolume after each of the trials, in the order of their ends."""
-        losses = losses_of(complete, self.spec.directed, self.spec.limits)
-        return hypervolume_history(losses, self.corner) / self.whole
+        losses = feasible_losses(complete, self.spec.directed, self.spec.limits)
+        return self.measure.history(losses) / self.whole
 
 
 def as_trials(recordings: Iterable[Recording]) -> list[Trial]:

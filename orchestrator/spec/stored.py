@@ -1,4 +1,4 @@
-"""Objectives and constraints of a stored sweep, read without checking the rest of its spec.
+"""Objectives, constraints and claim of a stored sweep, read without checking the rest of its spec.
 
 A sweep that another version stored may have sections that this one does not know.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
+from orchestrator.spec.claim_section import ClaimSection
 from orchestrator.state_folder import StateFolder
 from trainers.networks.backbone_table import WEIGHT_WORDS
 
@@ -69,3 +70,9 @@ def _path(spec: Mapping[str, Any], section: str, key: str) -> Path | None:
     if not isinstance(text, str) or text in WEIGHT_WORDS:
         return None
     return Path(text)
+
+
+def spec_claim(spec: Mapping[str, Any]) -> ClaimSection | None:
+    """Read what a stored spec claims; None if nothing was fixed before the sweep began."""
+    section = spec.get("claim")
+    return None if section is None else ClaimSection.model_validate(section)

@@ -20,6 +20,7 @@ from pydantic import (
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
 from orchestrator.quantities import quantity
+from orchestrator.spec.claim_section import ClaimSection
 from orchestrator.spec.run_sections import (
     BudgetSection,
     ExecutionSection,
@@ -107,6 +108,8 @@ class SweepSpec(Section):
     replicates: int = Field(default=1, ge=1, le=1000)
     # Whether the full-size network is measured too, for sized ones to be compared with.
     reference: bool = False
+    # What is to be shown of the trials against it, fixed beforehand.
+    claim: ClaimSection | None = None
     resources: ResourcesSection = ResourcesSection()
     execution: ExecutionSection = ExecutionSection()
     tracking: Annotated[TrackingSection, BeforeValidator(with_tracking)] = TrackingSection()
@@ -184,6 +187,16 @@ class SweepSpec(Section):
                     f"front_measures: {name} exchanges images with the reference, and this sweep "
                     f"has none: write 'reference: true', or leave it out."
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _can_show_what_it_claims(self) -> Self:
+        if self.claim is not None:
+            measured = {"accuracy", *self.objectives, *(self.measures or ())}
+            names = set(self.search_space.names)
+            problem = self.claim.problem(measured, names, has_reference=self.reference)
+            if problem:
+                raise ValueError(f"claim: {problem}.")
         return self
 
     @model_validator(mode="after")

@@ -3,16 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
+from orchestrator.columns import Floats
 from orchestrator.objectives import Objective
-from orchestrator.pareto.dominance import reference_point
-from orchestrator.pareto.hypervolume import (
-    Floats,
-    complete_in_order,
-    hypervolume_history,
-    losses_of,
-)
+from orchestrator.pareto.hypervolume import FIRST_TRIALS, HypervolumeScale, complete_in_order
+from orchestrator.pareto.losses import feasible_losses
 from orchestrator.spec.stored import spec_constraints, spec_objectives
 from orchestrator.tracking.run_content import REFERENCE, milliseconds
 from orchestrator.tracking.run_description import run_description
@@ -20,9 +14,6 @@ from orchestrator.tracking.runs import MetricPoint, RunContent, RunView, from_js
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
 
 NOTE = "mlflow.note.content"  # MLflow shows it as the run's description
-REFERENCE_TRIALS = 8
-"""Usable trials from which the hypervolume's reference point is fixed while a sweep runs. Of one
-trial alone it would lie so close that a trial worse in any objective would count for nothing."""
 
 
 def with_progress(
@@ -30,41 +21,38 @@ def with_progress(
 ) -> RunContent:
     """`content` with a description, counts of trials, and the hypervolume after each complete one.
 
-    Hypervolumes can be compared only at one reference point. It is placed once, behind the first
-    trials that meet the constraints, and recorded as a tag of `run`, where it is found again.
+    They are measured on the scale of the sweep, as in a report and by `Front.hypervolume`. Its
+    corner is recorded as a tag of `run`, where it is found again, so that a curve has one scale
+    even where an earlier version placed it by another rule.
     """
     content = replace(content, tags={**content.tags, NOTE: run_description(sweep, trials)})
     complete = complete_in_order(trials)
     if not complete and all(trial.state is not TrialState.FAILED for trial in trials):
         return content
     objectives = spec_objectives(sweep.spec)
-    losses = losses_of(complete, objectives, spec_constraints(sweep.spec))
-    tag = _reference_tag(run, losses, objectives, is_over=sweep.state is not SweepState.RUNNING)
+    scale = _scale(run, complete, objectives, is_over=sweep.state is not SweepState.RUNNING)
     curve: tuple[MetricPoint, ...] = ()
-    if tag is not None:
-        corner = np.array([each.loss(tag[each.name]) for each in objectives])
-        curve = tuple(_curve(complete, hypervolume_history(losses, corner), sweep))
+    tags: Mapping[str, str] = {}
+    if scale is not None:
+        losses = feasible_losses(complete, objectives, spec_constraints(sweep.spec))
+        curve = tuple(_curve(complete, scale.history(losses), sweep))
+        tags = json_tags(REFERENCE, scale.point(objectives))
     return replace(
         content,
-        tags={**content.tags, **(json_tags(REFERENCE, tag) if tag else {})},
+        tags={**content.tags, **tags},
         curve=curve,
         latest=tuple(_counts(trials, len(complete), sweep)),
     )
 
 
-def _reference_tag(
-    run: RunView, losses: Floats, objectives: Sequence[Objective], *, is_over: bool
-) -> Mapping[str, float] | None:
-    """The reference point as values by objective; None while there are too few trials."""
+def _scale(
+    run: RunView, complete: Sequence[Trial], objectives: Sequence[Objective], *, is_over: bool
+) -> HypervolumeScale | None:
+    """What the curve is measured by; None while there are too few trials."""
     known = from_json_tags(run.tags, REFERENCE)
     if isinstance(known, dict):
-        return known
-    usable = losses[np.isfinite(losses).all(axis=1)][:REFERENCE_TRIALS]
-    if len(usable) == 0 or (len(usable) < REFERENCE_TRIALS and not is_over):
-        return None
-    corner = reference_point(usable)
-    # Turning a value into a loss twice gives the value.
-    return {each.name: each.loss(float(x)) for each, x in zip(objectives, corner, strict=True)}
+        return HypervolumeScale.at(known, objectives)
+    return HypervolumeScale.of_sweep(complete, objectives, least=1 if is_over else FIRST_TRIALS)
 
 
 def _curve(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from orchestrator.fronts.front import Front, FrontMember, compute_front
+from orchestrator.fronts.picking import told_at_chance
 from orchestrator.objectives import arrow, human_values
 from orchestrator.quantities import human, human_params
 from orchestrator.spec.stored import spec_constraints, spec_objectives
@@ -34,7 +35,8 @@ def _table(front: Front) -> Iterator[str]:
     knee = front.knee() if len(front) > 2 else None
     if knee is not None:
         values = human_values(front.objectives, knee.values)
-        yield f"The knee, its most balanced member, is trial {knee.trial}: {values}.\n"
+        left_out = told_at_chance(front)
+        yield f"The knee, its most balanced member, is trial {knee.trial}: {values}.{left_out}\n"
     yield "**`front.html` among this run's artifacts draws it.**\n"
     names = [arrow(objective) for objective in front.objectives]
     yield f"| trial | {' | '.join(names)} | parameters |"

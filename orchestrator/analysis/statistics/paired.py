@@ -33,7 +33,8 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
     gained, lost = int((one & ~other).sum()), int((other & ~one).sum())
     if gained + lost == 0:
         return 1.0
-    return float(stats.binomtest(gained, gained + lost, 0.5).pvalue)
+    # The binomial test: of a symmetric distribution both tails are equal.
+    return min(1.0, 2 * float(stats.binom.cdf(min(gained, lost), gained + lost, 0.5)))
 
 
 def paired_t(first: ArrayLike, second: ArrayLike) -> float:

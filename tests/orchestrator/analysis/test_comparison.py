@@ -114,6 +114,70 @@ def test_what_is_not_smaller_is_no_comparison(make: Make, reference: Reference) 
     )
 
 
+def test_all_that_was_trained_is_paid_for_whatever_is_left_of_it(
+    make: Make, reference: Reference
+) -> None:
+    near = make(1, right_but(*range(13)), 60e3)
+    bad = [make(2 + n, right_but(*range(100)), 50e3 + n) for n in range(10)]
+    stopped = [
+        replace(trial, state=TrialState.STOPPED, values={}, artifact=None)
+        for trial in (make(20 + n, right_but(), 40e3 + n) for n in range(3))
+    ]
+    gone = replace(make(30, right_but(), 30e3), artifact=None)
+    everything = [near, *bad, *stopped, gone]
+    plain = select(everything, reference, margin=0.02)
+    within = smallest(
+        everything,
+        reference,
+        by="memory_bytes",
+        keep=["accuracy"],
+        margin=0.02,
+        alpha=0.05,
+        allowed={("s", 1)},
+    )
+    assert plain.family == within.family == 15
+    assert [each.trials[0].number for each in within.eligible] == [1]
+    (mine,) = within.eligible
+    assert mine.p_adjusted == pytest.approx(min(15 * mine.p, 1.0))
+    assert within.left_out == (30,)
+    assert within.chosen is not None
+    told = reason_of(within, within.chosen)
+    assert "after Holm over 15 configurations trained, 11 of them compared" in told
+
+
+def test_a_condition_on_what_was_measured_makes_no_pick_easier(
+    make: Make, reference: Reference
+) -> None:
+    trials = [make(1, right_but(*range(13)), 60e3)]
+    trials += [make(2 + n, right_but(*range(100)), 50e3 + n) for n in range(40)]
+    limits = [Constraint.parse("accuracy >= 0.95")]
+    chosen = [trial for trial in trials if trial.values["accuracy"] >= 0.95]
+    ask = {"keep": ["accuracy"], "reference": reference, "margin": 0.013}
+    assert compute_front(chosen, GOALS).smallest(**ask).trial == 1
+    for front in (
+        compute_front(trials, GOALS),
+        compute_front(trials, GOALS, limits),
+        compute_front(chosen, GOALS, trained=trials),
+    ):
+        with pytest.raises(OrchestratorError, match="No smaller trial is shown"):
+            front.smallest(**ask)
+
+
+def test_nothing_within_the_constraints_is_said_so(make: Make, reference: Reference) -> None:
+    found = smallest(
+        [make(1, right_but(), 60e3)],
+        reference,
+        by="memory_bytes",
+        keep=["accuracy"],
+        margin=0.02,
+        alpha=0.05,
+        allowed=(),
+    )
+    assert refusal_of(found).startswith(
+        "No complete trial within the constraints and conditions with a smaller memory than"
+    )
+
+
 def test_every_kept_value_has_to_hold(make: Make, reference: Reference) -> None:
     # The 20 that are lost are all attacked and robust ones: 2 % of all, 8 % of the robust.
     trial = make(1, right_but(*range(10), *range(12, 92, 4)), 60e3)
@@ -227,10 +291,10 @@ def test_a_refusal_names_the_nearest_and_what_is_out_of_reach(
     text = refusal_of(select(trials, reference, margin=0.001))
     assert "Nearest came trial 1 (60.0 kB)" in text
     assert "at a margin of 0.1 points and alpha 0.05 after Holm over 2 comparisons" in text
-    assert "That it is worse is not shown either." in text
+    assert "This is inconclusive: that it is worse is not shown either." in text
     assert "With 1000 images not even a copy of the reference would pass (p = 0.32)" in text
     clearly = refusal_of(select(trials[1:], reference))
-    assert "That it is worse is not shown either." not in clearly
+    assert "not shown either" not in clearly
     assert "not even a copy" not in clearly
 
 
@@ -276,7 +340,9 @@ def test_a_front_picks_from_all_that_meet_the_constraints(
     found = compute_front(trials, GOALS, limits).smallest(keep=["accuracy"], reference=reference)
     assert found.trial == 3
     assert found.reason.startswith("Trial 3 (59.0 kB) is 80 % smaller")
-    assert len(found.selection.comparisons) == 3
+    assert [each.allowed for each in found.selection.comparisons] == [False, True, True, True]
+    # The one that the constraint leaves out was trained like the others.
+    assert found.selection.family == 4
     assert found.as_json() == FrontMember.of(trials[3]).as_json()
     with pytest.raises(OrchestratorError, match="No smaller trial is shown"):
         compute_front(trials, GOALS).smallest(keep="accuracy", reference=reference, margin=0.0001)

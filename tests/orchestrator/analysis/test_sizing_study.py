@@ -9,7 +9,7 @@ import pytest
 from orchestrator.analysis.comparison import Reference
 from orchestrator.analysis.sizing_study import Role, sizing_study
 from orchestrator.analysis.statistics.equivalence import PairedCounts, equivalent
-from orchestrator.analysis.statistics.intervals import accuracy_interval, bootstrap_interval
+from orchestrator.analysis.statistics.intervals import accuracy_interval, mean_interval
 from orchestrator.analysis.statistics.paired import mcnemar, paired_t
 from orchestrator.errors import UsageError
 from orchestrator.reporting.study_text import difference_rows, headings_of, rows_of, verdict_of
@@ -121,7 +121,39 @@ def test_robustness_that_rose_or_stayed_is_said_so(make: Make, reference: Refere
     rose = verdict_of(sizing_study([better], reference, margin=0.03))
     assert "rose from 65.7 % to 82.3 %" in rose
     stayed = verdict_of(sizing_study([same], reference, margin=0.03))
-    assert "no more than chance would do" in stayed
+    assert "Robust accuracy eps2 stayed within 3 points: from 65.7 % to 65.3 % (equiv" in stayed
+
+
+def test_what_is_neither_a_difference_nor_shown_to_be_none_is_inconclusive(
+    make: Make, reference: Reference
+) -> None:
+    less = make(2, wrong=7, head=1_900, params={"bits": 4}, robust=196)
+    study = sizing_study([less], reference, margin=0.02)
+    text = verdict_of(study)
+    assert (
+        "Robust accuracy eps2 went from 65.7 % to 64.0 %: inconclusive (difference p = 0.12, "
+        "equivalence within 2 points p = 0.34)." in text
+    )
+    _, row = difference_rows(study)
+    assert row[-1] == "inconclusive"
+
+
+@pytest.mark.parametrize("wrong", range(6, 60, 3))
+def test_the_table_and_the_sentences_never_contradict_each_other(
+    make: Make, reference: Reference, wrong: int
+) -> None:
+    study = sizing_study(
+        [make(2, wrong=wrong, head=1_900, params={"bits": 4})], reference, margin=0.03
+    )
+    told, judged = verdict_of(study), list(rows_of(study))[1][3]
+    for phrase in ("not measurably worse", "worse, but by less", "inconclusive"):
+        if judged.startswith(phrase):
+            said = {"worse, but by less": "worse on validation, but by less"}.get(phrase, phrase)
+            assert said in told.split("Its head")[0]
+        elif phrase != "inconclusive":
+            assert phrase not in told
+    if judged.startswith("worse ("):
+        assert "inconclusive" not in told.split("Nearest")[1].split(".")[0]
 
 
 def test_nothing_found_is_said_with_what_came_nearest(make: Make, reference: Reference) -> None:
@@ -159,7 +191,7 @@ def test_over_seeds_values_are_means_and_are_tested_as_pairs(make: Make) -> None
     ours = [trial.values["robust_accuracy_eps2"] for trial in sized]
     theirs = [trial.values["robust_accuracy_eps2"] for trial in reference.trials]
     assert attack.p_t == pytest.approx(paired_t(ours, theirs))
-    assert attack.over_seeds == bootstrap_interval(ours, theirs, seed=0)
+    assert attack.over_seeds == mean_interval(ours, theirs)
     # The clean accuracies are the same in all seeds.
     assert (clean.p_t, clean.over_seeds) == (None, None)
 

@@ -149,3 +149,33 @@ def test_the_guide_shows_what_the_command_prints(call: Call) -> None:
         assert [line.rstrip() for line in printed.splitlines() if line.strip()] == [
             line.rstrip() for line in shown.splitlines() if line.strip()
         ]
+
+
+def test_the_power_in_the_guide_is_what_the_command_prints(call: Call) -> None:
+    printed = call("analyze", "power").stdout
+    lines = [line.rstrip() for line in printed.splitlines() if line.strip()]
+    assert len(lines) == 10
+    assert "\n".join(["$ paretune analyze power", *lines]) in GUIDE.read_text(encoding="utf-8")
+
+
+def test_power_is_asked_for_in_records_too(call: Call) -> None:
+    words = ("--images", "629", "--seeds", "5", "--candidates", "8", "--margin", "3 points")
+    (record,) = json.loads(call("analyze", "power", *words, "-f", "json").stdout)
+    assert record["power"] == pytest.approx(0.9, abs=0.03)
+    assert (record["candidates"], record["images"], record["seeds"]) == (8, 629, 5)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--margin", "many"), "not a quantity"),
+        (("--margin", "3"), "margin is 3"),
+        (("--images", "x"), "whole number"),
+    ],
+)
+def test_a_power_that_cannot_be_is_a_sentence(
+    call: Call, words: tuple[str, ...], told: str
+) -> None:
+    result = call("analyze", "power", *words)
+    assert result.exit_code == 2
+    assert told in result.stderr

@@ -150,3 +150,37 @@ def test_a_limit_that_nothing_meets_exits_1_and_says_how_near_one_is(
     result = call("pick", "digits-fc", "--under", "memory_bytes=1kB")
     assert result.exit_code == 1
     assert "9000" in result.stderr
+
+
+def test_intervals_are_added_to_the_records_on_wish(filled: Path, call: Call) -> None:
+    plain = json.loads(call("front", "digits-fc", "-f", "json").stdout)
+    assert all("intervals" not in record for record in plain)
+    result = call("front", "digits-fc", "--intervals", "-f", "json")
+    records = json.loads(result.stdout)
+    # These trials keep no answers: said, and no reason to fail.
+    assert [record["intervals"] for record in records] == [{}, {}, {}]
+    assert "How likely members are on the front cannot be said." in result.stderr
+    assert call("front", "digits-fc", "--intervals").exit_code == 0
+
+
+def test_members_are_the_same_on_test_and_chosen_anew_only_when_asked(
+    filled: Path, call: Call
+) -> None:
+    store = open_store(None)
+    writer = store.take("digits-fc", "test")
+    for trial, tested in enumerate((0.90, 0.91, 0.80)):
+        writer.add_values(trial, {"test_accuracy": tested})
+    writer.release()
+    words = ("front", "digits-fc", "-f", "json")
+    chosen = json.loads(call(*words).stdout)
+    assert json.loads(call(*words, "--set", "test").stdout) == chosen
+    anew = json.loads(call(*words, "--select-on", "test").stdout)
+    assert [record["trial"] for record in anew] == [1, 2]
+    text = call("front", "digits-fc", "--set", "test").stdout
+    assert "90.0 %" in text
+    assert "96.0 %" not in text
+    assert "chosen by validation values, and are shown by those of the test set" in text
+    assert "which flatter them" in call("front", "digits-fc", "--select-on", "test").stdout
+    both = call("front", "digits-fc").stdout
+    assert "90.0 %" in both
+    assert "96.0 %" in both

@@ -56,6 +56,49 @@ def test_the_smallest_that_is_not_measurably_worse_is_picked(compared: Path, cal
     assert wider["trial"] == 2
 
 
+def test_a_condition_on_what_was_measured_is_corrected_for(compared: Path, call: Call) -> None:
+    words = ("pick", "sized", "--min", "memory_bytes", "--keep", "accuracy", "-f", "json")
+    record = json.loads(call(*words, "--where", "accuracy >= 0.98").stdout)
+    assert record["trial"] == 1
+    assert "after Holm over 2 comparisons" in record["reason"]
+
+
+def test_a_pick_says_whether_it_was_claimed_beforehand_and_counts_the_looks(
+    compared: Path, spec: Mapping[str, object], call: Call
+) -> None:
+    words = ("pick", "sized", "--min", "memory_bytes", "--keep", "accuracy")
+    first = call(*words).stdout
+    assert "The sweep file fixed no claim" in first
+    assert "the first look" in first
+    assert "the first look" in call(*words).stdout
+    assert "looked at 2 times, at 2 claims" in call(*words, "--margin", "10 points").stdout
+    # A refusal is a look too.
+    refused = call(*words, "--margin", "0.001")
+    assert refused.exit_code == 1
+    assert "looked at 3 times" in refused.stderr
+    store = open_store(None)
+    claim = {"keep": ["accuracy"], "margin": 0.1, "alpha": 0.05, "family": None}
+    writer = store.take("sized", "test")
+    writer.set_spec({**spec, "name": "sized", "constraints": [], "claim": claim})
+    writer.release()
+    fixed = json.loads(call("pick", "sized", "--min", "memory_bytes", "-f", "json").stdout)
+    assert fixed["trial"] == 2
+    assert "The claim was fixed in the sweep file before the first trial" in fixed["reason"]
+
+
+def test_a_report_says_whether_its_claim_was_fixed(
+    compared: Path, call: Call, tmp_path: Path
+) -> None:
+    to = tmp_path / "report.html"
+    told = call("report", "sized", "--to", to).stdout
+    assert "The sweep file fixed no claim" in told
+    assert "This is the first look at its comparisons." in told
+    assert "The sweep file fixed no claim" in to.read_text(encoding="utf-8")
+    # The other command makes the same comparison: no further look.
+    words = ("pick", "sized", "--min", "memory_bytes", "--keep", "accuracy")
+    assert "the first look" in call(*words).stdout
+
+
 def test_when_nothing_qualifies_exit_1_and_the_nearest(compared: Path, call: Call) -> None:
     words = ("pick", "sized", "--min", "memory_bytes", "--keep", "accuracy", "--margin", "0.001")
     result = call(*words)

@@ -303,6 +303,23 @@ def test_a_check_names_the_budget(budget: dict[str, Any], said: str) -> None:
     assert dict(check(make_spec(budget=budget)).lines)["budget"] == said
 
 
+def test_what_the_sweep_can_show_of_its_claim_is_said_before_it_runs() -> None:
+    assert "power" not in text(make_spec())
+    said = text(make_spec(reference=True, replicates=3, budget={"trials": 57}))
+    assert "claim: accuracy not worse by 2 points than that of the reference, alpha 0.05" in said
+    assert "'claim:' would fix it" in said
+    assert "power: 0.00: so likely is a network that is as good shown to be so, with" in said
+    assert "3 seeds, 18 configurations and 5 % of the answers differing" in said
+    assert "note: that is little" in said
+    claimed = {"margin": "30 points", "family": "bits == 2"}
+    wide = text(make_spec(reference=True, claim=claimed, budget={"trials": 57}))
+    assert "30 points than that of the reference, alpha 0.05, over bits == 2; fixed when" in wide
+    assert "1 seeds, 6 configurations" in wide
+    assert "that is little" not in wide
+    elsewhere = text(make_spec(reference=True, data={"name": "cifar10"}))
+    assert "power: known once images are counted" in elsewhere
+
+
 def test_batches_of_one_image_are_refused_where_no_batch_norm_takes_them() -> None:
     resnet = {"name": "resnet18", "weights": "scratch", "image_size": 32}
     sizes = {"batch_size": {"type": "choice", "values": [1, 16]}}

@@ -92,12 +92,14 @@ def filled(path: Path, trials) -> Store:
 
 def plain(store: Store, question: Question) -> Front:
     """The same question, answered from whole trials, one row at a time."""
-    trials = [trial for name in "ab" for trial in store.trials(name)]
+    everything = [trial for name in "ab" for trial in store.trials(name)]
+    trials = everything
     if question.any_of:
         trials = [trial for trial in trials if question.any_of & trial.values.keys()]
     if question.condition is not None:
         trials = [trial for trial in trials if question.condition.keep(row(trial))]
-    return compute_front(trials, question.objectives, question.constraints)
+    limits = question.constraints
+    return compute_front(trials, question.objectives, limits, trained=everything)
 
 
 def row(trial: Trial) -> dict[str, object]:

@@ -171,11 +171,25 @@ def test_a_spec_may_say_a_direction_or_a_mapping_with_one() -> None:
 
 
 def test_on_the_test_set_only_trials_measured_there_are_compared_by_what_it_said(store) -> None:
-    front = open_sweep("small", store).front(subset="test")
+    front = open_sweep("small", store).front(select_on="test")
     assert [goal.name for goal in front.objectives] == ["test_accuracy", "memory_bytes"]
     assert numbers(front) == [("small", 0)]
-    with pytest.raises(OrchestratorError, match="when their sweep ends"):
-        open_sweep("large", store).front(subset="test")
+    for question in ({"subset": "test"}, {"select_on": "test"}):
+        with pytest.raises(OrchestratorError, match="when their sweep ends"):
+            open_sweep("large", store).front(**question)
+
+
+def test_test_values_are_those_of_the_members_that_were_chosen_without_them(store) -> None:
+    sweep = open_sweep("small", store)
+    chosen, shown = sweep.front(), sweep.front(subset="test")
+    # By its test values the first one would be beaten: it stays, where it was.
+    assert numbers(shown) == numbers(chosen) == [("small", 1), ("small", 0)]
+    assert [goal.name for goal in shown.objectives] == ["test_accuracy", "memory_bytes"]
+    assert [goal.name for goal in shown.chosen_by] == ["accuracy", "memory_bytes"]
+    assert shown.losses[:, 0].tolist() == [-m.values["test_accuracy"] for m in shown]
+    assert shown.knee() == chosen.knee()
+    assert shown.under("memory_bytes", 1e9) == chosen.under("memory_bytes", 1e9)
+    assert repr(shown).splitlines()[1].startswith("  small #1  test_accuracy=")
 
 
 def test_a_front_goes_across_sweeps(store) -> None:

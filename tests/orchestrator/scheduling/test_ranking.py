@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
-from orchestrator.scheduling.ranking import Place, best_first, crowding, place
+from orchestrator.pareto.crowding import crowding
+from orchestrator.scheduling.ranking import Place, best_first, place
 
 ACCURACY = Objective("accuracy", Direction.MAXIMIZE)
 MEMORY = Objective("memory_bytes", Direction.MINIMIZE)

@@ -1,0 +1,81 @@
+"""How likely a comparison is to show what holds: before anything is trained."""
+
+import numpy as np
+from scipy import stats
+
+from orchestrator.analysis.statistics.validation import Floats, fraction
+
+DISAGREEMENT = 0.05
+"""Share of the images on which two networks of one accuracy are taken to differ: between 1 % and
+10 % in the sweeps of this project's docs."""
+
+DRAWS = 4_000
+
+
+def power(  # noqa: PLR0913 - what decides it
+    images: int,
+    seeds: int,
+    candidates: int,
+    margin: float,
+    *,
+    alpha: float = 0.05,
+    disagreement: float = DISAGREEMENT,
+    draws: int = DRAWS,
+) -> float:
+    """How likely a network that is as good as the reference is shown to be not worse.
+
+    The test is that of `orchestrator.analysis.comparison`: over images and over seeds, and at the
+    first step of Holm's correction, as if no other candidate were as good. Drawn by simulation:
+    on each image that the two answer differently either may be the one that is right, in every
+    seed anew.
+
+    Args:
+        images: On which both are measured, at least 1.
+        seeds: Of each configuration, at least 1.
+        candidates: How many configurations are compared with the reference, at least 1.
+        margin: Largest loss that does not matter, in (0, 1).
+        alpha: Accepted probability of one wrong "not worse" or more.
+        disagreement: Share of the images on which one network alone is right, in (0, 1).
+        draws: How many comparisons are simulated.
+
+    Returns:
+        A share of the draws; its standard error is at most half by the root of their number.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+    if min(images, seeds, candidates, draws) < 1:
+        raise ValueError("images, seeds, candidates and draws need to be 1 at least.")
+    fraction(margin, "margin")
+    least = fraction(alpha, "alpha") / candidates
+    rng = np.random.default_rng([images, seeds])
+    discordant = rng.binomial(images, fraction(disagreement, "disagreement"), (draws, seeds))
+    gained = rng.binomial(discordant, 0.5)
+    lost = discordant - gained
+    passed = tango_p(images, gained.mean(axis=1), lost.mean(axis=1), margin) <= least
+    if seeds > 1:
+        passed &= _over_seeds_p((gained - lost) / images, margin, 1 / images) <= least
+    return float(passed.mean())
+
+
+def tango_p(images: int, gained: Floats, lost: Floats, margin: float) -> Floats:
+    """`orchestrator.analysis.statistics.equivalence.not_worse` of many pairs at once."""
+    difference = -margin
+    deviation = gained - lost - images * difference
+    a, c = 2 * images, -lost * difference * (1 - difference)
+    b = -gained - lost + (2 * images - gained + lost) * difference
+    only_reference = (np.sqrt(np.maximum(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
+    variance = images * (2 * only_reference + difference * (1 - difference))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        score = np.where(variance > 0, deviation / np.sqrt(np.maximum(variance, 0)), np.inf)
+    result: Floats = stats.norm.sf(np.where(deviation == 0, 0.0, np.copysign(score, deviation)))
+    return result
+
+
+def _over_seeds_p(differences: Floats, margin: float, resolution: float) -> Floats:
+    """`equivalence.seeds_not_worse` of many rows at once."""
+    seeds = differences.shape[1]
+    spread = np.maximum(differences.std(axis=1, ddof=1), resolution)
+    statistic = (differences.mean(axis=1) + margin) / (spread / np.sqrt(seeds))
+    result: Floats = stats.t.sf(statistic, seeds - 1)
+    return result

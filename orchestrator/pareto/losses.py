@@ -1,0 +1,50 @@
+"""Values as losses: rows of trials, columns of objectives, smaller is better everywhere."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from orchestrator.columns import Floats
+from orchestrator.constraints import Constraint, feasible
+from orchestrator.objectives import Objective
+from orchestrator.trials import Trial
+
+Values = Callable[[str], Floats]
+"""The values of a name, one a trial; NaN where a trial has none."""
+
+
+def loss_columns(values: Values, objectives: Sequence[Objective]) -> Floats:
+    """Losses of trials that stand as columns.
+
+    Returns:
+        Shape ``(trials, objectives)``, NaN where a value is missing.
+    """
+    return np.stack([each.loss(1.0) * values(each.name) for each in objectives], axis=1)
+
+
+def loss_matrix(rows: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> Floats:
+    """Losses of trials that stand as rows, each a mapping of values by name.
+
+    Returns:
+        Shape ``(rows, objectives)``, NaN where a value is missing.
+    """
+
+    def values(name: str) -> Floats:
+        return np.array([row.get(name, np.nan) for row in rows], dtype=np.float64)
+
+    return loss_columns(values, objectives)
+
+
+def feasible_losses(
+    trials: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint]
+) -> Floats:
+    """Losses of the trials that may be on a front.
+
+    Returns:
+        Shape ``(trials, objectives)``. A row is NaN where a value is missing, or where the trial
+        meets not all constraints: such a trial dominates nothing.
+    """
+    losses = loss_matrix([trial.values for trial in trials], objectives)
+    met = np.array([feasible(constraints, trial.values) for trial in trials], dtype=np.bool_)
+    losses[~met | np.isnan(losses).any(axis=1)] = np.nan
+    return losses

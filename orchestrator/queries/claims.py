@@ -1,0 +1,22 @@
+"""Fronts within the family that a claim is about."""
+
+from dataclasses import replace
+
+from orchestrator.analysis.claim import Claim
+from orchestrator.fronts.front import Front
+from search_spaces import Condition
+
+
+def of_family(front: Front, claim: Claim) -> Front:
+    """Leave aside, as if they had not been trained, configurations that no claim is about.
+
+    The family is a condition on parameters, fixed before the first trial: no result chooses it.
+    """
+    if claim.family is None:
+        return front
+    condition = Condition.parse(claim.family)
+    return replace(
+        front,
+        trained=[trial for trial in front.trained if condition.holds(trial.params)],
+        competitors=[trial for trial in front.competitors if condition.holds(trial.params)],
+    )
