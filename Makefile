@@ -11,8 +11,16 @@ export OMP_NUM_THREADS ?= 1
 # Workers are processes that start often: without bytecode each would compile all sources again.
 unexport PYTHONDONTWRITEBYTECODE
 
+# What torch computes with, ATen, oneDNN and MKL, picks its kernels by the processor. Here it is told another one:
+# a machine without AVX-512, and one of 2008. `ON` may name one of them.
+ON ?= avx2 sse4
+avx2 := ATEN_CPU_CAPABILITY=avx2 DNNL_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
+sse4 := ATEN_CPU_CAPABILITY=default DNNL_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE
+# Tests whose numbers are torch's; those of data read files.
+NUMERIC := tests/trainers --ignore=tests/trainers/data
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check coverage bench faults fuzz ui image release-check clean
+.PHONY: help install demo quick test check coverage bench faults fuzz ui image release-check clean processors
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,8 +43,16 @@ demo: install  ## Run a real sweep (a few minutes on two cores) and print its fr
 	@echo "Browse every trial in MLflow:   make ui"
 	@echo "Plot the front:                 $(BIN)/paretune front digits-fc --plot front.html"
 
+quick: install  ## Run the tests that need neither Ray, MLflow, PostgreSQL nor shared data
+	$(BIN)/python -m pytest -q -n 2 -m "not (ray or mlflow or postgres or shared_data or slow)"
+
 test: install check  ## Run everything that CI runs
 	$(BIN)/python -m pytest -q --durations=15
+
+processors: $(addprefix on-,$(ON))  ## Run the tests of what computes on other processors' kernels
+
+on-%: install
+	env $($*) $(BIN)/python -m pytest -q -p no:cacheprovider $(NUMERIC)
 
 check: install  ## Lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -39,7 +39,8 @@ def after_training(qat: str) -> frozenset[str]:
 def training_parameters(config: TrialConfig) -> dict[str, Any]:
     """Everything of a config that its training reads, as JSON values.
 
-    The number of threads is left out: it decides at most the last bit of a sum.
+    The number of threads is left out, as is the kind of processor: they decide last bits of sums,
+    and with them no more than another seed would.
     """
     unread = _unread(config.qat)
     return {name: value for name, value in config.as_mapping().items() if name not in unread}

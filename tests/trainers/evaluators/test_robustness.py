@@ -1,5 +1,6 @@
 """Attacks: against a loop written by hand, and what must hold for any of them."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,8 @@ from trainers.evaluators.robustness import Transfer, relative_perturbation, robu
 
 CLASSES = 4
 SIDE = 6
+# Of two loops in float64: some 1e-16 a step. A sign that rounding decides would make it a step.
+ROUNDING = 1e-12
 ATTACKS = [
     AttackConfig("fgsm", 0.1),
     AttackConfig("fgsm", 0.7, "l2"),
@@ -67,47 +70,60 @@ def gradient(network: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
     return torch.autograd.grad(loss, pixels)[0]
 
 
+def in_float64(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray]
+) -> tuple[nn.Module, Tensor, Tensor]:
+    """A network and images whose gradients are far enough from zero to keep their signs.
+
+    In float32 one in a million is so near that the order of a sum decides, and with it a step.
+    """
+    pixels, labels = batch(data)
+    return deepcopy(network).double(), pixels.double(), labels
+
+
 def test_pgd_is_the_loop_of_madry_2018(
     network: nn.Module, data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    pixels, labels = batch(data)
+    network, pixels, labels = in_float64(network, data)
     attack = AttackConfig("pgd", 0.08, steps=7, step_size=0.03)
     with under_test(network, "cpu"):
         torch.manual_seed(5)
         found = attacked(network, pixels, labels, attack)
         torch.manual_seed(5)
-        start = torch.rand(pixels.shape) * 0.16 - 0.08
+        start = torch.rand(pixels.shape, dtype=pixels.dtype) * 0.16 - 0.08
         x = (pixels + start).clamp(0, 1)
         for _ in range(7):
             x = x + 0.03 * gradient(network, x, labels).sign()
             x = (pixels + (x - pixels).clamp(-0.08, 0.08)).clamp(0, 1)
-    torch.testing.assert_close(found, x, rtol=0, atol=1e-6)
+    torch.testing.assert_close(found, x, rtol=0, atol=ROUNDING)
 
 
 def test_pgd_in_l2_is_the_loop_of_madry_2018(
     network: nn.Module, data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    pixels, labels = batch(data)
+    network, pixels, labels = in_float64(network, data)
     attack = AttackConfig("pgd", 0.5, "l2", steps=7, step_size=0.2)
     with under_test(network, "cpu"):
         torch.manual_seed(5)
         found = attacked(network, pixels, labels, attack)
         torch.manual_seed(5)
         # Uniform in a ball: a point of the sphere of two dimensions more, without two coordinates.
-        sphere = functional.normalize(torch.randn(len(pixels), SIDE * SIDE + 2))
+        sphere = functional.normalize(
+            torch.randn(len(pixels), SIDE * SIDE + 2, dtype=pixels.dtype)
+        )
         x = (pixels + 0.5 * sphere[:, :-2].reshape(pixels.shape)).clamp(0, 1)
         for _ in range(7):
             step = functional.normalize(gradient(network, x, labels).flatten(1))
             change = (x + 0.2 * step.reshape(pixels.shape) - pixels).flatten(1)
             change = change * (0.5 / change.norm(dim=1, keepdim=True)).clamp(max=1)
             x = (pixels + change.reshape(pixels.shape)).clamp(0, 1)
-    torch.testing.assert_close(found, x, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found, x, rtol=0, atol=ROUNDING)
 
 
 def test_bim_is_the_loop_of_kurakin_2017(
     network: nn.Module, data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    pixels, labels = batch(data)
+    network, pixels, labels = in_float64(network, data)
     attack = AttackConfig("bim", 0.08, steps=7, step_size=0.03)
     with under_test(network, "cpu"):
         found = attacked(network, pixels, labels, attack)
@@ -115,13 +131,13 @@ def test_bim_is_the_loop_of_kurakin_2017(
         for _ in range(7):
             x = x + 0.03 * gradient(network, x, labels).sign()
             x = (pixels + (x - pixels).clamp(-0.08, 0.08)).clamp(0, 1)
-    torch.testing.assert_close(found, x, rtol=0, atol=1e-6)
+    torch.testing.assert_close(found, x, rtol=0, atol=ROUNDING)
 
 
 def test_without_a_step_size_a_step_is_two_and_a_half_epsilon_over_steps(
     network: nn.Module, data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    pixels, labels = batch(data)
+    network, pixels, labels = in_float64(network, data)
     default = AttackConfig("pgd", 0.08, steps=5)
     results = []
     for attack in (default, replace(default, step_size=0.04)):
@@ -133,20 +149,20 @@ def test_without_a_step_size_a_step_is_two_and_a_half_epsilon_over_steps(
 def test_fgsm_is_one_step_along_the_sign_of_the_gradient(
     network: nn.Module, data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    pixels, labels = batch(data)
+    network, pixels, labels = in_float64(network, data)
     found = attacked(network.eval(), pixels, labels, AttackConfig("fgsm", 0.05))
     by_hand = (pixels + 0.05 * gradient(network, pixels, labels).sign()).clamp(0, 1)
-    torch.testing.assert_close(found, by_hand, rtol=0, atol=1e-6)
+    torch.testing.assert_close(found, by_hand, rtol=0, atol=ROUNDING)
 
 
 def test_fgsm_in_l2_is_one_step_along_the_gradient(
     network: nn.Module, data: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    pixels, labels = batch(data)
+    network, pixels, labels = in_float64(network, data)
     found = attacked(network.eval(), pixels, labels, AttackConfig("fgsm", 0.5, "l2"))
     direction = functional.normalize(gradient(network, pixels, labels).flatten(1))
     by_hand = (pixels + 0.5 * direction.reshape(pixels.shape)).clamp(0, 1)
-    torch.testing.assert_close(found, by_hand, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found, by_hand, rtol=0, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: f"{a.attack}-{a.norm}")

@@ -40,13 +40,14 @@ def test_logits_are_the_head_of_the_features_of_the_prepared_pixels() -> None:
 
 
 def test_convolutions_lie_channels_last_and_compute_what_they_did() -> None:
-    network = small()
+    network = small().double()
     kernels = [each.weight for each in network.modules() if isinstance(each, nn.Conv2d)]
     assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
-    pixels = torch.rand(2, 1, 28, 28)
+    pixels = torch.rand(2, 1, 28, 28, dtype=torch.float64)
     expected = network(pixels)
     network.to(memory_format=torch.contiguous_format)
-    assert torch.allclose(network(pixels), expected, atol=1e-5)
+    # The same sums in another order: some 1e-16 in float64.
+    torch.testing.assert_close(network(pixels), expected, rtol=0, atol=1e-12)
 
 
 def test_a_spec_survives_json() -> None:

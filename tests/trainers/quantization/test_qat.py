@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
+from tests.trainers.rounding import UNIT, gamma
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.plan import quantize_network
 from trainers.quantization.qat import LSQ, AbsMax, QuantizedTraining
@@ -100,6 +101,27 @@ def by_the_paper(
     return upstream * inside, (upstream * of_step).sum_to_size(step.shape)
 
 
+def on_an_edge(weight: Tensor, step: Tensor, top: int) -> tuple[Tensor, Tensor]:
+    """Where float32 may round to the code beside, and where it may clip or not."""
+    v = weight.double() / step.double()
+    between_codes = ((v - v.floor()) - 0.5).abs() <= 4 * UNIT * v.abs()
+    return between_codes, (v.abs() - top).abs() <= 4 * UNIT * top
+
+
+def rounding_of_step(weight: Tensor, step: Tensor, top: int, gradient: Tensor) -> Tensor:
+    """How far float32 may be from `by_the_paper`.
+
+    A weight on an edge may count otherwise. Each term is a code times a step less a weight, and
+    torch adds them up in cascades, in which no term meets a hundred others.
+    """
+    v, upstream = weight.double() / step.double(), gradient.double().abs()
+    clipped = v.clamp(-top, top)
+    terms = torch.where(v.abs() < top, (v.round() - v).abs(), top)
+    error = 4 * UNIT * (clipped.round().abs() + clipped.abs()) + gamma(100) * terms
+    between_codes, at_limit = on_an_edge(weight, step, top)
+    return (upstream * (error + between_codes + top * at_limit)).sum_to_size(step.shape)
+
+
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 @pytest.mark.parametrize("scope", ["channel", "layer"])
 @pytest.mark.parametrize("shape", [(6, 5, 3, 3), (90, 1000), (2, 70_000)])
@@ -112,15 +134,17 @@ def test_the_gradients_of_learned_steps_are_those_of_the_paper(
         rule.spread *= 0.7  # clips also where the first steps would not
         rule.spread[0] *= -1
     (rule(weight) * factor).sum().backward()
-    of_weight, of_step = by_the_paper(weight.detach(), rule.step(weight), top_code(bits), factor)
+    given = (weight.detach(), rule.step(weight), top_code(bits), factor)
+    of_weight, of_step = by_the_paper(*given)
     in_group = weight.numel() / rule.spread.numel()
     sign = rule.spread.detach().sign()
     assert weight.grad is not None
     assert rule.spread.grad is not None
-    assert torch.equal(weight.grad.double(), of_weight)
-    torch.testing.assert_close(
-        rule.spread.grad.double(), sign * of_step / math.sqrt(in_group), rtol=1e-3, atol=1e-4
-    )
+    _, at_limit = on_an_edge(*given[:3])
+    assert torch.equal(weight.grad.double()[~at_limit], of_weight[~at_limit])
+    scale = sign / math.sqrt(in_group)
+    apart = (rule.spread.grad.double() - scale * of_step).abs()
+    assert bool((apart <= scale.abs() * rounding_of_step(*given)).all())
 
 
 @given(weights(smallest=1), BITS, SCOPES)
@@ -129,7 +153,9 @@ def test_the_first_step_is_that_of_the_paper(weight: Tensor, bits: int, scope: s
     expected = 2 * groups.abs().mean(1) / math.sqrt(top_code(bits))
     step = LSQ(weight, bits, scope).step(weight).double().reshape(-1)
     smallest = 1e-8 / math.sqrt(top_code(bits))
-    torch.testing.assert_close(step, expected.clamp(min=smallest), rtol=1e-5, atol=0)
+    # Of a sum of positive numbers, and of three operations on it.
+    rounding = gamma(weight.numel() + 3)
+    torch.testing.assert_close(step, expected.clamp(min=smallest), rtol=rounding, atol=0)
 
 
 def test_one_step_of_sgd_moves_the_step_as_the_paper_says() -> None:

@@ -10,10 +10,14 @@ import torch
 from torch import Tensor
 
 import trainers.training.finetune as module
+from tests.trainers.rounding import TRAINING_IN_FLOAT64
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.errors import DivergedError
 from trainers.files.checkpoints import CheckpointError
+from trainers.networks.inputs import to_unit
+from trainers.networks.network import Network, assemble_network
+from trainers.training import examples
 from trainers.training.finetune import EpochReport, FineTuning
 
 Config = Callable[..., TrialConfig]
@@ -204,20 +208,32 @@ def test_features_are_computed_once_for_a_frozen_backbone(
     assert seen["images"] == 100 + 3 * 100
 
 
+def in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    def assembled(*args: Any, **settings: Any) -> Network:
+        return assemble_network(*args, **settings).double()
+
+    monkeypatch.setattr(module, "assemble_network", assembled)
+    monkeypatch.setattr(examples, "to_unit", lambda batch: to_unit(batch).double())
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 def test_features_from_memory_are_those_computed_anew(
     bands: ImageData, make_config: Config, monkeypatch: pytest.MonkeyPatch, dropout: float
 ) -> None:
+    # A convolution may add in another order for another batch size.
+    in_float64(monkeypatch)
     config = make_config(dropout=dropout)
     cached = begun(config, bands)
     monkeypatch.setattr(module, "FEATURE_BYTES", 0)
     anew = begun(config, bands)
+    assert (cached.on_features, anew.on_features) == (True, False)
     for first, second in zip(finished(cached), finished(anew), strict=True):
-        # A convolution may add in another order for another batch size.
-        assert first.train_loss == pytest.approx(second.train_loss, rel=1e-5)
+        assert first.train_loss == pytest.approx(second.train_loss, rel=TRAINING_IN_FLOAT64)
         assert first.float_accuracy == pytest.approx(second.float_accuracy, abs=1 / 30)
     for name, tensor in state(cached).items():
-        torch.testing.assert_close(tensor, state(anew)[name], rtol=1e-4, atol=1e-5)
+        assert tensor.dtype == torch.float64
+        expected = state(anew)[name]
+        torch.testing.assert_close(tensor, expected, rtol=0, atol=TRAINING_IN_FLOAT64)
 
 
 def test_a_checkpoint_of_another_trial_is_refused(

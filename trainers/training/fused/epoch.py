@@ -122,10 +122,10 @@ class _Epoch:
         batches = torch.split(torch.from_numpy(order.permutation(count)).to(self._device), size)
         features = torch.as_tensor(self._train.inputs)
         classes = self._trainings[0].network.spec.classes
-        targets = _Targets([each.config for each in self._trainings], classes, self._device)
+        targets = _Targets([each.config for each in self._trainings], classes, features)
         generators = [self._generator(training.config) for training in self._trainings]
         totals = torch.zeros(len(self._trainings), dtype=torch.float64, device=self._device)
-        latest = torch.zeros(len(self._trainings), device=self._device)
+        latest = features.new_zeros(len(self._trainings))
         steps = [
             (members, update, self._learning_rates(members[0], len(batches)))
             for members, update in self._joined_updates
@@ -195,16 +195,17 @@ class _Targets:
     section 7. https://arxiv.org/abs/1512.00567
     """
 
-    def __init__(self, configs: Sequence[TrialConfig], classes: int, device: torch.device) -> None:
+    def __init__(self, configs: Sequence[TrialConfig], classes: int, like: Tensor) -> None:
         smoothing = [config.label_smoothing for config in configs]
-        given = torch.tensor(smoothing, dtype=torch.float64, device=device)[:, None, None]
-        self._elsewhere = (given / classes).float()
-        self._more_at_label = (1 - given).float()
+        given = torch.tensor(smoothing, dtype=torch.float64, device=like.device)
+        given = given[:, None, None]
+        self._elsewhere = (given / classes).to(like)
+        self._more_at_label = (1 - given).to(like)
 
     def losses(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean losses (G,) of logits (G, classes, N), and the gradient of their sum."""
         _, classes, count = logits.shape
-        one_hot = torch.zeros((classes, count), device=logits.device)
+        one_hot = logits.new_zeros((classes, count))
         one_hot.scatter_(0, labels[None], 1)
         # In the order in which `cross_entropy` has them, so that the gradients round alike.
         shares = one_hot * (self._more_at_label / count) + self._elsewhere / count
