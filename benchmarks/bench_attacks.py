@@ -20,10 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainers.data.splits import stratified_choice
 from trainers.determinism import derive_seed
 from trainers.evaluators.config import AttackConfig
-from trainers.evaluators.robustness import robust_accuracy
+from trainers.evaluators.robustness import attacked_images, robust_accuracy
 
 EPSILON, BATCH, SEED, LIMIT = 8 / 255, 64, 0, 1.2
 TURN = 2 * BATCH
@@ -74,7 +73,7 @@ def by_hand(network: nn.Module, images: np.ndarray, labels: np.ndarray, steps: i
     """The same as `robust_accuracy`, without a library."""
     network.requires_grad_(requires_grad=False)
     step = 2.5 * EPSILON / steps
-    chosen = stratified_choice(labels, len(labels), derive_seed(SEED, "sample"))
+    chosen = attacked_images(labels, len(labels))
     torch.manual_seed(derive_seed(SEED, "start"))
     found = []
     for first in range(0, len(chosen), BATCH):

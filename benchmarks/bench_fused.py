@@ -22,6 +22,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ def tasks() -> list[tuple[str, TrialConfig, ImageData]]:
 def random_images(train: int, val: int) -> ImageData:
     """Noise whose mean brightness tells the class a little."""
     rng = np.random.default_rng(0)
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for subset, count in (("train", train), ("val", val), ("test", CLASSES)):
         labels = np.arange(count) % CLASSES
         noise = rng.integers(0, 160, (count, 3, 32, 32)) + 9 * labels[:, None, None, None]

@@ -20,7 +20,7 @@ Traceback (most recent call last):
 search_spaces.errors.SpaceError: bits: Parameter 'bits' is 7, but needs to be one of 4, 8.
 """
 
-from search_spaces.conditions import AnyOf, Condition, Not, Part, Relation
+from search_spaces.conditions import AnyOf, Comparison, Condition, Not, Part
 from search_spaces.domains import Choice, Domain, Float, Int, Value
 from search_spaces.errors import FileProblems, Problem, SpaceError, did_you_mean, shown, unknown
 from search_spaces.library import library_names, library_path
@@ -31,6 +31,7 @@ from search_spaces.yaml_files import Document, parse_yaml, read_yaml
 __all__ = [
     "AnyOf",
     "Choice",
+    "Comparison",
     "Condition",
     "Document",
     "Domain",
@@ -40,7 +41,6 @@ __all__ = [
     "Not",
     "Part",
     "Problem",
-    "Relation",
     "SearchSpace",
     "SpaceError",
     "Value",

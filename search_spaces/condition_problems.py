@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
-from search_spaces.conditions import ORDER, Condition, Not, Relation, relations
+from search_spaces.conditions import ORDER, Comparison, Condition, Not, comparisons_in
 from search_spaces.domains import Choice, Domain
 from search_spaces.errors import did_you_mean, shown
 
@@ -20,7 +20,7 @@ def condition_problems(
         The parameter whose condition is wrong, and a sentence.
     """
     for name, condition in conditions.items():
-        for comparison, wanted in relations(condition):
+        for comparison, wanted in comparisons_in(condition):
             if comparison.name not in domains:
                 message = (
                     f"The condition {shown(str(comparison))} needs parameter "
@@ -35,7 +35,7 @@ def condition_problems(
         yield circle[0], f"Conditions run in a circle: {chain}. Drop one of them."
 
 
-def _impossible(comparison: Relation, domain: Domain, *, wanted: bool) -> Iterator[str]:
+def _impossible(comparison: Comparison, domain: Domain, *, wanted: bool) -> Iterator[str]:
     """Say where a comparison is with values its parameter never takes.
 
     Args:

@@ -35,7 +35,7 @@ _KEYWORDS = {"and", "or", "not", "in"}
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
+class Comparison:
     """One parameter compared with literals.
 
     Numbers equal numbers, text equals text, and booleans equal booleans: `1 == true` is false.
@@ -50,7 +50,7 @@ class Relation:
     name: str
     symbol: str
     literals: tuple[Value, ...] = field(compare=False)
-    # As 1, 1.0 and True are equal, and two relations to them are not.
+    # As 1, 1.0 and True are equal, and two comparisons with them are not.
     _typed: tuple[tuple[type, Value], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -104,18 +104,21 @@ class AnyOf:
         return " or ".join(map(_enclosed, self.parts))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Condition:
     """Parts that must all hold: a whole condition, or an `and` within one.
 
+    Args:
+        comparisons: The parts, one or more: most often comparisons.
+
     Attributes:
-        parts: One or more; those of a `Condition` among them stand here themselves.
+        parts: The same; those of a `Condition` among them stand here themselves.
     """
 
     parts: "tuple[Part, ...]"
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", tuple(_spliced(self.parts, Condition)))
+    def __init__(self, comparisons: "tuple[Part, ...]") -> None:
+        object.__setattr__(self, "parts", tuple(_spliced(comparisons, Condition)))
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -132,14 +135,14 @@ class Condition:
         return cls((_Parser(text).whole(),))
 
     @property
-    def comparisons(self) -> tuple[Relation, ...]:
+    def comparisons(self) -> tuple[Comparison, ...]:
         """All comparisons in it, in the order written."""
-        return tuple(relation for relation, _ in relations(self))
+        return tuple(each for each, _ in comparisons_in(self))
 
     @property
     def names(self) -> tuple[str, ...]:
         """Parameters it mentions, each once, in the order written."""
-        return tuple(dict.fromkeys(relation.name for relation, _ in relations(self)))
+        return tuple(dict.fromkeys(each.name for each, _ in comparisons_in(self)))
 
     def holds(self, params: Mapping[str, Value]) -> bool:
         """Whether it holds whatever the parameters that are not in `params` would be.
@@ -160,23 +163,23 @@ class Condition:
         )
 
 
-Part = Relation | Condition | AnyOf | Not
+Part = Comparison | Condition | AnyOf | Not
 """One node of the tree."""
 
 
-def relations(part: Part, *, wanted: bool = True) -> Iterator[tuple[Relation, bool]]:
+def comparisons_in(part: Part, *, wanted: bool = True) -> Iterator[tuple[Comparison, bool]]:
     """Give all comparisons below a node, and whether each should hold or, under `not`, fail."""
-    if isinstance(part, Relation):
+    if isinstance(part, Comparison):
         yield part, wanted
     elif isinstance(part, Not):
-        yield from relations(part.part, wanted=not wanted)
+        yield from comparisons_in(part.part, wanted=not wanted)
     else:
         for each in part.parts:
-            yield from relations(each, wanted=wanted)
+            yield from comparisons_in(each, wanted=wanted)
 
 
 def remainder(
-    part: Part, tell: Callable[[Relation, bool], bool | None], *, wanted: bool = True
+    part: Part, tell: Callable[[Comparison, bool], bool | None], *, wanted: bool = True
 ) -> Part | bool:
     """Give what is left of a condition when something is known of its comparisons.
 
@@ -190,7 +193,7 @@ def remainder(
         Whether it does, if that is decided; otherwise what must hold for that, without what was
         told.
     """
-    if isinstance(part, Relation):
+    if isinstance(part, Comparison):
         told = tell(part, wanted)
         return told if told is not None else part if wanted else Not(part)
     if isinstance(part, Not):
@@ -210,7 +213,7 @@ def remainder(
 
 def is_told(part: Part, params: Mapping[str, Value], *, wanted: bool = True) -> bool:
     """Whether `params` alone say that a condition holds, or fails, as is `wanted`."""
-    if isinstance(part, Relation):
+    if isinstance(part, Comparison):
         return part.name in params and part.holds(params[part.name]) is wanted
     if isinstance(part, Not):
         return is_told(part.part, params, wanted=not wanted)
@@ -351,7 +354,7 @@ class _Parser:
         hint = f"; quote text, {token.written!r}" if is_word else ""
         raise self._error(token.start, f"expected a number, true, false or text in quotes{hint}")
 
-    def _related(self, left: _Operand, symbol: str, right: _Operand, where: int) -> Relation:
+    def _related(self, left: _Operand, symbol: str, right: _Operand, where: int) -> Comparison:
         if isinstance(left, _Literal) and isinstance(right, str) and symbol in _MIRRORED:
             left, symbol, right = right, _MIRRORED[symbol], left
         if not isinstance(left, str) or isinstance(right, str):
@@ -361,7 +364,7 @@ class _Parser:
         literals = (right.value,) if isinstance(right, _Literal) else right
         if symbol in ORDER and isinstance(literals[0], bool | str):
             raise self._error(where, "only numbers have an order")
-        return Relation(left, symbol, literals)
+        return Comparison(left, symbol, literals)
 
     def _error(self, at: int, problem: str) -> ValueError:
         return misread(self._text, at, problem)

@@ -13,11 +13,11 @@ from itertools import pairwise
 
 from search_spaces.condition_problems import condition_problems
 from search_spaces.conditions import (
+    Comparison,
     Condition,
     Part,
-    Relation,
+    comparisons_in,
     is_told,
-    relations,
     remainder,
 )
 from search_spaces.domains import Choice, Domain, Value
@@ -262,9 +262,9 @@ def name_problem(name: str) -> str:
     )
 
 
-def _about(part: Part, name: str) -> list[Relation]:
+def _about(part: Part, name: str) -> list[Comparison]:
     """The comparisons of a condition that are on one parameter."""
-    return [each for each, _ in relations(part) if each.name == name]
+    return [each for each, _ in comparisons_in(part) if each.name == name]
 
 
 def _told(part: Part, name: str, value: Value | None) -> Part | bool:
@@ -276,7 +276,7 @@ def _told(part: Part, name: str, value: Value | None) -> Part | bool:
     )
 
 
-def _groups(domain: Domain, tests: Iterable[Relation]) -> Iterator[tuple[Value, int]]:
+def _groups(domain: Domain, tests: Iterable[Comparison]) -> Iterator[tuple[Value, int]]:
     """Split a finite domain where a comparison may change: yields one value a group, its size."""
     size = domain.size or 0
     if isinstance(domain, Choice):

@@ -142,7 +142,7 @@ class TrialConfig:
         fc_fraction: Share of the full widths, for the rule ``fraction`` alone.
         tune: ``head``, ``last_blocks:N`` or ``all``.
         epochs: Passes over the training images.
-        batch_size: Images a step.
+        batch_size: Images a step; a last image that would be alone goes with the step before.
         optimizer: ``adamw`` or ``sgd``.
         learning_rate: Peak of the cosine schedule.
         weight_decay: Decoupled for ``adamw``, in the gradient for ``sgd``.

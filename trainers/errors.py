@@ -43,6 +43,10 @@ class DataError(TrainerError):
     """A data set is missing, broken or too small; the text names the file or the class."""
 
 
+class AbsentDataError(DataError):
+    """At the place that was named there is no data set at all: wrong use, not a broken file."""
+
+
 class WeightsError(TrainerError):
     """Weights are missing, broken or of another architecture; the text names the tensors."""
 

@@ -48,7 +48,7 @@ def _exit_code(error: Exception) -> int | None:
     # Asked by way of what is loaded: importing trainers may take as long as importing torch.
     trainers = sys.modules.get("trainers.errors")
     if trainers is not None and isinstance(error, trainers.TrainerError):
-        return 1
+        return 2 if isinstance(error, trainers.AbsentDataError) else 1
     return None
 
 

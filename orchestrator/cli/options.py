@@ -94,8 +94,16 @@ def say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def data_config(data: str, *, root: str | None = None, seed: int = 0) -> "DataConfig":
+def data_config(
+    data: str, *, root: str | None = None, seed: int = 0, side: int = 224
+) -> "DataConfig":
     """What a person means by a data set's name, a folder, or an .npz file.
+
+    Args:
+        data: As it was given.
+        root: Where named data sets lie.
+        seed: Of the split.
+        side: In pixels, of pictures that have no size in common.
 
     Raises:
         UnknownNameError: It is none of these.
@@ -103,9 +111,9 @@ def data_config(data: str, *, root: str | None = None, seed: int = 0) -> "DataCo
     from trainers.data.config import DataConfig, data_names
 
     if data in data_names():
-        return DataConfig(name=data, root=root, seed=seed)
+        return DataConfig(name=data, root=root, seed=seed, default_size=side)
     if data.endswith(".npz"):
         return DataConfig(npz=data, seed=seed)
     if Path(data).is_dir():
-        return DataConfig(folder=data, seed=seed)
+        return DataConfig(folder=data, seed=seed, default_size=side)
     raise UnknownNameError("data set, folder or .npz file", data, data_names())

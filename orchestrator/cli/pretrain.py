@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import data_config
+from orchestrator.cli.options import data_config, say
 from orchestrator.errors import UnknownNameError, UsageError
 
 
@@ -33,7 +33,7 @@ def pretrain(  # noqa: PLR0913 - the options of a command
 
     Example: paretune pretrain digitnet fashion_mnist --epochs 20 --to digitnet.safetensors
     """
-    from trainers.networks.backbone_table import backbone_names
+    from trainers.networks.backbone_table import backbone_info, backbone_names
 
     if backbone not in backbone_names():
         raise UnknownNameError("backbone", backbone, backbone_names())
@@ -41,7 +41,8 @@ def pretrain(  # noqa: PLR0913 - the options of a command
         raise UsageError(
             f"Weights are written as safetensors: --to {to} must end in .safetensors."
         )
-    config = data_config(data, root=root, seed=seed)
+    side = backbone_info(backbone).image_size
+    config = data_config(data, root=root, seed=seed, side=side)
     # Each epoch is logged by the trainer; that is this command's progress.
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("trainers").setLevel(logging.INFO)
@@ -50,6 +51,8 @@ def pretrain(  # noqa: PLR0913 - the options of a command
     from trainers.training.pretrain import pretrain as make_weights
 
     images = load_data(config)
+    for note in images.notes:
+        say(note)
     result = make_weights(backbone, images, epochs=epochs, seed=seed, to=to, flip=flip)
     typer.echo(
         f"{result.path}: {result.val_accuracy:.2%} of the validation and "

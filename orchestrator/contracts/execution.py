@@ -75,10 +75,12 @@ class Prepared:
     Attributes:
         classes: Names of what the images show.
         backbones: Tensors of the backbones of `Task.sized`, by name.
+        notes: What a person should know of how the images were read.
     """
 
     classes: tuple[str, ...] = ()
     backbones: Mapping[str, BackboneShapes] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class JobSource(Protocol):

@@ -53,7 +53,7 @@ def front_jobs(trials: Sequence[Trial], spec: SweepSpec) -> dict[int, FrontJob]:
         reference = references.get(trial.seed)
         lacking = tuple(
             name
-            for name in spec.front_measures or ()
+            for name in spec.front_attacks
             if name not in trial.values and (reference or not _needs_reference(name))
         )
         test = "test_accuracy" not in trial.values

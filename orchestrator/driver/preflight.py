@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING
 
 from orchestrator.constraints import KnownConstraints
 from orchestrator.contracts import Prepared
+from orchestrator.driver.single_images import refused_single_images
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.execution.slots import slots
 from orchestrator.quantities import human
+from orchestrator.queries.data_notes import leaks
 from orchestrator.sampling import check_sampler
 from orchestrator.sampling.deduplication import MAX_LISTED
-from orchestrator.search.cost_model import KNOWN_NAMES, CostModel, known_sizes, used_backbones
+from orchestrator.search.cost_model import KNOWN_NAMES, CostModel, known_sizes
 from orchestrator.search.warm_start import described
 from orchestrator.spec.run_sections import BudgetSection
 from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import Choice, Domain, Value
 from trainers.config import with_params
+from trainers.data.config import RESIZES
+from trainers.networks.backbone_table import backbone_info
 from trainers.quantization.config import MAX_CONVOLUTIONS
 
 if TYPE_CHECKING:
@@ -76,6 +80,11 @@ def check(spec: SweepSpec) -> CheckReport:
         check_sampler(spec.sampler.kind, space)
     except UsageError as error:
         report.problems.append(str(error))
+    single, all_fail = refused_single_images(spec)
+    if all_fail:
+        report.problems.extend(single)
+    else:
+        report.lines.extend(("note", f"some trials will fail: {text}") for text in single)
     refused = _check_data(spec, report)
     # The reference counts as one more configuration.
     most = None if size is None else (size - refused + spec.reference) * spec.replicates
@@ -113,6 +122,7 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     """Look at the images and at the sizes of networks for them; how many cannot meet a limit."""
     from trainers.data import load_data
 
+    report.lines.extend(("warning", text) for text in leaks(spec))
     if spec.data.name not in _LOCAL:
         report.lines.append(("data", f"{spec.data.label}; read when the sweep runs"))
         return 0
@@ -123,6 +133,8 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     shape = "x".join(map(str, data.train_images.shape[1:]))
     text = f"{data.name}: {len(data.classes)} classes, images {shape}, {counts}"
     report.lines.append(("data", text))
+    report.lines.append(("pixels", _pixels(spec, data)))
+    report.lines.extend(("note", note) for note in data.notes)
     sizes, refusals = memory_sizes(spec, data)
     if sizes:
         ends = [human("memory_bytes", size) for size in (min(sizes), max(sizes))]
@@ -131,6 +143,19 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     else:
         report.problems.extend(refusals)
     return _check_limits(spec, _prepared(spec, data), report)
+
+
+def _pixels(spec: SweepSpec, data: "ImageData") -> str:
+    """The rule by which images get their shape, and what the networks see of them."""
+    height, width = data.train_images.shape[2:]
+    resize = spec.data.resize or RESIZES[0]
+    seen = {
+        name: spec.backbone.image_size or backbone_info(name).image_size for name in spec.backbones
+    }
+    sides = ", ".join(f"{name} sees {side} by {side}" for name, side in seen.items())
+    taken = sum(data.subset(name)[0].nbytes for name in ("train", "val", "test"))
+    in_all = human("memory_bytes", taken)
+    return f"{width} by {height} (resize: {resize}), {in_all} in memory; {sides}"
 
 
 def _check_limits(spec: SweepSpec, prepared: Prepared, report: CheckReport) -> int:
@@ -231,7 +256,7 @@ def _prepared(spec: SweepSpec, data: "ImageData") -> Prepared:
     """What a worker would find out, found out here."""
     from trainers.networks.backbones.shapes import backbone_shapes
 
-    shapes = {name: backbone_shapes(name) for name in used_backbones(spec)}
+    shapes = {name: backbone_shapes(name) for name in spec.backbones}
     return Prepared(tuple(data.classes), shapes)
 
 

@@ -36,6 +36,7 @@ from orchestrator.errors import (
 from orchestrator.execution.batches import batches_of
 from orchestrator.execution.task import Task
 from orchestrator.fronts.front import Front, compute_front
+from orchestrator.queries.data_notes import data_notes
 from orchestrator.sampling import build_sampler, check_sampler
 from orchestrator.scheduling import build_scheduler
 from orchestrator.search.cost_model import CostModel, sized_backbones
@@ -119,7 +120,10 @@ def run(
     try:
         # Before anything is stored: a mistyped path must not take the sweep's name.
         progress.note("starting workers, reading the images")
-        known = CostModel(spec.trial_config(), worker.prepare())
+        prepared = worker.prepare()
+        for note in data_notes(spec, prepared, store):
+            progress.note(note)
+        known = CostModel(spec.trial_config(), prepared)
         interrupted = _drive(spec, store, worker, known, prior, progress, folder)
     finally:
         worker.close()

@@ -40,4 +40,4 @@ def found_out(task: Task, data: "ImageData") -> Prepared:
         from trainers.networks.backbones.shapes import backbone_shapes
 
         backbones = {name: backbone_shapes(name) for name in task.sized}
-    return Prepared(tuple(data.classes), backbones)
+    return Prepared(tuple(data.classes), backbones, data.notes)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from orchestrator.columns import Floats
 from orchestrator.errors import UsageError
 from orchestrator.trials import Value
-from search_spaces import AnyOf, Condition, Not, Part, Relation
+from search_spaces import AnyOf, Comparison, Condition, Not, Part
 from search_spaces.conditions import ORDER
 
 Row = Mapping[str, Value]
@@ -56,7 +56,7 @@ class Filter:
 
 
 def _compiled(part: Part) -> Predicate:
-    if isinstance(part, Relation):
+    if isinstance(part, Comparison):
         return _holds(part)
     if isinstance(part, Not):
         inner = _compiled(part.part)
@@ -68,7 +68,7 @@ def _compiled(part: Part) -> Predicate:
     return lambda look: joined.reduce([each(look) for each in parts])
 
 
-def _holds(comparison: Relation) -> Predicate:
+def _holds(comparison: Comparison) -> Predicate:
     def predicate(look: Callable[[str], Column]) -> Mask:
         column = look(comparison.name)
         if isinstance(column, np.ndarray):
@@ -79,8 +79,8 @@ def _holds(comparison: Relation) -> Predicate:
     return predicate
 
 
-def _numbers_hold(comparison: Relation, numbers: Floats) -> Mask:
-    """`Relation.holds` of each number; false for NaN, which is none."""
+def _numbers_hold(comparison: Comparison, numbers: Floats) -> Mask:
+    """`Comparison.holds` of each number; false for NaN, which is none."""
     numeric = [float(x) for x in comparison.literals if not isinstance(x, bool | str)]
     if comparison.symbol in ORDER:
         held = ORDER[comparison.symbol](numbers, numeric[0])

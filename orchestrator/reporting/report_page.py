@@ -17,6 +17,7 @@ from orchestrator.objectives import arrow
 from orchestrator.plots.figures import front_figure, parallel_figure
 from orchestrator.plots.history import history_figure, hypervolumes
 from orchestrator.quantities import human, human_params
+from orchestrator.queries.data_notes import leaks_of_stored
 from orchestrator.redaction import redacted_section
 from orchestrator.reporting.study_text import (
     DIFFERENCE_HEADINGS,
@@ -54,6 +55,7 @@ def report_page(
         state=f"{sweep.state.value}: {sweep.stop_reason}" if sweep.stop_reason else sweep.state,
         heading=front_heading(front),
         counts=", ".join(f"{n} {state}" for state, n in count_states(trials).items() if n),
+        warnings=leaks_of_stored(sweep.spec),
         figures=_figures(front, trials, spec_constraints(sweep.spec)),
         front_headings=["trial", *map(arrow, front.objectives), "parameters"],
         front_rows=list(_front_rows(front)),

@@ -12,7 +12,6 @@ from orchestrator.contracts import Prepared
 from orchestrator.quantities import QUANTITIES
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import Params, Value
-from search_spaces import Choice
 from trainers.artifact.packed_layout import packed_layout
 from trainers.config import TrialConfig, with_params
 from trainers.networks.backbone_table import backbone_info
@@ -108,12 +107,4 @@ def sized_backbones(spec: SweepSpec) -> tuple[str, ...]:
         asked |= spec.objectives.keys()
     if asked.isdisjoint(KNOWN_NAMES):
         return ()
-    return used_backbones(spec)
-
-
-def used_backbones(spec: SweepSpec) -> tuple[str, ...]:
-    """Names, without aliases, of all backbones that trials of a sweep may have."""
-    sampled = spec.search_space.domains.get("backbone")
-    names = sampled.options if isinstance(sampled, Choice) else ()
-    every = (backbone_info(str(name)).name for name in (spec.backbone.name, *names))
-    return tuple(dict.fromkeys(every))
+    return spec.backbones

@@ -29,12 +29,12 @@ from search_spaces import (
 )
 from search_spaces.yaml_files import Located, dotted
 from trainers.config import MAX_HIDDEN_LAYERS, PARAMETER_NAMES, PARAMETERS, check_parameter
+from trainers.networks.backbone_table import is_weights_file
 
 _PATHS = (
     *(("data", "folder"), ("data", "npz"), ("data", "root")),
     *(("backbone", "weights"), ("warm_start", "csv")),
 )
-_SUFFIXES = (".safetensors", ".pth", ".th")
 
 
 def load_sweep(
@@ -276,7 +276,7 @@ def _with_paths(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for section, key in _PATHS:
         values = resolved.get(section)
         text = values.get(key) if isinstance(values, Mapping) else None
-        if isinstance(text, str) and (key != "weights" or text.endswith(_SUFFIXES)):
+        if isinstance(text, str) and (key != "weights" or is_weights_file(text)):
             path = (folder / Path(text).expanduser()).resolve()
             resolved[section] = {**resolved[section], key: str(path)}
     return resolved

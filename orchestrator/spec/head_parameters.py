@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from search_spaces import Choice, Relation, SearchSpace, Value
+from search_spaces import Choice, Comparison, SearchSpace, Value
 from search_spaces.conditions import remainder
 from trainers.config import MAX_HIDDEN_LAYERS
 
@@ -57,7 +57,7 @@ def _is_sampled(space: SearchSpace, name: str, rule: Value) -> bool:
         return False
     condition = space.conditions.get(name)
 
-    def can_be(comparison: Relation, wanted: bool) -> bool:  # noqa: FBT001
+    def can_be(comparison: Comparison, wanted: bool) -> bool:  # noqa: FBT001
         if comparison.name == _RULE:
             return comparison.holds(rule) is wanted
         return _is_sampled(space, comparison.name, rule)

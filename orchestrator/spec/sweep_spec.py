@@ -47,9 +47,15 @@ from search_spaces import Choice, Int, SearchSpace, parse_space
 from trainers.config import TrialConfig
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import (
+    MASKED,
     AttackConfig,
 )
+from trainers.networks.backbone_table import backbone_info
 from trainers.quantization import QuantizationConfig
+
+GRADIENT_CHECK = f"{MASKED}_quick"
+"""What the front is measured by unasked where robustness is an objective."""
+_CHECKED_IMAGES = 50
 
 
 class SweepSpec(Section):
@@ -236,12 +242,38 @@ class SweepSpec(Section):
 
     @property
     def front_attacks(self) -> dict[str, AttackConfig]:
-        """Attack by the name of the value it yields, of the front when the sweep ends."""
-        return {name: section.as_attack() for name, section in (self.front_measures or {}).items()}
+        """Attack by the name of the value it yields, of the front when the sweep ends.
+
+        With robustness as an objective, the gradients that it is measured by are checked, on few
+        images: under a name of its own, so that a check that is asked for never shares it.
+        """
+        given = {
+            name: section.as_attack() for name, section in (self.front_measures or {}).items()
+        }
+        judged = [section for name, section in self.objectives.items() if quantity(name).is_attack]
+        if judged and not any(name.startswith(MASKED) for name in given):
+            given[GRADIENT_CHECK] = _gradient_check(judged[0].as_attack())
+        return given
 
     def data_config(self) -> DataConfig:
         """The data as `trainers` takes it."""
-        return DataConfig(**self.data.model_dump(), seed=self.seed)
+        given = self.data.model_dump()
+        return DataConfig(**given, seed=self.seed, default_size=self._default_size)
+
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """Names, without aliases, of all backbones that trials may have."""
+        sampled = self.search_space.domains["backbone"] if "backbone" in self.space else None
+        names = sampled.options if isinstance(sampled, Choice) else ()
+        every = (backbone_info(str(name)).name for name in (self.backbone.name, *names))
+        return tuple(dict.fromkeys(every))
+
+    @property
+    def _default_size(self) -> int:
+        """Side of pictures that have none in common: what the largest backbone sees."""
+        if self.backbone.image_size is not None:
+            return self.backbone.image_size
+        return max(backbone_info(name).image_size for name in self.backbones)
 
     def trial_config(self) -> TrialConfig:
         """What all trials share, as `trainers` takes it."""
@@ -301,3 +333,11 @@ class SweepSpec(Section):
         """Digest of `identity`."""
         text = json.dumps(self.identity(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _gradient_check(attack: AttackConfig) -> AttackConfig:
+    """How gradients are checked that an objective relies on: the same ball, one start."""
+    samples = min(attack.samples, _CHECKED_IMAGES)
+    if attack.attack in ("bim", "pgd"):
+        return replace(attack, restarts=1, samples=samples)
+    return AttackConfig("pgd", attack.epsilon, attack.norm, samples=samples)

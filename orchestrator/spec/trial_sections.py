@@ -28,7 +28,12 @@ from trainers.evaluators.config import (
     AttackName,
     Norm,
 )
-from trainers.networks.backbone_table import backbone_info, backbone_names
+from trainers.networks.backbone_table import (
+    WEIGHT_ENDINGS,
+    backbone_info,
+    backbone_names,
+    is_weights_file,
+)
 from trainers.networks.sizing import check_rule
 from trainers.quantization.config import QuantizationConfig, check_qat
 
@@ -99,10 +104,10 @@ class BackboneSection(Section):
     @field_validator("weights")
     @classmethod
     def _is_word_or_path(cls, weights: str) -> str:
-        if weights in _WEIGHT_WORDS or Path(weights).suffix in (".safetensors", ".pth", ".th"):
+        if weights in _WEIGHT_WORDS or is_weights_file(weights):
             return weights
         hint = unknown("weights", weights, _WEIGHT_WORDS)
-        raise ValueError(f"{hint} A path ends in .safetensors, .pth or .th.")
+        raise ValueError(f"{hint} A path ends in {', '.join(WEIGHT_ENDINGS)}.")
 
 
 class DataSection(Section):
@@ -115,6 +120,7 @@ class DataSection(Section):
     val_fraction: float = 0.15
     test_fraction: float = 0.2
     image_size: int | None = None
+    resize: str | None = None
     limit: int | None = None
 
     @model_validator(mode="after")

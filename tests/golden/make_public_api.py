@@ -8,6 +8,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from importlib import import_module
 from types import ModuleType
 from typing import Any, get_args
@@ -77,6 +78,8 @@ def _is_section(part: Any) -> bool:
 
 
 def _member(name: str, item: Any) -> Iterator[str]:
+    if isinstance(item, cached_property):
+        item = property(item.func)
     if isinstance(item, property) and item.fget is not None:
         returned = inspect.signature(item.fget).return_annotation
         yield f"property {name} -> {_plain(inspect.formatannotation(returned))}"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_spaces import AnyOf, Choice, Condition, Float, Int, Not, Relation
+from search_spaces import AnyOf, Choice, Comparison, Condition, Float, Int, Not
 from search_spaces.condition_problems import condition_problems
 
 
@@ -100,7 +100,7 @@ def test_there_is_one_written_form(text, written):
     assert str(Condition.parse(text)) == written
 
 
-def test_relations_to_values_of_other_types_are_others():
+def test_comparisons_with_values_of_other_types_are_others():
     conditions = {Condition.parse(f"a == {value}") for value in ("1", "1.0", "true", "'1'")}
     assert len(conditions) == 4
 
@@ -218,16 +218,18 @@ def test_the_written_form_reads_back_as_the_same_condition(written, params):
 
 texts = st.text(st.characters(codec="utf-8"), max_size=5) | st.sampled_from(["it's", "\"'", "\\n"])
 values = literals.filter(lambda value: not isinstance(value, str)) | texts
-relations = st.one_of(
-    st.builds(lambda n, s, v: Relation(n, s, (v,)), names, st.sampled_from(["==", "!="]), values),
+comparisons = st.one_of(
     st.builds(
-        lambda n, s, v: Relation(n, s, (v,)),
+        lambda n, s, v: Comparison(n, s, (v,)), names, st.sampled_from(["==", "!="]), values
+    ),
+    st.builds(
+        lambda n, s, v: Comparison(n, s, (v,)),
         names,
         st.sampled_from(["<", "<=", ">", ">="]),
         st.integers(-99, 99) | st.floats(-9, 9),
     ),
     st.builds(
-        lambda n, s, v: Relation(n, s, tuple(v)),
+        lambda n, s, v: Comparison(n, s, tuple(v)),
         names,
         st.sampled_from(["in", "not in"]),
         st.lists(values, min_size=1, max_size=3),
@@ -240,7 +242,7 @@ def joined(parts):
     return several.map(Condition) | several.map(AnyOf) | parts.map(Not)
 
 
-trees = st.recursive(relations, joined, max_leaves=6).map(lambda part: Condition((part,)))
+trees = st.recursive(comparisons, joined, max_leaves=6).map(lambda part: Condition((part,)))
 
 
 @given(trees)
@@ -253,7 +255,7 @@ def test_every_tree_is_read_back_from_its_text(condition):
 def kleene(part, params):
     """What SQL says: unknown where a name has no value."""
     match part:
-        case Relation():
+        case Comparison():
             return part.holds(params[part.name]) if part.name in params else None
         case Not():
             inner = kleene(part.part, params)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from search_spaces import (
     AnyOf,
     Choice,
+    Comparison,
     Condition,
     Float,
     Int,
     Not,
-    Relation,
     SearchSpace,
     SpaceError,
     load_space,
@@ -198,8 +198,8 @@ def finite_spaces(draw: st.DrawFn) -> SearchSpace:
             ordered = ["<=", ">="] if not isinstance(domains[parent], Choice) else []
             symbol = draw(st.sampled_from(["==", "!=", "in", "not in", *ordered]))
             if parent != name:
-                relation = Relation(parent, symbol, (value,))
-                tests.append(draw(st.sampled_from([relation, Not(relation)])))
+                comparison = Comparison(parent, symbol, (value,))
+                tests.append(draw(st.sampled_from([comparison, Not(comparison)])))
         if tests:
             joined = draw(st.sampled_from([Condition, AnyOf])) if len(tests) > 1 else Condition
             whole = draw(st.sampled_from([joined(tuple(tests)), Not(joined(tuple(tests)))]))

@@ -15,6 +15,9 @@ _NAMES = (
     "caltech101",
 )
 
+RESIZES = ("crop", "squash", "pad")
+"""How a picture becomes a square; the first is the default."""
+
 
 def data_names() -> tuple[str, ...]:
     """Names that `DataConfig.name` accepts."""
@@ -38,10 +41,14 @@ class DataConfig:
             official test set (CIFAR, MNIST, Fashion-MNIST, SVHN, STL-10, an npz with `x_test`):
             that is the test set then, whole.
         seed: Decides which image goes to which subset.
-        image_size: Side in pixels that all images are brought to; default: their own, and 64
-            for pictures that differ in size.
+        image_size: Side in pixels that all images are brought to; default: their own, and
+            `default_size` for pictures that differ in size or are large.
+        resize: How an image becomes a square: `crop` (its largest centred square; the default),
+            `squash` (its sides are stretched) or `pad` (black is added).
         limit: Use at most so many images in all, with the classes in their proportions; for
             quick tries.
+        default_size: Side in pixels of pictures without a common size of their own; a sweep gives
+            what its backbone sees.
     """
 
     name: str | None = None
@@ -52,7 +59,9 @@ class DataConfig:
     test_fraction: float = 0.2
     seed: int = 0
     image_size: int | None = None
+    resize: str | None = None
     limit: int | None = None
+    default_size: int = 224
 
     def __post_init__(self) -> None:
         """Check everything that can be checked without reading data.
@@ -65,6 +74,11 @@ class DataConfig:
         for key, value in (("image_size", self.image_size), ("limit", self.limit)):
             if value is not None and value < 1:
                 raise ValueError(f"data: {key} is {value}; at least 1 is needed.")
+        if self.resize not in (None, *RESIZES):
+            hint = did_you_mean(str(self.resize), RESIZES)
+            raise ValueError(
+                f"data: resize is {self.resize!r}; known are {', '.join(RESIZES)}.{hint}"
+            )
 
     def _check_source(self) -> None:
         sources = {"name": self.name, "folder": self.folder, "npz": self.npz}

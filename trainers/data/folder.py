@@ -1,120 +1,226 @@
-"""Pictures in a folder, one subfolder for each class."""
+"""Pictures in a folder, one subfolder for each class, as one set or with official subsets."""
 
-import logging
-import struct
-import warnings
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from trainers.data.image_data import Images, LabelledImages
-from trainers.data.resizing import square
-from trainers.errors import DataError
+from trainers.data.image_data import Images, LabelledImages, Labels
+from trainers.data.pictures import ENDINGS, Form, Header, read_header, read_pixels
+from trainers.data.resizing import CROP, PAD, SQUASH, WORDS
+from trainers.errors import AbsentDataError, DataError
 
-logger = logging.getLogger(__name__)
+# What a subfolder may be called that is a subset and not a class.
+_SUBSETS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+_SUBSET_OF = {alias: subset for subset, aliases in _SUBSETS.items() for alias in aliases}
+# Beside what begins with a dot: what macOS and Synology put thumbnails and metadata into.
+_HIDDEN = frozenset({"__MACOSX", "@eaDir"})
+# Of a picture that is larger all that could be seen is lost again in the network; a camera's
+# pictures have one size, and would take 36 MB each.
+_LARGE = 224
+_SHOWN = 3
 
-_EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-)
-# Named, because Pillow would otherwise try every format it knows on a file with a wrong
-# extension, among them EPS, which starts another program.
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-_GREY_MODES = frozenset({"1", "L", "LA", "I;16", "I;16L", "I;16B"})
-_SUBSET_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test"})
-_DEFAULT_SIDE = 64
-# What Pillow's decoders let escape on broken files, beyond the OSError that they promise.
-_DECODING_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    struct.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
+
+@dataclass
+class _LeftOut:
+    """What of a folder is not read, for one line."""
+
+    loose: int = 0
+    endings: Counter[str] = field(default_factory=Counter)
+    hidden: int = 0
+    flat: str = ""
+
+    def notes(self, root: Path) -> list[str]:
+        parts = []
+        if self.loose:
+            parts.append(f"{self.loose:,} directly in {root}, which belong to no class")
+        if self.endings:
+            most = ", ".join(f"{count:,} {end}" for end, count in self.endings.most_common(5))
+            count = self.endings.total()
+            parts.append(f"{count:,} that are no pictures by their endings ({most})")
+        if self.hidden:
+            parts.append(f"{self.hidden:,} picture(s) that are hidden or in hidden folders")
+        if self.flat:
+            parts.append(f"all in {self.flat}, where no class folders say what they show")
+        return [f"files that are left out: {'; '.join(parts)}"] if parts else []
 
 
 @dataclass(frozen=True)
-class _Header:
-    """What a picture says about itself before it is decoded."""
+class _Layout:
+    """Class folders of each subset; `train` alone where the folder is one set."""
 
-    size: tuple[int, int]
-    is_grey: bool
+    folders: dict[str, list[Path]]
+    left_out: _LeftOut
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(folder.name for folder in self.folders["train"])
 
 
 def read_folder(
-    path: str, image_size: int | None, *, without: frozenset[str] = frozenset()
+    path: str,
+    image_size: int | None,
+    *,
+    without: frozenset[str] = frozenset(),
+    resize: str = CROP,
+    default_size: int = 224,
 ) -> LabelledImages:
     """Read every picture under `path`; the subfolders' sorted names are the classes.
 
-    Pictures are turned as their EXIF data say, and become RGB, or grey where all of them are.
-    They keep their size where it is the same for all and no `image_size` is given; else the
-    largest centred square is brought to `image_size` (default 64) pixels.
+    Subfolders `train`, `val` and `test` (or one or two of them, `train` among them), each with
+    the class folders, are the official subsets. Pictures are turned as their EXIF data say, are
+    laid on white where they are transparent, and become RGB, or grey where all of them are. All
+    become squares by one rule, `resize`. Where no `image_size` is given, pictures of one size
+    keep their pixels unless they are large, and others are brought to `default_size`.
 
     Args:
         path: The folder with the class folders.
         image_size: Side in pixels.
         without: Names of subfolders that are no classes.
+        resize: One of `trainers.data.resizing.RESIZES`.
+        default_size: Side in pixels of pictures that differ in size.
 
     Raises:
-        DataError: There is no folder, no class, one class, an empty class, a link that leads out
-            of the folder, or a picture that cannot be read; the text names it. No picture is ever
-            left out in silence.
+        AbsentDataError: There is no folder, no class, or one class.
+        DataError: A class is empty, a link leads out of the folder, or a picture cannot be read;
+            the text names it. No picture is ever left out in silence.
     """
     root = Path(path).expanduser()
-    folders = class_folders(root, without=without)
-    files = [
-        (file, label) for label, folder in enumerate(folders) for file in _pictures(folder, root)
-    ]
-    headers = [_header(file) for file, _ in files]
-    grey = all(header.is_grey for header in headers)
-    side = image_size
-    if side is None and len({header.size for header in headers}) > 1:
-        side = _DEFAULT_SIDE
-        logger.info("the pictures in %s differ in size; all are brought to %d pixels", root, side)
-    images = np.stack([_pixels(file, side, grey=grey) for file, _ in files])
-    labels = np.array([label for _, label in files], dtype=np.int64)
-    return LabelledImages(root.name, tuple(folder.name for folder in folders), images, labels)
+    layout = _layout(root, without)
+    files: list[tuple[str, Path, int]] = []
+    for subset, folders in layout.folders.items():
+        for folder in folders:
+            label = layout.classes.index(folder.name)
+            files += [(subset, file, label) for file in _pictures(folder, root, layout.left_out)]
+    headers = [read_header(file) for _, file, _ in files]
+    form, notes = _form(headers, image_size, resize, default_size)
+    images, transparent = _read_all([file for _, file, _ in files], form)
+    if transparent:
+        notes.append(f"transparent parts of {transparent:,} picture(s) are white now")
+    subsets = np.array([subset for subset, _, _ in files])
+    labels = np.array([label for _, _, label in files], dtype=np.int64)
+    parts: dict[str, tuple[Images, Labels]] = {
+        subset: (images[subsets == subset], labels[subsets == subset]) for subset in layout.folders
+    }
+    if len(parts) > 1:
+        notes.append(f"the subfolders {', '.join(parts)} of {root} are its subsets")
+    return LabelledImages(
+        root.name,
+        layout.classes,
+        *(parts["train"] if len(parts) > 1 else (images, labels)),
+        test=parts.get("test"),
+        val=parts.get("val"),
+        notes=tuple(notes + layout.left_out.notes(root)),
+    )
 
 
 def class_folders(root: Path, *, without: frozenset[str] = frozenset()) -> list[Path]:
     """The folder of each class, sorted by name; no picture is looked at.
 
     Raises:
-        DataError: There is no folder, no class, or one class.
+        AbsentDataError: There is no folder, no class, or one class.
+        DataError: Official subsets disagree about the classes.
     """
+    return _layout(root, without).folders["train"]
+
+
+def _layout(root: Path, without: frozenset[str]) -> _Layout:
     if not root.is_dir():
-        raise DataError(f"data folder {root} does not exist, or is not a folder.")
-    visible = (entry for entry in root.iterdir() if not entry.name.startswith("."))
-    entries = sorted(entry for entry in visible if entry.name not in without)
-    folders = [entry for entry in entries if entry.is_dir()]
-    names = [folder.name for folder in folders]
+        raise AbsentDataError(f"data folder {root} does not exist, or is not a folder.")
+    left_out = _LeftOut()
+    folders = _folders(root, without, left_out)
     wanted = f"Wanted: one subfolder of pictures for each class, as in {root}/cat/1.jpg."
     if not folders:
-        raise DataError(f"data folder {root} is empty, or has no class folders. {wanted}")
-    if {name.lower() for name in names} <= _SUBSET_NAMES:
-        raise DataError(
-            f"data folder {root} holds {', '.join(names)}, which are subsets and not classes. "
-            f"Give the folder with the classes, such as {folders[0]}; paretune splits by itself."
+        raise AbsentDataError(f"data folder {root} is empty, or has no class folders. {wanted}")
+    others = [folder.name for folder in folders if folder.name.lower() not in _SUBSET_OF]
+    if not others:
+        return _official(root, folders, left_out)
+    found = {_SUBSET_OF.get(folder.name.lower()) for folder in folders}
+    if "train" in found and found & {"val", "test"}:
+        raise AbsentDataError(
+            f"data folder {root} holds subsets and beside them {', '.join(others[:_SHOWN])}: are "
+            f"these classes or subsets? Move what is no subset out of the folder, or give the "
+            f"folder with the classes."
         )
     if len(folders) == 1:
-        raise DataError(f"data folder {root} has one class only ({names[0]!r}). {wanted}")
-    loose = len(entries) - len(folders)
-    if loose:
-        logger.info("%d file(s) directly in %s belong to no class; ignored", loose, root)
+        name = folders[0].name
+        raise AbsentDataError(f"data folder {root} has one class only ({name!r}). {wanted}")
+    return _Layout({"train": folders}, left_out)
+
+
+def _folders(root: Path, without: frozenset[str], left_out: _LeftOut) -> list[Path]:
+    """Visible folders in `root`, sorted."""
+    entries = sorted(
+        entry
+        for entry in root.iterdir()
+        if not _is_hidden(Path(entry.name)) and entry.name not in without
+    )
+    folders = [entry for entry in entries if entry.is_dir()]
+    left_out.loose += len(entries) - len(folders)
+    for folder in folders:
+        # Bytes that are no UTF-8: no report, no database and no file of results can hold them.
+        if any("\ud800" <= letter <= "\udfff" for letter in folder.name):
+            raise DataError(
+                f"a class folder in {root} has a name that is not in UTF-8 ({folder.name!r}). "
+                f"Rename it."
+            )
     return folders
 
 
-def _pictures(folder: Path, root: Path) -> list[Path]:
+def _official(root: Path, folders: Sequence[Path], left_out: _LeftOut) -> _Layout:
+    """Official subsets: `train`, and `val` or `test` or both."""
+    subsets: dict[str, list[Path]] = {}
+    for folder in folders:
+        subset = _SUBSET_OF[folder.name.lower()]
+        if subset in subsets:
+            raise AbsentDataError(
+                f"data folder {root} holds two subfolders for one subset, one of them "
+                f"{folder.name}: keep one of {', '.join(_SUBSETS[subset])}."
+            )
+        inner = _folders(folder, frozenset(), left_out)
+        if inner or subset == "train":
+            subsets[subset] = inner
+        else:
+            left_out.flat = f"{folder}"
+    classes = {folder.name for folder in subsets.get("train", ())}
+    if len(classes) < 2:
+        names = ", ".join(folder.name for folder in folders)
+        raise AbsentDataError(
+            f"data folder {root} holds {names}, which are subsets and not classes, and none of "
+            f"them is a training set of two classes or more. Wanted: {root}/train/cat/1.jpg, with "
+            f"the same class folders in val and test; or give the folder with the classes."
+        )
+    for subset, inner in subsets.items():
+        strange = [folder.name for folder in inner if folder.name not in classes]
+        if strange:
+            raise DataError(
+                f"data folder {root}: the {subset} set has the class folder(s) "
+                f"{', '.join(map(repr, strange[:_SHOWN]))}, which the training set lacks. Give "
+                f"the class folders the same names in each subset."
+            )
+    return _Layout({name: subsets[name] for name in _SUBSETS if name in subsets}, left_out)
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether something on the way is hidden: copies and thumbnails are kept in such folders."""
+    return any(part.startswith(".") or part in _HIDDEN for part in path.parts)
+
+
+def _pictures(folder: Path, root: Path, left_out: _LeftOut) -> list[Path]:
     """The pictures of one class, sorted, at any depth."""
     inside = root.resolve()
-    pictures, ignored = [], 0
+    pictures = []
     for entry in [folder, *sorted(folder.rglob("*"))]:
+        is_picture = entry.suffix.lower() in ENDINGS
+        if _is_hidden(entry.relative_to(folder)):
+            left_out.hidden += is_picture
+            continue
         if entry.is_symlink() and not entry.resolve().is_relative_to(inside):
             raise DataError(
                 f"{entry} is a link to {entry.resolve()}, outside of the data folder {root}. Copy "
@@ -122,61 +228,76 @@ def _pictures(folder: Path, root: Path) -> list[Path]:
             )
         if entry.is_dir():
             continue
-        if entry.suffix.lower() in _EXTENSIONS and not entry.name.startswith("."):
+        if is_picture:
             pictures.append(entry)
         else:
-            ignored += 1
-    if ignored:
-        logger.info(
-            "%d file(s) in %s are not pictures by their extension; ignored", ignored, folder
-        )
+            left_out.endings[entry.suffix.lower() or "without an ending"] += 1
     if not pictures:
-        raise DataError(
+        raise AbsentDataError(
             f"class folder {folder} holds no pictures. KnownValues extensions: "
-            f"{', '.join(sorted(_EXTENSIONS))}. Add some, or remove the folder."
+            f"{', '.join(sorted(ENDINGS))}. Add some, or remove the folder."
         )
     return pictures
 
 
-def _header(file: Path) -> _Header:
-    try:
-        with _open(file) as image:
-            turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 lie sideways.
-            size = image.size[::-1] if turned else image.size
-            return _Header(size, image.mode in _GREY_MODES)
-    except _DECODING_ERRORS as error:
-        raise _unreadable(file, error) from error
+def _form(
+    headers: Sequence[Header], image_size: int | None, resize: str, default_size: int
+) -> tuple[Form, list[str]]:
+    """What the pictures are brought to, and what there is to say about that."""
+    sizes = sorted({header.size for header in headers})
+    side = image_size
+    if side is None and (len(sizes) > 1 or max(sizes[0]) > max(_LARGE, default_size)):
+        side = default_size
+    notes = _geometry(sizes, side, resize)
+    largest = max((header.largest for header in headers if header.largest is not None), default=0)
+    bits = max(largest.bit_length(), 8) if largest else 16
+    deep = sum(header.largest is not None for header in headers)
+    if deep:
+        notes.append(
+            f"{deep:,} grey picture(s) of 16 bits hold values up to {largest:,}, which take "
+            f"{bits} bits; the upper 8 of these are used"
+        )
+    colours = sum(header.has_deep_colours for header in headers)
+    if colours:
+        notes.append(
+            f"of {colours:,} picture(s) with colours of 16 bits the upper 8 are used; where the "
+            f"values take fewer bits, such as 12, convert them to 8 bits first"
+        )
+    frames = sum(header.has_frames for header in headers)
+    if frames:
+        notes.append(f"of {frames:,} picture(s) with several frames or pages the first is used")
+    grey = all(header.is_grey for header in headers)
+    return Form(side, resize, grey=grey, bits=bits), notes
 
 
-def _pixels(file: Path, side: int | None, *, grey: bool) -> Images:
-    """uint8 (C, H, W) of one picture, C of 1 if `grey`, else 3."""
-    try:
-        with _open(file) as opened:
-            image = _eight_bit(ImageOps.exif_transpose(opened)).convert("L" if grey else "RGB")
-    except _DECODING_ERRORS as error:
-        raise _unreadable(file, error) from error
-    pixels = np.asarray(image if side is None else square(image, side))
-    return pixels[None] if grey else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+def _geometry(sizes: Sequence[tuple[int, int]], side: int | None, resize: str) -> list[str]:
+    """How pictures of these sizes get their shape; nothing where they keep it."""
+    of = " by ".join(map(str, sizes[0]))
+    said = f"pictures of {of} pixels"
+    if len(sizes) > 1:
+        said = f"pictures of {len(sizes):,} sizes, from {of} to {sizes[-1][0]} by {sizes[-1][1]}"
+    is_square = all(width == height for width, height in sizes)
+    if side is not None:
+        if set(sizes) == {(side, side)}:
+            return []
+        cause = "" if is_square else f": {WORDS[resize]} (resize: {resize})"
+        return [f"{said}, are brought to {side} by {side}{cause}"]
+    if is_square:
+        return []
+    if resize == SQUASH:
+        return [f"{said} keep their size, and the network stretches them (resize: {resize})"]
+    square = max(sizes[0]) if resize == PAD else min(sizes[0])
+    return [f"{said} become {square} by {square}: {WORDS[resize]} (resize: {resize})"]
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey as its upper 8 bits: Pillow's own conversion clips at 255 (seen in 12.x)."""
-    if image.mode in ("I", "F"):
-        raise ValueError(f"its pixels have mode {image.mode}, and 8 or 16 bits are supported")
-    if not image.mode.startswith("I;16"):
-        return image
-    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-
-
-def _open(file: Path) -> Image.Image:
-    with warnings.catch_warnings():
-        # A file of some kilobytes can ask for gigabytes; Pillow warns above 89 million pixels.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(file, formats=_FORMATS)
-
-
-def _unreadable(file: Path, error: Exception) -> DataError:
-    return DataError(
-        f"picture {file} cannot be read: {error}. Repair or remove it; pictures are never left "
-        f"out in silence."
-    )
+def _read_all(files: Sequence[Path], form: Form) -> tuple[Images, int]:
+    """uint8 (N, C, H, W), and how many pictures had transparent parts."""
+    first, was_transparent = read_pixels(files[0], form)
+    transparent = int(was_transparent)
+    # Made at once: a list of them would take the memory twice.
+    images = np.empty((len(files), *first.shape), dtype=np.uint8)
+    images[0] = first
+    for index, file in enumerate(files[1:], start=1):
+        images[index], was_transparent = read_pixels(file, form)
+        transparent += was_transparent
+    return images, transparent

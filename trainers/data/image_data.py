@@ -22,6 +22,8 @@ class LabelledImages:
         images: uint8 (N, C, H, W).
         labels: int64 (N,), in [0, len(classes)).
         test: The official test images and labels, if the data set has them.
+        val: The official validation images and labels, if the data set has them.
+        notes: What a person should know of how it was read; sentences without a full stop.
     """
 
     name: str
@@ -29,6 +31,8 @@ class LabelledImages:
     images: Images
     labels: Labels
     test: tuple[Images, Labels] | None = None
+    val: tuple[Images, Labels] | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +51,7 @@ class ImageData:
         val_labels: As `train_labels`.
         test_images: As `train_images`.
         test_labels: As `train_labels`.
+        notes: What a person should know of how the data were read and split.
     """
 
     name: str
@@ -57,6 +62,7 @@ class ImageData:
     val_labels: Labels
     test_images: Images
     test_labels: Labels
+    notes: tuple[str, ...] = ()
 
     def subset(self, name: str) -> tuple[Images, Labels]:
         """Images and labels of one subset.
@@ -71,14 +77,14 @@ class ImageData:
     def fingerprint(self) -> str:
         """SHA-256 over every class name, pixel and label, as 64 hexadecimal digits.
 
-        Computed once and carried along when the data are pickled.
+        Notes are no part of it. Computed once and carried along when the data are pickled.
         """
         return self._digest
 
     @cached_property
     def _digest(self) -> str:
         digest = hashlib.sha256(json.dumps([self.name, *self.classes]).encode())
-        for field in fields(self)[2:]:
+        for field in fields(self)[2:-1]:
             array = getattr(self, field.name)
             digest.update(json.dumps([field.name, str(array.dtype), array.shape]).encode())
             digest.update(np.ascontiguousarray(array).data)

@@ -16,6 +16,7 @@ import numpy as np
 
 from trainers.data.folder import read_folder
 from trainers.data.image_data import Images, LabelledImages, Labels
+from trainers.data.resizing import CROP
 from trainers.errors import DataError
 
 _DIGITS = tuple("0123456789")
@@ -49,13 +50,22 @@ _TORCHVISION: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
 }
 
 
-def read_named(name: str, root: str | None, image_size: int | None) -> LabelledImages:
+def read_named(
+    name: str,
+    root: str | None,
+    image_size: int | None,
+    *,
+    resize: str = CROP,
+    default_size: int = 224,
+) -> LabelledImages:
     """Read one of `data_names()`.
 
     Args:
         name: Name of the data set.
         root: Folder of the data sets; default `$PARETUNE_DATA`, else `~/.cache/paretune/data`.
-        image_size: Side in pixels of Caltech-101, whose pictures differ in size; default 64.
+        image_size: Side in pixels of Caltech-101, whose pictures differ in size.
+        resize: How these become squares.
+        default_size: Their side where no `image_size` is given.
 
     Raises:
         DataError: The files are absent and cannot be downloaded, or are broken.
@@ -66,7 +76,16 @@ def read_named(name: str, root: str | None, image_size: int | None) -> LabelledI
     if name in _IDX:
         return _read_idx_set(name, folder)
     if name == "caltech101":
-        return _read_caltech101(folder, image_size)
+        pictures = _caltech101_folder(folder)
+        # One class holds whatever a search engine found; it is not among the 101.
+        source = read_folder(
+            str(pictures),
+            image_size,
+            without=frozenset({"BACKGROUND_Google"}),
+            resize=resize,
+            default_size=default_size,
+        )
+        return replace(source, name=name)
     return _read_torchvision(name, folder)
 
 
@@ -152,13 +171,11 @@ def _arrays(dataset: Any) -> tuple[Images, Labels]:
     return np.ascontiguousarray(images), np.asarray(labels, dtype=np.int64)
 
 
-def _read_caltech101(root: Path, image_size: int | None) -> LabelledImages:
+def _caltech101_folder(root: Path) -> Path:
     folder = root / "caltech101" / "101_ObjectCategories"
     if not folder.is_dir():
         _construct("caltech101", "Caltech101", root, {})
-    # One class holds whatever a search engine found; it is not among the 101.
-    source = read_folder(str(folder), image_size, without=frozenset({"BACKGROUND_Google"}))
-    return replace(source, name="caltech101")
+    return folder
 
 
 def _construct(name: str, class_name: str, root: Path, arguments: dict[str, object]) -> Any:

@@ -1,48 +1,100 @@
 """Images from a NumPy archive."""
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainers.data.image_data import Images, LabelledImages, Labels
-from trainers.errors import DataError
+from trainers.errors import AbsentDataError, DataError
 
-_TRAIN_KEYS = (("x_train", "y_train"), ("images", "labels"), ("x", "y"))
+# Ours and Keras', two common ones, and MedMNIST's; of each the keys of train, val and test.
+_KEYS: tuple[Mapping[str, tuple[str, str]], ...] = (
+    {"train": ("x_train", "y_train"), "val": ("x_val", "y_val"), "test": ("x_test", "y_test")},
+    {"train": ("images", "labels")},
+    {"train": ("x", "y")},
+    {
+        "train": ("train_images", "train_labels"),
+        "val": ("val_images", "val_labels"),
+        "test": ("test_images", "test_labels"),
+    },
+)
 
 
 def read_npz(path: str) -> LabelledImages:
     """Read a data set from an npz file; nothing in it is ever unpickled.
 
-    Keys: `x_train` and `y_train` (or `images` and `labels`, or `x` and `y`); optionally `x_test`
-    and `y_test` (the official test set then) and `classes` (names). Images are uint8 and NHW,
-    NHWC or NCHW with one or three channels; labels are integers. Other keys are ignored.
+    Keys: `x_train` and `y_train` (or `images` and `labels`, or `x` and `y`, or MedMNIST's
+    `train_images` and `train_labels`); optionally `x_test` and `y_test`, `x_val` and `y_val` (the
+    official test and validation sets then; MedMNIST's `test_images` and so on) and `classes`
+    (names). Images are uint8 and NHW, NHWC or NCHW with one or three channels; labels are
+    integers. Other keys are left out, and said.
 
     Raises:
-        DataError: The file is absent or broken, holds a pickle, or an array has a wrong type or
-            shape; the text names the file and the array.
+        AbsentDataError: There is no such file.
+        DataError: The file is broken, holds a pickle, or an array has a wrong type or shape; the
+            text names the file and the array.
     """
     archive = _Archive(path)
-    keys = next((pair for pair in _TRAIN_KEYS if set(pair) <= archive.keys), None)
+    keys = next((keys for keys in _KEYS if set(keys["train"]) <= archive.keys), None)
     if keys is None:
         raise archive.error(
             f"holds no pair of images and labels. Its keys: {', '.join(sorted(archive.keys))}; "
-            f"wanted: x_train and y_train, or images and labels"
+            f"wanted: x_train and y_train, images and labels, or train_images and train_labels"
         )
-    images, raw_labels = archive.images(keys[0]), archive.labels(*keys)
-    raw_test = None
-    if keys[0] == "x_train" and {"x_test", "y_test"} <= archive.keys:
-        raw_test = archive.images("x_test"), archive.labels("x_test", "y_test")
-        if raw_test[0].shape[1:] != images.shape[1:]:
+    keys = {subset: pair for subset, pair in keys.items() if set(pair) <= archive.keys}
+    images = {subset: archive.images(pair[0]) for subset, pair in keys.items()}
+    for subset, (key, _) in keys.items():
+        if images[subset].shape[1:] != images["train"].shape[1:]:
             raise archive.error(
-                f"has test images of shape {raw_test[0].shape[1:]} and training images of shape "
-                f"{images.shape[1:]} (channels, height, width); they must be equal"
+                f"has images of shape {images[subset].shape[1:]} in {key} and of shape "
+                f"{images['train'].shape[1:]} in {keys['train'][0]} (channels, height, width); "
+                f"they must be equal"
             )
+    raw_labels = archive.labels(*keys["train"])
     classes, values = archive.classes(raw_labels)
-    labels = archive.coded(raw_labels, values, keys[1])
-    test = raw_test and (raw_test[0], archive.coded(raw_test[1], values, "y_test"))
-    return LabelledImages(Path(path).stem, classes, images, labels, test)
+    labels = {
+        subset: archive.coded(archive.labels(*pair), values, pair[1])
+        for subset, pair in keys.items()
+    }
+    used = {key for pair in keys.values() for key in pair}
+    return LabelledImages(
+        Path(path).stem,
+        classes,
+        images["train"],
+        labels["train"],
+        test=(images["test"], labels["test"]) if "test" in keys else None,
+        val=(images["val"], labels["val"]) if "val" in keys else None,
+        notes=(*_notes(archive, used), *_unlabelled(raw_labels, classes)),
+    )
+
+
+def _notes(archive: "_Archive", used: set[str]) -> list[str]:
+    """What of the archive is not read."""
+    left = sorted(archive.keys - used - {"classes"})
+    alone = [
+        f"{key} without {other}"
+        for keys in _KEYS
+        for pair in keys.values()
+        for key, other in (pair, pair[::-1])
+        if key in left and other not in archive.keys
+    ]
+    others = [key for key in left if not any(each.startswith(f"{key} ") for each in alone)]
+    return [f"arrays that are left out: {', '.join(alone + others)}"] if left else []
+
+
+def _unlabelled(labels: Labels, classes: tuple[str, ...]) -> list[str]:
+    """A word on -1, which often says that nobody knows the class; not of -1 and 1 alone."""
+    count = int((labels == -1).sum())
+    if not count or set(classes) <= {"-1", "0", "1"}:
+        return []
+    return [
+        f"the label -1 is taken as a class, with {count:,} image(s); where it means that the "
+        f"class is not known, remove these images"
+    ]
 
 
 class _Archive:
@@ -58,7 +110,7 @@ class _Archive:
                     raise ValueError("it is one array")
                 self._arrays = {key: archive[key] for key in archive.files}
         except FileNotFoundError:
-            raise self.error("does not exist") from None
+            raise AbsentDataError(str(self.error("does not exist"))) from None
         except (OSError, ValueError, EOFError, AttributeError, TypeError) as error:
             raise self.error(f"cannot be read as plain arrays ({error})") from error
         except zipfile.BadZipFile as error:
@@ -97,6 +149,11 @@ class _Archive:
         array = self._arrays[key]
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
+        if array.ndim == 2 and array.dtype.kind in "iu":
+            raise self.error(
+                f"has {key} of shape {array.shape}; wanted integers (N,). Of one-hot labels "
+                f"take {key}.argmax(axis=1); several labels an image are not supported"
+            )
         if array.ndim != 1 or array.dtype.kind not in "iu":
             raise self.error(
                 f"has {key} of type {array.dtype} and shape {array.shape}; wanted integers (N,)"
@@ -118,20 +175,33 @@ class _Archive:
             array = self._arrays["classes"]
             if array.ndim != 1 or array.dtype.kind not in "US":
                 raise self.error(f"has classes of type {array.dtype}; wanted a list of names")
-            names = tuple(str(name) for name in array.astype(str))
+            names = self._decoded(array)
             values = np.arange(len(names))
         if len(names) < 2:
             raise self.error(f"has one class only ({', '.join(names)}); wanted at least two")
         return names, values
+
+    def _decoded(self, array: NDArray[Any]) -> tuple[str, ...]:
+        """Names that are texts, or bytes in UTF-8."""
+        if array.dtype.kind == "U":
+            return tuple(str(name) for name in array)
+        try:
+            return tuple(bytes(name).decode() for name in array)
+        except UnicodeDecodeError as error:
+            raise self.error(
+                f"has names in classes that are bytes, and not in UTF-8 ({error}); write them as "
+                f"text, as in numpy.array(['café', 'thé'])"
+            ) from None
 
     def coded(self, labels: Labels, values: NDArray[np.int64], key: str) -> Labels:
         """Labels as positions in `values`, which is sorted."""
         strange = np.setdiff1d(labels, values)
         if len(strange):
             shown = ", ".join(str(value) for value in strange[:5])
+            unknown = "; -1 often means that the class is not known" if -1 in strange else ""
             raise self.error(
                 f"has in {key} the label(s) {shown}, for which there is no class; known are "
-                f"{values[0]} to {values[-1]}"
+                f"{values[0]} to {values[-1]}{unknown}"
             )
         coded: Labels = np.searchsorted(values, labels).astype(np.int64)
         return coded

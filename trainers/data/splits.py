@@ -35,9 +35,9 @@ def split_indices(
         members = rng.permutation(np.flatnonzero(labels == label))
         if len(members) < len(parts):
             raise DataError(
-                f"class {name!r} has {len(members)} image(s), and {len(parts)} are needed to have "
-                f"one in each subset. Add images to the class, leave it out, or raise data.limit "
-                f"if you set it."
+                f"class {name!r} has {len(members)} image(s), copies not counted, and "
+                f"{len(parts)} are needed to have one in each subset. Add images to the class, "
+                f"leave it out, or raise data.limit if you set it."
             )
         chunks = np.split(members, _cuts(len(members), fractions))
         for part, chunk in zip(parts, chunks, strict=True):

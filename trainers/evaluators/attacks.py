@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from trainers.evaluators.config import AttackConfig
 
@@ -91,8 +92,54 @@ def _by_autoattack(
     ensemble.apgd_targeted.n_target_classes = ensemble.fab.n_target_classes = targets
     if attack.attack == "square":
         ensemble.square.n_queries = _SQUARE_QUERIES
+    if attack.norm == "l2":
+        _take_any_size(ensemble.square)
     perturbed: Tensor = ensemble.run_standard_evaluation(pixels, labels, batch_size=len(pixels))[0]
     return perturbed.detach()
+
+
+def _take_any_size(square: Any) -> None:
+    """Let the Square attack in L2 have images of any size.
+
+    It starts from tiles of a fifth of the height, which at many sizes stick out of the image, and
+    then pyautoattack (0.2.0) fails. Such an image is shown to it with a black edge to the right
+    and below, which the network does not see. What is put there is lost, but counts as part of
+    the perturbation, so that the attack soon has it elsewhere.
+    """
+    run, predict = square.attack_single_run, square.predict
+
+    def framed(pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        height, width = pixels.shape[-2:]
+        edge = [
+            larger - side
+            for larger, side in zip(square_size(height, width), (height, width), strict=True)
+        ]
+        larger = functional.pad(pixels, (0, edge[1], 0, edge[0]))
+        square.predict = lambda shown: predict(shown[..., :height, :width])
+        try:
+            queries, found = run(larger, labels)
+        finally:
+            square.predict = predict
+        return queries, found[..., :height, :width]
+
+    square.attack_single_run = framed
+
+
+def square_size(height: int, width: int) -> tuple[int, int]:
+    """The smallest size that holds an image and whole tiles of the Square attack in L2."""
+
+    def holds_tiles(side: int) -> bool:
+        return first + side // tile * tile <= side
+
+    # At a multiple of five nothing sticks out.
+    for larger in range(max(height, 5), 5 * -(-height // 5) + 1):
+        tile = larger // 5
+        first = (larger - 5 * tile) // 2
+        if holds_tiles(larger):
+            break
+    return larger, next(
+        side for side in range(width, width + 2 * tile + first) if holds_tiles(side)
+    )
 
 
 def _parts(attack: AttackConfig, classes: int) -> list[str]:

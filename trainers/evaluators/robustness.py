@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainers.data.splits import stratified_choice
+from trainers.data.splits import Indices, stratified_choice
 from trainers.determinism import derive_seed
 from trainers.errors import TrainerError
 from trainers.evaluators.accuracy import (
@@ -60,6 +60,16 @@ class Transfer(NamedTuple):
     tried_on: nn.Module
 
 
+def attacked_images(labels: Labels, samples: int) -> Indices:
+    """Which images are attacked, whatever the attack: `samples` of them, or all; sorted.
+
+    All images stand in one order, with the classes in their proportions, that depends on the
+    labels alone, and the first of them are taken. So two attacks meet the same images, or the one
+    those of the other and more: what an attack leaves is never a matter of which images it drew.
+    """
+    return stratified_choice(labels, samples, derive_seed(0, "attacked images"))
+
+
 def robust_accuracy(
     network: nn.Module | Transfer,
     images: Images,
@@ -80,9 +90,8 @@ def robust_accuracy(
         images: uint8 (N, C, H, W), at least one.
         labels: int64 (N,).
         attack: The attack; not DeepFool, which has no epsilon. Of more than `attack.samples`
-            images a sample with the classes in their proportions is attacked, which depends on
-            the labels and `seed` alone.
-        seed: Decides the sample and the random starts; the global generators stay as they are.
+            images those that `attacked_images` gives are attacked.
+        seed: Decides the random starts; the global generators stay as they are.
         device: Where to compute.
 
     Raises:
@@ -111,7 +120,7 @@ def robust_accuracy(
 
     check_images(images)
     check_labelled(images, labels)
-    chosen = stratified_choice(labels, attack.samples, derive_seed(seed, "sample"))
+    chosen = attacked_images(labels, attack.samples)
     with under_test(made_on, device), under_test(tried_on, device):
         found = _in_batches(outcomes, images, labels, chosen, seed=seed, device=device)
     robust: NDArray[np.bool_] = np.asarray(found.all(axis=0))
@@ -132,7 +141,6 @@ def relative_perturbation(
     labels: Labels,
     *,
     samples: int,
-    seed: int,
     device: torch.device | str = "cpu",
 ) -> float:
     """How far the nearest image with another answer is, as DeepFool finds it: a mean fraction.
@@ -147,8 +155,7 @@ def relative_perturbation(
         network: As for `robust_accuracy`; of two classes or more.
         images: uint8 (N, C, H, W), at least one.
         labels: int64 (N,); they decide the sample and nothing else.
-        samples: Measure at most so many images, with the classes in their proportions.
-        seed: Decides the sample.
+        samples: Measure at most so many images, those that `attacked_images` gives.
         device: Where to compute.
 
     Returns:
@@ -170,9 +177,10 @@ def relative_perturbation(
 
     check_images(images)
     check_labelled(images, labels)
-    chosen = stratified_choice(labels, samples, derive_seed(seed, "sample"))
+    chosen = attacked_images(labels, samples)
     with under_test(network, device):
-        found = _in_batches(shares, images, labels, chosen, seed=seed, device=device)
+        # DeepFool draws nothing.
+        found = _in_batches(shares, images, labels, chosen, seed=0, device=device)
     found = found[np.isfinite(found)].astype(np.float64)
     if not found.size:
         raise TrainerError(

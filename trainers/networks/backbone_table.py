@@ -9,6 +9,8 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 # Of the training images of Fashion-MNIST, on which the weights that ship were trained.
 _FASHION_MEAN = (0.2860,)
 _FASHION_STD = (0.3530,)
+WEIGHT_ENDINGS = (".safetensors", ".pth", ".pt", ".th", ".pth.tar", ".pt.tar")
+"""Endings, in any case, of the files that weights are read from; the first is no pickle."""
 _ALIASES = {"resnext50": "resnext50_32x4d"}
 
 
@@ -116,6 +118,11 @@ _INFOS = (
     BackboneInfo("squeezenet1_1", 512, 9, 722_496),
 )
 BACKBONES = {info.name: info for info in _INFOS}
+
+
+def is_weights_file(name: str) -> bool:
+    """Whether a name or a path ends as a file with weights does."""
+    return name.lower().endswith(WEIGHT_ENDINGS)
 
 
 def backbone_names() -> tuple[str, ...]:

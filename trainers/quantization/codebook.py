@@ -1,23 +1,33 @@
 """Levels that are listed, not spaced evenly: of least squared error, or of a low rate as well.
 
-Weights of a group lie on a line, so that a cell of Lloyd's algorithm is an interval. With the
-weights sorted once and summed up, a round costs no more than a binary search a level, and all
-groups take it together: 100 million weights in one group are a matter of seconds.
+Weights of a group lie on a line, so that the levels of least squared error can be found exactly,
+which is done where levels times different weights are few. Beyond that it is Lloyd's algorithm:
+a cell is an interval, so that, with the weights sorted once and summed up, a round costs no more
+than a binary search a level, and all groups take it together: 100 million weights in one group
+are a matter of seconds.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
+from trainers.quantization.exact_kmeans import Points, optimal_levels
 from trainers.quantization.quantized import Levels, lowest_code
 from trainers.quantization.uniform import affine_levels, symmetric_levels
 
+EXACT_UP_TO = 1 << 16
+"""What is solved exactly: groups with fewer levels times different weights beyond the levels."""
 # A limit; most groups of some thousand weights stand still after 20 to 60 rounds.
 _ROUNDS = 100
-# Sorted values and their sums take twelve bytes a weight; a single group may be larger.
-_VALUES_AT_ONCE = 1 << 24
+# Sorted values, their sums and what is exact take some forty bytes a weight; a single group may
+# be larger.
+_VALUES_AT_ONCE = 1 << 22
+# Into how many intervals for each level a large group is cut for the start.
+_BINS_A_LEVEL = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +45,20 @@ class Codebook:
 
 
 def kmeans_codebook(values: Tensor, bits: int) -> Codebook:
-    """The `2**bits` levels of least squared error that Lloyd's algorithm finds for each row.
+    """The `2**bits` levels of least squared error for each row.
 
-    It starts halfway between evenly spaced levels and quantiles; where the symmetric or the
-    affine levels of as many bits are better than what it finds, it starts again from them. No
-    round increases the error, so that it is never above that of those two quantizers (up to
-    float32 rounding). A weight of exactly zero stays zero: where there is one, the level zero
-    does not move.
+    They are exact, up to float32 rounding, where levels times the different weights beyond as
+    many come to no more than `EXACT_UP_TO`, as in nearly every convolution's channel. Where there
+    are no more different weights than levels, those are the levels, and no weight changes.
+
+    Of a larger group they are what Lloyd's algorithm finds. It starts from the exact levels of
+    some hundred intervals of the weights; where the symmetric or the affine levels of as many
+    bits are better than what it finds, it starts again from them. No round increases the error,
+    so that it is never above that of those two quantizers (up to float32 rounding). A level
+    that no weight is nearest to moves to the weight that is farthest from its own.
+
+    A weight of exactly zero stays zero: where there is one, one level is zero, and the error is
+    the least of all such levels.
 
     Args:
         values: float32 `(G, n)`, finite; one row a group.
@@ -95,10 +112,7 @@ def _fitted(values: Tensor, bits: int, rate_weight: float) -> tuple[Tensor, Tens
         levels = values.new_zeros((len(values), 1 << bits))
         return levels, torch.full_like(levels[:, 1:], torch.inf)
     groups = _Groups(values)
-    even, shifted, between = _starts(groups, values, bits)
-    tried = torch.stack([_lloyd(groups, between, None)[0], even, shifted])
-    errors = torch.stack([_error(groups, levels) for levels in tried])
-    levels, _ = _lloyd(groups, tried[errors.argmin(dim=0), torch.arange(len(values))], None)
+    levels = _least_error(groups, values, bits)
     rates, penalty = torch.zeros_like(levels), None
     if rate_weight > 0:
         penalty = rate_weight * groups.variance() / levels.shape[1] ** 2
@@ -133,28 +147,131 @@ class _Groups:
 
     def cells(self, thresholds: Tensor) -> tuple[Tensor, Tensor]:
         """Number and sum of the weights between the thresholds `(G, K - 1)`: `(G, K)` each."""
+        return self.between(self.ends(thresholds))
+
+    def ends(self, thresholds: Tensor) -> Tensor:
+        """Where the cells between the thresholds begin and end: int64 `(G, K + 1)`."""
         inner = torch.searchsorted(self.ordered, thresholds)
-        ends = inner.new_tensor([0, self.ordered.shape[1]]).expand(len(inner), 2)
-        edges = torch.cat([ends[:, :1], inner, ends[:, 1:]], dim=1)
+        return functional.pad(functional.pad(inner, (1, 0)), (0, 1), value=self.ordered.shape[1])
+
+    def farthest(self, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each group the weight that is farthest from its level, and how far: `(G,)` each."""
+        ends = self.ends(_thresholds(levels, torch.zeros_like(levels), None))
+        held = ends.diff(dim=1) > 0
+        # In a cell it is the first weight or the last one.
+        outermost = torch.cat([ends[:, :-1], ends[:, 1:] - 1], dim=1)
+        outermost = outermost.clamp_(0, self.ordered.shape[1] - 1)
+        weights = self.ordered.gather(1, outermost).double()
+        away = torch.where(held.repeat(1, 2), (weights - levels.repeat(1, 2)).abs(), 0.0)
+        distance, place = away.max(dim=1, keepdim=True)
+        return weights.gather(1, place).squeeze(1), distance.squeeze(1)
+
+    def between(self, edges: Tensor) -> tuple[Tensor, Tensor]:
+        """Number and sum of the weights between ascending places `(G, K + 1)`: `(G, K)` each."""
         below = torch.where(edges > 0, self.sums.gather(1, (edges - 1).clamp_(min=0)), 0.0)
         return edges.diff(dim=1), below.diff(dim=1)
 
 
-def _starts(groups: _Groups, values: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Symmetric and affine levels, and some in between: float64 `(G, 2**bits)`, ascending.
+def _least_error(groups: _Groups, values: Tensor, bits: int) -> Tensor:
+    """The levels of `kmeans_codebook`: float64 `(G, 2**bits)`, infinite where none is left."""
+    count = 1 << bits
+    different = (groups.ordered.diff(dim=1) != 0).sum(dim=1) + 1
+    exact = (different - count) * count <= EXACT_UP_TO
+    levels = values.new_empty((len(values), count), dtype=torch.float64)
+    if exact.any():
+        points = _points(groups.ordered[exact].numpy())
+        levels[exact] = torch.from_numpy(optimal_levels(points, count))
+    if not exact.all():
+        large = values[~exact]
+        levels[~exact] = _nearly_least_error(_Groups(large), large, bits)
+    return levels
 
-    Each row has a level that is exactly zero.
-    """
+
+def _points(ordered: NDArray[np.float32]) -> Points:
+    """The different numbers of each row, and how often they stand there."""
+    is_first = np.ones(ordered.shape, bool)
+    is_first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    begins = np.flatnonzero(is_first)
+    counts = np.diff(begins, append=ordered.size)
+    return Points(
+        ordered.reshape(-1)[begins].astype(np.float64),
+        counts.astype(np.float64),
+        is_first.sum(axis=1),
+    )
+
+
+def _nearly_least_error(groups: _Groups, values: Tensor, bits: int) -> Tensor:
+    """What Lloyd's algorithm finds from the best of three starts."""
+    even, shifted = _evenly_spaced(values, bits)
+    start = _start(groups, bits)
+    tried = torch.stack([_settled(groups, start), even, shifted])
+    errors = torch.stack([_error(groups, levels) for levels in tried])
+    return _settled(groups, tried[errors.argmin(dim=0), torch.arange(len(values))])
+
+
+def _settled(groups: _Groups, levels: Tensor) -> Tensor:
+    """Levels after Lloyd's rounds, float64 `(G, K)`, none of them without a weight if possible."""
+    for _ in range(levels.shape[1]):
+        levels, _ = _lloyd(groups, levels, None)
+        farthest, distance = groups.farthest(levels)
+        lost = levels[:, -1].isinf() & (distance > 0)
+        if not lost.any():
+            break
+        levels[lost, -1] = farthest[lost]
+        levels = levels.sort(dim=1).values
+    return levels
+
+
+def _evenly_spaced(values: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """Symmetric and affine levels: float64 `(G, 2**bits)`, ascending, a zero in each row."""
     codes = torch.arange(1 << bits, dtype=torch.float64) + lowest_code(bits)
     symmetric, affine = symmetric_levels(values, bits), affine_levels(values, bits)
-    even = codes * _column(symmetric.scale)
     shifted = (codes - _column(affine.zero_point)) * _column(affine.scale)
-    ranks = (torch.arange(1 << bits) + 0.5) / (1 << bits) * values.shape[1]
-    quantiles = groups.ordered[:, ranks.to(torch.int64)]
-    # Dense where weights are, and yet some levels for the tails, which weigh most in the error.
-    between = (shifted + quantiles) / 2
-    between.scatter_(1, between.abs().argmin(dim=1, keepdim=True), 0.0)
-    return even, shifted, between
+    return codes * _column(symmetric.scale), shifted
+
+
+def _start(groups: _Groups, bits: int) -> Tensor:
+    """Where Lloyd's algorithm starts: float64 `(G, 2**bits)`, ascending.
+
+    The exact levels of intervals of the weights: half of these are equally wide, half hold
+    equally many weights. With so many levels that the intervals would be too many, they stand
+    as densely as the cube root of the weights' own density, which is best for many levels.
+
+    References:
+        P. F. Panter, W. Dite. Quantization distortion in pulse-count modulation with nonuniform
+        spacing of levels. Proceedings of the IRE 39(1), 1951.
+        https://doi.org/10.1109/JRPROC.1951.230419
+    """
+    levels, count = 1 << bits, groups.ordered.shape[1]
+    bins = min(_BINS_A_LEVEL * levels, EXACT_UP_TO // levels)
+    if bins < 4 * levels:
+        return _by_density(groups.ordered, levels)
+    lowest, highest = groups.ordered[:, :1].double(), groups.ordered[:, -1:].double()
+    shares = torch.linspace(0, 1, bins // 2 + 1, dtype=torch.float64)[1:-1]
+    wide = torch.searchsorted(groups.ordered, (lowest + shares * (highest - lowest)).float())
+    equal = (shares * count).to(torch.int64).expand(len(wide), -1)
+    zero = torch.zeros((len(wide), 1))
+    places = [torch.searchsorted(groups.ordered, zero, right=right) for right in (False, True)]
+    places += [wide, equal, torch.zeros_like(places[0]), torch.full_like(places[0], count)]
+    counts, sums = groups.between(torch.cat(places, dim=1).sort(dim=1).values)
+    held = counts > 0
+    points = Points(
+        (sums[held] / counts[held]).numpy(), counts[held].double().numpy(), held.sum(1).numpy()
+    )
+    return torch.from_numpy(optimal_levels(points, levels))
+
+
+def _by_density(ordered: Tensor, levels: int) -> Tensor:
+    """Levels as dense as the cube root of the density of the weights."""
+    # Between neighboring ranks, equally far apart, the density is one over the distance.
+    shares = torch.linspace(0, 1, 1 + min(_BINS_A_LEVEL * levels, ordered.shape[1] - 1))
+    ranked = ordered[:, (shares * (ordered.shape[1] - 1)).long()].double()
+    passed = ranked.diff(dim=1).pow(2 / 3).cumsum(dim=1)
+    wanted = (torch.arange(levels, dtype=torch.float64) + 0.5) / levels * passed[:, -1:]
+    place = torch.searchsorted(passed, wanted).clamp_(max=passed.shape[1] - 1)
+    between = (ranked[:, :-1] + ranked[:, 1:]) / 2
+    found = between.gather(1, place)
+    return found.scatter_(1, found.abs().argmin(dim=1, keepdim=True), 0.0).sort(dim=1).values
 
 
 def _column(of_groups: Tensor | None) -> Tensor:
@@ -190,7 +307,10 @@ def _thresholds(levels: Tensor, rates: Tensor, penalty: Tensor | None) -> Tensor
     middle = (lower + upper) / 2
     if penalty is not None:
         middle = middle + penalty * rates.diff(dim=1) / (2 * (upper - lower))
-    return torch.where(upper.isinf(), torch.inf, middle).to(torch.float32)
+    rounded = torch.where(upper.isinf(), torch.inf, middle).to(torch.float32)
+    # Upwards, so that of two neighbors in float32 the lower one stays below.
+    above = torch.nextafter(rounded, torch.full_like(rounded, torch.inf))
+    return torch.where(rounded < middle, above, rounded)
 
 
 def _worth_their_rate(levels: Tensor, rates: Tensor, penalty: Tensor) -> tuple[Tensor, Tensor]:

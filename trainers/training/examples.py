@@ -1,6 +1,6 @@
 """What a model is trained and measured on, batch by batch: pixels, or features of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,8 +38,17 @@ class Examples:
     def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
         """Batches in the given order; the last one may be smaller."""
         indices = np.arange(self.count) if order is None else order
-        for start in range(0, self.count, size):
-            chosen = indices[start : start + size]
+        yield from self._taken(
+            indices[first : first + size] for first in range(0, self.count, size)
+        )
+
+    def training_batches(self, size: int, order: np.ndarray) -> Iterator[Batch]:
+        """Batches in the given order, as many and as large as `batch_sizes` says."""
+        ends = np.cumsum(batch_sizes(self.count, size))
+        yield from self._taken(np.split(order, ends[:-1]))
+
+    def _taken(self, batches: Iterable[np.ndarray]) -> Iterator[Batch]:
+        for chosen in batches:
             # Indexing with an array copies, so that shared read-only images stay untouched.
             taken = self.inputs[chosen]
             batch = torch.from_numpy(taken) if isinstance(taken, np.ndarray) else taken
@@ -55,6 +64,25 @@ class Examples:
     def replaced(self, inputs: Tensor) -> "Examples":
         """The same examples with what the model takes in the place of their inputs."""
         return Examples(inputs.to(self.device), self.labels, self.device, lambda batch: batch)
+
+
+def batch_sizes(count: int, size: int) -> list[int]:
+    """How many images each step of an epoch sees.
+
+    `size`, and what remains in the end. A single image that remains goes with the batch before:
+    of one image a batch norm has no variance where a map is one pixel, and refuses it.
+
+    Args:
+        count: Images, at least 1.
+        size: Images a step, at least 1.
+    """
+    full, rest = divmod(count, size)
+    sizes = [size] * full
+    if rest == 1 and full:
+        sizes[-1] += 1
+    elif rest:
+        sizes.append(rest)
+    return sizes
 
 
 def pixels(images: np.ndarray, labels: np.ndarray, device: torch.device) -> Examples:

@@ -31,7 +31,7 @@ from trainers.quantization.qat import QuantizedTraining
 from trainers.stages.cache import StageCache
 from trainers.stages.trial_stages import TrialStages
 from trainers.stages.weights import weights_digest
-from trainers.training.examples import FEATURE_BYTES, Examples, pixels
+from trainers.training.examples import FEATURE_BYTES, Examples, batch_sizes, pixels
 from trainers.training.loop import Recipe, correct_fraction, cosine_learning_rates, train_epoch
 from trainers.training.optimizers import SGD, AdamW, Group, Optimizer
 
@@ -172,7 +172,7 @@ class FineTuning:
         with torch.random.fork_rng(devices=_forked(self._device)):
             torch.manual_seed(derive_seed(self.config.seed, "dropout", number))
             self._model.train()
-            batches = self.train.batches(size, order.permutation(self.train.count))
+            batches = self.train.training_batches(size, order.permutation(self.train.count))
             loss = train_epoch(self._model, batches, self._recipe(), epoch=number)
         # The last step of all is followed by no loss that would show it.
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self._parameters):
@@ -253,7 +253,11 @@ class FineTuning:
     def _identity(self) -> dict[str, str]:
         """What must be the same for a checkpoint to be taken up."""
         config = json.dumps(self.config.as_mapping(), sort_keys=True)
-        return {"config": config, "data": self._data.fingerprint()}
+        identity = {"config": config, "data": self._data.fingerprint()}
+        if batch_sizes(self.train.count, self.config.batch_size)[-1] > self.config.batch_size:
+            # Earlier versions took a step with the last image alone.
+            identity["last_image"] = "goes with the batch before"
+        return identity
 
     def _changing(self) -> dict[str, Tensor]:
         """The tensors that training changes, by name."""
@@ -268,7 +272,7 @@ class FineTuning:
     def _recipe(self) -> Recipe:
         rates = cosine_learning_rates(
             self.config.learning_rate,
-            steps_per_epoch=-(-self.train.count // self.config.batch_size),
+            steps_per_epoch=len(batch_sizes(self.train.count, self.config.batch_size)),
             epochs=self.config.epochs,
             from_epoch=self.epoch,
         )

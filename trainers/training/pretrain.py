@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -20,7 +19,7 @@ from trainers.networks.backbones.building import build_backbone
 from trainers.networks.backbones.digitnet import digitnet_features, folded
 from trainers.networks.inputs import to_unit
 from trainers.networks.network import Network, assemble_network
-from trainers.training.examples import pixels
+from trainers.training.examples import batch_sizes, pixels
 from trainers.training.loop import (
     Batch,
     Recipe,
@@ -130,7 +129,7 @@ def _train(
         optimizer=AdamW([Group(list(network.parameters()), _WEIGHT_DECAY)]),
         learning_rates=cosine_learning_rates(
             _LEARNING_RATE,
-            steps_per_epoch=math.ceil(len(data.train_labels) / _BATCH_SIZE),
+            steps_per_epoch=len(batch_sizes(len(data.train_labels), _BATCH_SIZE)),
             epochs=epochs,
             from_epoch=0,
         ),
@@ -162,8 +161,7 @@ def _augmented_batches(
     data: ImageData, rng: np.random.Generator, *, flip: bool
 ) -> Iterator[Batch]:
     order = rng.permutation(len(data.train_labels))
-    for start in range(0, len(order), _BATCH_SIZE):
-        chosen = order[start : start + _BATCH_SIZE]
+    for chosen in np.split(order, np.cumsum(batch_sizes(len(order), _BATCH_SIZE))[:-1]):
         images = _shifted(data.train_images[chosen], rng)
         if flip:
             mirrored = rng.random(len(images)) < 0.5

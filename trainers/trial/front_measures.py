@@ -78,7 +78,7 @@ def measure_survivor(
             values[name], signs[name] = float(len(found)), found
         elif name.startswith(PERTURBATION):
             values[name] = relative_perturbation(
-                network, images, labels, samples=attack.samples, seed=seed, device=device
+                network, images, labels, samples=attack.samples, device=device
             )
         else:
             asked = _asked(name, network, other)

@@ -90,12 +90,10 @@ def _under_attack(
     network: nn.Module, data: ImageData, name: str, attack: AttackConfig, device: torch.device
 ) -> float:
     images, labels = data.subset("val")
-    seed = derive_seed(0, "milestone", name)
     if attack.attack == "deepfool":
         samples = min(attack.samples, _FLEEING)
-        return relative_perturbation(
-            network, images, labels, samples=samples, seed=seed, device=device
-        )
+        return relative_perturbation(network, images, labels, samples=samples, device=device)
+    seed = derive_seed(0, "milestone", name)
     samples = min(attack.samples, _ATTACKED)
     cheap = AttackConfig("fgsm", attack.epsilon, attack.norm, samples=samples)
     found = robust_accuracy(network, images, labels, cheap, seed=seed, device=device)

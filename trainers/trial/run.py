@@ -274,9 +274,10 @@ def evaluate_artifact(
 
 
 def attack_seed(name: str) -> int:
-    """Of an attack, by the name of the value that it yields.
+    """Of the random starts of an attack, by the name of the value that it yields.
 
-    The same images and the same random starts in every trial: what differs is the network.
+    They are the same in every trial, and the images are the same for every attack: what differs
+    is the network.
     """
     return derive_seed(0, "attack", name)
 
@@ -314,12 +315,12 @@ def _evaluated(
     attacked: dict[str, Attacked] = {}
     values = {"accuracy": float((predicted == labels).mean())}
     for name, attack in attacks.items():
-        seed = attack_seed(name)
         if attack.attack == "deepfool":
             values[name] = relative_perturbation(
-                network, images, labels, samples=attack.samples, seed=seed, device=device
+                network, images, labels, samples=attack.samples, device=device
             )
             continue
+        seed = attack_seed(name)
         result = robust_accuracy(network, images, labels, attack, seed=seed, device=device)
         values[name] = result.robust_accuracy
         attacked[name] = Attacked(result.chosen, result.robust)

@@ -129,7 +129,7 @@ def test_a_wrong_word_is_told(call: Call, words: Sequence[str], told: str) -> No
 
 def test_an_empty_folder_is_told(call: Call, tmp_path: Path) -> None:
     result = call("analyze", "sizing", "digitnet", tmp_path)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "no class folders" in result.stderr
 
 

@@ -156,6 +156,12 @@ class TestErrors:
         result = self.raising(DataError("img/3.png cannot be read."))
         assert (result.exit_code, result.stderr) == (1, "error: img/3.png cannot be read.\n")
 
+    def test_a_data_set_that_is_not_there_exits_2(self) -> None:
+        from trainers.errors import AbsentDataError
+
+        result = self.raising(AbsentDataError("data folder x does not exist."))
+        assert (result.exit_code, result.stderr) == (2, "error: data folder x does not exist.\n")
+
     def test_an_interrupt_exits_130(self) -> None:
         assert self.raising(KeyboardInterrupt()).exit_code == 130
 

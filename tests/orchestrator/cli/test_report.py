@@ -32,6 +32,19 @@ def test_a_page_stands_alone_and_says_what_there_is(call, tmp_path: Path) -> Non
     assert list(tmp_path.glob(".report*")) == []
 
 
+def test_weights_that_have_seen_the_images_are_warned_about(call, tmp_path: Path, spec) -> None:
+    store = open_store(None)
+    space = {"fc_width_1": {"type": "choice", "values": [8, 16]}}
+    data = {"name": "fashion_mnist", "limit": 900}
+    seen = {**spec, "name": "seen", "data": data, "space": space}
+    store.create_sweep("seen", seen, "f")
+    to = tmp_path / "report.html"
+    said = "Warning: the bundled weights of digitnet were trained on fashion_mnist"
+    for name, is_said in (("seen", True), ("digits-fc", False)):
+        assert call("report", name, "--to", str(to)).exit_code == 0
+        assert (said in visible(to.read_text())) == is_said
+
+
 def test_what_strangers_wrote_is_text(call, tmp_path: Path, home: Path) -> None:
     store = open_store(None)
     writer = store.take("digits-fc", "test")

@@ -86,6 +86,13 @@ def test_a_missing_file_and_a_wrong_setting_exit_2(
     assert not home.exists()
 
 
+@pytest.mark.parametrize("data", ["{folder: nowhere}", "{folder: .}", "{npz: nowhere.npz}"])
+def test_a_wrong_place_of_the_data_exits_2(call: Call, sweep_file: Path, data: str) -> None:
+    result = call("check", sweep_file, "--set", f"data={data}")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: data f")
+
+
 def test_check_prints_what_the_sweep_would_do_and_writes_nothing(
     call: Call, home: Path, sweep_file: Path
 ) -> None:

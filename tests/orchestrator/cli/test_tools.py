@@ -145,5 +145,5 @@ def test_pretrain_checks_its_words_first(call: Call, words: tuple[str, ...], tol
 def test_pretrain_names_a_file_that_is_not_there(call: Call, tmp_path: Path) -> None:
     missing = tmp_path / "images.npz"
     result = call("pretrain", "digitnet", missing, "--to", tmp_path / "w.safetensors")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert str(missing) in result.stderr

@@ -17,6 +17,7 @@ from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import REFERENCE_ATTRS, Artifact, Trial, TrialState
 from search_spaces import load_space
+from trainers.evaluators.config import AttackConfig
 
 STRONG = {"robust_accuracy_strong": {"attack": "apgd"}}
 EXCHANGED = {"robust_accuracy_from_reference": {}, "robust_accuracy_of_reference": {}}
@@ -95,6 +96,44 @@ def test_a_front_measure_that_was_used_is_neither_changed_nor_taken_away(now: An
     check_front_measures(make_spec().model_dump(mode="json"), make_spec(front_measures=more))
 
 
+ROBUST = {"accuracy": "maximize", "memory_bytes": "minimize"}
+
+
+@pytest.mark.parametrize(
+    ("objective", "check"),
+    [
+        (
+            {"robust_accuracy": {"direction": "maximize", "attack": "bim", "steps": 4}},
+            AttackConfig("bim", steps=4, samples=50),
+        ),
+        (
+            {"robust_accuracy": {"direction": "maximize", "restarts": 5, "samples": 20}},
+            AttackConfig("pgd", samples=20),
+        ),
+        (
+            {"robust_accuracy_l2": {"direction": "maximize", "attack": "apgd", "norm": "l2"}},
+            AttackConfig("pgd", norm="l2", samples=50),
+        ),
+        ({"deepfool_perturbation": "maximize"}, AttackConfig("pgd", samples=50)),
+    ],
+)
+def test_gradients_are_checked_where_robustness_is_an_objective(
+    objective: Any, check: AttackConfig
+) -> None:
+    spec = make_spec(objectives={**ROBUST, **objective}, front_measures=STRONG)
+    names = ("robust_accuracy_strong", "masked_gradient_signs_quick")
+    assert tuple(spec.front_attacks) == names
+    assert spec.front_attacks[names[1]] == check
+    found = trial(0, **dict.fromkeys(objective, 0.5))
+    assert front_jobs([found], spec)[0].measures == names
+    # Whoever asks for the check has it as it is asked for; whoever measures alone has none.
+    asked = {"masked_gradient_signs": {"attack": "bim", "samples": 100}}
+    assert tuple(
+        make_spec(objectives={**ROBUST, **objective}, front_measures=asked).front_attacks
+    ) == ("masked_gradient_signs",)
+    assert make_spec(measures={"robust_accuracy_eps2": {}}).front_attacks == {}
+
+
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.setenv("PARETUNE_HOME", str(tmp_path))
@@ -116,6 +155,21 @@ SMALL: dict[str, Any] = {
     "measures": {"robust_accuracy_eps2": {"attack": "fgsm", "samples": 20}},
     "budget": {"trials": 2},
 }
+
+
+def test_a_front_of_robust_networks_says_whether_their_gradients_are_of_use(
+    store: Store,
+) -> None:
+    robust = {"robust_accuracy": {"direction": "maximize", **ATTACK}}
+    run(make_spec(**SMALL, objectives={**ROBUST, **robust}), store=store, executor=InlineExecutor)
+    sweep = open_sweep("a", store)
+    front = {member.trial for member in sweep.front()}
+    assert front
+    for each in sweep.trials():
+        assert ("masked_gradient_signs_quick" in each.values) == (each.number in front)
+        if each.number in front:
+            signs = signs_of(each)["masked_gradient_signs_quick"]
+            assert len(signs) == each.values["masked_gradient_signs_quick"]
 
 
 class Listener(Silent):

@@ -247,3 +247,18 @@ def test_an_endless_space_is_looked_at_by_a_sample() -> None:
 )
 def test_a_check_names_the_budget(budget: dict[str, Any], said: str) -> None:
     assert dict(check(make_spec(budget=budget)).lines)["budget"] == said
+
+
+def test_batches_of_one_image_are_refused_where_no_batch_norm_takes_them() -> None:
+    resnet = {"name": "resnet18", "weights": "scratch", "image_size": 32}
+    sizes = {"batch_size": {"type": "choice", "values": [1, 16]}}
+    tunes = {"tune": {"type": "choice", "values": ["head", "all"]}}
+    spec = make_spec(backbone=resnet, space={**sizes, **tunes})
+    assert "note: some trials will fail: batch_size 1 with tune all: resnet18 has" in text(spec)
+    assert "tune head" not in text(spec)
+    assert check(spec).problems == []
+    alone = {"epochs": 1, "batch_size": 1}
+    (problem,) = check(make_spec(backbone=resnet, training={**alone, "tune": "all"})).problems
+    assert "which need two images a step. Begin batch_size at 2" in problem
+    for training in ({**alone, "tune": "head"}, {**alone, "batch_size": 21, "tune": "all"}):
+        assert "batch norms" not in text(make_spec(backbone=resnet, training=training))

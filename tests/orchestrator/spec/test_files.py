@@ -61,6 +61,7 @@ BAD = {
     "a size it cannot see": ("weights: scratch", "image_size: 64", 2, "28 by 28"),
     "too small a size": ("digitnet, weights: scratch", "vgg16, image_size: 8", 2, "at least 32"),
     "unknown data": ("name: digits", "name: digit", 3, "Did you mean 'digits'?"),
+    "unknown rule": ("name: digits", "name: digits, resize: squish", 3, "Did you mean 'squash'?"),
     "two sources of data": ("name: digits", "name: digits, folder: x", 3, "exactly one"),
     "fractions of more than all": ("limit: 300", "test_fraction: 0.9", 3, "leave nothing"),
     "unknown sampler": ("budget:", "sampler: {kind: tpee}\nbudget:", 14, "Did you mean 'tpe'?"),
@@ -388,6 +389,12 @@ def test_paths_are_those_beside_the_file(tmp_path: Path, monkeypatch: pytest.Mon
         assert spec.data.root == str(tmp_path / "home" / "data")
         assert spec.backbone.weights == str(folder / "w" / "net.safetensors")
         assert spec.search_space.names == ("bits",)
+
+
+@pytest.mark.parametrize("name", ["a.pt", "a.pth.tar", "A.PTH", "a.SafeTensors"])
+def test_a_file_with_weights_is_known_by_its_ending(write: Callable[..., Path], name: str) -> None:
+    path = write("weights: scratch", f"weights: {name}")
+    assert load_sweep(path).backbone.weights == str(path.parent / name)
 
 
 def test_every_example_is_a_sweep() -> None:

@@ -28,7 +28,8 @@ def test_classes_of_a_folder_are_counted_without_opening_a_picture(tmp_path: Pat
     for name in ("cat", "dog", "eel"):
         (tmp_path / name).mkdir()
         for number in range(9):
-            Image.new("L", (8, 8), number).save(tmp_path / name / f"{number}.png")
+            shade = 20 * ord(name[0]) % 200 + number
+            Image.new("L", (8, 8), shade).save(tmp_path / name / f"{number}.png")
     config = DataConfig(folder=str(tmp_path))
     assert count_classes(config) == len(load_data(config).classes) == 3
     (tmp_path / "cat" / "0.png").write_bytes(b"broken")

@@ -34,6 +34,11 @@ def test_equal_data_have_equal_fingerprints() -> None:
     assert copied.fingerprint() == data.fingerprint()
 
 
+def test_notes_are_no_part_of_the_fingerprint() -> None:
+    data = replace(tiny(), notes=("read in the morning",))
+    assert data.fingerprint() == tiny().fingerprint()
+
+
 def test_any_change_changes_the_fingerprint() -> None:
     data = tiny()
     swapped = replace(data, val_images=data.test_images, test_images=data.val_images)

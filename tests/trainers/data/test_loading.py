@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,9 +7,27 @@ import pytest
 from trainers.data import DataConfig, ImageData, load_data
 from trainers.errors import DataError
 
+DIGITS_FINGERPRINT = "9af13bf7d8d0677cd7de0ed306d30a76f813e826322d3bd477e0a744a8402551"
+
 
 def all_images(data: ImageData) -> np.ndarray:
     return np.concatenate([data.subset(name)[0] for name in ("train", "val", "test")])
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def archived(folder: Path, **arrays: np.ndarray) -> DataConfig:
+    np.savez(folder / "a.npz", **arrays)
+    return DataConfig(npz=str(folder / "a.npz"))
+
+
+def contents(data: ImageData) -> dict[str, set[bytes]]:
+    return {
+        name: {image.tobytes() for image in data.subset(name)[0]}
+        for name in ("train", "val", "test")
+    }
 
 
 def test_digits_are_split_as_asked() -> None:
@@ -58,7 +77,7 @@ def test_a_limit_bounds_all_images_together(limit: int) -> None:
 
 
 def test_a_limit_is_shared_with_the_official_test_set(tmp_path: Path) -> None:
-    images = np.zeros((300, 4, 4), dtype=np.uint8)
+    images = noise(300, 4, 4)
     labels = np.arange(300) % 2
     path = tmp_path / "a.npz"
     np.savez(
@@ -75,11 +94,102 @@ def test_a_limit_that_starves_a_class_says_so() -> None:
 
 def test_images_are_brought_to_the_asked_size(tmp_path: Path) -> None:
     assert load_data(DataConfig(name="digits", image_size=12)).val_images.shape[1:] == (1, 12, 12)
-    images, labels = np.zeros((20, 6, 4, 3), dtype=np.uint8), np.arange(20) % 2
+    images, labels = noise(40, 6, 4, 3), np.arange(20) % 2
     path = tmp_path / "a.npz"
-    np.savez(path, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    np.savez(path, x_train=images[:20], y_train=labels, x_test=images[20:], y_test=labels)
     data = load_data(DataConfig(npz=str(path), image_size=5))
     assert {data.subset(name)[0].shape[1:] for name in ("train", "val", "test")} == {(3, 5, 5)}
+
+
+def test_images_of_one_size_that_are_not_square_follow_the_rule(tmp_path: Path) -> None:
+    images = noise(20, 6, 4)
+    given = {"images": images, "labels": np.arange(20) % 2}
+    cropped = load_data(archived(tmp_path, **given))
+    assert cropped.train_images.shape[1:] == (1, 4, 4)
+    middles = {image.tobytes() for image in images[:, 1:5]}
+    assert set.union(*contents(cropped).values()) == middles
+    assert cropped.notes == (
+        "images of 4 by 6 pixels become 4 by 4: the largest centred square of each picture is "
+        "kept (resize: crop)",
+    )
+    padded = load_data(replace(archived(tmp_path, **given), resize="pad"))
+    assert padded.train_images.shape[1:] == (1, 6, 6)
+    assert (padded.train_images[..., [0, 5]] == 0).all()
+    whole = load_data(replace(archived(tmp_path, **given), resize="squash"))
+    assert whole.train_images.shape[1:] == (1, 6, 4)
+    assert "stretched by the network" in whole.notes[0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_copies_never_straddle_a_split(tmp_path: Path, seed: int) -> None:
+    images, labels = noise(60, 4, 4), np.arange(60) % 3
+    copied = np.concatenate([images, images[:30], images[:1]])
+    config = archived(
+        tmp_path, images=copied, labels=np.concatenate([labels, labels[:30], [2]]).astype(int)
+    )
+    data = load_data(replace(config, seed=seed))
+    train, val, test = contents(data).values()
+    assert not (train | val) & test
+    assert not train & val
+    assert len(all_images(data)) == 91
+    assert data.notes == (
+        "31 image(s) are copies of others, pixel for pixel, 1 of them with another label; copies "
+        "are kept in the subset of the first",
+    )
+
+
+def test_copies_of_official_images_are_left_out_of_training(tmp_path: Path) -> None:
+    images, labels = noise(60, 4, 4), np.arange(60) % 2
+    config = archived(
+        tmp_path,
+        x_train=np.concatenate([images[:40], images[40:43], images[50:52]]),
+        y_train=np.concatenate([labels[:40], labels[:5]]),
+        x_val=np.concatenate([images[40:50], images[55:56]]),
+        y_val=np.concatenate([labels[40:50], labels[55:56]]),
+        x_test=images[50:],
+        y_test=labels[50:],
+    )
+    data = load_data(config)
+    train, val, test = contents(data).values()
+    assert not (train | val) & test
+    assert not train & val
+    assert [len(data.subset(name)[1]) for name in ("train", "val", "test")] == [40, 10, 10]
+    assert data.notes == (
+        "1 val image(s) are left out, because they are equal, pixel for pixel, to images of the "
+        "test set",
+        "5 train image(s) are left out, because they are equal, pixel for pixel, to images of a "
+        "set held out",
+    )
+
+
+def test_data_without_copies_are_split_as_they_always_were() -> None:
+    # Written by the code before copies were looked for: fronts and caches must stay valid.
+    data = load_data(DataConfig(name="digits"))
+    assert data.fingerprint() == DIGITS_FINGERPRINT
+    assert data.notes == ()
+
+
+def test_images_that_are_all_equal_are_refused(tmp_path: Path) -> None:
+    labels = np.arange(20) % 2
+    black = np.zeros((20, 4, 4), dtype=np.uint8)
+    with pytest.raises(DataError, match="all 20 images are equal"):
+        load_data(archived(tmp_path, images=black, labels=labels))
+    images = noise(20, 4, 4)
+    with pytest.raises(DataError, match="all 20 images are equal"):
+        load_data(archived(tmp_path, x_train=images, y_train=labels, x_test=black, y_test=labels))
+    images[labels == 1] = 255
+    with pytest.raises(DataError, match="all 10 images of the class '1' are equal"):
+        load_data(archived(tmp_path, images=images, labels=labels))
+
+
+def test_official_validation_images_are_the_validation_set(tmp_path: Path) -> None:
+    images, labels = noise(60, 4, 4), np.arange(60) % 2
+    train = {"x_train": images[:40], "y_train": labels[:40]}
+    val = {"x_val": images[40:], "y_val": labels[40:]}
+    data = load_data(archived(tmp_path, **train, **val))
+    assert np.array_equal(data.val_images[:, 0], images[40:])
+    # The test set is still cut from what is left.
+    assert (len(data.train_labels), len(data.test_labels)) == (32, 8)
 
 
 @pytest.mark.shared_data
@@ -98,8 +208,8 @@ def test_the_real_cifar_archive_is_read(shared_data: Path) -> None:
 def test_the_real_imagenette_archive_is_read(shared_data: Path) -> None:
     path = shared_data / "imagenette160_subset" / "imagenette64_500train_250val.npz"
     with np.load(path, allow_pickle=False) as archive:
-        has_test = "x_test" in archive.files
+        wanted = sum(len(archive[key]) for key in archive.files if key.startswith("x_"))
     data = load_data(DataConfig(npz=str(path)))
     assert data.train_images.shape[1:] == (3, 64, 64)
     assert len(data.classes) == 10
-    assert len(all_images(data)) == (750 if has_test else 500)
+    assert len(all_images(data)) == wanted

@@ -71,6 +71,51 @@ def test_labels_with_gaps_are_numbered_anew_under_their_old_names(tmp_path: Path
     assert data.test[1].tolist() == [2]
 
 
+def test_medmnists_keys_are_read_with_their_subsets(tmp_path: Path) -> None:
+    parts = {"train": slice(0, 3), "val": slice(3, 5), "test": slice(5, 6)}
+    arrays = {f"{name}_images": IMAGES[part] for name, part in parts.items()}
+    arrays |= {f"{name}_labels": LABELS[part, None] for name, part in parts.items()}
+    data = read_npz(written(tmp_path, **arrays))
+    assert data.labels.tolist() == [0, 1, 2]
+    assert data.val is not None
+    assert data.test is not None
+    assert np.array_equal(data.val[0], IMAGES[3:5].transpose(0, 3, 1, 2))
+    assert (data.val[1].tolist(), data.test[1].tolist()) == ([0, 1], [2])
+    assert data.notes == ()
+
+
+def test_official_validation_images_are_read(tmp_path: Path) -> None:
+    train = {"x_train": IMAGES, "y_train": LABELS}
+    data = read_npz(written(tmp_path, **train, x_val=IMAGES[:2], y_val=LABELS[:2]))
+    assert data.val is not None
+    assert data.val[1].tolist() == [0, 1]
+    assert data.test is None
+
+
+def test_arrays_that_are_not_read_are_said(tmp_path: Path) -> None:
+    train = {"x_train": IMAGES, "y_train": LABELS}
+    path = written(tmp_path, **train, x_test=IMAGES, y_val=LABELS, index=LABELS)
+    data = read_npz(path)
+    assert (data.test, data.val) == (None, None)
+    assert data.notes == (
+        "arrays that are left out: y_val without x_val, x_test without y_test, index",
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_said"), [([-1, 0, 1, 2, 0, 1], True), ([-1, 1, 1, -1, 1, 1], False)]
+)
+def test_the_label_minus_one_is_said(tmp_path: Path, labels: list[int], is_said: bool) -> None:
+    data = read_npz(written(tmp_path, images=IMAGES, labels=np.array(labels)))
+    assert ("the label -1 is taken as a class, with 1 image(s)" in str(data.notes)) == is_said
+
+
+def test_names_in_bytes_are_decoded(tmp_path: Path) -> None:
+    arrays = {"images": IMAGES, "labels": LABELS}
+    names = np.array([name.encode() for name in ("café", "thé", "x")])
+    assert read_npz(written(tmp_path, **arrays, classes=names)).classes == ("café", "thé", "x")
+
+
 BAD_ARRAYS = {
     "float images": ({"images": IMAGES / 255, "labels": LABELS}, "images of type float64"),
     "two channels": ({"images": IMAGES[..., :2], "labels": LABELS}, "neither is"),
@@ -89,6 +134,18 @@ BAD_ARRAYS = {
     "strange names": (
         {"images": IMAGES, "labels": LABELS, "classes": np.arange(3)},
         "classes of type int64",
+    ),
+    "names in another encoding": (
+        {"images": IMAGES, "labels": LABELS, "classes": np.array([b"caf\xe9", b"a", b"b"])},
+        "bytes, and not in UTF-8",
+    ),
+    "unlabelled images beside names": (
+        {"images": IMAGES, "labels": LABELS - 1, "classes": np.array(["a", "b"])},
+        "-1 often means that the class is not known",
+    ),
+    "other validation size": (
+        {"x_train": IMAGES, "y_train": LABELS, "x_val": IMAGES[:, 1:], "y_val": LABELS},
+        "must be equal",
     ),
     "new test label": (
         {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:1], "y_test": np.array([5])},

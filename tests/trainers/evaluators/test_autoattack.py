@@ -141,3 +141,47 @@ def test_the_libraries_leave_no_trace(caplog: pytest.LogCaptureFixture) -> None:
         sys.settrace(tracer)
     assert kept is trace
     assert root.handlers == handlers
+
+
+class Brighter(nn.Module):
+    """Two classes by whether the left half is brighter than the right one."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        halves = pixels.flatten(1, 2).tensor_split(2, dim=-1)
+        logits = torch.stack([half.mean(dim=(1, 2)) for half in halves], dim=1)
+        return 50 * logits
+
+
+# At 4, 7, 8, 9, 12, 14, 18, 19 and 24 the library fails of itself, as it does at 64 by 48.
+SIZES = [(side, side) for side in (4, 5, 7, 8, 9, 12, 13, 14, 18, 19, 20, 24, 28, 32)]
+
+
+@pytest.mark.parametrize("size", [*SIZES, (64, 48), (48, 64), (19, 4)], ids=str)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_square_in_l2_takes_images_of_any_size(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], channels: int
+) -> None:
+    monkeypatch.setattr(attacks, "_SQUARE_QUERIES", 150)
+    rng = np.random.default_rng(0)
+    pixels = torch.tensor(rng.uniform(0.3, 0.7, (12, channels, *size))).float()
+    network = Brighter()
+    labels = network(pixels).argmax(1)
+    # What moves the mean of one half by as much as the halves differ, and half as much again.
+    halves = network(pixels) / 50
+    away = (halves[:, 0] - halves[:, 1]).abs().max()
+    epsilon = 1.5 * float(away) * (pixels[0].numel() / 2) ** 0.5
+    torch.manual_seed(0)
+    found = attacked(network, pixels, labels, AttackConfig("square", epsilon, "l2"))
+    assert found.shape == pixels.shape
+    assert float((found - pixels).flatten(1).norm(dim=1).max()) <= epsilon * (1 + 1e-5)
+    assert 0 <= float(found.min()) <= float(found.max()) <= 1
+    # All could be found.
+    assert int((network(found).argmax(1) == labels).sum()) <= 3
+
+
+def test_autoattack_in_l2_takes_images_of_such_a_size() -> None:
+    pixels = torch.rand(4, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    labels = Brighter()(pixels).argmax(1)
+    torch.manual_seed(0)
+    found = attacked(Brighter(), pixels, labels, AttackConfig("autoattack", 1.0, "l2"))
+    assert found.shape == pixels.shape

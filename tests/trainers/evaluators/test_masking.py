@@ -77,6 +77,23 @@ def test_a_network_without_usable_gradients_shows_signs(
     assert "The Square attack, without gradients, leaves" in signs[1]
 
 
+def test_where_the_strong_attack_leaves_nothing_no_other_one_is_made(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    seen = []
+
+    class Counted(nn.Module):
+        def forward(self, pixels: Tensor) -> Tensor:
+            seen.append(len(pixels))
+            result: Tensor = network(pixels)
+            return result
+
+    attack = AttackConfig("bim", 0.5, steps=5, samples=COUNT)
+    assert masked_gradient_signs(Counted(), *data, attack, seed=0) == ()
+    # 20 gradients an image, and its answer before and after.
+    assert sum(seen) == 22 * COUNT
+
+
 def test_a_network_that_always_answers_the_same_is_not_called_masked(
     data: tuple[np.ndarray, np.ndarray],
 ) -> None:

@@ -1,13 +1,17 @@
 """Listed levels: never worse than evenly spaced ones, and as cheap to code as is asked."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 from torch import Tensor
 
+from trainers.quantization.codebook import _Groups, _settled
 from trainers.quantization.quantized import QuantizedWeight, dequantize
 from trainers.quantization.weights import quantize_weight
 
@@ -187,3 +191,82 @@ def test_unknown_words_are_refused_with_the_known_ones() -> None:
         quantize_weight(torch.ones(2, 2), 4, scheme="k-means")
     with pytest.raises(ValueError, match="scope is 'tensor'; known are channel, layer, global"):
         quantize_weight(torch.ones(2, 2), 4, scope="tensor")
+
+
+def least_error(values: Tensor, levels: int) -> float:
+    """Of all ways to cut the sorted values into so many cells; that with a zero has level zero."""
+    ordered = np.sort(values.double().numpy())
+
+    def error(cell: NDArray[np.float64]) -> float:
+        level = 0.0 if (cell == 0).any() else cell.mean()
+        return float(np.square(cell - level).sum())
+
+    cuts = combinations(range(1, len(ordered)), min(levels, len(ordered)) - 1)
+    return min(sum(map(error, np.split(ordered, each))) for each in cuts)
+
+
+SMALL = st.floats(-1, 1, width=16, allow_subnormal=False)
+
+
+@given(st.lists(SMALL, min_size=1, max_size=11))
+def test_kmeans_of_a_small_group_is_exact(values: list[float]) -> None:
+    weight = torch.tensor([values])
+    error = squared_error(weight, quantize_weight(weight, 2, scheme="kmeans"))
+    assert error == pytest.approx(least_error(weight[0], 4), rel=1e-5, abs=1e-12)
+
+
+@pytest.mark.parametrize("zeros", [0, 40])
+def test_kmeans_of_a_channel_is_exact(zeros: int) -> None:
+    # A column of the table of dynamic programming after the other, every cell tried.
+    weight = gaussian(20, 200)
+    weight[:, :zeros] = 0
+    error = squared_error(weight, quantize_weight(weight, 3, scheme="kmeans"))
+    expected = 0.0
+    for row in weight.double().numpy():
+        ordered, table = np.sort(row), [0.0, *[np.inf] * len(row)]
+        is_zero, sums, squares = (
+            np.cumsum([0, *each]) for each in (ordered == 0, ordered, ordered**2)
+        )
+        low, high = np.triu_indices(len(row) + 1, 1)
+        cost = np.full((len(row) + 1, len(row) + 1), np.inf)
+        gain = np.square(sums[high] - sums[low]) / (high - low)
+        gain[is_zero[high] > is_zero[low]] = 0
+        cost[low, high] = squares[high] - squares[low] - gain
+        for _ in range(8):
+            table = (np.array(table)[:, None] + cost).min(axis=0)
+        expected += table[-1]
+    assert error == pytest.approx(expected, rel=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6))
+def test_no_weight_changes_where_there_are_levels_enough(seed: int, bits: int) -> None:
+    # Nine weights, as a depthwise channel has, are fewer than 16 levels.
+    values = np.random.default_rng(seed).standard_normal((8, min(9, 2**bits)))
+    weight = torch.from_numpy(values.astype(np.float32))
+    assert torch.equal(dequantize(quantize_weight(weight, bits, scheme="kmeans")), weight)
+
+
+def test_neighbors_in_float32_are_told_apart() -> None:
+    first = torch.tensor(0.3)
+    second = torch.nextafter(first, torch.tensor(1.0))
+    for pair in ((first, second), (second, torch.nextafter(second, torch.tensor(1.0)))):
+        weight = torch.stack(pair)[None]
+        assert torch.equal(dequantize(quantize_weight(weight, 2, scheme="kmeans")), weight)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 5, 6])
+def test_kmeans_of_a_large_group_is_nearly_exact(
+    monkeypatch: pytest.MonkeyPatch, bits: int
+) -> None:
+    weight = gaussian(1, 70_000) ** 3
+    found = squared_error(weight, quantize_weight(weight, bits, scheme="kmeans"))
+    monkeypatch.setattr("trainers.quantization.codebook.EXACT_UP_TO", 1 << 30)
+    least = squared_error(weight, quantize_weight(weight, bits, scheme="kmeans"))
+    assert least <= found <= 1.01 * least
+
+
+def test_a_level_that_loses_its_weights_is_placed_anew() -> None:
+    groups = _Groups(torch.tensor([[-1.0, -0.9, 0.2, 0.3, 5.0]]))
+    # Two of these four have no weight.
+    start = torch.tensor([[-1.0, 0.25, 40.0, 50.0]], dtype=torch.float64)
+    assert _settled(groups, start).tolist() == [pytest.approx([-1.0, -0.9, 0.25, 5.0])]

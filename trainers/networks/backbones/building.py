@@ -53,9 +53,9 @@ def build_backbone(
     Args:
         name: One of `backbone_names()` or an alias.
         weights: `scratch` (random by `seed`), `bundled` (digitnet), `imagenet` (torchvision's
-            best, downloaded if not cached), or the path of a `.safetensors`, `.pth` or `.th` file
-            with the state dict of the backbone or of the whole network, whose classifier is
-            then ignored.
+            best, downloaded if not cached), or the path of a file that `read_state` reads, with
+            the state dict of the backbone or of the whole network, whose classifier is then
+            ignored.
         seed: For `scratch` alone; the global generators are left as they were.
         image_size: Side in pixels that images are brought to; default: the one at which the
             pre-trained weights were measured. Features are as many at any size.

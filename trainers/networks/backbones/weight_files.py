@@ -11,34 +11,40 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from trainers.errors import WeightsError
+from trainers.networks.backbone_table import WEIGHT_ENDINGS, is_weights_file
 
-_PICKLED = (".pth", ".pt", ".th")
 _SHOWN = 4
-# What torch.nn.DataParallel puts before every name.
-_PARALLEL = "module."
+# Under which a checkpoint keeps the state dict among other things.
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+# What DataParallel, torch.compile and a network inside another one put before every name; the
+# wrappers too, for a safetensors file has no mappings. Beside them lie counters and optimizers.
+_PREFIXES = ("module.", "_orig_mod.", *(f"{wrapper}." for wrapper in _WRAPPERS))
+_FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 def read_state(path: Path) -> Mapping[str, Tensor]:
     """The tensors of a `.safetensors` file, or of a `.pth` file that holds nothing but tensors.
+
+    A checkpoint's wrapper around the state dict, and what stands before every name, are taken off.
 
     Raises:
         WeightsError: The file is absent, broken, of another kind, or holds other Python objects.
     """
     if not path.is_file():
         raise WeightsError(f"weights file {path} does not exist, or is not a file.")
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         try:
-            return load_file(path)
+            return _unwrapped(load_file(path))
         except (SafetensorError, OSError, ValueError) as error:
             raise WeightsError(
                 f"weights file {path} is truncated or is not a safetensors file ({error}). Copy "
                 f"or download it again."
             ) from error
-    if path.suffix in _PICKLED:
+    if is_weights_file(path.name):
         return _read_torch(path)
     raise WeightsError(
-        f"weights file {path} has an unknown extension; known are .safetensors, .pth, .pt and "
-        f".th. A file of another kind is not opened, because a pickle could run any program."
+        f"weights file {path} has an unknown extension; known are {', '.join(WEIGHT_ENDINGS)}. A "
+        f"file of another kind is not opened, because a pickle could run any program."
     )
 
 
@@ -59,16 +65,37 @@ def _read_torch(path: Path) -> Mapping[str, Tensor]:
             f"weights file {path} is truncated or is not a PyTorch file ({error}). Copy or "
             f"download it again."
         ) from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
+    for _ in _WRAPPERS:
+        state = _wrapped(state)
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise WeightsError(
             f"weights file {path} holds no state dict (names with tensors). Save "
             f"`model.state_dict()`."
         )
-    if all(key.startswith(_PARALLEL) for key in state):
-        state = {key.removeprefix(_PARALLEL): tensor for key, tensor in state.items()}
-    return state
+    return _unwrapped(state)
+
+
+def _wrapped(state: object) -> object:
+    """What a checkpoint wraps; itself if it wraps nothing."""
+    if not isinstance(state, dict):
+        return state
+    found = (state.get(wrapper) for wrapper in _WRAPPERS)
+    return next((inner for inner in found if isinstance(inner, dict)), state)
+
+
+def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same without what stands before the names, and without what stands beside those.
+
+    No backbone has names of its own that begin so.
+    """
+    named = {str(key): tensor for key, tensor in state.items()}
+    while prefix := next((p for p in _PREFIXES for key in named if key.startswith(p)), None):
+        named = {
+            key.removeprefix(prefix): tensor
+            for key, tensor in named.items()
+            if key.startswith(prefix)
+        }
+    return named
 
 
 def load_features(features: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
@@ -80,7 +107,8 @@ def load_features(features: nn.Module, state: Mapping[str, Tensor], *, source: s
         source: Where the tensors come from, for the error text.
 
     Raises:
-        WeightsError: Names or shapes differ, or a value is not finite; the text names a few.
+        WeightsError: Names, shapes or kinds of numbers differ, or a value is not finite; the text
+            names a few.
     """
     wanted = features.state_dict()
     state = dict(state)
@@ -97,6 +125,16 @@ def load_features(features: nn.Module, state: Mapping[str, Tensor], *, source: s
         raise WeightsError(
             f"{source} does not fit this backbone: {'; '.join(p for p in problems if p)}. It was "
             f"made for another architecture; name the backbone that it belongs to."
+        )
+    strange = [
+        f"{key} {str(tensor.dtype).removeprefix('torch.')}"
+        for key, tensor in state.items()
+        if wanted[key].is_floating_point() and tensor.dtype not in _FLOATS
+    ]
+    if strange:
+        raise WeightsError(
+            f"{source} has numbers of a kind whose scale is not known here: "
+            f"{_listing('of them', strange)}. Save it in float32, float16 or bfloat16."
         )
     broken = [key for key, tensor in state.items() if not torch.isfinite(tensor).all()]
     if broken:

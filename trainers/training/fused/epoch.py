@@ -22,6 +22,7 @@ from torch import Tensor, _log_softmax_backward_data
 from trainers.config import TrialConfig
 from trainers.determinism import derive_seed
 from trainers.errors import DivergedError
+from trainers.training.examples import batch_sizes
 from trainers.training.finetune import EpochReport, FineTuning, frozen_key
 from trainers.training.fused.wide import WideHeads
 from trainers.training.loop import cosine_learning_rates
@@ -119,7 +120,8 @@ class _Epoch:
         """Mean losses, and of each head the latest loss, or the first that is not finite."""
         count, size = self._train.count, self._config.batch_size
         order = np.random.default_rng(derive_seed(self._config.seed, "order", self._number))
-        batches = torch.split(torch.from_numpy(order.permutation(count)).to(self._device), size)
+        permuted = torch.from_numpy(order.permutation(count)).to(self._device)
+        batches = torch.split(permuted, batch_sizes(count, size))
         features = torch.as_tensor(self._train.inputs)
         classes = self._trainings[0].network.spec.classes
         targets = _Targets([each.config for each in self._trainings], classes, features)

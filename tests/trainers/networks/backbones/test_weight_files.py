@@ -62,6 +62,60 @@ def test_names_that_data_parallel_has_changed_are_understood(
     assert all(torch.equal(loaded[key], state[key]) for key in state)
 
 
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "model", "model_state_dict"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model.", "module._orig_mod."])
+@pytest.mark.parametrize("extension", [".safetensors", ".pth"])
+def test_wrappers_and_prefixes_are_taken_off_in_both_formats(
+    extension: str, prefix: str, wrapper: str | None, state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / f"wrapped{extension}"
+    named = {f"{prefix}{key}": tensor for key, tensor in state.items()}
+    # What torch's averaged models, and other things in a checkpoint, add beside.
+    beside = {"n_averaged": torch.zeros(1)} if prefix else {}
+    if extension == ".pth":
+        whole = {wrapper: named | beside, "epoch": 3, "optimizer": {"state": {}}}
+        torch.save(whole if wrapper else named | beside, path)
+    else:
+        outer = {f"{wrapper}.{key}": tensor for key, tensor in named.items()}
+        optimizer = {"optimizer.state": torch.zeros(1)}
+        save_file(outer | optimizer if wrapper else named | beside, path)
+    loaded = build_backbone("digitnet", str(path)).features.state_dict()
+    assert all(torch.equal(loaded[key], state[key]) for key in state)
+
+
+def test_a_wrapper_in_a_wrapper_is_taken_off(state: dict[str, Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "twice.pth"
+    torch.save({"model": {"state_dict": state}}, path)
+    assert set(read_state(path)) == set(state)
+    endless: dict[str, object] = {}
+    endless["model"] = endless
+    torch.save(endless, path)
+    assert "no state dict" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["a.pth.tar", "A.PTH", "a.Pt", "a.SafeTensors", "a.PTH.TAR"])
+def test_endings_are_known_in_any_case(
+    name: str, state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    save_file(state, path) if "safe" in name.lower() else torch.save({"state_dict": state}, path)
+    assert set(read_state(path)) == set(state)
+
+
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.float8_e5m2, torch.int8])
+@pytest.mark.parametrize("extension", [".safetensors", ".pth"])
+def test_numbers_whose_scale_is_not_known_are_refused(
+    extension: str, kind: torch.dtype, state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / f"small{extension}"
+    small = {key: tensor.to(kind) for key, tensor in state.items()}
+    save_file(small, path) if extension == ".safetensors" else torch.save(small, path)
+    text = refusal(path)
+    assert "12 of them (0." in text
+    assert f"0.weight {str(kind).removeprefix('torch.')}" in text
+    assert "Save it in float32, float16 or bfloat16." in text
+
+
 def test_old_files_without_batch_counters_are_accepted(tmp_path: Path) -> None:
     state = build_backbone("mobilenet_v3_small", "scratch").features.state_dict()
     path = tmp_path / "old.pth"

@@ -1,0 +1,43 @@
+"""Batches of one image, which batch norms on maps of one pixel cannot be trained on."""
+
+from itertools import product
+
+from orchestrator.spec.sweep_spec import SweepSpec
+from search_spaces import Choice, Value
+
+
+def refused_single_images(spec: SweepSpec) -> tuple[list[str], bool]:
+    """Which trainings of a sweep fail because a step sees one image, and whether all do.
+
+    torch is asked only where a step may: a last image that is left alone goes with the batch
+    before.
+    """
+    sizes = _values(spec, "batch_size", spec.training.batch_size)
+    if min(map(float, sizes)) > 1:
+        return [], False
+    from trainers.training.single_images import learns_from_single_images
+
+    tunes = [str(tune) for tune in _values(spec, "tune", spec.training.tune)]
+    side = spec.backbone.image_size
+    found, learns = [], []
+    for backbone, tune in product(spec.backbones, tunes):
+        try:
+            learns.append(learns_from_single_images(backbone, tune, image_size=side))
+        except ValueError:
+            # That there is no such network is said where sizes are computed.
+            continue
+        if not learns[-1]:
+            found.append(
+                f"batch_size 1 with tune {tune}: {backbone} has batch norms on maps of one pixel, "
+                f"which need two images a step. Begin batch_size at 2, use tune: head, or larger "
+                f"images (backbone.image_size)."
+            )
+    return found, not any(learns) and {float(size) for size in sizes} == {1.0}
+
+
+def _values(spec: SweepSpec, name: str, fixed: Value) -> tuple[Value, ...]:
+    """What a parameter may be: every choice, or the ends of its range."""
+    domain = spec.search_space.domains.get(name)
+    if domain is None:
+        return (fixed,)
+    return tuple(domain.values()) if isinstance(domain, Choice) else (domain.low, domain.high)

@@ -1,0 +1,40 @@
+"""What a person should know of the images of a sweep: how they were read, and who saw them."""
+
+from collections.abc import Mapping
+
+from orchestrator.contracts import Prepared, Store
+from orchestrator.spec.sweep_spec import SweepSpec
+from trainers.networks.backbones.origins import seen_before
+
+
+def data_notes(spec: SweepSpec, prepared: Prepared | None, store: Store) -> list[str]:
+    """All of it, when a run begins."""
+    read = list(prepared.notes) if prepared else []
+    stored = next((record.spec for record in store.sweeps() if record.name == spec.name), None)
+    if read and stored is not None and "resize" not in _section(stored, "data"):
+        read.append(
+            f"warning: {spec.name!r} was begun by an earlier version, which knew no resize and no "
+            f"copies: where a line above says that shapes or subsets were changed, its earlier "
+            f"trials saw other images. Give it another --name to begin anew"
+        )
+    return [f"warning: {text}" for text in leaks(spec)] + read
+
+
+def _section(spec: Mapping[str, object], name: str) -> Mapping[str, object]:
+    section = spec.get(name)
+    return section if isinstance(section, Mapping) else {}
+
+
+def leaks(spec: SweepSpec) -> list[str]:
+    """A warning for each backbone whose weights are known to have seen the images."""
+    data = spec.data_config()
+    found = (seen_before(name, spec.backbone.weights, data) for name in spec.backbones)
+    return [warning for warning in found if warning is not None]
+
+
+def leaks_of_stored(spec: Mapping[str, object]) -> list[str]:
+    """The same of a stored spec; nothing of one that this version cannot read."""
+    try:
+        return leaks(SweepSpec.model_validate(spec))
+    except ValueError:
+        return []

@@ -1,0 +1,53 @@
+"""Pictures that are equal, pixel for pixel."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.data.image_data import Images, Labels
+from trainers.errors import DataError
+
+
+def digests(images: Images) -> list[bytes]:
+    """A short name for the content of each image."""
+    return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
+
+
+def first_equals(contents: Sequence[bytes]) -> NDArray[np.int64]:
+    """For each image, by what `digests` gave it, the index of the first that is equal to it."""
+    seen: dict[bytes, int] = {}
+    firsts = (seen.setdefault(content, index) for index, content in enumerate(contents))
+    return np.fromiter(firsts, dtype=np.int64, count=len(contents))
+
+
+def refuse_sameness(
+    firsts: NDArray[np.int64], labels: Labels, classes: tuple[str, ...], *, name: str
+) -> None:
+    """Refuse images that show nothing to learn.
+
+    Args:
+        firsts: As `first_equals` gives them.
+        labels: int64 (N,), in [0, len(classes)).
+        classes: Names of the classes.
+        name: Of the data set, for the error text.
+
+    Raises:
+        DataError: All images are equal, or all of a class; the text names it.
+    """
+    advice = (
+        "Look at the files: what they show may lie in an alpha channel of white, or was lost when "
+        "they were written."
+    )
+    if len(firsts) > 1 and (firsts == firsts[0]).all():
+        raise DataError(
+            f"data set {name}: all {len(firsts):,} images are equal, pixel for pixel. {advice}"
+        )
+    for label, title in enumerate(classes):
+        members = firsts[labels == label]
+        if len(members) > 1 and (members == members[0]).all():
+            raise DataError(
+                f"data set {name}: all {len(members):,} images of the class {title!r} are equal, "
+                f"pixel for pixel. {advice}"
+            )
