@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestrator.errors import UsageError
+from search_spaces import quantities
 from trainers.evaluators.config import (
     ATTACKED,
     FROM_REFERENCE,
@@ -19,51 +20,17 @@ from trainers.evaluators.config import (
     PERTURBATION,
 )
 
-BYTE_UNITS: Mapping[str, int] = {
-    "B": 1,
-    **{f"{prefix}B": 1000**power for power, prefix in enumerate("kMGT", start=1)},
-    "KB": 1000,
-    **{f"{prefix}iB": 1024**power for power, prefix in enumerate("KMGT", start=1)},
-}
-
-_NUMBER = r"[+-]?(?:\d+(?:_\d+)*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_UNIT = "|".join(BYTE_UNITS)
-# For scanners that find quantities among other things; it has no groups.
-QUANTITY = rf"{_NUMBER}(?:\s*/\s*{_NUMBER})?(?:\s*(?:{_UNIT}))?(?![\w.])"
-_PARTS = re.compile(rf"\s*({_NUMBER})(?:\s*/\s*({_NUMBER}))?(?:\s*({_UNIT}))?\s*", re.ASCII)
-
 
 def parse_quantity(text: str) -> float:
-    """Read a number, a fraction of two numbers, or a number of bytes with its unit.
-
-    ``kB``, ``MB``, ``GB`` and ``TB`` count in thousands, ``KiB``, ``MiB``, ``GiB`` and ``TiB``
-    in steps of 1024.
-
-    Returns:
-        The finite value; bytes where a unit is given.
+    """Read a number, a fraction or bytes, as `search_spaces.quantities.parse_quantity` does.
 
     Raises:
         UsageError: The text is none of these, or does not name a finite number.
     """
-    match = _PARTS.fullmatch(text[:100])
-    if match is None or len(text) > 100:
-        raise _not_a_quantity(text)
-    number, divisor, unit = match.groups()
     try:
-        value = float(number) / float(divisor or 1) * BYTE_UNITS.get(unit, 1)
-    except ZeroDivisionError:
-        raise _not_a_quantity(text) from None
-    if not math.isfinite(value):
-        raise _not_a_quantity(text)
-    return value
-
-
-def _not_a_quantity(text: str) -> UsageError:
-    shown = text if len(text) <= 60 else text[:57] + "..."
-    return UsageError(
-        f"{shown!r} is not a quantity: write a finite number (0.9, 1e-3), a fraction (8/255) or "
-        f"bytes with a unit (200kB, 1.5 MiB). Units: {', '.join(BYTE_UNITS)}."
-    )
+        return quantities.parse_quantity(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 _COUNTS = ("params", "macs", "count", "stages")

@@ -9,7 +9,7 @@ A space is a mapping from parameter names to domains, most often in a YAML file:
     dropout: {type: float, low: 0, high: 0.5, step: 0.1}
 
 `int` and `float` take `low` and `high` (both included), and either `step` or `log: true`; `choice`
-takes `values`. `when` makes a parameter active only while comparisons of others hold.
+takes `values`. `when` makes a parameter active only while a condition on others holds.
 
 >>> from search_spaces import load_space
 >>> space = load_space("smoke")
@@ -20,7 +20,7 @@ Traceback (most recent call last):
 search_spaces.errors.SpaceError: bits: Parameter 'bits' is 7, but needs to be one of 4, 8.
 """
 
-from search_spaces.conditions import Comparison, Condition
+from search_spaces.conditions import AnyOf, Comparison, Condition, Not, Part
 from search_spaces.domains import Choice, Domain, Float, Int, Value
 from search_spaces.errors import FileProblems, Problem, SpaceError, did_you_mean, shown, unknown
 from search_spaces.library import library_names, library_path
@@ -29,6 +29,7 @@ from search_spaces.space import SearchSpace
 from search_spaces.yaml_files import Document, parse_yaml, read_yaml
 
 __all__ = [
+    "AnyOf",
     "Choice",
     "Comparison",
     "Condition",
@@ -37,6 +38,8 @@ __all__ = [
     "FileProblems",
     "Float",
     "Int",
+    "Not",
+    "Part",
     "Problem",
     "SearchSpace",
     "SpaceError",

@@ -1,30 +1,37 @@
-"""When a parameter is active: `fc_layers >= 2`, `optimizer == 'sgd' and tune != 'head'`."""
+"""Conditions on names and values: `when` of a space, and ``--where`` of the command line.
 
-import ast
+```
+condition   every ("or" every)*
+every       negation ("and" negation)*
+negation    "not" negation | "(" condition ")" | comparison
+comparison  operand (("==" | "!=" | "<" | "<=" | ">" | ">=") operand)+
+          | name ("in" | "not in") "[" literal ("," literal)* "]"
+operand     name | literal            one of two neighbors is a name, the other a literal
+literal     quoted text | true | false | quantity such as 4, 1e-3, 8/255 or 200kB
+```
+
+The text is read by this grammar and never run. Parentheses do for a list too, as in Python.
+"""
+
 import operator
-import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
-from search_spaces.domains import Choice, Domain, Value, is_finite_number
-from search_spaces.errors import did_you_mean, shown
+from search_spaces.condition_tokens import Token, misread, tokens
+from search_spaces.domains import Value
 
-MAX_CHARACTERS = 500
-
-_EXAMPLES = "Write for example: fc_layers >= 2, optimizer == 'sgd', bits in [2, 4] and bits != 3."
-_SYMBOLS: Mapping[type[ast.cmpop], str] = {
-    ast.Eq: "==",
-    ast.NotEq: "!=",
-    ast.Lt: "<",
-    ast.LtE: "<=",
-    ast.Gt: ">",
-    ast.GtE: ">=",
-    ast.In: "in",
-    ast.NotIn: "not in",
+MAX_DEPTH = 50
+ORDER: Mapping[str, Callable[..., bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
 }
-_ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+_MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_BRACKETS = {"[": "]", "(": ")"}
+_KEYWORDS = {"and", "or", "not", "in"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +49,18 @@ class Comparison:
 
     name: str
     symbol: str
-    literals: tuple[Value, ...]
+    literals: tuple[Value, ...] = field(compare=False)
+    # As 1, 1.0 and True are equal, and two comparisons with them are not.
+    _typed: tuple[tuple[type, Value], ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_typed", tuple((type(each), each) for each in self.literals))
 
     def holds(self, value: Value) -> bool:
         """Whether `value` fulfills the comparison; order never holds for text and booleans."""
-        if self.symbol in _ORDER:
+        if self.symbol in ORDER:
             literal = self.literals[0]
-            return _kind(value) == "number" and _ORDER[self.symbol](value, literal)
+            return _kind(value) == "number" and ORDER[self.symbol](value, literal)
         listed = any(_kind(value) == _kind(item) and value == item for item in self.literals)
         return listed == (self.symbol in ("==", "in"))
 
@@ -59,140 +71,304 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """Comparisons that must all hold."""
+class Not:
+    """What must not hold.
 
-    comparisons: tuple[Comparison, ...]
+    Attributes:
+        part: What is negated.
+    """
+
+    part: "Part"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "part", _alone(self.part))
+
+    def __str__(self) -> str:
+        return f"not {_enclosed(self.part)}"
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Parts of which at least one must hold.
+
+    Attributes:
+        parts: Two or more; those of an `AnyOf` among them stand here themselves.
+    """
+
+    parts: "tuple[Part, ...]"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(_spliced(map(_alone, self.parts), AnyOf)))
+
+    def __str__(self) -> str:
+        return " or ".join(map(_enclosed, self.parts))
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Condition:
+    """Parts that must all hold: a whole condition, or an `and` within one.
+
+    Args:
+        comparisons: The parts, one or more: most often comparisons.
+
+    Attributes:
+        parts: The same; those of a `Condition` among them stand here themselves.
+    """
+
+    parts: "tuple[Part, ...]"
+
+    def __init__(self, comparisons: "tuple[Part, ...]") -> None:
+        object.__setattr__(self, "parts", tuple(_spliced(comparisons, Condition)))
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read comparisons joined by `and`, each with the parameter on the left.
+        """Read a condition such as `layers >= 2 and not (bits in [2, 3] or tune == 'head')`.
 
         The text is parsed and never run; only names, comparisons and literals get through.
 
         Raises:
-            ValueError: The text is anything else, in a sentence that says what.
+            ValueError: The text does not follow the grammar; the sentence says where.
+
+        >>> str(Condition.parse("0.1 <= rate < 8/16 or size > 200kB"))
+        '(rate >= 0.1 and rate < 0.5) or size > 200000'
         """
-        if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
-            needed = f"text of at most {MAX_CHARACTERS} characters"
-            raise ValueError(f"A condition is {needed}, got {shown(text)}. {_EXAMPLES}")
-        line = " ".join(text.splitlines()).strip()
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                body = ast.parse(line, mode="eval").body
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise ValueError(f"Condition {shown(text)} does not parse. {_EXAMPLES}") from None
-        if isinstance(body, ast.BoolOp) and isinstance(body.op, ast.And):
-            return cls(tuple(_comparison(value, line) for value in body.values))
-        return cls((_comparison(body, line),))
+        return cls((_Parser(text).whole(),))
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """All comparisons in it, in the order written."""
+        return tuple(each for each, _ in comparisons_in(self))
 
     @property
     def names(self) -> tuple[str, ...]:
         """Parameters it mentions, each once, in the order written."""
-        return tuple(dict.fromkeys(comparison.name for comparison in self.comparisons))
+        return tuple(dict.fromkeys(each.name for each, _ in comparisons_in(self)))
 
     def holds(self, params: Mapping[str, Value]) -> bool:
-        """Whether every comparison holds; one on a parameter that is not in `params` does not.
+        """Whether it holds whatever the parameters that are not in `params` would be.
+
+        So a comparison with a parameter that is not there does not hold, and neither does its
+        negation: `not (x == 1)` means `x != 1`, also where there is no `x`.
 
         Args:
             params: Values of the active parameters.
         """
-        return all(c.name in params and c.holds(params[c.name]) for c in self.comparisons)
+        return is_told(self, params)
 
     def __str__(self) -> str:
-        return " and ".join(map(str, self.comparisons))
-
-
-def condition_problems(
-    domains: Mapping[str, Domain], conditions: Mapping[str, Condition]
-) -> Iterator[tuple[str, str]]:
-    """Find conditions on missing parameters, on impossible values, and in circles.
-
-    Yields:
-        The parameter whose condition is wrong, and a sentence.
-    """
-    for name, condition in conditions.items():
-        for comparison in condition.comparisons:
-            if comparison.name not in domains:
-                message = (
-                    f"The condition {shown(str(comparison))} needs parameter "
-                    f"{shown(comparison.name)}, which this space does not have."
-                )
-                yield name, message + did_you_mean(comparison.name, domains)
-            else:
-                yield from ((name, m) for m in _impossible(comparison, domains[comparison.name]))
-    for circle in _circles(conditions):
-        chain = " -> ".join(circle)
-        yield circle[0], f"Conditions run in a circle: {chain}. Drop one of them."
-
-
-def _impossible(comparison: Comparison, domain: Domain) -> Iterator[str]:
-    """Say where a comparison is with values its parameter never takes."""
-    takes = f"{comparison.name!r} is {domain}."
-    options = tuple(domain.values()) if isinstance(domain, Choice) else ()
-    if comparison.symbol in _ORDER:
-        ends = (domain.low, domain.high) if not isinstance(domain, Choice) else options
-        if not any(map(comparison.holds, ends)):
-            yield f"The condition {shown(str(comparison))} can never hold: {takes}"
-        return
-    for literal in comparison.literals:
-        if not domain.contains(literal):
-            texts = [option for option in options if isinstance(option, str)]
-            hint = did_you_mean(literal, texts) if isinstance(literal, str) else ""
-            yield f"The condition compares with {shown(literal)}, but {takes}{hint}"
-
-
-def _circles(conditions: Mapping[str, Condition]) -> Iterator[list[str]]:
-    graph = {name: condition.names for name, condition in conditions.items()}
-    while True:
-        try:
-            TopologicalSorter(graph).prepare()
-        except CycleError as error:
-            circle: list[str] = error.args[1]
-            yield circle
-            del graph[circle[0]]
-        else:
-            return
-
-
-def _comparison(node: ast.expr, line: str) -> Comparison:
-    """Read one comparison; the whitelist of what a condition may hold."""
-    written = shown(ast.get_source_segment(line, node))
-    if not isinstance(node, ast.Compare) or len(node.ops) != 1:
-        raise ValueError(
-            f"{written} is not one comparison, or several joined by 'and'. {_EXAMPLES}"
+        return (
+            str(self.parts[0])
+            if len(self.parts) == 1
+            else " and ".join(map(_enclosed, self.parts))
         )
-    left, right, symbol = node.left, node.comparators[0], _SYMBOLS.get(type(node.ops[0]))
-    if not isinstance(left, ast.Name) or symbol is None:
-        raise ValueError(f"{written} does not compare a parameter on its left. {_EXAMPLES}")
-    if symbol.endswith("in"):
-        if not isinstance(right, ast.List | ast.Tuple) or not right.elts:
-            raise ValueError(f"{written} needs a list of values in brackets. {_EXAMPLES}")
-        return Comparison(left.id, symbol, tuple(_literal(item, line) for item in right.elts))
-    literal = _literal(right, line)
-    if symbol in _ORDER and _kind(literal) != "number":
-        raise ValueError(f"{written} needs a number: only numbers have an order.")
-    return Comparison(left.id, symbol, (literal,))
 
 
-def _literal(node: ast.expr, line: str) -> Value:
-    negative = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub)
-    inner = node.operand if isinstance(node, ast.UnaryOp) and negative else node
-    if isinstance(inner, ast.Name) and inner.id in ("true", "false") and not negative:
-        return inner.id == "true"
-    value = inner.value if isinstance(inner, ast.Constant) else None
-    if is_finite_number(value) and isinstance(value, int | float):
-        return -value if negative else value
-    if isinstance(value, bool | str) and not negative:
-        return value
-    if isinstance(node, ast.Name):
-        raise ValueError(f"{node.id!r} stands where a value should: quote text, '{node.id}'.")
-    written = shown(ast.get_source_segment(line, node))
-    raise ValueError(f"{written} is not a number, quoted text, true or false.")
+Part = Comparison | Condition | AnyOf | Not
+"""One node of the tree."""
+
+
+def comparisons_in(part: Part, *, wanted: bool = True) -> Iterator[tuple[Comparison, bool]]:
+    """Give all comparisons below a node, and whether each should hold or, under `not`, fail."""
+    if isinstance(part, Comparison):
+        yield part, wanted
+    elif isinstance(part, Not):
+        yield from comparisons_in(part.part, wanted=not wanted)
+    else:
+        for each in part.parts:
+            yield from comparisons_in(each, wanted=wanted)
+
+
+def remainder(
+    part: Part, tell: Callable[[Comparison, bool], bool | None], *, wanted: bool = True
+) -> Part | bool:
+    """Give what is left of a condition when something is known of its comparisons.
+
+    Args:
+        part: The condition.
+        tell: Says of a comparison, and of whether it should hold (or fail, under `not`), if that
+            is so; None to leave it for later.
+        wanted: Whether the whole should hold or fail.
+
+    Returns:
+        Whether it does, if that is decided; otherwise what must hold for that, without what was
+        told.
+    """
+    if isinstance(part, Comparison):
+        told = tell(part, wanted)
+        return told if told is not None else part if wanted else Not(part)
+    if isinstance(part, Not):
+        return remainder(part.part, tell, wanted=not wanted)
+    every = isinstance(part, Condition) is wanted
+    left = []
+    for each in part.parts:
+        rest = remainder(each, tell, wanted=wanted)
+        if rest is (not every):
+            return rest
+        if not isinstance(rest, bool):
+            left.append(rest)
+    if len(left) <= 1:
+        return left[0] if left else every
+    return Condition(tuple(left)) if every else AnyOf(tuple(left))
+
+
+def is_told(part: Part, params: Mapping[str, Value], *, wanted: bool = True) -> bool:
+    """Whether `params` alone say that a condition holds, or fails, as is `wanted`."""
+    if isinstance(part, Comparison):
+        return part.name in params and part.holds(params[part.name]) is wanted
+    if isinstance(part, Not):
+        return is_told(part.part, params, wanted=not wanted)
+    found = (is_told(each, params, wanted=wanted) for each in part.parts)
+    return all(found) if isinstance(part, Condition) is wanted else any(found)
+
+
+def _spliced(parts: Iterable[Part], kind: type[Condition] | type[AnyOf]) -> Iterator[Part]:
+    for part in parts:
+        if isinstance(part, kind):
+            yield from part.parts
+        else:
+            yield part
+
+
+def _alone(part: Part) -> Part:
+    return part.parts[0] if isinstance(part, Condition) and len(part.parts) == 1 else part
+
+
+def _enclosed(part: Part) -> str:
+    return f"({part})" if isinstance(part, Condition | AnyOf) else str(part)
 
 
 def _kind(value: object) -> str:
     if isinstance(value, bool | str):
         return "boolean" if isinstance(value, bool) else "text"
     return "number" if isinstance(value, int | float) else "other"
+
+
+@dataclass(frozen=True, slots=True)
+class _Literal:
+    value: Value
+
+
+_Operand = str | _Literal | tuple[Value, ...]
+
+
+class _Parser:
+    """Recursive descent over the tokens of one condition; used once."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = self._depth = 0
+        self._tokens = tokens(text)
+
+    def whole(self) -> Part:
+        condition = self._condition()
+        if self._next.kind != "end":
+            raise self._error(self._next.start, "expected 'and', 'or' or the end")
+        return condition
+
+    @property
+    def _next(self) -> Token:
+        return self._tokens[self._at]
+
+    def _take(self) -> Token:
+        self._at += 1
+        return self._tokens[self._at - 1]
+
+    def _take_if(self, *written: str) -> str | None:
+        token = self._next
+        if token.kind in ("name", "symbol") and token.written in written:
+            return self._take().written
+        return None
+
+    def _expect(self, written: str) -> None:
+        if self._take_if(written) is None:
+            raise self._error(self._next.start, f"expected {written!r}")
+
+    def _condition(self) -> Part:
+        parts = [self._every()]
+        while self._take_if("or"):
+            parts.append(self._every())
+        return AnyOf(tuple(parts)) if len(parts) > 1 else parts[0]
+
+    def _every(self) -> Part:
+        parts = [self._negation()]
+        while self._take_if("and"):
+            parts.append(self._negation())
+        return _all_of(parts)
+
+    def _negation(self) -> Part:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise self._error(self._next.start, f"it is nested more than {MAX_DEPTH} deep")
+        try:
+            if self._take_if("not"):
+                return Not(self._negation())
+            if self._take_if("("):
+                inner = self._condition()
+                self._expect(")")
+                return inner
+            return self._comparison()
+        finally:
+            self._depth -= 1
+
+    def _comparison(self) -> Part:
+        left: _Operand = self._operand()
+        parts: list[Part] = []
+        while symbol := self._symbol():
+            where = self._next.start
+            right = self._listed() if symbol.endswith("in") else self._operand()
+            parts.append(self._related(left, symbol, right, where))
+            left = right
+        if not parts:
+            raise self._error(self._next.start, "expected a comparison such as == true or <= 4")
+        return _all_of(parts)
+
+    def _symbol(self) -> str | None:
+        if self._take_if("not"):
+            self._expect("in")
+            return "not in"
+        return self._take_if(*_MIRRORED, "in")
+
+    def _operand(self) -> _Operand:
+        token = self._next
+        if token.kind != "name":
+            return _Literal(self._literal())
+        if token.written in _KEYWORDS:
+            raise self._error(token.start, "expected a name or a value")
+        return self._take().written
+
+    def _listed(self) -> tuple[Value, ...]:
+        closing = _BRACKETS.get(self._take_if(*_BRACKETS) or "")
+        if closing is None:
+            raise self._error(self._next.start, "expected a list such as [2, 4]")
+        values = [self._literal()]
+        while self._take_if(",") and self._next.written != closing:
+            values.append(self._literal())
+        self._expect(closing)
+        return tuple(values)
+
+    def _literal(self) -> Value:
+        token = self._take()
+        if token.value is not None:
+            return token.value
+        is_word = token.kind == "name" and token.written not in _KEYWORDS
+        hint = f"; quote text, {token.written!r}" if is_word else ""
+        raise self._error(token.start, f"expected a number, true, false or text in quotes{hint}")
+
+    def _related(self, left: _Operand, symbol: str, right: _Operand, where: int) -> Comparison:
+        if isinstance(left, _Literal) and isinstance(right, str) and symbol in _MIRRORED:
+            left, symbol, right = right, _MIRRORED[symbol], left
+        if not isinstance(left, str) or isinstance(right, str):
+            hint = f"; quote text, {right!r}" if isinstance(right, str) else ""
+            sides = "a comparison needs a name on one side and a value on the other"
+            raise self._error(where, sides + hint)
+        literals = (right.value,) if isinstance(right, _Literal) else right
+        if symbol in ORDER and isinstance(literals[0], bool | str):
+            raise self._error(where, "only numbers have an order")
+        return Comparison(left, symbol, literals)
+
+    def _error(self, at: int, problem: str) -> ValueError:
+        return misread(self._text, at, problem)
+
+
+def _all_of(parts: list[Part]) -> Part:
+    return Condition(tuple(parts)) if len(parts) > 1 else parts[0]

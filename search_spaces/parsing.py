@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search_spaces.conditions import Condition, condition_problems
+from search_spaces.condition_problems import condition_problems
+from search_spaces.conditions import Condition
 from search_spaces.domains import Choice, Domain, Float, Int, is_finite_number, is_whole
 from search_spaces.errors import Problem, SpaceError, shown, unknown
 from search_spaces.library import library_path
@@ -129,7 +130,9 @@ class _Parser:
         self.domain(name, form)
         if "when" in form:
             try:
-                self.conditions[name] = Condition.parse(form["when"])
+                condition = Condition.parse(form["when"])
+                # Stores keep the form that is spelled out, which may be longer than the limit.
+                self.conditions[name] = Condition.parse(str(condition))
             except ValueError as error:
                 self.complain(str(error), name, "when")
 

@@ -11,13 +11,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from search_spaces.conditions import Comparison, Condition, condition_problems
+from search_spaces.condition_problems import condition_problems
+from search_spaces.conditions import (
+    Comparison,
+    Condition,
+    Part,
+    comparisons_in,
+    is_told,
+    remainder,
+)
 from search_spaces.domains import Choice, Domain, Value
 from search_spaces.errors import Problem, SpaceError, did_you_mean, shown
 
 MAX_PARAMETERS = 200
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+# What is left of the conditions of parameters whose turn has not come; a truth once decided.
+_Rests = frozenset[tuple[str, Part | bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,39 +138,48 @@ class SearchSpace:
         """Number of distinct configurations; None if one of them has a continuous parameter.
 
         Counts parameter by parameter. Values that no condition tells apart are counted as one
-        group, so large ranges cost nothing; the state is which later parameters are known to be
-        inactive, so only conditions that cross many others cost more than a moment.
+        group, so large ranges cost nothing; the state is what is left of the conditions of later
+        parameters, so only conditions that cross many others cost more than a moment.
         """
-        ways = {frozenset[str](): 1}
+        ways: dict[_Rests, int] = {frozenset(): 1}
         # Each conditional parameter right after its parents keeps the state small.
         for name in self._parents_first([*self.conditions, *self.domains]):
-            following: dict[frozenset[str], int] = defaultdict(int)
-            for idle, count in ways.items():
-                outcomes = self._idle_children(name, is_active=name not in idle)
+            following: dict[_Rests, int] = defaultdict(int)
+            for rests, count in ways.items():
+                outcomes = self._outcomes(name, dict(rests))
                 if outcomes is None:
                     return None
-                for children, values in outcomes.items():
-                    following[(idle | children) - {name}] += count * values
+                for left, values in outcomes.items():
+                    following[left] += count * values
             ways = following
         return sum(ways.values())
 
-    def _idle_children(self, name: str, *, is_active: bool) -> dict[frozenset[str], int] | None:
-        """Count the values of a parameter by which others they make inactive."""
-        tests = [
-            (child, comparison)
-            for child, condition in self.conditions.items()
-            for comparison in condition.comparisons
-            if comparison.name == name
-        ]
-        if not is_active:
-            return {frozenset(child for child, _ in tests): 1}
-        domain = self.domains[name]
-        if domain.size is None:
-            return None
-        counts: dict[frozenset[str], int] = defaultdict(int)
-        for value, count in _groups(domain, [comparison for _, comparison in tests]):
-            counts[frozenset(child for child, test in tests if not test.holds(value))] += count
-        return counts
+    def _outcomes(self, name: str, rests: dict[str, Part | bool]) -> dict[_Rests, int] | None:
+        """Count the values of a parameter by what they leave of the others' conditions.
+
+        Args:
+            name: The parameter.
+            rests: What the parameters before it left, for later parameters that depend on them.
+        """
+        is_active = rests.pop(name, True) is True
+        touched: dict[str, Part] = {}
+        for child, condition in self.conditions.items():
+            rest = rests.get(child, condition)
+            if not isinstance(rest, bool) and _about(rest, name):
+                touched[child] = rest
+        values: Iterable[tuple[Value | None, int]] = [(None, 1)]
+        if is_active:
+            domain = self.domains[name]
+            if domain.size is None:
+                return None
+            values = _groups(domain, [e for rest in touched.values() for e in _about(rest, name)])
+        counts: dict[_Rests, int] = defaultdict(int)
+        for value, count in values:
+            counts[
+                frozenset((child, _told(rest, name, value)) for child, rest in touched.items())
+            ] += count
+        kept = frozenset((child, rest) for child, rest in rests.items() if child not in touched)
+        return {kept | left: count for left, count in counts.items()}
 
     def grid(self) -> Iterator[dict[str, Value]]:
         """Give every configuration once, lazily; the last parameter changes fastest.
@@ -240,6 +259,20 @@ def name_problem(name: str) -> str:
     return (
         f"{shown(name)} cannot name a parameter: use at most 64 letters, digits and underscores, "
         f"no digit first, and no word of Python."
+    )
+
+
+def _about(part: Part, name: str) -> list[Comparison]:
+    """The comparisons of a condition that are on one parameter."""
+    return [each for each, _ in comparisons_in(part) if each.name == name]
+
+
+def _told(part: Part, name: str, value: Value | None) -> Part | bool:
+    """What is left of a condition when one parameter has a value, or none as it is inactive."""
+    params = {} if value is None else {name: value}
+    return remainder(
+        part,
+        lambda each, wanted: is_told(each, params, wanted=wanted) if each.name == name else None,
     )
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from search_spaces import Choice, SearchSpace, Value
+from search_spaces import Choice, Comparison, SearchSpace, Value
+from search_spaces.conditions import remainder
 from trainers.config import MAX_HIDDEN_LAYERS
 
 _RULE = "fc_rule"
@@ -55,9 +56,10 @@ def _is_sampled(space: SearchSpace, name: str, rule: Value) -> bool:
     if name not in space.domains:
         return False
     condition = space.conditions.get(name)
-    return condition is None or all(
-        comparison.holds(rule)
-        if comparison.name == _RULE
-        else _is_sampled(space, comparison.name, rule)
-        for comparison in condition.comparisons
-    )
+
+    def can_be(comparison: Comparison, wanted: bool) -> bool:  # noqa: FBT001
+        if comparison.name == _RULE:
+            return comparison.holds(rule) is wanted
+        return _is_sampled(space, comparison.name, rule)
+
+    return condition is None or remainder(condition, can_be) is True

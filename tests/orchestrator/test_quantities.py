@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import UsageError
 from orchestrator.quantities import (
-    BYTE_UNITS,
     Direction,
     Unit,
     duration,
@@ -22,6 +21,7 @@ from orchestrator.quantities import (
     sparkline,
     unit,
 )
+from search_spaces.quantities import BYTE_UNITS
 
 
 @pytest.mark.parametrize(

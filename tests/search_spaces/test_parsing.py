@@ -61,8 +61,9 @@ def test_a_file_full_of_mistakes_gets_them_all_with_their_lines():
         "sweep.yaml line 11, space.tune.values: values is 'all', but needs to be a list.",
         "sweep.yaml line 12, space.dropout: A domain is a mapping such as "
         "{type: int, low: 1, high: 8}, got 0.5.",
-        "sweep.yaml line 13, space.epochs.when: 'big' stands where a value should: quote text, "
-        "'big'.",
+        "sweep.yaml line 13, space.epochs.when: The condition 'batch_size == big' does not "
+        "parse at character 15, 'big': a comparison needs a name on one side and a value on "
+        "the other; quote text, 'big'. Write for example: bits <= 4 and backbone == 'vgg16'.",
         "sweep.yaml line 14, space.batch_size: values holds 32 twice; list every value once.",
         "sweep.yaml line 15, space.learning-rate: 'learning-rate' cannot name a parameter: use "
         "at most 64 letters, digits and underscores, no digit first, and no word of Python.",
@@ -142,3 +143,23 @@ def test_what_looks_like_a_path_is_one(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileProblems, match="There is no file"):
         load_space(source)
+
+
+def test_a_condition_too_long_to_be_stored_is_refused():
+    listed = ", ".join(["8/255"] * 50)
+    assert len(listed) < 350
+    form = {
+        "rate": {"type": "float", "low": 0, "high": 1},
+        "bits": {"type": "int", "low": 1, "high": 2, "when": f"rate in [{listed}]"},
+    }
+    with pytest.raises(SpaceError, match=r"bits.when: .* longer than 1,000 characters"):
+        parse_space(form)
+
+
+def test_what_a_condition_means_is_stored_and_read_back():
+    form = {
+        "eps": {"type": "float", "low": 0, "high": 1},
+        "bits": {"type": "int", "low": 1, "high": 2, "when": "1/255 < eps <= 8/255 or eps == 0.5"},
+    }
+    space = parse_space(form)
+    assert parse_space(space.as_mapping()) == space

@@ -7,15 +7,17 @@ import random
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from search_spaces import (
+    AnyOf,
     Choice,
     Comparison,
     Condition,
     Float,
     Int,
+    Not,
     SearchSpace,
     SpaceError,
     load_space,
@@ -122,6 +124,45 @@ def test_size_of_many_conditions_is_counted_in_one_pass():
     assert space(conditions, **domains).size == 11**60
 
 
+@pytest.mark.parametrize(
+    ("when", "size"),
+    [
+        ("a == 1 or b == 1", 4 + 5 * 7),
+        ("not (a == 1 or b == 1)", 5 + 4 * 7),
+        ("a == 1 and b == 1 or a == 2 and b == 2", 7 + 2 * 7),
+        ("2 <= a <= 3 and not b == 2", 5 + 4 * 7),
+        # For each a: b is 1 or 3 and d is not there; or b is 2 and c is 1 or 2.
+        ("c == 1", 3 * (2 + 1 + 7)),
+        ("not c == 1", 3 * (2 + 1 + 7)),
+        ("c == 1 or a == 1", 2 * (2 + 1 + 7) + 4 * 7),
+    ],
+)
+def test_size_counts_with_or_and_not(when, size):
+    conditions = {"d": when} | ({"c": "b == 2"} if "c" in when else {})
+    domains = {"a": Int(1, 3), "b": Int(1, 3), "c": Int(1, 2), "d": Int(1, 7)}
+    counted = space(conditions, **{n: domains[n] for n in domains if n in "abd" or "c" in when})
+    assert counted.size == len(list(counted.grid())) == size
+
+
+def test_size_with_values_that_are_equal_but_of_another_type():
+    mixed = space(
+        {"d": "p == 1 and a == 1 or p == 2 and a == true"},
+        p=Int(1, 2),
+        a=Choice((1, True, "x")),
+        d=Int(1, 7),
+    )
+    assert mixed.size == len(list(mixed.grid())) == 2 * (7 + 2)
+
+
+def test_a_parameter_waits_for_its_parents_under_not_too():
+    waiting = space({"momentum": "not (optimizer == 'adam')", "optimizer": "tune == true"},
+                    tune=Choice((True, False)), optimizer=Choice(("sgd", "adam")),
+                    momentum=Float(0, 1))  # fmt: skip
+    assert waiting.active({"tune": True}) == ("tune", "optimizer")
+    assert waiting.active({"tune": True, "optimizer": "sgd"})[-1] == "momentum"
+    assert waiting.active({"tune": False}) == ("tune",)
+
+
 def test_only_an_active_continuous_parameter_makes_a_space_endless():
     rate = Float(0, 1)
     assert space(rate=rate, bits=Int(1, 2)).size is None
@@ -152,15 +193,22 @@ def finite_spaces(draw: st.DrawFn) -> SearchSpace:
     names = draw(st.permutations(list(domains)))
     for index, name in enumerate(names):
         tests = []
-        for parent in draw(st.lists(st.sampled_from(names[:index] or [name]), max_size=2)):
+        for parent in draw(st.lists(st.sampled_from(names[:index] or [name]), max_size=3)):
             value = draw(st.sampled_from(list(domains[parent].values())))
             ordered = ["<=", ">="] if not isinstance(domains[parent], Choice) else []
             symbol = draw(st.sampled_from(["==", "!=", "in", "not in", *ordered]))
             if parent != name:
-                tests.append(Comparison(parent, symbol, (value,)))
+                comparison = Comparison(parent, symbol, (value,))
+                tests.append(draw(st.sampled_from([comparison, Not(comparison)])))
         if tests:
-            conditions[name] = Condition(tuple(tests))
-    return SearchSpace(domains, conditions)
+            joined = draw(st.sampled_from([Condition, AnyOf])) if len(tests) > 1 else Condition
+            whole = draw(st.sampled_from([joined(tuple(tests)), Not(joined(tuple(tests)))]))
+            conditions[name] = Condition((whole,))
+    try:
+        return SearchSpace(domains, conditions)
+    except SpaceError as error:  # not x <= 4, where no x is above 4
+        assume("can never hold" not in str(error))
+        raise
 
 
 def typed(params: dict[str, object]) -> tuple[tuple[str, str], ...]:

@@ -1,11 +1,14 @@
 import operator
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import UsageError
-from orchestrator.fronts.filters import MAX_CHARACTERS, Filter
+from orchestrator.fronts.filters import Filter
+from search_spaces import Condition
+from search_spaces.condition_tokens import MAX_CHARACTERS
 
 ROW = {"bits": 4, "accuracy": 0.9, "memory_bytes": 150_000.0, "backbone": "vgg16", "norm": True}
 
@@ -122,3 +125,26 @@ def test_numbers_are_compared_with_the_precedence_of_python(text, a, b) -> None:
     expected = eval(text, {"__builtins__": {}}, {"a": a, "b": b})  # noqa: S307
     if len(text) <= MAX_CHARACTERS:
         assert Filter.parse(text).keep({"a": a, "b": b}) is expected
+        assert Condition.parse(text).holds({"a": a, "b": b}) is expected
+
+
+values = st.sampled_from([0, 1, 1.0, 2.5, -1, True, False, "a", "1", ""])
+
+
+@given(
+    st.lists(words, max_size=14).map(" ".join) | conditions(),
+    st.fixed_dictionaries({"a": values, "b": values, "bits": values, "backbone": values}),
+)
+def test_when_and_where_say_the_same_of_rows_that_have_every_name(text, row) -> None:
+    try:
+        condition = Condition.parse(text)
+    except ValueError as error:
+        with pytest.raises(UsageError, match=re.escape(str(error))):
+            Filter.parse(text)
+        return
+    if row.keys() >= set(condition.names):
+        assert Filter.parse(text).keep(row) is condition.holds(row)
+
+
+def test_not_is_true_of_a_row_without_the_name() -> None:
+    assert Filter.parse("not width == 4").keep(ROW)
