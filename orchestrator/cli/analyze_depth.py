@@ -23,7 +23,7 @@ from orchestrator.cli.options import (
     print_records,
     say,
 )
-from orchestrator.errors import UsageError
+from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -92,7 +92,13 @@ def depth(  # noqa: PLR0913 - the options of a command
     from orchestrator.analysis.depth_analysis import analyze_depth
 
     say(f"Reading {data}")
-    report = analyze_depth(config, conversion=conversion, progress=progress())
+    try:
+        report = analyze_depth(config, conversion=conversion, progress=progress())
+    except MemoryError as error:
+        raise OrchestratorError(
+            f"The images of {data} do not fit into memory, into which a sweep reads them too "
+            f"({error}). Give a smaller --image-size, or a data set with fewer images."
+        ) from None
     for note in report.notes:
         say(f"Note: {note}.")
     if how is Format.JSON:

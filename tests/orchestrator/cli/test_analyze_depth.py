@@ -187,6 +187,13 @@ def test_a_float_picture_is_named(call: Call, tmp_path: Path) -> None:
     assert "mode F" in result.stderr
 
 
+def test_images_that_do_not_fit_into_memory_are_told(call: Call) -> None:
+    result = call("analyze", "depth", "digits", "--image-size", 200_000)
+    assert result.exit_code == 1
+    assert "do not fit into memory" in result.stderr
+    assert "smaller --image-size" in result.stderr
+
+
 @pytest.mark.shared_data
 def test_the_guide_shows_what_the_command_prints(
     call: Call, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
