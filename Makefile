@@ -20,7 +20,7 @@ sse4 := ATEN_CPU_CAPABILITY=default DNNL_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE
 NUMERIC := tests/trainers --ignore=tests/trainers/data
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check coverage bench faults fuzz ui image release-check clean processors
+.PHONY: help install demo quick test check coverage bench faults fuzz ui image release-check clean processors
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,9 @@ demo: install  ## Run a real sweep (a few minutes on two cores) and print its fr
 	@echo
 	@echo "Browse every trial in MLflow:   make ui"
 	@echo "Plot the front:                 $(BIN)/paretune front digits-fc --plot front.html"
+
+quick: install  ## Run the tests that need neither Ray, MLflow, PostgreSQL nor shared data
+	$(BIN)/python -m pytest -q -n 2 -m "not (ray or mlflow or postgres or shared_data or slow)"
 
 test: install check  ## Run everything that CI runs
 	$(BIN)/python -m pytest -q --durations=15

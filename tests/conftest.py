@@ -38,3 +38,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the shared data folder, which is not at {folder}")
     return folder
+
+
+# A test that uses one of these needs what the marker of `make quick` leaves out.
+_NEEDS = {"shared_data": "shared_data", "ray_cluster": "ray"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by what its fixtures start or read."""
+    for item in items:
+        for fixture in _NEEDS.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(_NEEDS[fixture])
