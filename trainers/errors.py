@@ -55,6 +55,10 @@ class ArtifactError(TrainerError):
     """A packed network is broken, or does not fit what it says about itself."""
 
 
+class PixelTypeError(DataError):
+    """Images are not uint8 pixels: in floating point, or normalised already."""
+
+
 class DivergedError(TrainerError):
     """Training met a loss that is NaN or infinite.
 

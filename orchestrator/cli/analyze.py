@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.analyze_depth import depth
 from orchestrator.cli.options import Format, FormatOption, data_config, print_records
 from orchestrator.errors import UnknownNameError, UsageError
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.analysis.sizing_rules import SizingReport
 
 app = typer.Typer(help="Answer questions without training anything.", no_args_is_help=True)
+app.command("depth")(depth)
 _CLASSES = "classes="
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.data.image_data import Images, LabelledImages, Labels
-from trainers.errors import AbsentDataError, DataError
+from trainers.errors import AbsentDataError, DataError, PixelTypeError
 
 # Ours and Keras', two common ones, and MedMNIST's; of each the keys of train, val and test.
 _KEYS: tuple[Mapping[str, tuple[str, str]], ...] = (
@@ -127,7 +127,8 @@ class _Archive:
         """uint8 (N, C, H, W) of any accepted layout."""
         array = self._arrays[key]
         if array.dtype != np.uint8:
-            raise self.error(f"has {key} of type {array.dtype}; wanted uint8 pixels, 0 to 255")
+            wanted = self.error(f"has {key} of type {array.dtype}; wanted uint8 pixels, 0 to 255")
+            raise PixelTypeError(str(wanted))
         if array.ndim not in (3, 4) or 0 in array.shape:
             raise self.error(
                 f"has {key} of shape {array.shape}; wanted (N, H, W), (N, H, W, C) or (N, C, H, W)"
