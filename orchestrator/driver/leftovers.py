@@ -25,7 +25,7 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
 
     Args:
         folders: Of trials whose values, or failures, are stored. A checkpoint stays behind if the
-            driver died before it could remove it, an unfinished file (``.NAME.HEX``) if a worker
+            driver died before it could remove it, an unfinished one (``.NAME.WRITER``) if a worker
             did while it wrote. Of a trial that failed the folder itself is one.
     """
     for folder in folders:

@@ -234,7 +234,7 @@ def _pictures(folder: Path, root: Path, left_out: _LeftOut) -> list[Path]:
             left_out.endings[entry.suffix.lower() or "without an ending"] += 1
     if not pictures:
         raise AbsentDataError(
-            f"class folder {folder} holds no pictures. KnownValues extensions: "
+            f"class folder {folder} holds no pictures. Known extensions: "
             f"{', '.join(sorted(ENDINGS))}. Add some, or remove the folder."
         )
     return pictures

@@ -1,11 +1,21 @@
 """Files that appear whole or not at all."""
 
 import os
-import uuid
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+
+def unfinished_beside(path: Path) -> Path:
+    """Name the file in which this thread writes what is to be at `path`.
+
+    No two writers share it, on one machine or on several with the same file system.
+    """
+    writer = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
+    return path.with_name(f".{path.name}.{writer}")
 
 
 @contextmanager
@@ -17,8 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The disk is full or the folder cannot be written.
     """
-    # Not named after the process: two machines on one file system may have one of the same number.
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    unfinished = unfinished_beside(path)
     try:
         yield unfinished
         with unfinished.open("rb") as file:

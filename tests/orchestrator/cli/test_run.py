@@ -87,7 +87,12 @@ def test_a_missing_file_and_a_wrong_setting_exit_2(
 
 
 @pytest.mark.parametrize("data", ["{folder: nowhere}", "{folder: .}", "{npz: nowhere.npz}"])
-def test_a_wrong_place_of_the_data_exits_2(call: Call, sweep_file: Path, data: str) -> None:
+def test_a_wrong_place_of_the_data_exits_2(
+    call: Call, sweep_file: Path, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
     result = call("check", sweep_file, "--set", f"data={data}")
     assert result.exit_code == 2
     assert result.stderr.startswith("error: data f")

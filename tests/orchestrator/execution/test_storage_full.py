@@ -4,7 +4,6 @@
 test can know. A small tmpfs refuses anything in it, but needs the right to mount.
 """
 
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from orchestrator.storage.opening import open_store
 from orchestrator.storage.sql_store import SqlStore
 from orchestrator.trials import FailureKind, SweepState, TrialState
 from trainers.files.trial_folder import ARTIFACT_NAME, PREDICTIONS_NAME
+from trainers.files.whole_file import unfinished_beside
 
 MakeSpec = Callable[..., SweepSpec]
 
@@ -48,7 +48,7 @@ def test_a_trial_that_finds_no_space_ends_the_sweep_which_goes_on_later(
 ) -> None:
     folder = StateFolder.find().trial_folder("tiny", 1)
     folder.mkdir(parents=True)
-    (folder / f".{PREDICTIONS_NAME}.{os.getpid()}").symlink_to("/dev/full")
+    unfinished_beside(folder / PREDICTIONS_NAME).symlink_to("/dev/full")
     spec = make_spec()
     with pytest.raises(StorageFullError, match=r"No space left .* bytes free.*resume tiny"):
         run(spec, store=store, executor=InlineExecutor)
@@ -100,7 +100,7 @@ def test_a_store_without_space_says_so_and_keeps_what_it_has(
 
     # SQLite's own error for a full disk, made by its own limit of the file's size.
     event.listen(engine, "connect", limited)
-    spec = make_spec(budget={"trials": 16}, training={"epochs": 1})
+    spec = make_spec(budget={"trials": 24}, training={"epochs": 1})
     with store._database.reading() as connection:
         limit[0] = connection.exec_driver_sql("PRAGMA page_count").scalar_one() + 2
     store.close()
@@ -110,7 +110,7 @@ def test_a_store_without_space_says_so_and_keeps_what_it_has(
     limit[0] = 2**30
     store.close()
     result = run(spec, store=store, executor=InlineExecutor)
-    assert result.complete == 16
+    assert result.complete == 24
     for trial in before:
         after = store.trial("tiny", trial.number)
         assert (after.attempts, after.artifact) == (trial.attempts, trial.artifact)
