@@ -47,7 +47,8 @@ quick: install  ## Run the tests that need neither Ray, MLflow, PostgreSQL nor s
 	$(BIN)/python -m pytest -q -n 2 -m "not (ray or mlflow or postgres or shared_data or slow)"
 
 test: install check  ## Run everything that CI runs
-	$(BIN)/python -m pytest -q --durations=15
+	$(BIN)/python -m pytest -q -n 2 -m "not (ray or slow)" --durations=15
+	$(BIN)/python -m pytest -q -m "ray or slow" --durations=15
 
 processors: $(addprefix on-,$(ON))  ## Run the tests of what computes on other processors' kernels
 
