@@ -18,6 +18,25 @@ app = typer.Typer(help="Answer questions without training anything.", no_args_is
 app.command("depth")(depth)
 _CLASSES = "classes="
 
+FractionsOption = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--fraction",
+        metavar="SHARE",
+        help="Share of the full widths, for the rule fraction; may be repeated; 0.25 if "
+        "never given.",
+        show_default=False,
+    ),
+]
+WidthsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B",
+        help="Hidden widths of your own, for the rule explicit.",
+        show_default=False,
+    ),
+]
+
 
 def sizing(  # noqa: PLR0913 - the options of a command
     backbone: Annotated[str, typer.Argument(help="Name of the backbone, such as alexnet.")],
@@ -30,24 +49,8 @@ def sizing(  # noqa: PLR0913 - the options of a command
     *,
     bits: Annotated[int, typer.Option(help="Bits of a convolution weight: 2 to 8, or 32.")] = 32,
     fc_bits: Annotated[int, typer.Option(help="Bits of an FC weight: 2 to 8, or 32.")] = 32,
-    fractions: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--fraction",
-            metavar="SHARE",
-            help="Share of the full widths, for the rule fraction; may be repeated; 0.25 if "
-            "never given.",
-            show_default=False,
-        ),
-    ] = None,
-    widths: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B",
-            help="Hidden widths of your own, for the rule explicit.",
-            show_default=False,
-        ),
-    ] = None,
+    fractions: FractionsOption = None,
+    widths: WidthsOption = None,
     how: FormatOption = Format.TABLE,
 ) -> None:
     """Print the head that every sizing rule gives: widths, parameters, bytes when packed.

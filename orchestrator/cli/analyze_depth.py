@@ -34,36 +34,40 @@ if TYPE_CHECKING:
 _SHOWN = {0: "min", 1: "5 %", 3: "median", 5: "95 %", 6: "max"}  # places in `QUANTILES`
 _PAUSE_S = 2.0  # between two lines of progress
 
+ImagesArgument = Annotated[
+    str,
+    typer.Argument(help="Name of a data set, a folder of classes, an .npz file, or a sweep file."),
+]
+UnitOption = Annotated[
+    EntropyUnit, typer.Option(help="In what the entropy is counted for the cap.")
+]
+RoundingOption = Annotated[
+    Rounding, typer.Option(help="How a whole number is made; round is to the nearest.")
+]
+ScopeOption = Annotated[
+    DepthScope,
+    typer.Option("--per", help="What the cap bounds: each stage, or the network in total."),
+]
+ImageSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="PIXELS",
+        help="Side to which images are brought first; by default as a sweep reads them. "
+        "Entropy depends on it.",
+        show_default=False,
+    ),
+]
+
 
 def depth(  # noqa: PLR0913 - the options of a command
-    data: Annotated[
-        str,
-        typer.Argument(
-            help="Name of a data set, a folder of classes, an .npz file, or a sweep file."
-        ),
-    ],
+    data: ImagesArgument,
     *,
-    unit: Annotated[
-        EntropyUnit, typer.Option(help="In what the entropy is counted for the cap.")
-    ] = EntropyUnit.NATS,
+    unit: UnitOption = EntropyUnit.NATS,
     coefficient: Annotated[float, typer.Option(help="Layers for one nat or bit.")] = 1.0,
-    rounding: Annotated[
-        Rounding, typer.Option(help="How a whole number is made; round is to the nearest.")
-    ] = Rounding.CEIL,
-    scope: Annotated[
-        DepthScope,
-        typer.Option("--per", help="What the cap bounds: each stage, or the network in total."),
-    ] = DepthScope.STAGE,
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="PIXELS",
-            help="Side to which images are brought first; by default as a sweep reads them. "
-            "Entropy depends on it.",
-            show_default=False,
-        ),
-    ] = None,
+    rounding: RoundingOption = Rounding.CEIL,
+    scope: ScopeOption = DepthScope.STAGE,
+    image_size: ImageSizeOption = None,
     root: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="Where the named data set lies.", show_default=False),

@@ -1,12 +1,26 @@
 """``front`` and ``pick``."""
 
 import sys
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from orchestrator.cli.front_options import (
+    DecidingOption,
+    ExperimentOption,
+    IntervalsOption,
+    KneeOption,
+    MinimizeOption,
+    NamesArgument,
+    ObjectivesOption,
+    ParentRunOption,
+    PlotOption,
+    SelectOnOption,
+    SetOption,
+    Subset,
+    TrackingUriOption,
+    UnderOption,
+)
 from orchestrator.cli.options import (
     AlphaOption,
     Format,
@@ -29,78 +43,18 @@ if TYPE_CHECKING:
     from orchestrator.queries.sweeps import Sweep
 
 
-class SubsetOption(StrEnum):
-    """On which images members are shown, or chosen."""
-
-    VAL = "val"
-    TEST = "test"
-
-
 def front(  # noqa: PLR0913 - the options of a command
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="NAME", help="Sweeps; their trials compete together."),
-    ] = None,
+    names: NamesArgument = None,
     *,
-    objectives: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,C",
-            help="What to compare by, NAME:min or NAME:max where the direction is not known; "
-            "by default the objectives of the sweep.",
-            show_default=False,
-        ),
-    ] = None,
+    objectives: ObjectivesOption = None,
     where: WhereOption = None,
-    subset: Annotated[
-        SubsetOption,
-        typer.Option(
-            "--set",
-            help="Show the members, chosen on validation, by validation values (with test values "
-            "beside them once they are measured) or by test values alone.",
-        ),
-    ] = SubsetOption.VAL,
-    select_on: Annotated[
-        SubsetOption,
-        typer.Option(
-            help="Choose the members by validation or by test values. Values of the test set by "
-            "which something was chosen flatter it.",
-        ),
-    ] = SubsetOption.VAL,
-    intervals: Annotated[
-        bool,
-        typer.Option(
-            "--intervals",
-            help="Show on how many images accuracies were measured, their 95 % intervals, and how "
-            "likely each member is on the front; in a table in the place of the parameters.",
-        ),
-    ] = False,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.html", help="Also write an interactive page.", show_default=False
-        ),
-    ] = None,
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URI",
-            help="Read this MLflow instead of the store; with --experiment.",
-            show_default=False,
-        ),
-    ] = None,
-    experiment: Annotated[
-        str | None,
-        typer.Option(help="MLflow experiment, with --tracking-uri.", show_default=False),
-    ] = None,
-    parent_run: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ID",
-            help="Which sweep of the experiment, by the id of its run; by default the newest.",
-            show_default=False,
-        ),
-    ] = None,
+    subset: SetOption = Subset.VAL,
+    select_on: SelectOnOption = Subset.VAL,
+    intervals: IntervalsOption = False,
+    plot: PlotOption = None,
+    tracking_uri: TrackingUriOption = None,
+    experiment: ExperimentOption = None,
+    parent_run: ParentRunOption = None,
     how: FormatOption = Format.TABLE,
     store: StoreOption = None,
 ) -> None:
@@ -114,7 +68,7 @@ def front(  # noqa: PLR0913 - the options of a command
     """
     from orchestrator.queries.sweeps import open_sweep, pareto_front
 
-    goals, on_test = listed(objectives), SubsetOption.TEST in (subset, select_on)
+    goals, on_test = listed(objectives), Subset.TEST in (subset, select_on)
     _check_source(names or [], tracking_uri, on_test=on_test)
     if names and on_test:
         found = open_sweep(names[0], store).front(
@@ -154,34 +108,10 @@ def _check_source(names: list[str], tracking_uri: str | None, *, on_test: bool) 
 def pick(  # noqa: PLR0913 - the options of a command
     name: NameArgument,
     *,
-    knee: Annotated[
-        bool, typer.Option("--knee", help="The most balanced member of the front.")
-    ] = False,
-    under: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VALUE=LIMIT",
-            help="The best member within a limit, such as memory_bytes=200kB.",
-            show_default=False,
-        ),
-    ] = None,
-    objective: Annotated[
-        str | None,
-        typer.Option(
-            help="With --under: what decides; by default the first other objective.",
-            show_default=False,
-        ),
-    ] = None,
-    minimize: Annotated[
-        str | None,
-        typer.Option(
-            "--min",
-            metavar="VALUE",
-            help="The trial with the smallest VALUE, such as memory_bytes, that is statistically "
-            "not worse than the reference; with --keep, --margin and --alpha.",
-            show_default=False,
-        ),
-    ] = None,
+    knee: KneeOption = False,
+    under: UnderOption = None,
+    objective: DecidingOption = None,
+    minimize: MinimizeOption = None,
     keep: KeepOption = None,
     margin: MarginOption = None,
     alpha: AlphaOption = None,

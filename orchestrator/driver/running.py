@@ -122,12 +122,7 @@ def run(
         try:
             # Before anything is stored: a mistyped path must not take the sweep's name, nor leave
             # a state folder where there was none.
-            progress.note("starting workers, reading the images")
-            prepared = worker.prepare()
-            content = checked_content(spec, prepared, found, folder, progress)
-            for note in data_notes(spec, prepared, stored(spec.name, found)):
-                progress.note(note)
-            known = CostModel(spec.trial_config(), prepared)
+            known, content = _images_read(spec, worker, found, folder, progress)
             want_mirror()
             found = found or _open(where, state=folder)
             interrupted = _drive(spec, found, worker, known, prior, progress, folder, content)
@@ -137,6 +132,27 @@ def run(
                 _remove_late_checkpoints(spec.name, found, folder)
             remove_empty_folder(folder.sweep_folder(spec.name))
     return _result(found.sweep(spec.name), spec, found, interrupted=interrupted)
+
+
+def _images_read(
+    spec: SweepSpec,
+    worker: Executor,
+    store: Store | None,
+    folder: StateFolder,
+    progress: Progress,
+) -> tuple[KnownValues, Mapping[str, object]]:
+    """Have the workers read the images; return what is then known of any trial, and the content.
+
+    Raises:
+        TrainerError: The images or the weights cannot be used by any trial.
+        SweepExistsError: The sweep was begun with other images.
+    """
+    progress.note("starting workers, reading the images")
+    prepared = worker.prepare()
+    content = checked_content(spec, prepared, store, folder, progress)
+    for note in data_notes(spec, prepared, stored(spec.name, store)):
+        progress.note(note)
+    return CostModel(spec.trial_config(), prepared), content
 
 
 def _remove_late_checkpoints(name: str, store: Store, folder: StateFolder) -> None:

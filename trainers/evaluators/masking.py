@@ -70,43 +70,13 @@ def masked_gradient_signs(
             f"attack is {attack.attack!r}; the checks for masked gradients vary the steps of bim "
             f"or pgd."
         )
-
-    longer = replace(attack, steps=_MORE * attack.steps)
-    checks = _Checks(network, images, labels, seed, device, longer)
-    strong = checks.strong
-    signs = []
-    once = checks.found_more(attack)
-    if once is not None:
-        signs.append(
-            f"{_MORE * attack.steps} steps leave {strong.robust_accuracy:.1%} right, but "
-            f"{attack.steps} steps only {once.robust_accuracy:.1%}."
-        )
-    unbounded = _unbounded(attack, images)
-    guessing = np.bincount(labels[strong.chosen]).max() / strong.samples
-    # What an attack finds within epsilon counts for the one that may go farther.
-    if strong.robust_accuracy > guessing:
-        share = checks.left(unbounded) / strong.samples
-        if share > guessing:
-            signs.append(
-                f"An epsilon of {unbounded.epsilon:.3g}, which reaches every picture, still "
-                f"leaves {share:.1%} right."
-            )
-    square = AttackConfig("square", attack.epsilon, attack.norm, samples=attack.samples)
-    blind = checks.found_more(square)
-    if blind is not None:
-        signs.append(
-            f"The Square attack, without gradients, leaves {blind.robust_accuracy:.1%} right, but "
-            f"{attack.attack} with them {strong.robust_accuracy:.1%}."
-        )
-    return tuple(signs)
+    checks = _Checks(network, images, labels, seed, device, attack)
+    signs = (checks.of_steps(), checks.of_epsilon(), checks.of_square())
+    return tuple(sign for sign in signs if sign is not None)
 
 
 class _Checks:
-    """What a strong attack leaves, and what others leave of that.
-
-    Attributes:
-        strong: The strong attack's result.
-    """
+    """Compare what an attack with four times the steps leaves with what others leave of that."""
 
     def __init__(
         self,
@@ -119,25 +89,65 @@ class _Checks:
     ) -> None:
         self._network, self._seed, self._device = network, seed, device
         self._images, self._labels = images, labels
-        self.strong = self._result(images, labels, attack)
-        self._standing = self.strong.chosen[self.strong.robust]
+        self._attack = attack
+        self._strong = self._result(images, labels, replace(attack, steps=_MORE * attack.steps))
+        self._standing = self._strong.chosen[self._strong.robust]
 
-    def left(self, attack: AttackConfig) -> int:
-        """How many of the images that the strong attack leaves another one leaves too."""
+    def of_steps(self) -> str | None:
+        """Say so if the attack as it is finds more than with four times the steps."""
+        once = self._found_more(self._attack)
+        if once is None:
+            return None
+        steps = self._attack.steps
+        return (
+            f"{_MORE * steps} steps leave {self._strong.robust_accuracy:.1%} right, but "
+            f"{steps} steps only {once.robust_accuracy:.1%}."
+        )
+
+    def of_epsilon(self) -> str | None:
+        """Say so if an epsilon that reaches every picture leaves more than guessing would."""
+        strong = self._strong
+        guessing = np.bincount(self._labels[strong.chosen]).max() / strong.samples
+        # What an attack finds within epsilon counts for the one that may go farther.
+        if strong.robust_accuracy <= guessing:
+            return None
+        unbounded = _unbounded(self._attack, self._images)
+        share = self._left(unbounded) / strong.samples
+        if share <= guessing:
+            return None
+        return (
+            f"An epsilon of {unbounded.epsilon:.3g}, which reaches every picture, still "
+            f"leaves {share:.1%} right."
+        )
+
+    def of_square(self) -> str | None:
+        """Say so if the Square attack, which sees no gradient, finds more."""
+        attack = self._attack
+        square = AttackConfig("square", attack.epsilon, attack.norm, samples=attack.samples)
+        blind = self._found_more(square)
+        if blind is None:
+            return None
+        return (
+            f"The Square attack, without gradients, leaves {blind.robust_accuracy:.1%} right, but "
+            f"{attack.attack} with them {self._strong.robust_accuracy:.1%}."
+        )
+
+    def _left(self, attack: AttackConfig) -> int:
+        """Count the images that the strong attack leaves, and this one too."""
         which = self._standing
         if not len(which):
             return 0
         few = replace(attack, samples=len(which))
         return int(self._result(self._images[which], self._labels[which], few).robust.sum())
 
-    def found_more(self, attack: AttackConfig) -> RobustResult | None:
-        """The result of an attack that should be weaker, if it finds more beyond chance."""
+    def _found_more(self, attack: AttackConfig) -> RobustResult | None:
+        """Return the result of an attack that should be weaker if it finds more beyond chance."""
         count = len(self._standing)
         # Nearly always so few stand that no attack can be better beyond chance.
-        if count < _FEWEST or count - self.left(attack) < _FEWEST:
+        if count < _FEWEST or count - self._left(attack) < _FEWEST:
             return None
         found = self._result(self._images, self._labels, attack)
-        return found if _won(self.strong.robust, found.robust) else None
+        return found if _won(self._strong.robust, found.robust) else None
 
     def _result(self, images: Images, labels: Labels, attack: AttackConfig) -> RobustResult:
         return robust_accuracy(

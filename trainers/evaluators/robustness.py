@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -104,24 +105,12 @@ def robust_accuracy(
             "deepfool has no epsilon, so that there is no accuracy under it: use "
             "relative_perturbation, or another attack."
         )
-    made_on, tried_on = network if isinstance(network, Transfer) else (network, network)
-
-    def outcomes(pixels: Tensor, expected: Tensor) -> Tensor:
-        """Give bool (1 + restarts, batch): classified correctly, unperturbed first.
-
-        Every image is attacked at every restart of PGD, so that the random starts are the same
-        for all networks whatever they get wrong.
-        """
-        right = [_right(tried_on, pixels, expected)]
-        for _ in range(attack.restarts):
-            version = attacked(made_on, pixels, expected, attack)
-            right.append(_right(tried_on, version, expected))
-        return torch.stack(right)
-
+    pair = network if isinstance(network, Transfer) else Transfer(network, network)
     check_images(images)
     check_labelled(images, labels)
     chosen = attacked_images(labels, attack.samples)
-    with under_test(made_on, device), under_test(tried_on, device):
+    outcomes = partial(_outcomes, pair, attack)
+    with under_test(pair.made_on, device), under_test(pair.tried_on, device):
         found = _in_batches(outcomes, images, labels, chosen, seed=seed, device=device)
     robust: NDArray[np.bool_] = np.asarray(found.all(axis=0))
     count = len(chosen)
@@ -188,6 +177,19 @@ def relative_perturbation(
             f"DeepFool cannot measure them. Leave deepfool_perturbation out."
         )
     return float(found.mean())
+
+
+def _outcomes(pair: Transfer, attack: AttackConfig, pixels: Tensor, expected: Tensor) -> Tensor:
+    """Give bool (1 + restarts, batch): classified correctly, unperturbed first.
+
+    Every image is attacked at every restart of PGD, so that the random starts are the same for
+    all networks whatever they get wrong.
+    """
+    right = [_right(pair.tried_on, pixels, expected)]
+    for _ in range(attack.restarts):
+        version = attacked(pair.made_on, pixels, expected, attack)
+        right.append(_right(pair.tried_on, version, expected))
+    return torch.stack(right)
 
 
 def _right(network: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
