@@ -21,6 +21,7 @@ _PORT = 6379  # of a head that was started without one
 _KNOCK_S = 5  # each: to connect, and to be greeted
 _CONNECT_S = 12
 _IMPORT_S = 120
+_TOO_LONG = "it took more than"
 _REFUSED = "AuthenticationError"  # Ray's; it stands above the last line of what Ray prints
 _AWAY_FIX = (
     "Start the cluster (ray start --head), or correct the address (--address or RAY_ADDRESS), or "
@@ -81,7 +82,7 @@ def ask_cluster(address: str) -> Answer:
         lines = ended.stderr.strip().splitlines() or ["the connection failed"]
         problem = next((line for line in lines if _REFUSED in line), lines[-1]).rstrip(".")
     elif ended.stdout:
-        problem = f"it took more than {connect_s} s to connect"
+        problem = f"{_TOO_LONG} {connect_s} s to connect"
     else:
         problem = f"{host} was not found within {2 * _KNOCK_S} s"
     return Answer(None, redacted(problem), _fix(problem))
@@ -90,6 +91,9 @@ def ask_cluster(address: str) -> Answer:
 def _fix(problem: str) -> str:
     if _REFUSED in problem:
         return _REFUSED_FIX
+    if _TOO_LONG in problem:
+        # Ray asks a head that wants a token for twenty seconds before it says so.
+        return f"{_AWAY_FIX} If the cluster wants a token: {_REFUSED_FIX}"
     return _CLIENT_FIX if "ray[client]" in problem else _AWAY_FIX
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError
+from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import TrialState
 
@@ -199,7 +200,7 @@ class Testbed:
 
     def store(self) -> Store:
         """The store as any reader opens it."""
-        return open_store(self.store_url, create=False)
+        return open_store(self.store_url, create=False, state=StateFolder(self.state))
 
     def wait_for_epochs(self, process: subprocess.Popen[str], epochs: int) -> None:
         """Return when so many epochs are stored, or the command has ended before."""

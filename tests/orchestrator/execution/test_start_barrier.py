@@ -13,6 +13,8 @@ from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
 from orchestrator.trials import TrialState
+from trainers.config import TrialConfig
+from trainers.data.config import DataConfig
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 
@@ -143,7 +145,10 @@ def test_a_worker_arrives_with_its_first_step_and_not_while_it_starts() -> None:
     two = barrier(2)
     two.arrive("a", 0)
     worker = TrialActor.__new__(TrialActor)
-    job = Job(trial=1, attempt=1, config={}, folder="")
-    worker.setup({"jobs": [job]}, Shared(ray.put("images"), two, Task({}, {}, {})))
+    config = TrialConfig(backbone="digitnet", weights="scratch", seed=0)
+    job = Job(trial=1, attempt=1, config=config, folder="")
+    worker.setup(
+        {"jobs": [job]}, Shared(ray.put("images"), two, Task(DataConfig(name="digits"), {}, {}))
+    )
     worker._runner = Runner([1])
     assert lets_through(two.wait, worker.step)

@@ -49,7 +49,10 @@ def followed(tmp_path: Path) -> Path:
     building = tmp_path / BUILDING
     text = building.read_text()
     text = _once(
-        text, "\n\n_BUNDLED", "\nfrom trainers.networks.backbones import twonet\n\n_BUNDLED"
+        text,
+        "\nfrom trainers.networks.backbones.weight_files",
+        "\nfrom trainers.networks.backbones import twonet"
+        "\nfrom trainers.networks.backbones.weight_files",
     )
     for kind, given in (("features", ""), ("blocks", "features")):
         (head,) = re.findall(rf"def _{kind}\(.*\n", text)
