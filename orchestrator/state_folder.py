@@ -52,7 +52,7 @@ class StateFolder:
 
     @classmethod
     def find(cls) -> "StateFolder":
-        """The folder that ``PARETUNE_HOME`` names, else ``.paretune`` in the working directory.
+        """Find the folder of ``PARETUNE_HOME``, else ``.paretune`` in the working directory.
 
         An empty variable is as good as none.
         """
@@ -74,7 +74,7 @@ class StateFolder:
         return self.root / "mlflow.db"
 
     def tracking_address(self, uri: str | None) -> tuple[str, str]:
-        """Where a sweep is mirrored to, and the variable that says so; empty where none does.
+        """Return where a sweep is mirrored to, and the variable that sets it; empty if none does.
 
         Args:
             uri: What its file says: ``tracking.uri``.
@@ -100,9 +100,9 @@ class StateFolder:
         return self.root / "ray.log"
 
     def sweep_folder(self, sweep: str) -> Path:
-        """Folder of a sweep's trials."""
+        """Return the folder of a sweep's trials."""
         return self.root / "sweeps" / check_sweep_name(sweep)
 
     def trial_folder(self, sweep: str, number: int) -> Path:
-        """Folder of one trial's checkpoint and artifact."""
+        """Return the folder of one trial's checkpoint and artifact."""
         return self.sweep_folder(sweep) / "trials" / f"{number:05d}"

@@ -155,7 +155,7 @@ class SweepLoop:
         return len(self._unfinished) + self._budget.trials_left
 
     def next_job(self) -> Job | None:
-        """The next attempt; stored before it is returned."""
+        """Return the next attempt, which is stored before it is returned."""
         while not self.must_stop and not self._out_of_space():
             trial = self._unfinished.popleft() if self._unfinished else self._new_trial()
             if trial is None:

@@ -70,7 +70,7 @@ _NEW_ROW = insert(blocks)
 def read_columns(
     connection: Connection, sweep: int, values: Collection[str], params: Collection[str]
 ) -> Columns:
-    """The complete trials of a sweep as columns: the values and the parameters of some names."""
+    """Return a sweep's complete trials as columns: the values and parameters of some names."""
     wanted = {"sweep": sweep, "values": list(values), "params": list(params)}
     packed: defaultdict[int, list[tuple[str, str, bytes]]] = defaultdict(list)
     for first, kind, name, data in connection.execute(_PACKED, wanted):
@@ -84,7 +84,7 @@ def read_columns(
 
 
 def read_value_names(connection: Connection, sweep: int) -> set[str]:
-    """Names of all values that trials of a sweep have."""
+    """Return the names of all values that trials of a sweep have."""
     names = set(connection.scalars(_PACKED_NAMES, {"sweep": sweep}))
     for low, high in _gaps(connection, sweep, _sealed(connection, sweep)):
         names |= set(connection.scalars(_LOOSE_NAMES, _span(sweep, low, high)))
@@ -92,7 +92,7 @@ def read_value_names(connection: Connection, sweep: int) -> set[str]:
 
 
 def seal(connection: Connection, sweep: int) -> None:
-    """Pack what can be packed: numbers of one block, all of them taken and their trials final."""
+    """Pack each full block: all of its trial numbers are taken, and its trials are final."""
     for low, high in list(_gaps(connection, sweep, _sealed(connection, sweep))):
         for first in range(low, high + 1, BLOCK):
             span = (first, first + BLOCK - 1)
@@ -106,7 +106,7 @@ def seal(connection: Connection, sweep: int) -> None:
 
 
 def unseal(connection: Connection, sweep: int, number: int) -> None:
-    """Forget the block of a trial of which something changes."""
+    """Delete the block of a trial that is about to change."""
     own = and_(blocks.c.sweep_id == sweep, blocks.c.first == number - number % BLOCK)
     connection.execute(delete(blocks).where(own))
 

@@ -56,13 +56,13 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction whose queries see the same moment; it never waits for a writer."""
+        """Open a transaction whose queries all see one snapshot; it never waits for a writer."""
         with self._sentences(), self._connection(self._engine) as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that is committed at the end and rolled back by an exception.
+        """Open a transaction that is committed at the end and rolled back by an exception.
 
         On SQLite it is alone from its beginning: a lock that is only taken at the first write
         fails, instead of waiting, when somebody else wrote since the transaction's first read.
@@ -71,7 +71,7 @@ class Database:
             yield connection
 
     def allow_reading_while_writing(self) -> None:
-        """Put an SQLite file in WAL mode, which it keeps; PostgreSQL needs nothing of the kind.
+        """Put an SQLite file into WAL mode, which it keeps; does nothing for PostgreSQL.
 
         SQLite waits for readers here, but fails at once when another process is at the same.
         """
@@ -158,13 +158,13 @@ def _is_full(error: BaseException | None) -> bool:
 
 
 def driver_problem(url: str) -> str:
-    """That the driver of a database's URL is not installed; empty if it is, and for no URL."""
+    """Describe the missing driver of a database's URL; empty if it is installed, or for no URL."""
     try:
         make_url(url).get_dialect().import_dbapi()
     except ImportError as error:
         return missing_driver(url, error)
     except ArgumentError:
-        # No URL of SQLAlchemy, or of a database that it does not know: not ours to judge.
+        # Not a URL of SQLAlchemy, or of a database that it does not know: reported elsewhere.
         return ""
     return ""
 

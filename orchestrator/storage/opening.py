@@ -61,7 +61,7 @@ def open_store(
 
 
 def find_store(url: str | None = None, *, state: StateFolder | None = None) -> Store | None:
-    """Open the store at `url` as `open_store` does, if there is one; nothing is made.
+    """Open the store at `url` as `open_store` does, if there is one; creates nothing.
 
     Args:
         url: As in `open_store`.
@@ -78,7 +78,7 @@ def find_store(url: str | None = None, *, state: StateFolder | None = None) -> S
 
 
 def schema_version(url: str) -> tuple[str | None, str]:
-    """The schema's version in the database, None if it has none, and the newest one known."""
+    """Return the version of the database's schema, None if it has none, and the newest known."""
     database = Database(url)
     if database.path and not database.path.exists():
         return None, HEAD
@@ -90,7 +90,7 @@ def schema_version(url: str) -> tuple[str | None, str]:
 
 
 def upgrade(url: str) -> None:
-    """Make the schema, or bring it up to date; the folder and the file too, where they miss.
+    """Create the schema or bring it up to date; a missing folder and file are created too.
 
     Several processes may do so at the same moment: one does the work, the others wait for it.
 
@@ -108,7 +108,7 @@ def upgrade(url: str) -> None:
         with database.writing() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
-            # Asked again, now that nobody else can be at it.
+            # Checked again, now that no other process can be upgrading it.
             current = _current(connection)
             _check_known(database, current)
             if current is None:

@@ -80,10 +80,9 @@ sweeps = Table(
     # Grows with every write to the sweep and never repeats, even after its mark in the outbox was
     # deleted: a mirror that comes late with an old mark cannot delete a newer one.
     Column("revision", BigInteger, nullable=False),
-    # The lease. `lease_holder` is NULL while nobody drives the sweep; `lease_token` grows with
-    # each taking, so that whoever was replaced can be told apart from who replaced it.
-    # `lease_heard` is when its holder last gave a sign of life, and `stop_asked` who asked it to
-    # end; its holder looks there.
+    # The lease. `lease_holder` is NULL while no driver runs the sweep; `lease_token` grows each
+    # time the lease is taken, which fences off a driver that was replaced. `lease_heard` is when
+    # the holder last renewed it, and `stop_asked` is who asked for an end; the holder polls it.
     Column("lease_holder", Text),
     Column("lease_token", BigInteger, nullable=False),
     Column("lease_since", UtcTime),
@@ -148,7 +147,7 @@ trial_values = Table(
     Column("trial_id", ForeignKey("trials.id"), primary_key=True),
     Column("name", Text, primary_key=True),
     Column("value", Double, nullable=False),
-    # Rows lie in the order of their key, as they are read: a trial's values beside each other.
+    # Rows are stored in the order of their key, as they are read: a trial's values are adjacent.
     sqlite_with_rowid=False,
 )
 

@@ -19,7 +19,7 @@ _OBJECTIVES = "objectives"
 def name_is_taken(
     found: SweepRecord, spec: Mapping[str, Any], measured: Collection[str]
 ) -> SweepExistsError:
-    """Say what of a spec keeps it from going on with a stored sweep: every key, and no other.
+    """Describe every difference that keeps a spec from going on with a stored sweep.
 
     Args:
         found: The stored sweep.
@@ -28,7 +28,7 @@ def name_is_taken(
     """
     before, now = _identity(found.spec), _identity(spec)
     if before is None or now is None:
-        # One of them is another version's, so that what would not matter is not known.
+        # Another version wrote one of them, so it is unknown which keys may differ.
         before, now = found.spec, spec
     differences = "; ".join(spec_differences(before, now))
     return SweepExistsError(
