@@ -45,7 +45,7 @@ def add_final_measures(
 
 
 def front_jobs(trials: Sequence[Trial], spec: SweepSpec) -> dict[int, FrontJob]:
-    """What is still to be measured, by trial number."""
+    """List what is still to be measured, by trial number."""
     front = compute_front(trials, spec.directed, spec.limits)
     # With the other seeds of a member, because a comparison over seeds needs them all.
     members = [dict(member.params) for member in front]
@@ -76,7 +76,7 @@ def front_jobs(trials: Sequence[Trial], spec: SweepSpec) -> dict[int, FrontJob]:
 
 
 def check_front_measures(stored: Mapping[str, Any], spec: SweepSpec) -> None:
-    """Refuse a front measure that is another one than that of the same name before.
+    """Refuse a front measure whose name meant something else before.
 
     Args:
         stored: The spec that the sweep was run with before.

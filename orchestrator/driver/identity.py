@@ -17,7 +17,7 @@ _WORDS = {"data": "images", "weights": "backbone weights"}
 
 
 def claim(spec: SweepSpec, store: Store) -> SweepRecord:
-    """Store a sweep, or find the one of this name if it is the same but for what may change.
+    """Store a sweep, or find the stored one of this name if only what may change differs.
 
     Raises:
         SweepExistsError: The name is taken by a sweep with another spec.
@@ -31,7 +31,7 @@ def claim(spec: SweepSpec, store: Store) -> SweepRecord:
 
 
 def stored(name: str, store: Store | None) -> SweepRecord | None:
-    """The sweep of this name, if there is one."""
+    """Return the sweep of this name, None if there is none."""
     found = [] if store is None else store.sweeps()
     return next((record for record in found if record.name == name), None)
 
@@ -43,7 +43,7 @@ def checked_content(
     state: StateFolder,
     progress: Progress,
 ) -> dict[str, object]:
-    """Refuse other images and other weights than before; say once what lies elsewhere now.
+    """Refuse images and weights other than before; report once what has moved.
 
     Args:
         spec: The sweep as it is to be run.

@@ -45,7 +45,7 @@ def interrupted_by_signals(loop: SweepLoop) -> Iterator[None]:
 
 @contextmanager
 def lease_kept(writer: SweepWriter, loop: SweepLoop) -> Iterator[None]:
-    """Renew the lease while trials run that have nothing to write.
+    """Renew the lease while the running trials write nothing.
 
     A store that cannot be reached is asked again until the lease has run out; then somebody else
     may drive, and the run ends.

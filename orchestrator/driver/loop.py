@@ -138,7 +138,7 @@ class SweepLoop:
         self._interrupted, self._reason = True, reason
 
     def fail(self, error: OrchestratorError) -> None:
-        """Interrupt everything because of what the run cannot go on with."""
+        """Interrupt everything because of an error that the run cannot continue after."""
         self.error = self.error or error
         self.interrupt(str(error).partition(": ")[0])
 
@@ -173,7 +173,7 @@ class SweepLoop:
         return bool(over)
 
     def remove_leftovers(self, *, but_stopped: bool = False) -> None:
-        """Remove what no trial that is over needs.
+        """Remove files that finished trials no longer need.
 
         Args:
             but_stopped: Keep what a stopped trial would go on from.
@@ -183,12 +183,12 @@ class SweepLoop:
         remove_leftovers(self._folder(trial.number) for trial in final)
 
     def started(self, job: Job) -> None:
-        """Tell the person watching."""
+        """Report the start to the user."""
         logger.info("trial %d started", job.trial)
         self._parts.progress.trial_started(self._trials[job.trial])
 
     def reported(self, job: Job, reports: Sequence[Report]) -> Decision:
-        """Store reports; judge the trial if the last of them is of a milestone."""
+        """Store reports; judge the trial if the last of them is at a milestone."""
         if not reports:
             return Decision.CONTINUE
         reports = [Report(report.epoch, _finite(report.values)) for report in reports]
@@ -203,7 +203,7 @@ class SweepLoop:
         )
 
     def troubled(self, job: Job, trouble: Failure) -> None:
-        """Tell the person watching, and remember it for the attempt's record."""
+        """Report the trouble to the user, and keep it for the attempt's record."""
         if job.trial not in self._troubles:
             self._troubles[job.trial] = trouble
             self._parts.progress.note(f"trial {job.trial}: {trouble.message}")

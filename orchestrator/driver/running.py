@@ -83,7 +83,7 @@ def run(
     executor: ExecutorFactory | None = None,
     state: StateFolder | None = None,
 ) -> RunResult:
-    """Run a sweep until its budget is used up; go on where an earlier run ended.
+    """Run a sweep until its budget is used up; continue where an earlier run ended.
 
     Ctrl-C (or SIGTERM) interrupts the running trials, which keep their finished epochs.
 
@@ -158,7 +158,7 @@ def resume(
     progress: Progress | None = None,
     address: str | None = None,
 ) -> RunResult:
-    """Go on with a stored sweep; its sweep file is not needed.
+    """Continue a stored sweep; its sweep file is not needed.
 
     Raises:
         UnknownNameError: There is no sweep of this name.

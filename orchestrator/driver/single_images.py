@@ -7,7 +7,7 @@ from search_spaces import Choice, Value
 
 
 def refused_single_images(spec: SweepSpec) -> tuple[list[str], bool]:
-    """Which trainings of a sweep fail because a step sees one image, and whether all do.
+    """Find the trainings of a sweep that fail because a step sees one image, and if all do.
 
     torch is asked only where a step may: a last image that is left alone goes with the batch
     before.

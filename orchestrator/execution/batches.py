@@ -32,7 +32,7 @@ class Batches:
     rounds: int = 1
 
     def size(self, *, left: int, slots: int) -> int:
-        """Jobs of the next batch, at least 1: never more than one worker's share of the rest.
+        """Return the size of the next batch: at least 1, at most one worker's share of the rest.
 
         Args:
             left: Jobs that may still be started.
@@ -43,12 +43,12 @@ class Batches:
 
     @staticmethod
     def is_full(jobs: Collection[Job], size: int) -> bool:
-        """Whether a batch has its size, or as much as it may that shares a finished training."""
+        """Return whether a batch has its size, or the most allowed with a finished training."""
         return len(jobs) >= size or sum(job.origin is not None for job in jobs) >= _MOST_SHARED
 
 
 def batches_of(spec: "SweepSpec") -> Batches:
-    """What `execution.fuse` asks for.
+    """Choose the batches that `execution.fuse` asks for.
 
     ``auto`` takes up to 16, and at most a quarter of a worker's share of the trials that are
     left, so that the sampler hears of results while it still has something to propose. It takes

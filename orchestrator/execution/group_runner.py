@@ -38,7 +38,7 @@ class GroupRunner:
         return list(self._runners)
 
     def begin(self, jobs: Sequence[Job]) -> None:
-        """Take jobs; whatever ran before is forgotten."""
+        """Take new jobs; whatever ran before is forgotten."""
         self._runners = {}
         # Others are set up when it is their turn: their networks share nothing.
         self._heads = {job.trial for job in jobs if job.config.tune == "head"}
@@ -47,12 +47,12 @@ class GroupRunner:
             runner.begin(job)
 
     def drop(self, trials: Iterable[int]) -> None:
-        """Forget jobs that are over because the driver said so."""
+        """Forget jobs that the driver has ended."""
         for number in trials:
             self._runners.pop(number, None)
 
     def step(self) -> Mapping[int, Step]:
-        """Work for a while; what it yielded, by trial. Others did nothing meanwhile.
+        """Advance the jobs for a while; returns the step of each trial that advanced.
 
         That is to set the trials up, to measure one of them, to train together, or to go on with
         one: for about `SLICE_S`, or until one comes to a milestone or to its end.

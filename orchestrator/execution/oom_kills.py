@@ -10,7 +10,7 @@ ROOT = Path("/")
 
 
 def out_of_memory_kills(root: Path = ROOT) -> int | None:
-    """How many processes the kernel has killed for memory in this process's cgroup.
+    """Count the processes that the kernel has killed for memory in this process's cgroup.
 
     Args:
         root: Where ``proc`` and ``sys`` are.

@@ -36,7 +36,7 @@ def prepare(task: Task) -> "ImageData":
 
 
 def found_out(task: Task, data: "ImageData") -> Prepared:
-    """What the driver must know of the images and the backbones; torch only if it asks."""
+    """Collect what the driver must know of images and backbones; loads torch only if needed."""
     backbones: dict[str, BackboneShapes] = {}
     if task.sized:
         from trainers.networks.backbones.shapes import backbone_shapes

@@ -58,7 +58,7 @@ class RunningJobs:
         self._first: dict[str, int] = {}
 
     def start(self, trial_id: str) -> list[Job]:
-        """Take the next jobs for a Tune trial; none when there is none now."""
+        """Take the next jobs for a Tune trial; returns an empty list if none is available now."""
         left = self._asked(lambda: self._source.left) or 0
         size = self._batches.size(left=left, slots=self.slots)
         jobs: list[Job] = []
@@ -81,7 +81,7 @@ class RunningJobs:
         return len(self._jobs)
 
     def trials(self, trial_id: str) -> list[int]:
-        """Numbers of the trials that a worker has."""
+        """Return the numbers of the trials that a worker has."""
         return list(self._jobs.get(trial_id, ()))
 
     @property
@@ -90,7 +90,7 @@ class RunningJobs:
         return self._asked(lambda: self._source.must_stop) is not False
 
     def stepped(self, trial_id: str, steps: Mapping[int, Step]) -> bool:
-        """Pass on what a worker did, by trial; whether it goes on."""
+        """Pass on what a worker did, by trial; returns whether it goes on."""
         for number, step in steps.items():
             self._stepped(trial_id, number, step)
         return trial_id in self._jobs
@@ -108,7 +108,7 @@ class RunningJobs:
                 self._barrier.stop(number)
 
     def lost(self, trial_id: str, error: Exception | None, node_ip: str | None = None) -> None:
-        """A worker, on the node with this address, died with all the jobs that it had."""
+        """Record that a worker on the node with this address died with all of its jobs."""
         if trial_id in self._jobs:
             self._barrier.leave(self._first[trial_id])
             local = node_ip in (None, ray.util.get_node_ip_address())
@@ -117,7 +117,7 @@ class RunningJobs:
                 self._end(trial_id, number, Outcome(TrialState.FAILED, failure=failure))
 
     def interrupt(self) -> None:
-        """Tune has stopped; what has not ended was interrupted."""
+        """End the remaining jobs as interrupted, after Tune has stopped."""
         for trial_id in list(self._jobs):
             for number in self.trials(trial_id):
                 self._end(trial_id, number, Outcome(TrialState.INTERRUPTED))
@@ -156,7 +156,7 @@ class JobSearcher(_Stateless, Searcher):  # type: ignore[misc]
         self._running = jobs
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Give the next jobs when a slot is free, so that they are sampled as late as possible."""
+        """Return the next jobs once a slot is free: they are sampled as late as possible."""
         if self._running.count >= self._running.slots:
             return None
         jobs = self._running.start(trial_id)
@@ -166,13 +166,13 @@ class JobSearcher(_Stateless, Searcher):  # type: ignore[misc]
         return None if self._running.count else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: Any = None, **flags: bool) -> None:
-        """Nothing: jobs end through the scheduler."""
+        """Do nothing: jobs end through the scheduler."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to save."""
+        """Do nothing: there is no state to save."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore."""
+        """Do nothing: there is no state to restore."""
 
 
 class JobScheduler(_Stateless, FIFOScheduler):  # type: ignore[misc]
@@ -204,5 +204,5 @@ class SourceStopper(_Stateless, Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
-        """Whether to interrupt all trials now."""
+        """Return whether to interrupt all trials now."""
         return self._running.must_stop

@@ -94,7 +94,7 @@ def _fix(problem: str) -> str:
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """Host and port of ``HOST:PORT`` or ``ray://HOST:PORT``; no host where Ray looks for one."""
+    """Split ``HOST:PORT`` or ``ray://HOST:PORT``; the host is empty if Ray looks for one."""
     if address in (*HERE, "auto"):
         return "", 0
     parts = urlsplit(address if "://" in address else f"//{address}")

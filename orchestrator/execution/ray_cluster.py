@@ -70,7 +70,7 @@ def _check_cluster(address: str) -> None:
 
 @ray.remote(num_returns=2)  # type: ignore[untyped-decorator]
 def prepare_task(task: Task) -> tuple[Prepared | TrainerError, Any]:
-    """Prepare a sweep: what was found out or is wrong, and the images."""
+    """Prepare a sweep; returns what was found out or is wrong, and the images."""
     # Returned and not raised: Ray would print the traceback of what is the user's to repair.
     try:
         data = prepare(task)

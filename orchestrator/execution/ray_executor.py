@@ -68,7 +68,7 @@ class RayExecutor:
         return prepared
 
     def run(self, source: JobSource) -> None:
-        """Run until there is no job left, or the source says to stop."""
+        """Run until no job is left, or the source asks to stop."""
         from orchestrator.execution.ray_tuning import tune_jobs
 
         if self._data is None:

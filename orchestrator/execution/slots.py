@@ -6,7 +6,7 @@ from orchestrator.errors import OrchestratorError
 
 
 def slots(resources: Mapping[str, float], *, cpus: int, gpus: float) -> int:
-    """How many trials fit at once.
+    """Compute how many trials fit at once.
 
     Args:
         resources: What the cluster has, by Ray's names (``CPU``, ``GPU``).

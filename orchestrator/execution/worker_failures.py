@@ -48,7 +48,7 @@ class WorkerFailures:
         self._known = kills() or 0
 
     def failure(self, error: Exception | None, *, local: bool) -> Failure:
-        """Why a worker died.
+        """Explain why a worker died.
 
         Args:
             error: What Ray says.

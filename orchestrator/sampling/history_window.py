@@ -30,7 +30,7 @@ _Placed = tuple[int, Trial]
 
 
 def horizon(settled: int) -> int:
-    """How many of the oldest trials are no longer all shown.
+    """Return how many of the oldest trials are no longer all shown.
 
     Args:
         settled: How many of the oldest trials are final, up to the first that is not. Only of
@@ -78,7 +78,7 @@ class Window:
         return self._others - len(self._sample)
 
     def add(self, trials: Sequence[Trial]) -> None:
-        """Take more final trials; those that failed by no fault of theirs teach nothing."""
+        """Add more final trials; those that infrastructure failed are ignored."""
         placed = [*self._best, *enumerate(trials, self._given)]
         self._given += len(trials)
         teaching = [each for each in placed if _teaches(each[1])]

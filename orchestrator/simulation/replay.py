@@ -47,7 +47,7 @@ class Replay:
         self.due = began + (0.0 if is_trained else recording.start_s) + self._next_s()
 
     def step(self, source: JobSource) -> Outcome | None:
-        """Reach the next event; how the attempt ended, if it did."""
+        """Advance to the next event; returns the outcome if the attempt has ended."""
         if self._epoch == len(self._recording.reports):
             self._tell(source)
             return Outcome(TrialState.COMPLETE, self._recording.values)
@@ -66,7 +66,7 @@ class Replay:
         return None
 
     def interrupt(self, source: JobSource) -> Outcome:
-        """End now, and keep the epochs that are done for the next attempt."""
+        """End the attempt now, and keep its finished epochs for the next one."""
         self._tell(source)
         if self._epoch:
             self._keep()

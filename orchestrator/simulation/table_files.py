@@ -50,7 +50,7 @@ def read_table(path: str | Path) -> Table:
 
 
 def write_table(table: Table, path: str | Path) -> Path:
-    """Write a table as ``.csv`` or ``.json``, with ``.gz`` behind it if wanted.
+    """Write a table as ``.csv`` or ``.json``, compressed if the name ends in ``.gz``.
 
     Raises:
         UsageError: The name ends in another way.
