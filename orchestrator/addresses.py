@@ -57,7 +57,11 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def anchored(address: str, folder: Path) -> str:
-    """Resolve a relative SQLite file in `address` against `folder`; return any other as it is."""
+    """Resolve a relative SQLite file in `address` against `folder`; return any other as it is.
+
+    >>> anchored("sqlite:///sweeps.db", Path("/data"))
+    'sqlite:////data/sweeps.db'
+    """
     path, parts = sqlite_file(address), _split(address)
     if path is None:
         return address

@@ -98,7 +98,7 @@ def network_file(artifact: Artifact, what: str) -> Path:
 
     Args:
         artifact: What is known of it.
-        what: Whose it is, for the sentence: ``trial 3 of 'digits'``.
+        what: Its owner, for the message: ``trial 3 of 'digits'``.
 
     Raises:
         LostNetworkError: It is gone, cannot be read, or is another one.

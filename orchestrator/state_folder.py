@@ -6,7 +6,7 @@
 ├── mlflow.db                 the MLflow server's database
 ├── mlflow-artifacts/         what MLflow shows beside a run
 ├── cache/                    stages that trials of any sweep share
-├── ray.log                   what Ray printed while it was started, if it said anything
+├── ray.log                   what Ray printed while it was started, if it printed anything
 └── sweeps/NAME/trials/N/     checkpoint and packed artifact of a trial
 ```
 """
@@ -20,7 +20,7 @@ from orchestrator.addresses import sqlite_url
 from orchestrator.errors import UsageError
 
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
-"""Names MLflow where the sweep file does not, as in MLflow itself."""
+"""Sets the tracking URI if the sweep file does not, as in MLflow itself."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -30,7 +30,10 @@ def check_sweep_name(name: str) -> str:
 
     Raises:
         UsageError: It could leave the state folder, or holds characters that a path or a shell
-            would read in another way.
+            would interpret.
+
+    >>> check_sweep_name("digits-fc")
+    'digits-fc'
     """
     if not _NAME.fullmatch(name) or ".." in name:
         raise UsageError(
@@ -45,7 +48,7 @@ class StateFolder:
     """The folder of one project.
 
     Attributes:
-        root: Absolute path; made when it is first written to, not before.
+        root: Absolute path; created on the first write, not before.
     """
 
     root: Path
@@ -77,7 +80,7 @@ class StateFolder:
         """Return where a sweep is mirrored to, and the variable that sets it; empty if none does.
 
         Args:
-            uri: What its file says: ``tracking.uri``.
+            uri: The ``tracking.uri`` of its file.
         """
         named = os.environ.get(TRACKING_VARIABLE)
         if uri is None and named:

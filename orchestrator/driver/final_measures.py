@@ -33,7 +33,7 @@ def add_final_measures(
         progress.note("there is no complete reference, so that no images are exchanged with it")
     for number, measured in worker.measure_front(jobs, lambda: loop.interrupted):
         if isinstance(measured, Unmeasured):
-            # It costs what is measured of it now, and nothing else: the sweep goes on to its end.
+            # Only this network's final measures are lost: the sweep goes on to its end.
             progress.note(f"trial {number} is not measured any further. {measured.reason}")
         values = measured.values if isinstance(measured, Unmeasured) else measured
         if not values:

@@ -1,4 +1,4 @@
-"""Whether a stored sweep is the one that is asked for: by content, wherever that lies."""
+"""Whether a stored sweep is the one that is asked for: by content, wherever it is stored."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -50,10 +50,10 @@ def checked_content(
         prepared: What was read. None where there is nothing to read.
         store: Where the sweep is, if it is not new; None where there is no store yet.
         state: The state folder.
-        progress: Is told each path that has changed.
+        progress: Receives a note on each path that has changed.
 
     Returns:
-        What to store: digests, and where the content lies as seen from the state folder.
+        What to store: digests, and the locations of the content relative to the state folder.
 
     Raises:
         SweepExistsError: The content is another one.

@@ -1,4 +1,4 @@
-"""What a sweep keeps on disk: how much that is, and what of it may go."""
+"""What a sweep keeps on disk: how much it is, and what may be removed."""
 
 import os
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """The loop of a sweep: what its executor sees of it.
 
 Every event is written to the store before anything depends on it: a trial before it starts, a
-report before it is judged, a value before it is told to the sampler.
+report before it is judged, a value before the sampler observes it.
 """
 
 import logging
@@ -55,7 +55,7 @@ class Parts:
     """What a loop is put together from; see `orchestrator.contracts`.
 
     Attributes:
-        workers: What runs the attempts, in a word: the executor's name.
+        workers: The executor's name, recorded as what runs the attempts.
         clock: Seconds; only differences count.
         known: What is known of a configuration before it is trained.
     """
@@ -83,7 +83,7 @@ class SweepLoop:
         parts: What it works with.
 
     Attributes:
-        error: Why the run cannot go on, where that is neither its end nor a person's wish.
+        error: Why the run cannot go on, unless it has ended or was interrupted.
     """
 
     def __init__(self, spec: SweepSpec, parts: Parts) -> None:
@@ -228,7 +228,7 @@ class SweepLoop:
         """How an attempt that failed ends."""
         if failure.kind is not FailureKind.STORAGE_FULL:
             return self._retries.outcome(number, failure)
-        # No fault of the trial, and what would start now would meet the same end.
+        # Not caused by the trial, and any trial started now would fail in the same way.
         root = self._parts.folder.root
         free = shutil.disk_usage(root).free if root.exists() else 0
         sentence = (
@@ -261,7 +261,7 @@ class SweepLoop:
             fixed = self._spec.reference_config() if trial.is_reference else self._fixed
             config = with_params(fixed, trial.params, seed=trial.seed)
         except ValueError as error:
-            # One combination that the checks of a space do not foresee must not end the sweep.
+            # A combination that the checks of the space missed must not end the sweep.
             failure = Failure(FailureKind.ERROR, str(error))
             self._record(trial.number, attempt.number, Outcome(TrialState.FAILED, failure=failure))
             return None
@@ -300,7 +300,7 @@ class SweepLoop:
             return self._add(proposal)
         if self._proposals.exhausted and self._takes_up_stopped:
             trial = self._taken_up()
-            # Who runs now may be stopped, and taken up in its turn.
+            # A running trial may still be stopped, and then be resumed in its turn.
             if trial or any(t.state is TrialState.RUNNING for t in self._trials.values()):
                 return trial
         self._reason = proposal

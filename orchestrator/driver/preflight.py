@@ -65,7 +65,7 @@ class CheckReport:
 def check(spec: SweepSpec) -> CheckReport:
     """Check a sweep without running it: size of its space, memory range, resources, data.
 
-    Images that lie on this machine are read, so that a broken one is found now; nothing is
+    Images on this machine are read, so that a broken one is found now; nothing is
     downloaded, trained or stored.
 
     Raises:
@@ -140,7 +140,7 @@ def _budget(budget: BudgetSection) -> str:
 
 
 def _check_weights(spec: SweepSpec, report: CheckReport) -> None:
-    """Say which weights every backbone starts from; those that lie here are tried."""
+    """Say which weights every backbone starts from; local ones are tried."""
     from trainers.networks.backbones.weight_sources import check_weights
 
     names = spec.backbones

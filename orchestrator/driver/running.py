@@ -89,19 +89,17 @@ def run(
 
     Args:
         spec: The sweep.
-        store: Where it is recorded, a store or its URL; default: what the spec says. One that is
-            not there is made when the images were read.
-        progress: Is told what happens; default: silence.
+        store: A store or its URL; default: the spec's. Created once the images were read.
+        progress: Receives the events; default: silence.
         address: Of a running Ray cluster; default: ``RAY_ADDRESS``, else this machine.
-        executor: Makes the executor; default: Ray.
+        executor: Builds the executor; default: Ray.
         state: Where trials are kept; default: `StateFolder.find`.
 
     Raises:
         SweepExistsError: The name is taken by a sweep with another spec.
         LeaseHeldError: Another driver runs this sweep.
         TrainerError: The images or the weights cannot be used by any trial.
-        UsageError: A grid of a space that has none, a warm start that cannot be had, or an address
-            that is certain to be of no use.
+        UsageError: No grid for the space, no usable warm start, or an unusable address.
     """
     # First of all, because it refuses a grid of an endless space.
     check_sampler(spec.sampler.kind, spec.search_space)
@@ -112,7 +110,7 @@ def run(
     done = None if found is None else _finished_before(spec, found)
     if found is not None and done is not None:
         return _result(done, spec, found, interrupted=False)
-    # Before workers start: what cannot be read is said at once.
+    # Before workers start, so that an unreadable source is reported at once.
     prior = warm_start(spec, found)
     _refuse_addresses(spec, found, folder)
     _check_writable(folder)
@@ -120,8 +118,7 @@ def run(
     with warmed_up_mirror(spec, folder) as want_mirror:
         worker = (executor or _ray(address, folder, progress))(_task(spec, folder))
         try:
-            # Before anything is stored: a mistyped path must not take the sweep's name, nor leave
-            # a state folder where there was none.
+            # Before anything is stored: a mistyped path takes no name and leaves no state folder.
             progress.note("starting workers, reading the images")
             prepared = worker.prepare()
             content = checked_content(spec, prepared, found, folder, progress)
@@ -143,7 +140,7 @@ def _remove_late_checkpoints(name: str, store: Store, folder: StateFolder) -> No
     """Remove what interrupted workers kept of trials that ended elsewhere.
 
     A driver that stalled, and was replaced, interrupts its trials when it wakes up; by then they
-    may be over, and nobody will look for their checkpoints again.
+    may be over, and no later driver would look for their checkpoints.
     """
     # What cannot be asked or removed now stays for the next driver.
     with suppress(OrchestratorError, OSError):
@@ -180,7 +177,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
     folder: StateFolder,
     content: Mapping[str, object],
 ) -> bool:
-    """Run the loop under the sweep's lease; whether it was interrupted."""
+    """Run the loop under the sweep's lease; returns whether it was interrupted."""
     record = claim(spec, store)
     writer = store.take(spec.name, _holder(), lease_s=LEASE_S)
     with ExitStack() as stack:
@@ -339,8 +336,8 @@ def _ray(address: str | None, folder: StateFolder, progress: Progress) -> Execut
 
 
 def _say(writer: SweepWriter, state: SweepState, reason: str) -> None:
-    # A driver that was replaced has no say in it any more, and on a full disk the store keeps
-    # what it says already.
+    # A driver that was replaced may not write any more, and on a full disk the stored state
+    # stays as it is.
     with suppress(LeaseLostError, StorageFullError):
         writer.set_sweep_state(state, reason)
 

@@ -24,7 +24,7 @@ def refused_single_images(spec: SweepSpec) -> tuple[list[str], bool]:
         try:
             learns.append(learns_from_single_images(backbone, tune, image_size=side))
         except ValueError:
-            # That there is no such network is said where sizes are computed.
+            # An invalid network is reported where sizes are computed.
             continue
         if not learns[-1]:
             found.append(

@@ -10,7 +10,7 @@ from trainers.networks.backbone_table import backbone_info
 if TYPE_CHECKING:
     from orchestrator.spec.sweep_spec import SweepSpec
 
-# A batch has its gain with a few heads, and its trials are proposed without each other's results.
+# A few heads give most of the gain, and a batch is proposed without its own trials' results.
 _MOST = 16
 _ROUNDS = 4
 # With a finished training there is nothing to train together: one to measure, and the next one.
@@ -51,7 +51,7 @@ def batches_of(spec: "SweepSpec") -> Batches:
     """Choose the batches that `execution.fuse` asks for.
 
     ``auto`` takes up to 16, and at most a quarter of a worker's share of the trials that are
-    left, so that the sampler hears of results while it still has something to propose. It takes
+    left, so that the sampler sees results while it still has something to propose. It takes
     one where there is nothing to gain, or where it is not known: where more than a head is
     trained or may be, with quantization-aware training, with more than one backbone or one of
     more than 4,096 features, on GPUs, and where time is compared or counted: `train_s`, and the

@@ -94,7 +94,7 @@ class InlineExecutor:
 
 
 def _heard(job: Job, step: Step, source: JobSource) -> Outcome | None:
-    """Tell the source of a step; how the job ended, if it did."""
+    """Report a step to the source; returns the outcome if the job has ended."""
     if step.trouble is not None:
         source.troubled(job, step.trouble)
     decision = source.reported(job, step.reports)

@@ -2,7 +2,7 @@
 
 import os
 
-# A machine with ten times as much to do as it can is waited for five times as long.
+# At ten times the load that the machine can handle, the wait is five times as long.
 _MOST = 5.0
 
 

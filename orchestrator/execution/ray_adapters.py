@@ -1,4 +1,4 @@
-"""Ray Tune asks, ours answers: a searcher, a scheduler and a stopper around one `JobSource`.
+"""Adapters for Ray Tune: a searcher, a scheduler and a stopper around one `JobSource`.
 
 Each batch of jobs, often of one, is one Ray Tune trial. What a worker finished comes in as the
 trial's result; the scheduler's verdict ends the trial when all its jobs are over, so that Tune
@@ -31,9 +31,9 @@ class RunningJobs:
     Args:
         source: Where they come from.
         slots: Workers that fit at once.
-        barrier: What workers and driver tell each other beside Tune.
+        barrier: How workers and driver communicate besides Tune.
         batches: How many a worker takes at once.
-        worker_failures: Tells why workers died.
+        worker_failures: Explains why workers died.
 
     Attributes:
         slots: As given.
@@ -54,7 +54,7 @@ class RunningJobs:
         self._batches = batches or Batches()
         self._worker_failures = worker_failures or WorkerFailures()
         self._jobs: dict[str, dict[int, Job]] = {}
-        # By which its worker is known at the barrier.
+        # The name of its worker at the barrier.
         self._first: dict[str, int] = {}
 
     def start(self, trial_id: str) -> list[Job]:
@@ -77,7 +77,7 @@ class RunningJobs:
 
     @property
     def count(self) -> int:
-        """How many workers have some."""
+        """How many workers have jobs."""
         return len(self._jobs)
 
     def trials(self, trial_id: str) -> list[int]:
@@ -142,7 +142,7 @@ class RunningJobs:
 
 
 class _Stateless:
-    """Pickles as an empty object: Tune's snapshots are scratch, the store is the truth."""
+    """Pickles as an empty object: Tune's snapshots are not used, as the store has the state."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return object, ()
@@ -176,7 +176,7 @@ class JobSearcher(_Stateless, Searcher):  # type: ignore[misc]
 
 
 class JobScheduler(_Stateless, FIFOScheduler):  # type: ignore[misc]
-    """Tune's scheduler: passes results to the source and ends trials as it says."""
+    """Tune's scheduler: passes results to the source and ends trials as it decides."""
 
     def __init__(self, jobs: RunningJobs) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ class JobScheduler(_Stateless, FIFOScheduler):  # type: ignore[misc]
 
 
 class SourceStopper(_Stateless, Stopper):  # type: ignore[misc]
-    """Tune's stopper: ends everything when the source says so."""
+    """Tune's stopper: ends everything when the source asks for it."""
 
     def __init__(self, jobs: RunningJobs) -> None:
         self._running = jobs

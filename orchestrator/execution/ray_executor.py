@@ -1,6 +1,6 @@
 """Jobs as Ray Tune trials, on this machine or on a cluster.
 
-Workers are reused from trial to trial, the images lie once a node in Ray's object store, and
+Workers are reused from trial to trial, Ray's object store holds the images once per node, and
 nothing of Ray outlives the run: its experiment folder is scratch.
 """
 
@@ -33,7 +33,7 @@ class RayExecutor:
         address: Of a running cluster; None starts one on this machine, unless ``RAY_ADDRESS``
             names one.
         log: Where to write what Ray prints; default: that of the state folder.
-        say: Told in a line what takes longer than usual.
+        say: Called with a line on whatever takes longer than usual.
     """
 
     name = "ray"

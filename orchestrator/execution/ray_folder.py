@@ -62,7 +62,7 @@ def make_link(folder: RayFolder) -> Path:
         folder: Has a detour.
     """
     folder.path.mkdir(parents=True, exist_ok=True)
-    # A folder of our own: a name that others can foretell could be theirs already.
+    # A folder with a random name: another user could already own a predictable one.
     link = Path(tempfile.mkdtemp(prefix="ray-", dir=folder.detour)) / _NAME
     link.symlink_to(folder.path, target_is_directory=True)
     return link

@@ -36,7 +36,7 @@ class LocalRay:
 
     Args:
         log: Where to write what Ray prints.
-        say: Told in a line that the start is tried again.
+        say: Called with a line when the start is retried.
     """
 
     def __init__(self, log: Path, say: Callable[[str], None]) -> None:

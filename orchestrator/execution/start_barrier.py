@@ -2,12 +2,12 @@
 
 Ray Tune (2.60) gives a freed actor to any pending trial, also to one whose own actor is on its
 way, and then removes that actor. With trials shorter than the start of a worker, only one worker
-ever comes up and all trials run on it, one after another. So no trial of ours *ends* before as
-many workers have started as there are slots: it waits at this barrier with its result in hand.
+ever comes up and all trials run on it, one after another. Therefore no trial *ends* before as
+many workers have started as there are slots: it waits at this barrier with its result.
 
 The barrier is a set of keys in Ray's own key-value store, where Ray keeps its registry of
-trainables too; it needs no further process. The driver's word that one trial of several on a
-worker is over takes the same way: Tune has none from a driver to an actor that goes on.
+trainables too; it needs no further process. The driver uses the same keys to tell a worker that
+one of its trials is over: Tune has no channel from a driver to a running actor.
 """
 
 import time

@@ -126,7 +126,7 @@ def study_rows(storage: str, name: str | None = None) -> list[Mapping[str, objec
 
 def _row(trial: FrozenTrial, metrics: Sequence[str]) -> dict[str, object]:
     values = dict(zip(metrics, trial.values, strict=True))
-    # What we wrote has its own types, which Optuna's choices cannot always tell apart.
+    # An exported trial keeps its own types, which Optuna's choices cannot always distinguish.
     params = trial.system_attrs.get(PARAMS, trial.params)
     return {**trial.user_attrs, **values, **params}
 
@@ -188,7 +188,7 @@ def _check_there(storage: str) -> None:
 
 
 def _check_not_another_programs(storage: str) -> None:
-    """Refuse a SQLite file with tables that are not Optuna's: some have the same names as ours."""
+    """Refuse a SQLite file with tables that are not Optuna's: some share our names."""
     path = _file_of(storage)
     if path is None or not path.is_file() or "://" not in storage:
         return

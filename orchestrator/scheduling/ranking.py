@@ -60,6 +60,11 @@ def place(
             non-finite value that others have (a network that returns NaN) ranks behind all
             complete peers with no larger violation.
         constraints: Constraints on a value that no peer has are left out.
+
+    >>> from orchestrator.objectives import Direction
+    >>> accuracy = Objective("accuracy", Direction.MAXIMIZE)
+    >>> place(1, {0: {"accuracy": 0.9}, 1: {"accuracy": 0.8}}, [accuracy])
+    Place(better=1, lonelier=0)
     """
     me, better = list(peers).index(trial), 0
     for members, distances in _fronts(list(peers.values()), objectives, constraints):

@@ -11,11 +11,11 @@ from orchestrator.trials import PriorPoint, Value
 from search_spaces import Choice, Domain, Int, SearchSpace
 
 Row = Mapping[str, object]
-"""A configuration with what was measured of it, as its source has them: parameters and values by
-their names. A text is a number that a file could not say otherwise."""
+"""A configuration with its measured values, as its source has them: parameters and values by
+name. Numbers from a text file are strings."""
 
 _EXAMPLES = 3
-_LONGEST = 40  # letters of a stranger's value in a sentence
+_LONGEST = 40  # characters of a foreign value in a message
 
 
 @dataclass(slots=True)
@@ -89,7 +89,10 @@ def fit_to_domain(domain: Domain, value: object) -> Value | None:
     """Find the value of a domain that is meant: 4.0 and ``"4"`` are 4, ``"True"`` is true.
 
     Returns:
-        None if the domain holds nothing like it.
+        The value; None if the domain contains nothing like it.
+
+    >>> fit_to_domain(Int(1, 8), "4"), fit_to_domain(Int(1, 8), 2.5)
+    (4, None)
     """
     if domain.contains(value):
         return domain.canonical(value)  # type: ignore[arg-type]  # contained, so a Value

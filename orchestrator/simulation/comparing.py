@@ -133,8 +133,8 @@ def compare(
 ) -> list[SimulatedSweep]:
     """Simulate each variant with each seed.
 
-    Driver, sampler, scheduler and store are those of a real run; the store lies in a temporary
-    folder. Nothing is tracked and no reference is trained. A simulated second costs nothing.
+    Driver, sampler, scheduler and store are those of a real run; the store is in a temporary
+    folder. Nothing is tracked and no reference is trained. Simulated time takes no real time.
 
     Args:
         variants: Sweeps by the names that results carry, with the same objectives and constraints.

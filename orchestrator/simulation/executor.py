@@ -30,7 +30,7 @@ class VirtualClock:
         """Advance the clock to the next event.
 
         Raises:
-            ValueError: It lies in the past.
+            ValueError: `moment` is in the past.
         """
         if moment < self.now:
             raise ValueError(f"The clock stands at {self.now} s and cannot go back to {moment} s.")

@@ -89,7 +89,7 @@ class Replay:
         return values["seconds"] + (values.get("milestone_s", 0.0) if is_milestone else 0.0)
 
     def _report(self, index: int) -> Report:
-        """What a worker would have told of an epoch."""
+        """The report that a worker would have sent for an epoch."""
         report = self._recording.reports[index]
         values = {n: v for n, v in report.values.items() if not n.startswith(_AT_MILESTONES)}
         if report.epoch in self.job.milestones:

@@ -102,7 +102,7 @@ class Table:
     def recording(self, params: Params, seed: int) -> Recording:
         """Return the recording of a configuration with a seed.
 
-        A seed that was not recorded stands for one that was: seeds are counted through in turn.
+        A seed that was not recorded is mapped to one that was, by counting through them in turn.
 
         Raises:
             OrchestratorError: The configuration was not recorded.
