@@ -1,4 +1,4 @@
-"""What the writes to a sweep have in common: rows put in place, and marks for the mirror."""
+"""What the writes to a sweep have in common: upserts of rows, and marks for the mirror."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ def _upsert(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A transaction of a writer whose lease was found to hold.
+    """A transaction of a writer whose lease was found to be valid.
 
     Attributes:
         connection: In the transaction, with the sweep's row locked.

@@ -1,10 +1,9 @@
 """Columns of trials, packed: one row holds one name of 1,024 trials that are all final.
 
-Read one by one, the values of 100,000 trials take seconds, nearly all of it to make objects of
-rows. Final trials never change, so what they measured is kept a second time, as columns. A block
-is made when a later trial is stored, or the sweep ends; whoever adds a value to one of its trials
-removes it, in the same transaction. Trials in no block are read as rows: nothing depends on a
-block but time.
+Read as rows, the values of 100,000 trials take seconds, nearly all of it to build objects. Final
+trials never change, so their values are stored a second time, as columns. A block is written when
+a later trial is stored, or the sweep ends; adding a value to one of its trials deletes it, in the
+same transaction. Trials in no block are read as rows: blocks only make reading faster.
 """
 
 import json
@@ -22,8 +21,8 @@ BLOCK = 1_024
 """Trials in a block, and the step between the numbers of the first ones. Part of the format."""
 
 # Kinds of rows: the numbers of the block's complete trials as 32-bit integers; their values of
-# one name as 64-bit floats, NaN where there is none, both little-endian; their parameters of one
-# name as a JSON list, null where there is none.
+# one name as 64-bit floats, NaN if missing, both little-endian; their parameters of one name as a
+# JSON list, null if missing.
 NUMBERS, VALUES, PARAMS = "numbers", "values", "params"
 _INTEGERS, _FLOATS = "<i4", "<f8"
 

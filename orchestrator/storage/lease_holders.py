@@ -14,9 +14,9 @@ def this_holder() -> str:
 def is_gone(holder: str) -> bool:
     """Return whether `holder` was a process of this machine that is known to have ended.
 
-    A holder on another machine, or one that was not written by `this_holder`, is never gone: its
-    lease has to run out. Machines are told apart by host name alone; two that share a name and
-    a database could take sweeps from each other, which the fencing token keeps harmless.
+    A holder on another machine, or one that was not written by `this_holder`, is never considered
+    gone: its lease has to expire. Machines are distinguished by host name alone; two that share a
+    name and a database could take sweeps from each other, which the fencing token makes harmless.
     """
     host, pid, start = _parts(holder)
     if host != socket.gethostname() or not 0 < pid < 2**31:

@@ -1,4 +1,4 @@
-"""A URL to a store: the file or server is found, and its schema made or brought up to date."""
+"""From a URL to a store: find the file or server, and create or upgrade its schema."""
 
 import sqlite3
 import tempfile
@@ -27,8 +27,8 @@ def open_store(
 
     Args:
         url: SQLAlchemy URL with its driver; None for the one in the state folder.
-        create: Make the folder, the file and the schema where they are missing. False, for
-            those who only ask, changes nothing but an older schema.
+        create: Create the folder, the file and the schema if they are missing. False, for
+            callers that only read, changes nothing but an older schema.
         state: The state folder, under which files of trials are looked for; default:
             `StateFolder.find`.
 
@@ -130,7 +130,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _is_up_to_date(database: Database) -> bool:
-    """Whether an existing store can be asked as it is."""
+    """Whether an existing store can be read as it is."""
     current, _ = schema_version(database.full_url)
     if current is None:
         raise UsageError(
@@ -142,7 +142,7 @@ def _is_up_to_date(database: Database) -> bool:
 
 
 def _copied(database: Database, folder: Path) -> Path:
-    """A copy of an older store that may not be changed, for it to be brought up to date."""
+    """A copy of an older store that may not be changed; the copy is upgraded instead."""
     path = folder / "paretune.db"
     with database.reading() as connection, closing(sqlite3.connect(path)) as copy:
         source = connection.connection.driver_connection

@@ -1,4 +1,4 @@
-"""Rows to values: every question that the store answers, inside a transaction of its caller.
+"""From rows to values: every query of the store, inside a transaction of its caller.
 
 A sweep's trials are read in two queries, however many there are.
 """
@@ -241,7 +241,7 @@ def _artifact(roots: Roots, sweep: str, row: Row[Any]) -> Artifact | None:
 def _driver(row: Row[Any]) -> Driver | None:
     if row.lease_holder is None:
         return None
-    # A store that an older version wrote knows no sign of life but the first.
+    # A store of an older version has no time of the last renewal, only that of the first.
     heard = row.lease_heard or row.lease_since
     return Driver(row.lease_holder, row.lease_since, heard, row.lease_expires)
 
@@ -253,5 +253,5 @@ def _failure(row: Row[Any]) -> Failure | None:
 
 
 def _fitting(number: int) -> int:
-    # A number that no column could hold is a number that no row has.
+    # No row has a number that the column could not hold.
     return number if 0 <= number < 2**31 else -1

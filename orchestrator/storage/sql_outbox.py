@@ -1,4 +1,4 @@
-"""What the mirror has still to copy, kept beside what it copies, in the same transactions."""
+"""What the mirror still has to copy, written in the same transactions as the data itself."""
 
 from sqlalchemy import delete, select, update
 

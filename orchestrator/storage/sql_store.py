@@ -32,15 +32,15 @@ from orchestrator.trials import (
     TrialState,
 )
 
-# Databases limit the parameters of a statement; and so many trials are read faster all together.
+# Databases limit the parameters of a statement; beyond this, reading all trials is faster.
 _MOST_NUMBERS = 10_000
 
 
 def utc_now() -> datetime:
     """Return the time of this machine's clock, in UTC.
 
-    A clock that is ahead of another driver's by more than a lease makes that driver look gone;
-    its token is then no longer the latest, and what it writes is refused.
+    If this clock is ahead of another driver's by more than a lease, that driver's lease looks
+    expired; once it is taken, the other driver's token is outdated and its writes are refused.
     """
     return datetime.now(UTC)
 
@@ -52,7 +52,7 @@ class SqlStore:
         url: SQLAlchemy URL with its driver.
         state: The state folder, under which places are recorded; default: `StateFolder.find`.
         clock: The present moment with its zone. It does not travel with a pickled store.
-        read_only: Never write, also where that would be possible.
+        read_only: Never write, even if that would be possible.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class SqlStore:
 
     @property
     def url(self) -> str:
-        """Where it is, without a password."""
+        """The URL of the store, without a password."""
         return self._database.url
 
     @property
     def outbox(self) -> Outbox:
-        """What the mirror has still to copy."""
+        """What the mirror still has to copy."""
         return SqlOutbox(self._database)
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class SqlStore:
                 "revision": 1,
                 "lease_token": 0,
             }
-            # Another process may have created it since somebody looked.
+            # Another process may have created it since the look-up.
             statement = insert_into(sweeps, connection.dialect.name)
             statement = statement.on_conflict_do_nothing(index_elements=["name"])
             # SQLAlchemy keeps the row count of an INSERT only on request.

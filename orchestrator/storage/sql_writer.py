@@ -1,4 +1,4 @@
-"""Writing to one sweep: each method is one short transaction that first looks at the lease."""
+"""Writing to one sweep: each method is one short transaction that first checks the lease."""
 
 import math
 import threading
@@ -54,7 +54,7 @@ _RENEW = update(sweeps).where(sweeps.c.id == bindparam("key"))
 class Lease:
     """The right to write to the sweep with the key `sweep_id`, while `token` is its latest.
 
-    `heard_before` is the last sign of life of the driver before, if it kept its lease to the end.
+    `heard_before` is the last renewal by the previous driver, None if it released its lease.
     """
 
     sweep_id: int
@@ -142,7 +142,7 @@ class SqlWriter:
         """Store reports; one already stored for that trial and epoch is replaced.
 
         Raises:
-            ValueError: A value is NaN or infinite, or the attempt does not run.
+            ValueError: A value is NaN or infinite, or the attempt is not running.
         """
         for report in reports:
             _check_finite(f"values of trial {trial} at epoch {report.epoch}", report.values)
@@ -164,8 +164,8 @@ class SqlWriter:
         """End an attempt and its trial together; values are stored for a complete trial only.
 
         Raises:
-            ValueError: The attempt does not run (a final trial is final), the outcome's state is
-                not an end, or a value of a complete trial is NaN or infinite.
+            ValueError: The attempt is not running (a final trial stays final), the outcome's state
+                is not an end, or a value of a complete trial is NaN or infinite.
         """
         if outcome.state not in _ENDS:
             raise ValueError(f"An attempt cannot end as {outcome.state.value!r}.")
@@ -220,7 +220,7 @@ class SqlWriter:
         """Store what the sampler learns from besides the trials; once only, it is never replaced.
 
         Raises:
-            ValueError: The sweep has such points, or a number of theirs is NaN or infinite.
+            ValueError: The sweep already has such points, or a number in them is NaN or infinite.
         """
         for point in points:
             _check_finite(f"values of {dict(point.params)}", point.values)
@@ -317,7 +317,7 @@ class SqlWriter:
 
     @contextmanager
     def _change(self) -> Iterator[Change]:
-        """One transaction: look at the token, renew the lease, then let the caller write."""
+        """One transaction: check the token, renew the lease, then let the caller write."""
         lease = self._lease
         with self._turn, self._database.writing() as connection:
             held = connection.execute(_HELD, {"key": lease.sweep_id}).one()

@@ -5,8 +5,8 @@ sweeps 1─n trials 1─n attempts
    │          ├──n reports        one row an epoch
    │          └──n trial_values   one row a value, so that a front reads columns
    ├──n prior_points              what the sampler learned from before the first trial
-   ├──n blocks                    columns of final trials, a copy; see `blocks.py`
-   └──n outbox                    what the mirror has still to copy
+   ├──n blocks                    columns of final trials, a copy; see `column_blocks.py`
+   └──n outbox                    what the mirror still has to copy
 ```
 """
 
@@ -89,7 +89,7 @@ sweeps = Table(
     Column("lease_expires", UtcTime),
     Column("lease_heard", UtcTime),
     Column("stop_asked", Text),
-    # Digests of what the sweep learns from, and where it lay; NULL until it was read once.
+    # Digests and locations of what the sweep learns from; NULL until it was read once.
     Column("content", JSON(none_as_null=True)),
     UniqueConstraint("name"),
 )
@@ -105,7 +105,7 @@ trials = Table(
     Column("replicate", Integer, nullable=False),
     Column("state", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
-    # Under a root that has a name and may move; as it is where that is NULL: see `places.py`.
+    # A path under a named root that may move; the address as given if NULL: see `places.py`.
     Column("artifact_root", Text),
     Column("artifact_path", Text),
     Column("artifact_bytes", BigInteger),
