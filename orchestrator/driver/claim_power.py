@@ -1,4 +1,4 @@
-"""What a sweep can show of its claim, before anything is trained."""
+"""The statistical power of a sweep's claim, before anything is trained."""
 
 from orchestrator.analysis.statistics.power import DISAGREEMENT, power
 from orchestrator.analysis.verdict import points

@@ -1,4 +1,4 @@
-"""How many hours of CPUs and GPUs the attempts of a sweep took, and when that is enough."""
+"""How many CPU and GPU hours the attempts of a sweep took, and when a budget is used up."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
-"""What is measured when the search is over: of the front's members and of the reference alone.
+"""What is measured after the search, for the members of the front and the reference alone.
 
-On the test images what every trial was measured by, and on the validation images the
-`front_measures` of the spec. Only what is missing is measured: after an interruption, after a
-larger budget, or when the spec has got further measures.
+The measures of every trial are repeated on the test images, and the `front_measures` of the spec
+are taken on the validation images. Only missing ones are measured: after an interruption, after a
+larger budget, or when the spec has new measures.
 """
 
 from collections.abc import Mapping, Sequence

@@ -74,7 +74,7 @@ class Parts:
 class SweepLoop:
     """Hands out jobs and records what became of them; implements `JobSource`.
 
-    Takes up what the store holds: trials that were waiting, running or interrupted are handed
+    Continues from the store: trials that were waiting, running or interrupted are handed
     out first, with the parameters and the seed they had. A reference that the spec asks for and
     the store lacks is stored at once and goes with them.
 
@@ -209,7 +209,7 @@ class SweepLoop:
             self._parts.progress.note(f"trial {job.trial}: {trouble.message}")
 
     def ended(self, job: Job, outcome: Outcome) -> None:
-        """Store how an attempt ended, then tell the sampler."""
+        """Store how an attempt ended, then let the sampler observe the trial."""
         outcome = check_outcome(outcome, self._spec.directed)
         if outcome.state is TrialState.FAILED and outcome.failure is not None:
             outcome = self._settled(job.trial, outcome.failure)
@@ -308,7 +308,7 @@ class SweepLoop:
         return None
 
     def _taken_up(self) -> Trial | None:
-        """A stopped trial that goes on, for nothing new is left to try; stored as such."""
+        """A stopped trial that is resumed because nothing new is left to try; stored as such."""
         trial = self._second_chances.next(self._trials)
         if trial is None:
             return None

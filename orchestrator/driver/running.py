@@ -241,7 +241,7 @@ def _finished_before(spec: SweepSpec, store: Store) -> SweepRecord | None:
     """The stored sweep, if it is complete and its budget has not changed."""
     if stored(spec.name, store) is None:
         return None
-    # Says what differs, before a worker is started for nothing.
+    # Raises with the differences, before a worker is started in vain.
     record = claim(spec, store)
     same_budget = record.spec.get("budget") == spec.budget.model_dump(mode="json")
     has_reference = record.spec.get("reference", False) or not spec.reference
@@ -311,7 +311,7 @@ def _open(url: str, *, create: bool = True, state: StateFolder | None = None) ->
 
 
 def _check_writable(folder: StateFolder) -> None:
-    """Say at once, and not after the workers have started, that nothing could be kept."""
+    """Refuse a folder without write permission now, and not after the workers have started."""
     if folder.root.exists() and not os.access(folder.root, os.W_OK):
         raise OrchestratorError(
             f"The state folder {folder.root} can be read and not written to, so that no trial can "

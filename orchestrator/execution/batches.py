@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # A few heads give most of the gain, and a batch is proposed without its own trials' results.
 _MOST = 16
 _ROUNDS = 4
-# With a finished training there is nothing to train together: one to measure, and the next one.
+# With a finished training nothing trains together; two suffice: one to measure, and the next.
 _MOST_SHARED = 2
 # Heads on more features are large: their products fill a core on their own.
 _MOST_FEATURES = 4096
@@ -25,7 +25,7 @@ class Batches:
 
     Attributes:
         most: The largest number.
-        rounds: Into how many batches a worker's share of what is left is cut at least.
+        rounds: Minimum number of batches for a worker's share of the jobs that are left.
     """
 
     most: int = 1

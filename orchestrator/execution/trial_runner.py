@@ -106,7 +106,7 @@ class TrialRunner:
             try:
                 self._run.checkpoint()
             except OSError as error:
-                # The checkpoint of before is whole; on a full disk there is nothing to add.
+                # The previous checkpoint is intact; on a full disk no newer one can be written.
                 logger.warning("The latest epochs of a trial are not kept: %s", error)
 
     def _trouble(self) -> Failure | None:

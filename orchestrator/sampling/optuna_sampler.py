@@ -1,4 +1,4 @@
-"""Optuna proposes; what it knows is a cache over the recorded trials.
+"""A sampler on Optuna, whose study is only a cache of the recorded trials.
 
 The study lives in memory. It grows by asking and telling while the driver lives, and is filled
 from the stored trials when it starts again; both give the same study, and every ask has a seed
@@ -81,7 +81,7 @@ class OptunaSampler:
         space: What may be proposed.
         objectives: At least one.
         constraints: Limits on values.
-        seed: Of everything random.
+        seed: Seed of all random numbers.
         kind: A name in `orchestrator.sampling.OPTUNA_KINDS`.
         known: What is known of a configuration before training.
 
@@ -181,7 +181,7 @@ class OptunaSampler:
             self._settled += 1
 
     def _asked(self, study: optuna.Study) -> Suggestion | None:
-        """Ask Optuna once; None if it proposes what was seen."""
+        """Ask Optuna once; None if it proposes a configuration that was seen."""
         asked = study.ask()
         params = ask_params(asked, self._space)
         key = self._deduplicator.key(params)
