@@ -31,13 +31,23 @@ _PACKAGES = {
 
 
 def sqlite_url(path: Path, *, scheme: str = _SQLITE, query: str = "") -> str:
-    """The URL of a SQLite file, whatever characters its path holds."""
+    """Build the URL of an SQLite file, whatever characters its path holds.
+
+    >>> sqlite_url(Path("/data/50 % done.db"))
+    'sqlite:////data/50 %25 done.db'
+    """
     mark = "?" if query else ""
     return f"{scheme}:///{quote(str(path), safe=_PLAIN)}{mark}{query}"
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The absolute path of a SQLite URL's file; None for a server, and for memory."""
+    """Return the absolute path of an SQLite URL's file; None for a server and for memory.
+
+    >>> sqlite_file("sqlite:////data/50 %25 done.db").as_posix()
+    '/data/50 % done.db'
+    >>> sqlite_file("postgresql://db/paretune") is None
+    True
+    """
     parts = _split(url)
     database = unquote(parts.path.removeprefix("/"))
     is_file = database not in ("", ":memory:") and not database.startswith("file:")
@@ -47,7 +57,11 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def anchored(address: str, folder: Path) -> str:
-    """`address` with a relative SQLite file in it looked for in `folder`; any other as it is."""
+    """Resolve a relative SQLite file in `address` against `folder`; return any other as it is.
+
+    >>> anchored("sqlite:///sweeps.db", Path("/data"))
+    'sqlite:////data/sweeps.db'
+    """
     path, parts = sqlite_file(address), _split(address)
     if path is None:
         return address
@@ -56,7 +70,7 @@ def anchored(address: str, folder: Path) -> str:
 
 
 def mlflow_address(uri: str) -> str:
-    """A tracking URI in the form in which MLflow makes no folder beside the one that is meant.
+    """Rewrite a tracking URI so that MLflow creates no folder besides the intended one.
 
     Of ``sqlite:///PATH`` it makes the folder with the escapes in its name (3.17); where the driver
     is named it makes none.
@@ -68,7 +82,7 @@ def mlflow_address(uri: str) -> str:
 
 
 def tracking_problem(uri: str) -> str:
-    """Why MLflow is certain to refuse a tracking URI; empty if it may take it."""
+    """Explain why MLflow is certain to refuse a tracking URI; empty if it may accept it."""
     scheme, shown = _split(uri).scheme, redacted(uri)
     if is_server(uri):
         return ""
@@ -84,12 +98,16 @@ def tracking_problem(uri: str) -> str:
 
 
 def is_server(uri: str) -> bool:
-    """Whether a tracking URI names a server, which keeps artifacts itself."""
+    """Return whether a tracking URI names a server, which keeps artifacts itself.
+
+    >>> is_server("http://mlflow:5000"), is_server("sqlite:///mlflow.db")
+    (True, False)
+    """
     return uri == "databricks" or _split(uri).scheme in _SERVERS
 
 
 def missing_driver(address: str, error: ImportError) -> str:
-    """That the package of a database's driver is not installed, and how it is."""
+    """Describe which package of a database's driver is not installed, and how to install it."""
     # Optuna raises one of its own, without the name.
     cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
     name = (cause.name or "").partition(".")[0]
@@ -105,5 +123,5 @@ def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url, allow_fragments=False)
     except ValueError:
-        # Half a bracket, which no address has.
+        # An unmatched bracket, which no address has.
         return SplitResult("", "", url, "", "")

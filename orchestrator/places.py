@@ -1,8 +1,8 @@
-"""Where files lie: a path under a named root, so that the root may move; believed by content.
+"""Locations of files: a path under a named root that may move; trusted by content.
 
-A store records a `Place`. Whoever opens the store says where the roots are now (`Roots`) and gets
-addresses. A path tells where to look and never what is found there: `network_file` and its like
-open a file only if it has the checksum that was recorded when it was measured.
+A store records a `Place`. The code that opens the store supplies the current roots (`Roots`) and
+gets addresses. A path is where to look, and no proof of what is found there: `network_file` opens
+a file only if it has the checksum that was recorded when it was measured.
 """
 
 import errno
@@ -17,7 +17,7 @@ from orchestrator.state_folder import StateFolder
 from orchestrator.trials import Artifact, Trial
 
 STATE = "state"
-"""The state folder of whoever opens the store; the only root there is so far."""
+"""The state folder of the process that opens the store; the only root so far."""
 
 _TRIAL_PARTS = 5  # sweeps/NAME/trials/NUMBER/FILE
 
@@ -28,7 +28,7 @@ class LostNetworkError(OrchestratorError):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a store records of a file.
+    """What a store records about the location of a file.
 
     Attributes:
         path: Under the root, with ``/``; without a root as it was given: a path or a URL.
@@ -41,26 +41,26 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """Where the roots are, for one who opened a store.
+    """Where the roots are now, for an opened store.
 
     Attributes:
         state: The state folder.
         beside: Folder of the store's own file, if it is a file: where no state folder was named
-            that has the files, those of a store that was given by its URL lie there.
+            that has the files, those of a store that was given by its URL are there.
     """
 
     state: StateFolder
     beside: Path | None = None
 
     def place(self, address: str) -> Place:
-        """What to record of a file with this address."""
+        """Return what to record about a file with this address."""
         path = Path(address)
         if path.is_absolute() and path.is_relative_to(self.state.root):
             return Place(path.relative_to(self.state.root).as_posix(), STATE)
         return Place(address)
 
     def address(self, place: Place, sweep: str, number: int, size: int, sha256: str) -> str:
-        """Where a file of a trial is now, or would be if it were there.
+        """Return where a file of a trial is now, or would be if it existed.
 
         Args:
             place: As it was recorded.
@@ -94,11 +94,11 @@ class Roots:
 
 
 def network_file(artifact: Artifact, what: str) -> Path:
-    """The file of a packed network, once its content is found to be what was measured.
+    """Return the file of a packed network, after a check that its content is what was measured.
 
     Args:
         artifact: What is known of it.
-        what: Whose it is, for the sentence: ``trial 3 of 'digits'``.
+        what: Its owner, for the message: ``trial 3 of 'digits'``.
 
     Raises:
         LostNetworkError: It is gone, cannot be read, or is another one.
@@ -114,7 +114,7 @@ def network_file(artifact: Artifact, what: str) -> Path:
 
 
 def file_trouble(path: Path, sha256: str) -> str:
-    """Why a file is not the one with this checksum, as the end of a sentence; empty if it is."""
+    """Explain, as the end of a sentence, why a file lacks this checksum; empty if it has it."""
     try:
         digest = _digest(path)
     except OSError as error:
@@ -129,7 +129,7 @@ def file_trouble(path: Path, sha256: str) -> str:
 
 
 def lost_networks(trials: list[Trial], checked: set[int]) -> dict[int, str]:
-    """Which recorded networks are lost, and why; by trial number.
+    """Find the recorded networks that are lost, and why; by trial number.
 
     Args:
         trials: Of one sweep.
@@ -172,7 +172,7 @@ def _unreadable(path: Path, error: OSError) -> str:
 
 
 def _inside_state(path: str, sweep: str, number: int) -> str | None:
-    """Where in some state folder a path of this very trial lies; None if it lies in none."""
+    """Part of a path of this very trial that is below a state folder; None if none is."""
     parts = PurePosixPath(path).parts
     folder = StateFolder(Path("/")).trial_folder(sweep, number)
     if not path.startswith("/") or parts[-_TRIAL_PARTS:-1] != folder.parts[1:]:

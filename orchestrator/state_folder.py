@@ -6,7 +6,7 @@
 ├── mlflow.db                 the MLflow server's database
 ├── mlflow-artifacts/         what MLflow shows beside a run
 ├── cache/                    stages that trials of any sweep share
-├── ray.log                   what Ray printed while it was started, if it said anything
+├── ray.log                   what Ray printed while it was started, if it printed anything
 └── sweeps/NAME/trials/N/     checkpoint and packed artifact of a trial
 ```
 """
@@ -20,7 +20,7 @@ from orchestrator.addresses import sqlite_url
 from orchestrator.errors import UsageError
 
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
-"""Names MLflow where the sweep file does not, as in MLflow itself."""
+"""Sets the tracking URI if the sweep file does not, as in MLflow itself."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -30,7 +30,10 @@ def check_sweep_name(name: str) -> str:
 
     Raises:
         UsageError: It could leave the state folder, or holds characters that a path or a shell
-            would read in another way.
+            would interpret.
+
+    >>> check_sweep_name("digits-fc")
+    'digits-fc'
     """
     if not _NAME.fullmatch(name) or ".." in name:
         raise UsageError(
@@ -45,14 +48,14 @@ class StateFolder:
     """The folder of one project.
 
     Attributes:
-        root: Absolute path; made when it is first written to, not before.
+        root: Absolute path; created on the first write, not before.
     """
 
     root: Path
 
     @classmethod
     def find(cls) -> "StateFolder":
-        """The folder that ``PARETUNE_HOME`` names, else ``.paretune`` in the working directory.
+        """Find the folder of ``PARETUNE_HOME``, else ``.paretune`` in the working directory.
 
         An empty variable is as good as none.
         """
@@ -74,10 +77,10 @@ class StateFolder:
         return self.root / "mlflow.db"
 
     def tracking_address(self, uri: str | None) -> tuple[str, str]:
-        """Where a sweep is mirrored to, and the variable that says so; empty where none does.
+        """Return where a sweep is mirrored to, and the variable that sets it; empty if none does.
 
         Args:
-            uri: What its file says: ``tracking.uri``.
+            uri: The ``tracking.uri`` of its file.
         """
         named = os.environ.get(TRACKING_VARIABLE)
         if uri is None and named:
@@ -100,9 +103,9 @@ class StateFolder:
         return self.root / "ray.log"
 
     def sweep_folder(self, sweep: str) -> Path:
-        """Folder of a sweep's trials."""
+        """Return the folder of a sweep's trials."""
         return self.root / "sweeps" / check_sweep_name(sweep)
 
     def trial_folder(self, sweep: str, number: int) -> Path:
-        """Folder of one trial's checkpoint and artifact."""
+        """Return the folder of one trial's checkpoint and artifact."""
         return self.sweep_folder(sweep) / "trials" / f"{number:05d}"

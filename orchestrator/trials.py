@@ -13,7 +13,7 @@ REFERENCE_ATTRS: Mapping[str, object] = {"reference": True}
 
 
 class TrialState(StrEnum):
-    """Where a trial stands. ``COMPLETE``, ``STOPPED`` and ``FAILED`` are final."""
+    """State of a trial. ``COMPLETE``, ``STOPPED`` and ``FAILED`` are final."""
 
     WAITING = "waiting"  # stored, not started
     RUNNING = "running"
@@ -24,12 +24,12 @@ class TrialState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether the trial is over; of these a stopped one alone may be taken up again."""
+        """Whether the trial is over; among final trials, only a stopped one may be resumed."""
         return self in (TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED)
 
 
 class SweepState(StrEnum):
-    """Where a sweep stands."""
+    """State of a sweep."""
 
     RUNNING = "running"
     INTERRUPTED = "interrupted"
@@ -38,7 +38,7 @@ class SweepState(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """What went wrong with an attempt; docs/reliability.md says how each is noticed."""
+    """What went wrong with an attempt; docs/reliability.md describes how each is detected."""
 
     ERROR = "error"  # the trial's code raised
     DIVERGED = "diverged"  # the loss became NaN or infinite
@@ -55,7 +55,7 @@ class FailureKind(StrEnum):
 
     @property
     def is_infrastructure(self) -> bool:
-        """Whether another attempt may well succeed: the trial had no part in it."""
+        """Whether a retry may well succeed, because the trial did not cause the failure."""
         return self in (FailureKind.WORKER_LOST, FailureKind.NODE_LOST, FailureKind.PREEMPTED)
 
     @property
@@ -85,7 +85,7 @@ class Artifact:
     """The packed network of a trial.
 
     Attributes:
-        path: Where it lies: a path or a URL.
+        path: Its location: a path or a URL.
         bytes: Its size; equals ``values["memory_bytes"]``.
         sha256: Hex digest of its content.
     """
@@ -105,7 +105,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at running a trial; numbers start at 0."""
+    """One attempt at running a trial; numbers start at 0."""
 
     number: int
     state: TrialState
@@ -118,7 +118,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One configuration of a sweep with one seed, and what was measured of it.
+    """One configuration of a sweep with one seed, and what was measured for it.
 
     Attributes:
         sweep: Name of the sweep.
@@ -159,7 +159,7 @@ class Trial:
 
     @property
     def origin(self) -> int | None:
-        """The trial whose training this one shares, where it was tried for that reason."""
+        """The trial whose training this one shares, if it was proposed for that reason."""
         origin = self.sampler_attrs.get("origin")
         return origin if isinstance(origin, int) else None
 
@@ -168,7 +168,7 @@ class Trial:
 class PriorPoint:
     """A configuration of a sweep's space that was measured before the sweep: what it learns from.
 
-    Never a trial of the sweep: it counts for no budget and stands on no front.
+    Never a trial of the sweep: it counts towards no budget and is never part of a front.
 
     Attributes:
         params: Active parameters, each a value of the sweep's space.
@@ -183,7 +183,7 @@ class PriorPoint:
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """Who drives a sweep, as far as the store knows.
+    """The driver of a sweep, as far as the store knows.
 
     Attributes:
         holder: Machine, process and its start; see `orchestrator.storage.lease_holders`.

@@ -21,10 +21,10 @@ class Job:
         folder: Where the trial keeps its checkpoint and its artifact.
         milestones: Epochs after which the worker waits for a decision.
         seconds: How long it may train; None for as long as it takes.
-        params: What of the config was proposed.
-        keeps_milestones: Whether the epochs up to a milestone are kept on disk, for a trial that
-            is stopped there may be taken up again.
-        origin: The trial whose training it shares; None where it has its own.
+        params: The part of the config that the sampler proposed.
+        keeps_milestones: Whether the epochs up to a milestone are kept on disk, because a trial
+            that is stopped there may be resumed.
+        origin: The trial whose training it shares; None if it is trained on its own.
     """
 
     trial: int
@@ -42,7 +42,7 @@ class Job:
 class Outcome:
     """How an attempt ended: complete with values, stopped, interrupted, or failed.
 
-    `failure` says what went wrong with it, also where it went on and is complete.
+    `failure` is what went wrong, even if the attempt went on and is complete.
     """
 
     state: TrialState
@@ -53,15 +53,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class FrontJob:
-    """What is still to be measured of one network when the search is over: plain values.
+    """What is still to be measured on one network when the search is over: plain values.
 
     Attributes:
         path: Its artifact.
-        test: Whether on the test images what its trial was measured by; names begin ``test_``.
-        measures: Names of the front measures that it lacks.
+        test: Whether to repeat the trial's measures on the test images; names begin ``test_``.
+        measures: Names of the front measures that are still missing.
         reference: Artifact of the reference of the same seed, if there is one.
-        sha256: Of the artifact; a file with another one is not measured. Empty: not checked.
-        reference_sha256: The same of the reference.
+        sha256: Checksum of the artifact; a file with another one is not measured. Empty: not
+            checked.
+        reference_sha256: The same for the reference.
     """
 
     path: str
@@ -78,7 +79,7 @@ class Unmeasured:
 
     Attributes:
         reason: Why, as a sentence.
-        values: What was measured all the same: what needs no reference.
+        values: What was measured nevertheless, because it needs no reference.
     """
 
     reason: str
@@ -90,11 +91,11 @@ class Prepared:
     """What a worker found out before the first trial.
 
     Attributes:
-        classes: Names of what the images show.
+        classes: Names of the image classes.
         backbones: Tensors of the backbones of `Task.sized`, by name.
-        notes: What a person should know of how the images were read.
-        content: Digests of what is learned from: of the images by ``data``, of the labels that
-            trials are measured on by ``labels``, of the weights by ``weights``.
+        notes: What the user should know about how the images were read.
+        content: Digests of the inputs: ``data`` for the images, ``labels`` for the labels that
+            trials are measured on, ``weights`` for the pretrained weights.
     """
 
     classes: tuple[str, ...] = ()
@@ -110,28 +111,28 @@ class JobSource(Protocol):
     """
 
     def next_job(self) -> Job | None:
-        """The next attempt to run, already stored; None when there is nothing left to start."""
+        """Return the next attempt to run, already stored; None when nothing is left to start."""
         ...
 
     def started(self, job: Job) -> None:
-        """The job was given to a worker."""
+        """Take note that the job was given to a worker."""
         ...
 
     def reported(self, job: Job, reports: Sequence[Report]) -> Decision:
-        """The job finished some epochs, oldest first; says whether it goes on."""
+        """Record the epochs that the job finished, oldest first, and decide whether it goes on."""
         ...
 
     def troubled(self, job: Job, trouble: Failure) -> None:
-        """Something went wrong with the job that did not end it; may be said again."""
+        """Record a failure that did not end the job; may be called again with the same one."""
         ...
 
     def ended(self, job: Job, outcome: Outcome) -> None:
-        """The job is over; called once."""
+        """Record how the job ended; called exactly once for each started job."""
         ...
 
     @property
     def left(self) -> int:
-        """How many jobs may at most still be started; those whose workers die come again."""
+        """Upper bound of the jobs still to be started; one whose worker dies is started again."""
         ...
 
     @property
@@ -145,23 +146,23 @@ class Executor(Protocol):
 
     @property
     def name(self) -> str:
-        """In a word, for the record: ``ray``, ``inline``."""
+        """One word for the record: ``ray``, ``inline``."""
         ...
 
     @property
     def clock(self) -> Callable[[], float]:
-        """Seconds by which its time is measured; only differences count."""
+        """The clock that its durations are measured with, in seconds; only differences count."""
         ...
 
     def prepare(self) -> Prepared | None:
         """Start workers, read the images once, and try the weights.
 
         Returns:
-            What that showed; None where there are neither images nor networks.
+            What was found out; None if there are neither images nor networks.
 
         Raises:
             TrainerError: The images or the weights cannot be used by any trial.
-            OrchestratorError: No worker can be had.
+            OrchestratorError: No worker is available.
         """
         ...
 
@@ -172,14 +173,13 @@ class Executor(Protocol):
     def measure_front(
         self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
     ) -> Iterator[tuple[int, Mapping[str, float] | Unmeasured]]:
-        """Measure packed networks after the search, by trial number; each as it is done.
+        """Measure packed networks after the search; yields each as it is done, by trial number.
 
-        One that is lost is told as such, and the others are measured.
-
-        Ends early once `interrupted` says so.
+        A network that is lost is yielded as `Unmeasured`, and the others are still measured.
+        Ends early once `interrupted` returns true.
         """
         ...
 
     def close(self) -> None:
-        """Let the workers go; harmless when there are none."""
+        """Release the workers; does nothing when there are none."""
         ...

@@ -1,4 +1,4 @@
-"""How the loop tells a person what happens. An option is an object, not a flag."""
+"""How the loop reports its progress to the user. Each way to show it is an object, not a flag."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from orchestrator.trials import Report, SweepRecord, Trial
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run sets out to do.
+    """What a run is about to do.
 
     Attributes:
         sweep: The sweep as stored.
@@ -33,47 +33,47 @@ class Progress(Protocol):
     """Receives events of one run, all from the driver's thread, each after it was stored."""
 
     def begin(self, plan: Plan) -> None:
-        """The run begins."""
+        """Announce that the run begins."""
         ...
 
     def note(self, text: str) -> None:
-        """Something a person would like to know: Ray starts, the tracker is unreachable."""
+        """Show a note to the user: Ray starts, the tracker is unreachable."""
         ...
 
     def trial_started(self, trial: Trial) -> None:
-        """A worker took the trial."""
+        """Announce that a worker started the trial."""
         ...
 
     def trial_reported(self, trial: int, report: Report) -> None:
-        """The trial finished an epoch."""
+        """Announce that the trial finished an epoch."""
         ...
 
     def trial_ended(self, trial: Trial) -> None:
-        """The trial is final, or interrupted."""
+        """Announce that the trial is final, or interrupted."""
         ...
 
     def end(self, sweep: SweepRecord) -> None:
-        """The run is over, however it ended; called exactly once after `begin`."""
+        """Announce that the run is over, however it ended; called exactly once after `begin`."""
         ...
 
 
 class Silent:
-    """Says nothing."""
+    """Reports nothing."""
 
     def begin(self, plan: Plan) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def note(self, text: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def trial_started(self, trial: Trial) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def trial_reported(self, trial: int, report: Report) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def trial_ended(self, trial: Trial) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def end(self, sweep: SweepRecord) -> None:
-        """Nothing."""
+        """Do nothing."""

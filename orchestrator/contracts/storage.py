@@ -1,7 +1,6 @@
 """The store as protocols: what every other part may ask of it, and what it promises.
 
-`orchestrator.storage` has the implementation, `orchestrator.testing.store_contract` the promises
-as tests.
+`orchestrator.storage` implements them; `orchestrator.testing.store_contract` tests the promises.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,8 +27,10 @@ class SweepWriter(Protocol):
     """The right to write to one sweep: a lease with a fencing token.
 
     Every method writes in one transaction that first checks the token, renews the lease and
-    marks what changed for the mirror. `LeaseLostError` when another driver took the sweep over.
-    Thread-safe.
+    marks what changed for the mirror. It raises `LeaseLostError` if another driver has taken the
+    sweep over.
+
+    **Thread safety**: every method may be called from any thread.
     """
 
     def add_trial(
@@ -59,23 +60,23 @@ class SweepWriter(Protocol):
         """Store reports; one already stored for that trial and epoch is replaced.
 
         Raises:
-            ValueError: A value is NaN or infinite, or the attempt does not run.
+            ValueError: A value is NaN or infinite, or the attempt is not running.
         """
         ...
 
     def finish_attempt(self, trial: int, attempt: int, outcome: Outcome) -> Trial:
-        """End an attempt and its trial together. Values are stored of a COMPLETE trial only.
+        """End an attempt and its trial together; values are stored for a COMPLETE trial only.
 
         Raises:
-            ValueError: The attempt does not run (a final trial is final: a second call raises),
-                or a value of a complete trial is NaN or infinite.
+            ValueError: The attempt is not running (a final trial stays final: a second call
+                raises), or a value of a complete trial is NaN or infinite.
         """
         ...
 
     def add_values(self, trial: int, values: Mapping[str, float]) -> None:
         """Add values measured later (``test_accuracy``) to a complete trial.
 
-        A name that was measured before is replaced.
+        A value that was measured before is replaced.
 
         Raises:
             ValueError: The trial is not complete, or a value is NaN or infinite.
@@ -83,19 +84,19 @@ class SweepWriter(Protocol):
         ...
 
     def add_prior_points(self, points: Sequence[PriorPoint]) -> None:
-        """Store what the sampler learns from beside the trials; once, for it is never replaced.
+        """Store what the sampler learns from besides the trials; once only, it is never replaced.
 
         Raises:
-            ValueError: The sweep has such points, or a number of theirs is NaN or infinite.
+            ValueError: The sweep already has such points, or a number in them is NaN or infinite.
         """
         ...
 
     def interrupt_running(self) -> list[int]:
-        """Mark every RUNNING trial and its attempt INTERRUPTED; numbers of those trials."""
+        """Mark every RUNNING trial and its attempt INTERRUPTED; returns the trials' numbers."""
         ...
 
     def resume_stopped(self, trial: int) -> Trial:
-        """Take back that a trial was stopped: it is INTERRUPTED, and may be started again.
+        """Turn a stopped trial into an INTERRUPTED one, so that it may be started again.
 
         Raises:
             ValueError: It is in another state.
@@ -103,7 +104,7 @@ class SweepWriter(Protocol):
         ...
 
     def set_sweep_state(self, state: SweepState, reason: str = "") -> None:
-        """Say where the sweep stands and why; any other state than RUNNING is an end."""
+        """Set the state of the sweep and its reason; any state but RUNNING ends the sweep."""
         ...
 
     def set_spec(self, spec: Mapping[str, object]) -> None:
@@ -111,15 +112,15 @@ class SweepWriter(Protocol):
         ...
 
     def set_content(self, content: Mapping[str, object]) -> None:
-        """Say what the sweep learns from: digests, and where it lies."""
+        """Store the digests and the locations of what the sweep learns from."""
         ...
 
     def renew(self) -> str:
-        """Keep the lease while nothing is written; who asked the driver to stop, "" if nobody."""
+        """Renew the lease while nothing is written; returns who asked to stop, or empty."""
         ...
 
     def release(self) -> None:
-        """Give the sweep back; harmless when it is lost already."""
+        """Release the lease of the sweep; does nothing when it is already lost."""
         ...
 
 
@@ -138,10 +139,10 @@ class Mark:
 
 
 class Outbox(Protocol):
-    """What the mirror has still to copy, oldest first; part of the store, so on disk."""
+    """What the mirror still has to copy, oldest first; part of the store, hence durable."""
 
     def pending(self, sweep: str, *, limit: int = 100) -> list[Mark]:
-        """The oldest marks."""
+        """Return the oldest marks."""
         ...
 
     def done(self, mark: Mark) -> None:
@@ -149,7 +150,7 @@ class Outbox(Protocol):
         ...
 
     def mark_all(self, sweep: str) -> int:
-        """Mark the sweep and all its attempts, for `paretune sync`; how many."""
+        """Mark the sweep and all its attempts for `paretune sync`; returns the number of marks."""
         ...
 
     def record_sweep_run(self, sweep: str, experiment_id: str, run_id: str) -> None:
@@ -162,24 +163,24 @@ class Outbox(Protocol):
 
 
 class Store(Protocol):
-    """The truth: sweeps, trials, attempts, reports, values, and the outbox.
+    """The source of truth: sweeps, trials, attempts, reports, values, and the outbox.
 
-    Reading needs no lease. What is returned is a value: it does not change later. A store
-    pickles as its URL. Unknown names raise `UnknownNameError`.
+    Reading needs no lease. Returned objects are values that do not change later. A store is
+    pickled as its URL. Unknown names raise `UnknownNameError`.
     """
 
     @property
     def url(self) -> str:
-        """Where it is, without a password."""
+        """The URL of the store, without a password."""
         ...
 
     @property
     def outbox(self) -> Outbox:
-        """What the mirror has still to copy."""
+        """What the mirror still has to copy."""
         ...
 
     def close(self) -> None:
-        """Let go of what it holds open; using it again opens that again."""
+        """Close all connections; using the store again opens new ones."""
         ...
 
     def create_sweep(self, name: str, spec: Mapping[str, object], fingerprint: str) -> SweepRecord:
@@ -191,66 +192,66 @@ class Store(Protocol):
         ...
 
     def sweeps(self) -> list[SweepRecord]:
-        """All sweeps, oldest first."""
+        """Return all sweeps, oldest first."""
         ...
 
     def sweep(self, name: str) -> SweepRecord:
-        """One sweep."""
+        """Return one sweep."""
         ...
 
     def trials(self, sweep: str, states: Collection[TrialState] = ()) -> list[Trial]:
-        """Trials in order of their numbers; only those in `states`, if any are given."""
+        """Return trials in order of their numbers; only those in `states`, if any are given."""
         ...
 
     def trial(self, sweep: str, number: int) -> Trial:
-        """One trial."""
+        """Return one trial."""
         ...
 
     def numbered(self, sweep: str, numbers: Collection[int]) -> list[Trial]:
-        """The trials of these numbers, as far as there are such, in order of their numbers."""
+        """Return those trials of these numbers that exist, in order of their numbers."""
         ...
 
     def columns(
         self, sweep: str, values: Collection[str], params: Collection[str] = ()
     ) -> Columns:
-        """The complete trials as columns: their values and parameters of these names.
+        """Return the complete trials as columns: their values and parameters of these names.
 
-        For questions to very many trials: no trial is read as a whole.
+        Meant for queries over very many trials: no trial is read as a whole.
         """
         ...
 
     def value_names(self, sweep: str) -> set[str]:
-        """Names of all values that trials have."""
+        """Return the names of all values that trials have."""
         ...
 
     def attempts(self, sweep: str, number: int) -> list[Attempt]:
-        """Attempts of a trial, oldest first."""
+        """Return the attempts of a trial, oldest first."""
         ...
 
     def failures(self, sweep: str) -> Mapping[FailureKind, int]:
-        """How many attempts met each kind of failure, whether or not their trials failed."""
+        """Count the attempts that met each kind of failure, whether or not their trials failed."""
         ...
 
     def reports(self, sweep: str, number: int) -> list[Report]:
-        """Reports of a trial by epoch."""
+        """Return the reports of a trial by epoch."""
         ...
 
     def reports_at(self, sweep: str, epoch: int) -> Mapping[int, Mapping[str, float]]:
-        """Values reported at one epoch, by trial number."""
+        """Return the values reported at one epoch, by trial number."""
         ...
 
     def prior_points(self, sweep: str) -> list[PriorPoint]:
-        """What the sampler learned from before the first trial, as it was added."""
+        """Return what the sampler learned from before the first trial, as it was added."""
         ...
 
     def ask_to_stop(self, sweep: str, who: str) -> Driver | None:
-        """Ask whoever drives a sweep to interrupt it; the driver, None if there is none."""
+        """Ask the driver of a sweep to interrupt it; returns that driver, or None without one."""
         ...
 
     def take(self, sweep: str, holder: str, *, lease_s: float = 60.0) -> SweepWriter:
         """Take the lease of a sweep.
 
         Raises:
-            LeaseHeldError: Another driver holds it; the sentence says who and since when.
+            LeaseHeldError: Another driver holds it; the message names it and since when.
         """
         ...

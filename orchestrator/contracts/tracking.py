@@ -4,14 +4,16 @@ from typing import Protocol
 
 
 class Mirror(Protocol):
-    """Copies what the store's outbox marks to where people look at it.
+    """Copies what the store's outbox marks to a tracker for people to look at.
 
-    The store is the truth: a mirror may be away, late, or missing, and is never asked anything.
-    Used from one thread at a time.
+    The store is the source of truth: a mirror may be unreachable, late, or absent, and nothing is
+    ever read from it.
+
+    **Thread safety**: used from one thread at a time.
     """
 
     def drain(self, sweep: str, *, limit: int | None = None) -> int:
-        """Copy what is marked, at most `limit` marks; how many were.
+        """Copy what is marked, at most `limit` marks; returns how many were copied.
 
         Raises:
             TrackingError: The tracker cannot be reached; what was not copied stays marked.
@@ -19,5 +21,5 @@ class Mirror(Protocol):
         ...
 
     def pending(self, sweep: str) -> int:
-        """How many marks wait."""
+        """Return the number of marks that wait."""
         ...

@@ -7,7 +7,7 @@ from orchestrator.state_folder import StateFolder
 
 
 def address_problems(spec: SweepSpec, state: StateFolder) -> list[str]:
-    """Find a tracking URI that MLflow refuses, a store that is none, and drivers that are missing.
+    """Find a tracking URI that MLflow refuses, an invalid store, and missing database drivers.
 
     Args:
         spec: The sweep.

@@ -56,7 +56,7 @@ class Budget:
             self._plateau.observe(trial)
 
     def attempt_began(self, trial: int) -> None:
-        """Start to count the device hours of an attempt."""
+        """Start counting the device hours of an attempt."""
         self._hours.began(trial)
 
     def attempt_ended(self, trial: int) -> None:
@@ -69,7 +69,7 @@ class Budget:
         return max(0, self._budget.trials - len(self._stored))
 
     def over_time(self) -> str:
-        """Say which limit on time interrupts what runs; once reached, it stays so."""
+        """Return which time limit interrupts the running trials; a reached limit stays reached."""
         seconds = self._budget.seconds
         if not self._over_time:
             self._over_time = self._hours.used_up()
@@ -78,7 +78,7 @@ class Budget:
         return self._over_time
 
     def over_disk(self, make_room: Callable[[], object]) -> str:
-        """Say that the folder holds what it may, even without what nobody needs.
+        """Return that the disk budget is used up, even after unneeded files were removed.
 
         Args:
             make_room: Removes what may go; called only where the limit is reached.
@@ -93,7 +93,7 @@ class Budget:
         return self._over_disk
 
     def over_trials(self) -> str:
-        """Say why no further trial is stored: they are used up, or find nothing new."""
+        """Return why no further trial is stored: used-up budget or plateau."""
         if not self.trials_left:
             return f"the budget of {self._budget.trials} trials is used up"
         if self._plateau is not None and self._plateau.reached:

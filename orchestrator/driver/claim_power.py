@@ -1,4 +1,4 @@
-"""What a sweep can show of its claim, before anything is trained."""
+"""The statistical power of a sweep's claim, before anything is trained."""
 
 from orchestrator.analysis.statistics.power import DISAGREEMENT, power
 from orchestrator.analysis.verdict import points
@@ -11,7 +11,7 @@ _ENOUGH = 0.8
 
 
 def claim_lines(spec: SweepSpec, images: int | None) -> list[tuple[str, str]]:
-    """What is claimed of a sweep with a reference, and how likely it is shown where it holds.
+    """Describe the claim of a sweep with a reference, and the power to show it if it is true.
 
     Args:
         spec: The sweep.

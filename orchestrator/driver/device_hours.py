@@ -1,4 +1,4 @@
-"""How many hours of CPUs and GPUs the attempts of a sweep took, and when that is enough."""
+"""How many CPU and GPU hours the attempts of a sweep took, and when a budget is used up."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -46,23 +46,23 @@ class DeviceHours:
         return bool(self._limits)
 
     def add(self, attempts: Iterable[Attempt]) -> None:
-        """Count attempts of earlier runs."""
+        """Add the time of earlier runs' attempts."""
         for attempt in attempts:
             if attempt.ended is not None:
                 self._seconds += (attempt.ended - attempt.started).total_seconds()
 
     def began(self, trial: int) -> None:
-        """An attempt at a trial was stored."""
+        """Start counting for an attempt that was stored."""
         self._began[trial] = self._clock()
 
     def ended(self, trial: int) -> None:
-        """It is over."""
+        """Stop counting for an attempt that is over."""
         began = self._began.pop(trial, None)
         if began is not None:
             self._seconds += self._clock() - began
 
     def used_up(self) -> str:
-        """Which budget is used up, as a reason to stop; empty if none is."""
+        """Return which budget is used up, as a reason to stop; empty if none is."""
         if not self._limits:
             return ""
         now = self._clock()

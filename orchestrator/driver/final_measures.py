@@ -1,8 +1,8 @@
-"""What is measured when the search is over: of the front's members and of the reference alone.
+"""What is measured after the search, for the members of the front and the reference alone.
 
-On the test images what every trial was measured by, and on the validation images the
-`front_measures` of the spec. Only what is missing is measured: after an interruption, after a
-larger budget, or when the spec has got further measures.
+The measures of every trial are repeated on the test images, and the `front_measures` of the spec
+are taken on the validation images. Only missing ones are measured: after an interruption, after a
+larger budget, or when the spec has new measures.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ def add_final_measures(
         progress.note("there is no complete reference, so that no images are exchanged with it")
     for number, measured in worker.measure_front(jobs, lambda: loop.interrupted):
         if isinstance(measured, Unmeasured):
-            # It costs what is measured of it now, and nothing else: the sweep goes on to its end.
+            # Only this network's final measures are lost: the sweep goes on to its end.
             progress.note(f"trial {number} is not measured any further. {measured.reason}")
         values = measured.values if isinstance(measured, Unmeasured) else measured
         if not values:
@@ -45,7 +45,7 @@ def add_final_measures(
 
 
 def front_jobs(trials: Sequence[Trial], spec: SweepSpec) -> dict[int, FrontJob]:
-    """What is still to be measured, by trial number."""
+    """List what is still to be measured, by trial number."""
     front = compute_front(trials, spec.directed, spec.limits)
     # With the other seeds of a member, because a comparison over seeds needs them all.
     members = [dict(member.params) for member in front]
@@ -76,7 +76,7 @@ def front_jobs(trials: Sequence[Trial], spec: SweepSpec) -> dict[int, FrontJob]:
 
 
 def check_front_measures(stored: Mapping[str, Any], spec: SweepSpec) -> None:
-    """Refuse a front measure that is another one than that of the same name before.
+    """Refuse a front measure whose name meant something else before.
 
     Args:
         stored: The spec that the sweep was run with before.

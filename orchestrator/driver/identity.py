@@ -1,4 +1,4 @@
-"""Whether a stored sweep is the one that is asked for: by content, wherever that lies."""
+"""Whether a stored sweep is the one that is asked for: by content, wherever it is stored."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -17,7 +17,7 @@ _WORDS = {"data": "images", "weights": "backbone weights"}
 
 
 def claim(spec: SweepSpec, store: Store) -> SweepRecord:
-    """Store a sweep, or find the one of this name if it is the same but for what may change.
+    """Store a sweep, or find the stored one of this name if only what may change differs.
 
     Raises:
         SweepExistsError: The name is taken by a sweep with another spec.
@@ -31,7 +31,7 @@ def claim(spec: SweepSpec, store: Store) -> SweepRecord:
 
 
 def stored(name: str, store: Store | None) -> SweepRecord | None:
-    """The sweep of this name, if there is one."""
+    """Return the sweep of this name, None if there is none."""
     found = [] if store is None else store.sweeps()
     return next((record for record in found if record.name == name), None)
 
@@ -43,17 +43,17 @@ def checked_content(
     state: StateFolder,
     progress: Progress,
 ) -> dict[str, object]:
-    """Refuse other images and other weights than before; say once what lies elsewhere now.
+    """Refuse images and weights other than before; report once what has moved.
 
     Args:
         spec: The sweep as it is to be run.
         prepared: What was read. None where there is nothing to read.
         store: Where the sweep is, if it is not new; None where there is no store yet.
         state: The state folder.
-        progress: Is told each path that has changed.
+        progress: Receives a note on each path that has changed.
 
     Returns:
-        What to store: digests, and where the content lies as seen from the state folder.
+        What to store: digests, and the locations of the content relative to the state folder.
 
     Raises:
         SweepExistsError: The content is another one.

@@ -1,4 +1,4 @@
-"""What a running driver keeps up: its lease on the sweep, and its ear for signals."""
+"""What a running driver maintains: its lease on the sweep, and its signal handlers."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from orchestrator.errors import LeaseLostError, OrchestratorError
 
 logger = logging.getLogger(__name__)
 
-# How long a driver may be silent before another one may take its sweep.
+# How long a driver may fail to renew its lease before another one may take its sweep.
 LEASE_S = float(os.environ.get("PARETUNE_LEASE_S", "60"))
 # How often a driver looks whether it was asked to stop.
 _LOOK_S = 5.0
@@ -45,10 +45,10 @@ def interrupted_by_signals(loop: SweepLoop) -> Iterator[None]:
 
 @contextmanager
 def lease_kept(writer: SweepWriter, loop: SweepLoop) -> Iterator[None]:
-    """Renew the lease while trials run that have nothing to write.
+    """Renew the lease while the running trials write nothing.
 
-    A store that cannot be reached is asked again until the lease has run out; then somebody else
-    may drive, and the run ends.
+    If the store cannot be reached, the renewal is retried until the lease has expired; then
+    another driver may take over, and the run ends.
     """
     over = threading.Event()
 

@@ -1,4 +1,4 @@
-"""What a sweep keeps on disk: how much that is, and what of it may go."""
+"""What a sweep keeps on disk: how much it is, and what may be removed."""
 
 import os
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from trainers.files.trial_folder import CHECKPOINT_NAME
 
 
 def used_bytes(folder: Path) -> int:
-    """Bytes of all files in a folder and below; 0 if there is none."""
+    """Sum the bytes of all files in a folder and below it; 0 if there is none."""
     total = 0
     for root, _, names in os.walk(folder):
         for name in names:
@@ -21,7 +21,7 @@ def used_bytes(folder: Path) -> int:
 
 
 def remove_leftovers(folders: Iterable[Path]) -> None:
-    """Remove what trials that are over have no more use for.
+    """Remove files that finished trials no longer need.
 
     Args:
         folders: Of trials whose values, or failures, are stored. A checkpoint stays behind if the
@@ -36,7 +36,7 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
 
 
 def remove_empty_folder(sweep: Path) -> None:
-    """Remove the folder of a sweep of which nothing is kept, once no worker writes there."""
+    """Remove the folder of a sweep if it is empty, once no worker writes there."""
     _remove_if_empty(sweep / "trials")
     _remove_if_empty(sweep)
 

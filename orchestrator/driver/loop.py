@@ -1,7 +1,7 @@
 """The loop of a sweep: what its executor sees of it.
 
 Every event is written to the store before anything depends on it: a trial before it starts, a
-report before it is judged, a value before it is told to the sampler.
+report before it is judged, a value before the sampler observes it.
 """
 
 import logging
@@ -55,7 +55,7 @@ class Parts:
     """What a loop is put together from; see `orchestrator.contracts`.
 
     Attributes:
-        workers: What runs the attempts, in a word: the executor's name.
+        workers: The executor's name, recorded as what runs the attempts.
         clock: Seconds; only differences count.
         known: What is known of a configuration before it is trained.
     """
@@ -74,7 +74,7 @@ class Parts:
 class SweepLoop:
     """Hands out jobs and records what became of them; implements `JobSource`.
 
-    Takes up what the store holds: trials that were waiting, running or interrupted are handed
+    Continues from the store: trials that were waiting, running or interrupted are handed
     out first, with the parameters and the seed they had. A reference that the spec asks for and
     the store lacks is stored at once and goes with them.
 
@@ -83,7 +83,7 @@ class SweepLoop:
         parts: What it works with.
 
     Attributes:
-        error: Why the run cannot go on, where that is neither its end nor a person's wish.
+        error: Why the run cannot go on, unless it has ended or was interrupted.
     """
 
     def __init__(self, spec: SweepSpec, parts: Parts) -> None:
@@ -138,7 +138,7 @@ class SweepLoop:
         self._interrupted, self._reason = True, reason
 
     def fail(self, error: OrchestratorError) -> None:
-        """Interrupt everything because of what the run cannot go on with."""
+        """Interrupt everything because of an error that the run cannot continue after."""
         self.error = self.error or error
         self.interrupt(str(error).partition(": ")[0])
 
@@ -155,7 +155,7 @@ class SweepLoop:
         return len(self._unfinished) + self._budget.trials_left
 
     def next_job(self) -> Job | None:
-        """The next attempt; stored before it is returned."""
+        """Return the next attempt, which is stored before it is returned."""
         while not self.must_stop and not self._out_of_space():
             trial = self._unfinished.popleft() if self._unfinished else self._new_trial()
             if trial is None:
@@ -173,7 +173,7 @@ class SweepLoop:
         return bool(over)
 
     def remove_leftovers(self, *, but_stopped: bool = False) -> None:
-        """Remove what no trial that is over needs.
+        """Remove files that finished trials no longer need.
 
         Args:
             but_stopped: Keep what a stopped trial would go on from.
@@ -183,12 +183,12 @@ class SweepLoop:
         remove_leftovers(self._folder(trial.number) for trial in final)
 
     def started(self, job: Job) -> None:
-        """Tell the person watching."""
+        """Report the start to the user."""
         logger.info("trial %d started", job.trial)
         self._parts.progress.trial_started(self._trials[job.trial])
 
     def reported(self, job: Job, reports: Sequence[Report]) -> Decision:
-        """Store reports; judge the trial if the last of them is of a milestone."""
+        """Store reports; judge the trial if the last of them is at a milestone."""
         if not reports:
             return Decision.CONTINUE
         reports = [Report(report.epoch, _finite(report.values)) for report in reports]
@@ -203,13 +203,13 @@ class SweepLoop:
         )
 
     def troubled(self, job: Job, trouble: Failure) -> None:
-        """Tell the person watching, and remember it for the attempt's record."""
+        """Report the trouble to the user, and keep it for the attempt's record."""
         if job.trial not in self._troubles:
             self._troubles[job.trial] = trouble
             self._parts.progress.note(f"trial {job.trial}: {trouble.message}")
 
     def ended(self, job: Job, outcome: Outcome) -> None:
-        """Store how an attempt ended, then tell the sampler."""
+        """Store how an attempt ended, then let the sampler observe the trial."""
         outcome = check_outcome(outcome, self._spec.directed)
         if outcome.state is TrialState.FAILED and outcome.failure is not None:
             outcome = self._settled(job.trial, outcome.failure)
@@ -228,7 +228,7 @@ class SweepLoop:
         """How an attempt that failed ends."""
         if failure.kind is not FailureKind.STORAGE_FULL:
             return self._retries.outcome(number, failure)
-        # No fault of the trial, and what would start now would meet the same end.
+        # Not caused by the trial, and any trial started now would fail in the same way.
         root = self._parts.folder.root
         free = shutil.disk_usage(root).free if root.exists() else 0
         sentence = (
@@ -261,7 +261,7 @@ class SweepLoop:
             fixed = self._spec.reference_config() if trial.is_reference else self._fixed
             config = with_params(fixed, trial.params, seed=trial.seed)
         except ValueError as error:
-            # One combination that the checks of a space do not foresee must not end the sweep.
+            # A combination that the checks of the space missed must not end the sweep.
             failure = Failure(FailureKind.ERROR, str(error))
             self._record(trial.number, attempt.number, Outcome(TrialState.FAILED, failure=failure))
             return None
@@ -300,7 +300,7 @@ class SweepLoop:
             return self._add(proposal)
         if self._proposals.exhausted and self._takes_up_stopped:
             trial = self._taken_up()
-            # Who runs now may be stopped, and taken up in its turn.
+            # A running trial may still be stopped, and then be resumed in its turn.
             if trial or any(t.state is TrialState.RUNNING for t in self._trials.values()):
                 return trial
         self._reason = proposal
@@ -308,7 +308,7 @@ class SweepLoop:
         return None
 
     def _taken_up(self) -> Trial | None:
-        """A stopped trial that goes on, for nothing new is left to try; stored as such."""
+        """A stopped trial that is resumed because nothing new is left to try; stored as such."""
         trial = self._second_chances.next(self._trials)
         if trial is None:
             return None

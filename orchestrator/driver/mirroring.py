@@ -13,7 +13,7 @@ _LAST_DRAIN_S = 60.0
 
 @contextmanager
 def warmed_up_mirror(spec: SweepSpec, state: StateFolder) -> Iterator[Callable[[], None]]:
-    """Load what the mirror of a sweep will need, in a thread.
+    """Load what the mirror of a sweep will need, in a background thread.
 
     Yields:
         Says that it is needed: a database that is not there appears from then on.
@@ -31,7 +31,7 @@ def warmed_up_mirror(spec: SweepSpec, state: StateFolder) -> Iterator[Callable[[
 def mirrored(
     spec: SweepSpec, store: Store, progress: Progress, state: StateFolder
 ) -> Iterator[None]:
-    """Copy the sweep to MLflow in the background, and to the end when the block is left."""
+    """Copy the sweep to MLflow in the background, and completely when the block is left."""
     from orchestrator.tracking import BackgroundMirror, build_mirror
 
     mirror = build_mirror(
@@ -55,7 +55,7 @@ def mirrored(
 
 
 def chosen_tracking(spec: SweepSpec, state: StateFolder) -> str:
-    """Where a sweep is tracked, and what says so, if not its file; empty if nothing else does."""
+    """Say where a sweep is tracked and what sets it, if not its file; empty if nothing does."""
     address, variable = state.tracking_address(spec.tracking.uri)
     if not variable or spec.tracking.kind == "none":
         return ""

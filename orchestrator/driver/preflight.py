@@ -63,9 +63,9 @@ class CheckReport:
 
 
 def check(spec: SweepSpec) -> CheckReport:
-    """Look at a sweep without running it: size of its space, memory range, resources, data.
+    """Check a sweep without running it: size of its space, memory range, resources, data.
 
-    Images that lie on this machine are read, so that a broken one is found now; nothing is
+    Images on this machine are read, so that a broken one is found now; nothing is
     downloaded, trained or stored.
 
     Raises:
@@ -140,7 +140,7 @@ def _budget(budget: BudgetSection) -> str:
 
 
 def _check_weights(spec: SweepSpec, report: CheckReport) -> None:
-    """Say which weights every backbone starts from; those that lie here are tried."""
+    """Say which weights every backbone starts from; local ones are tried."""
     from trainers.networks.backbones.weight_sources import check_weights
 
     names = spec.backbones
@@ -264,7 +264,7 @@ def _check_resources(spec: SweepSpec, report: CheckReport) -> None:
 
 
 def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[str]]:
-    """Bytes of the packed networks at the corners of a sweep's space.
+    """Compute the bytes of the packed networks at the corners of a sweep's space.
 
     Sizes grow with every width and every bit-width, so that the smallest and the largest network
     of the sweep are among them.

@@ -19,12 +19,12 @@ class Retries:
         self._lost: Counter[int] = Counter()
 
     def observe(self, trial: int, failure: Failure | None) -> None:
-        """Take an ended attempt into account; only those that infrastructure ended count."""
+        """Take an ended attempt into account; only those that infrastructure failed count."""
         if failure is not None and failure.kind.is_infrastructure:
             self._lost[trial] += 1
 
     def outcome(self, trial: int, failure: Failure) -> Outcome:
-        """How an attempt that failed ends: interrupted while another one may follow, or failed."""
+        """Decide how a failed attempt ends: interrupted while a retry is left, else failed."""
         if not failure.kind.is_infrastructure:
             return Outcome(TrialState.FAILED, failure=failure)
         self.observe(trial, failure)

@@ -83,25 +83,23 @@ def run(
     executor: ExecutorFactory | None = None,
     state: StateFolder | None = None,
 ) -> RunResult:
-    """Run a sweep until its budget is used up; go on where an earlier run ended.
+    """Run a sweep until its budget is used up; continue where an earlier run ended.
 
     Ctrl-C (or SIGTERM) interrupts the running trials, which keep their finished epochs.
 
     Args:
         spec: The sweep.
-        store: Where it is recorded, a store or its URL; default: what the spec says. One that is
-            not there is made when the images were read.
-        progress: Is told what happens; default: silence.
+        store: A store or its URL; default: the spec's. Created once the images were read.
+        progress: Receives the events; default: silence.
         address: Of a running Ray cluster; default: ``RAY_ADDRESS``, else this machine.
-        executor: Makes the executor; default: Ray.
+        executor: Builds the executor; default: Ray.
         state: Where trials are kept; default: `StateFolder.find`.
 
     Raises:
         SweepExistsError: The name is taken by a sweep with another spec.
         LeaseHeldError: Another driver runs this sweep.
         TrainerError: The images or the weights cannot be used by any trial.
-        UsageError: A grid of a space that has none, a warm start that cannot be had, or an address
-            that is certain to be of no use.
+        UsageError: No grid for the space, no usable warm start, or an unusable address.
     """
     # First of all, because it refuses a grid of an endless space.
     check_sampler(spec.sampler.kind, spec.search_space)
@@ -112,7 +110,7 @@ def run(
     done = None if found is None else _finished_before(spec, found)
     if found is not None and done is not None:
         return _result(done, spec, found, interrupted=False)
-    # Before workers start: what cannot be read is said at once.
+    # Before workers start, so that an unreadable source is reported at once.
     prior = warm_start(spec, found)
     _refuse_addresses(spec, found, folder)
     _check_writable(folder)
@@ -120,8 +118,7 @@ def run(
     with warmed_up_mirror(spec, folder) as want_mirror:
         worker = (executor or _ray(address, folder, progress))(_task(spec, folder))
         try:
-            # Before anything is stored: a mistyped path must not take the sweep's name, nor leave
-            # a state folder where there was none.
+            # Before anything is stored: a mistyped path takes no name and leaves no state folder.
             known, content = _images_read(spec, worker, found, folder, progress)
             want_mirror()
             found = found or _open(where, state=folder)
@@ -159,7 +156,7 @@ def _remove_late_checkpoints(name: str, store: Store, folder: StateFolder) -> No
     """Remove what interrupted workers kept of trials that ended elsewhere.
 
     A driver that stalled, and was replaced, interrupts its trials when it wakes up; by then they
-    may be over, and nobody will look for their checkpoints again.
+    may be over, and no later driver would look for their checkpoints.
     """
     # What cannot be asked or removed now stays for the next driver.
     with suppress(OrchestratorError, OSError):
@@ -174,7 +171,7 @@ def resume(
     progress: Progress | None = None,
     address: str | None = None,
 ) -> RunResult:
-    """Go on with a stored sweep; its sweep file is not needed.
+    """Continue a stored sweep; its sweep file is not needed.
 
     Raises:
         UnknownNameError: There is no sweep of this name.
@@ -196,7 +193,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
     folder: StateFolder,
     content: Mapping[str, object],
 ) -> bool:
-    """Run the loop under the sweep's lease; whether it was interrupted."""
+    """Run the loop under the sweep's lease; returns whether it was interrupted."""
     record = claim(spec, store)
     writer = store.take(spec.name, _holder(), lease_s=LEASE_S)
     with ExitStack() as stack:
@@ -260,7 +257,7 @@ def _finished_before(spec: SweepSpec, store: Store) -> SweepRecord | None:
     """The stored sweep, if it is complete and its budget has not changed."""
     if stored(spec.name, store) is None:
         return None
-    # Says what differs, before a worker is started for nothing.
+    # Raises with the differences, before a worker is started in vain.
     record = claim(spec, store)
     same_budget = record.spec.get("budget") == spec.budget.model_dump(mode="json")
     has_reference = record.spec.get("reference", False) or not spec.reference
@@ -330,7 +327,7 @@ def _open(url: str, *, create: bool = True, state: StateFolder | None = None) ->
 
 
 def _check_writable(folder: StateFolder) -> None:
-    """Say at once, and not after the workers have started, that nothing could be kept."""
+    """Refuse a folder without write permission now, and not after the workers have started."""
     if folder.root.exists() and not os.access(folder.root, os.W_OK):
         raise OrchestratorError(
             f"The state folder {folder.root} can be read and not written to, so that no trial can "
@@ -355,8 +352,8 @@ def _ray(address: str | None, folder: StateFolder, progress: Progress) -> Execut
 
 
 def _say(writer: SweepWriter, state: SweepState, reason: str) -> None:
-    # A driver that was replaced has no say in it any more, and on a full disk the store keeps
-    # what it says already.
+    # A driver that was replaced may not write any more, and on a full disk the stored state
+    # stays as it is.
     with suppress(LeaseLostError, StorageFullError):
         writer.set_sweep_state(state, reason)
 

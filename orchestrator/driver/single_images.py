@@ -7,7 +7,7 @@ from search_spaces import Choice, Value
 
 
 def refused_single_images(spec: SweepSpec) -> tuple[list[str], bool]:
-    """Which trainings of a sweep fail because a step sees one image, and whether all do.
+    """Find the trainings of a sweep that fail because a step sees one image, and if all do.
 
     torch is asked only where a step may: a last image that is left alone goes with the batch
     before.
@@ -24,7 +24,7 @@ def refused_single_images(spec: SweepSpec) -> tuple[list[str], bool]:
         try:
             learns.append(learns_from_single_images(backbone, tune, image_size=side))
         except ValueError:
-            # That there is no such network is said where sizes are computed.
+            # An invalid network is reported where sizes are computed.
             continue
         if not learns[-1]:
             found.append(

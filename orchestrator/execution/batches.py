@@ -10,10 +10,10 @@ from trainers.networks.backbone_table import backbone_info
 if TYPE_CHECKING:
     from orchestrator.spec.sweep_spec import SweepSpec
 
-# A batch has its gain with a few heads, and its trials are proposed without each other's results.
+# A few heads give most of the gain, and a batch is proposed without its own trials' results.
 _MOST = 16
 _ROUNDS = 4
-# With a finished training there is nothing to train together: one to measure, and the next one.
+# With a finished training nothing trains together; two suffice: one to measure, and the next.
 _MOST_SHARED = 2
 # Heads on more features are large: their products fill a core on their own.
 _MOST_FEATURES = 4096
@@ -25,14 +25,14 @@ class Batches:
 
     Attributes:
         most: The largest number.
-        rounds: Into how many batches a worker's share of what is left is cut at least.
+        rounds: Minimum number of batches for a worker's share of the jobs that are left.
     """
 
     most: int = 1
     rounds: int = 1
 
     def size(self, *, left: int, slots: int) -> int:
-        """Jobs of the next batch, at least 1: never more than one worker's share of the rest.
+        """Return the size of the next batch: at least 1, at most one worker's share of the rest.
 
         Args:
             left: Jobs that may still be started.
@@ -43,15 +43,15 @@ class Batches:
 
     @staticmethod
     def is_full(jobs: Collection[Job], size: int) -> bool:
-        """Whether a batch has its size, or as much as it may that shares a finished training."""
+        """Return whether a batch has its size, or the most allowed with a finished training."""
         return len(jobs) >= size or sum(job.origin is not None for job in jobs) >= _MOST_SHARED
 
 
 def batches_of(spec: "SweepSpec") -> Batches:
-    """What `execution.fuse` asks for.
+    """Choose the batches that `execution.fuse` asks for.
 
     ``auto`` takes up to 16, and at most a quarter of a worker's share of the trials that are
-    left, so that the sampler hears of results while it still has something to propose. It takes
+    left, so that the sampler sees results while it still has something to propose. It takes
     one where there is nothing to gain, or where it is not known: where more than a head is
     trained or may be, with quantization-aware training, with more than one backbone or one of
     more than 4,096 features, on GPUs, and where time is compared or counted: `train_s`, and the

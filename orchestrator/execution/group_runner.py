@@ -38,21 +38,21 @@ class GroupRunner:
         return list(self._runners)
 
     def begin(self, jobs: Sequence[Job]) -> None:
-        """Take jobs; whatever ran before is forgotten."""
+        """Take new jobs; whatever ran before is forgotten."""
         self._runners = {}
-        # Others are set up when it is their turn: their networks share nothing.
+        # Others are set up when their turn comes: their networks share nothing.
         self._heads = {job.trial for job in jobs if job.config.tune == "head"}
         for job in jobs:
             runner = self._runners[job.trial] = TrialRunner(self._data, self._cache)
             runner.begin(job)
 
     def drop(self, trials: Iterable[int]) -> None:
-        """Forget jobs that are over because the driver said so."""
+        """Forget jobs that the driver has ended."""
         for number in trials:
             self._runners.pop(number, None)
 
     def step(self) -> Mapping[int, Step]:
-        """Work for a while; what it yielded, by trial. Others did nothing meanwhile.
+        """Advance the jobs for a while; returns the step of each trial that advanced.
 
         That is to set the trials up, to measure one of them, to train together, or to go on with
         one: for about `SLICE_S`, or until one comes to a milestone or to its end.
@@ -79,7 +79,7 @@ class GroupRunner:
         return {number: self._runners[number].step()}
 
     def _set_up(self) -> Mapping[int, Step]:
-        """Set up what is not yet; the steps of those that have something to tell."""
+        """Set up the jobs that are not yet; returns the steps that have something to report."""
         steps: dict[int, Step] = {}
         for number, runner in self._runners.items():
             if runner.run is None and number in self._heads:
@@ -95,7 +95,7 @@ class GroupRunner:
         return {n: each.run for n, each in self._runners.items() if each.run is not None}
 
     def _next(self) -> int:
-        """Whose turn it is: whoever has only to be measured, else the first."""
+        """The trial whose turn it is: one that only has to be measured, else the first."""
         finished = [number for number, run in self._runs().items() if run.finished]
         return next(iter(finished or self._runners))
 
@@ -115,7 +115,7 @@ class GroupRunner:
             try:
                 results = run_epoch([run.training for run in runs.values()])
             except Exception as error:
-                # Of all of them, as far as anybody can tell: no memory, for example.
+                # Any of them may have caused it, for example by running out of memory.
                 return {number: Step((), failed(error)) for number in runs}
             for (number, run), result in zip(runs.items(), results, strict=True):
                 step = self._runners[number].trained(run, result)

@@ -41,7 +41,7 @@ class InlineExecutor:
         return found_out(self._task, self._data)
 
     def run(self, source: JobSource) -> None:
-        """Run until there is no job left."""
+        """Run until no job is left."""
         while jobs := self._next_jobs(source):
             self._run_batch({job.trial: job for job in jobs}, source)
 
@@ -57,7 +57,7 @@ class InlineExecutor:
             yield number, measure_front(job, self._data, self._task)
 
     def close(self) -> None:
-        """Nothing to let go."""
+        """Do nothing: there are no workers to release."""
 
     def _next_jobs(self, source: JobSource) -> list[Job]:
         jobs: list[Job] = []
@@ -94,7 +94,7 @@ class InlineExecutor:
 
 
 def _heard(job: Job, step: Step, source: JobSource) -> Outcome | None:
-    """Tell the source of a step; how the job ended, if it did."""
+    """Report a step to the source; returns the outcome if the job has ended."""
     if step.trouble is not None:
         source.troubled(job, step.trouble)
     decision = source.reported(job, step.reports)

@@ -2,10 +2,10 @@
 
 import os
 
-# A machine with ten times as much to do as it can is waited for five times as long.
+# At ten times the load that the machine can handle, the wait is five times as long.
 _MOST = 5.0
 
 
 def patience() -> float:
-    """How many times longer than usual to wait for processes of this machine: 1 to 5."""
+    """Return how many times longer than usual to wait for processes of this machine: 1 to 5."""
     return min(max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0))), _MOST)

@@ -1,7 +1,7 @@
-"""Whether the kernel killed a process for want of memory: the only evidence that it leaves.
+"""Whether the kernel killed a process because memory ran out, from the only evidence it leaves.
 
-A process killed so says nothing, and its parent sees a SIGKILL like any other. The kernel counts
-such kills in each memory cgroup, and for the whole machine. A container sees its own cgroup.
+Such a process leaves no message, and its parent sees a SIGKILL like any other. The kernel counts
+these kills in each memory cgroup, and for the whole machine. A container sees its own cgroup.
 """
 
 from pathlib import Path
@@ -10,14 +10,14 @@ ROOT = Path("/")
 
 
 def out_of_memory_kills(root: Path = ROOT) -> int | None:
-    """How many processes the kernel has killed for memory in this process's cgroup.
+    """Count the processes that the kernel has killed for memory in this process's cgroup.
 
     Args:
         root: Where ``proc`` and ``sys`` are.
 
     Returns:
-        A number that only grows; of the whole machine where there is no cgroup; None where the
-        kernel does not say (not Linux).
+        A number that only grows, for the whole machine if there is no cgroup; None if the kernel
+        has no such count (not Linux).
     """
     for path in (*_cgroup_files(root), root / "proc/vmstat"):
         try:

@@ -19,7 +19,7 @@ def prepare(task: Task) -> "ImageData":
     """Read the images, and refuse weights that no trial could load.
 
     Raises:
-        TrainerError: The images, the weights or the stage cache cannot be used; the sentence
+        TrainerError: The images, the weights or the stage cache cannot be used; the message
             names the file or the URL.
     """
     from trainers.data import load_data
@@ -36,7 +36,7 @@ def prepare(task: Task) -> "ImageData":
 
 
 def found_out(task: Task, data: "ImageData") -> Prepared:
-    """What the driver must know of the images and the backbones; torch only if it asks."""
+    """Collect what the driver must know of images and backbones; loads torch only if needed."""
     backbones: dict[str, BackboneShapes] = {}
     if task.sized:
         from trainers.networks.backbones.shapes import backbone_shapes
@@ -46,7 +46,7 @@ def found_out(task: Task, data: "ImageData") -> Prepared:
 
 
 def _content(task: Task, data: "ImageData") -> dict[str, str]:
-    """What the sweep learns from, as digests: paths of equal content are as good."""
+    """Digests of what the sweep learns from: files of equal content are interchangeable."""
     content = {"data": data.content(), "labels": labels_digest(data.val_labels)}
     if task.backbone["weights"] not in WEIGHT_WORDS:
         from trainers.networks.backbones import build_backbone

@@ -1,4 +1,4 @@
-"""Ray Tune asks, ours answers: a searcher, a scheduler and a stopper around one `JobSource`.
+"""Adapters for Ray Tune: a searcher, a scheduler and a stopper around one `JobSource`.
 
 Each batch of jobs, often of one, is one Ray Tune trial. What a worker finished comes in as the
 trial's result; the scheduler's verdict ends the trial when all its jobs are over, so that Tune
@@ -31,9 +31,9 @@ class RunningJobs:
     Args:
         source: Where they come from.
         slots: Workers that fit at once.
-        barrier: What workers and driver tell each other beside Tune.
+        barrier: How workers and driver communicate besides Tune.
         batches: How many a worker takes at once.
-        worker_failures: Tells why workers died.
+        worker_failures: Explains why workers died.
 
     Attributes:
         slots: As given.
@@ -54,11 +54,11 @@ class RunningJobs:
         self._batches = batches or Batches()
         self._worker_failures = worker_failures or WorkerFailures()
         self._jobs: dict[str, dict[int, Job]] = {}
-        # By which its worker is known at the barrier.
+        # The name of its worker at the barrier.
         self._first: dict[str, int] = {}
 
     def start(self, trial_id: str) -> list[Job]:
-        """Take the next jobs for a Tune trial; none when there is none now."""
+        """Take the next jobs for a Tune trial; returns an empty list if none is available now."""
         left = self._asked(lambda: self._source.left) or 0
         size = self._batches.size(left=left, slots=self.slots)
         jobs: list[Job] = []
@@ -77,11 +77,11 @@ class RunningJobs:
 
     @property
     def count(self) -> int:
-        """How many workers have some."""
+        """How many workers have jobs."""
         return len(self._jobs)
 
     def trials(self, trial_id: str) -> list[int]:
-        """Numbers of the trials that a worker has."""
+        """Return the numbers of the trials that a worker has."""
         return list(self._jobs.get(trial_id, ()))
 
     @property
@@ -90,7 +90,7 @@ class RunningJobs:
         return self._asked(lambda: self._source.must_stop) is not False
 
     def stepped(self, trial_id: str, steps: Mapping[int, Step]) -> bool:
-        """Pass on what a worker did, by trial; whether it goes on."""
+        """Pass on what a worker did, by trial; returns whether it goes on."""
         for number, step in steps.items():
             self._stepped(trial_id, number, step)
         return trial_id in self._jobs
@@ -108,7 +108,7 @@ class RunningJobs:
                 self._barrier.stop(number)
 
     def lost(self, trial_id: str, error: Exception | None, node_ip: str | None = None) -> None:
-        """A worker, on the node with this address, died with all the jobs that it had."""
+        """Record that a worker on the node with this address died with all of its jobs."""
         if trial_id in self._jobs:
             self._barrier.leave(self._first[trial_id])
             local = node_ip in (None, ray.util.get_node_ip_address())
@@ -117,7 +117,7 @@ class RunningJobs:
                 self._end(trial_id, number, Outcome(TrialState.FAILED, failure=failure))
 
     def interrupt(self) -> None:
-        """Tune has stopped; what has not ended was interrupted."""
+        """End the remaining jobs as interrupted, after Tune has stopped."""
         for trial_id in list(self._jobs):
             for number in self.trials(trial_id):
                 self._end(trial_id, number, Outcome(TrialState.INTERRUPTED))
@@ -142,7 +142,7 @@ class RunningJobs:
 
 
 class _Stateless:
-    """Pickles as an empty object: Tune's snapshots are scratch, the store is the truth."""
+    """Pickles as an empty object: Tune's snapshots are not used, as the store has the state."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return object, ()
@@ -156,7 +156,7 @@ class JobSearcher(_Stateless, Searcher):  # type: ignore[misc]
         self._running = jobs
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Give the next jobs when a slot is free, so that they are sampled as late as possible."""
+        """Return the next jobs once a slot is free: they are sampled as late as possible."""
         if self._running.count >= self._running.slots:
             return None
         jobs = self._running.start(trial_id)
@@ -166,17 +166,17 @@ class JobSearcher(_Stateless, Searcher):  # type: ignore[misc]
         return None if self._running.count else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: Any = None, **flags: bool) -> None:
-        """Nothing: jobs end through the scheduler."""
+        """Do nothing: jobs end through the scheduler."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to save."""
+        """Do nothing: there is no state to save."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore."""
+        """Do nothing: there is no state to restore."""
 
 
 class JobScheduler(_Stateless, FIFOScheduler):  # type: ignore[misc]
-    """Tune's scheduler: passes results to the source and ends trials as it says."""
+    """Tune's scheduler: passes results to the source and ends trials as it decides."""
 
     def __init__(self, jobs: RunningJobs) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ class JobScheduler(_Stateless, FIFOScheduler):  # type: ignore[misc]
 
 
 class SourceStopper(_Stateless, Stopper):  # type: ignore[misc]
-    """Tune's stopper: ends everything when the source says so."""
+    """Tune's stopper: ends everything when the source asks for it."""
 
     def __init__(self, jobs: RunningJobs) -> None:
         self._running = jobs
@@ -204,5 +204,5 @@ class SourceStopper(_Stateless, Stopper):  # type: ignore[misc]
         return False
 
     def stop_all(self) -> bool:
-        """Whether to interrupt all trials now."""
+        """Return whether to interrupt all trials now."""
         return self._running.must_stop

@@ -22,7 +22,7 @@ _KNOCK_S = 5  # each: to connect, and to be greeted
 _CONNECT_S = 12
 _IMPORT_S = 120
 _TOO_LONG = "it took more than"
-_REFUSED = "AuthenticationError"  # Ray's; it stands above the last line of what Ray prints
+_REFUSED = "AuthenticationError"  # Ray's; printed above the last line of Ray's output
 _AWAY_FIX = (
     "Start the cluster (ray start --head), or correct the address (--address or RAY_ADDRESS), or "
     "leave it away to run on this machine."
@@ -40,7 +40,7 @@ _PROBE = Path(__file__).with_name("ray_probe.py")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was heard from an address.
+    """The answer of an address.
 
     Attributes:
         resources: What the cluster has, by Ray's names; None if it cannot be used.
@@ -56,7 +56,8 @@ class Answer:
 def ask_cluster(address: str) -> Answer:
     """Connect to a cluster in a process of its own, and ask what it has.
 
-    What is silent or no cluster is refused within ten seconds, however busy this machine is.
+    A silent address, or one without a cluster, is refused within ten seconds, however busy this
+    machine is.
 
     Args:
         address: As for ``RAY_ADDRESS``; not one of `HERE`.
@@ -98,7 +99,11 @@ def _fix(problem: str) -> str:
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """Host and port of ``HOST:PORT`` or ``ray://HOST:PORT``; no host where Ray looks for one."""
+    """Split ``HOST:PORT`` or ``ray://HOST:PORT``; the host is empty if Ray looks for one.
+
+    >>> host_and_port("ray://head:10001"), host_and_port("head"), host_and_port("auto")
+    (('head', 10001), ('head', 6379), ('', 0))
+    """
     if address in (*HERE, "auto"):
         return "", 0
     parts = urlsplit(address if "://" in address else f"//{address}")

@@ -1,4 +1,4 @@
-"""Connect to Ray, and what is asked of a cluster beside trials.
+"""Connect to Ray, and the tasks of a cluster other than trials.
 
 Tune is not imported here: a process that only reads the images would wait a second for it.
 """
@@ -28,18 +28,18 @@ def connect(address: str | None, log: Path, say: Callable[[str], None]) -> Calla
         address: Of a running cluster; None starts one on this machine, unless ``RAY_ADDRESS``
             names one.
         log: Where to write what Ray prints meanwhile.
-        say: Told in a line what takes longer than usual.
+        say: Called with a line on whatever takes longer than usual.
 
     Returns:
-        What ends the connection.
+        A function that ends the connection.
 
     Raises:
         OrchestratorError: There is none at the address, or none can be started here.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
-    # Tune logs each lost worker with a traceback; the loop records it, and says it in a sentence.
+    # Tune logs each lost worker with a traceback; the loop records and reports it in a sentence.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    # Never without an address: Ray would look for a cluster that somebody once started here.
+    # Never without an address: Ray would connect to any cluster left running on this machine.
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     if where == "local":
         local = LocalRay(log, say)
@@ -70,8 +70,8 @@ def _check_cluster(address: str) -> None:
 
 @ray.remote(num_returns=2)  # type: ignore[untyped-decorator]
 def prepare_task(task: Task) -> tuple[Prepared | TrainerError, Any]:
-    """Prepare a sweep: what was found out or is wrong, and the images."""
-    # Returned and not raised: Ray would print the traceback of what is the user's to repair.
+    """Prepare a sweep; returns what was found out or is wrong, and the images."""
+    # Returned and not raised: Ray would print a traceback for an error that the user can fix.
     try:
         data = prepare(task)
     except TrainerError as error:

@@ -1,6 +1,6 @@
 """Jobs as Ray Tune trials, on this machine or on a cluster.
 
-Workers are reused from trial to trial, the images lie once a node in Ray's object store, and
+Workers are reused from trial to trial, Ray's object store holds the images once per node, and
 nothing of Ray outlives the run: its experiment folder is scratch.
 """
 
@@ -33,7 +33,7 @@ class RayExecutor:
         address: Of a running cluster; None starts one on this machine, unless ``RAY_ADDRESS``
             names one.
         log: Where to write what Ray prints; default: that of the state folder.
-        say: Told in a line what takes longer than usual.
+        say: Called with a line on whatever takes longer than usual.
     """
 
     name = "ray"
@@ -68,7 +68,7 @@ class RayExecutor:
         return prepared
 
     def run(self, source: JobSource) -> None:
-        """Run until there is no job left, or the source says to stop."""
+        """Run until no job is left, or the source asks to stop."""
         from orchestrator.execution.ray_tuning import tune_jobs
 
         if self._data is None:

@@ -37,7 +37,7 @@ class RayFolder:
 
 
 def find_ray_folder() -> RayFolder:
-    """Look where Ray would keep its session; nothing is made."""
+    """Find where Ray would keep its session; creates nothing."""
     root = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
     path = Path(root).absolute() / _NAME
     existing = next(each for each in (path, *path.parents) if each.exists())
@@ -56,13 +56,13 @@ def find_ray_folder() -> RayFolder:
 
 
 def make_link(folder: RayFolder) -> Path:
-    """A short path that leads to a folder; the folder that holds it is the caller's to remove.
+    """Make a short link to a folder; the caller removes the folder that holds the link.
 
     Args:
         folder: Has a detour.
     """
     folder.path.mkdir(parents=True, exist_ok=True)
-    # A folder of our own: a name that others can foretell could be theirs already.
+    # A folder with a random name: another user could already own a predictable one.
     link = Path(tempfile.mkdtemp(prefix="ray-", dir=folder.detour)) / _NAME
     link.symlink_to(folder.path, target_is_directory=True)
     return link

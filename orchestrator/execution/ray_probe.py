@@ -1,7 +1,7 @@
 """Connect to a Ray cluster and print what it has; a script, run in a process of its own.
 
-Connecting is the only question whose answer also covers versions, tokens and this machine's place
-in the cluster. But Ray waits long for what never answers, so that a plain HTTP/2 greeting (RFC
+Only a real connection also checks versions, tokens and whether this machine is part of the
+cluster. But Ray waits long for a server that never answers, so that a plain HTTP/2 greeting (RFC
 9113, section 3.4), with which gRPC begins, goes first. An alarm ends the process whatever it waits
 for: a name that is not resolved, or Ray. Importing Ray is not the cluster's fault, and not timed.
 """

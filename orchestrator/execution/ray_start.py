@@ -36,7 +36,7 @@ class LocalRay:
 
     Args:
         log: Where to write what Ray prints.
-        say: Told in a line that the start is tried again.
+        say: Called with a line when the start is retried.
     """
 
     def __init__(self, log: Path, say: Callable[[str], None]) -> None:
@@ -44,7 +44,7 @@ class LocalRay:
         self._link: Path | None = None
 
     def start(self) -> None:
-        """Start it, at the second try if need be.
+        """Start Ray, with one retry.
 
         Raises:
             OrchestratorError: It cannot be started.
@@ -61,7 +61,7 @@ class LocalRay:
             raise
 
     def stop(self) -> None:
-        """End it; harmless where it did not start."""
+        """Stop Ray; does nothing if it was not started."""
         if ray.is_initialized():
             ray.shutdown()
         if self._link is not None:
@@ -112,7 +112,7 @@ class LocalRay:
 
 @contextmanager
 def stderr_in(log: Path) -> Iterator[None]:
-    """What C++ and Python write to standard error meanwhile goes to the end of a file."""
+    """Append to a file what C++ and Python write to standard error within this block."""
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.flush()
     kept = os.dup(2)

@@ -33,7 +33,7 @@ def tune_jobs(source: JobSource, task: Task, data: ray.ObjectRef[Any], slots: in
     """Run jobs on the cluster that this process is connected to.
 
     Args:
-        source: Gives the jobs and hears of them.
+        source: Supplies the jobs and receives their results.
         task: What every worker must know.
         data: The images, in the object store.
         slots: How many workers fit at once.

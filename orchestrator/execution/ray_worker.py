@@ -56,7 +56,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return {"steps": tuple(steps.items())}
 
     def cleanup(self) -> None:
-        """Tune lets the worker go; unfinished jobs keep their epochs."""
+        """Keep the finished epochs of unfinished jobs when Tune releases the worker."""
         self._runner.checkpoint()
 
     def _take(self, jobs: list[Job]) -> None:
@@ -67,7 +67,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._barrier.arrive(self._worker, self._trial)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: checkpoints belong to the trial's folder."""
+        """Do nothing: checkpoints belong to the trial's folder."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Nothing: see `save_checkpoint`."""
+        """Do nothing: see `save_checkpoint`."""

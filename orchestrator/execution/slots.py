@@ -6,15 +6,18 @@ from orchestrator.errors import OrchestratorError
 
 
 def slots(resources: Mapping[str, float], *, cpus: int, gpus: float) -> int:
-    """How many trials fit at once.
+    """Compute how many trials fit at once.
 
     Args:
         resources: What the cluster has, by Ray's names (``CPU``, ``GPU``).
-        cpus: CPUs a trial.
-        gpus: GPUs a trial; may be a fraction.
+        cpus: CPUs per trial.
+        gpus: GPUs per trial; may be a fraction.
 
     Raises:
-        OrchestratorError: Not even one fits; the sentence has the numbers.
+        OrchestratorError: Not even one fits; the message has the numbers.
+
+    >>> slots({"CPU": 16.0, "GPU": 2.0}, cpus=2, gpus=0.4)
+    4
     """
     available_cpus, available_gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
     fitting = int(available_cpus // cpus)

@@ -2,12 +2,12 @@
 
 Ray Tune (2.60) gives a freed actor to any pending trial, also to one whose own actor is on its
 way, and then removes that actor. With trials shorter than the start of a worker, only one worker
-ever comes up and all trials run on it, one after another. So no trial of ours *ends* before as
-many workers have started as there are slots: it waits at this barrier with its result in hand.
+ever comes up and all trials run on it, one after another. Therefore no trial *ends* before as
+many workers have started as there are slots: it waits at this barrier with its result.
 
 The barrier is a set of keys in Ray's own key-value store, where Ray keeps its registry of
-trainables too; it needs no further process. The driver's word that one trial of several on a
-worker is over takes the same way: Tune has none from a driver to an actor that goes on.
+trainables too; it needs no further process. The driver uses the same keys to tell a worker that
+one of its trials is over: Tune has no channel from a driver to a running actor.
 """
 
 import time
@@ -44,21 +44,21 @@ class StartBarrier:
     timeout_s: float = 60.0
 
     def arrive(self, worker: str, trial: int) -> None:
-        """A worker that Tune knows to have started is at a trial; may be said again."""
+        """Record that a worker that Tune has seen start is at a trial; may be repeated."""
         self._put(f"{_WORKER}{worker}", str(trial))
 
     def leave(self, trial: int) -> None:
-        """The worker of a trial died; harmless when it never arrived."""
+        """Record that the worker of a trial died; does nothing if it never arrived."""
         for key in self._workers():
             if _internal_kv_get(key, namespace=_NAMESPACE) == str(trial).encode():
                 _internal_kv_del(key, namespace=_NAMESPACE)
 
     def stop(self, trial: int) -> None:
-        """Let the worker that has this trial among others know that it is over."""
+        """Tell the worker that runs this trial among others that the trial is over."""
         self._put(f"{_STOPPED}{trial}")
 
     def stopped(self, trials: Iterable[int]) -> list[int]:
-        """Which of these are over."""
+        """Return which of these trials are over."""
         return [
             trial
             for trial in trials
@@ -66,15 +66,15 @@ class StartBarrier:
         ]
 
     def open(self) -> None:
-        """No further worker is to be waited for."""
+        """Open the barrier: no further worker is awaited."""
         self._put(_OPEN)
 
     def close(self) -> None:
-        """Forget everything: the run is over."""
+        """Delete the keys of this run, which is over."""
         _internal_kv_del(self._key(""), del_by_prefix=True, namespace=_NAMESPACE)
 
     def wait(self) -> None:
-        """Return when the barrier is open."""
+        """Wait until the barrier is open."""
         deadline = time.monotonic() + self.timeout_s
         while not self._is_open():
             if time.monotonic() >= deadline:

@@ -18,9 +18,9 @@ class Task:
         data: Which images.
         backbone: Arguments of `trainers.networks.backbones.build_backbone`.
         attacks: By the name of the value that each yields.
-        front_attacks: The same for what is measured of the front alone.
+        front_attacks: The same for what is measured on the front alone.
         cpus: CPUs a trial, which are threads for torch.
-        gpus: GPUs a trial; may be a fraction.
+        gpus: GPUs per trial; may be a fraction.
         cache: Folder or URL of the stage cache; None is none.
         cache_bytes: What it may hold.
         batches: How many jobs a worker takes at once.

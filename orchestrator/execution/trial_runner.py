@@ -51,7 +51,7 @@ class TrialRunner:
         self._worked_s = 0.0
 
     def begin(self, job: Job) -> None:
-        """Take a job; whatever ran before is forgotten."""
+        """Take a new job; whatever ran before is forgotten."""
         self._job, self._run, self._worked_s = job, None, 0.0
         self._told = 0 if self._cache is None else len(self._cache.troubles)
 
@@ -65,7 +65,7 @@ class TrialRunner:
         return self._guarded(self._step)
 
     def set_up(self, like: FineTuning | None = None) -> Step:
-        """Set the trial up and tell what an earlier attempt left untold, but train nothing.
+        """Set the trial up and report what an earlier attempt did not, without any training.
 
         Args:
             like: A training of another trial whose frozen backbone and features it shares.
@@ -78,7 +78,7 @@ class TrialRunner:
         return self._guarded(work)
 
     def trained(self, run: TrialRun, result: EpochReport | DivergedError) -> Step:
-        """Take an epoch of `run`, this runner's, that was trained together with others'."""
+        """Record an epoch of this runner's `run` that was trained together with other trials."""
         return self._guarded(lambda _: self._trained(run, result))
 
     def _guarded(self, work: Callable[[Job], Step]) -> Step:
@@ -106,7 +106,7 @@ class TrialRunner:
             try:
                 self._run.checkpoint()
             except OSError as error:
-                # The checkpoint of before is whole; on a full disk there is nothing to add.
+                # The previous checkpoint is intact; on a full disk no newer one can be written.
                 logger.warning("The latest epochs of a trial are not kept: %s", error)
 
     def _trouble(self) -> Failure | None:
@@ -156,12 +156,12 @@ class TrialRunner:
 
 
 def stage_cache(task: Task) -> StageCache | None:
-    """The cache of a sweep, opened by this process."""
+    """Open the stage cache of a sweep in this process."""
     return None if task.cache is None else StageCache(task.cache, task.cache_bytes)
 
 
 def failed(error: Exception) -> Outcome:
-    """The outcome of a trial whose code raised."""
+    """Return the outcome of a trial whose code raised."""
     kind = FailureKind(failure_kind(error))
     message = f"{type(error).__name__}: {error}".strip(": ")
     return Outcome(
@@ -171,7 +171,7 @@ def failed(error: Exception) -> Outcome:
 
 
 def measure_front(job: FrontJob, data: ImageData, task: Task) -> dict[str, float] | Unmeasured:
-    """Measure a packed network by what was asked for, if it is there as it was measured."""
+    """Measure a packed network as asked, if its file is still the one that was measured."""
     if trouble := file_trouble(Path(job.path), job.sha256):
         return Unmeasured(f"Its packed network {trouble}.")
     if job.reference is None or not any(map(_needs_reference, job.measures)):

@@ -10,7 +10,7 @@ from orchestrator.trials import Failure, Report
 class Step:
     """Finished epochs, the outcome once the job is over, and what went wrong without ending it.
 
-    Trouble is told with each step; it is one and the same.
+    `trouble` is repeated with every step, so the receiver may keep any of them.
     """
 
     reports: tuple[Report, ...]

@@ -1,10 +1,10 @@
 """What became of a worker that died: from Ray's exceptions to a `Failure`.
 
-Ray 2.60 says whether its own memory monitor ended a worker (`OutOfMemoryError`), whether the node
-was taken back (`preempted`) and, in words only, whether the node died. Of a process that died on a
-living node it knows no reason. There the kernel's count of kills for memory is asked; it belongs
-to the driver's machine, so that of workers elsewhere nothing is known, and a kill of any other
-process of the same container counts too.
+Ray 2.60 reports whether its own memory monitor ended a worker (`OutOfMemoryError`), whether the
+node was preempted (`preempted`) and, in the message only, whether the node died. It has no reason
+for a process that died on a living node. In that case the kernel's count of out-of-memory kills is
+read. It covers only the driver's machine, so the cause stays unknown for workers elsewhere, and a
+kill of any other process in the same container counts too.
 """
 
 from collections.abc import Callable
@@ -37,10 +37,10 @@ _SENTENCES = {
 
 
 class WorkerFailures:
-    """Tells why workers died.
+    """Explains why workers died.
 
     Args:
-        kills: How many processes the kernel has killed for memory so far, if it says.
+        kills: Counts the processes that the kernel has killed for memory, None if unknown.
     """
 
     def __init__(self, kills: Callable[[], int | None] = out_of_memory_kills) -> None:
@@ -48,10 +48,10 @@ class WorkerFailures:
         self._known = kills() or 0
 
     def failure(self, error: Exception | None, *, local: bool) -> Failure:
-        """Why a worker died.
+        """Explain why a worker died.
 
         Args:
-            error: What Ray says.
+            error: Ray's exception.
             local: Whether the worker was a process of the driver's machine.
         """
         kind = _said(error)
@@ -60,7 +60,7 @@ class WorkerFailures:
         return Failure(kind, _SENTENCES[kind], str(error or ""))
 
     def _killed_for_memory(self) -> bool:
-        """Whether there was a kill that explains no earlier loss."""
+        """Whether there was a kill that was not yet attributed to an earlier loss."""
         if (self._kills() or 0) <= self._known:
             return False
         self._known += 1
@@ -74,8 +74,8 @@ def _said(error: Exception | None) -> FailureKind:
             return kind
     if isinstance(error, RayActorError) and error.preempted:
         return FailureKind.PREEMPTED
-    # Surprise (Ray 2.60): an actor that dies with its node gets an error whose text alone says so,
-    # and so does one whose start raised, which would raise again.
+    # Surprise (Ray 2.60): only the text of the error shows that an actor died with its node. An
+    # actor whose start raised is also known by its text alone; a retry would raise again.
     if isinstance(error, NodeDiedError | LocalRayletDiedError) or "node has died" in str(error):
         return FailureKind.NODE_LOST
     broken = "error raised in its creation task" in str(error)

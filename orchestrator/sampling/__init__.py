@@ -1,4 +1,4 @@
-"""Samplers: who proposes the next configuration. `build_sampler` turns a name into one."""
+"""Samplers, which propose the next configuration. `build_sampler` builds one by its name."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ def build_sampler(
     seed: int,
     known: KnownValues = nothing_known,
 ) -> Sampler:
-    """Build the sampler of a name in `SAMPLERS`; what is `known` to break a constraint is refused.
+    """Build the sampler named in `SAMPLERS`; what is `known` to violate a constraint is refused.
 
     Raises:
         UnknownNameError: There is no such sampler.

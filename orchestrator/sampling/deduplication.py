@@ -50,11 +50,11 @@ class Deduplicator:
         return self._size is not None and len(self._seen) >= self._size
 
     def key(self, params: Params) -> str:
-        """Name a configuration: equal for equal configurations alone, also 1, 1.0 and true."""
+        """Return a key that only equal configurations share; 1, 1.0 and true stay apart."""
         return json.dumps(list(self._space.canonical(params).items()))
 
     def add(self, key: str) -> bool:
-        """Mark a configuration as seen; whether it was not before."""
+        """Mark a configuration as seen; returns whether it is new."""
         if self._listed is not None:
             self._listed.pop(key, None)
         fresh = key not in self._seen
@@ -62,7 +62,7 @@ class Deduplicator:
         return fresh
 
     def screens_out(self, key: str, params: Params) -> bool:
-        """Whether a configuration is never proposed; to be asked once of each."""
+        """Return whether a configuration is never proposed; call it once for each."""
         if not self._known_constraints.broken(params):
             return False
         self.screened_out += 1
@@ -70,7 +70,7 @@ class Deduplicator:
         return True
 
     def draw(self, rng: random.Random) -> dict[str, Value] | None:
-        """Draw a configuration that was not seen and may be proposed; it is not marked.
+        """Draw an unseen configuration that may be proposed; it is not marked as seen.
 
         Evenly from a space of at most `MAX_LISTED` configurations; from a larger one as
         `SearchSpace.sample` draws, and where that keeps meeting seen ones, the first of the grid.

@@ -19,7 +19,7 @@ from search_spaces import Choice, Domain, Float, Int, SearchSpace
 
 
 def distribution_of(domain: Domain) -> BaseDistribution:
-    """Give the distribution that Optuna samples for a domain."""
+    """Return the distribution that Optuna samples for a domain."""
     if isinstance(domain, Choice):
         return CategoricalDistribution(range(domain.size))
     if isinstance(domain, Float) and domain.step is None:
@@ -43,7 +43,7 @@ def ask_params(trial: optuna.Trial, space: SearchSpace) -> dict[str, Value]:
 def told_params(
     space: SearchSpace, params: Params
 ) -> tuple[dict[str, int | float], dict[str, BaseDistribution]]:
-    """Give a configuration as Optuna holds it: numbers, and their distributions."""
+    """Return a configuration as Optuna stores it: numbers and their distributions."""
     names: Mapping[str, Value] = space.canonical(params)
     numbers = {name: _number(space.domains[name], value) for name, value in names.items()}
     return numbers, {name: distribution_of(space.domains[name]) for name in names}

@@ -33,7 +33,7 @@ class GridSampler:
         random.Random(seed).shuffle(self._left)  # noqa: S311  (an order, not a secret)
 
     def suggest(self) -> Suggestion | None:
-        """Give the next configuration of the order that was not seen."""
+        """Return the next unseen configuration of the order."""
         while self._left:
             params = self._left.pop()
             key = self._deduplicator.key(params)
@@ -42,7 +42,7 @@ class GridSampler:
         return None
 
     def learn(self, points: Sequence[PriorPoint]) -> None:
-        """Nothing: a grid goes on in its order whatever was measured."""
+        """Do nothing: the order of a grid does not depend on what was measured."""
 
     def observe(self, trial: Trial) -> None:
         """Mark the trial's configuration as seen."""

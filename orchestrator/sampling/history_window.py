@@ -1,8 +1,8 @@
-"""Which of many final trials a sampler still learns from, so that an ask never costs more.
+"""The final trials that a sampler still learns from: few enough to bound the cost of an ask.
 
 What TPE does for one proposal grows with the trials that it is shown: 30 ms for 100 of them and
 200 ms for 1,000 of four parameters and three objectives. Of all trials but the latest it is shown
-the best and a sample of the rest: it models where good ones lie, and where the others do. See
+the best and a sample of the rest, because it models the densities of good and other trials. See
 docs/decisions/0013-the-sampler-sees-a-window.md for what that changes.
 """
 
@@ -30,7 +30,7 @@ _Placed = tuple[int, Trial]
 
 
 def horizon(settled: int) -> int:
-    """How many of the oldest trials are no longer all shown.
+    """Return how many of the oldest trials are no longer all shown.
 
     Args:
         settled: How many of the oldest trials are final, up to the first that is not. Only of
@@ -44,9 +44,8 @@ class Window:
 
     The best are chosen from the best so far and the new ones: front by front of those that meet
     the constraints, then by the smallest violations; of a front that does not fit whole, those
-    whose neighbors on it are far (NSGA-II's crowding distance). Of all others each is as likely
-    as any other to be in the sample. What is shown follows from the trials, how they were given,
-    and the seed.
+    with the largest crowding distance (NSGA-II). The sample is drawn uniformly from all others.
+    The result depends only on the trials, how they were given, and the seed.
 
     Args:
         objectives: At least one.
@@ -74,11 +73,11 @@ class Window:
 
     @property
     def hidden(self) -> int:
-        """How many trials that teach something are not shown."""
+        """Number of informative trials that are not shown."""
         return self._others - len(self._sample)
 
     def add(self, trials: Sequence[Trial]) -> None:
-        """Take more final trials; those that failed by no fault of theirs teach nothing."""
+        """Add more final trials; failures that the configuration did not cause are ignored."""
         placed = [*self._best, *enumerate(trials, self._given)]
         self._given += len(trials)
         teaching = [each for each in placed if _teaches(each[1])]

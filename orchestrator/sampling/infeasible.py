@@ -1,7 +1,7 @@
-"""Configurations of which no network can be trained: out of memory, out of time, or divergent.
+"""Configurations whose networks cannot be trained: out of memory, out of time, or divergent.
 
-A sampler that forgot them would propose their neighbors for ever. They have no values, so what
-Optuna is told in their place must neither look good nor distort what was measured.
+A sampler that ignored them would propose their neighbors forever. They have no values, so the
+values that Optuna gets instead must neither look good nor distort what was measured.
 """
 
 import math
@@ -15,7 +15,7 @@ UNFIT = "cannot be trained"
 
 
 def is_infeasible(trial: Trial) -> bool:
-    """Whether the trial failed, and its configuration is to blame."""
+    """Return whether the trial failed because of its configuration."""
     return trial.failure is not None and trial.failure.kind.is_infeasible
 
 
@@ -39,7 +39,7 @@ class WorstKnown:
         return [o.loss(loss) for o, loss in zip(self._objectives, losses, strict=True)]
 
     def observe(self, trial: Trial) -> bool:
-        """Take a trial into account; whether that changes what is told of infeasible ones."""
+        """Take a trial into account; returns whether the values of infeasible ones changed."""
         before = (self.has_infeasible, self._losses)
         if is_infeasible(trial):
             self.has_infeasible = True

@@ -33,7 +33,7 @@ def _tpe(seed: int, hidden: int) -> optuna.samplers.BaseSampler:
     if not hidden:
         return optuna.samplers.TPESampler(seed=seed)
     with warnings.catch_warnings():
-        # Optuna takes `gamma` until 6.0, and says so each time.
+        # Optuna accepts `gamma` until 6.0, with a deprecation warning each time.
         warnings.simplefilter("ignore", FutureWarning)
         # Its own rule for how many trials count as good, for all trials and not those shown.
         return optuna.samplers.TPESampler(

@@ -10,7 +10,7 @@ import optuna
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Optuna's notes from the terminal, for this block alone."""
+    """Keep Optuna's log messages from the terminal within this block."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(logging.ERROR)
     try:
@@ -21,7 +21,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def bold() -> Iterator[None]:
-    """Use what Optuna calls experimental, such as names of metrics, without a warning."""
+    """Suppress Optuna's warnings about experimental features, such as names of metrics."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield

@@ -1,4 +1,4 @@
-"""Optuna proposes; what it knows is a cache over the recorded trials.
+"""A sampler on Optuna, whose study is only a cache of the recorded trials.
 
 The study lives in memory. It grows by asking and telling while the driver lives, and is filled
 from the stored trials when it starts again; both give the same study, and every ask has a seed
@@ -43,7 +43,7 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What Optuna is told of a trial; ``RUNNING`` as long as it is not final."""
+    """The result that is passed to Optuna for a trial; ``RUNNING`` until the trial is final."""
 
     state: OptunaState
     values: list[float] | None = None
@@ -53,24 +53,24 @@ class _Verdict:
 class OptunaSampler:
     """TPE, NSGA-II, Gaussian processes or random search. See `orchestrator.contracts.Sampler`.
 
-    A complete trial is told with its values and the violations of the constraints, a stopped one
-    as PRUNED, and a failed one, or one without a finite number for all of them, as FAIL, from
-    which nothing is learned. One that failed because no network of its configuration can be
-    trained (`orchestrator.sampling.infeasible`) is told as complete and violating: worse than any
-    that was measured. All others stay RUNNING, so that TPE and GP keep away from configurations
-    in flight.
+    Optuna gets a complete trial with its values and the violations of the constraints, a stopped
+    one as PRUNED, and a failed one, or one with a missing or non-finite value, as FAIL, from
+    which nothing is learned. A trial that failed because its configuration cannot be trained
+    (`orchestrator.sampling.infeasible`) is passed as complete and violating: worse than any that
+    was measured. All others stay RUNNING, so that TPE and GP keep away from configurations in
+    flight.
 
-    A configuration that is known to break a constraint before it is trained is never proposed: it
-    is told as complete, with the true violation, and another one is asked for. After a few of
-    them the next one is drawn from those that may be proposed. They are not stored: a rebuilt
+    A configuration that is known to violate a constraint before it is trained is never proposed:
+    Optuna gets it as complete, with the true violation, and is asked for another one. After a few
+    of them the next one is drawn from those that may be proposed. They are not stored: a rebuilt
     sampler meets others, and its suggestions follow from the seed and from what it observed.
 
-    What was measured before the sweep is told like complete trials, and is the first generation
+    What was measured before the sweep is passed like complete trials, and is the first generation
     of NSGA-II, or a part of it.
 
-    Of many trials Optuna sees a window (`orchestrator.sampling.history_window`): the latest ones,
-    the best of the others, and a sample of the rest. So a proposal costs the same after 10,000
-    trials.
+    Optuna sees a window of many trials (`orchestrator.sampling.history_window`): the latest ones,
+    the best of the others, and a sample of the rest. A proposal therefore costs the same after
+    10,000 trials.
 
     A configuration is never proposed twice: where Optuna insists on known ones, the next is drawn
     from those not seen. Suggestions depend on the seed and on what was observed and suggested
@@ -81,7 +81,7 @@ class OptunaSampler:
         space: What may be proposed.
         objectives: At least one.
         constraints: Limits on values.
-        seed: Of everything random.
+        seed: Seed of all random numbers.
         kind: A name in `orchestrator.sampling.OPTUNA_KINDS`.
         known: What is known of a configuration before training.
 
@@ -119,7 +119,7 @@ class OptunaSampler:
         self._is_stale = False
 
     def suggest(self) -> Suggestion | None:
-        """Propose a configuration that was not seen before; see `Deduplicator.draw` for None."""
+        """Propose a configuration that was not seen before; None as in `Deduplicator.draw`."""
         if self._deduplicator.exhausted:
             return None
         with quiet():
@@ -141,7 +141,7 @@ class OptunaSampler:
         return self._deduplicator.screened_out
 
     def learn(self, points: Sequence[PriorPoint]) -> None:
-        """Tell Optuna of each point as of a complete trial; none of them counts as seen."""
+        """Add each point to the study as a complete trial; none of them counts as seen."""
         prior = [_as_trial(number, point) for number, point in enumerate(points)]
         for trial in prior:
             self._worst.observe(trial)
@@ -150,14 +150,14 @@ class OptunaSampler:
             self._append(self._window.shown)
 
     def observe(self, trial: Trial) -> None:
-        """Learn of a trial; cheap unless what was told to Optuna before turns out otherwise."""
+        """Learn of a trial; cheap unless it changes what Optuna was told before."""
         key = self._deduplicator.key(trial.params)
         self._deduplicator.add(key)
         known = self._trials.get(trial.number)
         self._trials[trial.number] = trial
         self._settle(trial)
         if self._worst.observe(trial) and self._kind.models_values:
-            # What was told of other trials is no longer true.
+            # The values passed to Optuna for other trials are outdated.
             self._is_stale = True
         if known is None and key in self._asks:
             self._running[trial.number] = self._asks.pop(key)
@@ -181,7 +181,7 @@ class OptunaSampler:
             self._settled += 1
 
     def _asked(self, study: optuna.Study) -> Suggestion | None:
-        """Ask Optuna once; None if it proposes what was seen."""
+        """Ask Optuna once; None if it proposes a configuration that was seen."""
         asked = study.ask()
         params = ask_params(asked, self._space)
         key = self._deduplicator.key(params)
@@ -267,7 +267,7 @@ class OptunaSampler:
     def _tell_refused(self, asked: optuna.Trial, refused: Suggestion) -> None:
         self._refused.append(refused)
         if self._kind.models_values and not self._worst.has_infeasible:
-            # From now on the worst values stand for those that are not known.
+            # From now on the worst known values replace those that are unknown.
             self._worst.has_infeasible = self._is_stale = True
         verdict = self._refusal(refused.params)
         for name, violation in (verdict.violations or {}).items():

@@ -53,7 +53,7 @@ def export_study(
     storage: str,
     name: str | None = None,
 ) -> Exported:
-    """Write a sweep to a study, or add to it what is new since the last time.
+    """Write a sweep to a study, or add what is new since the last export.
 
     The study has the sweep's directions, names and space; a trial's states, values, violations
     and times are its own. Unfinished trials are RUNNING, stopped ones PRUNED. The reference is no
@@ -93,7 +93,7 @@ def export_study(
 
 
 def study_rows(storage: str, name: str | None = None) -> list[Mapping[str, object]]:
-    """Complete trials of a study: parameters, values by the names of the metrics, user attributes.
+    """Read a study's complete trials: parameters, values by metric names, user attributes.
 
     Values of a study that names no metrics are called ``value``, or ``values_0``, ``values_1``,
     as in Optuna's data frames.
@@ -126,7 +126,7 @@ def study_rows(storage: str, name: str | None = None) -> list[Mapping[str, objec
 
 def _row(trial: FrozenTrial, metrics: Sequence[str]) -> dict[str, object]:
     values = dict(zip(metrics, trial.values, strict=True))
-    # What we wrote has its own types, which Optuna's choices cannot always tell apart.
+    # An exported trial keeps its own types, which Optuna's choices cannot always distinguish.
     params = trial.system_attrs.get(PARAMS, trial.params)
     return {**trial.user_attrs, **values, **params}
 
@@ -188,7 +188,7 @@ def _check_there(storage: str) -> None:
 
 
 def _check_not_another_programs(storage: str) -> None:
-    """Refuse a SQLite file with tables that are not Optuna's: some have the same names as ours."""
+    """Refuse a SQLite file with tables that are not Optuna's: some share our names."""
     path = _file_of(storage)
     if path is None or not path.is_file() or "://" not in storage:
         return

@@ -54,7 +54,7 @@ class StudyTrials:
         self.objectives: tuple[Objective, ...] = read.directed
 
     def frozen(self, trial: Trial, reports: Sequence[Report]) -> FrozenTrial:
-        """Give a trial as Optuna holds it; one that is not final is RUNNING."""
+        """Return a trial as Optuna stores it; one that is not final is RUNNING."""
         params = self._space.canonical(trial.params)
         domains = {name: self._space.domains[name] for name in params}
         state, values = self._end(trial)
@@ -104,7 +104,7 @@ class StudyTrials:
 
 
 def distribution(domain: Domain) -> BaseDistribution:
-    """Give the distribution that says in Optuna's words what a parameter may be."""
+    """Return the Optuna distribution of the values that a parameter may take."""
     if isinstance(domain, Choice):
         return CategoricalDistribution([label(domain, option) for option in domain.options])
     if isinstance(domain, Int):
@@ -117,7 +117,7 @@ def distribution(domain: Domain) -> BaseDistribution:
 
 
 def label(domain: Domain, value: Value) -> Value:
-    """Give a value as a person should see it: itself, or JSON where Python calls two equal."""
+    """Return a value as it is shown: itself, or JSON if Python considers two options equal."""
     if isinstance(domain, Choice) and len(set(domain.options)) < domain.size:
         return json.dumps(value)
     return value

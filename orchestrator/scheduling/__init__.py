@@ -19,7 +19,7 @@ def build_scheduler(
     constraints: Sequence[Constraint],
     epochs: int,
 ) -> Scheduler:
-    """Make the scheduler that a spec asks for.
+    """Build the scheduler that a spec asks for.
 
     ``asha`` is ``moasha`` with one objective. So is ``median``, with half of the trials going on
     and milestones at equal distances.

@@ -12,13 +12,13 @@ class Fifo:
 
     @property
     def milestones(self) -> tuple[int, ...]:
-        """None: it is never asked."""
+        """None, so that `decide` is never called."""
         return ()
 
     def decide(self, trial: int, epoch: int, peers: Mapping[int, Mapping[str, float]]) -> Decision:
-        """Go on."""
+        """Let every trial go on."""
         return Decision.CONTINUE
 
     def best_first(self, peers: Mapping[int, Mapping[str, float]]) -> Sequence[int]:
-        """Keep the order: nobody is better."""
+        """Keep the order: no trial is preferred."""
         return list(peers)

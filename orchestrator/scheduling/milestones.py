@@ -2,10 +2,13 @@
 
 
 def halving_milestones(min_epochs: int, reduction: int, epochs: int) -> tuple[int, ...]:
-    """``min_epochs * reduction**k`` for k = 0, 1, ..., as far as they lie below `epochs`.
+    """Return ``min_epochs * reduction**k`` for k = 0, 1, ..., as far as it is below `epochs`.
 
-    From one to the next a trial that goes on costs `reduction` times as much, and one in
-    `reduction` does, so that every milestone costs the sweep about the same.
+    From one milestone to the next, a trial that goes on costs `reduction` times as much, and one
+    in `reduction` goes on, so that every rung costs the sweep about the same.
+
+    >>> halving_milestones(1, 3, 27)
+    (1, 3, 9)
     """
     found = []
     epoch = min_epochs
@@ -16,5 +19,9 @@ def halving_milestones(min_epochs: int, reduction: int, epochs: int) -> tuple[in
 
 
 def even_milestones(min_epochs: int, epochs: int) -> tuple[int, ...]:
-    """Every `min_epochs` epochs, below `epochs`."""
+    """Return every multiple of `min_epochs` below `epochs`.
+
+    >>> even_milestones(2, 8)
+    (2, 4, 6)
+    """
     return tuple(range(min_epochs, epochs, min_epochs))

@@ -11,20 +11,20 @@ from orchestrator.scheduling.ranking import best_first, place
 
 @dataclass(frozen=True, slots=True)
 class MOASHA:
-    """At each milestone the best go on: one trial in `reduction`, and who is beaten by nobody.
+    """Promotes the best trials at each milestone: one in `reduction`, and all non-dominated ones.
 
-    Nobody waits for peers. A trial is judged once, when it reports, among all that ever reported
-    at this milestone, `n` of them with itself. It goes on
+    No trial waits for its peers. It is judged once, when it reports, against all trials that ever
+    reported at this milestone (`n` including itself). It goes on
 
-    * if nobody is better: none violates the constraints less, and none that violates them as much
-      dominates it. A front may be larger than any quota, and its members are what is looked for;
-    * or if fewer than ``ceil(n / reduction)`` stand before it (`orchestrator.scheduling.ranking`);
-    * or if they are fewer than `reduction`, of whom no share can be told. Li et al. let such a
-      trial wait while others start.
+    * if no peer is better: none violates the constraints less, and none with the same violation
+      dominates it. A front may be larger than any quota, and its members are the goal;
+    * or if fewer than ``ceil(n / reduction)`` rank before it (`orchestrator.scheduling.ranking`);
+    * or if ``n < reduction``, too few for a quota. Li et al. let such a trial wait while others
+      start.
 
-    So who dominates all peers goes on, of equals none is stopped in favour of another one, and
-    who is dominated by a full quota is stopped. docs/decisions/0010-stopping-early.md has what
-    the first rule gains.
+    A trial that dominates all peers therefore goes on, no trial is stopped in favour of an equal
+    one, and a trial that is dominated by a full quota is stopped.
+    docs/decisions/0010-stopping-early.md shows what the first rule gains.
 
     With one objective this is ASHA in its stopping form, and with a `reduction` of 2 the median
     rule (Golovin et al. 2017, section 3.2.2) on values of the same epoch: fewer than half of the
@@ -43,7 +43,7 @@ class MOASHA:
     reduction: int
 
     def decide(self, trial: int, epoch: int, peers: Mapping[int, Mapping[str, float]]) -> Decision:
-        """Judge one trial among its peers."""
+        """Judge one trial against its peers."""
         if len(peers) < self.reduction:
             return Decision.CONTINUE
         quota = -(-len(peers) // self.reduction)
@@ -52,5 +52,5 @@ class MOASHA:
         return Decision.CONTINUE if goes_on else Decision.STOP
 
     def best_first(self, peers: Mapping[int, Mapping[str, float]]) -> Sequence[int]:
-        """Order trials by their places among each other."""
+        """Order trials by their places among their peers."""
         return best_first(peers, self.objectives, self.constraints)

@@ -1,4 +1,4 @@
-"""Who may be compared with whom at a milestone: a view of the stored reports."""
+"""Which trials may be compared at a milestone: a view of the stored reports."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -11,16 +11,16 @@ from trainers.evaluators.config import AT_MILESTONE
 class Peers:
     """The trials that were measured at each milestone, by what a scheduler compares.
 
-    Peers reported at the same epoch of trainings of equally many epochs: the learning rate falls
-    to zero at the last one, so that epoch 3 of 9 and epoch 3 of 27 are different things. What
-    was measured is listed by the name of the objective that it stands for, beside what is known
-    of the configuration. The reference is nobody's peer.
+    Peers reported at the same epoch of trainings with the same number of epochs: the learning
+    rate falls to zero at the last one, so that epoch 3 of 9 is not comparable with epoch 3 of 27.
+    Each measurement is listed under the name of the objective that it estimates, together with
+    what is known of the configuration. The reference is never a peer.
 
-    Whatever became of a trial, and whoever drove the sweep, what it reported counts: rebuilt
-    from the store, a view is the same.
+    Every report counts, whatever the final state of its trial and whichever driver recorded it: a
+    view rebuilt from the store is the same.
 
     Args:
-        epochs: Of a training whose params do not say how many.
+        epochs: Number of epochs of a training whose params do not set it.
         known: What is known of a configuration before it is trained.
     """
 
@@ -34,7 +34,7 @@ class Peers:
     def take_up(
         self, store: Store, sweep: str, trials: Mapping[int, Trial], milestones: Iterable[int]
     ) -> None:
-        """Observe what is stored, as far as it can still be asked for."""
+        """Observe the stored reports that a later verdict may need."""
         milestones = tuple(milestones)
         for epoch in milestones:
             for number, values in store.reports_at(sweep, epoch).items():
@@ -45,7 +45,7 @@ class Peers:
                     self.observe(trial, report)
 
     def observe(self, trial: Trial, report: Report) -> None:
-        """Take a report into account; one that is told again replaces itself."""
+        """Take a report into account; a repeated one replaces itself."""
         reached = self._reached.get(trial.number, 0)
         self._reached[trial.number] = max(reached, report.epoch)
         measured = {
@@ -58,11 +58,11 @@ class Peers:
             peers[trial.number] = {**self._known(trial.params), **measured}
 
     def of(self, trial: Trial, epoch: int) -> Mapping[int, Mapping[str, float]]:
-        """Values at a milestone by trial number, for the verdict on a trial that reported there.
+        """Return the peers' values at a milestone, for the verdict on a trial that reported there.
 
         Returns:
-            With the trial itself; empty if there is nothing to judge, because it was not
-            measured there, or went on long ago and only tells of it again.
+            The values, those of the trial itself included; empty if there is nothing to judge,
+            because it was not measured there, or passed before and only repeats its report.
         """
         number = trial.number
         peers = self._measured.get((epoch, self._total(trial)), {})
@@ -70,15 +70,15 @@ class Peers:
         return peers if is_due else {}
 
     def pass_by(self, trial: int) -> None:
-        """Let a trial go on that was stopped: what it has reported is not judged again."""
+        """Let a stopped trial go on: what it has already reported is not judged again."""
         self._passed[trial] = self._reached.get(trial, 0)
 
     def level(self, trial: Trial) -> tuple[int, object]:
-        """The last epoch that a trial reported, and of how many: who shares both are peers."""
+        """Return a trial's last reported epoch and its total; trials that share both are peers."""
         return self._reached.get(trial.number, 0), self._total(trial)
 
     def at(self, level: tuple[int, object]) -> Mapping[int, Mapping[str, float]]:
-        """What was measured at a level, by trial number."""
+        """Return what was measured at a level, by trial number."""
         return self._measured.get(level, {})
 
     def _total(self, trial: Trial) -> object:

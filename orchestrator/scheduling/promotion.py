@@ -9,16 +9,16 @@ from orchestrator.trials import Trial, TrialState
 
 
 class Promotion:
-    """Gives stopped trials in turn: those that got furthest first, and of these the best.
+    """Resumes stopped trials in turn: those with the most epochs first, and the best among them.
 
-    A scheduler stops a trial in favour of others. Where a small space has no others any more, the
-    verdict has lost its reason: early values are only an estimate, and members of the front are
-    among those that were stopped. Each is given once a round; who is stopped again, at a later
-    milestone, waits for the next one.
+    A scheduler stops a trial in favour of others. Once a small space has no others left, that
+    reason is gone: early values are only an estimate, and some of the stopped trials belong to
+    the front. Each is resumed once per round; a trial that is stopped again, at a later
+    milestone, waits for the next round.
 
     Args:
         peers: What was reported.
-        scheduler: Whose order counts.
+        scheduler: Orders the trials of one milestone.
     """
 
     def __init__(self, peers: Peers, scheduler: Scheduler) -> None:
@@ -26,7 +26,7 @@ class Promotion:
         self._round: deque[int] = deque()
 
     def next(self, trials: Mapping[int, Trial]) -> Trial | None:
-        """The next of the stopped ones among `trials`, by number; None if there is none."""
+        """Return the next stopped trial among `trials`, by number; None if there is none."""
         if not self._round:
             stopped = (each for each in trials.values() if each.state is TrialState.STOPPED)
             self._round.extend(self._ordered(stopped))

@@ -1,16 +1,16 @@
-"""Who stands before whom at a milestone, under several objectives and constraints.
+"""The ranking of trials at a milestone, under several objectives and constraints.
 
-The order looks at three things, one after the other:
+The order is lexicographic:
 
-1. feasibility: by the total violation of the constraints, so that whoever meets all of them
-   stands before whoever does not;
-2. the non-dominated rank, among those whose violation is the same;
-3. the crowding distance, among those of one rank: who stands alone stands before who has near
-   neighbours, and the ends of a front stand alone.
+1. feasibility: by the total violation of the constraints, so that a trial that meets all of them
+   ranks before one that does not;
+2. the non-dominated rank, among trials with the same violation;
+3. the crowding distance, among trials of one rank: an isolated trial ranks before one with near
+   neighbours, and the ends of a front count as isolated.
 
-It is a function of the values: neither the order of the peers nor their numbers count, equals
-share a place, and scaling or shifting an objective, or turning it and its direction around,
-changes nothing.
+It is a function of the values alone: it does not depend on the order or the numbers of the peers,
+equal trials share a place, and scaling, shifting or negating an objective (together with its
+direction) changes nothing.
 
 References:
     K. Deb et al. A fast and elitist multiobjective genetic algorithm: NSGA-II. IEEE Transactions
@@ -34,11 +34,11 @@ from orchestrator.pareto.violations import violation_levels
 
 
 class Place(NamedTuple):
-    """How many peers stand before a trial, by what puts them there; equals share their place.
+    """How many peers rank before a trial, by the reason; equal trials share their place.
 
     Attributes:
-        better: Those who violate less, or are in an earlier front of those who violate as much.
-        lonelier: Those of the same front around whom there is more room.
+        better: Peers with a smaller violation, or in an earlier front at the same violation.
+        lonelier: Peers of the same front with a larger crowding distance.
     """
 
     better: int
@@ -51,15 +51,20 @@ def place(
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint] = (),
 ) -> Place:
-    """Find the place of a trial among its peers.
+    """Compute the place of a trial among its peers.
 
     Args:
         trial: One of the peers.
         peers: Values of the same milestone and the same fidelity, by trial number.
-        objectives: An objective that no peer has a finite number for is left out. A peer without
-            one that others have, a network that answers with NaN, stands behind all who have them
-            all and violate no more.
-        constraints: Those on what no peer has a number for are left out.
+        objectives: An objective that is non-finite for every peer is left out. A peer with a
+            non-finite value that others have (a network that returns NaN) ranks behind all
+            complete peers with no larger violation.
+        constraints: Constraints on a value that no peer has are left out.
+
+    >>> from orchestrator.objectives import Direction
+    >>> accuracy = Objective("accuracy", Direction.MAXIMIZE)
+    >>> place(1, {0: {"accuracy": 0.9}, 1: {"accuracy": 0.8}}, [accuracy])
+    Place(better=1, lonelier=0)
     """
     me, better = list(peers).index(trial), 0
     for members, distances in _fronts(list(peers.values()), objectives, constraints):
@@ -75,7 +80,7 @@ def best_first(
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint] = (),
 ) -> list[int]:
-    """Numbers of the peers in the order of their places, equals in that of `peers`.
+    """Return the peers' numbers in the order of their places, ties in that of `peers`.
 
     Args:
         peers: As `place` takes them.
@@ -95,7 +100,7 @@ def _fronts(
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint],
 ) -> Iterator[tuple[NDArray[np.intp], Floats]]:
-    """One front after the other: its rows, and how alone each of them stands."""
+    """One front after the other: its rows, and their crowding distances."""
     if not rows:
         return
     judged = [limit for limit in constraints if any(_has(row, limit.name) for row in rows)]
@@ -115,7 +120,7 @@ def _losses(rows: Sequence[Mapping[str, float]], objectives: Sequence[Objective]
     losses = loss_matrix(rows, objectives)
     losses[~np.isfinite(losses)] = np.nan
     known = losses[:, ~np.isnan(losses).all(axis=0)]
-    # Where nothing can be compared, all are equal.
+    # Without any objective to compare, all trials are equal.
     return known if known.shape[1] else np.zeros((len(rows), 1))
 
 
@@ -129,6 +134,6 @@ def _spread(losses: Floats) -> Floats:
 
 
 def _front(losses: Floats) -> NDArray[np.bool_]:
-    """Who is dominated by nobody; where nobody has all numbers, everybody."""
+    """Mask of the non-dominated rows; all rows if none has only finite values."""
     front = non_dominated(losses)
     return front if front.any() else np.ones(len(losses), dtype=np.bool_)

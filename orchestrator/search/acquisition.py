@@ -1,4 +1,4 @@
-"""Which of several configurations would add most to the front, as the trials so far let expect."""
+"""Which of several configurations is expected to add most to the front, given past trials."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
@@ -11,25 +11,26 @@ from orchestrator.pareto.hypervolume import HypervolumeScale
 from orchestrator.pareto.losses import loss_matrix
 from orchestrator.trials import Params, Trial
 
-# A factor's effect is shrunk as by so much of a trial in which it had none.
+# Shrinks a factor's effect as if this fraction of a further trial had shown no effect.
 _SHRINKAGE = 0.3
-# The latest complete trials count: with more a proposal would cost more, and tell little more.
+# Only the latest complete trials count: more would make a proposal slower and hardly better.
 _MOST_TRIALS = 500
-# The worst values count too, but hardly: the ends of a front are on it.
+# Extreme values get a small weight, so that the ends of the front still count.
 _BEHIND = 0.05
 
 Factors = Callable[[Params], Sequence[Hashable]]
-"""What may have an effect on a configuration's values: as many for each, in one order."""
+"""Returns what may affect a configuration's values: equally many factors, in a fixed order."""
 
 
 class Acquisition:
     """Predicts values by main effects, and compares what configurations would add to the front.
 
-    A value is expected to be the mean of the complete trials, and what each factor in turn adds
-    to it on average. What is known before training is taken as it is. The rest is taken to be
-    better by the root mean square error of the model, so that it is tried where it may be good.
-    Constraints on what is measured play no part. No paper: compared with the order of the space
-    on recorded sweeps, see docs/decisions/0011-stages-are-shared-by-content.md.
+    The expected value is the mean of the complete trials plus the average effect of each factor
+    in turn. Values known before training are used as they are. All others are improved by the
+    root mean square error of the model (optimism), so that promising configurations are tried.
+    Constraints on measured values are ignored. The method is not from a paper; it was compared
+    with the order of the space on recorded sweeps, see
+    docs/decisions/0011-stages-are-shared-by-content.md.
 
     Args:
         objectives: At least one.
@@ -44,13 +45,13 @@ class Acquisition:
         self._told: dict[int, tuple[Trial, Sequence[Hashable]]] = {}
 
     def observe(self, trial: Trial) -> None:
-        """Learn of a complete trial; again is the same as once."""
+        """Learn from a complete trial; observing it again changes nothing."""
         self._told[trial.number] = (trial, self._factors(trial.params))
         if len(self._told) > _MOST_TRIALS:
             del self._told[next(iter(self._told))]
 
     def best(self, candidates: Sequence[Params]) -> int:
-        """The place of the candidate that promises most; the first of several that tie.
+        """Return the index of the most promising candidate; the first one in case of a tie.
 
         Args:
             candidates: At least one.
@@ -64,7 +65,7 @@ class Acquisition:
         expected = self._expected(factors, losses, candidates)
         scale = HypervolumeScale.within(np.concatenate([losses, expected]), _BEHIND)
         front = losses[non_dominated(losses)]
-        # Beyond the front; or, where none is expected there, as near to it as can be.
+        # The gain over the front; ties at no gain are broken by the candidate's own hypervolume.
         volumes = [
             (scale.volume(np.vstack([front, one])), scale.volume(one[None])) for one in expected
         ]
@@ -73,7 +74,7 @@ class Acquisition:
     def _expected(
         self, factors: Sequence[Sequence[Hashable]], losses: Floats, candidates: Sequence[Params]
     ) -> Floats:
-        """Losses (n, m) of the candidates, better by the model's error than it says."""
+        """Predicted losses (n, m) of the candidates, improved by the model's error."""
         mean, effects, error = _main_effects(factors, losses)
         expected = np.empty((len(candidates), len(self._objectives)))
         for row, params in enumerate(candidates):
@@ -89,7 +90,7 @@ class Acquisition:
 def _main_effects(
     factors: Sequence[Sequence[Hashable]], losses: Floats
 ) -> tuple[Floats, Mapping[tuple[int, Hashable], Floats], Floats]:
-    """Mean losses (m,), the effect (m,) of each factor by its place, and the error (m,)."""
+    """Mean losses (m,), the effect (m,) of each factor by its position, and the error (m,)."""
     mean = losses.mean(axis=0)
     left = losses - mean
     effects: dict[tuple[int, Hashable], Floats] = {}

@@ -1,9 +1,8 @@
-"""What a configuration fixes before it is trained: sizes, which are closed forms of it.
+"""Values that follow from a configuration before it is trained: sizes in closed form.
 
-A network is what its spec says and weighs what its layout says
-(`trainers.artifact.packed_layout`), so that its sizes need no weights, no training and no torch:
-only the shapes of the tensors of its backbone, which a worker looks up once when a run is
-prepared.
+The spec of a network determines its tensors, and the layout (`trainers.artifact.packed_layout`)
+their bytes. Sizes therefore need no weights, no training and no torch, but only the shapes of the
+backbone's tensors, which a worker looks up once when a run is prepared.
 """
 
 from collections.abc import Mapping
@@ -40,8 +39,8 @@ _Key = tuple[tuple[str, type, Value], ...]
 class CostModel:
     """Gives the sizes of a configuration: exactly what its trial would measure.
 
-    Each size is computed once. Where no network has the parameters, or nobody knows the tensors
-    of its backbone, nothing is known.
+    Each size is computed once. The result is empty if the parameters describe no valid network,
+    or if the tensors of its backbone are unknown.
 
     Args:
         fixed: What all trials of the sweep share.
@@ -67,12 +66,12 @@ class CostModel:
         try:
             return known_sizes(with_params(self._fixed, params, seed=0), self._prepared)
         except ValueError:
-            # No network has these parameters: its trial says so.
+            # No valid network: its trial will fail with the reason.
             return {}
 
 
 def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
-    """Values by the names of `KNOWN_NAMES`; empty if the backbone's tensors are not known.
+    """Compute the values of `KNOWN_NAMES`; empty if the backbone's tensors are not known.
 
     Raises:
         ValueError: No network has this config.
@@ -97,7 +96,7 @@ def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
 
 
 def sized_backbones(spec: SweepSpec) -> tuple[str, ...]:
-    """Backbones whose tensors a run of this sweep must know; none if it never asks for a size.
+    """Name the backbones whose tensors a run of this sweep needs; none if no size is needed.
 
     Their tensors take torch, whose import is worth saving: 2 s and more of a run's start.
     """

@@ -30,11 +30,11 @@ class Plateau(Protocol):
 
     @property
     def reason(self) -> str:
-        """Why, as the record of the sweep says it."""
+        """Why the search stops, as it is recorded with the sweep."""
         ...
 
     def observe(self, trial: Trial) -> None:
-        """Take a trial into account; unfinished, stopped and failed ones say nothing."""
+        """Take a trial into account; unfinished, stopped and failed ones are ignored."""
         ...
 
 
@@ -43,7 +43,7 @@ def plateau_of(
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint],
 ) -> Plateau | None:
-    """The plateau that a budget asks for."""
+    """Build the plateau that a budget asks for."""
     if section is None:
         return None
     if section.growth is None:
@@ -86,7 +86,7 @@ class FrontPlateau:
         return f"{self._patience} trials in a row did not change the front"
 
     def observe(self, trial: Trial) -> None:
-        """Take a trial into account; unfinished, stopped and failed ones say nothing."""
+        """Take a trial into account; unfinished, stopped and failed ones are ignored."""
         if trial.state is not TrialState.COMPLETE:
             return
         self._idle += trial.origin is None
@@ -145,7 +145,7 @@ class VolumePlateau:
         return f"the hypervolume grew by less than {share} in {self._patience} trials"
 
     def observe(self, trial: Trial) -> None:
-        """Take a trial into account; unfinished, stopped and failed ones say nothing."""
+        """Take a trial into account; unfinished, stopped and failed ones are ignored."""
         if trial.state is not TrialState.COMPLETE:
             return
         if feasible(self._constraints, trial.values):
@@ -182,7 +182,7 @@ class _Bounds:
         self._scale = HypervolumeScale.spanning(self._placed(losses))
 
     def volume(self, losses: Floats) -> float:
-        """Hypervolume of losses, shape ``(n, m)``, between the bounds."""
+        """Compute the hypervolume of losses, shape ``(n, m)``, between the bounds."""
         return self._scale.volume(self._placed(losses))
 
     def _placed(self, losses: Floats) -> Floats:

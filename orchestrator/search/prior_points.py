@@ -11,11 +11,11 @@ from orchestrator.trials import PriorPoint, Value
 from search_spaces import Choice, Domain, Int, SearchSpace
 
 Row = Mapping[str, object]
-"""A configuration with what was measured of it, as its source has them: parameters and values by
-their names. A text is a number that a file could not say otherwise."""
+"""A configuration with its measured values, as its source has them: parameters and values by
+name. Numbers from a text file are strings."""
 
 _EXAMPLES = 3
-_LONGEST = 40  # letters of a stranger's value in a sentence
+_LONGEST = 40  # characters of a foreign value in a message
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Fitted:
     outside: list[str] = field(default_factory=list)
 
     def sentence(self, source: str, needed: Iterable[str]) -> str:
-        """``37 of 40 points of SOURCE: 3 are outside the space (fc_width_1 = 600)``."""
+        """Say ``37 of 40 points of SOURCE: 3 are outside the space (fc_width_1 = 600)``."""
         left_out = []
         if self.unmeasured:
             verb = "lacks" if self.unmeasured == 1 else "lack"
@@ -52,17 +52,17 @@ class Fitted:
 def needed_values(
     objectives: Iterable[Objective], constraints: Iterable[Constraint]
 ) -> tuple[str, ...]:
-    """Names of the values that a sampler must know of a point."""
+    """Name the values that a sampler needs of a point."""
     limited = (constraint.name for constraint in constraints)
     return tuple(dict.fromkeys([*(objective.name for objective in objectives), *limited]))
 
 
 def fit(rows: Iterable[Row], space: SearchSpace, needed: Iterable[str], source: str) -> Fitted:
-    """Take from each row what a sweep can learn from; what it holds beside that is ignored.
+    """Extract from each row what a sweep can learn from; anything else in it is ignored.
 
-    A row without all the values is left out: of a network whose constraint was not measured
-    nobody knows that it meets it. So is one that lacks a parameter, or has a value for it that is
-    not in the space; types are mended first (`mended`).
+    A row that lacks one of the values is left out: without a measurement it is unknown whether a
+    network meets a constraint. So is a row that lacks a parameter, or has a value for it outside
+    the space, after its type was converted (`fit_to_domain`).
 
     Args:
         rows: What the source holds.
@@ -86,10 +86,13 @@ def fit(rows: Iterable[Row], space: SearchSpace, needed: Iterable[str], source: 
 
 
 def fit_to_domain(domain: Domain, value: object) -> Value | None:
-    """The value of a domain that is meant: 4.0 and ``"4"`` are 4, ``"True"`` is true.
+    """Find the value of a domain that is meant: 4.0 and ``"4"`` are 4, ``"True"`` is true.
 
     Returns:
-        None if the domain holds nothing like it.
+        The value; None if the domain contains nothing like it.
+
+    >>> fit_to_domain(Int(1, 8), "4"), fit_to_domain(Int(1, 8), 2.5)
+    (4, None)
     """
     if domain.contains(value):
         return domain.canonical(value)  # type: ignore[arg-type]  # contained, so a Value

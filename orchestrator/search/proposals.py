@@ -28,8 +28,8 @@ class Proposals:
 
     Args:
         spec: The sweep.
-        sampler: Is told of every trial but the reference, which is no part of the search.
-        stored: The trials of earlier runs, all of them; whoever searches is told of them here.
+        sampler: Observes every trial but the reference, which is no part of the search.
+        stored: All trials of earlier runs; the sampler observes them here.
         known_constraints: Which siblings are never proposed; the sampler has its own.
     """
 
@@ -50,7 +50,7 @@ class Proposals:
             self.observe(trial)
 
     def observe(self, trial: Trial) -> None:
-        """Take a trial into account: newly stored, or with what became of it."""
+        """Take a trial into account, when it is stored and again when its state has changed."""
         if not trial.is_reference:
             self._searched = True
             self._sampler.observe(trial)
@@ -58,10 +58,10 @@ class Proposals:
                 self._siblings.observe(trial)
 
     def next(self) -> Proposal | str:
-        """Give the next proposal, or say why there is no other configuration."""
+        """Return the next proposal, or the reason why no configuration is left."""
         if self._wanted:
             return self._wanted.popleft()
-        # Before the sampler is asked: it may as well learn first what costs so little.
+        # Before the sampler is asked: siblings are cheap, and it learns from them.
         found = self._sibling()
         if found is None and not self._exhausted:
             found = self._suggested() or self._sibling()

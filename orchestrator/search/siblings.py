@@ -22,11 +22,11 @@ _COMPARED = 100
 
 
 def siblings(space: SearchSpace, fixed: TrialConfig, params: Params) -> Iterator[dict[str, Value]]:
-    """The other configurations of a space whose training is that of `params`.
+    """Yield the other configurations of a space that share the training of `params`.
 
-    They differ in parameters that nothing reads before the network is trained. Those that differ
-    in fewer come first, and among these the order is that of the space. Of a parameter with any
-    number in a range, the value of `params` is kept.
+    They differ only in parameters that are not read before the network is trained. Those that
+    differ in fewer come first, in the order of the space. A parameter with a continuous range
+    keeps its value in `params`.
 
     Args:
         space: Where to look.
@@ -49,7 +49,7 @@ class Siblings:
 
     What it gives follows from the stored trials alone, so that a driver that takes up a sweep
     goes on where another one died. The siblings of a configuration are the first `MAX_SIBLINGS`
-    that `siblings` lists and nobody refuses, whether they were tried before or not; siblings have
+    that `siblings` lists and no constraint refuses, whether or not they were tried; siblings have
     none themselves. Of those that wait the one comes first that promises most
     (`orchestrator.search.acquisition`): some bit-widths are hopeless, and the first few trials
     show it.
@@ -76,7 +76,7 @@ class Siblings:
         )
 
     def observe(self, trial: Trial) -> None:
-        """Learn of a trial that is no reference: newly stored, or with what became of it."""
+        """Learn of a trial that is no reference, when it is stored and when its state changed."""
         key = self._key(trial.params)
         same = self._stored.setdefault(key, {})
         same[trial.replicate] = trial
@@ -90,7 +90,7 @@ class Siblings:
             self._add_siblings(trial.params, same)
 
     def keeps(self, suggestion: Suggestion) -> bool:
-        """Keep a suggestion whose training is under way; whether it is kept."""
+        """Keep a suggestion whose training is under way; returns whether it was kept."""
         training = self._training(suggestion.params)
         is_running = training in self._running.values()
         if is_running:
@@ -98,12 +98,12 @@ class Siblings:
         return is_running
 
     def give_up(self) -> None:
-        """Keep nothing any longer: there is nothing else to do."""
+        """Release the kept suggestions, because nothing else is left to do."""
         for training in list(self._kept):
             self._release(training)
 
     def next(self) -> tuple[Suggestion, int] | None:
-        """A sibling that is not stored, and which of its replicates; None if there is none."""
+        """Return a sibling that is not stored, and its replicate; None if there is none."""
         for waiting in list(self._waiting):
             suggestion, replicate = waiting
             if replicate in self._stored.get(self._key(suggestion.params), ()):

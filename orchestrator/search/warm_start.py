@@ -37,7 +37,7 @@ class WarmStart:
     is_stored: bool = False
 
     def taught(self, sampler: Sampler, writer: SweepWriter, progress: Progress) -> Sampler:
-        """Give `sampler` after it has learned; the points are stored before that."""
+        """Return `sampler` after it has learned; the points are stored before that."""
         if self.points:
             if not self.is_stored:
                 writer.add_prior_points(self.points)
@@ -47,7 +47,7 @@ class WarmStart:
 
 
 def warm_start(spec: SweepSpec, store: Store | None) -> WarmStart:
-    """What the sampler of a sweep is to learn: kept by an earlier run, else read now.
+    """Load what the sampler of a sweep learns: stored by an earlier run, else read now.
 
     Raises:
         UsageError: The source cannot be read or holds nothing to learn from, or the sweep learned
@@ -69,7 +69,7 @@ def warm_start(spec: SweepSpec, store: Store | None) -> WarmStart:
 
 
 def described(source: WarmStartSection) -> str:
-    """A source in words, without a password."""
+    """Describe a source in words, without a password."""
     if source.csv is not None:
         return source.csv
     if source.mlflow is not None:

@@ -64,12 +64,12 @@ class SimulatedSweep:
         return float(self.volumes[-1]) if len(self.volumes) else 0.0
 
     def seconds_to(self, share: float = REACHED) -> float:
-        """Simulated seconds until a share of the table's hypervolume was reached; inf if never."""
+        """Return the simulated seconds to a share of the table's hypervolume; inf if unreached."""
         reached = np.flatnonzero(self.volumes >= share)
         return float(self.moments[reached[0]]) if len(reached) else math.inf
 
     def as_json(self) -> dict[str, object]:
-        """Give the record that ``paretune simulate --format json`` prints."""
+        """Return the record that ``paretune simulate --format json`` prints."""
         return {
             "variant": self.variant,
             "seed": self.seed,
@@ -98,7 +98,7 @@ class Scale:
 
     @classmethod
     def of(cls, spec: SweepSpec, table: Table, seed: int) -> "Scale":
-        """Measure a table.
+        """Compute the scale of a table.
 
         Raises:
             UsageError: Nothing of it meets the constraints.
@@ -115,13 +115,13 @@ class Scale:
         return cls(spec, measure, whole)
 
     def volumes(self, complete: Sequence[Trial]) -> Floats:
-        """Share of the whole hypervolume after each of the trials, in the order of their ends."""
+        """Compute the share of the whole hypervolume after each trial, in order of their ends."""
         losses = feasible_losses(complete, self.spec.directed, self.spec.limits)
         return self.measure.history(losses) / self.whole
 
 
 def as_trials(recordings: Iterable[Recording]) -> list[Trial]:
-    """Recordings as trials that are complete."""
+    """Turn recordings into complete trials."""
     return [
         Trial("", number, each.params, each.seed, TrialState.COMPLETE, values=each.values)
         for number, each in enumerate(recordings)
@@ -133,8 +133,8 @@ def compare(
 ) -> list[SimulatedSweep]:
     """Simulate each variant with each seed.
 
-    Driver, sampler, scheduler and store are those of a real run; the store lies in a temporary
-    folder. Nothing is tracked and no reference is trained. A simulated second costs nothing.
+    Driver, sampler, scheduler and store are those of a real run; the store is in a temporary
+    folder. Nothing is tracked and no reference is trained. Simulated time takes no real time.
 
     Args:
         variants: Sweeps by the names that results carry, with the same objectives and constraints.

@@ -27,10 +27,10 @@ class VirtualClock:
         return self.now
 
     def advance(self, moment: float) -> None:
-        """Go on to the next event.
+        """Advance the clock to the next event.
 
         Raises:
-            ValueError: It lies in the past.
+            ValueError: `moment` is in the past.
         """
         if moment < self.now:
             raise ValueError(f"The clock stands at {self.now} s and cannot go back to {moment} s.")
@@ -65,10 +65,10 @@ class SimulatedExecutor:
         self.clock = VirtualClock()
 
     def prepare(self) -> None:
-        """Nothing: there are no workers."""
+        """Do nothing: there are no workers."""
 
     def run(self, source: JobSource) -> None:
-        """Run until there is no job left, or the source says to stop."""
+        """Run until no job is left, or the source asks to stop."""
         # Of two events at the same moment that of the job which started first comes first.
         running: list[tuple[float, int, Replay]] = []
         numbers = itertools.count()
@@ -93,11 +93,11 @@ class SimulatedExecutor:
     def measure_front(
         self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
     ) -> Iterator[tuple[int, Mapping[str, float] | Unmeasured]]:
-        """Nothing: simulated trials leave no networks."""
+        """Yield nothing: simulated trials leave no networks."""
         return iter(())
 
     def close(self) -> None:
-        """Nothing to let go."""
+        """Do nothing: there are no workers to release."""
 
     def _replay(self, job: Job) -> Replay:
         recording = self._lookup(job.params, job.config.seed)

@@ -47,7 +47,7 @@ class Replay:
         self.due = began + (0.0 if is_trained else recording.start_s) + self._next_s()
 
     def step(self, source: JobSource) -> Outcome | None:
-        """Reach the next event; how the attempt ended, if it did."""
+        """Advance to the next event; returns the outcome if the attempt has ended."""
         if self._epoch == len(self._recording.reports):
             self._tell(source)
             return Outcome(TrialState.COMPLETE, self._recording.values)
@@ -66,7 +66,7 @@ class Replay:
         return None
 
     def interrupt(self, source: JobSource) -> Outcome:
-        """End now, and keep the epochs that are done for the next attempt."""
+        """End the attempt now, and keep its finished epochs for the next one."""
         self._tell(source)
         if self._epoch:
             self._keep()
@@ -89,7 +89,7 @@ class Replay:
         return values["seconds"] + (values.get("milestone_s", 0.0) if is_milestone else 0.0)
 
     def _report(self, index: int) -> Report:
-        """What a worker would have told of an epoch."""
+        """The report that a worker would have sent for an epoch."""
         report = self._recording.reports[index]
         values = {n: v for n, v in report.values.items() if not n.startswith(_AT_MILESTONES)}
         if report.epoch in self.job.milestones:

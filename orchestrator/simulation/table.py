@@ -100,9 +100,9 @@ class Table:
         return _key(params) in self._found
 
     def recording(self, params: Params, seed: int) -> Recording:
-        """What a trial did.
+        """Return the recording of a configuration with a seed.
 
-        A seed that was not recorded stands for one that was: seeds are counted through in turn.
+        A seed that was not recorded is mapped to one that was, by counting through them in turn.
 
         Raises:
             OrchestratorError: The configuration was not recorded.
@@ -119,13 +119,13 @@ class Table:
         return by_seed[sorted(by_seed)[seed % len(by_seed)]]
 
     def of_seed(self, seed: int) -> Iterator[Recording]:
-        """The recordings that a sweep with this seed can meet, one a configuration."""
+        """Yield the recordings that a sweep with this seed can meet, one per configuration."""
         for by_seed in self._found.values():
             yield self.recording(next(iter(by_seed.values())).params, seed)
 
     @classmethod
     def of_sweep(cls, name: str, store: Store) -> "Table":
-        """The complete trials of a stored sweep.
+        """Build a table of the complete trials of a stored sweep.
 
         Raises:
             UnknownNameError: There is no such sweep.
@@ -152,5 +152,5 @@ def _key(params: Params) -> object:
 
 
 def shown(params: Params) -> str:
-    """A configuration in messages."""
+    """Format a configuration for messages."""
     return ", ".join(f"{name}={value}" for name, value in params.items()) or "no parameters"

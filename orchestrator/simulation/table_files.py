@@ -32,7 +32,7 @@ def read_table(path: str | Path) -> Table:
     """Read what `write_table` wrote, or a CSV of complete trials without epochs.
 
     Raises:
-        UsageError: The file is absent, or cannot be read as a table; the sentence says why.
+        UsageError: The file is absent, or cannot be read as a table; the message explains why.
     """
     path = Path(path)
     try:
@@ -50,7 +50,7 @@ def read_table(path: str | Path) -> Table:
 
 
 def write_table(table: Table, path: str | Path) -> Path:
-    """Write a table as ``.csv`` or ``.json``, with ``.gz`` behind it if wanted.
+    """Write a table as ``.csv`` or ``.json``, compressed if the name ends in ``.gz``.
 
     Raises:
         UsageError: The name ends in another way.
@@ -110,7 +110,7 @@ def _is_value(column: str) -> bool:
 
 
 def _rows(text: str) -> Iterator[dict[str, Any]]:
-    """Put lines together: those of a recording stand one behind the other, its end last."""
+    """Join lines: those of a recording are consecutive, with its end last."""
     reports: list[dict[str, Any]] = []
     for line in csv.DictReader(io.StringIO(text)):
         values = {

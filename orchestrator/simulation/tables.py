@@ -12,7 +12,7 @@ from orchestrator.simulation.comparing import SimulatedSweep
 
 
 def simulated_table(sweeps: Sequence[SimulatedSweep]) -> Table:
-    """Medians over the seeds, and how much faster each variant is than the first one.
+    """Tabulate medians over the seeds, and the speed-up of each variant over the first one.
 
     A sweep that never reached 99 % counts as slower than all others.
     """

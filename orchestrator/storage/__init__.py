@@ -1,4 +1,4 @@
-"""The store: what every sweep, trial, report and value is remembered in."""
+"""The store, which records every sweep, trial, report and value."""
 
 from orchestrator.storage.lease_holders import is_gone, this_holder
 from orchestrator.storage.opening import open_store, schema_version, upgrade

@@ -1,4 +1,4 @@
-"""What the writes to a sweep have in common: rows put in place, and marks for the mirror."""
+"""What the writes to a sweep have in common: upserts of rows, and marks for the mirror."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from orchestrator.trials import TrialState
 
 
 def not_before(began: ColumnElement[datetime]) -> ColumnElement[datetime]:
-    """The parameter ``now``, or the later moment `began` if the clock was put back since."""
+    """Return the parameter ``now``, or `began` if that is later: the clock was set back since."""
     now = bindparam("now", type_=UtcTime())
     return case((began > now, began), else_=now)
 
@@ -34,7 +34,7 @@ Subject = tuple[int, int]
 
 
 def mark(connection: Connection, sweep: int, revision: int, *subjects: Subject) -> None:
-    """Note that `subjects` changed; one that is noted already keeps its place in the line."""
+    """Mark `subjects` as changed; one that is marked already keeps its place in the queue."""
     rows = [
         {"sweep_id": sweep, "trial": trial, "attempt": attempt, "revision": revision}
         for trial, attempt in subjects
@@ -43,13 +43,13 @@ def mark(connection: Connection, sweep: int, revision: int, *subjects: Subject) 
 
 
 def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert rows; one whose key is there already is replaced."""
+    """Insert rows; an existing row with the same key is replaced."""
     if rows:
         connection.execute(_upsert(table, connection.dialect.name), rows)
 
 
 def insert_into(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:
-    """An INSERT that knows ON CONFLICT, in the words of ``"postgresql"`` or ``"sqlite"``."""
+    """Build an INSERT with ON CONFLICT for the dialect ``"postgresql"`` or ``"sqlite"``."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
@@ -67,7 +67,7 @@ def _upsert(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A transaction of a writer whose lease was found to hold.
+    """A transaction of a writer whose lease was found to be valid.
 
     Attributes:
         connection: In the transaction, with the sweep's row locked.
@@ -84,7 +84,7 @@ class Change:
     now: datetime
 
     def mark(self, *subjects: Subject) -> None:
-        """Note for the mirror that `subjects` changed."""
+        """Mark `subjects` as changed, for the mirror."""
         mark(self.connection, self.sweep_id, self.revision, *subjects)
 
     def sweep_row(self, **columns: object) -> None:
@@ -98,7 +98,7 @@ class Change:
         self.mark((WHOLE_SWEEP, WHOLE_SWEEP))
 
     def trial(self, number: int) -> tuple[int, TrialState, int]:
-        """Key, state and count of attempts of one trial; `UnknownNameError` if it is not there."""
+        """Return key, state and number of attempts of one trial, or raise `UnknownNameError`."""
         return find_trial(self.connection, self.sweep_id, self.sweep, number)
 
     def trial_row(self, key: int, **columns: object) -> None:
@@ -115,7 +115,7 @@ class Change:
         self.connection.execute(_END_OF_ATTEMPT, {**which, **columns})
 
     def running(self, trial: int, attempt: int) -> int:
-        """Key of a trial of which this attempt runs.
+        """Return the key of a trial, after a check that this attempt at it is running.
 
         Raises:
             UnknownNameError: There is no such trial.

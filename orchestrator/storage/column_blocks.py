@@ -1,10 +1,9 @@
 """Columns of trials, packed: one row holds one name of 1,024 trials that are all final.
 
-Read one by one, the values of 100,000 trials take seconds, nearly all of it to make objects of
-rows. Final trials never change, so what they measured is kept a second time, as columns. A block
-is made when a later trial is stored, or the sweep ends; whoever adds a value to one of its trials
-removes it, in the same transaction. Trials in no block are read as rows: nothing depends on a
-block but time.
+Read as rows, the values of 100,000 trials take seconds, nearly all of it to build objects. Final
+trials never change, so their values are stored a second time, as columns. A block is written when
+a later trial is stored, or the sweep ends; adding a value to one of its trials deletes it, in the
+same transaction. Trials in no block are read as rows: blocks only make reading faster.
 """
 
 import json
@@ -22,8 +21,8 @@ BLOCK = 1_024
 """Trials in a block, and the step between the numbers of the first ones. Part of the format."""
 
 # Kinds of rows: the numbers of the block's complete trials as 32-bit integers; their values of
-# one name as 64-bit floats, NaN where there is none, both little-endian; their parameters of one
-# name as a JSON list, null where there is none.
+# one name as 64-bit floats, NaN if missing, both little-endian; their parameters of one name as a
+# JSON list, null if missing.
 NUMBERS, VALUES, PARAMS = "numbers", "values", "params"
 _INTEGERS, _FLOATS = "<i4", "<f8"
 
@@ -70,7 +69,7 @@ _NEW_ROW = insert(blocks)
 def read_columns(
     connection: Connection, sweep: int, values: Collection[str], params: Collection[str]
 ) -> Columns:
-    """The complete trials of a sweep as columns: the values and the parameters of some names."""
+    """Return a sweep's complete trials as columns: the values and parameters of some names."""
     wanted = {"sweep": sweep, "values": list(values), "params": list(params)}
     packed: defaultdict[int, list[tuple[str, str, bytes]]] = defaultdict(list)
     for first, kind, name, data in connection.execute(_PACKED, wanted):
@@ -84,7 +83,7 @@ def read_columns(
 
 
 def read_value_names(connection: Connection, sweep: int) -> set[str]:
-    """Names of all values that trials of a sweep have."""
+    """Return the names of all values that trials of a sweep have."""
     names = set(connection.scalars(_PACKED_NAMES, {"sweep": sweep}))
     for low, high in _gaps(connection, sweep, _sealed(connection, sweep)):
         names |= set(connection.scalars(_LOOSE_NAMES, _span(sweep, low, high)))
@@ -92,7 +91,7 @@ def read_value_names(connection: Connection, sweep: int) -> set[str]:
 
 
 def seal(connection: Connection, sweep: int) -> None:
-    """Pack what can be packed: numbers of one block, all of them taken and their trials final."""
+    """Pack each full block: all of its trial numbers are taken, and its trials are final."""
     for low, high in list(_gaps(connection, sweep, _sealed(connection, sweep))):
         for first in range(low, high + 1, BLOCK):
             span = (first, first + BLOCK - 1)
@@ -106,7 +105,7 @@ def seal(connection: Connection, sweep: int) -> None:
 
 
 def unseal(connection: Connection, sweep: int, number: int) -> None:
-    """Forget the block of a trial of which something changes."""
+    """Delete the block of a trial that is about to change."""
     own = and_(blocks.c.sweep_id == sweep, blocks.c.first == number - number % BLOCK)
     connection.execute(delete(blocks).where(own))
 

@@ -19,8 +19,8 @@ _POSTGRES = "postgresql+psycopg"
 _BUSY_S = 60.0
 # postgresql.org/docs/current/errcodes-appendix.html
 _POSTGRES_DISK_FULL = "53100"
-# A server that restarts or fails over is away for seconds; shorter than a lease, so that a driver
-# does not wait for a sweep that may be another one's by then.
+# A server that restarts or fails over is unreachable for seconds. Shorter than a lease, so that a
+# driver does not wait for a sweep that another one may have taken by then.
 _AWAY_S = 30.0
 _PAUSE_S = 0.25
 
@@ -32,7 +32,7 @@ class Database:
 
     Args:
         url: SQLAlchemy URL with its driver.
-        read_only: Never write, also where that would be possible.
+        read_only: Never write, even if that would be possible.
 
     Raises:
         UsageError: The URL cannot be read, or names a database that is not supported.
@@ -51,29 +51,29 @@ class Database:
         self._was_reached = False
         self._writing = self._engine.execution_options(sqlite_begin="IMMEDIATE")
         if not self.path:
-            # As in SQLite, the queries of one transaction see the same moment.
+            # As in SQLite, the queries of one transaction see one snapshot.
             self._engine = self._engine.execution_options(isolation_level="REPEATABLE READ")
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction whose queries see the same moment; it never waits for a writer."""
+        """Open a transaction whose queries all see one snapshot; it never waits for a writer."""
         with self._sentences(), self._connection(self._engine) as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that is committed at the end and rolled back by an exception.
+        """Open a transaction that is committed at the end and rolled back by an exception.
 
-        On SQLite it is alone from its beginning: a lock that is only taken at the first write
-        fails, instead of waiting, when somebody else wrote since the transaction's first read.
+        On SQLite it takes the write lock at its start: a lock taken only at the first write fails,
+        instead of waiting, if another transaction wrote since this one's first read.
         """
         with self._sentences(), self._connection(self._writing) as connection, connection.begin():
             yield connection
 
     def allow_reading_while_writing(self) -> None:
-        """Put an SQLite file in WAL mode, which it keeps; PostgreSQL needs nothing of the kind.
+        """Put an SQLite file into WAL mode, which it keeps; does nothing for PostgreSQL.
 
-        SQLite waits for readers here, but fails at once when another process is at the same.
+        SQLite waits for readers here, but fails at once if another process does the same.
         """
         if not self.path:
             return
@@ -86,9 +86,9 @@ class Database:
         self._engine.dispose()
 
     def _connection(self, engine: Engine) -> Connection:
-        """A connection that works; waits for a server that was there before and is away.
+        """A working connection; waits for a server that was reachable before and is not now.
 
-        Only before a transaction begins: one that is cut off may have been committed or not.
+        Only before a transaction begins: one that is cut off may or may not have been committed.
         """
         away_s = _AWAY_S if self._was_reached else 0.0
         connection = _patiently(engine.connect, away_s, _is_away)
@@ -132,7 +132,7 @@ class Database:
 def _patiently(
     attempt: Callable[[], _T], seconds: float, passes: Callable[[Exception], bool]
 ) -> _T:
-    """What an attempt gives; made again, for so long, after an error that passes."""
+    """The result of an attempt, which is retried for a while after a transient error."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -158,13 +158,13 @@ def _is_full(error: BaseException | None) -> bool:
 
 
 def driver_problem(url: str) -> str:
-    """That the driver of a database's URL is not installed; empty if it is, and for no URL."""
+    """Describe the missing driver of a database's URL; empty if it is installed, or for no URL."""
     try:
         make_url(url).get_dialect().import_dbapi()
     except ImportError as error:
         return missing_driver(url, error)
     except ArgumentError:
-        # No URL of SQLAlchemy, or of a database that it does not know: not ours to judge.
+        # Not a URL of SQLAlchemy, or of a database that it does not know: reported elsewhere.
         return ""
     return ""
 
@@ -201,14 +201,14 @@ def _checked_sqlite(url: URL, shown: str) -> URL:
 
 
 def _is_read_only(path: Path) -> bool:
-    """Whether a file can be read at most; the folder counts too, for SQLite's files beside it."""
+    """Whether the file, or its folder for the files that SQLite adds to it, is read-only."""
     return path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
 
 
 def _opened_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that needs no right to write, neither to the file nor to its folder."""
-    # Only with its files beside it SQLite sees what other processes write; and it could not make
-    # them here. Without them nobody is writing.
+    """A connection that needs no write permission, neither for the file nor for its folder."""
+    # SQLite sees what other processes write only through its files beside the database, and could
+    # not create them here. Without them no process is writing.
     beside = [path.with_name(path.name + ending) for ending in ("-wal", "-shm")]
     is_used = any(each.exists() and each.stat().st_size for each in beside)
     address = f"{path.absolute().as_uri()}?mode=ro{'' if is_used else '&immutable=1'}"

@@ -6,17 +6,17 @@ from pathlib import Path
 
 
 def this_holder() -> str:
-    """This process as ``HOST:PID:START``; `START` tells it from a later one with its number."""
+    """Return ``HOST:PID:START`` of this process; `START` tells apart two with the same PID."""
     pid = os.getpid()
     return f"{socket.gethostname()}:{pid}:{_start(pid)}"
 
 
 def is_gone(holder: str) -> bool:
-    """Whether `holder` was a process of this machine that certainly no longer runs.
+    """Return whether `holder` was a process of this machine that is known to have ended.
 
-    A holder on another machine, or one that was not written by `this_holder`, is never gone: its
-    lease has to run out. Machines are told apart by host name alone; two that share a name and
-    a database could take sweeps from each other, which the fencing token keeps harmless.
+    A holder on another machine, or one that was not written by `this_holder`, is never considered
+    gone: its lease has to expire. Machines are distinguished by host name alone; two that share a
+    name and a database could take sweeps from each other, which the fencing token makes harmless.
     """
     host, pid, start = _parts(holder)
     if host != socket.gethostname() or not 0 < pid < 2**31:
@@ -25,7 +25,7 @@ def is_gone(holder: str) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except PermissionError:  # somebody runs as somebody else, whose start may be hidden from us
+    except PermissionError:  # another user's process, whose start time may be hidden
         return False
     return start != "" and _start(pid) != start
 

@@ -1,4 +1,4 @@
-"""A URL to a store: the file or server is found, and its schema made or brought up to date."""
+"""From a URL to a store: find the file or server, and create or upgrade its schema."""
 
 import sqlite3
 import tempfile
@@ -27,8 +27,8 @@ def open_store(
 
     Args:
         url: SQLAlchemy URL with its driver; None for the one in the state folder.
-        create: Make the folder, the file and the schema where they are missing. False, for
-            those who only ask, changes nothing but an older schema.
+        create: Create the folder, the file and the schema if they are missing. False, for
+            callers that only read, changes nothing but an older schema.
         state: The state folder, under which files of trials are looked for; default:
             `StateFolder.find`.
 
@@ -61,7 +61,7 @@ def open_store(
 
 
 def find_store(url: str | None = None, *, state: StateFolder | None = None) -> Store | None:
-    """Open the store at `url` as `open_store` does, if there is one; nothing is made.
+    """Open the store at `url` as `open_store` does, if there is one; creates nothing.
 
     Args:
         url: As in `open_store`.
@@ -78,7 +78,7 @@ def find_store(url: str | None = None, *, state: StateFolder | None = None) -> S
 
 
 def schema_version(url: str) -> tuple[str | None, str]:
-    """The schema's version in the database, None if it has none, and the newest one known."""
+    """Return the version of the database's schema, None if it has none, and the newest known."""
     database = Database(url)
     if database.path and not database.path.exists():
         return None, HEAD
@@ -90,7 +90,7 @@ def schema_version(url: str) -> tuple[str | None, str]:
 
 
 def upgrade(url: str) -> None:
-    """Make the schema, or bring it up to date; the folder and the file too, where they miss.
+    """Create the schema or bring it up to date; a missing folder and file are created too.
 
     Several processes may do so at the same moment: one does the work, the others wait for it.
 
@@ -108,7 +108,7 @@ def upgrade(url: str) -> None:
         with database.writing() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
-            # Asked again, now that nobody else can be at it.
+            # Checked again, now that no other process can be upgrading it.
             current = _current(connection)
             _check_known(database, current)
             if current is None:
@@ -130,7 +130,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _is_up_to_date(database: Database) -> bool:
-    """Whether an existing store can be asked as it is."""
+    """Whether an existing store can be read as it is."""
     current, _ = schema_version(database.full_url)
     if current is None:
         raise UsageError(
@@ -142,7 +142,7 @@ def _is_up_to_date(database: Database) -> bool:
 
 
 def _copied(database: Database, folder: Path) -> Path:
-    """A copy of an older store that may not be changed, for it to be brought up to date."""
+    """A copy of an older store that may not be changed; the copy is upgraded instead."""
     path = folder / "paretune.db"
     with database.reading() as connection, closing(sqlite3.connect(path)) as copy:
         source = connection.connection.driver_connection

@@ -1,4 +1,4 @@
-"""Rows to values: every question that the store answers, inside a transaction of its caller.
+"""From rows to values: every query of the store, inside a transaction of its caller.
 
 A sweep's trials are read in two queries, however many there are.
 """
@@ -86,7 +86,7 @@ _REPORTS_AT = (
 
 
 def sweep_id(connection: Connection, name: str) -> int:
-    """Key of the sweep called `name`.
+    """Return the key of the sweep called `name`.
 
     Raises:
         UnknownNameError: There is none.
@@ -98,7 +98,7 @@ def sweep_id(connection: Connection, name: str) -> int:
 
 
 def read_sweeps(connection: Connection, *conditions: ColumnElement[bool]) -> list[SweepRecord]:
-    """Sweeps that meet all `conditions`, oldest first."""
+    """Return the sweeps that meet all `conditions`, oldest first."""
     query = select(sweeps).where(*conditions).order_by(sweeps.c.id)
     return [
         SweepRecord(
@@ -121,7 +121,7 @@ def read_sweeps(connection: Connection, *conditions: ColumnElement[bool]) -> lis
 def find_trial(
     connection: Connection, sweep: int, name: str, number: int
 ) -> tuple[int, TrialState, int]:
-    """Key, state and count of attempts of one trial of the sweep with the key `sweep`.
+    """Return key, state and number of attempts of one trial of the sweep with the key `sweep`.
 
     Raises:
         UnknownNameError: The sweep, called `name`, has no trial of this number.
@@ -135,7 +135,7 @@ def find_trial(
 
 
 def trial_id(connection: Connection, sweep: str, number: int) -> int:
-    """Key of one trial.
+    """Return the key of one trial.
 
     Raises:
         UnknownNameError: The sweep has no trial of this number, or there is no such sweep.
@@ -146,7 +146,7 @@ def trial_id(connection: Connection, sweep: str, number: int) -> int:
 def read_trials(
     connection: Connection, roots: Roots, sweep: str, *conditions: ColumnElement[bool]
 ) -> list[Trial]:
-    """Trials of one sweep that meet all `conditions`, in order of their numbers."""
+    """Return the trials of one sweep that meet all `conditions`, in order of their numbers."""
     conditions = (trials.c.sweep_id == sweep_id(connection, sweep), *conditions)
     values: defaultdict[int, dict[str, float]] = defaultdict(dict)
     for trial, name, value in connection.execute(_ALL_VALUES.where(*conditions)).all():
@@ -156,14 +156,14 @@ def read_trials(
 
 
 def read_trial(connection: Connection, roots: Roots, sweep: str, key: int) -> Trial:
-    """The trial with the key `key`, of the sweep called `sweep`."""
+    """Return the trial with the key `key`, of the sweep called `sweep`."""
     rows = connection.execute(_ONE_TRIALS_VALUES, {"key": key})
     values = {name: value for _, name, value in rows}
     return _trial(roots, sweep, connection.execute(_ONE_TRIAL, {"key": key}).one(), values)
 
 
 def read_attempts(connection: Connection, trial: int) -> list[Attempt]:
-    """Attempts at the trial with the key `trial`, oldest first."""
+    """Return the attempts at the trial with the key `trial`, oldest first."""
     query = select(attempts).where(attempts.c.trial_id == trial).order_by(attempts.c.number)
     return [
         Attempt(
@@ -180,14 +180,14 @@ def read_attempts(connection: Connection, trial: int) -> list[Attempt]:
 
 
 def count_failures(connection: Connection, sweep: str) -> dict[FailureKind, int]:
-    """How many attempts of a sweep met each kind of failure, in the order of `FailureKind`."""
+    """Count a sweep's attempts that met each kind of failure, in the order of `FailureKind`."""
     found = connection.execute(_FAILURES, {"sweep": sweep_id(connection, sweep)})
     counts = {FailureKind(kind): count for kind, count in found}
     return {kind: counts[kind] for kind in FailureKind if kind in counts}
 
 
 def read_reports(connection: Connection, trial: int) -> list[Report]:
-    """Reports of the trial with the key `trial`, by epoch."""
+    """Return the reports of the trial with the key `trial`, by epoch."""
     query = select(reports.c.epoch, reports.c["values"]).where(reports.c.trial_id == trial)
     return [Report(*row) for row in connection.execute(query.order_by(reports.c.epoch))]
 
@@ -195,13 +195,13 @@ def read_reports(connection: Connection, trial: int) -> list[Report]:
 def read_reports_at(
     connection: Connection, sweep: str, epoch: int
 ) -> Mapping[int, Mapping[str, float]]:
-    """Values reported at one epoch by the trials of a sweep, in order of their numbers."""
+    """Return the values that a sweep's trials reported at one epoch, in order of their numbers."""
     which = {"sweep": sweep_id(connection, sweep), "epoch": _fitting(epoch)}
     return {row.number: row[1] for row in connection.execute(_REPORTS_AT, which)}
 
 
 def read_prior_points(connection: Connection, sweep: str) -> list[PriorPoint]:
-    """What the sampler of a sweep learned from before the first trial, as it was added."""
+    """Return what the sampler of a sweep learned from before the first trial, as it was added."""
     columns = (prior_points.c.params, prior_points.c["values"], prior_points.c.source)
     query = select(*columns).where(prior_points.c.sweep_id == sweep_id(connection, sweep))
     return [PriorPoint(*row) for row in connection.execute(query.order_by(prior_points.c.number))]
@@ -241,7 +241,7 @@ def _artifact(roots: Roots, sweep: str, row: Row[Any]) -> Artifact | None:
 def _driver(row: Row[Any]) -> Driver | None:
     if row.lease_holder is None:
         return None
-    # A store that an older version wrote knows no sign of life but the first.
+    # A store of an older version has no time of the last renewal, only that of the first.
     heard = row.lease_heard or row.lease_since
     return Driver(row.lease_holder, row.lease_since, heard, row.lease_expires)
 
@@ -253,5 +253,5 @@ def _failure(row: Row[Any]) -> Failure | None:
 
 
 def _fitting(number: int) -> int:
-    # A number that no column could hold is a number that no row has.
+    # No row has a number that the column could not hold.
     return number if 0 <= number < 2**31 else -1

@@ -4,7 +4,11 @@ from collections.abc import Mapping
 
 
 def spec_differences(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
-    """Each key that differs, as ``space.bits was [2, 4], is [2, 8]``."""
+    """List each key that differs.
+
+    >>> spec_differences({"space": {"bits": [2, 4]}, "seed": 1}, {"space": {"bits": [2, 8]}})
+    ['space.bits was [2, 4], is [2, 8]', 'seed was 1, is not given']
+    """
     before, after = dict(_flat(old)), dict(_flat(new))
     said = [(key, _said(before, key), _said(after, key)) for key in before | after]
     found = [f"{key} was {was}, is {now}" for key, was, now in said if was != now]

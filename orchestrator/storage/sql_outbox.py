@@ -1,4 +1,4 @@
-"""What the mirror has still to copy, kept beside what it copies, in the same transactions."""
+"""What the mirror still has to copy, written in the same transactions as the data itself."""
 
 from sqlalchemy import delete, select, update
 
@@ -17,7 +17,7 @@ class SqlOutbox:
         self._database = database
 
     def pending(self, sweep: str, *, limit: int = 100) -> list[Mark]:
-        """The oldest marks."""
+        """Return the oldest marks."""
         with self._database.reading() as connection:
             query = (
                 select(outbox.c.trial, outbox.c.attempt, outbox.c.revision)
@@ -45,7 +45,7 @@ class SqlOutbox:
             )
 
     def mark_all(self, sweep: str) -> int:
-        """Mark the sweep and all its attempts, for `paretune sync`; how many."""
+        """Mark the sweep and all its attempts for `paretune sync`; returns the number of marks."""
         with self._database.writing() as connection:
             key = sweep_id(connection, sweep)
             # Changes the row before it is read, and so locks it until the commit.

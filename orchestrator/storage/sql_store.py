@@ -32,15 +32,15 @@ from orchestrator.trials import (
     TrialState,
 )
 
-# Databases limit the parameters of a statement; and so many trials are read faster all together.
+# Databases limit the parameters of a statement; beyond this, reading all trials is faster.
 _MOST_NUMBERS = 10_000
 
 
 def utc_now() -> datetime:
-    """This machine's clock.
+    """Return the time of this machine's clock, in UTC.
 
-    A clock that is ahead of another driver's by more than a lease makes that driver look gone;
-    its token is then no longer the latest, and what it writes is refused.
+    If this clock is ahead of another driver's by more than a lease, that driver's lease looks
+    expired; once it is taken, the other driver's token is outdated and its writes are refused.
     """
     return datetime.now(UTC)
 
@@ -52,7 +52,7 @@ class SqlStore:
         url: SQLAlchemy URL with its driver.
         state: The state folder, under which places are recorded; default: `StateFolder.find`.
         clock: The present moment with its zone. It does not travel with a pickled store.
-        read_only: Never write, also where that would be possible.
+        read_only: Never write, even if that would be possible.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class SqlStore:
 
     @property
     def url(self) -> str:
-        """Where it is, without a password."""
+        """The URL of the store, without a password."""
         return self._database.url
 
     @property
     def outbox(self) -> Outbox:
-        """What the mirror has still to copy."""
+        """What the mirror still has to copy."""
         return SqlOutbox(self._database)
 
     def close(self) -> None:
@@ -118,10 +118,10 @@ class SqlStore:
                 "revision": 1,
                 "lease_token": 0,
             }
-            # Another process may have created it since somebody looked.
+            # Another process may have created it since the look-up.
             statement = insert_into(sweeps, connection.dialect.name)
             statement = statement.on_conflict_do_nothing(index_elements=["name"])
-            # Of an INSERT, SQLAlchemy keeps the count only where it is told to.
+            # SQLAlchemy keeps the row count of an INSERT only on request.
             counted = {"preserve_rowcount": True}
             is_new = connection.execute(statement, row, execution_options=counted).rowcount == 1
             key = reading.sweep_id(connection, name)
@@ -130,24 +130,24 @@ class SqlStore:
             return reading.read_sweeps(connection, sweeps.c.id == key)[0]
 
     def sweeps(self) -> list[SweepRecord]:
-        """All sweeps, oldest first."""
+        """Return all sweeps, oldest first."""
         with self._database.reading() as connection:
             return reading.read_sweeps(connection)
 
     def sweep(self, name: str) -> SweepRecord:
-        """One sweep."""
+        """Return one sweep."""
         with self._database.reading() as connection:
             key = reading.sweep_id(connection, name)
             return reading.read_sweeps(connection, sweeps.c.id == key)[0]
 
     def trials(self, sweep: str, states: Collection[TrialState] = ()) -> list[Trial]:
-        """Trials in order of their numbers; only those in `states`, if any are given."""
+        """Return trials in order of their numbers; only those in `states`, if any are given."""
         wanted = (trials.c.state.in_([state.value for state in states]),) if states else ()
         with self._database.reading() as connection:
             return reading.read_trials(connection, self._roots, sweep, *wanted)
 
     def numbered(self, sweep: str, numbers: Collection[int]) -> list[Trial]:
-        """The trials of these numbers, as far as there are such, in order of their numbers."""
+        """Return those trials of these numbers that exist, in order of their numbers."""
         wanted = set(numbers)
         with self._database.reading() as connection:
             if len(wanted) <= _MOST_NUMBERS:
@@ -160,49 +160,49 @@ class SqlStore:
     def columns(
         self, sweep: str, values: Collection[str], params: Collection[str] = ()
     ) -> Columns:
-        """The complete trials as columns: their values and parameters of these names."""
+        """Return the complete trials as columns: their values and parameters of these names."""
         with self._database.reading() as connection:
             key = reading.sweep_id(connection, sweep)
             return read_columns(connection, key, values, params)
 
     def value_names(self, sweep: str) -> set[str]:
-        """Names of all values that trials have."""
+        """Return the names of all values that trials have."""
         with self._database.reading() as connection:
             return read_value_names(connection, reading.sweep_id(connection, sweep))
 
     def trial(self, sweep: str, number: int) -> Trial:
-        """One trial."""
+        """Return one trial."""
         with self._database.reading() as connection:
             key = reading.trial_id(connection, sweep, number)
             return reading.read_trial(connection, self._roots, sweep, key)
 
     def attempts(self, sweep: str, number: int) -> list[Attempt]:
-        """Attempts of a trial, oldest first."""
+        """Return the attempts of a trial, oldest first."""
         with self._database.reading() as connection:
             return reading.read_attempts(connection, reading.trial_id(connection, sweep, number))
 
     def failures(self, sweep: str) -> Mapping[FailureKind, int]:
-        """How many attempts met each kind of failure, whether or not their trials failed."""
+        """Count the attempts that met each kind of failure, whether or not their trials failed."""
         with self._database.reading() as connection:
             return reading.count_failures(connection, sweep)
 
     def reports(self, sweep: str, number: int) -> list[Report]:
-        """Reports of a trial by epoch."""
+        """Return the reports of a trial by epoch."""
         with self._database.reading() as connection:
             return reading.read_reports(connection, reading.trial_id(connection, sweep, number))
 
     def reports_at(self, sweep: str, epoch: int) -> Mapping[int, Mapping[str, float]]:
-        """Values reported at one epoch, by trial number."""
+        """Return the values reported at one epoch, by trial number."""
         with self._database.reading() as connection:
             return reading.read_reports_at(connection, sweep, epoch)
 
     def prior_points(self, sweep: str) -> list[PriorPoint]:
-        """What the sampler learned from before the first trial, as it was added."""
+        """Return what the sampler learned from before the first trial, as it was added."""
         with self._database.reading() as connection:
             return reading.read_prior_points(connection, sweep)
 
     def ask_to_stop(self, sweep: str, who: str) -> Driver | None:
-        """Ask whoever drives a sweep to interrupt it; the driver, None if there is none."""
+        """Ask the driver of a sweep to interrupt it; returns that driver, or None without one."""
         with self._database.writing() as connection:
             own = sweeps.c.id == reading.sweep_id(connection, sweep)
             found = reading.read_sweeps(connection, own)[0].driver
@@ -211,15 +211,15 @@ class SqlStore:
             return found
 
     def take(self, sweep: str, holder: str, *, lease_s: float = 60.0) -> SweepWriter:
-        """Take the lease of a sweep; at once where its holder was a process here that has gone.
+        """Take the lease of a sweep, at once if its holder was a local process that has ended.
 
         Args:
             sweep: Name of the sweep.
-            holder: Who takes it, as `this_holder` says it.
+            holder: Who takes it, in the format of `this_holder`.
             lease_s: Seconds until it ends unless the writer writes or renews it.
 
         Raises:
-            LeaseHeldError: Another driver holds it; the sentence says who and since when.
+            LeaseHeldError: Another driver holds it; the message names it and since when.
         """
         duration = timedelta(seconds=lease_s)
         with self._database.writing() as connection:

@@ -1,4 +1,4 @@
-"""Writing to one sweep: each method is one short transaction that first looks at the lease."""
+"""Writing to one sweep: each method is one short transaction that first checks the lease."""
 
 import math
 import threading
@@ -54,7 +54,7 @@ _RENEW = update(sweeps).where(sweeps.c.id == bindparam("key"))
 class Lease:
     """The right to write to the sweep with the key `sweep_id`, while `token` is its latest.
 
-    `heard_before` is the last sign of life of the driver before, if it kept its lease to the end.
+    `heard_before` is the last renewal by the previous driver, None if it released its lease.
     """
 
     sweep_id: int
@@ -142,7 +142,7 @@ class SqlWriter:
         """Store reports; one already stored for that trial and epoch is replaced.
 
         Raises:
-            ValueError: A value is NaN or infinite, or the attempt does not run.
+            ValueError: A value is NaN or infinite, or the attempt is not running.
         """
         for report in reports:
             _check_finite(f"values of trial {trial} at epoch {report.epoch}", report.values)
@@ -161,11 +161,11 @@ class SqlWriter:
             change.mark((trial, attempt))
 
     def finish_attempt(self, trial: int, attempt: int, outcome: Outcome) -> Trial:
-        """End an attempt and its trial together. Values are stored of a complete trial only.
+        """End an attempt and its trial together; values are stored for a complete trial only.
 
         Raises:
-            ValueError: The attempt does not run (a final trial is final), the outcome's state is
-                not an end, or a value of a complete trial is NaN or infinite.
+            ValueError: The attempt is not running (a final trial stays final), the outcome's state
+                is not an end, or a value of a complete trial is NaN or infinite.
         """
         if outcome.state not in _ENDS:
             raise ValueError(f"An attempt cannot end as {outcome.state.value!r}.")
@@ -182,7 +182,7 @@ class SqlWriter:
             return read_trial(change.connection, self._roots, change.sweep, key)
 
     def resume_stopped(self, trial: int) -> Trial:
-        """Take back that a trial was stopped: it is INTERRUPTED, and may be started again.
+        """Turn a stopped trial into an INTERRUPTED one, so that it may be started again.
 
         Raises:
             ValueError: It is in another state.
@@ -217,10 +217,10 @@ class SqlWriter:
             change.mark((trial, number - 1))
 
     def add_prior_points(self, points: Sequence[PriorPoint]) -> None:
-        """Store what the sampler learns from beside the trials; once, for it is never replaced.
+        """Store what the sampler learns from besides the trials; once only, it is never replaced.
 
         Raises:
-            ValueError: The sweep has such points, or a number of theirs is NaN or infinite.
+            ValueError: The sweep already has such points, or a number in them is NaN or infinite.
         """
         for point in points:
             _check_finite(f"values of {dict(point.params)}", point.values)
@@ -240,7 +240,7 @@ class SqlWriter:
             put(change.connection, tables.prior_points, rows)
 
     def interrupt_running(self) -> list[int]:
-        """Mark every RUNNING trial and its attempt INTERRUPTED; numbers of those trials."""
+        """Mark every RUNNING trial and its attempt INTERRUPTED; returns the trials' numbers."""
         with self._change() as change:
             query = (
                 select(trials.c.id, trials.c.number, trials.c.attempts)
@@ -263,14 +263,14 @@ class SqlWriter:
                 .values(
                     state=interrupted, ended=not_before(attempts.c.started), **_failure(_ABANDONED)
                 ),
-                # Not now: nothing ran while nobody drove.
+                # Not the present moment: nothing ran while the sweep had no driver.
                 {"now": self._lease.heard_before or change.now},
             )
             change.mark(*((row.number, row.attempts - 1) for row in running))
             return [row.number for row in running]
 
     def set_sweep_state(self, state: SweepState, reason: str = "") -> None:
-        """Say where the sweep stands and why; any other state than RUNNING is an end."""
+        """Set the state of the sweep and its reason; any state but RUNNING ends the sweep."""
         with self._change() as change:
             said = {"state": state.value, "stop_reason": _storable(reason)}
             if state is SweepState.RUNNING:
@@ -285,17 +285,17 @@ class SqlWriter:
             change.sweep_row(spec=dict(spec))
 
     def set_content(self, content: Mapping[str, object]) -> None:
-        """Say what the sweep learns from: digests, and where it lies."""
+        """Store the digests and the locations of what the sweep learns from."""
         with self._change() as change:
             change.sweep_row(content=dict(content))
 
     def renew(self) -> str:
-        """Keep the lease while nothing is written; who asked the driver to stop, "" if nobody."""
+        """Renew the lease while nothing is written; returns who asked to stop, or empty."""
         with self._change() as change:
             return change.connection.scalar(_STOP_ASKED, {"key": change.sweep_id}) or ""
 
     def release(self) -> None:
-        """Give the sweep back; harmless when it is lost already."""
+        """Release the lease of the sweep; does nothing when it is already lost."""
         with self._turn, self._database.writing() as connection:
             connection.execute(
                 update(sweeps)
@@ -317,7 +317,7 @@ class SqlWriter:
 
     @contextmanager
     def _change(self) -> Iterator[Change]:
-        """One transaction: look at the token, renew the lease, then let the caller write."""
+        """One transaction: check the token, renew the lease, then let the caller write."""
         lease = self._lease
         with self._turn, self._database.writing() as connection:
             held = connection.execute(_HELD, {"key": lease.sweep_id}).one()

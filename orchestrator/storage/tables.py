@@ -5,8 +5,8 @@ sweeps 1─n trials 1─n attempts
    │          ├──n reports        one row an epoch
    │          └──n trial_values   one row a value, so that a front reads columns
    ├──n prior_points              what the sampler learned from before the first trial
-   ├──n blocks                    columns of final trials, a copy; see `blocks.py`
-   └──n outbox                    what the mirror has still to copy
+   ├──n blocks                    columns of final trials, a copy; see `column_blocks.py`
+   └──n outbox                    what the mirror still has to copy
 ```
 """
 
@@ -80,17 +80,16 @@ sweeps = Table(
     # Grows with every write to the sweep and never repeats, even after its mark in the outbox was
     # deleted: a mirror that comes late with an old mark cannot delete a newer one.
     Column("revision", BigInteger, nullable=False),
-    # The lease. `lease_holder` is NULL while nobody drives the sweep; `lease_token` grows with
-    # each taking, so that whoever was replaced can be told apart from who replaced it.
-    # `lease_heard` is when its holder last gave a sign of life, and `stop_asked` who asked it to
-    # end; its holder looks there.
+    # The lease. `lease_holder` is NULL while no driver runs the sweep; `lease_token` grows each
+    # time the lease is taken, which fences off a driver that was replaced. `lease_heard` is when
+    # the holder last renewed it, and `stop_asked` is who asked for an end; the holder polls it.
     Column("lease_holder", Text),
     Column("lease_token", BigInteger, nullable=False),
     Column("lease_since", UtcTime),
     Column("lease_expires", UtcTime),
     Column("lease_heard", UtcTime),
     Column("stop_asked", Text),
-    # Digests of what the sweep learns from, and where it lay; NULL until it was read once.
+    # Digests and locations of what the sweep learns from; NULL until it was read once.
     Column("content", JSON(none_as_null=True)),
     UniqueConstraint("name"),
 )
@@ -106,7 +105,7 @@ trials = Table(
     Column("replicate", Integer, nullable=False),
     Column("state", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
-    # Under a root that has a name and may move; as it is where that is NULL: see `places.py`.
+    # A path under a named root that may move; the address as given if NULL: see `places.py`.
     Column("artifact_root", Text),
     Column("artifact_path", Text),
     Column("artifact_bytes", BigInteger),
@@ -148,7 +147,7 @@ trial_values = Table(
     Column("trial_id", ForeignKey("trials.id"), primary_key=True),
     Column("name", Text, primary_key=True),
     Column("value", Double, nullable=False),
-    # Rows lie in the order of their key, as they are read: a trial's values beside each other.
+    # Rows are stored in the order of their key, as they are read: a trial's values are adjacent.
     sqlite_with_rowid=False,
 )
 

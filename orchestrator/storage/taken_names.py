@@ -19,16 +19,16 @@ _OBJECTIVES = "objectives"
 def name_is_taken(
     found: SweepRecord, spec: Mapping[str, Any], measured: Collection[str]
 ) -> SweepExistsError:
-    """Say what of a spec keeps it from going on with a stored sweep: every key, and no other.
+    """Build the error that lists every difference between a spec and the stored sweep.
 
     Args:
         found: The stored sweep.
-        spec: The one that was to go on with it.
+        spec: The new spec under the same name.
         measured: Names of the values that its trials have.
     """
     before, now = _identity(found.spec), _identity(spec)
     if before is None or now is None:
-        # One of them is another version's, so that what would not matter is not known.
+        # Another version wrote one of them, so it is unknown which keys may differ.
         before, now = found.spec, spec
     differences = "; ".join(spec_differences(before, now))
     return SweepExistsError(
@@ -50,7 +50,7 @@ def _identity(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def _compared_already(
     name: str, before: Mapping[str, Any], now: Mapping[str, Any], measured: Collection[str]
 ) -> str:
-    """The command that answers without a training, where objectives alone differ."""
+    """The command that answers without any training, if only the objectives differ."""
     others = [{key: spec[key] for key in spec if key != _OBJECTIVES} for spec in (before, now)]
     if others[0] != others[1] or _OBJECTIVES not in now:
         return ""

@@ -8,7 +8,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table."""
     op.create_table(
         "prior_points",
         sa.Column("sweep_id", sa.Integer(), nullable=False),

@@ -8,7 +8,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Make the table; it fills as sweeps go on, and is no more than a copy."""
+    """Create the table; it fills as sweeps go on, and only holds copies."""
     op.create_table(
         "blocks",
         sa.Column("sweep_id", sa.Integer(), nullable=False),
