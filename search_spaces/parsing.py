@@ -110,7 +110,7 @@ class _Parser:
                 self.parameter(name, form)
             else:
                 self.complain(f"Parameter names are text, got {shown(name)}.")
-        # Blame nothing on a parameter whose domain could not be read.
+        # Report no consequences of a domain that could not be read.
         broken = data.keys() - self.domains.keys()
         conditions = {
             name: condition
@@ -131,7 +131,7 @@ class _Parser:
         if "when" in form:
             try:
                 condition = Condition.parse(form["when"])
-                # Stores keep the form that is spelled out, which may be longer than the limit.
+                # Stores keep the canonical form, which may be longer than the limit.
                 self.conditions[name] = Condition.parse(str(condition))
             except ValueError as error:
                 self.complain(str(error), name, "when")
@@ -150,7 +150,7 @@ class _Parser:
                 self.complain(str(error), name)
 
     def keys(self, name: str, form: Mapping[object, object], expected: _Form) -> bool:
-        """Report keys that are unknown, missing or of the wrong type; whether all are well."""
+        """Report unknown, missing and mistyped keys; return whether there were none."""
         before = len(self.problems)
         needs = {**expected.required, **expected.optional}
         known = ("type", *needs, "when")
