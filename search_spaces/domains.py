@@ -203,7 +203,7 @@ class Float:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a few listed values, told apart by type and value: 1, 1.0, True and "1" are four.
+    """One of a few listed values, distinguished by type and value: 1, 1.0, True and "1" are four.
 
     Attributes:
         options: Booleans, integers, finite floats or text, in the order written; at least one.

@@ -68,7 +68,7 @@ def parse_space(
         data: A mapping that gives for each parameter a mapping with `type` (int, float or
             choice), the keys of that type, and perhaps `when`.
         document: The file that `data` comes from, for lines in messages.
-        path: Where `data` stands in that file, for example ``("space",)``.
+        path: The place of `data` in that file, for example ``("space",)``.
         name: What messages call the space.
 
     Raises:

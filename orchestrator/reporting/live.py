@@ -91,7 +91,7 @@ class LiveProgress:
 
 
 def picture(view: RunView, *, width: int) -> RenderableType:
-    """Draw a run as it stands, for a terminal of `width` columns."""
+    """Draw the current state of a run, for a terminal of `width` columns."""
     parts: list[RenderableType] = [_header(view), _bar(view, width)]
     if view.running:
         parts.append(_running(view, width))

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # Not "Creating initial MLflow database tables..." and such; and a database that fails raises,
-    # which is told in a sentence, where MLflow would also print the traceback.
+    # which is reported in a sentence; MLflow would also print the traceback.
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",
     # Ending a run prints its URL to stdout, which belongs to our JSON.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
