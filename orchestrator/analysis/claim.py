@@ -128,6 +128,6 @@ def _told_looks(claim: Claim, looks: Sequence[Look] | None) -> str:
     ways = [f"at {asked} claims"] if asked > 1 else []
     ways += [f"after {stages} numbers of trials"] if stages > 1 else []
     return (
-        f"Its comparisons were looked at {len(looks)} times, {' and '.join(ways)}; whoever may "
-        f"choose among several looks is wrong more often than alpha says."
+        f"Its comparisons were looked at {len(looks)} times, {' and '.join(ways)}; a choice "
+        f"among several looks is wrong more often than alpha says."
     )

@@ -174,8 +174,8 @@ class SweepSpec(Section):
             for place in ("objectives", "measures"):
                 if name in (info.data.get(place) or ()):
                     raise ValueError(
-                        f"{name} stands under {place} already: values of different budgets never "
-                        f"share a name. Give one of them a word of its own, as in {name}_strong."
+                        f"{name} is under {place} already: values of different budgets never "
+                        f"share a name. Give one of them a suffix of its own, as in {name}_strong."
                     )
         return sections
 
