@@ -1,4 +1,4 @@
-"""Trials as columns: what a question to a hundred thousand of them reads, instead of trials."""
+"""Trials as columns: queries over a hundred thousand trials read these instead of `Trial`s."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,16 +31,16 @@ class Columns:
         return len(self.numbers)
 
     def value(self, name: str) -> Floats:
-        """The values of a name, also of one that no trial has."""
+        """Return the values of a name, all NaN if no trial has it."""
         return self.values[name] if name in self.values else np.full(len(self), np.nan)
 
     def param(self, name: str) -> Sequence[Value | None]:
-        """The parameters of a name, also of one that no trial has."""
+        """Return the parameters of a name, all None if no trial has it."""
         return self.params[name] if name in self.params else [None] * len(self)
 
 
 def joined(pieces: Iterable[Columns]) -> Columns:
-    """Put columns of trials below one another, in order of the trials' numbers."""
+    """Concatenate columns of trials, in order of the trials' numbers."""
     parts = sorted((each for each in pieces if len(each)), key=lambda each: int(each.numbers[0]))
     if not parts:
         return Columns(np.empty(0, np.int64))

@@ -36,10 +36,13 @@ class Constraint:
 
     @classmethod
     def parse(cls, text: str) -> "Constraint":
-        """Read ``"memory_bytes <= 200kB"``.
+        """Parse a constraint such as ``"memory_bytes <= 200kB"``.
 
         Raises:
             UsageError: It is not a name, ``<=`` or ``>=``, and a quantity, in this order.
+
+        >>> str(Constraint.parse("memory_bytes <= 200kB"))
+        'memory_bytes <= 200000'
         """
         match = _CONSTRAINT.fullmatch(text)
         if match is None:
@@ -51,11 +54,14 @@ class Constraint:
         return cls(name, cast(Literal["<=", ">="], op), parse_quantity(bound))
 
     def violation(self, values: Mapping[str, float]) -> float:
-        """How far the value is beyond the limit, as a multiple of ``|bound|`` (of 1 if it is 0).
+        """Measure by how many multiples of ``|bound|`` (of 1 if it is 0) the limit is exceeded.
 
         Returns:
-            At most 0 where the constraint is met. Infinite where the value is missing or NaN: a
-            network that was not measured has not shown that it fits.
+            At most 0 if the constraint is met. Infinite if the value is missing or NaN: a network
+            that was not measured is not known to fit.
+
+        >>> Constraint.parse("memory_bytes <= 200kB").violation({"memory_bytes": 300_000.0})
+        0.5
         """
         value = values.get(self.name, math.nan)
         if math.isnan(value):
@@ -68,24 +74,24 @@ class Constraint:
 
 
 def feasible(constraints: Iterable[Constraint], values: Mapping[str, float]) -> bool:
-    """Whether every constraint is met."""
+    """Return whether every constraint is met."""
     return all(constraint.violation(values) <= 0 for constraint in constraints)
 
 
 def total_violation(constraints: Iterable[Constraint], values: Mapping[str, float]) -> float:
-    """Sum of the violations of the constraints that are not met; 0 where all are."""
+    """Sum the violations of the constraints that are not met; 0 if all are met."""
     return sum(max(0.0, constraint.violation(values)) for constraint in constraints)
 
 
 class KnownConstraints:
-    """Says of a configuration whether a trial of it could meet the constraints.
+    """Tells whether a trial of a configuration could meet the constraints.
 
-    Only values that are known before training decide. Closed forms of a configuration, they are
-    the same for every driver, so that nothing of this is stored.
+    Only values that are known before training are considered. They are closed forms of the
+    configuration and thus the same for every driver, so nothing of this is stored.
 
     Args:
-        constraints: What a trial must meet.
-        known: What is known of a configuration.
+        constraints: Limits that a trial must meet.
+        known: Returns the values of a configuration that are known before training.
     """
 
     def __init__(self, constraints: Iterable[Constraint] = (), known: KnownValues = nothing_known):
@@ -93,11 +99,11 @@ class KnownConstraints:
         self.known = known
 
     def broken(self, params: Params) -> list[Constraint]:
-        """The constraints that the configuration is known to break."""
+        """Return the constraints that the configuration is known to violate."""
         known = self.known(params)
         return [c for c in self._constraints if c.name in known and c.violation(known) > 0]
 
     def violations(self, params: Params) -> dict[str, float]:
-        """How far it is from each constraint, by its text; 0 where that is not known."""
+        """Compute the violation of each constraint, by its text; 0 if the value is unknown."""
         known = self.known(params)
         return {str(c): c.violation(known) if c.name in known else 0.0 for c in self._constraints}

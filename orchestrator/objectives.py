@@ -29,7 +29,11 @@ class Objective:
     direction: Direction
 
     def loss(self, value: float) -> float:
-        """Turn a value so that smaller is better."""
+        """Convert a value so that smaller is better.
+
+        >>> Objective("accuracy", Direction.MAXIMIZE).loss(0.9)
+        -0.9
+        """
         return -value if self.direction is Direction.MAXIMIZE else value
 
     def __str__(self) -> str:
@@ -39,16 +43,20 @@ class Objective:
 def parse_objectives(
     names: Sequence[str], defaults: Iterable[Objective], measured: Iterable[str]
 ) -> tuple[Objective, ...]:
-    """Turn names into objectives.
+    """Parse names into objectives.
 
     Args:
-        names: Each with ``:min`` or ``:max`` where the direction is not known, or is to differ.
-        defaults: Objectives whose directions are known, beside those of `QUANTITIES`.
+        names: Each with ``:min`` or ``:max`` if its direction is not known, or is to differ.
+        defaults: Objectives whose directions are known, in addition to `QUANTITIES`.
         measured: Names of the values that trials have; empty if nothing was measured yet.
 
     Raises:
         UnknownNameError: A name is neither a default nor measured.
         UsageError: The direction of a measured value is not known.
+
+    >>> found = parse_objectives(["accuracy", "x_ms:min"], [], ["accuracy", "x_ms"])
+    >>> [str(each) for each in found]
+    ['accuracy (maximize)', 'x_ms (minimize)']
     """
     directions = {name: each.direction for name, each in QUANTITIES.items()}
     directions |= {objective.name: objective.direction for objective in defaults}
@@ -71,7 +79,11 @@ def parse_objectives(
 
 
 def missing_values(objectives: Iterable[Objective], values: Mapping[str, float]) -> list[str]:
-    """Names of the objectives that `values` holds no number for (absent or NaN)."""
+    """Return the names of the objectives for which `values` has no number (absent or NaN).
+
+    >>> missing_values([Objective("accuracy", Direction.MAXIMIZE)], {"params": 3.0})
+    ['accuracy']
+    """
     return [
         objective.name
         for objective in objectives
@@ -80,13 +92,13 @@ def missing_values(objectives: Iterable[Objective], values: Mapping[str, float])
 
 
 def arrow(objective: Objective) -> str:
-    """The objective's name with the direction that is better."""
+    """Write the objective's name with an arrow in the direction that is better."""
     up = objective.direction is Direction.MAXIMIZE
     return f"{label(objective.name)} {'↑' if up else '↓'}"
 
 
 def human_values(objectives: Iterable[Objective], values: Mapping[str, float]) -> str:
-    """The objectives' values in one line, in the order of the objectives."""
+    """Write the objectives' values in one line, in the order of the objectives."""
     return ", ".join(
         f"{label(objective.name)} {human(objective.name, values.get(objective.name))}"
         for objective in objectives

@@ -1,4 +1,4 @@
-"""Quantities as people write and read them: ``200kB``, ``8/255``, 22.4 kB, 96.3 %, 2 min 05 s.
+"""Quantities in human-readable form: ``200kB``, ``8/255``, 22.4 kB, 96.3 %, 2 min 05 s.
 
 The unit of a measured value follows from its name, as everywhere in this project: ``_bytes``,
 ``_s``, ``_ms``, a count, or a fraction.
@@ -26,6 +26,9 @@ def parse_quantity(text: str) -> float:
 
     Raises:
         UsageError: The text is none of these, or does not name a finite number.
+
+    >>> parse_quantity("200kB")
+    200000.0
     """
     try:
         return quantities.parse_quantity(text)
@@ -64,14 +67,14 @@ class Quantity:
 
     Attributes:
         name: As in the store and in the glossary.
-        direction: Which way is better; None where that is not known.
-        is_family: Whether a word of its own may follow the name: ``robust_accuracy_eps2``.
-        is_attack: Whether an attack yields it, which the sweep file describes.
+        direction: Which way is better; None if unknown.
+        is_family: Whether a suffix may follow the name: ``robust_accuracy_eps2``.
+        is_attack: Whether it is measured by an attack, which the sweep file describes.
         known_before_training: Whether it is a closed form of the configuration.
-        changed_by_training: Whether training changes it, so that milestones have a stand-in.
+        changed_by_training: Whether training changes it, so that milestones have a proxy for it.
         paired_by_image: Whether the answer to each image is kept, for paired tests.
-        of_front_alone: Whether only the front's members are measured, when the search is over.
-        needs_reference: Whether images are exchanged with the reference.
+        of_front_alone: Whether only the front's members are measured, after the search.
+        needs_reference: Whether adversarial images are exchanged with the reference.
     """
 
     name: str
@@ -147,11 +150,11 @@ _FAMILIES = sorted((q for q in QUANTITIES.values() if q.is_family), key=lambda q
 def quantity(name: str) -> Quantity:
     """Look up what the name of a measured value means.
 
-    The more specific family wins: ``robust_accuracy_from_reference_eps2`` is of
+    The more specific family wins: ``robust_accuracy_from_reference_eps2`` belongs to
     ``robust_accuracy_from_reference``.
 
     Returns:
-        A row of `QUANTITIES`; for another name one whose direction is not known.
+        A row of `QUANTITIES`; for any other name, a row without a direction.
 
     >>> quantity("robust_accuracy_eps2").is_attack
     True
@@ -163,15 +166,22 @@ def quantity(name: str) -> Quantity:
 
 
 def known_direction(name: str) -> Direction | None:
-    """Say which way a measured value is better; None if that is not known.
+    """Return which way a measured value is better; None if that is not known.
 
-    ``test_`` before a name changes nothing, nor does a word behind that of an attack.
+    A prefix ``test_`` makes no difference, nor does a suffix behind the name of an attack.
+
+    >>> known_direction("test_accuracy").value
+    'maximize'
     """
     return quantity(name.removeprefix("test_")).direction
 
 
 def unit(name: str) -> Unit:
-    """The unit of a quantity, from its name (`design`: units are in the name)."""
+    """Derive the unit of a quantity from its name.
+
+    >>> unit("memory_bytes").value, unit("robust_accuracy_eps2").value
+    ('bytes', 'fraction')
+    """
     last = name.rsplit("_", 1)[-1]
     by_ending = {"bytes": Unit.BYTES, "s": Unit.SECONDS, "ms": Unit.MILLISECONDS}
     if "_" in name and last in by_ending:
@@ -185,21 +195,33 @@ def unit(name: str) -> Unit:
 
 
 def label(name: str) -> str:
-    """A quantity's name in words and without its unit: ``memory_bytes`` is ``memory``."""
+    """Write a quantity's name in words and without its unit.
+
+    >>> label("memory_bytes"), label("robust_accuracy")
+    ('memory', 'robust accuracy')
+    """
     if "_" in name and unit(name) in (Unit.BYTES, Unit.SECONDS, Unit.MILLISECONDS):
         name = name.rsplit("_", 1)[0]
     return name.replace("_", " ")
 
 
 def human(name: str, value: float | None) -> str:
-    """`value` with the unit that belongs to `name`; a dash when there is no number."""
+    """Write `value` with the unit that belongs to `name`; a dash when there is no number.
+
+    >>> human("memory_bytes", 22400), human("accuracy", 0.963), human("params", None)
+    ('22.4 kB', '96.3 %', '-')
+    """
     if value is None or math.isnan(value):
         return NOTHING
     return _WRITTEN[unit(name)](value)
 
 
 def duration(seconds: float) -> str:
-    """A length of time: ``0.4 s``, ``48 s``, ``2 min 05 s``, ``1 h 03 min``."""
+    """Write a length of time.
+
+    >>> duration(0.4), duration(125), duration(3780)
+    ('0.4 s', '2 min 05 s', '1 h 03 min')
+    """
     if not math.isfinite(seconds):
         return NOTHING
     if seconds < 9.95:
@@ -213,19 +235,27 @@ def duration(seconds: float) -> str:
 
 
 def human_param(value: object) -> str:
-    """A parameter's value, floats to three digits."""
+    """Write a parameter's value, floats to three digits."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def human_params(params: Mapping[str, object]) -> str:
-    """A configuration in one line: ``bits=4 fc1=64``."""
+    """Write a configuration in one line.
+
+    >>> human_params({"bits": 4, "lr": 0.00123456})
+    'bits=4 lr=0.00123'
+    """
     return " ".join(f"{name}={human_param(value)}" for name, value in params.items())
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """A curve as one character a value, from its lowest to its highest; a space where NaN."""
+    """Draw a curve with one character per value; a space where a value is not finite.
+
+    >>> sparkline([0.0, 1.0, math.nan, 7.0])
+    '▁▂ █'
+    """
     known = [value for value in values if math.isfinite(value)]
     low, high = min(known, default=0.0), max(known, default=0.0)
     top = len(_SPARKS) - 1
@@ -238,7 +268,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def _prefixed(value: float, symbol: str) -> str:
-    """Decimal prefixes and three digits or more: 999 B, 22.4 kB, 1.25 MB."""
+    """Write a number with a decimal prefix and three digits or more: 999 B, 22.4 kB, 1.25 MB."""
     size, step = abs(value), 0
     # 999.95 and not 1000: what would round to "1000 k" is written "1.00 M".
     while size >= (1000 if step == 0 else 999.5) and step < len(_PREFIXES) - 1:

@@ -9,7 +9,7 @@ A space is a mapping from parameter names to domains, most often in a YAML file:
     dropout: {type: float, low: 0, high: 0.5, step: 0.1}
 
 `int` and `float` take `low` and `high` (both included), and either `step` or `log: true`; `choice`
-takes `values`. `when` makes a parameter active only while a condition on others holds.
+takes `values`. `when` makes a parameter active only if a condition on others holds.
 
 >>> from search_spaces import load_space
 >>> space = load_space("smoke")

@@ -1,4 +1,4 @@
-"""What is wrong with the conditions of a space."""
+"""Problems of the conditions of a space."""
 
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
@@ -11,13 +11,13 @@ from search_spaces.errors import did_you_mean, shown
 def condition_problems(
     domains: Mapping[str, Domain], conditions: Mapping[str, Condition]
 ) -> Iterator[tuple[str, str]]:
-    """Find conditions on missing parameters, on impossible values, and in circles.
+    """Find conditions on missing parameters, on impossible values, and cyclic conditions.
 
-    Each branch of an `or` is looked at for itself: one that can never hold is a mistake, even
-    where another can.
+    Each branch of an `or` is checked separately: one that can never hold is a mistake, even if
+    another can.
 
     Yields:
-        The parameter whose condition is wrong, and a sentence.
+        The parameter with the wrong condition, and a sentence.
     """
     for name, condition in conditions.items():
         for comparison, wanted in comparisons_in(condition):
@@ -36,11 +36,11 @@ def condition_problems(
 
 
 def _impossible(comparison: Comparison, domain: Domain, *, wanted: bool) -> Iterator[str]:
-    """Say where a comparison is with values its parameter never takes.
+    """Describe a comparison with values that its parameter never takes.
 
     Args:
         comparison: The comparison.
-        domain: What its parameter may be.
+        domain: The domain of its parameter.
         wanted: Whether it should hold, or fail, as under `not`.
     """
     takes = f"{comparison.name!r} is {domain}."

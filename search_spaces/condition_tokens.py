@@ -28,10 +28,10 @@ class Token:
     """One word.
 
     Attributes:
-        kind: `name`, `symbol`, `literal`, or `end` behind the last one.
+        kind: `name`, `symbol`, `literal`, or `end` after the last one.
         written: As in the text.
-        start: Where in the text, from 0.
-        value: What a literal means; None for the others.
+        start: Offset in the text, from 0.
+        value: The value of a literal; None for the others.
     """
 
     kind: str
@@ -41,10 +41,13 @@ class Token:
 
 
 def tokens(text: object) -> list[Token]:
-    """Split a condition into its words; an `end` is the last.
+    """Split a condition into tokens; the last one is an `end`.
 
     Raises:
-        ValueError: It is no text, too long, or holds what has no meaning in a condition.
+        ValueError: It is not text, is too long, or holds something that is not a token.
+
+    >>> [token.written for token in tokens("bits <= 4")][:3]
+    ['bits', '<=', '4']
     """
     if not isinstance(text, str):
         needed = f"text of at most {MAX_CHARACTERS:,} characters"
@@ -63,7 +66,7 @@ def tokens(text: object) -> list[Token]:
 
 
 def misread(text: str, at: int, problem: str) -> ValueError:
-    """Give the error that says where a condition breaks the grammar, and how to write one."""
+    """Build the error that says where a condition breaks the grammar, and how to write one."""
     near = text[at : at + 20]
     place = f"at character {at + 1}, {near!r}" if near else "at its end"
     cut = text if len(text) <= 100 else text[:97] + "..."
@@ -89,7 +92,7 @@ def _token(text: str, start: int, kind: str, written: str) -> Token:
 
 
 def _number(written: str) -> int | float:
-    """Whole numbers and bytes are integers, where a double holds them."""
+    """Parse a number; whole numbers and bytes become integers if a double holds them."""
     if _WHOLE.fullmatch(written) and is_whole(whole := int(written)):
         return whole
     number = parse_quantity(written)

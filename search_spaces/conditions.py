@@ -10,7 +10,7 @@ operand     name | literal            one of two neighbors is a name, the other 
 literal     quoted text | true | false | quantity such as 4, 1e-3, 8/255 or 200kB
 ```
 
-The text is read by this grammar and never run. Parentheses do for a list too, as in Python.
+The text is parsed and never executed. A list may also be in parentheses, as in Python.
 """
 
 import operator
@@ -50,14 +50,14 @@ class Comparison:
     name: str
     symbol: str
     literals: tuple[Value, ...] = field(compare=False)
-    # As 1, 1.0 and True are equal, and two comparisons with them are not.
+    # 1, 1.0 and True are equal, but comparisons with them are not the same.
     _typed: tuple[tuple[type, Value], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_typed", tuple((type(each), each) for each in self.literals))
 
     def holds(self, value: Value) -> bool:
-        """Whether `value` fulfills the comparison; order never holds for text and booleans."""
+        """Return whether `value` fulfills the comparison; text and booleans have no order."""
         if self.symbol in ORDER:
             literal = self.literals[0]
             return _kind(value) == "number" and ORDER[self.symbol](value, literal)
@@ -72,10 +72,10 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """What must not hold.
+    """A part that must not hold.
 
     Attributes:
-        part: What is negated.
+        part: The negated part.
     """
 
     part: "Part"
@@ -92,7 +92,7 @@ class AnyOf:
     """Parts of which at least one must hold.
 
     Attributes:
-        parts: Two or more; those of an `AnyOf` among them stand here themselves.
+        parts: Two or more; nested `AnyOf` are flattened.
     """
 
     parts: "tuple[Part, ...]"
@@ -112,7 +112,7 @@ class Condition:
         comparisons: The parts, one or more: most often comparisons.
 
     Attributes:
-        parts: The same; those of a `Condition` among them stand here themselves.
+        parts: The same, with nested `Condition` flattened.
     """
 
     parts: "tuple[Part, ...]"
@@ -124,10 +124,10 @@ class Condition:
     def parse(cls, text: str) -> Self:
         """Read a condition such as `layers >= 2 and not (bits in [2, 3] or tune == 'head')`.
 
-        The text is parsed and never run; only names, comparisons and literals get through.
+        The text is parsed and never executed; only names, comparisons and literals are accepted.
 
         Raises:
-            ValueError: The text does not follow the grammar; the sentence says where.
+            ValueError: The text does not follow the grammar; the message says where.
 
         >>> str(Condition.parse("0.1 <= rate < 8/16 or size > 200kB"))
         '(rate >= 0.1 and rate < 0.5) or size > 200000'
@@ -145,13 +145,18 @@ class Condition:
         return tuple(dict.fromkeys(each.name for each, _ in comparisons_in(self)))
 
     def holds(self, params: Mapping[str, Value]) -> bool:
-        """Whether it holds whatever the parameters that are not in `params` would be.
+        """Return whether it holds for any values of the parameters that are not in `params`.
 
-        So a comparison with a parameter that is not there does not hold, and neither does its
-        negation: `not (x == 1)` means `x != 1`, also where there is no `x`.
+        A comparison with a missing parameter therefore does not hold, and neither does its
+        negation: `not (x == 1)` means `x != 1`, also if there is no `x`.
 
         Args:
             params: Values of the active parameters.
+
+        >>> Condition.parse("bits <= 4").holds({"bits": 3})
+        True
+        >>> Condition.parse("bits <= 4").holds({})
+        False
         """
         return is_told(self, params)
 
@@ -168,7 +173,7 @@ Part = Comparison | Condition | AnyOf | Not
 
 
 def comparisons_in(part: Part, *, wanted: bool = True) -> Iterator[tuple[Comparison, bool]]:
-    """Give all comparisons below a node, and whether each should hold or, under `not`, fail."""
+    """Yield all comparisons below a node, and whether each should hold or, under `not`, fail."""
     if isinstance(part, Comparison):
         yield part, wanted
     elif isinstance(part, Not):
@@ -181,17 +186,16 @@ def comparisons_in(part: Part, *, wanted: bool = True) -> Iterator[tuple[Compari
 def remainder(
     part: Part, tell: Callable[[Comparison, bool], bool | None], *, wanted: bool = True
 ) -> Part | bool:
-    """Give what is left of a condition when something is known of its comparisons.
+    """Simplify a condition by what is known of its comparisons.
 
     Args:
         part: The condition.
-        tell: Says of a comparison, and of whether it should hold (or fail, under `not`), if that
-            is so; None to leave it for later.
+        tell: Given a comparison and whether it should hold (or fail, under `not`), returns
+            whether it does; None if undecided.
         wanted: Whether the whole should hold or fail.
 
     Returns:
-        Whether it does, if that is decided; otherwise what must hold for that, without what was
-        told.
+        Whether it does, if that is decided; otherwise the undecided rest of the condition.
     """
     if isinstance(part, Comparison):
         told = tell(part, wanted)
@@ -212,7 +216,7 @@ def remainder(
 
 
 def is_told(part: Part, params: Mapping[str, Value], *, wanted: bool = True) -> bool:
-    """Whether `params` alone say that a condition holds, or fails, as is `wanted`."""
+    """Return whether `params` alone decide that a condition holds, or fails, as `wanted`."""
     if isinstance(part, Comparison):
         return part.name in params and part.holds(params[part.name]) is wanted
     if isinstance(part, Not):

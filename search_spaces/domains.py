@@ -16,12 +16,12 @@ MAX_STEPS = 10**9
 
 
 def is_whole(value: object) -> bool:
-    """Whether a value is an integer (True and 2.0 are not) that a double holds exactly."""
+    """Return whether a value is an integer (True and 2.0 are not) that a double holds exactly."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_WHOLE
 
 
 def is_finite_number(value: object) -> bool:
-    """Whether a value is an integer or float (True is neither), and not NaN or infinite."""
+    """Return whether a value is an int or float (not bool), and neither NaN nor infinite."""
     return is_whole(value) or (isinstance(value, float) and math.isfinite(value))
 
 
@@ -58,25 +58,25 @@ class Int:
         return (self.high - self.low) // self.step + 1
 
     def at(self, index: int) -> int:
-        """Give the value at `index`, 0 to `size - 1`, ascending."""
+        """Return the value at `index`, 0 to `size - 1`, ascending."""
         return self.low + index * self.step
 
     def values(self) -> Iterator[int]:
-        """Give all values, ascending."""
+        """Yield all values, ascending."""
         return map(self.at, range(self.size))
 
     def contains(self, value: object) -> bool:
-        """Whether `value` is an integer on the grid; True and 2.0 are not integers."""
+        """Return whether `value` is an integer on the grid; True and 2.0 are not integers."""
         if not isinstance(value, int) or isinstance(value, bool):
             return False
         return self.low <= value <= self.high and (value - self.low) % self.step == 0
 
     def canonical(self, value: Value) -> Value:
-        """Give a contained value as it is."""
+        """Return a contained value unchanged."""
         return value
 
     def sample(self, rng: random.Random) -> int:
-        """Draw a value, evenly or evenly in the logarithm."""
+        """Draw a value uniformly, or uniformly in the logarithm."""
         if not self.log:
             return self.at(rng.randrange(self.size))
         # Half a unit beyond both ends, or rounding would make the ends half as likely.
@@ -84,7 +84,7 @@ class Int:
         return min(max(round(drawn), self.low), self.high)
 
     def as_mapping(self) -> dict[str, object]:
-        """Give the form in YAML, without defaults."""
+        """Return the form in YAML, without defaults."""
         step = {} if self.step == 1 else {"step": self.step}
         log = {"log": True} if self.log else {}
         return {"type": "int", "low": self.low, "high": self.high, **step, **log}
@@ -147,11 +147,11 @@ class Float:
         return int((_exact(self.high) - _exact(self.low)) // _exact(self.step)) + 1
 
     def at(self, index: int) -> float:
-        """Give the value at `index`, 0 to `size - 1`, ascending."""
+        """Return the value at `index`, 0 to `size - 1`, ascending."""
         return float(_exact(self.low) + index * _exact(self.step or 0.0))
 
     def values(self) -> Iterator[float]:
-        """Give all values, ascending.
+        """Yield all values, ascending.
 
         Raises:
             ValueError: There is no `step`, so they cannot be counted.
@@ -163,7 +163,7 @@ class Float:
         return map(self.at, range(self.size))
 
     def contains(self, value: object) -> bool:
-        """Whether `value` is a number in the range, within a millionth of a step of the grid."""
+        """Return whether `value` is in the range, within a millionth of a step of the grid."""
         if not isinstance(value, int | float) or isinstance(value, bool):
             return False
         if self.step is None or self.size == 1:
@@ -178,11 +178,11 @@ class Float:
         return self.at(min(max(index, 0), (self.size or 1) - 1))
 
     def canonical(self, value: Value) -> Value:
-        """Give a contained value as a float, on the grid where there is one."""
+        """Convert a contained value to a float, on the grid if there is one."""
         return float(value) + 0.0 if self.step is None else self._nearest(float(value))
 
     def sample(self, rng: random.Random) -> float:
-        """Draw a value, evenly or evenly in the logarithm."""
+        """Draw a value uniformly, or uniformly in the logarithm."""
         if self.step is not None:
             return self.at(rng.randrange(self.size or 1))
         if not self.log:
@@ -191,7 +191,7 @@ class Float:
         return min(max(drawn, self.low), self.high)
 
     def as_mapping(self) -> dict[str, object]:
-        """Give the form in YAML, without defaults."""
+        """Return the form in YAML, without defaults."""
         step = {} if self.step is None else {"step": self.step}
         log = {"log": True} if self.log else {}
         return {"type": "float", "low": self.low, "high": self.high, **step, **log}
@@ -203,7 +203,7 @@ class Float:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a few listed values, told apart by type and value: 1, 1.0, True and "1" are four.
+    """One of a few listed values, distinguished by type and value: 1, 1.0, True and "1" are four.
 
     Attributes:
         options: Booleans, integers, finite floats or text, in the order written; at least one.
@@ -234,27 +234,27 @@ class Choice:
         return len(self.options)
 
     def at(self, index: int) -> Value:
-        """Give the value at `index`, 0 to `size - 1`, in the order written."""
+        """Return the value at `index`, 0 to `size - 1`, in the order written."""
         return self.options[index]
 
     def values(self) -> Iterator[Value]:
-        """Give all values, in the order written."""
+        """Yield all values, in the order written."""
         return iter(self.options)
 
     def contains(self, value: object) -> bool:
-        """Whether `value` is listed, with the same type."""
+        """Return whether `value` is listed, with the same type."""
         return any(type(value) is kind and value == option for kind, option in self._typed)
 
     def canonical(self, value: Value) -> Value:
-        """Give a contained value as it is."""
+        """Return a contained value unchanged."""
         return value
 
     def sample(self, rng: random.Random) -> Value:
-        """Draw a value, evenly."""
+        """Draw a value uniformly."""
         return rng.choice(self.options)
 
     def as_mapping(self) -> dict[str, object]:
-        """Give the form in YAML."""
+        """Return the form in YAML."""
         return {"type": "choice", "values": list(self.options)}
 
     def __str__(self) -> str:
@@ -267,7 +267,7 @@ Domain = Int | Float | Choice
 
 
 def _exact(number: float) -> Fraction:
-    """Give the number as its shortest decimal says it, so that 0.1 is a tenth."""
+    """Convert a number to the fraction of its shortest decimal, so that 0.1 is a tenth."""
     return Fraction(repr(number))
 
 

@@ -1,4 +1,4 @@
-"""What is wrong in a file or in parameters, as sentences that name the place."""
+"""Problems in a file or in parameters, as sentences that name the place."""
 
 import difflib
 import reprlib
@@ -13,7 +13,7 @@ _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, and where.
+    """One problem and its place.
 
     Attributes:
         message: What was given, what would have been accepted, what to do.
@@ -56,7 +56,7 @@ class SpaceError(FileProblems):
 
 
 def shown(value: object) -> str:
-    """Give the `repr` of a value, cut so that a stranger's megabyte fits in a sentence."""
+    """Return the `repr` of a value, cut to a length that fits in a sentence."""
     return _SHORT.repr(value)
 
 
@@ -65,6 +65,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     Returns:
         ``" Did you mean 'x'?"`` with its leading space, or an empty string if none is close.
+
+    >>> did_you_mean("acuracy", ["accuracy", "params"])
+    " Did you mean 'accuracy'?"
     """
     by_lower = {candidate.lower(): candidate for candidate in known}
     if len(name) > 100:
@@ -76,7 +79,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Say that `name` names no `kind`, which names would have, and which was probably meant."""
+    """Say that there is no `kind` called `name`, which there are, and which was likely meant."""
     names = sorted(known)
     listed = ", ".join(names) or "none yet"
     return f"Unknown {kind} {shown(name)}. Known: {listed}.{did_you_mean(name, names)}"

@@ -68,7 +68,7 @@ def parse_space(
         data: A mapping that gives for each parameter a mapping with `type` (int, float or
             choice), the keys of that type, and perhaps `when`.
         document: The file that `data` comes from, for lines in messages.
-        path: Where `data` stands in that file, for example ``("space",)``.
+        path: The place of `data` in that file, for example ``("space",)``.
         name: What messages call the space.
 
     Raises:
@@ -110,7 +110,7 @@ class _Parser:
                 self.parameter(name, form)
             else:
                 self.complain(f"Parameter names are text, got {shown(name)}.")
-        # Blame nothing on a parameter whose domain could not be read.
+        # Report no consequences of a domain that could not be read.
         broken = data.keys() - self.domains.keys()
         conditions = {
             name: condition
@@ -131,7 +131,7 @@ class _Parser:
         if "when" in form:
             try:
                 condition = Condition.parse(form["when"])
-                # Stores keep the form that is spelled out, which may be longer than the limit.
+                # Stores keep the canonical form, which may be longer than the limit.
                 self.conditions[name] = Condition.parse(str(condition))
             except ValueError as error:
                 self.complain(str(error), name, "when")
@@ -150,7 +150,7 @@ class _Parser:
                 self.complain(str(error), name)
 
     def keys(self, name: str, form: Mapping[object, object], expected: _Form) -> bool:
-        """Report keys that are unknown, missing or of the wrong type; whether all are well."""
+        """Report unknown, missing and mistyped keys; return whether there were none."""
         before = len(self.problems)
         needs = {**expected.required, **expected.optional}
         known = ("type", *needs, "when")

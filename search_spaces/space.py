@@ -26,7 +26,7 @@ from search_spaces.errors import Problem, SpaceError, did_you_mean, shown
 MAX_PARAMETERS = 200
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-# What is left of the conditions of parameters whose turn has not come; a truth once decided.
+# The undecided rest of the conditions of later parameters; a boolean once decided.
 _Rests = frozenset[tuple[str, Part | bool]]
 
 
@@ -35,8 +35,8 @@ class SearchSpace:
     """Domains of named parameters, some of them active only under a condition.
 
     Attributes:
-        domains: What each parameter may be, in the order written.
-        conditions: When a parameter is active; those not named always are.
+        domains: The domain of each parameter, in the order written.
+        conditions: The condition under which a parameter is active; without one it always is.
         name: What messages call the space; not part of its fingerprint.
         names: All parameters, each after those that its condition mentions.
 
@@ -67,12 +67,12 @@ class SearchSpace:
         object.__setattr__(self, "names", self._parents_first(self.domains))
 
     def active(self, params: Mapping[str, Value]) -> tuple[str, ...]:
-        """Give the parameters that are active under `params`, parents first.
+        """Return the parameters that are active under `params`, parents first.
 
         Args:
             params: Values of some parameters. A parameter without a value is active if its own
-                condition holds, and those that depend on it are not; so the answer tells, one by
-                one, which value to choose next.
+                condition holds, and those that depend on it are not; so the result shows, step
+                by step, which value to choose next.
         """
         values: dict[str, Value] = {}
         found = []
@@ -85,7 +85,7 @@ class SearchSpace:
         return tuple(found)
 
     def check(self, params: Mapping[str, Value]) -> None:
-        """Accept `params` if they are exactly the active parameters, each within its domain.
+        """Check that `params` are exactly the active parameters, each within its domain.
 
         Raises:
             SpaceError: Every parameter that is unknown, missing, inactive or out of its domain.
@@ -99,7 +99,7 @@ class SearchSpace:
         for name in self.names:
             condition = self.conditions.get(name)
             if condition is not None and not undecided.isdisjoint(condition.names):
-                undecided.add(name)  # only its parent is to blame
+                undecided.add(name)  # reported for its parent only
                 continue
             message = self._complaint(name, params, is_active=name in active)
             if message:
@@ -120,7 +120,7 @@ class SearchSpace:
         return ""
 
     def canonical(self, params: Mapping[str, Value]) -> dict[str, Value]:
-        """Give the one form of a configuration: active parameters alone, parents first.
+        """Return the canonical form of a configuration: active parameters only, parents first.
 
         Two mappings that mean the same configuration give the same result: values of inactive
         parameters are dropped, and floats are floats, on their grid where there is one.
@@ -137,9 +137,9 @@ class SearchSpace:
     def size(self) -> int | None:
         """Number of distinct configurations; None if one of them has a continuous parameter.
 
-        Counts parameter by parameter. Values that no condition tells apart are counted as one
-        group, so large ranges cost nothing; the state is what is left of the conditions of later
-        parameters, so only conditions that cross many others cost more than a moment.
+        Counts parameter by parameter. Values that no condition distinguishes are counted as one
+        group, so large ranges cost nothing; the state is the undecided rest of the conditions of
+        later parameters, so only conditions that cross many others take long.
         """
         ways: dict[_Rests, int] = {frozenset(): 1}
         # Each conditional parameter right after its parents keeps the state small.
@@ -155,7 +155,7 @@ class SearchSpace:
         return sum(ways.values())
 
     def _outcomes(self, name: str, rests: dict[str, Part | bool]) -> dict[_Rests, int] | None:
-        """Count the values of a parameter by what they leave of the others' conditions.
+        """Count the values of a parameter by what remains of the others' conditions.
 
         Args:
             name: The parameter.
@@ -182,7 +182,7 @@ class SearchSpace:
         return {kept | left: count for left, count in counts.items()}
 
     def grid(self) -> Iterator[dict[str, Value]]:
-        """Give every configuration once, lazily; the last parameter changes fastest.
+        """Yield every configuration once, lazily; the last parameter changes fastest.
 
         Raises:
             ValueError: A configuration has a continuous parameter.
@@ -208,7 +208,7 @@ class SearchSpace:
             yield from self._grid_from(index + 1, {**chosen, name: value})
 
     def sample(self, rng: random.Random) -> dict[str, Value]:
-        """Draw a configuration: each active parameter on its own, parents first."""
+        """Draw a configuration: each active parameter independently, parents first."""
         chosen: dict[str, Value] = {}
         for name in self.names:
             condition = self.conditions.get(name)
@@ -217,7 +217,7 @@ class SearchSpace:
         return chosen
 
     def fingerprint(self) -> str:
-        """Give the SHA-256 (hex) of what the space means.
+        """Compute the SHA-256 (hex) of the space's meaning.
 
         The name, the order of the parameters and spelled-out defaults do not change it.
         """
@@ -225,7 +225,7 @@ class SearchSpace:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def as_mapping(self) -> dict[str, dict[str, object]]:
-        """Give the form in YAML, which `parse_space` reads back into an equal space."""
+        """Return the form in YAML, which `parse_space` reads back into an equal space."""
         mapping = {name: domain.as_mapping() for name, domain in self.domains.items()}
         for name, condition in self.conditions.items():
             mapping[name]["when"] = str(condition)
@@ -246,14 +246,14 @@ class SearchSpace:
 
 
 def count_problem(parameters: int) -> str:
-    """Say, if so, that a space cannot have this many parameters; empty if it can."""
+    """Explain why a space cannot have this many parameters; empty if it can."""
     if 1 <= parameters <= MAX_PARAMETERS:
         return ""
     return f"A space has 1 to {MAX_PARAMETERS} parameters, this one has {parameters}."
 
 
 def name_problem(name: str) -> str:
-    """Say, if so, why conditions and queries could not mention this name; empty if they can."""
+    """Explain why conditions and queries could not use this name; empty if they can."""
     if _NAME.fullmatch(name) and not keyword.iskeyword(name) and name not in ("true", "false"):
         return ""
     return (
@@ -263,12 +263,12 @@ def name_problem(name: str) -> str:
 
 
 def _about(part: Part, name: str) -> list[Comparison]:
-    """The comparisons of a condition that are on one parameter."""
+    """Return the comparisons of a condition that concern one parameter."""
     return [each for each, _ in comparisons_in(part) if each.name == name]
 
 
 def _told(part: Part, name: str, value: Value | None) -> Part | bool:
-    """What is left of a condition when one parameter has a value, or none as it is inactive."""
+    """Simplify a condition, given the value of one parameter (None if it is inactive)."""
     params = {} if value is None else {name: value}
     return remainder(
         part,

@@ -1,4 +1,4 @@
-"""YAML files of strangers as plain Python values that know their lines.
+"""Untrusted YAML files as plain Python values with their line numbers.
 
 The files are read event by event into the values of YAML 1.2's core schema: `1e-4` is a number,
 `on` and `no` are text, `2024-01-01` and `8/255` are text. Nothing is expanded before it is
@@ -30,7 +30,7 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """Where a value stands (`line`, from 1), and where the values below it stand."""
+    """The line of a value (from 1), and the lines of the values below it."""
 
     line: int
     children: Mapping[str | int, "Located"] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Document:
     root: Located
 
     def line(self, *path: str | int) -> int | None:
-        """Give the line of the key or list item at `path`, or of its nearest known ancestor."""
+        """Return the line of the key or list item at `path`, or of its nearest known ancestor."""
         located = self.root
         for part in path:
             if part not in located.children:
@@ -61,18 +61,18 @@ class Document:
         return located.line
 
     def problem(self, message: str, *path: str | int) -> Problem:
-        """State a problem at `path`, with the file's name and the line."""
+        """Build a problem at `path`, with the file's name and the line."""
         return Problem(message, dotted(path), self.line(*path), self.name)
 
 
 def dotted(path: tuple[str | int, ...]) -> str:
-    """Write a path as people do: `space.bits.values[2]`."""
+    """Write a path as in `space.bits.values[2]`."""
     text = ""
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            # A key may hold anything, such as the codes that color a terminal.
+            # A key may hold anything, such as terminal escape codes.
             text += f".{part if part.isprintable() and len(part) < 80 else shown(part)}"
     return text.removeprefix(".")
 

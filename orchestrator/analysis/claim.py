@@ -1,4 +1,4 @@
-"""What a comparison is asked to show, and whether that was fixed before the results were there."""
+"""What a comparison is to show, and whether that was fixed before there were results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from orchestrator.spec.claim_section import ClaimSection
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """That the smallest network which keeps some accuracies is not worse.
+    """The claim that the smallest network that keeps some accuracies is not worse.
 
     Attributes:
         keep: Accuracies that must not be worse.
         margin: Largest loss that does not matter.
-        alpha: Accepted probability of one wrong "not worse" or more.
-        family: Condition on the parameters of those it is about; None for all.
-        fixed: What the sweep file fixed before the first trial; None if nothing.
+        alpha: Accepted probability of at least one wrong "not worse".
+        family: Condition on the parameters of the configurations it is about; None for all.
+        fixed: The claim that the sweep file fixed before the first trial; None if none.
     """
 
     keep: tuple[str, ...]
@@ -34,7 +34,7 @@ class Claim:
         margin: float | None = None,
         alpha: float | None = None,
     ) -> "Claim":
-        """What is asked now; what is left open is as the file fixed it, else by default."""
+        """Build a claim; settings not given are as the file fixed them, else the defaults."""
         plain = fixed or ClaimSection()
         names = [keep] if isinstance(keep, str) else keep
         return cls(
@@ -47,7 +47,7 @@ class Claim:
 
     @property
     def departures(self) -> list[str]:
-        """In which it is another claim than the file fixed."""
+        """The ways in which it differs from the claim that the file fixed."""
         if self.fixed is None:
             return []
         found = []
@@ -62,11 +62,11 @@ class Claim:
         return found
 
     def look(self, by: str, trained: int) -> "Look":
-        """A look at it.
+        """Record a look at the claim.
 
         Args:
-            by: The value that is to be small.
-            trained: How many trials are trained by now.
+            by: The value that is minimised.
+            trained: Number of trials trained so far.
         """
         return Look(self.keep, self.margin, self.alpha, by, trained)
 
@@ -79,8 +79,8 @@ class Look:
         keep: Accuracies that were to be kept.
         margin: As asked.
         alpha: As asked.
-        by: The value that was to be small.
-        trained: How many trials were trained by then.
+        by: The value that was minimised.
+        trained: Number of trials trained by then.
     """
 
     keep: tuple[str, ...]
@@ -91,11 +91,11 @@ class Look:
 
 
 def told_of(claim: Claim, looks: Sequence[Look] | None) -> str:
-    """Whether the claim was fixed beforehand, and how often results were looked at.
+    """Describe whether the claim was fixed beforehand, and how often results were looked at.
 
     Args:
-        claim: What is asked.
-        looks: All different ones so far, with this one; None where they could not be counted.
+        claim: The claim that is asked.
+        looks: All distinct looks so far, including this one; None if they could not be counted.
     """
     return f"{_told_fixed(claim)} {_told_looks(claim, looks)}"
 
@@ -128,6 +128,6 @@ def _told_looks(claim: Claim, looks: Sequence[Look] | None) -> str:
     ways = [f"at {asked} claims"] if asked > 1 else []
     ways += [f"after {stages} numbers of trials"] if stages > 1 else []
     return (
-        f"Its comparisons were looked at {len(looks)} times, {' and '.join(ways)}; whoever may "
-        f"choose among several looks is wrong more often than alpha says."
+        f"Its comparisons were looked at {len(looks)} times, {' and '.join(ways)}; a choice "
+        f"among several looks is wrong more often than alpha says."
     )

@@ -3,8 +3,8 @@
 The evidence is paired: the same validation images, the same seeds. Each configuration has to
 refute that it is worse by the margin or more on *every* kept value, so that its p-value is the
 largest of theirs (an intersection-union test). Holm's correction pays for trying several: for all
-that were trained, also those that constraints on measured values, or conditions, leave out
-afterwards. Who is looked at first and then tested has a head start.
+that were trained, also those that constraints on measured values, or conditions, exclude
+afterwards. Correcting only for configurations selected by their results would bias the tests.
 """
 
 import json
@@ -33,7 +33,7 @@ from orchestrator.trials import Trial, TrialState, Value
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What others are compared with: the full-size network, once a seed.
+    """The baseline of all comparisons: the full-size network, once per seed.
 
     Attributes:
         trials: Complete trials of one configuration, at least one, in order of their seeds.
@@ -71,14 +71,14 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One value of a candidate against that of the reference; means over the seeds.
+    """One value of a candidate compared with that of the reference; means over the seeds.
 
     Attributes:
-        name: Of the value.
-        candidate: Its value.
-        reference: The reference's.
-        images: How many images both were measured on.
-        interval: Where the true difference lies; one interval, not corrected for their number.
+        name: Name of the value.
+        candidate: The candidate's value.
+        reference: The reference's value.
+        images: Number of images on which both were measured.
+        interval: Confidence interval of the difference, not corrected for multiple comparisons.
         p_images: One-sided p-value of "worse by the margin", over the images.
         p_seeds: The same over the seeds; None for a single seed, which shows no spread.
         p_mcnemar: Two-sided p-value of "they are right equally often", with the first seed.
@@ -98,7 +98,7 @@ class Kept:
 
     @property
     def p(self) -> float:
-        """What has to be refuted over images and over seeds is refuted no better than this."""
+        """The larger of the p-values over images and over seeds: both have to refute."""
         return self.p_images if self.p_seeds is None else max(self.p_images, self.p_seeds)
 
 
@@ -107,9 +107,9 @@ class Comparison:
     """A configuration against the reference.
 
     Attributes:
-        trials: Its trials, one a seed of the reference.
-        size: The value that is to be small; the largest of its trials.
-        kept: Each value that is to be kept.
+        trials: Its trials, one per seed of the reference.
+        size: The value that is minimised; the largest among its trials.
+        kept: The comparison of each value that is to be kept.
         p_adjusted: p-value of the configuration after Holm's correction.
         allowed: Whether it may be chosen.
     """
@@ -128,17 +128,17 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """All comparisons that were made, and what they were made for.
+    """All comparisons that were made, and their settings.
 
     Attributes:
-        reference: What was compared with.
-        by: Name of the value that is to be small.
+        reference: The baseline of the comparisons.
+        by: Name of the value that is minimised.
         margin: Largest loss that does not matter.
-        alpha: Probability of one wrong "not worse" or more that is accepted.
+        alpha: Accepted probability of at least one wrong "not worse".
         comparisons: Smallest configuration first.
-        left_out: Smaller trials that could not be compared: a seed is missing, or their answers.
-        family: How many configurations the correction is for: all that were trained and are not
-            known to be as large as the reference, compared or not.
+        left_out: Smaller trials that could not be compared: a seed or their answers are missing.
+        family: Number of configurations that the correction covers: all that were trained and are
+            not known to be as large as the reference, compared or not.
     """
 
     reference: Reference
@@ -151,7 +151,7 @@ class Selection:
 
     @property
     def eligible(self) -> tuple[Comparison, ...]:
-        """Those of which one may be chosen, smallest first."""
+        """The comparisons that may be chosen, smallest first."""
         return tuple(each for each in self.comparisons if each.allowed)
 
     @property
@@ -174,14 +174,14 @@ def smallest(  # noqa: PLR0913 - what is compared, and how strictly
 
     Args:
         trials: All that were trained, to the end or until they were stopped; those of the
-            reference are left aside.
-        reference: What to compare with.
-        by: Name of the value that is to be small.
+            reference are ignored.
+        reference: The baseline.
+        by: Name of the value that is minimised.
         keep: Names of accuracies that are to be kept.
         margin: Largest loss that does not matter, in (0, 1).
         alpha: In (0, 1).
         allowed: Sweep and number of the trials that may be chosen: those within constraints and
-            conditions, which may well be on what was measured. None for all.
+            conditions, which may concern measured values. None for all.
 
     Raises:
         UsageError: Nothing is to be kept, margin or alpha is outside of (0, 1), or a name is not
@@ -197,7 +197,8 @@ def smallest(  # noqa: PLR0913 - what is compared, and how strictly
     for group in _configurations(trials, reference):
         size = max((trial.values[by] for trial in group if by in trial.values), default=-math.inf)
         if size >= limit:
-            # Where only measuring told so, the configuration might have been smaller.
+            # If the size is only known by measuring, the choice was made after seeing it, so the
+            # configuration still counts towards the correction.
             family += not quantity(by).known_before_training
             continue
         family += 1
@@ -206,7 +207,7 @@ def smallest(  # noqa: PLR0913 - what is compared, and how strictly
             replicates = _paired(complete, reference)
             kept = _kept(replicates, reference, known, margin)
         except (NoAnswersError, UnknownNameError):
-            # A name that the reference has: of this trial it was not measured.
+            # The reference has this name, so it is this trial in which it was not measured.
             left_out += [trial.number for trial in complete]
         else:
             may = allowed is None or all((t.sweep, t.number) in allowed for t in replicates)
@@ -218,7 +219,7 @@ def smallest(  # noqa: PLR0913 - what is compared, and how strictly
 
 
 def _corrected(made: Sequence[Comparison], family: int) -> list[Comparison]:
-    """Pay for all that were trained: who could not be compared has refuted nothing."""
+    """Correct for all that were trained; those that could not be compared count with p = 1."""
     if not made:
         return []
     p_values = [*(each.p for each in made), *[1.0] * (family - len(made))]
@@ -228,17 +229,17 @@ def _corrected(made: Sequence[Comparison], family: int) -> list[Comparison]:
 
 
 def compare_value(trials: Sequence[Trial], reference: Reference, name: str, margin: float) -> Kept:
-    """Compare one value of a configuration with the reference's.
+    """Compare one value of a configuration with that of the reference.
 
     Args:
-        trials: One a seed of the reference, in their order.
-        reference: What to compare with.
-        name: Of an accuracy.
+        trials: One trial per seed of the reference, in the order of its seeds.
+        reference: The baseline.
+        name: Name of an accuracy.
         margin: Largest loss that does not matter, in (0, 1).
 
     Raises:
         UnknownNameError: The value is not measured image by image.
-        NoAnswersError: The answers of one are not known, or are to other images.
+        NoAnswersError: The answers of a trial are not known, or belong to other images.
     """
     known = [{name: outcomes_of(trial, name)} for trial in reference.trials]
     (kept,) = _kept(trials, reference, known, margin)
@@ -263,7 +264,7 @@ def _checked(
 
 
 def _configurations(trials: Iterable[Trial], reference: Reference) -> list[list[Trial]]:
-    """Trials by configuration, without those of the reference."""
+    """Group the trials by configuration, without those of the reference."""
     own = {(trial.sweep, trial.number) for trial in reference.trials}
     groups: dict[tuple[str, str], list[Trial]] = {}
     for trial in trials:
@@ -275,10 +276,10 @@ def _configurations(trials: Iterable[Trial], reference: Reference) -> list[list[
 
 
 def _paired(group: Sequence[Trial], reference: Reference) -> tuple[Trial, ...]:
-    """The trial of each seed of the reference.
+    """Find the trial of each seed of the reference.
 
     Raises:
-        NoAnswersError: There is none, so that the better seeds alone would be compared.
+        NoAnswersError: A seed has no trial; comparing the other seeds alone would be biased.
     """
     if not group:
         raise NoAnswersError("No trial of the configuration is complete.")

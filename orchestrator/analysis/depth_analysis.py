@@ -1,4 +1,4 @@
-"""How deep a data set lets a network be: its entropy, and the cap that follows, EBCLE-style."""
+"""The entropy of a data set, and the cap on a network's depth that follows, EBCLE-style."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from trainers.data.loading import load_data
 from trainers.errors import PixelTypeError
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-"""Which quantiles are told; the first is the smallest entropy, the last the largest."""
+"""The quantiles that are reported; the first is the smallest entropy, the last the largest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,9 @@ class EntropySummary:
     """Entropies of some images, in nats.
 
     Attributes:
-        images: How many.
-        mean: Over the images.
-        std: Standard deviation over these images, which are all there are (divided by N).
+        images: Number of images.
+        mean: Mean over the images.
+        std: Population standard deviation over the images (divided by N).
         quantiles: At `QUANTILES`, linear between two images.
     """
 
@@ -41,7 +41,7 @@ class EntropySummary:
         return cls(len(nats), float(nats.mean()), float(nats.std()), tuple(map(float, quantiles)))
 
     def as_json(self) -> dict[str, object]:
-        """In nats, and mean and spread in bits too."""
+        """Return all numbers in nats, and mean and standard deviation in bits too."""
         return {
             "images": self.images,
             "mean_nats": self.mean,
@@ -62,12 +62,12 @@ class DepthReport:
 
     Attributes:
         data: Name of the data set.
-        fingerprint: That of the images and their split: `ImageData.fingerprint`.
+        fingerprint: Fingerprint of the images and their split: `ImageData.fingerprint`.
         shape: Channels, height and width of the images whose pixels were counted.
-        overall: Over all training images.
-        by_class: Over those of each class, by its name.
+        overall: Entropies of all training images.
+        by_class: Entropies of the images of each class, by its name.
         conversion: How the cap follows from the mean.
-        notes: What a person should know of the numbers; sentences without a full stop.
+        notes: Caveats about the numbers; sentences without a full stop.
     """
 
     data: str
@@ -80,11 +80,11 @@ class DepthReport:
 
     @property
     def cap(self) -> int:
-        """The most convolution layers that are suggested, of each stage or in all."""
+        """The suggested maximum number of convolution layers, per stage or in total."""
         return self.conversion.cap(self.overall.mean)
 
     def as_json(self) -> dict[str, object]:
-        """Everything, as one mapping."""
+        """Return the whole report as one mapping."""
         return {
             **self._source(),
             "fingerprint": self.fingerprint,
@@ -101,7 +101,7 @@ class DepthReport:
         }
 
     def records(self) -> list[dict[str, object]]:
-        """One mapping for all images (its class is None), then one for each class."""
+        """Return one mapping for all images (its class is None), then one for each class."""
         rows = [(None, self.overall), *self.by_class.items()]
         told = {"depth_cap": self.cap, "conversion": self.conversion.as_json()}
         return [{**self._source(), "class": name, **each.as_json(), **told} for name, each in rows]
@@ -126,18 +126,18 @@ def analyze_depth(
 ) -> DepthReport:
     """Measure the entropy of a data set's training images, and convert it to a depth cap.
 
-    EBCLE-style; the conversion is not confirmed by a source. Looked at are the images that a
-    sweep on the same data would train on, at the size in which it would read them: a depth that
-    is chosen by validation or test images could not be judged by them afterwards.
+    EBCLE-style; the conversion is not confirmed by a source. Only the images that a sweep on the
+    same data would train on are measured, at the size in which it would read them: a depth chosen
+    on validation or test images could not be judged on them afterwards.
 
     Args:
         data: Where the images come from, or the images.
-        conversion: How the cap follows from the mean entropy; by default one convolution layer a
+        conversion: How the cap follows from the mean entropy; by default one convolution layer per
             stage for each nat, rounded up.
-        progress: Told now and then how many images are done, and of how many.
+        progress: Called now and then with the number of images done and the total.
 
     Raises:
-        PixelTypeError: The images are not uint8 pixels; the text says why they must be.
+        PixelTypeError: The images are not uint8 pixels; the message says why they must be.
         DataError: The data set is absent or broken.
     """
     images = data if isinstance(data, ImageData) else _read(data)

@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 BASIS = "EBCLE-style; the conversion is not confirmed by a source"
-"""What is to be said beside every depth that such a conversion gives."""
+"""A caveat to be shown with every depth that such a conversion gives."""
 
-# Far below what changes an entropy, far above what is lost in a sum of 256 products: 8 bits that
-# come out as 8.000000000000002 are not 9 layers.
+# Finer than any change of an entropy, coarser than the rounding error of a sum of 256 products:
+# 8 bits that come out as 8.000000000000002 must not become 9 layers.
 _DECIMALS = 9
 
 
 class EntropyUnit(StrEnum):
-    """In what the entropy is counted: 1 bit is ln 2 nats."""
+    """The unit of an entropy: 1 bit is ln 2 nats."""
 
     NATS = "nats"
     BITS = "bits"
 
 
 class Rounding(StrEnum):
-    """How a whole number of layers is made; `round` is to the nearest, halves up."""
+    """How a number of layers is rounded; `round` is to the nearest, halves up."""
 
     CEIL = "ceil"
     FLOOR = "floor"
@@ -33,7 +33,7 @@ class Rounding(StrEnum):
 
 
 class DepthScope(StrEnum):
-    """What the cap bounds: the layers of each stage, or those of the whole network."""
+    """What the cap limits: the layers of each stage, or those of the whole network."""
 
     STAGE = "stage"
     TOTAL = "total"
@@ -46,10 +46,10 @@ class DepthConversion:
     cap = rounding(coefficient x entropy in `unit`), and at least 1.
 
     Attributes:
-        unit: In what the entropy is counted.
-        coefficient: Layers for one nat or bit; finite and above 0.
-        rounding: How a whole number is made of it.
-        scope: What the cap bounds.
+        unit: Unit of the entropy.
+        coefficient: Layers per nat or bit; finite and above 0.
+        rounding: How the product is rounded.
+        scope: What the cap limits.
     """
 
     unit: EntropyUnit = EntropyUnit.NATS
@@ -77,10 +77,15 @@ class DepthConversion:
                 )
 
     def cap(self, mean_nats: float) -> int:
-        """The most convolution layers, of each stage or in all.
+        """Compute the maximum number of convolution layers, per stage or in total.
 
         Args:
             mean_nats: Mean entropy of the images, in nats whatever the unit; finite, not below 0.
+
+        >>> DepthConversion().cap(2.41)
+        3
+        >>> DepthConversion(coefficient=2.0, rounding=Rounding.FLOOR).cap(2.41)
+        4
         """
         if not (math.isfinite(mean_nats) and mean_nats >= 0):
             raise ValueError(f"a mean entropy is finite and not below 0; got {mean_nats}.")
@@ -90,15 +95,15 @@ class DepthConversion:
         return max(1, math.ceil(layers) if self.rounding == Rounding.CEIL else math.floor(layers))
 
     def counted(self, nats: float) -> float:
-        """An entropy in the conversion's unit."""
+        """Convert an entropy in nats to the conversion's unit."""
         return nats / math.log(2) if self.unit == EntropyUnit.BITS else nats
 
     def formula(self, mean_nats: float) -> str:
-        """The conversion with its numbers, as in ``ceil(1 x 2.41 nats)``."""
+        """Write the conversion with its numbers, as in ``ceil(1 x 2.41 nats)``."""
         return f"{self.rounding}({self.coefficient:g} x {self.counted(mean_nats):.6g} {self.unit})"
 
     def as_json(self) -> dict[str, object]:
-        """Every parameter, and what is (not) known of it."""
+        """Return every parameter, and the caveat on their origin."""
         return {
             "unit": str(self.unit),
             "coefficient": self.coefficient,

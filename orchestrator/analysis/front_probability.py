@@ -1,4 +1,4 @@
-"""How sure it is that a trial is on the front, given that accuracies were measured on a sample."""
+"""The probability that a trial is on the front, given accuracies measured on a sample."""
 
 from collections.abc import Sequence
 
@@ -16,22 +16,22 @@ from orchestrator.trials import Trial
 def front_probabilities(
     trials: Sequence[Trial], objectives: Sequence[Objective], *, draws: int, seed: int
 ) -> dict[tuple[str, int], float]:
-    """How often each trial is on the front, when other images might have been drawn.
+    """Estimate how often each trial would be on the front of another sample of images.
 
     The images behind each accuracy are resampled, the same for all trials; every other objective
-    is taken as measured. What other seeds would have trained is not asked here.
+    is taken as measured. The variation between training seeds is not considered here.
 
     Args:
         trials: Complete trials of one data set, with a number for each objective.
-        objectives: What the front is over.
-        draws: How many fronts are drawn, at least 1.
-        seed: Of the drawing.
+        objectives: The objectives of the front.
+        draws: Number of resampled fronts, at least 1.
+        seed: Seed of the resampling.
 
     Returns:
         Probability by sweep and trial number.
 
     Raises:
-        OrchestratorError: A trial's answers are not known, or are to other images.
+        OrchestratorError: A trial's answers are not known, or belong to other images.
     """
     if not trials:
         return {}
@@ -41,7 +41,7 @@ def front_probabilities(
 
 
 def _drawn(trials: Sequence[Trial], objective: Objective, draws: int, seed: int) -> Floats:
-    """Losses in one objective, (draws, trials)."""
+    """Draw the losses in one objective, (draws, trials)."""
     name, sign = objective.name, objective.loss(1.0)
     if not quantity(name).paired_by_image:
         values = np.array([trial.values[name] for trial in trials])

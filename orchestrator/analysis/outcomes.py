@@ -1,4 +1,4 @@
-"""What the network of a trial got right, image by image, from the file beside its artifact."""
+"""Which images a trial's network classified correctly, from the file beside its artifact."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +19,12 @@ from trainers.files.trial_folder import PREDICTIONS_NAME
 
 
 class NoAnswersError(OrchestratorError):
-    """What a trial answered image by image is not known any more, or never was."""
+    """The answers of a trial to the single images are lost, or were never stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Right and wrong on the validation images that a value was measured on.
+    """Right and wrong answers to the validation images on which a value was measured.
 
     Attributes:
         images: int64 (n,), positions in the validation set.
@@ -37,7 +37,7 @@ class Outcomes:
     right: NDArray[np.bool_]
 
     def same_images(self, other: "Outcomes") -> bool:
-        """Whether both were measured on the same images, so that they can be paired."""
+        """Return whether both were measured on the same images, so that they can be paired."""
         return np.array_equal(self.images, other.images) and np.array_equal(
             self.labels, other.labels
         )
@@ -49,7 +49,7 @@ def outcomes_of(trial: Trial, name: str) -> Outcomes:
     Raises:
         UnknownNameError: The value is not one that is measured image by image.
         NoAnswersError: The trial has no artifact, its answers are gone or damaged, or they are
-            not those that the stored value was measured from.
+            not the ones from which the stored value was measured.
     """
     answers = _answers(trial)
     if name != "accuracy" and name not in answers.attacked:
@@ -71,7 +71,7 @@ def outcomes_of(trial: Trial, name: str) -> Outcomes:
 
 
 def labels_of(trial: Trial) -> str:
-    """Digest of the true classes of the images that a trial was measured on.
+    """Compute the digest of the true classes of the images on which a trial was measured.
 
     Raises:
         NoAnswersError: The trial has no artifact, or its answers are gone or damaged.
@@ -80,7 +80,7 @@ def labels_of(trial: Trial) -> str:
 
 
 def signs_of(trial: Trial) -> dict[str, tuple[str, ...]]:
-    """Sentences that say why gradients seem to be masked, by the name of their count.
+    """Return sentences that say why gradients seem to be masked, by the name of their count.
 
     Raises:
         NoAnswersError: The trial has no artifact, or its answers are gone or damaged.
@@ -96,7 +96,7 @@ def _answers(trial: Trial) -> Predictions:
         )
     network = Path(trial.artifact.path)
     path = network.with_name(PREDICTIONS_NAME)
-    # Answers outlive their network; beside another one they are another trial's.
+    # Answers may outlive their network; beside another network they belong to another trial.
     if network.exists() and (trouble := file_trouble(network, trial.artifact.sha256)):
         raise NoAnswersError(
             f"The answers of trial {trial.number} of {trial.sweep!r} are not known: its packed "

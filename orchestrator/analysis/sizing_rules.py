@@ -1,4 +1,4 @@
-"""What every sizing rule would make of a backbone's head, without training and without weights."""
+"""The head that every sizing rule gives a backbone, without training and without weights."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ class SizedHead:
     """One head on a backbone, packed but never trained.
 
     Attributes:
-        rule: Name of the rule; of a fraction, with its value.
+        rule: Name of the rule; for a fraction, with its value.
         widths: Hidden widths.
         head_params: Learnable values of the head.
         head_saving: Share of the full head's parameters that is saved; below 0 if there are more.
-        head_bytes: The head's part of the packed file.
-        memory_bytes: The whole packed file, without the names of the classes.
+        head_bytes: Size of the head in the packed file.
+        memory_bytes: Size of the whole packed file, without the names of the classes.
     """
 
     rule: str
@@ -55,7 +55,7 @@ class SizingReport:
     heads: tuple[SizedHead, ...]
 
     def records(self) -> list[dict[str, object]]:
-        """One mapping for each head that stands for itself."""
+        """Return one self-contained mapping for each head."""
         shared = {
             "backbone": self.backbone,
             "head_inputs": self.n_features,
@@ -87,7 +87,7 @@ def size_heads(
     fractions: Sequence[float] = (0.25,),
     widths: Sequence[int] | None = None,
 ) -> SizingReport:
-    """Size and pack the head by every rule, on paper.
+    """Size and pack the head by every rule, without training it.
 
     Args:
         backbone: A name of `trainers.networks.backbones`.

@@ -3,7 +3,7 @@
 After Marrone, Papa and Sansone ("Effects of hidden layer sizing on CNN fine-tuning", 2021): the
 reference, networks with a sized head in floating point, and networks whose weights are quantized
 too. Which is not measurably worse is decided in `orchestrator.analysis.comparison`; this module
-puts beside it what else was measured, accuracy under attack above all, whichever way that went.
+adds the other measurements, accuracy under attack above all, whether favourable or not.
 """
 
 import math
@@ -37,11 +37,11 @@ from orchestrator.trials import Trial, Value
 from trainers.quantization.config import FLOAT_BITS
 
 HEAD_SAVING = 0.8
-"""Share of the head's parameters that the study wants to see saved."""
+"""Share of the head's parameters that the study requires to be saved."""
 
 
 class Role(StrEnum):
-    """What a network is in the study."""
+    """The role of a network in the study."""
 
     REFERENCE = "reference"
     SIZED = "sized"
@@ -54,13 +54,13 @@ class Entry:
     """One configuration of the study.
 
     Attributes:
-        role: What it is.
-        trials: One a seed of the reference.
-        values: Means over the seeds of what all of them measured.
-        accuracy: Where the mean accuracy lies on other images of their kind (Wilson's interval
-            with the mean count, as for one seed: it claims no precision from the repetition);
-            None if some answers are not known.
-        comparison: Against the reference; None for the reference itself.
+        role: Its role.
+        trials: One trial per seed of the reference.
+        values: Means over the seeds of the values that all of them measured.
+        accuracy: Confidence interval of the mean accuracy (Wilson's, with the mean count, as for
+            one seed: it claims no precision from the repetition); None if some answers are not
+            known.
+        comparison: The comparison with the reference; None for the reference itself.
     """
 
     role: Role
@@ -84,9 +84,10 @@ class Difference:
             of the first seed.
         p_t: Paired t-test over the seeds; None below two seeds, or without any spread.
         p_wilcoxon: Wilcoxon's signed-rank test over the seeds; None as `p_t`.
-        over_seeds: Where the mean difference over other seeds lies, by Student's t; None as `p_t`.
-        p_adjusted: After Holm's correction over all accuracies compared: of the t-test, which is
-            about the means, or of McNemar's where there is no t-test.
+        over_seeds: Confidence interval of the mean difference over seeds (Student's t); None as
+            `p_t`.
+        p_adjusted: p-value after Holm's correction over all accuracies compared: of the t-test,
+            which is about the means, or of McNemar's where there is no t-test.
         p_same: p-value of "they differ by the margin or more", after the same correction.
     """
 
@@ -105,16 +106,16 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """Reference, sized networks, and what was found.
+    """The reference, the sized networks, and the result.
 
     Attributes:
         selection: All comparisons that were made, corrected for their number.
-        head_saving: Share of the reference head's parameters that was to be saved at least.
+        head_saving: Minimum share of the reference head's parameters that was to be saved.
         entries: The reference first, then the others from small to large.
         found: The smallest network that saves that much and is not measurably worse, if any.
         examined: The network that is looked at more closely: the one found, else the smallest that
             is not measurably worse, else the one that came nearest; None if there is no other.
-        differences: Its accuracy, and those under attack, against the reference's.
+        differences: Its accuracies, clean and under attack, compared with the reference's.
     """
 
     selection: Selection
@@ -130,9 +131,9 @@ class Study:
         return self.entries[0]
 
     def saved(self, entry: Entry) -> float:
-        """Share of the reference head's parameters that is saved; below 0 if there are more.
+        """Compute the share of the reference head's parameters saved; below 0 if there are more.
 
-        NaN if one of the two was not counted.
+        The share is NaN if one of the two heads was not counted.
         """
         full = self.reference.values.get("head_params", math.nan)
         return 1 - entry.values.get("head_params", math.nan) / full
@@ -152,13 +153,13 @@ def sizing_study(  # noqa: PLR0913 - what is compared, and how strictly
     """Compare all smaller networks of a sweep with its reference.
 
     Args:
-        trials: All that were trained.
-        reference: The full-size network, once a seed.
-        quantization: What the sweep fixes for trials that sample no bits.
+        trials: All trials that were trained.
+        reference: The full-size network, once per seed.
+        quantization: The bits that the sweep fixes for trials that sample none.
         keep: Accuracies that must not be worse.
         margin: Largest loss that does not matter.
-        alpha: Accepted probability of calling one network or more "not worse" that is.
-        head_saving: Share of the head's parameters to be saved at least, in (0, 1).
+        alpha: Accepted probability of calling at least one network "not worse" that is worse.
+        head_saving: Minimum share of the head's parameters to be saved, in (0, 1).
         allowed: As for `smallest`.
 
     Raises:
@@ -238,7 +239,7 @@ def _interval(trials: Sequence[Trial]) -> Interval | None:
 
 
 def _differences(found: Entry, reference: Reference, margin: float) -> tuple[Difference, ...]:
-    """Every accuracy that both were measured by, on the same images; the clean one first."""
+    """Compare every accuracy that both have, on the same images; the clean one first."""
     names = [name for name in found.values if quantity(name).paired_by_image]
     compared = []
     for name in names:
@@ -262,7 +263,7 @@ def _differences(found: Entry, reference: Reference, margin: float) -> tuple[Dif
 def _over_seeds(
     name: str, trials: Sequence[Trial], reference: Reference
 ) -> tuple[float | None, float | None, Interval | None]:
-    """Paired t, Wilcoxon and Student's interval; None of them without a spread over seeds."""
+    """Compute paired t, Wilcoxon and Student's interval; all None without a spread over seeds."""
     ours = [trial.values[name] for trial in trials]
     theirs = [trial.values[name] for trial in reference.trials]
     if len(ours) < 2:
@@ -271,5 +272,5 @@ def _over_seeds(
         interval = mean_interval(ours, theirs)
         return paired_t(ours, theirs), wilcoxon(ours, theirs), interval
     except ValueError:
-        # All differences are the same: there is no spread to judge them by.
+        # All differences are equal, so there is no spread to test them against.
         return None, None, None

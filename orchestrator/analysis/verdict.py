@@ -1,4 +1,4 @@
-"""What a comparison with the reference came to, in sentences that claim only what was tested."""
+"""The result of a comparison with the reference, in sentences that claim only what was tested."""
 
 from enum import StrEnum
 from statistics import fmean
@@ -9,7 +9,7 @@ from orchestrator.quantities import human, label
 
 
 class Finding(StrEnum):
-    """What the tests show of a configuration; one word each, wherever it is told."""
+    """What the tests show about a configuration; the same words wherever it is shown."""
 
     NOT_WORSE = "not measurably worse"
     SLIGHTLY_WORSE = "worse, but by less than the margin"
@@ -18,7 +18,7 @@ class Finding(StrEnum):
 
 
 def finding_of(selection: Selection, comparison: Comparison) -> Finding:
-    """Judge a configuration: by the margin first, and then whether a loss is beyond chance."""
+    """Classify a configuration: by the margin first, then by whether a loss is beyond chance."""
     is_worse = _is_worse(comparison, selection.alpha)
     if comparison.p_adjusted <= selection.alpha:
         return Finding.SLIGHTLY_WORSE if is_worse else Finding.NOT_WORSE
@@ -26,7 +26,7 @@ def finding_of(selection: Selection, comparison: Comparison) -> Finding:
 
 
 def reason_of(selection: Selection, chosen: Comparison) -> str:
-    """Why a configuration was chosen: figures, margin, test, number of images and of seeds."""
+    """Explain why a configuration was chosen: figures, margin, test, images and seeds."""
     reference, by = selection.reference, selection.by
     size = reference.values[by]
     sentences = [
@@ -43,7 +43,7 @@ def reason_of(selection: Selection, chosen: Comparison) -> str:
 
 
 def refusal_of(selection: Selection) -> str:
-    """Why nothing was chosen, and what came nearest."""
+    """Explain why nothing was chosen, and which configuration came nearest."""
     reference, by = selection.reference, selection.by
     size = human(by, reference.values[by])
     if not selection.eligible:
@@ -68,14 +68,14 @@ def refusal_of(selection: Selection) -> str:
 
 
 def _verdict(selection: Selection, chosen: Comparison) -> str:
-    # Within the margin a difference may still be beyond chance; then that is what is said.
+    # Within the margin a difference may still be beyond chance; the verdict then says so.
     if finding_of(selection, chosen) is Finding.SLIGHTLY_WORSE:
         return f"worse on validation, but by less than {points(selection.margin)} points"
     return "not measurably worse on validation"
 
 
 def _is_worse(comparison: Comparison, alpha: float) -> bool:
-    """Whether some kept value is lower by more than chance, however little it may matter."""
+    """Return whether some kept value is lower beyond chance, however small the difference."""
     return any(
         kept.interval.high < 0 or (kept.p_mcnemar <= alpha and kept.candidate < kept.reference)
         for kept in comparison.kept
@@ -108,7 +108,7 @@ def _tests(selection: Selection) -> str:
 
 
 def _on_test(selection: Selection, chosen: Comparison) -> list[str]:
-    """The same values on the test set: means over the seeds that were measured there."""
+    """Describe the same values on the test set: means over the seeds that were measured there."""
     told = []
     for kept in chosen.kept:
         name = f"test_{kept.name}"
@@ -123,7 +123,7 @@ def _on_test(selection: Selection, chosen: Comparison) -> list[str]:
 
 
 def _no_difference(selection: Selection, nearest: Comparison) -> list[str]:
-    """Say so if the difference may be chance: what is not shown is not refuted either."""
+    """Say so if the difference may be chance: absence of evidence refutes nothing."""
     if finding_of(selection, nearest) is not Finding.INCONCLUSIVE:
         return []
     return ["This is inconclusive: that it is worse is not shown either."]
@@ -151,7 +151,7 @@ def _left_out(selection: Selection) -> list[str]:
 
 
 def corrected(selection: Selection) -> str:
-    """What the p-values are corrected for: all that was trained, whatever may be chosen."""
+    """Describe the correction: for all that was trained, whatever may be chosen."""
     made, family = len(selection.comparisons), selection.family
     if family > made:
         return f"after Holm over {family} configurations trained, {made} of them compared"
@@ -159,12 +159,20 @@ def corrected(selection: Selection) -> str:
 
 
 def points(margin: float) -> str:
-    """A margin in points, as in ``2`` for 0.02."""
+    """Write a margin in points.
+
+    >>> points(0.02)
+    '2'
+    """
     return f"{100 * margin:.3g}"
 
 
 def p_value(value: float) -> str:
-    """A p-value as it is printed: ``p = 0.012``, ``p < 0.001``."""
+    """Write a p-value as it is printed.
+
+    >>> p_value(0.0123), p_value(0.00001)
+    ('p = 0.012', 'p < 0.001')
+    """
     if value < 0.001:
         return "p < 0.001"
     return f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"

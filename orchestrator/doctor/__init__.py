@@ -1,7 +1,7 @@
-"""Whether this machine can run sweeps, and what to do where it cannot.
+"""Checks whether this machine can run sweeps, and says what to do if it cannot.
 
-Nothing is written, downloaded or started: what is imported for a look is imported in a process of
-its own, and a Ray cluster is asked only where ``RAY_ADDRESS`` names one.
+Nothing is written, downloaded or started: packages under test are imported in a process of their
+own, and a Ray cluster is contacted only if ``RAY_ADDRESS`` names one.
 """
 
 import os
@@ -20,15 +20,14 @@ __all__ = ["Finding", "doctor"]
 
 
 def doctor(spec: SweepSpec | None = None) -> list[Finding]:
-    """Look at everything that a sweep relies on.
+    """Check everything that a sweep relies on.
 
     Args:
-        spec: Also look at what this sweep needs: its store, its tracker, its slots, its weights
-            and its images. None looks at the defaults.
+        spec: Also check what this sweep needs: its store, its tracker, its slots, its weights and
+            its images. None checks the defaults.
 
     Returns:
-        One finding for each thing that was looked at, the fine ones too. Each of the others has
-        its fix.
+        One finding for each check, also for those that passed. Each of the others has a fix.
     """
     state = StateFolder.find()
     address = os.environ.get("RAY_ADDRESS", "")

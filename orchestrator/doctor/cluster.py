@@ -1,4 +1,4 @@
-"""Ray: the cluster that ``RAY_ADDRESS`` names, and who may use it."""
+"""Checks of the Ray cluster that ``RAY_ADDRESS`` names."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ from orchestrator.redaction import redacted
 
 
 def examine_ray(address: str) -> tuple[list[Finding], Mapping[str, float] | None]:
-    """Whether the cluster can be used, and what it has.
+    """Check whether the cluster can be used, and which resources it has.
 
     Args:
         address: Value of ``RAY_ADDRESS``; empty where there is none.
@@ -43,13 +43,13 @@ def _start_here() -> Finding:
 
 
 def is_remote(address: str) -> bool:
-    """Whether a ``RAY_ADDRESS`` names another machine."""
+    """Return whether a ``RAY_ADDRESS`` names another machine."""
     host = host_and_port(address)[0]
     return bool(host) and not is_here(host)
 
 
 def is_here(host: str) -> bool:
-    """Whether a host name or address is that of this machine."""
+    """Return whether a host name or address is that of this machine."""
     if host in ("localhost", socket.gethostname()):
         return True
     try:
@@ -57,7 +57,7 @@ def is_here(host: str) -> bool:
             return True
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family) as probe:
-            probe.bind((host, 0))  # Allowed for an address of this machine alone.
+            probe.bind((host, 0))  # Succeeds only for an address of this machine.
     except (ValueError, OSError):
         return False
     return True

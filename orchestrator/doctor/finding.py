@@ -1,17 +1,17 @@
-"""What a check found."""
+"""The result of a check."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: What was looked at, in a word or two.
+        name: What was checked, in a word or two.
         ok: Whether a sweep can rely on it.
         detail: What was found; never holds a password.
-        fix: What to do about it, as a sentence; empty where it is fine.
+        fix: What to do about it, as a sentence; empty if nothing is wrong.
     """
 
     name: str
@@ -21,10 +21,10 @@ class Finding:
 
 
 def fine(name: str, detail: str) -> Finding:
-    """Nothing is wrong."""
+    """Build the finding of a check that passed."""
     return Finding(name, ok=True, detail=detail)
 
 
 def wrong(name: str, detail: str, fix: str) -> Finding:
-    """Something is wrong, and this is what to do."""
+    """Build the finding of a check that failed, with its fix."""
     return Finding(name, ok=False, detail=detail, fix=fix)

@@ -14,9 +14,9 @@ from orchestrator.doctor.finding import Finding, fine, wrong
 _DISTRIBUTION = "paretune"
 _LOOKED_AT = ("ray", "torch", "torchvision", "optuna", "mlflow", "sqlalchemy")
 _PROBE_S = 180.0
-# In a process of its own: a broken build may end the interpreter, and importing both takes
-# seconds and hundreds of megabytes. `nms` is the operator that a torchvision lacks whose torch
-# is of another build.
+# In a process of its own: a broken build may crash the interpreter, and importing both takes
+# seconds and hundreds of megabytes. `nms` is the operator that is missing from a torchvision built
+# for another torch.
 _PROBE = """
 import json, os, sys
 import torch
@@ -43,7 +43,7 @@ print(json.dumps(found))
 
 @dataclass(frozen=True, slots=True)
 class TorchProbe:
-    """What a process that imported torch and torchvision said.
+    """The output of a process that imported torch and torchvision.
 
     Attributes:
         torch: Version of torch; empty if it cannot be imported.
@@ -67,10 +67,10 @@ def probe_torch(backbone: str | None, weights: str = "") -> TorchProbe:
     """Import torch and torchvision in a process of its own.
 
     Args:
-        backbone: Also tell where the ImageNet weights of this network are cached.
-        weights: Also try this file of its weights.
+        backbone: Also report where the ImageNet weights of this network are cached.
+        weights: Also try to load this file of its weights.
     """
-    # -P: a folder of the working directory must not stand in for a package.
+    # -P: a folder in the working directory must not shadow a package.
     command = [sys.executable, "-P", "-c", _PROBE, backbone or "", weights]
     try:
         ended = subprocess.run(  # noqa: S603 - our own words
@@ -85,7 +85,7 @@ def probe_torch(backbone: str | None, weights: str = "") -> TorchProbe:
 
 
 def examine_torch(probe: TorchProbe) -> Finding:
-    """Whether torch and torchvision work together."""
+    """Check whether torch and torchvision work together."""
     name = "torch with torchvision"
     if not probe.error:
         return fine(name, f"{probe.torch} and {probe.torchvision} work; {probe.gpus} GPUs")
@@ -101,7 +101,7 @@ def examine_torch(probe: TorchProbe) -> Finding:
 
 
 def examine_versions() -> list[Finding]:
-    """Python and the packages, against the ranges in this distribution's own metadata."""
+    """Check Python and the packages against this distribution's own metadata."""
     try:
         needed = [Requirement(text) for text in requires(_DISTRIBUTION) or ()]
         wanted_python = metadata(_DISTRIBUTION)["Requires-Python"] or ""

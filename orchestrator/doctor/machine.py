@@ -9,7 +9,7 @@ from orchestrator.doctor.finding import Finding, fine, wrong
 
 _GIB = 2**30
 _LEAST_FREE = _GIB
-# Containers get 64 MiB unless asked for more, and Ray then keeps its objects on the disk.
+# Containers get 64 MiB unless configured otherwise, and Ray then spills its objects to disk.
 _LEAST_SHARED = _GIB // 2
 _SHARED = Path("/dev/shm")  # noqa: S108 - looked at, not written to
 _NETWORK = re.compile(
@@ -18,7 +18,7 @@ _NETWORK = re.compile(
 
 
 def examine_machine(state: Path) -> list[Finding]:
-    """Processors, shared memory, and whether the state folder can be written to.
+    """Check the processors, the shared memory, and that the state folder is writable.
 
     Args:
         state: The state folder; it need not exist yet.
@@ -31,7 +31,7 @@ def examine_machine(state: Path) -> list[Finding]:
 
 
 def examine_shared_memory(total: int) -> Finding:
-    """Whether Ray can keep images in memory.
+    """Check whether Ray can keep images in shared memory.
 
     Args:
         total: Size of the file system for shared memory, in bytes.
@@ -47,7 +47,7 @@ def examine_shared_memory(total: int) -> Finding:
 
 
 def examine_state_folder(state: Path) -> list[Finding]:
-    """Whether the state folder can be made and written to, and has room."""
+    """Check whether the state folder can be created and written to, and has room."""
     existing = next(each for each in (state, *state.parents) if each.exists())
     name = "state folder"
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
@@ -64,11 +64,11 @@ def examine_state_folder(state: Path) -> list[Finding]:
 
 
 def network_file_system(path: Path, mounts: str) -> str | None:
-    """The type of the network file system that a path lies on; None for a disk of this machine.
+    """Return the type of the network file system of a path; None for a local disk.
 
     Args:
         path: Absolute, without symbolic links; it need not exist.
-        mounts: What ``/proc/mounts`` says; of two mounts at one point the later one counts.
+        mounts: Content of ``/proc/mounts``; of two mounts at one point the later one counts.
     """
     kind, longest = "", -1
     for line in mounts.splitlines():

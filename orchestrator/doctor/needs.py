@@ -12,7 +12,7 @@ from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.spec.trial_sections import DataSection
 from trainers.networks.backbones.weight_sources import find_weights
 
-# What lies in the data root once a data set is there; torchvision's names (0.29).
+# The folders in the data root once a data set is there; torchvision's names (0.29).
 DATA_PLACES: Mapping[str, str] = {
     "cifar10": "cifar-10-batches-py",
     "cifar100": "cifar-100-python",
@@ -27,12 +27,12 @@ DATA_PLACES: Mapping[str, str] = {
 def examine_needs(
     spec: SweepSpec, resources: Mapping[str, float], probe: TorchProbe
 ) -> list[Finding]:
-    """Whether trials fit, and whether weights and images are there.
+    """Check whether trials fit the resources, and whether weights and images are there.
 
     Args:
         spec: The sweep.
-        resources: What the cluster, or this machine, has by Ray's names.
-        probe: Knows where torchvision caches the backbone's weights.
+        resources: Resources of the cluster, or of this machine, by Ray's names.
+        probe: Tells where torchvision caches the backbone's weights.
     """
     return [
         _slots(spec.resources, resources),
@@ -42,7 +42,7 @@ def examine_needs(
 
 
 def weights_to_try(spec: SweepSpec) -> tuple[str, str]:
-    """The backbone, and the file of its weights; no file where a word names them."""
+    """Return the backbone and the file of its weights; no file if a word names them."""
     weights = spec.backbone.weights
     is_word = (
         weights in ("scratch", "bundled", "imagenet") or not Path(weights).expanduser().is_file()

@@ -1,4 +1,4 @@
-"""The store and MLflow."""
+"""Checks of the store and of MLflow."""
 
 import base64
 import sqlite3
@@ -20,7 +20,7 @@ _TRACKING = "MLflow"
 
 
 def examine_store(url: str) -> list[Finding]:
-    """Whether the store opens, has the schema of this version, and lies where it may lie."""
+    """Check that the store opens, has this version's schema, and is in an allowed place."""
     from orchestrator.storage.database import Database
     from orchestrator.storage.opening import schema_version
 
@@ -72,7 +72,7 @@ def _store_place(path: Path) -> Finding:
 
 
 def examine_tracking(uri: str, ray_address: str = "") -> Finding:
-    """Whether MLflow can be reached, by those who will have to.
+    """Check whether MLflow can be reached, also by the machines of a cluster.
 
     Args:
         uri: Tracking URI.
@@ -125,7 +125,7 @@ def _mlflow_server(parts: SplitResult, shown: str) -> Finding:
 
 
 def _health(parts: SplitResult) -> int:
-    """HTTP status of MLflow's ``/health``."""
+    """Return the HTTP status of MLflow's ``/health``."""
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     headers = {}
     if parts.username:

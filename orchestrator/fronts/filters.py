@@ -14,7 +14,7 @@ from search_spaces.conditions import ORDER
 
 Row = Mapping[str, Value]
 Column = Floats | Sequence[Value | None]
-"""What each row has of one name: numbers, NaN for none, or any values, None for none."""
+"""One name's value in each row: numbers, NaN where missing, or any values, None where missing."""
 Mask = NDArray[np.bool_]
 Predicate = Callable[[Callable[[str], Column]], Mask]
 
@@ -28,9 +28,9 @@ class Filter:
 
     Attributes:
         text: The condition as written.
-        names: What it mentions, each once, in the order written. Whether they exist is for the
-            caller to check, who knows the trials.
-        mask: Which rows fulfill it, given what they have of each name, in the same order.
+        names: What it mentions, each once, in the order written. The caller, which has the
+            trials, checks that they exist.
+        mask: Tells which rows fulfill the condition, given a function from a name to its column.
     """
 
     text: str
@@ -51,7 +51,7 @@ class Filter:
         return cls(text, condition.names, _compiled(condition))
 
     def keep(self, row: Row) -> bool:
-        """Whether one row fulfills it."""
+        """Return whether one row fulfills the condition."""
         return bool(self.mask(lambda name: [row.get(name)])[0])
 
 
@@ -80,7 +80,7 @@ def _holds(comparison: Comparison) -> Predicate:
 
 
 def _numbers_hold(comparison: Comparison, numbers: Floats) -> Mask:
-    """`Comparison.holds` of each number; false for NaN, which is none."""
+    """Evaluate `Comparison.holds` for each number; false for NaN."""
     numeric = [float(x) for x in comparison.literals if not isinstance(x, bool | str)]
     if comparison.symbol in ORDER:
         held = ORDER[comparison.symbol](numbers, numeric[0])

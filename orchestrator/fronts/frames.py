@@ -8,9 +8,10 @@ if TYPE_CHECKING:
 
 
 def frame_of(records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
-    """Give one row a record such as `FrontMember.as_json`, its params and values as columns.
+    """Build a table with one row per record such as `FrontMember.as_json`.
 
-    A parameter with the name of a value or of another column is called ``params.NAME``.
+    Parameters and values become columns. A parameter with the name of a value or of another
+    column is called ``params.NAME``.
     """
     import pandas as pd
 

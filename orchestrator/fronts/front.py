@@ -39,7 +39,7 @@ class FrontMember:
         values: Everything measured of it.
         mlflow_run_id: Its MLflow run, once it is mirrored.
         artifact: Path of its packed network, if it has one.
-        packed: What that file is, by which it is known again.
+        packed: The size and digest of that file, by which it is recognised.
     """
 
     sweep: str
@@ -52,14 +52,14 @@ class FrontMember:
 
     @classmethod
     def of(cls, trial: Trial) -> "FrontMember":
-        """Show a trial as a member."""
+        """Convert a trial to a member."""
         path = trial.artifact.path if trial.artifact else None
         run = trial.mlflow_run_id
         known = (trial.sweep, trial.number, trial.params, trial.values, run, path)
         return cls(*known, packed=trial.artifact)
 
     def as_json(self) -> dict[str, object]:
-        """Give the record that ``paretune front --format json`` prints."""
+        """Return the record that ``paretune front --format json`` prints."""
         return {
             "sweep": self.sweep,
             "trial": self.trial,
@@ -83,7 +83,7 @@ class FrontMember:
             )
         from trainers.artifact import load_artifact
 
-        # Nothing more than its path is known of a member that was made by hand.
+        # Of a member that was constructed by hand only the path is known.
         packed = self.packed or Artifact(self.artifact, 0, "")
         return load_artifact(network_file(packed, f"trial {self.trial} of {self.sweep!r}"))
 
@@ -105,22 +105,22 @@ class Pick(FrontMember):
 class Front(Sequence[FrontMember]):
     """An immutable Pareto front.
 
-    Members stand in order of the first objective, best first, then of the others, then of sweep
-    and trial number. Trials that tie on all objectives are all members.
+    Members are sorted by the first objective, best first, then by the others, then by sweep and
+    trial number. Trials that tie on all objectives are all members.
 
     Attributes:
         objectives: What the members are compared by.
-        members: The trials that no other one beats.
+        members: The non-dominated trials.
         others: Complete trials with a number for every objective that are not members.
         feasible: False if no trial meets the constraints: the members are then those that
             violate them least, and not what was asked for.
         left_out: Complete trials without a number for some objective.
         competitors: Trials that competed: complete, measured, and within the constraints.
-        trained: All that was trained, to the end or until it was stopped, whatever constraints
-            and conditions say: what a comparison is corrected for, and what places the scale of
-            hypervolumes.
-        chosen_by: What members were chosen by, and are picked by, where `objectives` are only
-            what is shown of them: validation values, where those of the test set are shown.
+        trained: All trials that were trained, to the end or until they were stopped, regardless of
+            constraints and conditions. Comparisons are corrected for their number, and they place
+            the scale of hypervolumes.
+        chosen_by: The objectives by which members were chosen and are picked, where they differ
+            from the `objectives` that are shown: validation values, where test values are shown.
     """
 
     objectives: tuple[Objective, ...]
@@ -154,12 +154,12 @@ class Front(Sequence[FrontMember]):
         """Measure the volume that the front dominates.
 
         Args:
-            reference: Worst value worth counting, by objective. By default it is that of the
-                sweep (`HypervolumeScale.of_sweep`), so that the number is the one that a report
-                and MLflow show, and that of the whole front and of a part can be compared.
+            reference: Worst value worth counting, by objective. By default that of the sweep
+                (`HypervolumeScale.of_sweep`), so that the number is the one that a report and
+                MLflow show, and the volumes of a whole front and of a part can be compared.
 
         Returns:
-            0 for a front whose members meet not all constraints.
+            0 for a front whose members violate a constraint.
 
         Raises:
             UsageError: `reference` lacks an objective, or names something else.
@@ -200,13 +200,13 @@ class Front(Sequence[FrontMember]):
 
         Args:
             name: The limited value; any measured one.
-            limit: At most this for a value that is better small, at least this for one that is
-                better large; a number, or text such as ``"200kB"``.
+            limit: An upper limit for a value that is minimised, a lower limit for one that is
+                maximised; a number, or text such as ``"200kB"``.
             best: Objective that decides; by default the first one, other than `name`.
 
         Raises:
-            UnknownNameError: `name` is no measured value, or `best` no objective.
-            OrchestratorError: No member is within the limit; the sentence says how near one is.
+            UnknownNameError: `name` is not a measured value, or `best` not an objective.
+            OrchestratorError: No member is within the limit; the message names the nearest value.
         """
         return best_within(self, self._deciders, name, limit, best)
 
@@ -221,9 +221,10 @@ class Front(Sequence[FrontMember]):
     ) -> Pick:
         """Find the smallest trial that is statistically not worse than a reference.
 
-        All complete trials compete that meet the constraints, not the members alone: a trial that
-        is beaten by a hair is as good a choice. The tests (`orchestrator.analysis.comparison`)
-        are corrected for all that were trained, whatever constraints and conditions leave.
+        All complete trials that meet the constraints compete, not only the members: a trial that
+        is dominated by a hair is as good a choice. The tests (`orchestrator.analysis.comparison`)
+        are corrected for all trials that were trained, also those that constraints or conditions
+        exclude.
 
         Args:
             keep: Accuracies that must not be worse: ``accuracy``, or one under attack.
@@ -235,7 +236,7 @@ class Front(Sequence[FrontMember]):
 
         Raises:
             UsageError: A name is not measured image by image, or a number is out of range.
-            OrchestratorError: No trial qualifies; the sentence says what came nearest.
+            OrchestratorError: No trial qualifies; the message says which one came nearest.
         """
         from orchestrator.analysis.comparison import smallest
         from orchestrator.analysis.verdict import reason_of, refusal_of
@@ -256,7 +257,7 @@ class Front(Sequence[FrontMember]):
         return Pick(**facts, reason=reason_of(found, found.chosen), selection=found)
 
     def probabilities(self, *, draws: int = 1_000, seed: int = 0) -> dict[tuple[str, int], float]:
-        """How likely each trial that competed is on the front; see `front_noise`.
+        """Estimate how likely each competing trial is on the front, given the sampling noise.
 
         Returns:
             Probability by sweep and trial number.
@@ -270,11 +271,11 @@ class Front(Sequence[FrontMember]):
         return self.chosen_by or self.objectives
 
     def to_frame(self) -> "pd.DataFrame":
-        """Give one row a member: sweep, trial, parameters, values, MLflow run, artifact."""
+        """Build a table with one row per member: parameters, values, MLflow run, artifact."""
         return frame_of(member.as_json() for member in self.members)
 
     def plot(self, path: str | Path) -> Path:
-        """Write an interactive page of the front and of the trials that it beats.
+        """Write an interactive page of the front and of the trials that it dominates.
 
         Returns:
             The file.
@@ -318,10 +319,10 @@ def compute_front(
     smallest sum, and ``feasible`` is False.
 
     Args:
-        trials: Those that compete, in any state.
+        trials: The trials that compete, in any state.
         objectives: At least one.
-        constraints: What a member must meet.
-        trained: All trials of the sweep, in any state, where only some of them compete.
+        constraints: Limits that a member must meet.
+        trained: All trials of the sweep, in any state, if only some of them compete.
 
     Raises:
         UsageError: There is no objective, or one is named twice.
@@ -342,12 +343,12 @@ def compute_front(
 
 
 def was_trained(trial: Trial) -> bool:
-    """Whether training told anything of it: to its end, or until it was stopped for it."""
+    """Return whether the trial was trained: to its end, or until a scheduler stopped it."""
     return trial.state in (TrialState.COMPLETE, TrialState.STOPPED)
 
 
 def checked_objectives(objectives: Iterable[Objective]) -> tuple[Objective, ...]:
-    """Give objectives of which a front can be found.
+    """Check that a front can be computed over the objectives, and return them as a tuple.
 
     Raises:
         UsageError: There is none, or one is named twice.
@@ -360,7 +361,7 @@ def checked_objectives(objectives: Iterable[Objective]) -> tuple[Objective, ...]
 
 
 def in_order(trials: Iterable[Trial], objectives: Sequence[Objective]) -> tuple[FrontMember, ...]:
-    """Show trials as members of a front, in the order in which they stand there."""
+    """Convert trials to the members of a front, in the front's order."""
     ordered = sorted(
         trials,
         key=lambda t: ([o.loss(t.values[o.name]) for o in objectives], t.sweep, t.number),

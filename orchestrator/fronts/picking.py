@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from orchestrator.fronts.front import Front, FrontMember
 
 CHANCE_ERRORS = 3.0
-"""Standard errors above the share of the most frequent class within which a network may be one
-that learned nothing. Three, and not two, because the best of many such networks is looked at."""
+"""Standard errors above the share of the most frequent class within which a network may have
+learned nothing. Three, and not two, because the best of many such networks is the one examined."""
 
 
 def chance_level(artifact: str | None) -> float | None:
-    """The accuracy up to which a network is no better than always naming one class.
+    """Compute the accuracy up to which a network is no better than naming one class always.
 
     Args:
-        artifact: Path of a packed network, beside which its answers lie.
+        artifact: Path of a packed network; the network's answers are stored beside it.
 
     Returns:
         The share of the most frequent class among its validation images and `CHANCE_ERRORS`
-        standard errors; None where the answers are not there.
+        standard errors; None where there are no answers.
     """
     return None if artifact is None else _level(Path(artifact).parent)
 
@@ -48,7 +48,7 @@ def _level(folder: Path) -> float | None:
 
 
 def at_chance(front: "Front") -> "tuple[FrontMember, ...]":
-    """Members that are no better than the most frequent class and noise, where that is known."""
+    """Find the members no better than the most frequent class and noise, where that is known."""
     levels: dict[str, float | None] = {}
     found = []
     for member in front:
@@ -62,7 +62,7 @@ def at_chance(front: "Front") -> "tuple[FrontMember, ...]":
 
 
 def told_at_chance(front: "Front") -> str:
-    """Which members are no knee because they are at chance level, as a further sentence."""
+    """Describe in a further sentence which members are no knee because they are at chance."""
     left_out = at_chance(front)
     if not left_out:
         return ""
@@ -78,11 +78,11 @@ def told_at_chance(front: "Front") -> str:
 
 
 def most_balanced(front: "Front", objectives: tuple[Objective, ...]) -> "FrontMember":
-    """The knee of the members that are better than chance; of all, if none is.
+    """Find the knee of the members that are better than chance; of all, if none is.
 
     Args:
-        front: Whose member is asked for.
-        objectives: What decides.
+        front: The front to choose from.
+        objectives: The objectives that are balanced.
 
     Raises:
         OrchestratorError: The front is empty, or no member has finite values.
@@ -105,7 +105,7 @@ def best_within(
     limit: float | str,
     best: str | None,
 ) -> "FrontMember":
-    """The best member within a limit; see `Front.under`."""
+    """Find the best member within a limit; see `Front.under`."""
     bound = parse_quantity(limit) if isinstance(limit, str) else float(limit)
     own = {objective.name: objective.direction for objective in objectives}
     direction = own.get(name) or known_direction(name) or Direction.MINIMIZE

@@ -1,4 +1,4 @@
-"""Fronts of what a store holds: columns compete, and only who is shown is read as a trial."""
+"""Fronts of stored trials: columns are compared, and only trials that are shown are read."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Numbers = Mapping[str, NDArray[np.int64]]
 
 
 class _Read(Sequence[Trial]):
-    """Trials that are read when they are asked for, and once."""
+    """Trials that are read on first access, and only once."""
 
     def __init__(self) -> None:
         self._found: list[Trial] | None = None
@@ -54,11 +54,11 @@ class _Read(Sequence[Trial]):
 
 
 class StoredTrials(_Read):
-    """Trials of a store: how many is known, and what they are is read when it is asked for.
+    """Trials of a store: their number is known, and their contents are read on first access.
 
     Args:
-        store: Where they are.
-        numbers: Their numbers.
+        store: The store that holds them.
+        numbers: Numbers of the trials by sweep.
     """
 
     def __init__(self, store: Store, numbers: Numbers) -> None:
@@ -74,7 +74,7 @@ class StoredTrials(_Read):
 
 
 class TrainedTrials(_Read):
-    """All trials of some sweeps that were trained, whatever constraints and conditions say."""
+    """All trials of some sweeps that were trained, regardless of constraints and conditions."""
 
     def __init__(self, store: Store, sweeps: Collection[str]) -> None:
         super().__init__()
@@ -87,13 +87,13 @@ class TrainedTrials(_Read):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a front is asked for.
+    """What a front is computed over.
 
     Attributes:
-        objectives: What trials are compared by.
-        constraints: What they must meet.
-        condition: Which of them compete; None for all.
-        any_of: Names of values of which a trial must have one or more; empty for no such demand.
+        objectives: The values by which trials are compared.
+        constraints: Limits that trials must meet.
+        condition: Only trials that fulfill it compete; None for all.
+        any_of: Names of values; a trial must have at least one of them. Empty for no such demand.
     """
 
     objectives: Sequence[Objective]
@@ -105,12 +105,13 @@ class Question:
 def stored_front(
     store: Store, sweeps: Mapping[str, Mapping[str, Value]], question: Question
 ) -> Front:
-    """The front that `compute_front` finds among the complete trials of some sweeps.
+    """Compute the front that `compute_front` finds among the complete trials of some sweeps.
 
     Args:
-        store: Where they are.
-        sweeps: By name what a condition may ask of all trials of a sweep, as ``backbone``.
-        question: What is asked.
+        store: The store that holds the sweeps.
+        sweeps: By name of a sweep, the facts about all of its trials that a condition may
+            mention, such as ``backbone``.
+        question: What the front is computed over.
 
     Raises:
         UsageError: There is no objective, or one is named twice.
@@ -142,7 +143,7 @@ def stored_front(
 
 
 def _chosen(store: Store, sweep: str, facts: Mapping[str, Value], question: Question) -> Columns:
-    """The columns that are compared, of the trials of one sweep that compete."""
+    """Read the compared columns of the competing trials of one sweep."""
     condition = question.condition
     compared = {each.name for each in question.objectives}
     compared |= {each.name for each in question.constraints}
@@ -159,7 +160,7 @@ def _chosen(store: Store, sweep: str, facts: Mapping[str, Value], question: Ques
 
 
 def _column(columns: Columns, name: str, facts: Mapping[str, Value]) -> Column:
-    """What each trial has of a name: its parameter, else its value, else what is known of it."""
+    """Look up a name for each trial: its parameter, else its value, else the fact of its sweep."""
     values = columns.value(name)
     has_value = np.logical_not(np.isnan(values))
     is_fact = name == "trial" or name in facts

@@ -19,10 +19,10 @@ class Uncertainty:
     """What is known of one member's precision.
 
     Attributes:
-        images: By objective, on how many images it was measured.
-        intervals: By objective, where the accuracy on other images of their kind lies (Wilson).
-        front_probability: How likely it is on the front, when other images might have been drawn;
-            None where some competitor's answers are not known.
+        images: By objective, the number of images on which it was measured.
+        intervals: By objective, the confidence interval of the accuracy (Wilson).
+        front_probability: Probability that it is on the front of another sample of images; None
+            where some competitor's answers are not known.
     """
 
     images: Mapping[str, int]
@@ -30,7 +30,7 @@ class Uncertainty:
     front_probability: float | None
 
     def as_json(self) -> dict[str, object]:
-        """Give what ``paretune front --intervals --format json`` adds to a record."""
+        """Return what ``paretune front --intervals --format json`` adds to a record."""
         return {
             "images": dict(self.images),
             "intervals": {name: [i.low, i.high] for name, i in self.intervals.items()},
@@ -39,10 +39,11 @@ class Uncertainty:
 
 
 def uncertainties(front: Front) -> tuple[dict[Key, Uncertainty], str]:
-    """Look up how precisely each member is known.
+    """Compute how precisely each member is known.
 
     Returns:
-        By sweep and trial number; and why there are no probabilities, empty if there are.
+        The uncertainties by sweep and trial number, and the reason why there are no
+        probabilities, which is empty if there are.
     """
     try:
         probabilities: Mapping[Key, float] = front.probabilities()

@@ -1,4 +1,4 @@
-"""Who beats whom: the front of trials that stand as columns, within constraints."""
+"""Constrained dominance: the front of trials given as columns, within constraints."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConstrainedFront:
-    """How trials did; each array has one entry a trial.
+    """The outcome of constrained dominance; each array has one entry per trial.
 
     Attributes:
-        known: Whether it has a number for every objective.
-        allowed: Whether it may be on the front: known, and within the constraints.
-        on_front: Whether no other allowed trial beats it.
-        feasible: False if no known trial meets the constraints: allowed are then those whose
-            violations have the smallest sum.
+        known: Whether the trial has a number for every objective.
+        allowed: Whether the trial may be on the front: known, and within the constraints.
+        on_front: Whether no other allowed trial dominates it.
+        feasible: False if no known trial meets the constraints; the allowed trials are then those
+            whose violations have the smallest sum.
     """
 
     known: Flags
@@ -37,7 +37,7 @@ class ConstrainedFront:
 def constrained_front(
     values: Values, objectives: Sequence[Objective], constraints: Sequence[Constraint]
 ) -> ConstrainedFront:
-    """Let trials compete."""
+    """Compute the front of the trials that meet the constraints, or violate them least."""
     losses = loss_columns(values, objectives)
     known: Flags = np.logical_not(np.isnan(losses).any(axis=1))
     allowed, is_feasible = _allowed(values, known, constraints)

@@ -1,4 +1,4 @@
-"""NSGA-II's crowding distance: how alone each row of a front stands.
+"""NSGA-II's crowding distance: the distance of each row of a front from its neighbours.
 
 References:
     K. Deb et al. A fast and elitist multiobjective genetic algorithm: NSGA-II. IEEE Transactions
@@ -12,18 +12,18 @@ import numpy as np
 
 from orchestrator.columns import Floats
 
-# Decimals of a crowding distance that count: what lies behind them is rounding, and would tell
-# apart who stands equally alone.
+# Decimals of a crowding distance that count: the ones after them are rounding errors, and would
+# distinguish rows that are equally crowded.
 _DECIMALS = 9
 
 
 def crowding(losses: Floats, spread: Floats) -> Floats:
-    """How alone each row of a front stands: the sum over the columns of the gap around it.
+    """Compute the crowding distance: for each row, the sum over the columns of the gap around it.
 
     The gap in a column is the distance from the next smaller to the next larger loss that occurs
     there, as a share of `spread`; it is infinite for the smallest and the largest one. A column
-    in which all are equal tells nobody apart and adds nothing. Equal rows have equal distances,
-    which the definition by sorted neighbours does not give.
+    in which all losses are equal adds nothing. Equal rows have equal distances, which the
+    definition by sorted neighbours does not guarantee.
 
     Args:
         losses: Shape ``(n, m)``. A NaN adds nothing.
@@ -31,6 +31,9 @@ def crowding(losses: Floats, spread: Floats) -> Floats:
 
     Returns:
         Shape ``(n,)``, at least 0.
+
+    >>> crowding(np.array([[0.0, 4.0], [1.0, 1.0], [4.0, 0.0]]), np.array([4.0, 4.0])).tolist()
+    [inf, 2.0, inf]
     """
     total = np.zeros(len(losses))
     for column, width in zip(losses.T, spread, strict=True):

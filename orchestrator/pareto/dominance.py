@@ -1,7 +1,7 @@
-"""Which rows are worth keeping when several losses are small at once.
+"""Pareto dominance: non-dominated rows, ranks, hypervolume and knee.
 
 All functions take losses of shape ``(n, m)``, float64, smaller is better in every column. A row
-with a NaN was not measured: it is never on a front and changes nothing for the others.
+with a NaN was not measured: it is never on a front and has no influence on the other rows.
 """
 
 import math
@@ -21,6 +21,9 @@ def non_dominated(losses: Floats) -> NDArray[np.bool_]:
 
     Returns:
         Shape ``(n,)``, bool.
+
+    >>> non_dominated(np.array([[1.0, 2.0], [2.0, 1.0], [2.0, 2.0]])).tolist()
+    [True, True, False]
     """
     places = _places(_checked(losses))
     known = ~np.isnan(places).any(axis=1)
@@ -40,6 +43,9 @@ def ranks(losses: Floats) -> NDArray[np.int64]:
         K. Deb et al. A fast and elitist multiobjective genetic algorithm: NSGA-II. IEEE
         Transactions on Evolutionary Computation 6(2), 2002, section III.A.
         https://doi.org/10.1109/4235.996017
+
+    >>> ranks(np.array([[1.0, 2.0], [2.0, 1.0], [2.0, 2.0]])).tolist()
+    [0, 0, 1]
     """
     # Not moocore.pareto_rank: 0.3.2 crashes the process for some finite rows with duplicates
     # (pymoo issue 797) and for some infinite ones.
@@ -68,6 +74,9 @@ def hypervolume(losses: Floats, reference: Floats) -> float:
 
     Raises:
         ValueError: `reference` has another number of columns, or a NaN.
+
+    >>> hypervolume(np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([3.0, 3.0]))
+    3.0
     """
     rows, corner = _checked(losses), np.asarray(reference, dtype=np.float64)
     if corner.shape != rows.shape[1:] or np.isnan(corner).any():
@@ -77,14 +86,14 @@ def hypervolume(losses: Floats, reference: Floats) -> float:
     inside = rows[(rows < corner).all(axis=1)]
     if not len(inside):
         return 0.0
-    # Asked here, because moocore 0.3.2 crashes the process on -inf in three columns.
+    # Checked here, because moocore 0.3.2 crashes the process on -inf in three columns.
     if not (np.isfinite(inside).all() and np.isfinite(corner).all()):
         return math.inf
     return float(moocore.hypervolume(inside, ref=corner))
 
 
 def reference_point(losses: Floats) -> Floats:
-    """Place a reference point for `hypervolume` behind all rows.
+    """Place a reference point for `hypervolume` that is worse than all rows.
 
     The rule is this project's own: in each column the worst finite loss, plus a tenth of the
     range of the finite ones, so that the extremes of a front count too; where all are equal, a
@@ -112,13 +121,16 @@ def knee(losses: Floats) -> int:
 
     The finite rows of the front are scaled to [0, 1] in each column, by the best and the worst
     loss that occur on the front itself; the knee is the one with the smallest Euclidean distance
-    to the ideal, the point of all the best losses. Among equals the first one is the knee.
+    to the ideal, the point of all the best losses. If several are equally near, the first wins.
 
     Returns:
         Index into `losses`.
 
     Raises:
         ValueError: No row of the front is finite.
+
+    >>> knee(np.array([[0.0, 4.0], [1.0, 1.0], [4.0, 0.0]]))
+    1
     """
     rows = _checked(losses)
     candidates = np.flatnonzero(non_dominated(rows) & np.isfinite(rows).all(axis=1))
@@ -140,8 +152,8 @@ def _checked(losses: Floats) -> Floats:
 def _places(rows: Floats) -> Floats:
     """Replace each loss by its place among the distinct ones of its column, a NaN row by NaN.
 
-    Dominance stays as it is, and moocore 0.3.2 gets neither NaN nor -inf: with them it is
-    silently wrong for other rows too, or crashes the process.
+    Dominance is unchanged by this, and moocore 0.3.2 is never given NaN or -inf: with them it
+    silently returns wrong results for other rows too, or crashes the process.
     """
     places = np.full_like(rows, np.nan)
     known = ~np.isnan(rows).any(axis=1)

@@ -1,4 +1,4 @@
-"""The one scale of hypervolumes, and how a sweep's front grew on it."""
+"""The scale on which hypervolumes are measured, and the history of a sweep's front on it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +12,14 @@ from orchestrator.pareto.losses import loss_matrix
 from orchestrator.trials import Trial, TrialState
 
 FIRST_TRIALS = 8
-"""Complete trials behind which the scale of a sweep is placed, once and for all. Behind one trial
-alone it would lie so close that a trial worse in any objective would count for nothing."""
+"""Number of complete trials from which the scale of a sweep is placed, once and for all. With
+one trial alone the corner would be so close that a later trial would not count if it were worse in
+any objective."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HypervolumeScale:
-    """What hypervolumes are measured by: only those of one scale can be compared.
+    """A scale for hypervolumes; only hypervolumes on the same scale can be compared.
 
     Attributes:
         corner: Shape ``(m,)``, losses: the reference point, beyond which nothing counts.
@@ -33,19 +34,19 @@ class HypervolumeScale:
     def of_sweep(
         cls, trials: Sequence[Trial], objectives: Sequence[Objective], *, least: int = 1
     ) -> "HypervolumeScale | None":
-        """Place the scale of a sweep: what people see of its hypervolumes is measured by it.
+        """Place the scale of a sweep, on which every hypervolume that is shown of it is measured.
 
-        It lies behind the first `FIRST_TRIALS` complete trials, in the order in which they ended,
-        that have a finite number for every objective; whether they meet the constraints makes no
-        difference. No later trial moves it.
+        Its corner is the `reference_point` of the first `FIRST_TRIALS` complete trials, in the
+        order in which they ended, that have a finite number for every objective, whether or not
+        they meet the constraints. Later trials do not move it.
 
         Args:
-            trials: Of the sweep, in any state.
-            objectives: What volumes are over.
-            least: How many such trials it takes.
+            trials: The trials of the sweep, in any state.
+            objectives: The dimensions of the volume.
+            least: How many such trials are needed.
 
         Returns:
-            None while there are fewer.
+            None while there are fewer than `least`.
         """
         losses = loss_matrix([t.values for t in complete_in_order(trials)], objectives)
         usable = losses[np.isfinite(losses).all(axis=1)][:FIRST_TRIALS]
@@ -53,7 +54,7 @@ class HypervolumeScale:
 
     @classmethod
     def behind(cls, losses: Floats) -> "HypervolumeScale":
-        """Place a scale behind all rows: `reference_point`.
+        """Place a scale whose corner is the `reference_point` of the rows.
 
         Raises:
             ValueError: A column holds no finite loss.
@@ -62,7 +63,7 @@ class HypervolumeScale:
 
     @classmethod
     def at(cls, point: Mapping[str, float], objectives: Sequence[Objective]) -> "HypervolumeScale":
-        """Place a scale at given values, one an objective."""
+        """Place a scale at given values, one per objective."""
         return cls(np.array([each.loss(point[each.name]) for each in objectives]))
 
     @classmethod
@@ -72,36 +73,36 @@ class HypervolumeScale:
 
     @classmethod
     def within(cls, losses: Floats, behind: float) -> "HypervolumeScale":
-        """Place a scale from the best loss of each column to a share of its range behind all.
+        """Place a scale from the best loss of each column to a share of its range past the worst.
 
-        A column in which all are equal is taken to have the range 1: it decides nothing.
+        A column in which all losses are equal is treated as having the range 1.
         """
         best, spread = losses.min(axis=0), np.ptp(losses, axis=0)
         return cls(best + (1 + behind) * np.where(spread > 0, spread, 1.0), best)
 
     def point(self, objectives: Sequence[Objective]) -> dict[str, float]:
-        """The corner as values by objective."""
+        """Return the corner as values by objective."""
         # Turning a value into a loss twice gives the value.
         return {o.name: o.loss(float(x)) for o, x in zip(objectives, self.corner, strict=True)}
 
     def volume(self, losses: Floats) -> float:
-        """Measure what rows dominate; those that are not better than the corner add nothing."""
+        """Measure the volume dominated by rows; rows not better than the corner add nothing."""
         if self.best is None:
             return hypervolume(losses, self.corner)
         scaled = (losses - self.best) / (self.corner - self.best)
         return hypervolume(scaled, np.ones_like(self.corner))
 
     def history(self, losses: Floats) -> Floats:
-        """The volume of the first row, of the first two, and so on.
+        """Measure the volume of the first row, of the first two, and so on.
 
         Only rows that move the front are measured, so that a sweep of thousands of trials costs as
-        many hypervolumes as its front had improvements.
+        many hypervolume computations as its front had improvements.
 
         Args:
             losses: Shape ``(n, m)``, in order of time; rows with a NaN add nothing.
 
         Returns:
-            Shape ``(n,)``, never falling.
+            Shape ``(n,)``, non-decreasing.
         """
         history = np.zeros(len(losses))
         front, volume = np.empty((0, losses.shape[1])), 0.0
@@ -114,6 +115,6 @@ class HypervolumeScale:
 
 
 def complete_in_order(trials: Sequence[Trial]) -> list[Trial]:
-    """Complete trials in the order in which they ended."""
+    """Return the complete trials in the order in which they ended."""
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     return sorted(complete, key=lambda trial: (trial.ended is None, trial.ended, trial.number))

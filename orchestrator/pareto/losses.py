@@ -10,11 +10,11 @@ from orchestrator.objectives import Objective
 from orchestrator.trials import Trial
 
 Values = Callable[[str], Floats]
-"""The values of a name, one a trial; NaN where a trial has none."""
+"""Returns the values of a name, one per trial; NaN where a trial has none."""
 
 
 def loss_columns(values: Values, objectives: Sequence[Objective]) -> Floats:
-    """Losses of trials that stand as columns.
+    """Compute the losses of trials that are given as columns.
 
     Returns:
         Shape ``(trials, objectives)``, NaN where a value is missing.
@@ -23,10 +23,15 @@ def loss_columns(values: Values, objectives: Sequence[Objective]) -> Floats:
 
 
 def loss_matrix(rows: Sequence[Mapping[str, float]], objectives: Sequence[Objective]) -> Floats:
-    """Losses of trials that stand as rows, each a mapping of values by name.
+    """Compute the losses of trials that are given as rows, each a mapping of values by name.
 
     Returns:
         Shape ``(rows, objectives)``, NaN where a value is missing.
+
+    >>> from orchestrator.objectives import Direction
+    >>> goals = [Objective("accuracy", Direction.MAXIMIZE), Objective("macs", Direction.MINIMIZE)]
+    >>> loss_matrix([{"accuracy": 0.5, "macs": 100.0}, {"accuracy": 0.75}], goals).tolist()
+    [[-0.5, 100.0], [-0.75, nan]]
     """
 
     def values(name: str) -> Floats:
@@ -38,11 +43,11 @@ def loss_matrix(rows: Sequence[Mapping[str, float]], objectives: Sequence[Object
 def feasible_losses(
     trials: Sequence[Trial], objectives: Sequence[Objective], constraints: Sequence[Constraint]
 ) -> Floats:
-    """Losses of the trials that may be on a front.
+    """Compute the losses of the trials that may be on a front.
 
     Returns:
         Shape ``(trials, objectives)``. A row is NaN where a value is missing, or where the trial
-        meets not all constraints: such a trial dominates nothing.
+        violates a constraint: such a trial dominates no other.
     """
     losses = loss_matrix([trial.values for trial in trials], objectives)
     met = np.array([feasible(constraints, trial.values) for trial in trials], dtype=np.bool_)

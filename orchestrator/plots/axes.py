@@ -8,8 +8,8 @@ from enum import Enum, auto
 from orchestrator.objectives import Direction, Objective, arrow
 from orchestrator.quantities import Unit, human, unit
 
-_GREAT = 0.9  # a fraction from which what is missing to 1 tells more than the fraction
-_SPREAD = 8.0  # how many times the best one's errors the worst makes, at least
+_GREAT = 0.9  # a fraction from which the distance to 1 is more informative than the fraction
+_SPREAD = 8.0  # minimum ratio of the worst error to the best
 # Between 1 and 10, ever finer.
 _STEPS: Sequence[Sequence[float]] = (
     (1,),
@@ -28,9 +28,9 @@ class AxisScale(Enum):
     LINEAR = auto()
     LOG = auto()
     ERROR = auto()
-    """The logarithm of what a fraction lacks of 1, better values further on: 90 %, 99 %, 99.9 %
-    are as far apart as they differ to who counts mistakes. On a linear scale that begins at a
-    guess, 96 % and 99 % are one point."""
+    """The logarithm of the error, 1 minus a fraction, with better values further on: 90 %, 99 %
+    and 99.9 % are equally far apart. On a linear scale that begins at chance level, 96 % and 99 %
+    would be one point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class Axis:
     """An objective as an axis.
 
     Attributes:
-        objective: What is drawn.
-        scale: How.
+        objective: The objective that is drawn.
+        scale: The scale on which it is drawn.
         low: The smallest number on the axis: a value, or an error on an `ERROR` scale.
         high: The largest.
         has_perfect: Whether a fraction of 1 is drawn on an `ERROR` scale: at `low`, where a
-            tick says so, since no logarithm reaches it.
+            tick marks it, since 0 has no logarithm.
     """
 
     objective: Objective
@@ -53,16 +53,16 @@ class Axis:
     has_perfect: bool = False
 
     def place(self, value: float) -> float:
-        """The number that plotly draws for a value; no error at all is drawn as `low`."""
+        """Return the number that plotly draws for a value; an error of 0 is drawn as `low`."""
         return max(1 - value, self.low) if self.scale is AxisScale.ERROR else value
 
     def coordinate(self, value: float) -> float:
-        """The same as an annotation takes it: logarithmic on a logarithmic axis."""
+        """Return the number for an annotation: the logarithm on a logarithmic axis."""
         placed = self.place(value)
         return placed if self.scale is AxisScale.LINEAR else math.log10(placed)
 
     def share(self, value: float) -> float:
-        """How far along the axis a value lies, from 0 at its left or lower end to 1."""
+        """Compute how far along the axis a value is, from 0 at its left or lower end to 1."""
         ends = [self.low, self.high]
         if self.scale is not AxisScale.LINEAR:
             ends = [math.log10(end) for end in ends]
@@ -72,7 +72,7 @@ class Axis:
         return (self.coordinate(value) - ends[0]) / width if width else 0.5
 
     def layout(self) -> dict[str, object]:
-        """The axis in plotly's words."""
+        """Build plotly's settings of the axis."""
         axis: dict[str, object] = {
             "title": {"text": self._title(), "standoff": 14},
             "gridcolor": "#e9edf2",
@@ -106,7 +106,7 @@ class Axis:
 
 
 def axis_of(objective: Objective, values: Sequence[float]) -> Axis:
-    """Choose the scale on which `values` can be told apart."""
+    """Choose the scale on which `values` can be distinguished."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     kind = unit(objective.name)
     # Sizes and counts span decades; a logarithm needs positive values.
@@ -122,7 +122,7 @@ def axis_of(objective: Objective, values: Sequence[float]) -> Axis:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers around ``[low, high]``: the coarsest steps that put three of them inside."""
+    """Choose round ticks around ``[low, high]``: the coarsest steps with three of them inside."""
     decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
     ticks = [low, high]
     for steps in _STEPS:
@@ -134,9 +134,9 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 
 def _error_ticks(low: float, high: float) -> list[float]:
-    """Errors of round fractions, 80, 90, 95 %; of 90, 99, 99.9 % only where there are many."""
+    """Choose errors of round fractions, 80, 90, 95 %; only 90, 99, 99.9 % if there are many."""
     decades = range(math.floor(math.log10(low)) - 1, 1)
     steps = (1,) if high / low > 1e4 else (1, 2, 5)
     ticks = [step * 10.0**decade for decade in decades for step in steps]
-    # 0.7 stands between 0.5 and 1, a third of a decade in which guesses lie.
+    # 0.7 is between 0.5 and 1, a third of a decade, the range of values near chance.
     return [tick for tick in [0.7, *ticks] if low * 1.1 <= tick <= min(high * 1.4, 1)]

@@ -29,7 +29,7 @@ class Drawing(NamedTuple):
 
     Attributes:
         front: Members of the front.
-        others: Trials that the front beats, with a number for every objective.
+        others: Dominated trials with a number for every objective.
         objectives: The axes.
         knee: Sweep and number of the member at the knee, if one is to be shown.
         feasible: Whether the members meet the constraints; if not, they are the nearest misses.
@@ -48,7 +48,7 @@ class Drawing(NamedTuple):
 
 
 def title_of(drawing: Drawing) -> tuple[str, str]:
-    """A heading that says what was found, and the objectives for which it holds."""
+    """Write a heading that says what was found, and the objectives for which it holds."""
     sweeps = drawing.sweeps
     names = html.escape(" + ".join(sweeps[:3]) + (" + …" if len(sweeps) > 3 else ""))
     total = len(drawing.front) + len(drawing.others)
@@ -64,7 +64,7 @@ def title_of(drawing: Drawing) -> tuple[str, str]:
 
 
 def describe(point: PlotPoint, objectives: Sequence[Objective]) -> str:
-    """What hovering over a trial tells: its number, its values, its configuration."""
+    """Write the hover text of a trial: its number, its values, its configuration."""
     values = [
         f"{label(o.name)}: <b>{human(o.name, point.values.get(o.name))}</b>" for o in objectives
     ]

@@ -41,7 +41,7 @@ _PAGE = """<!doctype html>
 
 
 def front_figure(front: "Front", others: Sequence[Trial] = ()) -> go.Figure:
-    """Draw a front and, faintly, the trials that it beats.
+    """Draw a front and, faintly, the trials that it dominates.
 
     Args:
         front: The members are emphasized; its objectives are the axes.
@@ -75,7 +75,7 @@ def front_figure(front: "Front", others: Sequence[Trial] = ()) -> go.Figure:
 
 
 def parallel_figure(front: "Front", others: Sequence[Trial] = ()) -> go.Figure:
-    """Draw a front and the trials that it beats as parallel coordinates; as `front_figure`."""
+    """Draw a front and the trials it dominates as parallel coordinates; see `front_figure`."""
     figure = front_parallel.figure(_drawing(front, others))
     figure.update_layout(
         template="none",
@@ -106,7 +106,7 @@ def write_figure(figure: go.Figure, path: Path) -> None:
 
 def _drawing(front: "Front", others: Sequence[Trial]) -> Drawing:
     objectives = tuple(front.objectives)
-    # Where test values are shown, a member may have none yet.
+    # If test values are shown, a member may have none yet.
     members = [
         PlotPoint(m.sweep, m.trial, m.params, m.values)
         for m in front

@@ -1,4 +1,4 @@
-"""How a sweep got where it is: its front's hypervolume after each trial."""
+"""The progress of a sweep: its front's hypervolume after each trial."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ _HEIGHT = 300
 def hypervolumes(
     trials: Sequence[Trial], objectives: Sequence[Objective], limits: Sequence[Constraint]
 ) -> list[tuple[int, float]]:
-    """Trial number and hypervolume of the front so far, in the order in which trials ended.
+    """Compute the hypervolume after each trial, with its number, in the order of their ends.
 
     Measured on the scale of the sweep, as `Front.hypervolume` and the curve in MLflow are.
 
@@ -35,7 +35,7 @@ def hypervolumes(
 
 
 def history_figure(points: Sequence[tuple[int, float]]) -> go.Figure:
-    """Draw the curve; 1 is what was reached in the end."""
+    """Draw the curve; 1 is the final hypervolume."""
     last = points[-1][1] if points else 0.0
     figure = go.Figure(
         go.Scatter(

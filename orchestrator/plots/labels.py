@@ -1,4 +1,4 @@
-"""Where there is room for words beside the markers of a plane."""
+"""Placement of labels beside the markers of a plane."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,12 +22,12 @@ class Box:
 
 @dataclass(slots=True)
 class Room:
-    """The markers of a plane, and the words that were placed so far.
+    """The markers of a plane, and the labels that were placed so far.
 
     Attributes:
         centers: Shape ``(markers, 2)``: pixels to the right and up.
-        width: Of the plane, in pixels: the smallest at which no words should meet.
-        height: The same.
+        width: Width of the plane in pixels: the smallest at which labels must not overlap.
+        height: Its height, likewise.
     """
 
     centers: NDArray[np.float64]
@@ -53,14 +53,14 @@ class Room:
         return None
 
     def emptiest(self, boxes: Sequence[Box]) -> int:
-        """Take the box that covers the fewest markers; its index, the first of equals."""
+        """Return the index of the first box that covers the fewest markers."""
         costs = [self._cost(box) for box in boxes]
         best = costs.index(min(costs))
         self._taken.append(boxes[best])
         return best
 
     def _cost(self, box: Box) -> int:
-        """How many markers and words the box would cover, or how far it leaves the plane."""
+        """Count the markers and labels that the box covers, or how far it leaves the plane."""
         near = np.array([box.left - _MARKER, box.bottom - _MARKER])
         far = np.array([box.left + box.width + _MARKER, box.bottom + box.height + _MARKER])
         covered = int(((self.centers > near) & (self.centers < far)).all(axis=1).sum())

@@ -17,11 +17,11 @@ _DECADES = 30.0  # a ratio of largest to smallest from which an axis is logarith
 
 
 def figure(drawing: Drawing) -> go.Figure:
-    """Draw one line a trial, members of the front over the others; drag on an axis to filter.
+    """Draw one line per trial, members of the front on top; drag on an axis to filter.
 
     The color of a member is its value of the first objective; the others are grey.
     """
-    # Drawn in the order given, so that the front covers what it beats.
+    # Drawn in the order given, so that the front covers the trials that it dominates.
     points = (*drawing.others, *drawing.front)
     objectives = [_objective(objective, points) for objective in drawing.objectives]
     result = go.Figure(
@@ -44,13 +44,13 @@ def figure(drawing: Drawing) -> go.Figure:
 
 
 def _front_scale() -> list[list[object]]:
-    """The project's colors on (0.1, 1], below which the color is that of a beaten trial."""
+    """Build the members' color scale on (0.1, 1]; values below are dominated trials."""
     steps = len(SCALE) - 1
     return [[0.1001 + 0.8999 * index / steps, shade] for index, shade in enumerate(SCALE)]
 
 
 def _shades(drawing: Drawing) -> list[float]:
-    """For each member its place from the worst (0.11) to the best (1) of the first objective."""
+    """Scale each member from the worst (0.11) to the best (1) value of the first objective."""
     if not drawing.front:
         return []
     first = drawing.objectives[0]
@@ -69,7 +69,7 @@ def _objective(objective: Objective, points: Sequence[PlotPoint]) -> dict[str, o
 
 
 def _number_axis(name: str | None, values: Sequence[float]) -> dict[str, list[float] | list[str]]:
-    """An axis with both ends labeled, logarithmic where the values span more than a decade."""
+    """Build an axis with both ends labeled, logarithmic if values span more than a decade."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     log = low > 0 and high / low > _DECADES
     placed = [math.log10(value) if log else float(value) for value in values]
@@ -84,12 +84,12 @@ def _number_axis(name: str | None, values: Sequence[float]) -> dict[str, list[fl
 
 
 def _written(name: str | None, value: float) -> str:
-    """A tick: an objective with its unit, a parameter (no name) to two digits."""
+    """Write a tick: an objective with its unit, a parameter (no name) to two digits."""
     return f"{value:.2g}" if name is None else human(name, value)
 
 
 def _params(points: Sequence[PlotPoint]) -> list[dict[str, object]]:
-    """Parameters that vary: numbers to scale, few values and words side by side."""
+    """Build axes of parameters that vary: numbers to scale, words and few values side by side."""
     names = dict.fromkeys(name for point in points for name in point.params)
     axes: list[dict[str, object]] = []
     for name in names:
@@ -112,7 +112,7 @@ def _params(points: Sequence[PlotPoint]) -> list[dict[str, object]]:
 
 
 def _place(value: Value | None) -> tuple[int, float, str]:
-    """An order of unlike values: absent first, then numbers, then words."""
+    """Return a sort key for mixed values: absent first, then numbers, then words."""
     if value is None:
         return 0, 0.0, ""
     return (2, 0.0, value) if isinstance(value, str) else (1, float(value), "")

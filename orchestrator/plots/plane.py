@@ -23,7 +23,7 @@ from orchestrator.plots.labels import Box, Room
 from orchestrator.quantities import Unit, human, label, unit
 
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
-_NUMBERED = 60  # members beyond which few numbers would find room
+_NUMBERED = 60  # members beyond which few numbers would fit
 # Pixels of the plane where the page is small, as in MLflow's pane; a larger one has more room.
 _SMALLEST = (430.0, 330.0)
 _RIM = 0.06  # of the axis, that plotly leaves on both of its ends
@@ -38,7 +38,7 @@ _MANY = 400  # points beyond which the faint ones are drawn smaller
 
 @dataclass(frozen=True, slots=True)
 class _Axes:
-    """Which objective is drawn where."""
+    """The assignment of objectives to axes and color."""
 
     x: Axis
     y: Axis
@@ -46,10 +46,10 @@ class _Axes:
 
 
 def figure(drawing: Drawing) -> go.Figure:
-    """Draw the plane. The line joins the members that no other beats on its two axes alone."""
+    """Draw the plane. The line joins the members that are non-dominated on its two axes alone."""
     axes = _axes(drawing)
     room = _room(drawing, axes)
-    # The knee's words come first: they are the longest.
+    # The knee's label comes first: it is the longest.
     knee = list(_knee(drawing, axes, room))
     members = _members(drawing, axes, room)
     result = go.Figure([*_others(drawing, axes), *_steps(drawing, axes), *members])
@@ -93,7 +93,7 @@ def _room(drawing: Drawing, axes: _Axes) -> Room:
 
 
 def _center(axes: _Axes, point: PlotPoint) -> tuple[float, float]:
-    """Pixels to the right and up, in a plane of the smallest size."""
+    """Compute the pixels to the right and up, in a plane of the smallest size."""
     (width, height), rim = _SMALLEST, 1 + 2 * _RIM
     return (
         width * (axes.x.share(point.values[axes.x.objective.name]) + _RIM) / rim,
@@ -110,7 +110,7 @@ def _others(drawing: Drawing, axes: _Axes) -> Iterator[go.Scatter]:
 
 
 def _members(drawing: Drawing, axes: _Axes, room: Room) -> Iterator[go.Scatter]:
-    """One trace a sweep, so that the legend tells the symbols of several sweeps apart."""
+    """Draw one trace per sweep, so that the legend lists the symbols of several sweeps."""
     sweeps = sorted({point.sweep for point in drawing.front})
     sides = _sides(drawing, axes, room)
     for index, sweep in enumerate(sweeps):
@@ -144,9 +144,9 @@ def _members(drawing: Drawing, axes: _Axes, room: Room) -> Iterator[go.Scatter]:
 
 
 def _sides(drawing: Drawing, axes: _Axes, room: Room) -> dict[tuple[str, int], str]:
-    """On which side of its marker a member's number has room; where it has none, it is left out.
+    """Find on which side of its marker each member's number fits; omit it if on none.
 
-    The best of each objective come first: they are the ones people look for.
+    The best of each objective come first, since readers look for those.
     """
     if len(drawing.front) > _NUMBERED:
         return {}
@@ -191,7 +191,7 @@ def _scatter(
 
 
 def _steps(drawing: Drawing, axes: _Axes) -> Iterator[go.Scatter]:
-    """The best y that is to be had for a given x, and between two members the worse one's."""
+    """Draw the step line: the best y attainable for each x."""
     if not drawing.feasible or len(drawing.front) < 2:
         return
     x_of, y_of = axes.x.objective, axes.y.objective

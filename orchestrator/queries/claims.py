@@ -8,7 +8,7 @@ from search_spaces import Condition
 
 
 def of_family(front: Front, claim: Claim) -> Front:
-    """Leave aside, as if they had not been trained, configurations that no claim is about.
+    """Exclude, as if they had not been trained, configurations outside the claim's family.
 
     The family is a condition on parameters, fixed before the first trial: no result chooses it.
     """

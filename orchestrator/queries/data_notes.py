@@ -1,4 +1,4 @@
-"""What a person should know of the images of a sweep: how they were read, and who saw them."""
+"""Notes on the images of a sweep: how they were read, and which weights have seen them."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from trainers.networks.backbones.origins import seen_before
 def data_notes(
     spec: SweepSpec, prepared: Prepared | None, before: SweepRecord | None
 ) -> list[str]:
-    """All of it, when a run begins."""
+    """Collect the warnings and notes on the images that are shown when a run begins."""
     read = list(prepared.notes) if prepared else []
     if read and before is not None and "resize" not in _section(before.spec, "data"):
         read.append(
@@ -28,14 +28,14 @@ def _section(spec: Mapping[str, object], name: str) -> Mapping[str, object]:
 
 
 def leaks(spec: SweepSpec) -> list[str]:
-    """A warning for each backbone whose weights are known to have seen the images."""
+    """Write a warning for each backbone whose weights are known to have seen the images."""
     data = spec.data_config()
     found = (seen_before(name, spec.backbone.weights, data) for name in spec.backbones)
     return [warning for warning in found if warning is not None]
 
 
 def leaks_of_stored(spec: Mapping[str, object]) -> list[str]:
-    """The same of a stored spec; nothing of one that this version cannot read."""
+    """Write the warnings of `leaks` for a stored spec; none if this version cannot read it."""
     try:
         return leaks(SweepSpec.model_validate(spec))
     except ValueError:

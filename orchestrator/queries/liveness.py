@@ -1,4 +1,4 @@
-"""Whether a sweep that says it is running is being run: a driver that was killed says nothing."""
+"""Whether a sweep recorded as running has a live driver: a killed driver cannot record its end."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,12 +12,12 @@ _UNITS = (("day", 86_400), ("h", 3_600), ("min", 60))
 def as_seen(
     record: SweepRecord, now: datetime, is_gone: Callable[[str], bool] = lambda holder: False
 ) -> SweepRecord:
-    """The record, but interrupted where it says running and its driver is not alive any more.
+    """Return the record, changed to interrupted if it says running but its driver is dead.
 
     Args:
-        record: As stored.
-        now: The present moment, with its zone.
-        is_gone: Whether a holder was a process of this machine that no longer runs.
+        record: The stored record.
+        now: The current time, with its time zone.
+        is_gone: Tells whether a lease holder was a process of this machine that no longer runs.
     """
     driver = record.driver
     if record.state is not SweepState.RUNNING or driver is None:
@@ -30,8 +30,8 @@ def as_seen(
 
 
 def seen_now(record: SweepRecord) -> SweepRecord:
-    """The record as seen from this machine at this moment."""
-    # Imported here: SQLAlchemy takes half a second, which those without a store need not wait.
+    """Return the record as seen from this machine now."""
+    # Imported here: SQLAlchemy takes half a second to import, which is wasted without a store.
     from orchestrator.storage import is_gone
 
     return as_seen(record, datetime.now(UTC), is_gone)

@@ -1,7 +1,7 @@
-"""How often the comparisons of a sweep were looked at: a line a look, beside its trials.
+"""How often the comparisons of a sweep were looked at: one line per look, beside its trials.
 
-The only thing that a question writes. Kept in the state folder and not in the store, which a
-person who looks may not be allowed to change.
+This is the only thing that a query writes. It is kept in the state folder and not in the store,
+to which a reader may have no write access.
 """
 
 import json
@@ -20,25 +20,25 @@ _FILE = "looks.jsonl"
 def asked(
     sweep: Sweep, *, keep: Sequence[str] | None, margin: str | None, alpha: float | None
 ) -> Claim:
-    """What a person asks of a sweep; what is left open is as its file claims it.
+    """Build the claim that a person asks of a sweep; what is not given is as its file claims.
 
     Raises:
-        UsageError: The margin is no number and no number of points.
+        UsageError: The margin is neither a number nor a number of points.
     """
     wanted = None if margin is None else parse_margin(margin)
     return Claim.asked(sweep.claim, keep=keep, margin=wanted, alpha=alpha)
 
 
 def count_look(sweep: str, look: Look, state: StateFolder | None = None) -> Sequence[Look] | None:
-    """Note a look, and give all different ones so far, oldest first.
+    """Record a look, and return all distinct looks so far, oldest first.
 
     Args:
         sweep: Name of the sweep.
-        look: What is compared now; a repetition is not a further one.
-        state: By default the project's.
+        look: The current look; a repetition is not counted again.
+        state: The state folder; by default the project's.
 
     Returns:
-        None where nothing can be read or written, so that they cannot be counted.
+        None if the file cannot be read or written, so that looks cannot be counted.
     """
     path = (state or StateFolder.find()).sweep_folder(sweep) / _FILE
     try:
@@ -54,7 +54,7 @@ def count_look(sweep: str, look: Look, state: StateFolder | None = None) -> Sequ
 
 
 def _read(path: Path) -> list[Look]:
-    """The looks of a file; a line that was cut off by a crash says nothing."""
+    """Read the looks in a file; a line that was cut off by a crash is skipped."""
     looks = []
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     for line in lines:

@@ -1,4 +1,4 @@
-"""The record of a trial: what ``--format json`` prints and what a frame has as a row."""
+"""The record of a trial, as ``--format json`` prints it and as a row of a data frame."""
 
 from orchestrator.trials import Trial
 
@@ -6,7 +6,7 @@ Record = dict[str, object]
 
 
 def trial_record(trial: Trial) -> Record:
-    """Describe one trial by plain values; ``artifact`` is a path, as in the records of a front."""
+    """Describe one trial by plain values; ``artifact`` is a path, as in a front's records."""
     return {
         "sweep": trial.sweep,
         "trial": trial.number,

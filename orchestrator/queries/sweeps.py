@@ -1,4 +1,4 @@
-"""Questions to finished and running sweeps. Needs neither Ray nor torch, and writes nothing."""
+"""Queries of finished and running sweeps. Needs neither Ray nor torch, and writes nothing."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,11 +35,11 @@ _TEST = "test_"
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """A read-only view of one sweep; every answer is read from the store when it is asked for.
+    """A read-only view of one sweep; every answer is read from the store at the time of the call.
 
     Attributes:
         name: Name of the sweep.
-        store: Where it is stored.
+        store: The store that holds it.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Sweep:
 
     @property
     def record(self) -> SweepRecord:
-        """What the store holds of the sweep itself; interrupted if its driver is dead."""
+        """The sweep's record in the store; interrupted if its driver is dead."""
         return seen_now(self.store.sweep(self.name))
 
     @property
@@ -57,7 +57,7 @@ class Sweep:
 
     @property
     def state(self) -> SweepState:
-        """Where the sweep stands."""
+        """The state of the sweep."""
         return self.record.state
 
     @property
@@ -72,24 +72,24 @@ class Sweep:
 
     @property
     def claim(self) -> "ClaimSection | None":
-        """What its file fixed, before the first trial, that it is to show; None if nothing."""
+        """The claim that its file fixed before the first trial; None if there is none."""
         return spec_claim(self.spec)
 
     def trials(self, where: str | None = None) -> list[Trial]:
-        """Give the trials that fulfill a condition, in order of their numbers.
+        """Return the trials that fulfill a condition, in order of their numbers.
 
         Args:
             where: See `orchestrator.fronts.filters`; names are parameters, values, and ``sweep``,
                 ``trial``, ``state``, ``backbone`` and ``data``.
 
         Raises:
-            UsageError: `where` does not parse, or names what no trial has.
+            UsageError: `where` does not parse, or has a name that no trial has.
         """
         trials = self.store.trials(self.name)
         return trials if where is None else _kept(trials, [self.record], where)
 
     def trial(self, number: int) -> Trial:
-        """Give one trial."""
+        """Return one trial."""
         return self.store.trial(self.name, number)
 
     @property
@@ -99,7 +99,7 @@ class Sweep:
         Raises:
             OrchestratorError: The sweep has none, or it is not measured yet.
         """
-        # Imported here: SciPy takes a second, which a front need not wait for.
+        # Imported here: SciPy takes a second to import, and a front does not need it.
         from orchestrator.analysis.comparison import Reference
 
         trials = [trial for trial in self.trials() if trial.is_reference]
@@ -126,18 +126,19 @@ class Sweep:
         subset: Subset = "val",
         select_on: Subset = "val",
     ) -> Front:
-        """Give the Pareto front of the complete trials.
+        """Compute the Pareto front of the complete trials.
 
         Args:
             objectives: Names, each with ``:min`` or ``:max`` where the direction is not known;
                 by default those of the sweep.
             where: Only trials that fulfill this condition compete.
             subset: ``"test"`` shows the same members, in the same order, by their ``test_``
-                values, where an objective has one: what was chosen on validation images is seen
-                on others, and the knee stays where it was.
-            select_on: ``"test"`` chooses again: of the trials that were measured on the test
-                set, those that no other one beats there. Its values flatter, as those of any
-                choice by them do. Constraints hold for validation values all the same.
+                values, where an objective has one: members selected on validation images are
+                shown with held-out values, and the knee does not change.
+            select_on: ``"test"`` selects anew: the non-dominated ones among the trials that were
+                measured on the test set, by their test values. Those values are then
+                optimistic, since they were selected by. Constraints still apply to validation
+                values.
 
         Raises:
             UsageError: A name is unknown, or a text does not parse.
@@ -155,15 +156,15 @@ class Sweep:
     ) -> "Study":
         """Compare the sized and quantized networks of the sweep with its reference.
 
-        What is not given is as the sweep file claims it, else by default.
+        Arguments that are not given are as the sweep file claims them, else the defaults.
 
         Args:
             keep: Accuracies that must not be worse: ``accuracy``, or one under attack. By default
                 accuracy.
             margin: Largest loss that does not matter; by default 0.02, two points.
-            alpha: Accepted probability of calling one network or more "not worse" that is worse
+            alpha: Accepted probability of calling at least one network "not worse" that is worse
                 by the margin; by default 0.05.
-            head_saving: Share of the head's parameters that is to be saved at least.
+            head_saving: Minimum share of the head's parameters that is to be saved.
 
         Raises:
             UsageError: A name is not measured image by image, or a number is out of range.
@@ -187,7 +188,7 @@ class Sweep:
         )
 
     def to_frame(self) -> "pd.DataFrame":
-        """Give one row a trial, whatever its state."""
+        """Build a table with one row per trial, whatever its state."""
         return frame_of(map(trial_record, self.trials()))
 
 
@@ -199,7 +200,7 @@ def open_sweep(name: str, store: Store | str | None = None) -> Sweep:
         store: A store or its URL; by default the one in the state folder.
 
     Raises:
-        UnknownNameError: There is no such sweep; the sentence lists those that there are.
+        UnknownNameError: There is no such sweep; the message lists the existing ones.
     """
     sweep = Sweep(name, _opened(store))
     _ = sweep.record
@@ -207,7 +208,7 @@ def open_sweep(name: str, store: Store | str | None = None) -> Sweep:
 
 
 def list_sweeps(store: Store | str | None = None) -> list[SweepRecord]:
-    """Give all sweeps of a store, oldest first; those whose driver is dead as interrupted."""
+    """Return all sweeps of a store, oldest first; those with a dead driver as interrupted."""
     return [seen_now(record) for record in _opened(store).sweeps()]
 
 
@@ -221,17 +222,17 @@ def pareto_front(  # noqa: PLR0913 - a store or an MLflow, and what to ask of it
     experiment: str | None = None,
     parent_run: str | None = None,
 ) -> Front:
-    """Give the Pareto front over one sweep, over several, or over an MLflow experiment alone.
+    """Compute the Pareto front over one or several sweeps, or over an MLflow experiment alone.
 
     Args:
-        sweeps: Names of sweeps in a store; left out where MLflow is asked.
+        sweeps: Names of sweeps in a store; not given where MLflow is read.
         objectives: As in `Sweep.front`. Sweeps with different objectives need them.
         where: Only trials that fulfill this condition compete.
         store: As in `open_sweep`.
         tracking_uri: MLflow server or database to read instead of a store.
         experiment: Name of its experiment, which is the sweep's name.
         parent_run: Id of the sweep's own run, where several people tracked a sweep of this name to
-            one MLflow; by default the newest, of which a warning tells.
+            one MLflow; by default the newest, with a warning.
 
     Raises:
         UsageError: Both or neither of store and MLflow are named, or as for `Sweep.front`.
@@ -354,8 +355,8 @@ def _condition(
 ) -> Filter:
     """Read a condition, and check that its names exist; parameters are looked up if need be."""
     condition = Filter.parse(where)
-    # From MLflow alone there is no spec to take these two from; a condition on them must not be
-    # quietly false.
+    # From MLflow alone there is no spec to take these two from; a condition on them must be an
+    # error and not silently false.
     known = {*FACTS} - (set() if records else {"backbone", "data"}) | measured
     for record in records:
         known |= {goal.name for goal in spec_objectives(record.spec)}

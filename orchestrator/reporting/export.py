@@ -1,4 +1,4 @@
-"""A trial's packed network, out of the state folder."""
+"""Exports a trial's packed network from the state folder."""
 
 import json
 import shutil
@@ -23,13 +23,13 @@ RECORD_NAME = "trial.json"
 
 
 def export(sweep: str, trial: int, to: Path, store: Store) -> list[Path]:
-    """Write a trial's packed network and what is known of it to a folder.
+    """Export a trial's packed network and its record to a folder.
 
     Args:
         sweep: Name of the sweep.
         trial: Number of the trial.
-        to: The folder; made if missing. An earlier export of the same name is replaced.
-        store: Where the sweep is recorded.
+        to: The folder; created if missing. An earlier export of the same name is replaced.
+        store: The store that holds the sweep.
 
     Returns:
         The files: ``model.safetensors``, which `trainers.artifact.load_artifact` reads alone, and
@@ -38,7 +38,7 @@ def export(sweep: str, trial: int, to: Path, store: Store) -> list[Path]:
     Raises:
         UnknownNameError: There is no such sweep or trial.
         UsageError: The trial has no packed network.
-        OrchestratorError: Its file is gone or is not what was measured, or the folder cannot be
+        OrchestratorError: Its file is gone or is not the measured one, or the folder cannot be
             written to.
     """
     record = store.trial(sweep, trial)
@@ -65,12 +65,12 @@ def export_onnx(folder: Path) -> "tuple[OnnxInfo, Latency]":
     """Write ``model.onnx`` beside an exported ``model.safetensors``, and time it.
 
     Args:
-        folder: What `export` has written to.
+        folder: The folder of an earlier `export`.
 
     Returns:
-        What was written, and how long it takes for one image on this machine's CPU: with float32
-        weights, to which int8 codes are decoded once, when the file is opened. Nothing but the
-        size of the file follows from the bits.
+        The written file, and its latency for one image on this machine's CPU: with float32
+        weights, to which int8 codes are decoded once, when the file is opened. The bits affect
+        only the size of the file.
 
     Raises:
         TrainerError: The packages of the extra ``onnx`` are not installed, or the file would not
@@ -79,7 +79,7 @@ def export_onnx(folder: Path) -> "tuple[OnnxInfo, Latency]":
     """
     from trainers.onnx.latency import OnnxNetwork, cpu_latency, require_onnx
 
-    # First of all: torch takes seconds to load, which come to nothing without these packages.
+    # Checked first: torch takes seconds to load, in vain without these packages.
     require_onnx()
     from trainers.artifact import read_header
     from trainers.onnx.export import export_onnx as export_network
@@ -95,12 +95,12 @@ def export_onnx(folder: Path) -> "tuple[OnnxInfo, Latency]":
 def export_int8(folder: Path, data: "DataConfig") -> "tuple[Int8Info, Latency]":
     """Write ``model.int8.onnx`` beside an exported ``model.safetensors``; measure and time it.
 
-    Its activations are int8 too, so that it is not the network that the trial measured.
+    Its activations are int8 too, so it is not the network that the trial measured.
 
     Args:
-        folder: What `export` has written to.
-        data: Those of the sweep: calibrated on its training images, measured on all validation
-            images.
+        folder: The folder of an earlier `export`.
+        data: The data of the sweep: calibration is on its training images, measurement on all
+            validation images.
 
     Raises:
         TrainerError: The packages of the extra ``onnx`` are not installed, the images cannot be

@@ -23,7 +23,7 @@ _FRONT_ROWS = 8
 _RUNNING_ROWS = 8
 _BAR = 20  # columns of a trial's bar
 _GAP = 2  # columns between two cells
-_LEAST_PARAMS = 6  # columns of parameters that still say something
+_LEAST_PARAMS = 6  # least useful number of columns for parameters
 WIDE = 76  # columns from which bars and parameters fit beside numbers
 
 
@@ -32,7 +32,7 @@ class LiveProgress:
 
     Args:
         console: A terminal.
-        clock: Seconds that only grow.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
@@ -80,7 +80,7 @@ class LiveProgress:
             self._console.print(Text(reason + trial.failure.message, style="red"))
 
     def end(self, sweep: SweepRecord) -> None:
-        """Take the picture away; what remains to be said is the caller's to print."""
+        """Remove the picture; printing the result is up to the caller."""
         self._live.stop()
 
     def _picture(self) -> RenderableType:
@@ -91,7 +91,7 @@ class LiveProgress:
 
 
 def picture(view: RunView, *, width: int) -> RenderableType:
-    """Draw a run as it stands, for a terminal of `width` columns."""
+    """Draw the current state of a run, for a terminal of `width` columns."""
     parts: list[RenderableType] = [_header(view), _bar(view, width)]
     if view.running:
         parts.append(_running(view, width))
@@ -139,16 +139,16 @@ def _bar(view: RunView, width: int) -> RenderableType:
 
 
 def _running(view: RunView, width: int) -> RenderableType:
-    """A line a trial; what there is no room for is cut here, the least important first.
+    """Draw one line per trial; what does not fit is cut here, the least important first.
 
-    Of columns that are too wide together rich shrinks all, whatever their least width is.
+    If columns are too wide together, rich would shrink all, even below their minimum width.
     """
     shown = list(view.running.values())[:_RUNNING_ROWS]
     epochs = max(view.plan.epochs, 1)
     numbers = [f"trial {each.trial.number}" for each in shown]
     stages = [_stage(each.epoch, epochs) for each in shown]
     latest = [_latest(view, each) for each in shown]
-    # As wide as they will be, so that the columns stand still.
+    # As wide as they will ever be, so that the columns do not move.
     number_width = max(len("trial 000"), *map(len, numbers))
     stage_width = max(len("measuring"), len(_stage(epochs - 1, epochs)))
     left = width - number_width - _GAP - stage_width
@@ -177,14 +177,14 @@ def _cut(text: str, width: int, *, style: str = "") -> Text:
 
 
 def _stage(epoch: int, epochs: int) -> str:
-    """What a trial is at: before its first epoch it loads, after its last it is measured."""
+    """Name the stage of a trial: loading before its first epoch, measured after its last."""
     if epoch == 0:
         return "starting"
     return "measuring" if epoch >= epochs else f"epoch {epoch}/{epochs}"
 
 
 def _latest(view: RunView, each: RunningTrial) -> str:
-    """The first objective that the trial has reported, else its loss."""
+    """Return the first objective that the trial has reported, else its loss."""
     names = [objective.name for objective in view.plan.objectives]
     for name in [*names, "val_accuracy", "loss", "train_loss"]:
         if name in each.values:

@@ -1,4 +1,4 @@
-"""A run as plain lines, for logs and pipes: one a trial that ends, one a note."""
+"""A run as plain lines, for logs and pipes: one per finished trial, one per note."""
 
 import time
 
@@ -15,8 +15,8 @@ class PlainProgress:
     """Prints lines that never move.
 
     Args:
-        console: Where to.
-        clock: Seconds that only grow.
+        console: The output.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
@@ -35,12 +35,12 @@ class PlainProgress:
         self._print(text)
 
     def trial_started(self, trial: Trial) -> None:
-        """Remember when; prints nothing."""
+        """Remember the start time; prints nothing."""
         if self._view is not None:
             self._view.started(trial)
 
     def trial_reported(self, trial: int, report: Report) -> None:
-        """Remember how far; prints nothing."""
+        """Remember the epoch; prints nothing."""
         if self._view is not None:
             self._view.reported(trial, report)
 
@@ -63,7 +63,7 @@ class PlainProgress:
         )
 
     def end(self, sweep: SweepRecord) -> None:
-        """Say how the run ended; how long all of it took is the caller's to say."""
+        """Print how the run ended; printing its total duration is up to the caller."""
         reason = f": {sweep.stop_reason}" if sweep.stop_reason else ""
         self._print(f"{sweep.name}: {sweep.state.value}{reason}")
 

@@ -10,7 +10,7 @@ from orchestrator.trials import Attempt, FailureKind, Report, SweepRecord, Trial
 
 
 def trial_details(trial: Trial, attempts: Sequence[Attempt], reports: Sequence[Report]) -> Record:
-    """One trial with every attempt, every report and what its artifact is."""
+    """Describe one trial with every attempt, every report and its artifact."""
     artifact = trial.artifact
     return trial_record(trial) | {
         "created": trial.created,
@@ -24,7 +24,7 @@ def trial_details(trial: Trial, attempts: Sequence[Attempt], reports: Sequence[R
 
 
 def sweep_record(sweep: SweepRecord, counts: Mapping[str, int]) -> Record:
-    """One sweep and how many of its trials are in each state."""
+    """Describe one sweep and how many of its trials are in each state."""
     return {
         "sweep": sweep.name,
         "state": sweep.state.value,
@@ -43,10 +43,10 @@ def status_record(
     front: Front,
     lost: Mapping[int, str] | None = None,
 ) -> Record:
-    """Where a sweep stands: counts, budget, the best of each objective, the front's members.
+    """Describe the status of a sweep: counts, budget, the best of each objective, the front.
 
-    ``failures`` counts attempts by kind, also those after which the trial went on; ``lost`` says
-    why packed networks are lost, by trial.
+    ``failures`` counts failed attempts by kind, also those that were retried; ``lost`` says by
+    trial why packed networks are lost.
     """
     budget = sweep.spec.get("budget")
     best = [min(front, key=lambda m: o.loss(m.values[o.name])) for o in objectives if len(front)]

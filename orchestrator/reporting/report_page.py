@@ -38,11 +38,11 @@ _VERSIONS = ("paretune", "torch", "torchvision", "ray", "optuna", "mlflow")
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a page was made by.
+    """The origin of a page.
 
     Attributes:
-        command: As a person types it.
-        claim: Whether what the study shows was fixed beforehand, and how often it was looked at.
+        command: The command that wrote it.
+        claim: Whether the study's claim was fixed beforehand, and how often it was looked at.
     """
 
     command: str
@@ -56,14 +56,14 @@ def report_page(
     study: Study | str,
     made: Made,
 ) -> str:
-    """The page as HTML; it needs no network and runs no script but plotly's.
+    """Render the page as HTML; it needs no network and runs no script but plotly's.
 
     Args:
-        sweep: As stored.
-        trials: All of them, in any state.
-        front: Of the complete ones.
+        sweep: The stored sweep.
+        trials: All trials, in any state.
+        front: The front of the complete trials.
         study: The sizing study, or a sentence that says why there is none.
-        made: By what.
+        made: The origin of the page.
     """
     page: str = _template().render(
         name=sweep.name,
@@ -86,7 +86,7 @@ def report_page(
 
 
 def write_page(page: str, path: Path) -> None:
-    """Write a page so that it appears whole or not at all.
+    """Write a page atomically: it appears whole or not at all.
 
     Raises:
         OSError: The folder is missing or cannot be written to.
@@ -98,7 +98,7 @@ def write_page(page: str, path: Path) -> None:
 def _template() -> Any:
     environment = Environment(
         loader=PackageLoader("orchestrator.reporting", ""),
-        # Everything that a person's file or a program's error says is text, never markup.
+        # Text from users' files or from errors is escaped, never treated as markup.
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -124,7 +124,7 @@ def _study_tables(study: Study | str) -> Mapping[str, Any]:
 def _figures(
     front: Front, trials: Sequence[Trial], limits: Sequence[Constraint]
 ) -> Mapping[str, str]:
-    """HTML of the drawings; plotly.js (4.5 MB) is in the first one."""
+    """Render the drawings as HTML; plotly.js (4.5 MB) is in the first one."""
     if not len(front):
         return {}
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
@@ -170,13 +170,13 @@ def _failures(trials: Sequence[Trial]) -> list[list[str]]:
 
 
 def _written(spec: Mapping[str, Any]) -> str:
-    """A stored spec as YAML, without secrets: a page is passed on."""
+    """Write a stored spec as YAML, without secrets, since pages are shared."""
     text: str = yaml.safe_dump(_given(redacted_section(spec)), sort_keys=False, allow_unicode=True)
     return text
 
 
 def _given(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored spec without what it leaves open."""
+    """Return a stored spec without the keys that are not set."""
     inner = {
         key: _given(value) if isinstance(value, Mapping) else value for key, value in spec.items()
     }

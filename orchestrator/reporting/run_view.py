@@ -1,4 +1,4 @@
-"""What is known of a run while it goes on: counts, best values, the front, the time left."""
+"""The state of a run in progress: counts, best values, the front, the time left."""
 
 import time
 from collections import Counter
@@ -29,7 +29,7 @@ class RunView:
 
     Args:
         plan: What the run sets out to do.
-        clock: Seconds that only grow.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(self, plan: Plan, clock: Clock = time.monotonic) -> None:
@@ -38,10 +38,10 @@ class RunView:
         self._clock = clock
         self._began = clock()
         self._counts: Counter[TrialState] = Counter()
-        # Stopped ones may be taken up again.
+        # Stopped trials may be resumed.
         self._stopped: set[int] = set()
         self._best: dict[Objective, Trial] = {}
-        # Who may be on the front: who was when it was last asked for, and who ended since then.
+        # Candidates for the front: its members when last computed, and trials that ended since.
         self._contenders: dict[int, Trial] = {}
         self._ended_now = 0
         self._first_start: float | None = None
@@ -52,7 +52,7 @@ class RunView:
                 self._count(trial)
 
     def started(self, trial: Trial) -> None:
-        """A worker took the trial."""
+        """Record that a worker took the trial."""
         now = self._clock()
         if self._first_start is None:
             self._first_start = now
@@ -62,7 +62,7 @@ class RunView:
             self._counts[TrialState.STOPPED] -= 1
 
     def reported(self, number: int, report: Report) -> None:
-        """The trial finished an epoch."""
+        """Record that the trial finished an epoch."""
         if number in self.running:
             known = self.running[number]
             self.running[number] = RunningTrial(
@@ -70,7 +70,7 @@ class RunView:
             )
 
     def ended(self, trial: Trial) -> float | None:
-        """The trial is over; how many seconds it ran, if its start was seen."""
+        """Record that the trial ended; return its duration in seconds, if its start was seen."""
         known = self.running.pop(trial.number, None)
         if trial.state.is_final:
             self._count(trial)
@@ -88,12 +88,12 @@ class RunView:
         return self._counts.total()
 
     def count(self, state: TrialState) -> int:
-        """Final trials in one state."""
+        """Count the final trials in one state."""
         return self._counts[state]
 
     @property
     def front(self) -> Front:
-        """The front of the trials seen so far; those that it beats are forgotten."""
+        """The front of the trials seen so far; dominated trials are forgotten."""
         if self._front is None:
             seen = self._contenders
             self._front = compute_front(seen.values(), self.plan.objectives, self._constraints)
@@ -101,11 +101,11 @@ class RunView:
         return self._front
 
     def best(self) -> list[tuple[Objective, Trial]]:
-        """For each objective the trial that is best in it, where any was measured."""
+        """Return for each objective that was measured the trial that is best in it."""
         return [(each, self._best[each]) for each in self.plan.objectives if each in self._best]
 
     def _count(self, trial: Trial) -> None:
-        """Take a final trial into account, at a cost that does not grow with those before."""
+        """Count a final trial, at a cost independent of the number of earlier ones."""
         self._counts[trial.state] += 1
         if trial.state is TrialState.STOPPED:
             self._stopped.add(trial.number)
@@ -120,10 +120,10 @@ class RunView:
                 self._best[objective] = trial
 
     def left_s(self) -> float | None:
-        """Seconds that remain, judged by the trials finished in this run; None before the first.
+        """Estimate the seconds that remain from the trials finished in this run.
 
-        All workers' progress is counted, so that the number of workers need not be known, and a
-        budget of seconds caps the answer.
+        None before the first one has finished. All workers' progress is counted, so that the
+        number of workers need not be known. A budget of seconds caps the estimate.
         """
         if not self._ended_now or self._first_start is None:
             return None

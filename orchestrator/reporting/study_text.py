@@ -1,4 +1,4 @@
-"""What a sizing study found, in sentences and rows; whichever way it went."""
+"""The result of a sizing study in sentences and rows, whether favourable or not."""
 
 import math
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from orchestrator.analysis.verdict import (
 )
 from orchestrator.quantities import NOTHING, human, human_params, label, quantity
 
-# What is shown of each network, where it was measured.
+# The values shown for each network, where measured.
 _SIZES = ("params", "head_params", "head_bytes", "backbone_bytes", "memory_bytes", "storage_bytes")
 
 
 def verdict_of(study: Study) -> str:
-    """The study in a few sentences."""
+    """Summarise the study in a few sentences."""
     selection, saving = study.selection, study.head_saving
     shown = study.found or study.examined
     if shown is None or shown.comparison is None:
@@ -41,12 +41,12 @@ def verdict_of(study: Study) -> str:
 
 
 def headings_of(study: Study) -> list[str]:
-    """Names of the columns of `rows_of`."""
+    """Return the names of the columns of `rows_of`."""
     return ["trial", "network", "parameters", "verdict", *map(label, _shown(study))]
 
 
 def rows_of(study: Study) -> Iterator[list[str]]:
-    """One row of texts a network, the reference first."""
+    """Yield one row of texts per network, the reference first."""
     for entry in study.entries:
         values = [_value(entry, name) for name in _shown(study)]
         configuration = human_params(entry.trials[0].params) or "full head, float weights"
@@ -55,7 +55,7 @@ def rows_of(study: Study) -> Iterator[list[str]]:
 
 
 def difference_rows(study: Study) -> Iterator[list[str]]:
-    """One row of texts for each accuracy of the network that is looked at more closely."""
+    """Yield one row of texts for each accuracy of the network that is examined."""
     for each in study.differences:
         kept = each.kept
         change = 100 * (kept.candidate - kept.reference)
@@ -92,7 +92,7 @@ DIFFERENCE_HEADINGS = (
 
 
 def _shown(study: Study) -> list[str]:
-    """Values that the reference and some other network have, in a fixed order."""
+    """Select the values that the reference and another network have, in a fixed order."""
     measured = {name for entry in study.entries for name in entry.values}
     further = sorted(name for name in measured if quantity(name).is_attack)
     return ["accuracy", *(n for n in _SIZES if n in measured), *further]
@@ -146,7 +146,7 @@ def _robustness(study: Study, entry: Entry) -> Iterator[str]:
 
 
 def _told(each: Difference, selection: Selection) -> str:
-    """What is shown of an attacked accuracy. No evidence of a difference is none of equality."""
+    """Describe an attacked accuracy. No evidence of a difference is not evidence of equality."""
     kept, shown = each.kept, _shows(each, selection)
     name, margin = label(kept.name).capitalize(), points(selection.margin)
     figures = f"from {human(kept.name, kept.reference)} to {human(kept.name, kept.candidate)}"

@@ -20,7 +20,7 @@ from orchestrator.quantities import NOTHING, human, human_param, human_params
 from orchestrator.trials import SweepRecord, Trial, TrialState
 
 if TYPE_CHECKING:
-    # SciPy takes a second, which a table without intervals need not wait for.
+    # SciPy takes a second to import, and a table without intervals does not need it.
     from orchestrator.fronts.uncertainty import Uncertainty
 
 _NAME = 8  # letters of a name from which it is written in two lines
@@ -37,12 +37,12 @@ STATE_STYLES: Mapping[str, str] = {
 
 
 def as_json(value: object) -> str:
-    """Write JSON that any parser reads: what is not a finite number becomes null."""
+    """Write standard JSON: numbers that are not finite become null."""
     return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def as_csv(records: Iterable[Mapping[str, object]]) -> str:
-    """Write one line a record under a header; ``params`` and ``values`` become a column each name.
+    """Write one line per record under a header; each param and value becomes a column.
 
     The columns are called ``params.NAME`` and ``values.NAME``.
     """
@@ -56,7 +56,7 @@ def as_csv(records: Iterable[Mapping[str, object]]) -> str:
 
 
 def plain_table(title: str = "") -> Table:
-    """An empty table in this project's look."""
+    """Create an empty table in this project's style."""
     return Table(
         title=title or None,
         title_justify="left",
@@ -76,16 +76,16 @@ def front_table(
     with_params: bool = True,
     known: "Mapping[tuple[str, int], Uncertainty]" = MappingProxyType({}),
 ) -> Table:
-    """One row a member, best first in the first objective; the knee is marked.
+    """Build a table of the front: best first in the first objective, the knee marked.
 
-    What was measured on the test set stands beside what was measured on validation images.
+    Values on the test set are shown beside those on validation images.
 
     Args:
-        front: What is shown.
+        front: The front to show.
         knee: The member to mark.
         limit: Show at most this many members.
         with_params: Show the configurations.
-        known: How precisely members are known, by sweep and trial number, where that is shown.
+        known: Uncertainties of members by sweep and trial number, if they are to be shown.
     """
     members = front.members[:limit]
     several = len({member.sweep for member in front.members}) > 1
@@ -117,7 +117,7 @@ def front_table(
 
 
 def shown_objectives(front: Front) -> tuple[Objective, ...]:
-    """The columns of a front: each objective, and beside it what the test set said, if it did."""
+    """Return the columns of a front: each objective, and beside it its test value, if any."""
     measured = {name for member in front for name in member.values}
     pairs = ((o, Objective(f"test_{o.name}", o.direction)) for o in front.objectives)
     return tuple(
@@ -154,7 +154,7 @@ def _probability_cell(known: "Uncertainty | None") -> list[str]:
 def front_heading(
     front: Front, where: str | None = None, *, knee: FrontMember | None = None
 ) -> str:
-    """How many trials are on the front, or why none is, and which one `front_table` marks."""
+    """Write how many trials are on the front, or why none is, and which one is marked."""
     total = len(front) + len(front.others)
     among = f" that fulfill {where!r}" if where else ""
     lacking = ""
@@ -189,7 +189,7 @@ def _told_subset(front: Front) -> str:
 
 
 def power_table(records: Sequence[Mapping[str, object]]) -> Table:
-    """A row each number of candidates and of images, a column each number of seeds."""
+    """Build a table of power: rows by candidates and images, columns by seeds."""
     seeds = list(dict.fromkeys(record["seeds"] for record in records))
     table = plain_table()
     for column in ("configurations", "images", *(f"{each} seeds" for each in seeds)):
@@ -204,7 +204,7 @@ def power_table(records: Sequence[Mapping[str, object]]) -> Table:
 
 
 def findings_table(findings: Sequence[Mapping[str, object]]) -> Table:
-    """One row a finding of ``doctor``, with its fix where something is wrong."""
+    """Build a table of ``doctor`` findings, with the fix for each problem."""
     table = plain_table()
     for column in ("", "what", "found", "fix"):
         table.add_column(column, overflow="fold")
@@ -217,7 +217,7 @@ def findings_table(findings: Sequence[Mapping[str, object]]) -> Table:
 
 
 def trials_table(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Table:
-    """One row a trial: state, objectives, parameters, and why it failed."""
+    """Build a table of trials: state, objectives, parameters, and why each failed."""
     table = plain_table()
     table.add_column("trial", justify="right", min_width=5, no_wrap=True)
     table.add_column("state", no_wrap=True)
@@ -239,7 +239,7 @@ def trials_table(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Ta
 
 
 def sweeps_table(sweeps: Sequence[SweepRecord], counts: Mapping[str, Mapping[str, int]]) -> Table:
-    """One row a sweep: its state, its trials by state, when it began and why it ended."""
+    """Build a table of sweeps: state, trials by state, when each began and why it ended."""
     table = plain_table()
     for column in ("sweep", "state", "trials", "began", "ended because"):
         table.add_column(column)
@@ -255,23 +255,23 @@ def sweeps_table(sweeps: Sequence[SweepRecord], counts: Mapping[str, Mapping[str
 
 
 def state_text(state: str) -> Text:
-    """A state in its color."""
+    """Write a state in its color."""
     return Text(state, style=STATE_STYLES.get(state, ""))
 
 
 def clock(moment: datetime | None) -> str:
-    """A moment in the reader's time zone, to the second."""
+    """Write a moment in the reader's time zone, to the second."""
     return NOTHING if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def count_states(trials: Iterable[Trial]) -> dict[str, int]:
-    """How many trials are in each state that occurs, in the order of `TrialState`."""
+    """Count the trials in each state that occurs, in the order of `TrialState`."""
     states = [trial.state for trial in trials]
     return {state.value: states.count(state) for state in TrialState if state in states}
 
 
 def _objective_column(table: Table, objective: Objective) -> None:
-    """A column with a word a line, which never gets narrower: the parameters' do."""
+    """Add a column with one word per line, which is never narrowed, unlike the parameters'."""
     *words, last, direction = arrow(objective).split()
     heading = "\n".join([*words, f"{last} {direction}"])
     table.add_column(heading, justify="right", min_width=_NUMBER, no_wrap=True)
@@ -282,21 +282,21 @@ def _objective_cells(objectives: Sequence[Objective], values: Mapping[str, float
 
 
 def _param_columns(table: Table, params: Sequence[Mapping[str, object]]) -> list[str] | None:
-    """Add a column a parameter, or one for all if there are many; the names, if there are few."""
+    """Add a column per parameter and return the names, or one for all if there are many."""
     names = merged_names(params)
     if len(names) > _COLUMNS:
         table.add_column("params", overflow="fold")
         return None
     for name in names:
         widest = max(len(human_param(each[name])) for each in params if name in each)
-        # Long names break where they may, for the values are short.
+        # Long names may be broken, since the values are short.
         heading = name.replace("_", "_\n", 1) if len(name) > _NAME else name
         table.add_column(heading, justify="right", style="dim", min_width=widest, overflow="fold")
     return names
 
 
 def merged_names(params: Iterable[Mapping[str, object]]) -> list[str]:
-    """All names, in an order in which those of each configuration keep theirs."""
+    """Merge all names in an order that preserves the order within each configuration."""
     names: list[str] = []
     for each in params:
         place = 0

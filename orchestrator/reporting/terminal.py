@@ -1,4 +1,4 @@
-"""The terminal: one kind of console, and the progress that suits it."""
+"""The terminal: one kind of console, and the progress display that fits it."""
 
 import os
 import sys
@@ -12,23 +12,23 @@ from orchestrator.reporting.live import WIDE, LiveProgress
 from orchestrator.reporting.plain import PlainProgress
 from orchestrator.reporting.tables import shown_objectives
 
-_COLUMN = 12  # what a column of values takes
+_COLUMN = 12  # width of a column of values
 _WIDE = 400  # characters in a line of a file or a pipe, where nothing should be cut off
 
 
 def console_for(stream: TextIO) -> Console:
-    """A console that prints text as it is: names that people choose are never read as markup."""
+    """Create a console that prints text as it is: user-chosen names are never markup."""
     width = None if stream.isatty() or "COLUMNS" in os.environ else _WIDE
     return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
 
 
 def has_room_for_params(stream: TextIO, front: Front) -> bool:
-    """Whether columns of parameters fit beside the objectives', and beside their test values."""
+    """Return whether columns of parameters fit beside those of the objectives."""
     tested = len(shown_objectives(front)) - len(front.objectives)
     return console_for(stream).width >= WIDE + _COLUMN * tested
 
 
 def progress_for(stream: TextIO | None = None) -> Progress:
-    """A live display where `stream` (standard error) is a terminal, else plain lines."""
+    """Choose a live display if `stream` (standard error) is a terminal, else plain lines."""
     console = console_for(stream or sys.stderr)
     return LiveProgress(console) if console.is_terminal else PlainProgress(console)

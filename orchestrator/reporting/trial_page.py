@@ -25,7 +25,7 @@ def trial_page(
     *,
     with_traceback: bool,
 ) -> RenderableType:
-    """Parameters, values, epochs, attempts, errors, MLflow run and artifact of one trial."""
+    """Write one trial in full: parameters, values, epochs, attempts, errors, artifact."""
     parts: list[RenderableType] = [
         Text.assemble(
             (f"trial {trial.number} of {trial.sweep}", "bold"),
@@ -59,7 +59,7 @@ def sweep_page(
     front: Front,
     lost: Mapping[int, str] | None = None,
 ) -> RenderableType:
-    """Where a sweep stands, which packed networks are lost, and what to do next."""
+    """Write the status of a sweep, which packed networks are lost, and what to do next."""
     budget = sweep.spec.get("budget")
     planned = budget.get("trials") if isinstance(budget, Mapping) else None
     counts = ", ".join(f"{count} {state}" for state, count in count_states(trials).items())
@@ -87,7 +87,7 @@ def sweep_page(
 
 
 def _lost(lost: Mapping[int, str]) -> str:
-    """Which packed networks are lost, and the reason of the first few."""
+    """Write which packed networks are lost, and the reason for the first few."""
     told = [f"trial {n}: it {reason}" for n, reason in list(lost.items())[:_SHOWN_LOST]]
     more = f"\nand those of {len(lost) - _SHOWN_LOST} more" if len(lost) > _SHOWN_LOST else ""
     return "\n".join(told) + more

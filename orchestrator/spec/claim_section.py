@@ -1,4 +1,4 @@
-"""What a sweep is to show, fixed in its file before the first trial is trained."""
+"""The claim of a sweep, fixed in its file before the first trial is trained."""
 
 import re
 from typing import Annotated, Self
@@ -17,6 +17,9 @@ def parse_margin(text: str) -> float:
 
     Raises:
         UsageError: The text is none of these.
+
+    >>> parse_margin("2 points")
+    0.02
     """
     match = _POINTS.fullmatch(text)
     return parse_quantity(match.group(1)) / 100 if match else parse_quantity(text)
@@ -27,17 +30,17 @@ def _margin(value: object) -> object:
 
 
 def _listed(value: object) -> object:
-    """A lone name is a list of one."""
+    """Convert a single name to a list of one."""
     return [value] if isinstance(value, str) else value
 
 
 class ClaimSection(Section):
-    """That the smallest network which keeps some accuracies is not worse than the reference.
+    """The claim that the smallest network that keeps some accuracies is not worse.
 
-    `keep`: accuracies of which none may be worse by the `margin` or more. `alpha`: accepted
-    probability of one wrong "not worse" or more. `family`: a condition on parameters, such as
-    ``bits <= 4``, for the configurations that the claim is about; without it, all. What is fixed
-    here is part of what the sweep is, and cannot change once it has begun.
+    `keep`: accuracies none of which may be worse than the reference's by the `margin` or more.
+    `alpha`: accepted probability of at least one wrong "not worse". `family`: a condition on
+    parameters, such as ``bits <= 4``, for the configurations that the claim is about; without it,
+    all. The claim is part of the sweep's identity, and cannot change once the sweep has begun.
     """
 
     keep: Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)] = Field(
@@ -75,10 +78,10 @@ class ClaimSection(Section):
         return None if self.family is None else Condition.parse(self.family)
 
     def problem(self, measured: set[str], params: set[str], *, has_reference: bool) -> str:
-        """Why a sweep could not keep what it claims; empty if it can.
+        """Explain why a sweep could not support its claim; empty if it can.
 
         Args:
-            measured: Accuracies that every trial is measured by.
+            measured: Accuracies that are measured for every trial.
             params: Names of its parameters.
             has_reference: Whether the reference is measured too.
         """

@@ -43,8 +43,8 @@ def load_sweep(
 ) -> SweepSpec:
     """Read and check a sweep file.
 
-    Paths in the file are relative to the folder it lies in, and those in `settings` and in
-    `warm_start` to the working directory.
+    Paths in the file are relative to its folder, and those in `settings` and in `warm_start` to
+    the working directory.
 
     Args:
         path: The YAML file.
@@ -55,7 +55,7 @@ def load_sweep(
         warm_start: Replaces ``warm_start``; read as YAML.
 
     Raises:
-        UsageError: The file or a setting is wrong; the message has one problem a line.
+        UsageError: The file or a setting is wrong; the message has one problem per line.
     """
     path = Path(path)
     try:
@@ -91,7 +91,7 @@ def stored_sweep(name: str, stored: Mapping[str, Any]) -> SweepSpec:
 
 
 def _read(document: Document, folder: Path, data: dict[str, Any], changes: Changes) -> SweepSpec:
-    """Read a document that options have changed, and blame what is wrong on what says it."""
+    """Read a document that options have changed, and attribute each problem to its source."""
     try:
         return _Reader(document, folder, changes).read(data)
     except FileProblems as error:
@@ -110,7 +110,7 @@ def _read(document: Document, folder: Path, data: dict[str, Any], changes: Chang
 def _blamed(
     problem: Problem, document: Document, changes: Changes, alone: Sequence[Problem]
 ) -> Problem:
-    """A problem with the option that is to blame, unless the file alone has the problem too."""
+    """Attribute a problem to the option that causes it, unless the file alone has it too."""
     if problem.file not in ("", document.name):
         return problem
     where, places = problem.where, {dotted(place): option for place, option in changes.items()}
@@ -125,7 +125,7 @@ def _blamed(
 
 
 def _near(problem: Problem, places: Mapping[str, str]) -> str:
-    """The options that a problem elsewhere comes of: of what it names, else of its section."""
+    """Find the options that cause a problem elsewhere: in what it names, else in its section."""
     section = re.split(r"[.\[]", problem.where)[0]
     named = [
         at for at in places if re.search(rf"\b{re.escape(at.split('.')[-1])}\b", problem.message)
@@ -135,9 +135,9 @@ def _near(problem: Problem, places: Mapping[str, str]) -> str:
 
 
 class _Reader:
-    """Turns one document into a spec, and collects what is wrong with it.
+    """Converts one document to a spec, and collects its problems.
 
-    `changes` has the option that changed a place, by that place.
+    `changes` maps a place to the option that changed it.
     """
 
     def __init__(self, document: Document, folder: Path, changes: Changes) -> None:
@@ -148,7 +148,7 @@ class _Reader:
 
     def read(self, data: dict[str, Any]) -> SweepSpec:
         space = self._space(data.get("space")) if "space" in data else None
-        # A stand-in lets the rest of the file be checked when the space is wrong.
+        # A placeholder lets the rest of the file be checked when the space is wrong.
         plain = space.as_mapping() if space else {}
         resolved = with_paths(data, self._folder_of)
         if "space" in data:
@@ -170,7 +170,7 @@ class _Reader:
         return spec
 
     def _folder_of(self, place: Place) -> Path:
-        """Where a relative path begins: beside the file, or here if an option gave it."""
+        """Return the base of a relative path: the file's folder, or the working directory's."""
         is_given = any(place[: len(each)] == each for each in self._changes)
         return Path.cwd() if is_given else self._folder
 
@@ -197,7 +197,7 @@ class _Reader:
             return None
 
     def _check_names(self, names: Iterable[str]) -> None:
-        """At least the names, of a space that could not be parsed."""
+        """Check at least the names of a space that could not be parsed."""
         for name in names:
             if name not in PARAMETERS:
                 self._complain(unknown("parameter", name, PARAMETER_NAMES), "space", name)
@@ -205,7 +205,7 @@ class _Reader:
     def _check_parameters(
         self, space: SearchSpace, head: Mapping[str, object], *, inline: bool
     ) -> None:
-        """Every parameter must be one that a trial knows, over values it can be run with."""
+        """Check that trials know every parameter and can be run with all of its values."""
         for name, domain in space.domains.items():
             place = ("space", name) if inline else ("space",)
             for value in _extremes(domain):
@@ -219,7 +219,7 @@ class _Reader:
             self._complain(message, *(("space", name) if inline else ("space",)))
 
     def _check_widths(self, domains: Mapping[str, Domain], *, inline: bool) -> None:
-        """A head of N hidden layers needs the widths of all N."""
+        """Check that a head of N hidden layers has the widths of all N."""
         names = [f"fc_width_{number}" for number in range(1, MAX_HIDDEN_LAYERS + 1)]
         layers = _extremes(domains["fc_layers"]) if "fc_layers" in domains else ()
         counts = [number for number, name in enumerate(names, start=1) if name in domains]

@@ -1,4 +1,4 @@
-"""Whether a space samples heads that can be built: a sizing rule, and what goes with it."""
+"""Checks that a space samples heads that can be built: a sizing rule and its parameters."""
 
 from collections.abc import Iterator, Mapping
 
@@ -13,14 +13,14 @@ _BELONGS = dict.fromkeys(("fc_layers", *_WIDTHS), "explicit") | {"fc_fraction": 
 
 
 def head_problems(space: SearchSpace, head: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Find rules without what they need, and parameters that a rule has no use for.
+    """Find rules that lack a parameter, and parameters that a rule does not use.
 
     Args:
-        space: What trials sample.
+        space: The search space.
         head: The head that all trials share, as in a sweep file.
 
     Yields:
-        The parameter that is wrong, and a sentence.
+        The wrong parameter, and a sentence.
     """
     if _RULE not in space.domains:
         fixed = head.get("rule") == "fraction" and not set(_WIDTHS) & set(space.domains)
@@ -52,7 +52,7 @@ def head_problems(space: SearchSpace, head: Mapping[str, object]) -> Iterator[tu
 
 
 def _is_sampled(space: SearchSpace, name: str, rule: Value) -> bool:
-    """Whether a parameter can be active under a rule, whatever the others are."""
+    """Return whether a parameter can be active under a rule, for some values of the others."""
     if name not in space.domains:
         return False
     condition = space.conditions.get(name)

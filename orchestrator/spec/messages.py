@@ -1,4 +1,4 @@
-"""What is wrong with a spec, in our words: pydantic's are about types of Python."""
+"""Problems of a spec in this project's words: pydantic's messages are about Python types."""
 
 from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
@@ -33,10 +33,10 @@ _SECTION = ("model_type", "model_attributes_type", "dataclass_type")
 
 
 def sentences(error: ValidationError) -> Iterator[tuple[Place, str]]:
-    """Give the place and a sentence for each value that a spec cannot have.
+    """Yield the place and a sentence for each value that a spec cannot have.
 
-    What is missing is looked for where it should stand. Where one of several kinds of value would
-    do, they are named together.
+    A missing key is reported at the place where it belongs. If several kinds of value would be
+    accepted, they are named together.
     """
     together: dict[Place, list[ErrorDetails]] = {}
     for detail in error.errors():
@@ -65,7 +65,7 @@ def _said(detail: ErrorDetails, place: Place) -> tuple[Place, str]:
     return place, str(detail.get("ctx", {}).get("error", "This cannot be used."))
 
 
-# Kinds of errors that speak for themselves.
+# Kinds of errors whose messages need no rewording.
 _GIVEN: Mapping[str, Callable[[ErrorDetails, Place], tuple[Place, str]]] = {
     "missing": _missing,
     "extra_forbidden": _extra,
@@ -75,7 +75,7 @@ _GIVEN: Mapping[str, Callable[[ErrorDetails, Place], tuple[Place, str]]] = {
 
 
 def _wrong(place: Place, details: list[ErrorDetails]) -> str:
-    """A sentence on a value that is none of the kinds that would do."""
+    """Describe a value that is none of the accepted kinds."""
     name, given = (str(place[-1]) if place else "the file"), details[0].get("input")
     words = [word for each in details for word in _words(each)]
     needs = list(dict.fromkeys(need for each in details for need in _needed(each, place)))
@@ -103,9 +103,9 @@ def _needed(detail: ErrorDetails, place: Place) -> list[str]:
 
 
 def _placed(loc: Place) -> tuple[Place, type[BaseModel] | None]:
-    """The part of pydantic's place that is one in the file, and the section that stands there.
+    """Return the part of pydantic's location that exists in the file, and the section there.
 
-    pydantic goes on with the names of the types that it tried.
+    The rest of pydantic's location are names of the types that it tried.
     """
     at: Any = SweepSpec
     place: list[str | int] = []
@@ -121,11 +121,11 @@ def _placed(loc: Place) -> tuple[Place, type[BaseModel] | None]:
 
 
 def _below(annotation: Any, part: str | int) -> Any:
-    """The annotation of what stands at `part` of a value; None where nothing can."""
+    """Return the annotation of `part` of a value; None if it has no such part."""
     section = _first(annotation, _as_section)
     if section is not None:
         field = section.model_fields.get(str(part))
-        # A key that there is not stands in the file all the same.
+        # An unknown key is in the file all the same.
         return object if field is None else field.annotation
     kind = list if isinstance(part, int) else dict
     inner = _first(annotation, lambda each: each if get_origin(each) is kind else None)
@@ -133,7 +133,7 @@ def _below(annotation: Any, part: str | int) -> Any:
 
 
 def _first(annotation: Any, accept: Callable[[Any], Any]) -> Any:
-    """The first part of a union, or of what is annotated, that is accepted."""
+    """Return the first accepted member of a union, or of an annotated type."""
     found = accept(annotation)
     if found is not None:
         return found

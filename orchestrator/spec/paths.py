@@ -1,4 +1,4 @@
-"""Paths in a sweep file begin in its folder; those of an option in the working directory."""
+"""Paths in a sweep file are relative to its folder, those of options to the working directory."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,11 +19,11 @@ FolderOf = Callable[[tuple[str, ...]], Path]
 
 
 def with_paths(data: Mapping[str, Any], folder_of: FolderOf) -> dict[str, Any]:
-    """`data` with the paths in it made absolute, those in addresses of SQLite files too.
+    """Return `data` with its paths made absolute, also those in URLs of SQLite files.
 
     Args:
         data: A sweep file's content.
-        folder_of: The folder in which a relative path at a place begins.
+        folder_of: Returns the base folder of a relative path at a place.
     """
     resolved = dict(data)
     for key, spelled_out in (("warm_start", with_source), ("tracking", with_tracking)):

@@ -11,17 +11,18 @@ from orchestrator.spec.trial_sections import Quantity, Section
 
 
 class SamplerSection(Section):
-    """Who proposes configurations."""
+    """The sampler, which proposes configurations."""
 
     kind: Literal["tpe", "nsga2", "gp", "random", "grid"] = "tpe"
 
 
 class SchedulerSection(Section):
-    """Who stops trials early; ``fifo`` stops none. docs/guides/stop-trials-early.md.
+    """The scheduler, which stops trials early; ``fifo`` stops none.
 
-    Trials are compared after `min_epochs` epochs and again after `reduction` times as many each
-    time, where one in `reduction` goes on; ``median`` compares every `min_epochs` epochs, and the
-    better half goes on. ``asha`` and ``median`` look at one objective, the `metric`.
+    See docs/guides/stop-trials-early.md. The first milestone (rung) is after `min_epochs` epochs,
+    each further one after `reduction` (eta) times as many, and one trial in `reduction` is
+    promoted; ``median`` compares every `min_epochs` epochs, and the better half continues.
+    ``asha`` and ``median`` use one objective, the `metric`.
     """
 
     kind: Literal["fifo", "moasha", "asha", "median"] = "fifo"
@@ -32,7 +33,7 @@ class SchedulerSection(Section):
     @model_validator(mode="before")
     @classmethod
     def _with_defaults(cls, given: Any) -> Any:
-        """Defaults depend on the kind; filled in, a spec that gives them is the same one."""
+        """Fill in the defaults of the kind, so that a spec that spells them out is equal."""
         if not isinstance(given, dict):
             return given
         defaults = _SCHEDULER_DEFAULTS.get(str(given.get("kind")), {})
@@ -49,16 +50,16 @@ class SchedulerSection(Section):
         return self
 
     def judged_by(self, objectives: Iterable[Objective]) -> str | None:
-        """Name of the objective that one of a single objective looks at; None if there is none."""
+        """Return the objective that a single-objective scheduler uses; None if there is none."""
         measured = [each.name for each in objectives if is_measured_at_milestones(each.name)]
         return self.metric or next(iter(measured), None)
 
     def problem(self, objectives: Sequence[Objective], epochs: int) -> str:
-        """Why these objectives or so many epochs cannot be judged; empty if they can.
+        """Explain why these objectives or epochs cannot be scheduled; empty if they can.
 
         Args:
-            objectives: Of the sweep.
-            epochs: Most epochs that a trial may have.
+            objectives: The objectives of the sweep.
+            epochs: Maximum number of epochs of a trial.
         """
         names = [each.name for each in objectives]
         measured = [name for name in names if is_measured_at_milestones(name)]
@@ -97,29 +98,29 @@ _WITHOUT: Mapping[tuple[str, str], str] = {
 
 
 def is_measured_at_milestones(name: str) -> bool:
-    """Whether training changes a value, so that milestones have a stand-in for it."""
+    """Return whether training changes a value, so that milestones have a proxy for it."""
     return quantity(name).changed_by_training
 
 
 def with_kind(value: object) -> object:
-    """A lone word is the kind."""
+    """Convert a single word to a section with this kind."""
     return {"kind": value} if isinstance(value, str) else value
 
 
 _OFF, _ON = ("off", "no", "none"), ("auto", "yes", "on")
 CACHE_WORDS = (*_OFF, *_ON)
-"""What `execution.cache` may be that is no path."""
+"""Values of `execution.cache` that are not paths."""
 
 
 def with_cache(value: object) -> object:
-    """A word for no or yes is one of the two that there are; a folder ``no`` is ``./no``."""
+    """Convert a boolean word for the cache to ``auto`` or ``off``; a folder ``no`` is ``./no``."""
     if value is False or value in _OFF:
         return "off"
     return "auto" if value is True or value in _ON else value
 
 
 def with_tracking(value: object) -> object:
-    """A lone word is the kind, a lone address the URI, and no is ``none``."""
+    """Convert a single word to the kind, a single address to the URI, and no to ``none``."""
     if value is False or value in _OFF:
         return {"kind": "none"}
     if isinstance(value, str) and "://" in value:
@@ -128,11 +129,11 @@ def with_tracking(value: object) -> object:
 
 
 class PlateauSection(Section):
-    """When a search has stopped finding anything; a lone number is that of the trials.
+    """The plateau at which a search ends; a single number is the number of trials.
 
-    Without `growth`, after so many complete trials in a row that did not change the front. With
-    it, when the hypervolume grew by less than this share over so many complete trials;
-    `orchestrator.search.plateau.VolumePlateau` says in which bounds.
+    Without `growth`: that many complete trials in a row did not change the front. With it: the
+    hypervolume grew by less than this share over that many complete trials;
+    `orchestrator.search.plateau.VolumePlateau` documents the bounds.
     """
 
     trials: int = Field(ge=1)
@@ -140,19 +141,19 @@ class PlateauSection(Section):
 
 
 def with_trials(value: object) -> object:
-    """A lone number is how many trials."""
+    """Convert a single number to a section with this number of trials."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return {"trials": value} if is_number else value
 
 
 class BudgetSection(Section):
-    """When the sweep ends; the first limit that is reached counts.
+    """Limits at which the sweep ends; the first one reached counts.
 
-    `cpu_hours` and `gpu_hours` are what all attempts of all runs may take together: the time from
-    the start of each to its end, times the CPUs or GPUs of a trial. `disk` is what the sweep's
-    folder may hold before no further trial starts, in bytes. The last two are limits of each
-    trial: how often it may start again because its worker or its node died, and how long an
-    attempt may train, beyond which it has failed.
+    `cpu_hours` and `gpu_hours` limit the total of all attempts of all runs: the time from start
+    to end of each, times the CPUs or GPUs of a trial. `disk` is the size of the sweep's folder, in
+    bytes, from which no further trial starts. The last two are limits of each trial: how often it
+    may be retried because its worker or its node died, and how long an attempt may train before
+    it is failed.
     """
 
     trials: int = Field(default=32, ge=1)
@@ -166,7 +167,7 @@ class BudgetSection(Section):
 
 
 class ResourcesSection(Section):
-    """What one trial is given."""
+    """The resources that one trial is given."""
 
     cpus: int = Field(default=1, ge=1)
     gpus: float = Field(default=0, ge=0)
@@ -180,16 +181,16 @@ class ResourcesSection(Section):
 
 
 class ExecutionSection(Section):
-    """How trials share what they compute; changes nothing of what they measure.
+    """How trials share computations; this does not change what they measure.
 
-    `cache` is where results of stages are kept for other trials and sweeps: ``auto`` is the
-    folder ``cache`` of the state folder, ``off`` keeps nothing, else a path or an fsspec URL. It
-    holds at most `cache_bytes`, and what was not used for longest goes first. With `siblings` the
-    other configurations that share a finished training are tried next; ``auto`` does so where
-    the budget covers a good part of the space (`SweepSpec.proposes_siblings`). There are none
-    without a cache. `fuse` is how many trials a worker takes at once, to train their heads
-    together where only heads are trained: at most this number, ``off`` for one, and ``auto``
-    decides by `orchestrator.execution.batches`.
+    `cache` is the place where results of stages are kept for other trials and sweeps: ``auto`` is
+    the folder ``cache`` of the state folder, ``off`` keeps nothing, else a path or an fsspec URL.
+    It holds at most `cache_bytes`; the least recently used entries are removed first. With
+    `siblings`, the other configurations that share a finished training are tried next; ``auto``
+    does so if the budget covers a good part of the space (`SweepSpec.proposes_siblings`). Without
+    a cache there are no siblings. `fuse` is the maximum number of trials that a worker takes at
+    once, to train their heads together where only heads are trained: ``off`` is one, and ``auto``
+    lets `orchestrator.execution.batches` decide.
     """
 
     cache: Annotated[str, BeforeValidator(with_cache)] = Field(default="auto", min_length=1)
@@ -202,12 +203,12 @@ _SOURCES = ("sweep", "csv", "mlflow", "optuna")
 
 
 class WarmStartSection(Section):
-    """What the sampler learns from before the first trial: one of four sources.
+    """Earlier results from which the sampler learns before the first trial: one of four sources.
 
-    A sweep (`store`: where it is stored, if not where this one is), a table, an `experiment` of
+    A sweep (`store`: its store, if it is another one), a table, an `experiment` of
     an MLflow server or database (`parent_run`: the id of the sweep's own run, where several have
     its name), or a `study` of an Optuna storage, which need not be named where
-    there is one. `rename` says what this sweep calls a parameter or a value of the source.
+    there is one. `rename` maps names of parameters or values of the source to this sweep's names.
     """
 
     sweep: str | None = None
@@ -244,14 +245,14 @@ class WarmStartSection(Section):
 
 
 def with_source(value: object) -> object:
-    """A lone word is a table if it ends in ``.csv``, else the name of a sweep."""
+    """Convert a single word to a table if it ends in ``.csv``, else to the name of a sweep."""
     if not isinstance(value, str):
         return value
     return {"csv" if value.endswith(".csv") else "sweep": value}
 
 
 class TrackingSection(Section):
-    """Where people browse the trials."""
+    """The tracker in which people browse the trials."""
 
     kind: Literal["mlflow", "none"] = "mlflow"
     uri: str | None = None

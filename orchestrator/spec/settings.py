@@ -10,7 +10,7 @@ from search_spaces import parse_yaml
 
 Place = tuple[str | int, ...]
 
-# Where a lone word or number stands for a mapping: the key that it is the value of.
+# Sections that may be given as a single word or number: the key whose value it is.
 _SHORT_FOR: Mapping[str, str] = {
     "backbone": "name",
     "data": "name",
@@ -29,17 +29,17 @@ _NEXT_SETTING = re.compile(r",\s*(?=[A-Za-z_][\w.-]*\s*=(?!=))")
 
 
 def parse_settings(texts: Sequence[str]) -> list[tuple[Place, Any]]:
-    """Read settings, several in one text with a comma between them too: ``a.b=1,c.d=2``.
+    """Parse settings; a text may hold several with commas between them: ``a.b=1,c.d=2``.
 
     Raises:
-        UsageError: A text is no setting.
+        UsageError: A text is not a setting.
         FileProblems: A value does not parse.
     """
     return [_setting(part) for text in texts for part in _parts(text)]
 
 
 def _parts(text: str) -> list[str]:
-    """The settings in one text; a comma within brackets or quotes belongs to a value."""
+    """Split the settings in a text; a comma within brackets or quotes belongs to a value."""
     parts, begin = [], 0
     for match in _NEXT_SETTING.finditer(text):
         value = text[begin : match.start()]
@@ -61,12 +61,12 @@ def _setting(text: str) -> tuple[Place, Any]:
 
 
 def parse_source(text: str) -> Any:
-    """What a sweep learns from, as an option says it."""
+    """Parse the source of a warm start, as an option gives it."""
     return with_source(parse_yaml(f"value: {text}", name="--warm-start").data["value"])
 
 
 def changed(data: Any, place: Place, value: Any, *, within: Place = ()) -> dict[str, Any]:
-    """`data` with another value at a place; what is on the way is copied, not changed."""
+    """Return `data` with another value at a place; mappings on the path are copied."""
     head, *rest = place
     below = _spelled_out(data, within)
     deeper = (*within, head)
@@ -77,12 +77,12 @@ def changed(data: Any, place: Place, value: Any, *, within: Place = ()) -> dict[
 
 
 def _spelled_out(data: Any, place: Place) -> dict[str, Any]:
-    """A section as a mapping, where it is given by one word too."""
+    """Return a section as a mapping, also if it is given by one word."""
     if isinstance(data, Mapping):
         return dict(data)
     if data is None:
         return {}
-    # An objective and a measure stand below the section that says what their word means.
+    # An objective and a measure are nested in the section that defines their word.
     owner = place[-2] if len(place) == 2 and place[-2] != "budget" else place[-1]
     if owner == "warm_start":
         source = with_source(data)

@@ -1,6 +1,6 @@
 """Objectives, constraints and claim of a stored sweep, read without checking the rest of its spec.
 
-A sweep that another version stored may have sections that this one does not know.
+A sweep stored by another version may have sections that this one does not know.
 """
 
 import os
@@ -32,9 +32,9 @@ def spec_constraints(spec: Mapping[str, Any]) -> tuple[Constraint, ...]:
 
 
 def places_of(spec: Mapping[str, Any], state: StateFolder) -> dict[str, str]:
-    """Where the paths of a spec that lie in the project are, as seen from its state folder.
+    """Return the paths of a spec that are within the project, relative to its state folder.
 
-    A project's data move with it, and whoever has the store alone finds them so.
+    Data within a project move with it, and are found again from the store alone.
     """
     project = state.root.parent
     return {
@@ -47,11 +47,11 @@ def places_of(spec: Mapping[str, Any], state: StateFolder) -> dict[str, str]:
 def with_places(
     spec: Mapping[str, Any], content: Mapping[str, Any], state: StateFolder
 ) -> dict[str, Any]:
-    """A stored spec whose paths are those of the project of today, where something lies there.
+    """Return a stored spec with its paths moved to today's project, where they exist there.
 
     Args:
-        spec: As it was stored.
-        content: What the store has of the sweep's content, `places_of` among it.
+        spec: The stored spec.
+        content: The stored content of the sweep, including `places_of`.
         state: The state folder.
     """
     places = content.get("places") or {}
@@ -73,6 +73,6 @@ def _path(spec: Mapping[str, Any], section: str, key: str) -> Path | None:
 
 
 def spec_claim(spec: Mapping[str, Any]) -> ClaimSection | None:
-    """Read what a stored spec claims; None if nothing was fixed before the sweep began."""
+    """Read the claim of a stored spec; None if none was fixed before the sweep began."""
     section = spec.get("claim")
     return None if section is None else ClaimSection.model_validate(section)

@@ -1,4 +1,4 @@
-"""A sweep as one frozen, closed value: what the sweep file says, with defaults filled in."""
+"""A sweep as one frozen, closed value: the sweep file with defaults filled in."""
 
 import hashlib
 import json
@@ -78,8 +78,8 @@ Measure = Annotated[MeasureSection, BeforeValidator(with_attack)]
 class SweepSpec(Section):
     """A whole sweep.
 
-    `space` is the search space in its plain form, whatever the file called it by, so that a
-    stored spec needs no other file.
+    `space` is the search space in its plain form, even if the file referred to it by name, so
+    that a stored spec needs no other file.
     """
 
     name: str
@@ -93,7 +93,7 @@ class SweepSpec(Section):
         dict[MeasuredName, Annotated[ObjectiveSection, BeforeValidator(with_direction)]],
         BeforeValidator(with_deepfool),
     ] = Field(min_length=1)
-    # What attacks yield that is no objective: of every trial, and of the front alone.
+    # Values of attacks that are not objectives: of every trial, and of the front alone.
     measures: Annotated[dict[TrialMeasureName, Measure], BeforeValidator(with_deepfool)] | None = (
         None
     )
@@ -108,7 +108,7 @@ class SweepSpec(Section):
     replicates: int = Field(default=1, ge=1, le=1000)
     # Whether the full-size network is measured too, for sized ones to be compared with.
     reference: bool = False
-    # What is to be shown of the trials against it, fixed beforehand.
+    # The claim about the trials compared with it, fixed beforehand.
     claim: ClaimSection | None = None
     resources: ResourcesSection = ResourcesSection()
     execution: ExecutionSection = ExecutionSection()
@@ -155,7 +155,7 @@ class SweepSpec(Section):
     def _can_be_met(cls, texts: list[str], info: ValidationInfo) -> list[str]:
         for text in texts:
             name = check_measured(as_problem(Constraint.parse, text).name)
-            # Empty where the section itself is refused: that is told anyway.
+            # Empty if the section itself is invalid, which is reported anyway.
             given = [*(info.data.get("objectives") or ()), *(info.data.get("measures") or ())]
             if quantity(name).is_attack and given and name not in given:
                 raise ValueError(
@@ -174,8 +174,8 @@ class SweepSpec(Section):
             for place in ("objectives", "measures"):
                 if name in (info.data.get(place) or ()):
                     raise ValueError(
-                        f"{name} stands under {place} already: values of different budgets never "
-                        f"share a name. Give one of them a word of its own, as in {name}_strong."
+                        f"{name} is under {place} already: values of different budgets never "
+                        f"share a name. Give one of them a suffix of its own, as in {name}_strong."
                     )
         return sections
 
@@ -220,11 +220,11 @@ class SweepSpec(Section):
 
     @property
     def most_epochs(self) -> int:
-        """Epochs of the longest training there may be."""
+        """The maximum number of epochs of a training."""
         sampled = self.search_space.domains.get("epochs")
         most = [int(each) for each in sampled.options] if isinstance(sampled, Choice) else []
         most += [sampled.high] if isinstance(sampled, Int) else []
-        # Where the parameter is not active, too.
+        # The default also counts: the parameter may be inactive.
         return max([self.training.epochs, *most])
 
     @cached_property
@@ -234,10 +234,10 @@ class SweepSpec(Section):
 
     @property
     def proposes_siblings(self) -> bool:
-        """Whether a finished training brings its siblings.
+        """Whether the siblings of a finished training are proposed next.
 
-        They are trials of the budget. Where that covers a quarter of the space, most trainings
-        will be asked for again with other bits anyway; in a larger space the sampler chooses.
+        They count towards the budget. If the budget covers a quarter of the space, most trainings
+        will be requested again with other bits anyway; in a larger space the sampler chooses.
         """
         if self.execution.cache == "off" or self.execution.siblings is False:
             return False
@@ -247,9 +247,9 @@ class SweepSpec(Section):
 
     @property
     def takes_up_stopped(self) -> bool:
-        """Whether stopped trials go on when every configuration was tried.
+        """Whether stopped trials are resumed once every configuration was tried.
 
-        That is what is left to do with a budget of time; one of trials is over then.
+        With a budget of time that is the remaining work; a budget of trials is used up then.
         """
         time = (self.budget.seconds, self.budget.cpu_hours, self.budget.gpu_hours)
         has_time = any(limit is not None for limit in time)
@@ -271,7 +271,7 @@ class SweepSpec(Section):
 
     @property
     def attacks(self) -> dict[str, AttackConfig]:
-        """Attack by the name of the value it yields, of every trial."""
+        """The attacks on every trial, by the name of the value they yield."""
         sections = {**self.objectives, **(self.measures or {})}
         return {
             name: section.as_attack()
@@ -281,10 +281,10 @@ class SweepSpec(Section):
 
     @property
     def front_attacks(self) -> dict[str, AttackConfig]:
-        """Attack by the name of the value it yields, of the front when the sweep ends.
+        """The attacks on the front when the sweep ends, by the name of the value they yield.
 
-        With robustness as an objective, the gradients that it is measured by are checked, on few
-        images: under a name of its own, so that a check that is asked for never shares it.
+        With robustness as an objective, the gradients behind it are checked on a few images. The
+        check has a name of its own, so that it never collides with one in the sweep file.
         """
         given = {
             name: section.as_attack() for name, section in (self.front_measures or {}).items()
@@ -295,13 +295,13 @@ class SweepSpec(Section):
         return given
 
     def data_config(self) -> DataConfig:
-        """The data as `trainers` takes it."""
+        """Build the data settings for `trainers`."""
         given = self.data.model_dump()
         return DataConfig(**given, seed=self.seed, default_size=self._default_size)
 
     @property
     def backbones(self) -> tuple[str, ...]:
-        """Names, without aliases, of all backbones that trials may have."""
+        """Names of all backbones that trials may have, with aliases resolved."""
         sampled = self.search_space.domains["backbone"] if "backbone" in self.space else None
         names = sampled.options if isinstance(sampled, Choice) else ()
         every = (backbone_info(str(name)).name for name in (self.backbone.name, *names))
@@ -309,13 +309,13 @@ class SweepSpec(Section):
 
     @property
     def _default_size(self) -> int:
-        """Side of pictures that have none in common: what the largest backbone sees."""
+        """The image side where images differ in size: the input of the largest backbone."""
         if self.backbone.image_size is not None:
             return self.backbone.image_size
         return max(backbone_info(name).image_size for name in self.backbones)
 
     def trial_config(self) -> TrialConfig:
-        """What all trials share, as `trainers` takes it."""
+        """Build the settings for `trainers` that all trials share."""
         widths = self.head.widths
         return TrialConfig(
             backbone=self.backbone.name,
@@ -331,7 +331,7 @@ class SweepSpec(Section):
         )
 
     def reference_config(self) -> TrialConfig:
-        """The full-size, unquantized network, trained as this sweep's trials are by default."""
+        """Build the full-size, unquantized network, trained with this sweep's defaults."""
         plain = QuantizationConfig()
         return replace(
             self.trial_config(),
@@ -348,12 +348,12 @@ class SweepSpec(Section):
         )
 
     def identity(self) -> Mapping[str, Any]:
-        """The part of the spec that decides what its trials mean.
+        """Return the part of the spec that determines the meaning of its trials.
 
         Budget, resources, execution, tracking and store may change between two runs of one
-        sweep, and a reference or further measures of the front may be asked for later. A warm
-        start changes what is tried, not what a trial means. Where images and weights lie means
-        nothing either: their content does, which is known once they are read.
+        sweep, and a reference or further measures of the front may be added later. A warm start
+        changes which configurations are tried, not what a trial means. The paths of images and
+        weights do not count either: their content does, which is known once they are read.
         """
         free = {
             "name",
@@ -366,7 +366,7 @@ class SweepSpec(Section):
             "store",
             "warm_start",
         }
-        # A key that is not given says nothing, so that a later version may add keys.
+        # Keys that are not given are left out, so that a later version may add keys.
         identity = self.model_dump(mode="json", exclude=free, exclude_none=True)
         data, backbone = identity["data"], identity["backbone"]
         data.pop("root", None)
@@ -376,7 +376,7 @@ class SweepSpec(Section):
         return identity
 
     def fingerprint(self) -> str:
-        """Digest of `identity`.
+        """Compute the digest of `identity`.
 
         Objectives without an attack count with the defaults that attacks had when the first sweeps
         were stored, whose fingerprints hold these.
@@ -391,7 +391,7 @@ class SweepSpec(Section):
 
 
 def _gradient_check(attack: AttackConfig) -> AttackConfig:
-    """How gradients are checked that an objective relies on: the same ball, one start."""
+    """Build the check of the gradients behind an objective: the same ball, one start."""
     samples = min(attack.samples, _CHECKED_IMAGES)
     if attack.attack in ("bim", "pgd"):
         return replace(attack, restarts=1, samples=samples)

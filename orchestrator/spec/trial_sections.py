@@ -38,14 +38,14 @@ from trainers.networks.backbone_table import (
 from trainers.networks.sizing import check_rule
 from trainers.quantization.config import QuantizationConfig, check_qat
 
-# Several attacks have a word each behind it; MLflow and constraints take no other signs.
+# Each of several attacks has a suffix; MLflow and constraints accept no other characters.
 _T = TypeVar("_T")
 
 
 def as_problem(parse: Callable[[str], _T], text: str) -> _T:
-    """Parse a text so that what is wrong with it becomes a problem with its place.
+    """Parse a text, and turn an error into a problem with its place.
 
-    pydantic does so with a ValueError, and a UsageError is none.
+    pydantic does so for a ValueError, which a UsageError is not.
     """
     try:
         return parse(text)
@@ -88,7 +88,7 @@ class BackboneSection(Section):
                 f"image_size is {self.image_size}, but {self.name} needs at least "
                 f"{info.min_image_size} pixels."
             )
-        # It has no global pool, so that another size would mean another number of features.
+        # Without a global pool, another size would mean another number of features.
         if self.name == "digitnet" and self.image_size not in (None, info.image_size):
             raise ValueError(
                 f"image_size is {self.image_size}, but digitnet sees images of {info.image_size} "
@@ -128,7 +128,7 @@ class DataSection(Section):
         try:
             DataConfig(**self.model_dump())
         except ValueError as error:
-            # The place is named by whoever shows the problem.
+            # The place is added where the problem is shown.
             raise ValueError(str(error).removeprefix("data: ")) from None
         return self
 
@@ -149,7 +149,7 @@ class ParameterSection(Section):
 
 
 class TrainingSection(ParameterSection):
-    """What every trial shares, unless the space samples it; see `trainers.config.PARAMETERS`."""
+    """Training parameters that the space does not sample; see `trainers.config.PARAMETERS`."""
 
     tune: str = "head"
     epochs: int = 10
@@ -175,7 +175,7 @@ class HeadSection(Section):
 
 
 def _with_numbers(layers: object) -> object:
-    """Numbers as keys, also where they are texts: JSON has no others."""
+    """Convert keys that are texts of numbers to numbers: JSON has only texts as keys."""
     if not isinstance(layers, dict):
         return layers
     return {
@@ -216,7 +216,7 @@ class QuantizationSection(Section):
         return self
 
     def of_trials(self) -> dict[str, Any]:
-        """What is given, by the names that `TrialConfig` has for it."""
+        """Return the given settings by their names in `TrialConfig`."""
         given = self.model_dump(exclude_none=True)
         layers = given.pop("layers", {})
         return given | {"layer_bits": layers}
@@ -239,11 +239,11 @@ class MeasureSection(Section):
         return self
 
     def as_attack(self) -> AttackConfig:
-        """The attack as `trainers` takes it."""
+        """Build the attack for `trainers`."""
         return AttackConfig(**self.model_dump(include=set(MeasureSection.model_fields)))
 
 
-# Never to be changed, whatever the defaults are: fingerprints of stored sweeps were made with it.
+# Must never change, even if the defaults do: fingerprints of stored sweeps were made with it.
 FORMER_DEFAULTS: Mapping[str, str | float] = {
     "attack": "pgd",
     "epsilon": 8 / 255,
@@ -261,12 +261,12 @@ class ObjectiveSection(MeasureSection):
 
 
 def with_deepfool(sections: object) -> object:
-    """DeepFool's values need not say which attack they come from."""
+    """Fill in the attack of DeepFool's values, which need not name it."""
     if not isinstance(sections, dict):
         return sections
     filled = dict(sections)
     for name, section in sections.items():
-        # A word under measures is the attack.
+        # A single word under measures is the attack.
         given = with_direction(section) if section in ("maximize", "minimize") else section
         if str(name).startswith(PERTURBATION) and isinstance(given, dict):
             filled[name] = {"attack": "deepfool", **given}
@@ -274,7 +274,7 @@ def with_deepfool(sections: object) -> object:
 
 
 def fits_its_name(name: str, section: MeasureSection) -> None:
-    """Refuse an attack that cannot yield the value of this name.
+    """Reject an attack that cannot yield the value of this name.
 
     Raises:
         ValueError: With the sentence.
@@ -293,27 +293,27 @@ def fits_its_name(name: str, section: MeasureSection) -> None:
 
 
 def with_direction(value: object) -> object:
-    """A lone word is the direction."""
+    """Convert a single word to a section with this direction."""
     return {"direction": value} if isinstance(value, str) else value
 
 
 def with_attack(value: object) -> object:
-    """A lone word is the attack."""
+    """Convert a single word to a section with this attack."""
     return {"attack": value} if isinstance(value, str) else value
 
 
 def with_rule(value: object) -> object:
-    """A lone word is the rule."""
+    """Convert a single word to a section with this rule."""
     return {"rule": value} if isinstance(value, str) else value
 
 
 def with_name(value: object) -> object:
-    """A lone word is the name."""
+    """Convert a single word to a section with this name."""
     return {"name": value} if isinstance(value, str) else value
 
 
 def check_measured(name: str) -> str:
-    """Refuse a name that no trial measures."""
+    """Reject a name that no trial measures."""
     if quantity(name).of_front_alone:
         raise ValueError(
             f"{name} is measured of the front alone, when the sweep ends: write it under "

@@ -1,4 +1,4 @@
-"""MLflow as the mirror that people look at: docs/decisions/0002-mlflow-is-a-mirror.md.
+"""MLflow as a mirror of the store: docs/decisions/0002-mlflow-is-a-mirror.md.
 
 Importing this imports no MLflow: that takes seconds, and happens at a mirror's first use.
 """
@@ -33,11 +33,11 @@ __all__ = [
 def build_mirror(
     kind: str, store: Store, *, experiment: str, state: StateFolder, uri: str | None = None
 ) -> Mirror:
-    """The mirror that the ``tracking`` section of a sweep file names; it connects at first use.
+    """Build the mirror that a sweep file's ``tracking`` names; it connects at first use.
 
     Args:
         kind: ``mlflow`` or ``none``.
-        store: What is mirrored.
+        store: The store that is mirrored.
         experiment: Name of the MLflow experiment: the sweep's.
         state: Holds the default database and the artifacts of databases.
         uri: MLflow server or database, if it is not the one that ``MLFLOW_TRACKING_URI`` names or
@@ -51,15 +51,15 @@ def build_mirror(
     if kind != "mlflow":
         raise UnknownNameError("kind of tracking", kind, ("mlflow", "none"))
     address, _ = state.tracking_address(uri)
-    # Beside a database MLflow would put artifacts into the working directory.
+    # With a database, MLflow would put artifacts into the working directory by default.
     root = None if is_server(address) else state.tracking_artifacts
     return MlflowMirror(store, address, artifact_root=root, experiment=experiment)
 
 
 def warm_up(kind: str, *, state: StateFolder, uri: str | None = None) -> WarmUp:
-    """Load in a thread what the mirror will need, while Ray starts and the processor has time.
+    """Load in a thread what the mirror will need, while Ray starts and the CPU is idle.
 
-    Later the trials would pay for it: MLflow and a new database take five seconds of a core.
+    Loading later would slow down trials: MLflow and a new database take five seconds of a core.
 
     Args:
         kind: As for `build_mirror`.

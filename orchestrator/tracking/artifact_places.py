@@ -1,8 +1,8 @@
-"""Where the artifacts of runs in a database of MLflow lie, after the project was moved or copied.
+"""The location of artifacts in an MLflow database after the project was moved or copied.
 
-MLflow records the place of an experiment, and of each run, as it was when they were made, and has
-no call to change it; whoever writes an artifact then writes to where the project was. So the rows
-are changed. What a server keeps is the server's affair.
+MLflow records the location of an experiment, and of each run, when they are created, and has no
+call to change it, so that artifacts would still be written to the old place. So the rows are
+changed. The locations that a server keeps are left to the server.
 """
 
 from pathlib import Path, PurePosixPath
@@ -27,20 +27,20 @@ _SET_RUN = text("UPDATE runs SET artifact_uri = :place WHERE run_uuid = :run")
 def bring_home(
     client: Any, experiment_id: str, home: Path, tag: tuple[str, str], run_id: str = ""
 ) -> int:
-    """Let an experiment, and the runs of one sweep in it, have their artifacts in `home`.
+    """Move the artifact locations of an experiment, and of one sweep's runs in it, to `home`.
 
     Only places that this package made are changed: those whose path ends as one in `home` does.
     A person may have given the experiment another place, in a bucket for example.
 
     Args:
-        client: MLflow's, of a database or of a server.
+        client: MLflow's client of a database or of a server.
         experiment_id: The experiment.
         home: Its folder in the state folder of today.
         tag: Key and value of a tag that the sweep's runs have; others may share the experiment.
-        run_id: One of these runs, if not all are to be looked at.
+        run_id: One of these runs, if only that one is to be moved.
 
     Returns:
-        How many places were changed.
+        The number of changed locations.
     """
     engine = getattr(client._tracking_client.store, "engine", None)  # noqa: SLF001 - no other way
     if engine is None:
@@ -61,7 +61,7 @@ def bring_home(
         if is_moved:
             connection.execute(_SET_PLACE, {**experiment, "place": wanted})
     for each in moved:
-        # MLflow (3.17) remembers, for as long as the process lives, where a run's artifacts were.
+        # MLflow (3.17) caches the artifact location of a run for the lifetime of the process.
         getattr(_mlflow_utils(), "_artifact_repos_cache", {}).pop(each["run"], None)
     return len(moved) + is_moved
 
@@ -73,13 +73,13 @@ def _mlflow_utils() -> Any:
 
 
 def _was(uri: str, own: str, *, parts: int) -> bool:
-    """Whether a place is the same one of a state folder that lay elsewhere."""
+    """Return whether a location is the same one within a state folder that was elsewhere."""
     there, here = _parts(uri), _parts(own)
     return there != here and there[-parts:] == here[-parts:]
 
 
 def _parts(uri: str) -> tuple[str, ...]:
-    """Parts of a local path; none of what lies elsewhere."""
+    """Split a local path into its parts; a remote location has none."""
     split = urlsplit(uri)
     if split.scheme == "file":
         return PurePosixPath(unquote(split.path)).parts

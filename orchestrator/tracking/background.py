@@ -1,4 +1,4 @@
-"""Mirrors while the sweep runs, in a thread of its own: a tracker never delays a trial."""
+"""Mirrors in a thread of its own while the sweep runs, so that a tracker never delays a trial."""
 
 import logging
 import threading
@@ -14,14 +14,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """When the thread works.
+    """The timing of the thread.
 
     Attributes:
-        first_s: Seconds before the first look: while workers start they have more use for a CPU.
-        period_s: Seconds between two looks into the outbox.
+        first_s: Seconds before the first poll, since starting workers need the CPU more.
+        period_s: Seconds between two polls of the outbox.
         breath_s: Seconds between two batches, so that the driver's threads are never starved.
-        longest_pause_s: While the server is away, pauses double from `period_s` up to this.
-        batch: Marks in a batch.
+        longest_pause_s: While the server is unreachable, pauses double from `period_s` up to this.
+        batch: Number of marks in a batch.
     """
 
     first_s: float = 10.0
@@ -40,9 +40,9 @@ class BackgroundMirror:
     Args:
         mirror: Used by this thread alone until `close` has returned.
         sweep: Name of the sweep.
-        on_trouble: Told one sentence when MLflow or the store goes away and one when it is back;
-            called from the thread.
-        rhythm: When the thread works.
+        on_trouble: Called from the thread with a sentence when MLflow or the store becomes
+            unreachable, and with another when it is back.
+        rhythm: The timing of the thread.
     """
 
     def __init__(
@@ -64,11 +64,10 @@ class BackgroundMirror:
     def close(self, timeout_s: float) -> int:
         """Mirror what is left, for at most `timeout_s` seconds, and stop.
 
-        A request that hangs is left behind in its daemon thread; what it was to copy stays
-        marked.
+        A request that hangs is abandoned in its daemon thread; the marks it was to copy remain.
 
         Returns:
-            How many marks are left for `paretune sync`.
+            The number of marks left for `paretune sync`.
         """
         self._deadline = time.monotonic() + timeout_s
         self._closing.set()
@@ -86,17 +85,17 @@ class BackgroundMirror:
         self._empty_outbox()
 
     def _empty_outbox(self) -> None:
-        """Mirror in batches until nothing is marked, the server is away, or time is up."""
+        """Mirror in batches until nothing is marked, the server is unreachable, or time is up."""
         while time.monotonic() < self._deadline:
             try:
                 done = self._mirror.drain(self._sweep, limit=self._rhythm.batch)
             except OrchestratorError as error:
-                # The tracker is away, or the store is: its server may be back in seconds.
+                # The tracker or the store is unreachable; its server may be back in seconds.
                 self._notice_outage(str(error))
                 return
             except Exception as error:
-                # The end of this thread's world, as `main` is of the command's: a fault of the
-                # mirror must cost the sweep no more than a server that is away.
+                # The outermost handler of this thread, as `main` is of the command: a fault of the
+                # mirror must cost the sweep no more than an unreachable server.
                 logger.exception("The mirror of %s failed", self._sweep)
                 self._notice_outage(f"The mirror failed: {type(error).__name__}: {error}")
                 return

@@ -1,8 +1,8 @@
 """A new SQLite database for MLflow appears whole, or not at all.
 
-MLflow (3.17) makes one in dozens of steps, seconds long, with no transaction around them: of two
-processes that make the same one, one fails; and of what a killed one leaves behind MLflow may
-never make a database again.
+MLflow (3.17) creates one in dozens of steps over seconds, without a transaction: if two processes
+create the same one, one of them fails, and what a killed process leaves behind may be unusable
+for MLflow forever.
 """
 
 import os
@@ -15,19 +15,19 @@ from pathlib import Path
 
 from orchestrator.addresses import sqlite_file, sqlite_url
 
-# Of two threads that need one, the second waits and finds it.
+# If two threads need one, the second waits and finds it.
 _making = threading.RLock()
 
 
 def make_database(
     uri: str, fill: Callable[[str], object], is_wanted: Callable[[], bool] = lambda: True
 ) -> None:
-    """Make the file of a SQLite URI, and its folder, where there is none.
+    """Create the file of a SQLite URI, and its folder, if it does not exist.
 
     Args:
         uri: A tracking URI; nothing is done for a server, or for another kind of database.
-        fill: Makes a database at a URI.
-        is_wanted: Asked when the database is made, before it appears.
+        fill: Creates a database at a URI.
+        is_wanted: Called when the database is complete, before it is put in place.
 
     Raises:
         OSError: The folder or the file cannot be written.
@@ -43,18 +43,18 @@ def make_database(
             fill(sqlite_url(made))
             if not is_wanted():
                 return
-            # SQLite would not make it, and MLflow tries for minutes.
+            # SQLite does not create folders, and MLflow would retry for minutes.
             path.parent.mkdir(parents=True, exist_ok=True)
             _put(made, path)
 
 
 def _put(made: Path, path: Path) -> None:
-    """Copy a database to a place where none is."""
+    """Copy a database to a path where none exists."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with closing(sqlite3.connect(made)) as source, closing(sqlite3.connect(beside)) as copy:
             source.backup(copy)
-            # Kept in the file: whoever reads, as MLflow's page does, does not hold up the mirror.
+            # Stored in the file: readers such as MLflow's page then do not block the mirror.
             copy.execute("PRAGMA journal_mode = WAL")
         _link(beside, path)
     except sqlite3.Error as error:
@@ -64,10 +64,10 @@ def _put(made: Path, path: Path) -> None:
 
 
 def _link(beside: Path, path: Path) -> None:
-    """Never replace what another process was quicker to make, and to fill."""
+    """Put the file in place, but never replace one that another process created first."""
     try:
         os.link(beside, path)
     except OSError:
-        # Or the file system knows no links.
+        # Or the file system does not support links.
         if not path.exists():
             beside.replace(path)

@@ -1,4 +1,4 @@
-"""Copies what the store says into MLflow: one experiment, one parent run, one run an attempt.
+"""Copies the store into MLflow: one experiment, one parent run, and one run per attempt.
 
 A mark in the outbox says that a sweep or an attempt changed. Mirroring it means: read the
 current state from the store, find its run (by the recorded id, else by its tags) or make it, send
@@ -43,21 +43,21 @@ TRACEBACK = "traceback.txt"
 _FRONT_PAUSE_S = 30.0
 _PROGRESS_PAUSE_S = 2.0
 _SHARE = 20.0
-"""What depends on all trials costs more the longer a sweep is: it is done again only after this
-many times what it cost last, so that it takes a twentieth of the time at most."""
+"""What depends on all trials costs more the longer a sweep is. It is only redone after this many
+times its last duration, so that it takes a twentieth of the time at most."""
 
 
 class MlflowMirror:
     """Mirrors sweeps of one store to one MLflow experiment. Used from one thread at a time.
 
     Args:
-        store: What is mirrored; only its outbox is written.
-        tracking_uri: Of the MLflow server, or of its database.
-        artifact_root: Where a new experiment's artifacts lie; None leaves it to the server.
+        store: The store that is mirrored; only its outbox is written.
+        tracking_uri: URI of the MLflow server, or of its database.
+        artifact_root: Folder of a new experiment's artifacts; None leaves it to the server.
         experiment: Name of the experiment, by default the sweep's.
 
     Attributes:
-        refused: Sentences about what MLflow will not store, however often it is sent.
+        refused: Sentences about data that MLflow rejects, however often it is sent.
     """
 
     def __init__(
@@ -77,25 +77,25 @@ class MlflowMirror:
 
     @property
     def server(self) -> MlflowServer:
-        """Where it copies to."""
+        """The MLflow that it copies to."""
         return self._server
 
     def pending(self, sweep: str) -> int:
-        """How many marks wait, counted up to 10,000."""
+        """Count the marks that wait, up to 10,000."""
         return len(self._store.outbox.pending(sweep, limit=10_000))
 
     def drain(self, sweep: str, *, limit: int | None = None) -> int:
-        """Mirror what is marked: attempts oldest first, then the sweep.
+        """Mirror the marked attempts, oldest first, then the sweep.
 
-        While the sweep runs, its progress and its front are brought up to date now and then, and
-        always once it has ended.
+        While the sweep runs, its progress and its front are updated now and then, and always once
+        it has ended.
 
         Args:
             sweep: Name of the sweep.
-            limit: Stop after so many marks.
+            limit: Stop after this many marks.
 
         Returns:
-            How many marks were mirrored.
+            The number of marks that were mirrored.
 
         Raises:
             TrackingError: MLflow cannot be reached. What was not mirrored stays marked.
@@ -115,7 +115,7 @@ class MlflowMirror:
         return done
 
     def experiment_id(self) -> str:
-        """The experiment in MLflow, made if it is missing."""
+        """Return the id of the experiment in MLflow, creating it if it is missing."""
         if self._experiment_id is None:
             self._experiment_id = self._server.experiment_id(
                 self._experiment, artifact_root=self._artifact_root
@@ -171,14 +171,14 @@ class MlflowMirror:
     def _found_or_made(
         self, known: str | None, identity: Mapping[str, str], content: RunContent
     ) -> RunView:
-        """The run of this identity, out of MLflow's bin if it lay there."""
+        """Find or create the run of this identity; a deleted one is restored."""
         experiment = self.experiment_id()
         if identity[SWEEP_ID] not in self._at_home:
             self._bring_home(identity)
             self._at_home.add(identity[SWEEP_ID])
         run = self._server.run(known) if known else None
         if run is None:
-            # A crash after a run was made and before its id was stored left one without an owner.
+            # A crash between creating a run and storing its id leaves a run without an owner.
             found = self._server.runs(experiment, identity, with_deleted=True)
             run = min(found, key=lambda each: each.is_deleted, default=None)
         if run is None:
@@ -192,13 +192,13 @@ class MlflowMirror:
         return run
 
     def _bring_home(self, identity: Mapping[str, str], run_id: str = "") -> None:
-        """See to it that no artifact is written to where this project was once."""
+        """Make sure that no artifact is written to a former location of this project."""
         if self._artifact_root is not None:
             home, tag = self._artifact_root / self._experiment, (SWEEP_ID, identity[SWEEP_ID])
             self._server.bring_home(self.experiment_id(), home, tag, run_id)
 
     def _catch_up(self, name: str) -> None:
-        """Bring what depends on all trials up to date, if it is worth its cost by now."""
+        """Update what depends on all trials, if its cost is justified by now."""
         now = time.monotonic()
         if self._is_behind and self._progress.is_over(now):
             with_front = self._front.is_over(now)
@@ -212,7 +212,7 @@ class MlflowMirror:
         parent, trials = self._parent(sweep), self._store.trials(sweep.name)
         if with_front:
             self._publish(sweep, parent.run_id, trials)
-        # Last, so that a parent run which has ended has its front.
+        # Last, so that a parent run that has ended has its front.
         self._server.bring(parent, with_progress(sweep_content(sweep), parent, sweep, trials))
         self._is_behind = False
 

@@ -1,4 +1,4 @@
-"""A sweep from MLflow alone: for whoever has the tracking server, but not the store."""
+"""Reads a sweep from MLflow alone, where the tracking server is at hand but not the store."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 def trials_from_mlflow(
     tracking_uri: str, experiment: str, *, parent_run: str | None = None
 ) -> tuple[tuple[Objective, ...], list[Trial], list[str]]:
-    """Read back what the mirror wrote of a sweep.
+    """Read a sweep back from what the mirror wrote.
 
     A trial is read from the run of its latest attempt; types and full precision come from tags
     that the mirror wrote for this purpose.
@@ -41,7 +41,7 @@ def trials_from_mlflow(
         tracking_uri: MLflow server or database.
         experiment: Name of the experiment.
         parent_run: Id of the sweep's own run, where several sweeps of one name were tracked to
-            one MLflow; by default the newest, of which a warning tells.
+            one MLflow; by default the newest, with a warning.
 
     Returns:
         The objectives, the trials in order of their numbers, and the constraints as written.
@@ -82,7 +82,7 @@ def trials_from_mlflow(
 
 
 def _chosen(parents: Sequence[RunView], run_id: str | None, experiment: str) -> RunView:
-    """The run of the sweep that is meant, else the newest; several are told."""
+    """Choose the given run of the sweep, else the newest, with a warning if there are several."""
     by_id = {parent.run_id: parent for parent in parents}
     if run_id is not None:
         if run_id not in by_id:
@@ -137,7 +137,7 @@ def _moment(ms: int | None) -> datetime | None:
 
 
 def _check_database(tracking_uri: str) -> None:
-    """Refuse a SQLite file that is not there: MLflow would make one, and find it empty."""
+    """Reject a missing SQLite file: MLflow would create one, and find it empty."""
     path = sqlite_file(tracking_uri)
     if path is not None and not path.is_file():
         raise OrchestratorError(

@@ -1,7 +1,7 @@
 """MLflow, seen through the few calls that the mirror needs. The only file that imports it.
 
-Only `MlflowClient` is used, never the fluent interface (``mlflow.start_run``): that one keeps an
-active run in global state, which a user's own code may want for itself.
+Only `MlflowClient` is used, never the fluent interface (``mlflow.start_run``): it keeps an active
+run in global state, which a user's own code may need.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # Not "Creating initial MLflow database tables..." and such; and a database that fails raises,
-    # which is told in a sentence, where MLflow would also print the traceback.
+    # which is reported in a sentence; MLflow would also print the traceback.
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",
     # Ending a run prints its URL to stdout, which belongs to our JSON.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -60,10 +60,10 @@ class MlflowServer:
         return redacted(self._uri)
 
     def warm_up(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
-        """Import MLflow, and make a database that is missing; no server is asked.
+        """Import MLflow, and create a missing database; no server is contacted.
 
         Args:
-            is_wanted: Waits until it is known whether the database is to appear.
+            is_wanted: Waits until it is known whether the database is wanted.
         """
         _prepare()
         import mlflow  # noqa: F401 - two seconds of a core
@@ -71,11 +71,11 @@ class MlflowServer:
         try:
             make_database(self._uri, _fill, is_wanted)
         except Exception as error:
-            # The first call meets it again.
+            # The first call will raise it again.
             logger.info("MLflow is not ready before its first use: %s", error)
 
     def experiment_id(self, name: str, *, artifact_root: Path | None = None) -> str:
-        """The experiment of this name, made where it is missing and restored where deleted.
+        """Return the id of an experiment, creating it if missing and restoring it if deleted.
 
         Args:
             name: Name of the experiment.
@@ -93,14 +93,14 @@ class MlflowServer:
     def bring_home(
         self, experiment_id: str, home: Path, tag: tuple[str, str], run_id: str = ""
     ) -> int:
-        """See `artifact_places.bring_home`; how many places were changed."""
+        """Move artifact locations (`artifact_places.bring_home`); return how many changed."""
         with self._reaching() as client:
             from orchestrator.tracking.artifact_places import bring_home
 
             return bring_home(client, experiment_id, home, tag, run_id)
 
     def experiments(self) -> dict[str, str]:
-        """Ids of the experiments that are not deleted, by name."""
+        """Return the ids of the experiments that are not deleted, by name."""
         found: dict[str, str] = {}
         token = None
         with self._reaching() as client:
@@ -112,13 +112,13 @@ class MlflowServer:
                     return found
 
     def is_deleted_experiment(self, name: str) -> bool:
-        """Whether an experiment of this name lies in MLflow's bin."""
+        """Return whether an experiment of this name is deleted but can be restored."""
         with self._reaching() as client:
             found = client.get_experiment_by_name(name)
             return found is not None and found.lifecycle_stage == "deleted"
 
     def run(self, run_id: str) -> RunView | None:
-        """A run by its id, deleted ones too; None when MLflow knows none."""
+        """Look up a run by its id, also among deleted ones; None if MLflow has none."""
         with self._reaching() as client:
             from mlflow.exceptions import MlflowException
 
@@ -132,7 +132,7 @@ class MlflowServer:
     def runs(
         self, experiment_id: str, tags: Mapping[str, str], *, with_deleted: bool = False
     ) -> Iterator[RunView]:
-        """Runs that carry all of `tags`, oldest first, a page at a time."""
+        """Yield the runs that have all of `tags`, oldest first, page by page."""
         wanted = " and ".join(f"tags.`{key}` = '{text}'" for key, text in tags.items())
         token = None
         while True:
@@ -155,7 +155,7 @@ class MlflowServer:
     def create_run(
         self, experiment_id: str, content: RunContent, tags: Mapping[str, str]
     ) -> RunView:
-        """A new run with the name and start of `content`; it has its tags from the beginning."""
+        """Create a run with the name and start of `content`; it has `tags` from the beginning."""
         with self._reaching() as client:
             return _view(
                 client.create_run(
@@ -167,7 +167,7 @@ class MlflowServer:
             )
 
     def bring(self, run: RunView, content: RunContent) -> None:
-        """Send what `run` lacks of `content`; nothing if there is nothing."""
+        """Send the part of `content` that `run` lacks, if any."""
         for changes in missing_from(run, content):
             self.change(run.run_id, changes)
         if run.status == content.status and content.ended_ms in (None, run.ended_ms):
@@ -199,17 +199,17 @@ class MlflowServer:
             client.delete_tag(run_id, key)
 
     def delete_run(self, run_id: str) -> None:
-        """Put a run into MLflow's bin, from where it can be restored."""
+        """Delete a run, so that it can be restored."""
         with self._reaching() as client:
             client.delete_run(run_id)
 
     def restore_run(self, run_id: str) -> None:
-        """Take a run out of MLflow's bin."""
+        """Restore a deleted run."""
         with self._reaching() as client:
             client.restore_run(run_id)
 
     def files(self, run_id: str) -> dict[str, int]:
-        """Artifacts at the top of a run: size in bytes by name."""
+        """List the artifacts at the top level of a run: size in bytes by name."""
         with self._reaching() as client:
             return {item.path: int(item.file_size or 0) for item in client.list_artifacts(run_id)}
 
@@ -244,7 +244,7 @@ class MlflowServer:
             raise kind(self._sentence(error)) from None
         except ImportError as error:
             raise TrackingError(f"MLflow at {missing_driver(self._uri, error)}") from None
-        # Alembic's: the tables are of a newer MLflow, or another process is changing them.
+        # Alembic's error: the tables belong to a newer MLflow, or are being changed.
         except (RequestException, SQLAlchemyError, CommandError, OSError) as error:
             raise TrackingError(self._sentence(error)) from None
 
@@ -257,14 +257,14 @@ def _prepare() -> None:
     """Make MLflow quiet and quick to give up, before it is imported."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    # MLflow 3.17 uses what SQLAlchemy 2.1 deprecates, at every reading of a run.
+    # Each time it reads a run, MLflow 3.17 uses a call that SQLAlchemy 2.1 deprecates.
     warnings.filterwarnings(
         "ignore", message="The ``noload`` loader strategy", category=DeprecationWarning
     )
 
 
 def _fill(uri: str) -> None:
-    """Have MLflow make a database: it does at the first question."""
+    """Have MLflow create a database, which it does at the first query."""
     from mlflow import MlflowClient
 
     MlflowClient(tracking_uri=mlflow_address(uri)).search_experiments(max_results=1)

@@ -9,5 +9,5 @@ class NoMirror:
         return 0
 
     def pending(self, sweep: str) -> int:
-        """Nothing waits to be copied."""
+        """Return 0: nothing waits to be copied."""
         return 0

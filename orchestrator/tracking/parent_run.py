@@ -1,4 +1,4 @@
-"""What the parent run shows of all trials together: counts, the front's growth, the front."""
+"""What the parent run shows of all trials: counts, the growth of the front, and the front."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,11 +19,11 @@ NOTE = "mlflow.note.content"  # MLflow shows it as the run's description
 def with_progress(
     content: RunContent, run: RunView, sweep: SweepRecord, trials: Sequence[Trial]
 ) -> RunContent:
-    """`content` with a description, counts of trials, and the hypervolume after each complete one.
+    """Add a description, counts of trials, and the history of the hypervolume to `content`.
 
-    They are measured on the scale of the sweep, as in a report and by `Front.hypervolume`. Its
-    corner is recorded as a tag of `run`, where it is found again, so that a curve has one scale
-    even where an earlier version placed it by another rule.
+    Hypervolumes are on the scale of the sweep, as in a report and in `Front.hypervolume`. Its
+    corner is recorded as a tag of `run` and read back from there, so that a curve keeps one scale
+    even if an earlier version placed it by another rule.
     """
     content = replace(content, tags={**content.tags, NOTE: run_description(sweep, trials)})
     complete = complete_in_order(trials)
@@ -48,7 +48,7 @@ def with_progress(
 def _scale(
     run: RunView, complete: Sequence[Trial], objectives: Sequence[Objective], *, is_over: bool
 ) -> HypervolumeScale | None:
-    """What the curve is measured by; None while there are too few trials."""
+    """Place the scale of the curve; None while there are too few trials."""
     known = from_json_tags(run.tags, REFERENCE)
     if isinstance(known, dict):
         return HypervolumeScale.at(known, objectives)

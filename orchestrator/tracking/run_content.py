@@ -53,23 +53,23 @@ _SWEEP_STATUS = {
 
 
 def sweep_id(sweep: SweepRecord) -> str:
-    """Value of the tag that all runs of a sweep share, and no other sweep's runs have."""
+    """Return the value of the tag that the runs of this sweep share, and no other runs."""
     return f"{sweep.name}/{milliseconds(sweep.created)}"
 
 
 def sweep_identity(sweep: SweepRecord) -> dict[str, str]:
-    """Tags that find the parent run of a sweep."""
+    """Return the tags that find the parent run of a sweep."""
     return {SWEEP_ID: sweep_id(sweep), RUN: "sweep"}
 
 
 def attempt_identity(sweep: SweepRecord, trial: int, attempt: int) -> dict[str, str]:
-    """Tags that find the run of one attempt."""
+    """Return the tags that find the run of one attempt."""
     identity = {SWEEP_ID: sweep_id(sweep), RUN: "attempt"}
     return {**identity, TRIAL: str(trial), ATTEMPT: str(attempt)}
 
 
 def sweep_content(sweep: SweepRecord) -> RunContent:
-    """The parent run, without what depends on the trials."""
+    """Build the content of the parent run, without what depends on the trials."""
     tags = {
         **sweep_identity(sweep),
         SWEEP: sweep.name,
@@ -94,11 +94,11 @@ def sweep_content(sweep: SweepRecord) -> RunContent:
 def attempt_content(
     sweep: SweepRecord, trial: Trial, attempt: Attempt, reports: Iterable[Report]
 ) -> RunContent:
-    """The nested run of one attempt.
+    """Build the content of the nested run of one attempt.
 
-    The store keeps reports by trial: the latest attempt shows the whole curve, also the epochs
-    that it took over from an earlier attempt's checkpoint, and earlier attempts what was mirrored
-    while they ran.
+    The store keeps reports by trial. The latest attempt shows the whole curve, including epochs
+    taken over from an earlier attempt's checkpoint; earlier attempts show what was mirrored while
+    they ran.
     """
     is_latest = attempt.number == trial.attempts - 1
     is_complete = is_latest and trial.state is TrialState.COMPLETE
@@ -120,7 +120,7 @@ def attempt_content(
 
 
 def milliseconds(moment: datetime) -> int:
-    """Milliseconds since 1970, UTC."""
+    """Convert a moment to milliseconds since 1970, UTC."""
     return round(moment.timestamp() * 1_000)
 
 
@@ -154,8 +154,8 @@ def _attempt_name(trial: int, attempt: int) -> str:
 
 
 def _curve(reports: Iterable[Report], started_ms: int) -> Iterator[MetricPoint]:
-    # The store knows no time of an epoch. A made-up one that follows the order of the epochs is
-    # the same whenever it is sent, so that MLflow recognises a point that it has already.
+    # The store has no times of epochs. An artificial one in the order of the epochs is the same
+    # whenever it is sent, so that MLflow recognises a point that it already has.
     for report in sorted(reports, key=lambda report: report.epoch):
         yield from points(report.values, started_ms + report.epoch, report.epoch)
 
@@ -165,7 +165,7 @@ def _end(ended: datetime | None, started: datetime, *, running: bool) -> int | N
 
 
 def _setting(spec: Mapping[str, object], trial: Trial) -> dict[str, object]:
-    """What a reader of MLflow's table wants beside the trial's own params."""
+    """Collect the settings that MLflow's table shows beside the trial's own params."""
     training = spec.get("training")
     tune = training.get("tune") if isinstance(training, Mapping) else None
     found = {"backbone": _named(spec.get("backbone")), "data": _named(spec.get("data"))}
@@ -174,7 +174,7 @@ def _setting(spec: Mapping[str, object], trial: Trial) -> dict[str, object]:
 
 
 def _named(section: object) -> object:
-    """``digits`` of ``{name: digits, ...}``, ``photos`` of ``{folder: photos}``."""
+    """Return ``digits`` of ``{name: digits, ...}``, ``photos`` of ``{folder: photos}``."""
     if not isinstance(section, Mapping):
         return section
     sources = (section.get(key) for key in ("name", "folder", "npz"))
@@ -186,6 +186,6 @@ def _flattened(section: Mapping[str, object], prefix: str = "") -> dict[str, obj
     for key, value in section.items():
         if isinstance(value, Mapping):
             flat |= _flattened(value, f"{prefix}{key}.")
-        elif value is not None:  # what is not set would be half of MLflow's table
+        elif value is not None:  # unset values would fill half of MLflow's table
             flat[f"{prefix}{key}"] = json.dumps(value) if isinstance(value, list) else value
     return flat

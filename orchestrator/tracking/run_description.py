@@ -13,7 +13,7 @@ _ROWS = 12  # members in the table: a tag holds 5,000 characters
 
 
 def run_description(sweep: SweepRecord, trials: Sequence[Trial]) -> str:
-    """The front as a table, how to read it, and where the rest is."""
+    """Describe the front as a table, how to read it, and where to find the rest."""
     goals, limits = spec_objectives(sweep.spec), spec_constraints(sweep.spec)
     front = compute_front(trials, goals, limits)
     return "\n".join([*_table(front), *_guide(sweep)])
@@ -31,7 +31,7 @@ def _table(front: Front) -> Iterator[str]:
         )
     else:
         yield f"**No trial of {total} meets the constraints**; these violate them least.\n"
-    # MLflow folds all but the first lines away, so the table comes after the sentences.
+    # MLflow folds away all but the first lines, so the table comes after the sentences.
     knee = front.knee() if len(front) > 2 else None
     if knee is not None:
         values = human_values(front.objectives, knee.values)
@@ -49,7 +49,7 @@ def _table(front: Front) -> Iterator[str]:
 
 def _row(front: Front, member: FrontMember, *, is_knee: bool) -> str:
     values = [human(each.name, member.values.get(each.name)) for each in front.objectives]
-    # A bar inside a cell would end it.
+    # A vertical bar inside a cell would end the cell.
     params = human_params(member.params).replace("|", "\\|")
     trial = f"**{member.trial}** (knee)" if is_knee else str(member.trial)
     return f"| {trial} | {' | '.join(values)} | {params} |"

@@ -1,4 +1,4 @@
-"""A run as it should be, a run as MLflow has it, and the difference: values, within its limits.
+"""A run as it should be, a run as MLflow has it, and their difference, within MLflow's limits.
 
 The mirror is state-based: it computes a `RunContent` from the store, reads the run as it is
 (`RunView`), and sends the difference (`Changes`). Doing that twice sends nothing the second time.
@@ -37,14 +37,14 @@ class RunContent:
     """What a run should contain.
 
     Attributes:
-        name: What people see.
-        status: MLflow's word for how it stands.
+        name: The displayed name.
+        status: Its status in MLflow's terms.
         started_ms: Milliseconds since 1970, UTC.
-        ended_ms: The same; None while it runs.
+        ended_ms: Milliseconds since 1970, UTC; None while it runs.
         tags: Tags, within MLflow's limits.
         params: Params, within MLflow's limits.
         curve: Points by ascending step, each sent once.
-        latest: Points that are sent when the newest value of their metric is another one.
+        latest: Points that are sent if the newest value of their metric differs.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Changes:
 
 
 def missing_from(run: RunView, content: RunContent) -> list[Changes]:
-    """Requests that bring `run` to `content`; none when it is there already."""
+    """Return the requests that bring `run` to `content`; none if it is there already."""
     logged = int(run.tags.get(LOGGED_STEPS, "-1"))
     curve = [point for point in content.curve if point.step > logged]
     latest = [point for point in content.latest if run.metrics.get(point.key) != point.value]
@@ -97,44 +97,44 @@ def missing_from(run: RunView, content: RunContent) -> list[Changes]:
         )
     ]
     if curve:
-        # Said in the last request: after a crash in between, the points are sent again, and
-        # MLflow drops those that it has (same key, step, time and value).
+        # Set in the last request: after a crash before it, the points are sent again, and MLflow
+        # drops those that it already has (same key, step, time and value).
         mark = (LOGGED_STEPS, str(curve[-1].step))
         requests[-1] = replace(requests[-1], tags=(*requests[-1].tags, mark))
     return requests
 
 
 def points(values: Mapping[str, float], timestamp_ms: int, step: int) -> Iterator[MetricPoint]:
-    """Points of the finite values: MLflow stores a NaN as 0 and an infinity as 1.8e308."""
+    """Yield points of the finite values: MLflow stores a NaN as 0 and an infinity as 1.8e308."""
     for name, value in values.items():
         if math.isfinite(value):
             yield MetricPoint(_safe_key(name), float(value), timestamp_ms, step)
 
 
 def _safe_key(key: str) -> str:
-    """A key that MLflow takes: it allows word characters, ``-. :`` and 250 of them."""
+    """Convert a key to one that MLflow accepts: word characters and ``-. :``, at most 250."""
     return re.sub(r"[^\w.\- :]", "_", key)[:_KEY_LENGTH]
 
 
 def safe_params(params: Mapping[str, object]) -> dict[str, str]:
-    """Params as text, with the keys and the lengths that MLflow allows."""
+    """Convert params to text, with the keys and the lengths that MLflow allows."""
     return {_safe_key(key): _cut(str(value), _PARAM_LENGTH) for key, value in params.items()}
 
 
 def safe_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags with the keys and the lengths that MLflow allows, without empty ones."""
+    """Convert tags to the keys and the lengths that MLflow allows, without empty ones."""
     return {_safe_key(key): _cut(text, _TAG_LENGTH) for key, text in tags.items() if text}
 
 
 def json_tags(key: str, value: object) -> dict[str, str]:
-    """JSON of a value as one tag, or as several (``key.1``, ``key.2``) where it is too long."""
+    """Write a value as JSON in one tag, or in several (``key.1``, ``key.2``) if it is too long."""
     text = json.dumps(value, sort_keys=False)
     parts = [text[at : at + _TAG_LENGTH] for at in range(0, len(text), _TAG_LENGTH)]
     return {key if part == 0 else f"{key}.{part}": some for part, some in enumerate(parts)}
 
 
 def from_json_tags(tags: Mapping[str, str], key: str) -> object:
-    """The value that `json_tags` wrote, or None where there is none."""
+    """Read the value that `json_tags` wrote, or None if there is none."""
     if key not in tags:
         return None
     parts = [tags[key]]

@@ -28,7 +28,7 @@ from orchestrator.trials import SweepRecord, SweepState
 
 @dataclass(slots=True)
 class Count:
-    """How many there should be in MLflow, and how many its search found."""
+    """The number expected in MLflow, and the number that its search found."""
 
     expected: int = 0
     found: int = 0
@@ -36,15 +36,15 @@ class Count:
 
 @dataclass(slots=True)
 class SyncReport:
-    """What `sync` found after it had copied everything.
+    """The result of `sync` after everything was copied.
 
     Attributes:
-        runs: The parent run and one an attempt, each with its true status.
+        runs: The parent run and one run per attempt, each with its true status.
         params: Params of all of them.
         metrics: Metrics of all of them, each with its newest value.
         artifacts: Files beside them: spec, front, tracebacks, packed networks of the front.
         missing: A sentence for everything that is not in MLflow as it should be.
-        repaired: A sentence for every run that had no business there.
+        repaired: A sentence for every run that did not belong there.
     """
 
     runs: Count = field(default_factory=Count)
@@ -56,7 +56,7 @@ class SyncReport:
 
     @property
     def is_complete(self) -> bool:
-        """Whether MLflow says all that the store says."""
+        """Whether MLflow has everything that the store has."""
         return not self.missing
 
 
@@ -69,10 +69,10 @@ class _Expected:
 
 
 def sync(store: Store, sweep: str, mirror: MlflowMirror) -> SyncReport:
-    """Repair what MLflow has of a sweep, and count it.
+    """Repair MLflow's copy of a sweep, and count what it holds.
 
-    Doing it twice makes nothing new. Runs that the sweep does not own any more (a second run of
-    the same attempt) are put into MLflow's bin.
+    It is idempotent. Runs that the sweep does not own any more (a second run of the same attempt)
+    are deleted in MLflow, from where they can be restored.
 
     Raises:
         TrackingError: MLflow cannot be reached.

@@ -1,4 +1,4 @@
-"""MLflow is loaded, and its database made, while Ray starts and the processor has time."""
+"""Loads MLflow, and creates its database, while Ray starts and the CPU is idle."""
 
 import threading
 from queue import Queue
@@ -7,14 +7,14 @@ from orchestrator.tracking.mlflow_server import MlflowServer
 
 
 class WarmUp:
-    """A thread that loads MLflow and makes a database, which appears only once it is wanted.
+    """A thread that loads MLflow and creates a database, put in place only once it is wanted.
 
     Args:
-        server: What is loaded; None loads nothing.
+        server: The server to load; None loads nothing.
     """
 
     def __init__(self, server: MlflowServer | None) -> None:
-        # The first word counts.
+        # Only the first answer counts.
         self._words: Queue[bool] = Queue()
         if server is not None:
             work = threading.Thread(
@@ -26,9 +26,9 @@ class WarmUp:
             work.start()
 
     def want(self) -> None:
-        """Let the database appear."""
+        """Allow the database to be put in place."""
         self._words.put(item=True)
 
     def end(self) -> None:
-        """Let it not appear, if it was not wanted before."""
+        """Discard the database, unless it was wanted before."""
         self._words.put(item=False)

@@ -8,12 +8,12 @@ _FOLDER = Path(__file__).parent
 
 
 def library_names() -> tuple[str, ...]:
-    """Give the names of all shipped spaces, sorted."""
+    """Return the names of all shipped spaces, sorted."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
 
 
 def library_path(name: str) -> Path:
-    """Give the file of a shipped space.
+    """Return the file of a shipped space.
 
     Raises:
         SpaceError: No shipped space has this name.

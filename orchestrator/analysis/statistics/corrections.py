@@ -1,4 +1,4 @@
-"""What a p-value is worth when it is one of several."""
+"""Corrections of p-values for multiple comparisons."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,8 +9,8 @@ from orchestrator.analysis.statistics.validation import Floats, numbers
 def holm(p_values: ArrayLike) -> Floats:
     """Adjust p-values for their number, by Holm's step-down procedure.
 
-    Where every adjusted value of at most alpha is called significant, the probability of one false
-    call or more is at most alpha, however the tests depend on each other.
+    If every adjusted value of at most alpha is called significant, the family-wise error rate is
+    at most alpha, however the tests depend on each other.
 
     Args:
         p_values: Shape (n,), each in [0, 1].
@@ -24,6 +24,9 @@ def holm(p_values: ArrayLike) -> Floats:
     References:
         S. Holm. A simple sequentially rejective multiple test procedure. Scandinavian Journal of
         Statistics 6, 1979. https://www.jstor.org/stable/4615733
+
+    >>> holm([0.25, 0.125, 1.0]).tolist()
+    [0.5, 0.375, 1.0]
     """
     given = numbers(p_values, "p_values")
     if given.min() < 0 or given.max() > 1:

@@ -1,7 +1,7 @@
-"""Is a network not worse than another, by more than a stated margin?
+"""Tests of non-inferiority and equivalence within a stated margin.
 
-The tests start from "worse by at least the margin" and need evidence against it, so that few
-images, or noisy ones, never make a network pass.
+The null hypothesis is "worse by at least the margin" so that few images, or noisy ones, never
+make a network pass.
 """
 
 import math
@@ -28,8 +28,8 @@ class PairedCounts:
 
     Attributes:
         images: How many images, at least 1.
-        gained: Those that the candidate alone gets right.
-        lost: Those that the reference alone gets right.
+        gained: Number of images that the candidate alone gets right.
+        lost: Number of images that the reference alone gets right.
     """
 
     images: int
@@ -59,7 +59,7 @@ def not_worse(counts: PairedCounts, margin: float) -> float:
     """Test that the candidate is not worse by `margin` or more (non-inferiority).
 
     Tango's score test: its variance is that under "worse by exactly the margin", so that it stays
-    honest without a single discordant pair, where a t-test or Wald's would have a variance of 0.
+    valid without a single discordant pair, where a t-test or Wald's would have a variance of 0.
 
     Args:
         counts: Outcomes on the same images.
@@ -74,6 +74,9 @@ def not_worse(counts: PairedCounts, margin: float) -> float:
     References:
         T. Tango. Equivalence test and confidence interval for the difference in proportions for
         the paired-sample design. Statistics in Medicine 17, 1998, equations 10 to 14.
+
+    >>> round(not_worse(PairedCounts(images=1000, gained=10, lost=10), margin=0.02), 4)
+    0.0002
     """
     return float(stats.norm.sf(_score(counts, -fraction(margin, "margin"))))
 
@@ -94,7 +97,7 @@ def equivalent(counts: PairedCounts, margin: float) -> float:
 
 
 def difference_interval(counts: PairedCounts, level: float = 0.95) -> Interval:
-    """Where the difference of the accuracies lies: Tango's score interval, two-sided."""
+    """Compute Tango's two-sided score interval for the difference of the accuracies."""
     quantile = float(stats.norm.isf((1 - fraction(level, "level")) / 2))
     middle = counts.difference
 
@@ -113,7 +116,7 @@ def seeds_not_worse(differences: ArrayLike, margin: float, *, resolution: float)
     """Test over seeds that the mean difference is above -margin: a one-sided t-test.
 
     Args:
-        differences: Candidate less reference, a number a seed; at least two.
+        differences: Candidate less reference, one number per seed; at least two.
         margin: As for `not_worse`.
         resolution: Smallest difference that could have been measured (one image of n: 1/n). The
             spread is taken to be at least that, since seeds that agree to the last image by

@@ -26,7 +26,7 @@ class Interval:
 
 
 def accuracy_interval(correct: int, images: int, level: float = 0.95) -> Interval:
-    """Where an accuracy lies of which `correct` of `images` were right (Wilson's interval).
+    """Compute Wilson's interval for an accuracy with `correct` of `images` right.
 
     Raises:
         ValueError: There are no images, or more are right than there are.
@@ -34,6 +34,10 @@ def accuracy_interval(correct: int, images: int, level: float = 0.95) -> Interva
     References:
         E. B. Wilson. Probable inference, the law of succession, and statistical inference. JASA
         22, 1927. https://doi.org/10.1080/01621459.1927.10502953
+
+    >>> found = accuracy_interval(90, 100)
+    >>> round(found.low, 3), round(found.high, 3)
+    (0.826, 0.945)
     """
     if images < 1 or not 0 <= correct <= images:
         raise ValueError(
@@ -48,20 +52,20 @@ def accuracy_interval(correct: int, images: int, level: float = 0.95) -> Interva
 def mean_interval(
     first: ArrayLike, second: ArrayLike | None = None, *, level: float = 0.95
 ) -> Interval:
-    """Where a mean over seeds lies, or the mean difference of pairs (Student's t).
+    """Compute Student's t interval for a mean over seeds, or for the mean difference of pairs.
 
-    Seeds are few: at three, five and ten of them the interval of a bias-corrected, accelerated
-    bootstrap holds the mean in 77, 88 and 89 of 100 cases, and this one in 95. It takes the values
-    to be normal, as means over hundreds of images nearly are.
+    Seeds are few: with three, five and ten of them the interval of a bias-corrected, accelerated
+    bootstrap covers the mean in 77, 88 and 89 of 100 cases, and this one in 95. It assumes normal
+    values, which means over hundreds of images nearly are.
 
     Args:
-        first: Numbers, at least two; one a seed.
-        second: The other of each pair, if the difference is asked for.
-        level: Of the interval.
+        first: Numbers, at least two; one per seed.
+        second: The other number of each pair, to get the interval of the difference.
+        level: Confidence level.
 
     Raises:
         ValueError: There are fewer than two, they do not match, one is NaN, or all are equal: an
-            interval of no width is no knowledge.
+            interval of width 0 would claim certainty.
 
     References:
         Student. The probable error of a mean. Biometrika 6, 1908. https://doi.org/10.2307/2331554

@@ -1,6 +1,6 @@
-"""How likely is it that a trial is on the front, when what was measured is noisy?
+"""Front membership under measurement noise.
 
-Draws of what might have been measured, and how often each trial is on the front of a draw.
+Measurements are resampled, and trials counted by how often they are on the resampled front.
 """
 
 import numpy as np
@@ -13,17 +13,20 @@ _DRAWS_AT_ONCE = 256
 
 
 def front_probability(draws: ArrayLike) -> Floats:
-    """How often each trial is on the front.
+    """Compute the share of the draws in which each trial is on the front.
 
     Args:
         draws: Losses (smaller is better), shape (draws, trials, objectives). A NaN is a value that
-            was not measured: its trial is not on the front of that draw.
+            was not measured: the trial is not on the front of that draw.
 
     Returns:
         Shape (trials,), in [0, 1].
 
     Raises:
-        ValueError: There is no draw, or the shape is another.
+        ValueError: There is no draw, or the array has another shape.
+
+    >>> front_probability([[[1.0], [2.0]], [[2.0], [1.0]], [[1.0], [1.0]]]).round(2).tolist()
+    [0.67, 0.67]
     """
     losses = np.asarray(draws, np.float64)
     if losses.ndim != 3 or 0 in losses.shape:
@@ -43,11 +46,11 @@ def drawn_accuracies(
 
     Args:
         correct: Outcomes, bool (trials, images), all of the same images.
-        count: How many draws, at least 1.
-        rng: Where chance comes from.
-        paired: Resample the images, the same for every trial (bootstrap), so that what makes an
-            image hard is hard for all; False draws for each trial alone (binomial), which is
-            right when their images are not the same.
+        count: Number of draws, at least 1.
+        rng: Source of randomness.
+        paired: Resample the images, the same for every trial (bootstrap), so that an image that is
+            hard for one is hard for all; False draws for each trial separately (binomial), which
+            is right if their images differ.
 
     Returns:
         Shape (count, trials).

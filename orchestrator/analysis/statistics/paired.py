@@ -1,4 +1,4 @@
-"""Do two networks differ? Tests of pairs; a large p-value is no proof that they do not."""
+"""Paired tests of whether two networks differ; a large p-value does not prove equality."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,11 +10,11 @@ from orchestrator.analysis.statistics.validation import Floats, numbers, outcome
 def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
     """Test whether two networks are right equally often on the same images.
 
-    Exact: of the images on which exactly one is right, each is as likely to be the one.
+    Exact: on each image that exactly one gets right, both are equally likely to be that one.
 
     Args:
         first: bool (n,), whether the first is right on each image.
-        second: The same of the second.
+        second: The same for the second.
 
     Returns:
         Two-sided p-value; 1 when no image tells them apart.
@@ -25,6 +25,9 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
     References:
         Q. McNemar. Note on the sampling error of the difference between correlated proportions
         or percentages. Psychometrika 12, 1947. https://doi.org/10.1007/BF02295996
+
+    >>> mcnemar([True, True, True, False], [False, False, False, False])
+    0.25
     """
     one, other = outcomes(first, "first"), outcomes(second, "second")
     same_shape(one, other)
@@ -33,7 +36,7 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
     gained, lost = int((one & ~other).sum()), int((other & ~one).sum())
     if gained + lost == 0:
         return 1.0
-    # The binomial test: of a symmetric distribution both tails are equal.
+    # The binomial test: both tails of a symmetric distribution are equal.
     return min(1.0, 2 * float(stats.binom.cdf(min(gained, lost), gained + lost, 0.5)))
 
 

@@ -1,4 +1,4 @@
-"""How likely a comparison is to show what holds: before anything is trained."""
+"""The power of a comparison, before anything is trained."""
 
 import numpy as np
 from scipy import stats
@@ -6,8 +6,8 @@ from scipy import stats
 from orchestrator.analysis.statistics.validation import Floats, fraction
 
 DISAGREEMENT = 0.05
-"""Share of the images on which two networks of one accuracy are taken to differ: between 1 % and
-10 % in the sweeps of this project's docs."""
+"""Assumed share of the images on which two equally accurate networks differ: between 1 % and 10 %
+in the sweeps of this project's docs."""
 
 DRAWS = 4_000
 
@@ -22,24 +22,24 @@ def power(  # noqa: PLR0913 - what decides it
     disagreement: float = DISAGREEMENT,
     draws: int = DRAWS,
 ) -> float:
-    """How likely a network that is as good as the reference is shown to be not worse.
+    """Estimate the probability that a network as good as the reference is shown to be not worse.
 
     The test is that of `orchestrator.analysis.comparison`: over images and over seeds, and at the
-    first step of Holm's correction, as if no other candidate were as good. Drawn by simulation:
-    on each image that the two answer differently either may be the one that is right, in every
-    seed anew.
+    first step of Holm's correction, as if no other candidate were as good. It is simulated: on
+    each image that the two answer differently, either is equally likely to be right, drawn anew
+    for every seed.
 
     Args:
-        images: On which both are measured, at least 1.
-        seeds: Of each configuration, at least 1.
-        candidates: How many configurations are compared with the reference, at least 1.
+        images: Number of images on which both are measured, at least 1.
+        seeds: Number of seeds per configuration, at least 1.
+        candidates: Number of configurations compared with the reference, at least 1.
         margin: Largest loss that does not matter, in (0, 1).
-        alpha: Accepted probability of one wrong "not worse" or more.
+        alpha: Accepted probability of at least one wrong "not worse".
         disagreement: Share of the images on which one network alone is right, in (0, 1).
-        draws: How many comparisons are simulated.
+        draws: Number of simulated comparisons.
 
     Returns:
-        A share of the draws; its standard error is at most half by the root of their number.
+        A share of the draws; its standard error is at most ``0.5 / sqrt(draws)``.
 
     Raises:
         ValueError: A number is out of range.
@@ -59,7 +59,7 @@ def power(  # noqa: PLR0913 - what decides it
 
 
 def tango_p(images: int, gained: Floats, lost: Floats, margin: float) -> Floats:
-    """`orchestrator.analysis.statistics.equivalence.not_worse` of many pairs at once."""
+    """Compute the p-values of `equivalence.not_worse` for many pairs at once."""
     difference = -margin
     deviation = gained - lost - images * difference
     a, c = 2 * images, -lost * difference * (1 - difference)
@@ -73,7 +73,7 @@ def tango_p(images: int, gained: Floats, lost: Floats, margin: float) -> Floats:
 
 
 def _over_seeds_p(differences: Floats, margin: float, resolution: float) -> Floats:
-    """`equivalence.seeds_not_worse` of many rows at once."""
+    """Compute the p-values of `equivalence.seeds_not_worse` for many rows at once."""
     seeds = differences.shape[1]
     spread = np.maximum(differences.std(axis=1, ddof=1), resolution)
     statistic = (differences.mean(axis=1) + margin) / (spread / np.sqrt(seeds))

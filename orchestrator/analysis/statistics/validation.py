@@ -1,4 +1,4 @@
-"""What a statistic refuses: nothing at all, numbers that are none, and pairs that are not."""
+"""Reject empty input, NaN, and unpaired samples."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,15 +8,15 @@ Bools = NDArray[np.bool_]
 
 
 def numbers(values: ArrayLike, what: str, *, least: int = 1) -> Floats:
-    """Take values as float64 (n,).
+    """Convert values to float64 (n,), or reject them.
 
     Args:
-        values: What was given.
-        what: Its name in sentences.
+        values: The values given.
+        what: Their name in messages.
         least: How many are needed.
 
     Raises:
-        ValueError: Fewer, of another shape, or one of them NaN or infinite.
+        ValueError: There are fewer, they have another shape, or one is NaN or infinite.
     """
     array = np.asarray(values, np.float64)
     if array.ndim != 1 or len(array) < least:
@@ -33,10 +33,10 @@ def numbers(values: ArrayLike, what: str, *, least: int = 1) -> Floats:
 
 
 def outcomes(values: ArrayLike, what: str) -> Bools:
-    """Take outcomes, right or wrong, as bool (n,) or (seeds, n).
+    """Convert outcomes, right or wrong, to bool (n,) or (seeds, n), or reject them.
 
     Raises:
-        ValueError: There are none, or they are no bools (predictions given by mistake).
+        ValueError: There are none, or they are not bool (predictions given by mistake).
     """
     array = np.asarray(values)
     if array.size == 0 or array.ndim not in (1, 2):
@@ -52,7 +52,7 @@ def outcomes(values: ArrayLike, what: str) -> Bools:
 
 
 def same_shape(first: NDArray[np.generic], second: NDArray[np.generic]) -> None:
-    """Refuse what cannot be paired one by one.
+    """Reject two arrays that cannot be paired one by one.
 
     Raises:
         ValueError: The shapes differ.
@@ -65,10 +65,10 @@ def same_shape(first: NDArray[np.generic], second: NDArray[np.generic]) -> None:
 
 
 def fraction(value: float, what: str) -> float:
-    """Refuse a margin, level or alpha outside of (0, 1), and NaN.
+    """Reject a margin, level or alpha outside of (0, 1), and NaN.
 
     Raises:
-        ValueError: It is.
+        ValueError: The value is outside.
     """
     if not 0 < value < 1:
         raise ValueError(f"{what} is {value!r}; a fraction above 0 and below 1 is needed.")
