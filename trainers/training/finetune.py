@@ -137,7 +137,7 @@ class FineTuning:
         if like is not None and like.on_features:
             self._train_on(like.train, like.val)
             if self.stages is not None and not self.finished:
-                # They would have come from the cache: the training they are shared with put them there.
+                # The training that shares them has put them into the cache.
                 self.stages.taken += 1
         elif config.tune == "head" and not self.finished:
             self._train_on_features()

@@ -192,9 +192,9 @@ class _Epoch:
 class _Targets:
     """Target distributions of the cross-entropy, for each head.
 
-    With label smoothing `s` and `C` classes the targets are `1 - s + s / C` at the label and `s / C`
-    elsewhere: C. Szegedy et al. Rethinking the Inception architecture for computer vision. 2016,
-    section 7. https://arxiv.org/abs/1512.00567
+    With label smoothing `s` and `C` classes the targets are `1 - s + s / C` at the label and
+    `s / C` elsewhere: C. Szegedy et al. Rethinking the Inception architecture for computer vision.
+    2016, section 7. https://arxiv.org/abs/1512.00567
     """
 
     def __init__(self, configs: Sequence[TrialConfig], classes: int, like: Tensor) -> None:
