@@ -1,7 +1,7 @@
-"""Signs that an attack fails for want of gradients, and not because the network is robust.
+"""Signs that an attack fails for lack of useful gradients, not because a network is robust.
 
 The checks of Athalye, Carlini and Wagner (2018, arXiv:1802.00420, section 3.1) that need no second
-network: what a robust network cannot show, and one that hides its gradients does.
+network: behaviour that gradient masking causes and that a robust network does not show.
 """
 
 import math
@@ -17,9 +17,9 @@ from trainers.evaluators.config import AttackConfig
 from trainers.evaluators.robustness import RobustResult, robust_accuracy
 
 _MORE = 4
-# How rare it may be by chance that an image more is won than lost, for that to be a sign.
+# Significance level of the sign test.
 _ALPHA = 0.05
-# So few images that are won, and none lost, may be chance.
+# The smallest number of images that can be significant: all changed to one side.
 _FEWEST = math.ceil(math.log2(1 / _ALPHA))
 
 
@@ -32,23 +32,21 @@ def masked_gradient_signs(
     seed: int,
     device: torch.device | str = "cpu",
 ) -> tuple[str, ...]:
-    """Find out whether accuracy under a gradient attack can be believed.
+    """Check whether the accuracy under a gradient attack is credible.
 
     Three checks, on the same images:
 
-    1. with four times the steps the attack finds no less;
-    2. with an epsilon that reaches every picture, and four times the steps, no more is left than
-       the share of the most frequent class: an attacker who shows one and the same picture in
-       place of every image leaves no more;
-    3. the Square attack, which sees no gradient, finds no more than the attack with four times
-       the steps.
+    1. with four times the steps, the attack succeeds at least as often;
+    2. with an epsilon that reaches every image, and four times the steps, the accuracy is at most
+       the share of the most frequent class: replacing every image by the same one leaves no more;
+    3. the Square attack, which uses no gradient, succeeds no more often than the attack with four
+       times the steps.
 
-    In 1 and 3 a few images change sides by chance. It is a sign only if those that speak against
-    the gradients outnumber the others by more than chance would (one-sided sign test at 5 %),
-    which takes five images at least. Where the attack with four times the steps leaves fewer than
-    five, which is the rule, there is nothing to find and the other attacks are not made: the
-    checks cost little more than that one attack then. Where it leaves more, the others are made
-    on what it left first.
+    In 1 and 3 a few images differ by chance. It is a sign only if significantly more images speak
+    against the gradients than for them (one-sided sign test at 5 %), which takes at least five
+    images. If fewer than five withstand the attack with four times the steps, as is usual, no sign
+    is possible and the other attacks are skipped: the checks then cost little more than that one
+    attack. Otherwise the other attacks are first run on the images that withstood it.
 
     Args:
         network: As for `robust_accuracy`.
@@ -59,7 +57,7 @@ def masked_gradient_signs(
         device: Where to compute.
 
     Returns:
-        A sentence for each check that failed; none is good.
+        A sentence for each check that failed; empty if all passed.
 
     Raises:
         ValueError: The attack has no steps, or as for `robust_accuracy`.
@@ -83,7 +81,7 @@ def masked_gradient_signs(
         )
     unbounded = _unbounded(attack, images)
     guessing = np.bincount(labels[strong.chosen]).max() / strong.samples
-    # What an attack finds within epsilon counts for the one that may go farther.
+    # A success within epsilon also counts for the attack with the larger epsilon.
     if strong.robust_accuracy > guessing:
         share = checks.left(unbounded) / strong.samples
         if share > guessing:
@@ -102,10 +100,10 @@ def masked_gradient_signs(
 
 
 class _Checks:
-    """What a strong attack leaves, and what others leave of that.
+    """Images that withstand a strong attack, and other attacks on them.
 
     Attributes:
-        strong: The strong attack's result.
+        strong: Result of the strong attack.
     """
 
     def __init__(
@@ -123,7 +121,7 @@ class _Checks:
         self._standing = self.strong.chosen[self.strong.robust]
 
     def left(self, attack: AttackConfig) -> int:
-        """How many of the images that the strong attack leaves another one leaves too."""
+        """Count the images that withstand both the strong attack and another one."""
         which = self._standing
         if not len(which):
             return 0
@@ -131,9 +129,9 @@ class _Checks:
         return int(self._result(self._images[which], self._labels[which], few).robust.sum())
 
     def found_more(self, attack: AttackConfig) -> RobustResult | None:
-        """The result of an attack that should be weaker, if it finds more beyond chance."""
+        """Return the result of a weaker attack if it succeeds significantly more often."""
         count = len(self._standing)
-        # Nearly always so few stand that no attack can be better beyond chance.
+        # Usually so few images withstand that no attack can be significantly better.
         if count < _FEWEST or count - self.left(attack) < _FEWEST:
             return None
         found = self._result(self._images, self._labels, attack)
@@ -146,13 +144,13 @@ class _Checks:
 
 
 def _unbounded(attack: AttackConfig, images: Images) -> AttackConfig:
-    # In L2 the distance of the black picture from the white one.
+    # In L2 the distance of the black image from the white one.
     radius = 1.0 if attack.norm == "linf" else math.sqrt(images[0].size)
     return replace(attack, epsilon=radius, steps=_MORE * attack.steps, step_size=None)
 
 
 def _won(by_stronger: NDArray[np.bool_], by_weaker: NDArray[np.bool_]) -> bool:
-    """Whether more images stand the attack that should be stronger, beyond chance."""
+    """Return whether significantly more images withstand the supposedly stronger attack."""
     against = int((by_stronger & ~by_weaker).sum())
     changed = int((by_stronger ^ by_weaker).sum())
     tail = sum(math.comb(changed, count) for count in range(against, changed + 1))

@@ -25,24 +25,25 @@ from trainers.evaluators.attacks import attacked
 from trainers.evaluators.config import AttackConfig
 from trainers.networks.inputs import to_unit
 
-# Images at once. Fixed, because it is part of what decides the random starts; larger batches are
-# not faster on a CPU, and need memory for every activation of every image.
+# Images per batch. Fixed, because the random starts depend on it; larger batches are not faster on
+# a CPU, and need memory for every activation of every image.
 _BATCH = 64
 
 
 @dataclass(frozen=True)
 class RobustResult:
-    """How a network stands an attack, on the images that were attacked.
+    """Accuracy of a network with and without an attack, on the attacked images.
 
-    `robust_accuracy <= accuracy`: what is misclassified as it is does not count as robust.
+    `robust_accuracy <= accuracy`: an image that is misclassified unperturbed is not robust.
 
     Attributes:
         accuracy: Fraction classified correctly without an attack.
         robust_accuracy: Fraction classified correctly without the attack and in all restarts.
         epsilon: Largest perturbation.
-        samples: Images that were attacked.
-        chosen: int64 (samples,), which of the images they are.
-        robust: bool (samples,), whether each is classified correctly in all that.
+        samples: Number of attacked images.
+        chosen: int64 (samples,), indices of the attacked images.
+        robust: bool (samples,), whether each is classified correctly, unperturbed and in all
+            restarts.
     """
 
     accuracy: float
@@ -54,18 +55,18 @@ class RobustResult:
 
 
 class Transfer(NamedTuple):
-    """Two networks of the same classes: attack the first, ask the second."""
+    """Two networks of the same classes: attack the first, evaluate the second."""
 
     made_on: nn.Module
     tried_on: nn.Module
 
 
 def attacked_images(labels: Labels, samples: int) -> Indices:
-    """Which images are attacked, whatever the attack: `samples` of them, or all; sorted.
+    """Choose the images for any attack: sorted indices of `samples` of them, or of all.
 
-    All images stand in one order, with the classes in their proportions, that depends on the
-    labels alone, and the first of them are taken. So two attacks meet the same images, or the one
-    those of the other and more: what an attack leaves is never a matter of which images it drew.
+    They are the first in a stratified order of all images that depends only on the labels. So two
+    attacks use the same images, or one uses those of the other and more: results never differ
+    because of the sample.
     """
     return stratified_choice(labels, samples, derive_seed(0, "attacked images"))
 
@@ -79,25 +80,25 @@ def robust_accuracy(
     seed: int,
     device: torch.device | str = "cpu",
 ) -> RobustResult:
-    """Attack a sample of the images and count what is still classified correctly.
+    """Attack a sample of the images and measure the accuracy on the perturbed images.
 
-    PGD with few steps is an upper bound: stronger attacks find more.
+    PGD with few steps gives an upper bound: stronger attacks succeed more often.
 
     Args:
-        network: Pixels in [0, 1] to logits, differentiable. Its mode, device, gradients and
-            weights are afterwards as before. Of a `Transfer`, all that is counted are the answers
-            of the second network.
+        network: Maps pixels in [0, 1] to logits; differentiable. Its mode, device, gradients and
+            weights are restored afterwards. For a `Transfer`, the accuracy is that of the second
+            network.
         images: uint8 (N, C, H, W), at least one.
         labels: int64 (N,).
-        attack: The attack; not DeepFool, which has no epsilon. Of more than `attack.samples`
-            images those that `attacked_images` gives are attacked.
-        seed: Decides the random starts; the global generators stay as they are.
-        device: Where to compute.
+        attack: The attack; not DeepFool, which has no epsilon. If there are more than
+            `attack.samples` images, those of `attacked_images` are attacked.
+        seed: Seed of the random starts; the global generators are restored.
+        device: Device to compute on.
 
     Raises:
         ValueError: The images or labels have another type or shape, there are none, or the attack
             is DeepFool.
-        TrainerError: The network answers with NaN.
+        TrainerError: A logit is NaN.
     """
     if attack.attack == "deepfool":
         raise ValueError(
@@ -107,10 +108,10 @@ def robust_accuracy(
     made_on, tried_on = network if isinstance(network, Transfer) else (network, network)
 
     def outcomes(pixels: Tensor, expected: Tensor) -> Tensor:
-        """Give bool (1 + restarts, batch): classified correctly, unperturbed first.
+        """Return bool (1 + restarts, batch): classified correctly, unperturbed first.
 
         Every image is attacked at every restart of PGD, so that the random starts are the same
-        for all networks whatever they get wrong.
+        for all networks, whichever images they misclassify.
         """
         right = [_right(tried_on, pixels, expected)]
         for _ in range(attack.restarts):
@@ -143,32 +144,32 @@ def relative_perturbation(
     samples: int,
     device: torch.device | str = "cpu",
 ) -> float:
-    """How far the nearest image with another answer is, as DeepFool finds it: a mean fraction.
+    """Measure DeepFool's mean relative distance to the nearest image with another prediction.
 
-    The mean of ||r(x)|| / ||x|| in L2 over a sample, r(x) being the perturbation that DeepFool
-    needs to change what the network *answers* to x (Moosavi-Dezfooli et al. 2016,
-    arXiv:1511.04599, equations 1 and 2 and section 4): misclassified images count as any other,
-    so that it says nothing about accuracy. Where DeepFool gives up after 50 steps, r(x) is what
-    it had come to. An image without any light has no relative distance and is left out.
+    It is the mean of ||r(x)|| / ||x|| in L2 over a sample; r(x) is the perturbation that DeepFool
+    needs to change the network's *prediction* for x (Moosavi-Dezfooli et al. 2016,
+    arXiv:1511.04599, equations 1 and 2 and section 4): misclassified images count like others,
+    so that it says nothing about accuracy. If DeepFool gives up after 50 steps, r(x) is its last
+    perturbation. A black image has no relative distance and is left out.
 
     Args:
         network: As for `robust_accuracy`; of two classes or more.
         images: uint8 (N, C, H, W), at least one.
-        labels: int64 (N,); they decide the sample and nothing else.
-        samples: Measure at most so many images, those that `attacked_images` gives.
-        device: Where to compute.
+        labels: int64 (N,); they only decide the sample.
+        samples: Largest number of images to measure, chosen by `attacked_images`.
+        device: Device to compute on.
 
     Returns:
-        At least 0; larger is better. Of the order of 0.01 to 0.5.
+        A value of at least 0, typically 0.01 to 0.5; larger is better.
 
     Raises:
         ValueError: The images or labels have another type or shape, or there are none.
-        TrainerError: The network answers with NaN, or all images are black.
+        TrainerError: A logit is NaN, or all images are black.
     """
     attack = AttackConfig("deepfool", samples=samples)
 
     def shares(pixels: Tensor, _: Tensor) -> Tensor:
-        """Give float (1, batch): the perturbation relative to the image; NaN of a black one."""
+        """Return float (1, batch): the relative perturbation; NaN for a black image."""
         with torch.no_grad():
             answers = classified(network, pixels)
         perturbed = attacked(network, pixels, answers, attack)
@@ -179,7 +180,7 @@ def relative_perturbation(
     check_labelled(images, labels)
     chosen = attacked_images(labels, samples)
     with under_test(network, device):
-        # DeepFool draws nothing.
+        # DeepFool is deterministic.
         found = _in_batches(shares, images, labels, chosen, seed=0, device=device)
     found = found[np.isfinite(found)].astype(np.float64)
     if not found.size:
@@ -217,10 +218,10 @@ def _in_batches(
 
 @contextmanager
 def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the global generator that foolbox draws from, and put it back afterwards."""
+    """Seed the global generator that foolbox draws from, and restore it afterwards."""
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
-        # Not torch.manual_seed, which would also seed devices that were not put aside.
+        # Not torch.manual_seed, which would also seed devices that are not restored.
         torch.default_generator.manual_seed(seed)
         for one in cuda:
             with torch.cuda.device(one):

@@ -34,7 +34,8 @@ class QuantizationConfig:
             ``kmeans`` (the levels of least squared error) or ``entropy`` (levels that
             trade squared error for codes that compress well).
         scope: Set of weights that share one step or codebook: each output ``channel``, each
-            ``layer``, or ``global``: all convolutions of the same bits, and all fully connected layers.
+            ``layer``, or ``global``: all convolutions of the same bits, and all fully connected
+            layers.
         layer_bits: Bits of single convolutions, which replace `bits`, by their number from input
             to output, from 1.
         rate_weight: For the quantizer ``entropy`` alone, at least 0: how much squared error a
