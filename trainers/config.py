@@ -1,4 +1,4 @@
-"""What one trial is told: plain values, checked once, importable without torch.
+"""The configuration of a trial: plain values, checked once, importable without torch.
 
 A trial's config is put together from two sources: what the sweep fixes for all its trials, and
 the parameters that were sampled for this one. `PARAMETERS` is the list of everything that may be
@@ -55,7 +55,11 @@ class Accepts:
     pattern: str = r"(?!)"
 
     def accepts(self, value: Value) -> bool:
-        """Whether a trial can be run with this value."""
+        """Return whether a trial can be run with this value.
+
+        >>> PARAMETERS["bits"].accepts(4), PARAMETERS["bits"].accepts(9)
+        (True, False)
+        """
         if isinstance(value, str):
             return value in self.words or re.fullmatch(self.pattern, value) is not None
         if isinstance(value, bool) or self.low is None:
@@ -65,7 +69,7 @@ class Accepts:
         return value in self.also or self.low <= value <= self.high
 
     def __str__(self) -> str:
-        """What is accepted, in words."""
+        """Describe the accepted values in words."""
         parts = [repr(word) for word in self.words]
         if self.pattern == _LAST_BLOCKS:
             parts.append("'last_blocks:N'")
@@ -215,7 +219,7 @@ class TrialConfig:
         )
 
     def head_widths(self, classes: int) -> tuple[int, ...]:
-        """Hidden FC widths by the rule, which needs the number of classes."""
+        """Compute the hidden FC widths by the rule, which needs the number of classes."""
         info = backbone_info(self.backbone)
         return hidden_widths(
             self.fc_rule,
@@ -227,7 +231,7 @@ class TrialConfig:
         )
 
     def as_mapping(self) -> dict[str, Any]:
-        """The config as JSON values; `from_mapping` reads it back."""
+        """Return the config as JSON values; `from_mapping` reads them back."""
         values = {name: getattr(self, name) for name in _FIELDS}
         values["widths"] = None if self.widths is None else list(self.widths)
         # Keys of a JSON object are texts.
@@ -237,7 +241,7 @@ class TrialConfig:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "TrialConfig":
-        """Read what `as_mapping` wrote."""
+        """Build the config from the result of `as_mapping`."""
         values = dict(mapping)
         widths = values.get("widths")
         values["widths"] = None if widths is None else tuple(widths)
@@ -255,10 +259,12 @@ _OPTIONAL = ("fc_rule", "fc_fraction")
 
 
 def check_parameter(name: str, value: Value) -> None:
-    """Refuse a parameter that a trial does not know, or a value it cannot be run with.
+    """Reject an unknown parameter, or a value that a trial cannot be run with.
+
+    >>> check_parameter("bits", 4)
 
     Raises:
-        ValueError: With a sentence that says what would have been accepted.
+        ValueError: The message says what would have been accepted.
     """
     if name not in PARAMETERS:
         hint = did_you_mean(name, PARAMETERS)
@@ -268,21 +274,21 @@ def check_parameter(name: str, value: Value) -> None:
 
 
 def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -> TrialConfig:
-    """Put sampled parameters over what a sweep fixes.
+    """Override the fixed config of a sweep by sampled parameters.
 
-    ``bits_1`` ... go over the bits of the convolutions they name, whatever is fixed of others.
+    ``bits_1`` ... replace the bits of the convolutions they name; those of others stay fixed.
     ``fc_layers`` and ``fc_width_1`` ... become `TrialConfig.widths`: the widths that are given,
-    in order, at most ``fc_layers`` of them. ``fc_rule`` goes over whatever head is fixed; without
-    any of these, the fixed head stays.
+    in order, at most ``fc_layers`` of them. ``fc_rule`` replaces the fixed head; without any of
+    these, the fixed head stays.
 
     Args:
-        fixed: What all trials of the sweep share.
+        fixed: Config that all trials of the sweep share.
         params: Active parameters of this trial, by the names of `PARAMETERS`.
         seed: Seed of this trial.
 
     Raises:
         ValueError: A parameter is unknown, a value is not accepted, a width is missing, or a
-            rule comes with what it does not take.
+            rule is given an argument that it does not take.
     """
     for name, value in params.items():
         check_parameter(name, value)
@@ -293,7 +299,7 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
 
 
 def _head(params: Mapping[str, Value], fixed: TrialConfig) -> dict[str, Any]:
-    """What decides the head, as `TrialConfig` takes it."""
+    """Return the fields of `TrialConfig` that decide the head."""
     given = _widths(params)
     rule, fraction = params.get("fc_rule"), params.get("fc_fraction")
     if rule is None and given is None:
@@ -307,7 +313,7 @@ def _head(params: Mapping[str, Value], fixed: TrialConfig) -> dict[str, Any]:
 
 
 def _layer_bits(params: Mapping[str, Value]) -> dict[int, int]:
-    """Bits by the number of the convolution."""
+    """Return bits by the number of the convolution."""
     found = ((_LAYER_BITS.fullmatch(name), value) for name, value in params.items())
     return {int(match[1]): int(value) for match, value in found if match}
 

@@ -1,4 +1,4 @@
-"""What can go wrong inside one trial, as classes that a caller may want to tell apart."""
+"""Errors of a trial, as classes that a caller may want to distinguish."""
 
 import difflib
 import errno
@@ -20,12 +20,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-# safetensors (0.8) raises an error of its own, with the text that its language gives the number.
+# safetensors (0.8) raises an error of its own, with the text of the error number in it.
 _FULL_TEXTS = tuple(text for n in _FULL for text in (f"(os error {n})", os.strerror(n)))
 
 
 def is_storage_full(error: BaseException | None) -> bool:
-    """Whether an error, or what it came from, is a disk without space or a quota used up."""
+    """Return whether an error or one of its causes is a full disk or an exhausted quota."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:
             return True
@@ -44,7 +44,7 @@ class DataError(TrainerError):
 
 
 class AbsentDataError(DataError):
-    """At the place that was named there is no data set at all: wrong use, not a broken file."""
+    """There is no data set at the given path: wrong use, not a broken file."""
 
 
 class WeightsError(TrainerError):
@@ -52,7 +52,7 @@ class WeightsError(TrainerError):
 
 
 class ArtifactError(TrainerError):
-    """A packed network is broken, or does not fit what it says about itself."""
+    """A packed network is broken, or does not match its own header."""
 
 
 class PixelTypeError(DataError):
@@ -60,11 +60,11 @@ class PixelTypeError(DataError):
 
 
 class DivergedError(TrainerError):
-    """Training met a loss that is NaN or infinite.
+    """Training reached a non-finite loss.
 
     Attributes:
         epoch: The epoch (from 1) in which it happened.
-        loss: The loss that was met.
+        loss: The non-finite loss.
     """
 
     def __init__(self, epoch: int, loss: float) -> None:

@@ -1,11 +1,11 @@
-"""The packed network: one safetensors file that holds what a device must hold.
+"""The packed network: one safetensors file with all that a device must store.
 
-The file is what `memory_bytes` weighs and what is evaluated. A quantized tensor `NAME` is stored
-as `NAME.codes` (uint8, the bit stream of `trainers.quantization.packing`) and its levels:
+`memory_bytes` is its size, and evaluation reads it. A quantized tensor `NAME` is stored as
+`NAME.codes` (uint8, the bit stream of `trainers.quantization.packing`) and its levels:
 
-- `NAME.scale` (float32, one step a group) where they are evenly spaced,
-- `NAME.zero_point` (int8, one code a group) as well where they are not symmetric about zero,
-- `NAME.codebook` (float32, `2**bits` levels a group) where they are listed.
+- `NAME.scale` (float32, one step per group) if they are evenly spaced,
+- `NAME.zero_point` (int8, one code per group) as well if they are not symmetric about zero,
+- `NAME.codebook` (float32, `2**bits` levels per group) if they are listed.
 
 There is one group for each output channel (scope `channel`) or one for the tensor (`layer`). In
 the scope `global` the levels of several tensors are stored once, under a name of their own that
@@ -17,7 +17,7 @@ float32. The counters `num_batches_tracked`, which no evaluation reads, are left
      "scheme": "symmetric", "scope": "channel",
      "tensors": {NAME: {"bits": 4, "shape": [16, 1, 3, 3]}, ...}}
 
-Nothing in it varies from run to run, so that the size follows from the configuration alone.
+Nothing in it varies from run to run, so that its size follows from the configuration alone.
 """
 
 from importlib import import_module
@@ -68,7 +68,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # The layout of a file, from which its size follows, is known without torch.
+    # Imported on demand: the layout of a file, which gives its size, does not need torch.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,9 +1,9 @@
-"""Lossless codings of one tensor of a packed network, of which the smallest is taken.
+"""Lossless codings of one tensor of a packed network; the smallest result is stored.
 
-The entropy coder is zstandard's. Weights hold no repetitions worth searching, so that its first
-level codes them best, but it has to be given the right bytes: whole codes where there are many of
-them, several codes in a byte where there are few, and where most codes are the same one, which
-they are and then the others.
+The entropy coder is zstandard's. Weights have no repetitions worth searching for, so that its
+first level codes them best, but its input matters: one code per byte if there are many different
+codes, several codes per byte if there are few, and, if most codes are equal, the positions of the
+others followed by the others.
 """
 
 import struct
@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 from trainers.quantization.packing import pack_codes, packed_bytes, unpack_codes
 
 _LEVEL = 1
-# The most frequent code, and the length of the frame that says where the others are.
+# The most frequent code, and the length of the frame with the positions of the others.
 _SPARSE = struct.Struct("<bI")
 _SKIP = 255
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One tensor of a packed network, as far as its bytes are concerned.
+    """Name, type and size of the data of one tensor of a packed network.
 
     Attributes:
         name: As in the container.
-        bytes: Of its data there.
+        bytes: Size of its data there.
         dtype: As in the container.
-        bits: Bits of a code; 0 where the data are no codes.
+        bits: Bits of a code; 0 if the data are not codes.
         count: Number of codes.
     """
 
@@ -42,19 +42,19 @@ class Piece:
 
 
 def smallest_coding(piece: Piece, data: bytes) -> tuple[str, bytes]:
-    """Name of the coding that makes the data smallest, and the coded data.
+    """Return the name of the coding that makes the data smallest, and the coded data.
 
     Raises:
-        ValueError: The data are not the codes that the piece says.
+        ValueError: The data are not codes as the piece describes them.
     """
     return min(_codings(piece, data), key=lambda coded: len(coded[1]))
 
 
 def decoded(piece: Piece, coding: str, coded: bytes) -> bytes:
-    """The data again; no more memory is taken for them than a few times their size.
+    """Decode data, in memory of at most a few times their size.
 
     Raises:
-        ValueError: The coding is unknown, or what is coded is not as long as the piece.
+        ValueError: The coding is unknown, or the decoded data have another size than the piece.
         zstandard.ZstdError: The coded data are damaged.
     """
     if coding not in _DECODERS:
@@ -66,22 +66,27 @@ def decoded(piece: Piece, coding: str, coded: bytes) -> bytes:
 
 
 def compressed(data: bytes, *, level: int = _LEVEL) -> bytes:
-    """One frame of zstandard; its size stands elsewhere."""
+    """Compress data into one zstandard frame, which does not record their size.
+
+    >>> decompressed(compressed(b"weights"), 7)
+    b'weights'
+    """
     return zstandard.ZstdCompressor(level=level, write_content_size=False).compress(data)
 
 
 def decompressed(frame: bytes, most: int) -> bytes:
-    """The content of one frame.
+    """Decompress one frame.
 
     Args:
-        frame: What `compressed` gave.
-        most: Bytes above which the content is refused, before it takes any memory.
+        frame: A result of `compressed`.
+        most: Largest size of the content in bytes; a larger one is rejected before memory is
+            allocated.
 
     Raises:
-        ValueError: The frame claims a size of its own, which `compressed` never does.
+        ValueError: The frame records a size above `most`; frames of `compressed` record none.
         zstandard.ZstdError: The frame is damaged, or holds more.
     """
-    # `max_output_size` does not hold for a frame that says its size itself.
+    # `max_output_size` is ignored for a frame that records its size.
     if zstandard.frame_content_size(frame) > most:
         raise ValueError(f"a frame claims to hold more than {most} bytes")
     return zstandard.ZstdDecompressor().decompress(frame, max_output_size=most)
@@ -107,12 +112,12 @@ def _codings(piece: Piece, data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _planes(data: bytes, parts: int) -> bytes:
-    """The first bytes of all numbers, then the second ones, and so on: exponents come together."""
+    """Return the first bytes of all numbers, then the second ones, ...: exponents are adjacent."""
     return np.frombuffer(data, np.uint8).reshape(-1, parts).T.tobytes()
 
 
 def _gaps(rare: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Codes between one rare code and the next, a byte each; 255 stands for as many and more."""
+    """Return the gaps between rare codes, a byte each; 255 means that many and more to come."""
     gaps = np.diff(np.flatnonzero(rare), prepend=-1) - 1
     ends = np.cumsum(gaps // _SKIP + 1) - 1
     stream = np.full(int(ends[-1]) + 1 if ends.size else 0, _SKIP, np.uint8)
@@ -121,11 +126,11 @@ def _gaps(rare: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 
 def _from_gaps(stream: NDArray[np.uint8], count: int) -> NDArray[np.bool_]:
-    """What `_gaps` was given."""
+    """Invert `_gaps`."""
     ends = np.flatnonzero(stream < _SKIP)
     places = np.cumsum(stream, dtype=np.int64)[ends] + np.arange(ends.size)
     rare = np.zeros(count, np.bool_)
-    # An index out of range is refused by NumPy itself.
+    # NumPy itself rejects an index out of range.
     rare[places] = True
     return rare
 
@@ -139,7 +144,7 @@ def _from_sparse(
 ) -> bytes:
     often, length = _SPARSE.unpack_from(coded)
     where = coded[_SPARSE.size : _SPARSE.size + length]
-    # As many as codes, and what skips 255 of them.
+    # At most one byte per code, and one for each skip of 255 codes.
     stream = decompressed(where, piece.count + piece.count // _SKIP + 1)
     rare = places(np.frombuffer(stream, np.uint8), piece.count)
     number = int(rare.sum())

@@ -14,7 +14,7 @@ from trainers.quantization import QuantizationConfig
 def layout_of(
     spec: NetworkSpec, quantization: QuantizationConfig, classes: Sequence[str] | None
 ) -> Layout:
-    """The layout of a network that need not exist yet.
+    """Compute the layout of a packed network from its spec, without building it.
 
     Raises:
         ValueError: As `packed_layout`.
@@ -24,6 +24,6 @@ def layout_of(
 
 
 def empty_network(spec: NetworkSpec) -> Network:
-    """The network of a spec on the meta device, where it takes no memory."""
+    """Build the network of a spec on the meta device, where it takes no memory."""
     with without_memory():
         return network_from_spec(spec)

@@ -1,4 +1,4 @@
-"""Which bytes stand where in a packed network; importable without torch."""
+"""The layout of the bytes of a packed network; importable without torch."""
 
 import json
 import math
@@ -59,11 +59,11 @@ class Quantized:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a packed network consists of.
+    """The header and the tensors of a packed network.
 
     Attributes:
         header: The first bytes of the file: the length of the JSON, then the JSON.
-        tensors: What follows, in this order and without gaps.
+        tensors: The tensors that follow, in this order and without gaps.
         quantized: Which tensors of the network are stored as codes.
         shapes: Shapes of all tensors of the network that are stored, by their names there.
     """
@@ -95,17 +95,17 @@ def packed_layout(
     quantization: QuantizationConfig,
     classes: Sequence[str] | None,
 ) -> Layout:
-    """The layout of a network that need not exist.
+    """Compute the layout of a packed network, which need not exist.
 
     Args:
         spec: The architecture.
-        shapes: All tensors of it.
-        quantization: What is done to its weights.
+        shapes: Shapes of all its tensors.
+        quantization: Quantization of its weights.
         classes: Names of its outputs, or None.
 
     Raises:
         ValueError: `quantization` names a convolution that the network does not have, or
-            `classes` are not as many as the network tells apart.
+            the number of `classes` is not that of the network.
     """
     if classes is not None and len(classes) != spec.classes:
         raise ValueError(
@@ -133,10 +133,10 @@ def _entry(name: str, plan: PlannedWeight, shape: Shape) -> dict[str, Any]:
 
 
 def stored_tensors(shapes: Mapping[str, Shape], quantized: Quantized) -> tuple[StoredTensor, ...]:
-    """The tensors of the container, those of four bytes first, so that each is aligned.
+    """List the tensors of the container, four-byte types first, so that each is aligned.
 
     Raises:
-        ValueError: Weights that cannot have the same levels are to share them.
+        ValueError: Weights would share levels although their levels differ in shape.
     """
     planned = quantized.weights
     stored: dict[str, StoredTensor] = {}
@@ -154,7 +154,7 @@ def stored_tensors(shapes: Mapping[str, Shape], quantized: Quantized) -> tuple[S
 
 
 def _levels(plan: PlannedWeight, shape: Shape, quantized: Quantized) -> list[StoredTensor]:
-    """What a weight is decoded with."""
+    """Return the tensors that a weight is decoded with."""
     groups = shape[0] if quantized.scope == "channel" else 1
     if quantized.scheme in CODEBOOKS:
         return [StoredTensor(plan.levels + CODEBOOK, "F32", (groups, 1 << plan.bits))]
@@ -165,10 +165,10 @@ def _levels(plan: PlannedWeight, shape: Shape, quantized: Quantized) -> list[Sto
 
 
 def _container_header(facts: Mapping[str, Any], tensors: Sequence[StoredTensor]) -> bytes:
-    """The header of https://github.com/huggingface/safetensors#format.
+    """Build a header as in https://github.com/huggingface/safetensors#format.
 
-    Written here, not by the library, so that the size of a file neither depends on the library's
-    version nor needs the tensors to be known.
+    Built here and not by the library, so that the size of a file does not depend on the library's
+    version and is known without the tensors.
     """
     header: dict[str, Any] = {"__metadata__": {KEY: _compact(facts)}}
     offset = 0
@@ -181,7 +181,7 @@ def _container_header(facts: Mapping[str, Any], tensors: Sequence[StoredTensor])
         }
         offset = end
     text = _compact(header).encode("ascii")
-    # Spaces after the JSON are allowed, and let the data begin at a multiple of eight.
+    # Spaces after the JSON are allowed; with them the data begin at a multiple of eight.
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
 

@@ -1,4 +1,4 @@
-"""Read a packed network, and refuse whatever is not one with a sentence."""
+"""Read a packed network, and reject any other file with a clear message."""
 
 import json
 import math
@@ -42,10 +42,10 @@ from trainers.quantization.quantized import (
 
 @dataclass(frozen=True)
 class ArtifactHeader:
-    """What a packed network says about itself.
+    """Description of a packed network in its header.
 
     Attributes:
-        version: Of the format.
+        version: Version of the format.
         spec: The architecture.
         classes: Name of each output, or None.
         quantized: How tensors are quantized, by their names in the network; the others are
@@ -69,7 +69,7 @@ class _Container(Protocol):
     def get_tensor(self, name: str) -> np.ndarray: ...
 
 
-# What the container's reader and the builders of networks raise on contents that make no sense.
+# Exceptions of the container's reader and of the network builders on invalid contents.
 _REFUSALS = (
     SafetensorError,
     OSError,
@@ -83,7 +83,7 @@ _REFUSALS = (
 
 
 def read_header(path: Path | str) -> ArtifactHeader:
-    """What a packed network says about itself; its tensors are not read.
+    """Read the description of a packed network, without its tensors.
 
     Raises:
         ArtifactError: There is no such file, or it is not a packed network of a known version.
@@ -98,12 +98,12 @@ def read_header(path: Path | str) -> ArtifactHeader:
 def load_artifact(path: Path | str) -> Network:
     """Rebuild a packed network from its file alone.
 
-    Nothing of the file is ever executed, and no more memory is taken than its own size and the
-    float32 weights that it really holds.
+    No content of the file is ever executed, and memory is bounded by its size and the float32
+    weights that it actually holds.
 
     Returns:
-        On the CPU, in eval mode, without gradients. Its quantized weights are, bit for bit, what
-        `dequantize` gives of the codes.
+        The network on the CPU, in eval mode, without gradients. Its quantized weights equal, bit
+        for bit, `dequantize` of the codes.
 
     Raises:
         ArtifactError: The file is absent, truncated, too long, of another version or program, or
@@ -123,7 +123,7 @@ def load_artifact(path: Path | str) -> Network:
 
 
 def read_quantized(path: Path | str) -> Mapping[str, QuantizedWeight]:
-    """Codes and levels of the quantized weights of a packed network, by their names in it.
+    """Read codes and levels of the quantized weights of a packed network, by tensor name.
 
     Raises:
         ArtifactError: As `load_artifact`, for these weights.
@@ -179,7 +179,7 @@ def _how_quantized(facts: Mapping[str, Any]) -> Quantized:
 
 
 def _finite_float(text: str) -> float:
-    # Also of digits: 1e999 is infinite.
+    # Also for plain digits: 1e999 is infinite.
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"its header holds the number {text}")

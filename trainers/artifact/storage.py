@@ -1,13 +1,13 @@
-"""The packed network in its smallest lossless form: what a download weighs.
+"""The packed network in its smallest lossless form: the size of a download.
 
-Made of the artifact alone, and the artifact comes back byte for byte. The file is
+It is made from the artifact alone, which can be restored byte for byte. The file is
 
     MAGIC, 8 bytes; the sha256 of the artifact, 32 bytes; the length of what follows, 4 bytes;
-    an index, compressed; the tensors in the artifact's order, each as the index says.
+    an index, compressed; the tensors in the artifact's order, each coded as the index says.
 
 The index is one line of JSON, `[[CODING, BYTES], ...]` with an entry for each tensor, and then the
-artifact's own header. `trainers.artifact.codings` has the codings. Sizes may differ by some bytes
-between versions of zstandard; what comes back does not.
+artifact's own header. `trainers.artifact.codings` defines the codings. Sizes may differ by some
+bytes between versions of zstandard; the restored artifact does not.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ _START = struct.Struct("<8s32sI")
 _INDEX_LEVEL = 19
 # An artifact's header grows with the names of its classes; a megabyte would be unusual.
 _LARGEST_INDEX = 1 << 26
-# What broken headers, frames and codes raise.
+# Exceptions raised by broken headers, frames and codes.
 _REFUSALS = (
     *(zstandard.ZstdError, struct.error, ValueError, TypeError, LookupError),
     *(AttributeError, OverflowError, RecursionError),
@@ -55,11 +55,11 @@ class StorageInfo:
 
 
 def compress_artifact(path: Path, to: Path) -> StorageInfo:
-    """Write the smallest lossless form of a packed network that its tensors' codings give.
+    """Write a packed network in its smallest lossless form, choosing a coding for each tensor.
 
     Args:
         path: The artifact.
-        to: The file to write, in a folder that exists. What lies there is replaced.
+        to: The file to write, in a folder that exists. An existing file is replaced.
 
     Raises:
         ArtifactError: There is no artifact at `path`.
@@ -94,7 +94,7 @@ def decompress_artifact(path: Path, to: Path, *, most_bytes: int = 1 << 32) -> N
 
     Args:
         path: The compressed file.
-        to: The file to write, in a folder that exists. What lies there is replaced.
+        to: The file to write, in a folder that exists. An existing file is replaced.
         most_bytes: Size above which the artifact is refused before any of it is restored.
 
     Raises:
@@ -113,7 +113,7 @@ def decompress_artifact(path: Path, to: Path, *, most_bytes: int = 1 << 32) -> N
 
 
 def read_storage(path: Path) -> StorageInfo:
-    """What a compressed artifact says of itself; its tensors are not read.
+    """Read the size and the codings of a compressed artifact, without its tensors.
 
     Raises:
         ArtifactError: There is no such file, or it is not a compressed artifact.
@@ -154,7 +154,7 @@ def _restore(source: BinaryIO, file: BinaryIO, most_bytes: int) -> None:
 def _opened(
     source: BinaryIO,
 ) -> tuple[bytes, bytes, list[Piece], list[tuple[str, int]]]:
-    """The artifact's sha256, its header, its tensors, and coding and size of each here."""
+    """Read the artifact's sha256, header and tensors, and the coding and coded size of each."""
     magic, digest, length = _START.unpack(source.read(_START.size))
     if magic != MAGIC:
         raise ValueError("it is a file of another program")
@@ -167,7 +167,7 @@ def _opened(
 
 
 def _pieces(header: bytes) -> list[Piece]:
-    """The tensors of an artifact with this header, in the order of their data."""
+    """List the tensors of an artifact with this header, in the order of their data."""
     entries = json.loads(header[8:])
     facts = json.loads(entries.pop("__metadata__")[KEY])
     pieces, first = [], 0

@@ -1,4 +1,4 @@
-"""Quantize a network, pack it and write it, so that the file appears whole or not at all."""
+"""Quantize and pack a network, and write it atomically."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,9 +38,9 @@ class ArtifactInfo:
     `head_bytes + backbone_bytes + header_bytes == bytes`: the header belongs to neither part.
 
     Attributes:
-        path: Where it lies.
+        path: Path of the file.
         bytes: Size of the file.
-        sha256: Of the file, 64 hexadecimal digits.
+        sha256: Digest of the file, 64 hexadecimal digits.
         head_bytes: Data of the tensors of the fully connected head.
         backbone_bytes: Data of all other tensors.
     """
@@ -60,7 +60,7 @@ class ArtifactInfo:
 def predict_bytes(
     spec: NetworkSpec, quantization: QuantizationConfig, classes: Sequence[str] | None
 ) -> int:
-    """The exact size of the file that `write_artifact` would write, without any weights.
+    """Compute the exact size of the file that `write_artifact` would write, without weights.
 
     Raises:
         ValueError: As `write_artifact`.
@@ -76,21 +76,21 @@ def write_artifact(
     classes: Sequence[str] | None,
     steps: Mapping[str, Tensor] | None = None,
 ) -> ArtifactInfo:
-    """Write the packed network; the network itself stays as it is.
+    """Quantize, pack and write a network, which is not modified.
 
     Args:
         network: Trained; float32.
-        path: The file to write, in a folder that exists. What lies there is replaced.
+        path: The file to write, in a folder that exists. An existing file is replaced.
         quantization: Bits and levels of its weights.
         classes: Name of each output, or None.
         steps: Learned steps of symmetric weights, one for each channel or layer, by the name of
-            the weight in the network's state dict; they stand in the place of the steps that
-            follow from the weights.
+            the weight in the network's state dict; they replace the steps that follow from the
+            weights.
 
     Raises:
         ValueError: `quantization` names a convolution that the network does not have, `classes`
             are too many or too few, or `steps` do not fit.
-        ArtifactError: The network holds NaN or infinity, or is not what its spec says.
+        ArtifactError: The network holds NaN or infinity, or does not match its spec.
         OSError: The disk is full or the folder cannot be written; what was there stays.
     """
     layout = layout_of(network.spec, quantization, classes)
@@ -109,10 +109,10 @@ def write_artifact(
 
 
 def _weights(network: Network, layout: Layout) -> dict[str, Tensor]:
-    """The tensors to store, on the CPU, under the names of the network of the spec.
+    """Return the tensors to store, on the CPU, under the names of the network of the spec.
 
-    Dropout counts as a layer of the head and is not part of the spec, so that the layers after it
-    have other numbers there. Order and shapes are the same.
+    Dropout is a layer of the head but not part of the spec, so that the layers after it have
+    other numbers there. Order and shapes are the same.
     """
     tensors = network.state_dict()
     state = {name: tensors[name].detach().cpu() for name in _names(network)}
@@ -142,7 +142,7 @@ def _stored_arrays(
     quantization: QuantizationConfig,
     steps: Mapping[str, Tensor],
 ) -> dict[str, np.ndarray]:
-    """The content of each stored tensor."""
+    """Compute the content of each stored tensor."""
     planned = layout.quantized.weights
     arrays = {name: w.numpy() for name, w in weights.items() if name not in planned}
     for name, quantized in quantized_weights(weights, planned, quantization, steps=steps):

@@ -1,4 +1,4 @@
-"""Which images a sweep learns from, and how they are split."""
+"""The data set of a sweep, and how it is split."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ RESIZES = ("crop", "squash", "pad")
 
 
 def data_names() -> tuple[str, ...]:
-    """Names that `DataConfig.name` accepts."""
+    """Return the names that `DataConfig.name` accepts."""
     return _NAMES
 
 
@@ -67,7 +67,7 @@ class DataConfig:
         """Check everything that can be checked without reading data.
 
         Raises:
-            ValueError: A combination or a range is wrong; the text says which.
+            ValueError: A combination or a range is wrong; the message names it.
         """
         self._check_source()
         self._check_fractions()
@@ -98,7 +98,7 @@ class DataConfig:
     def _check_fractions(self) -> None:
         fractions = {"val_fraction": self.val_fraction, "test_fraction": self.test_fraction}
         for key, value in fractions.items():
-            # Written so that NaN, which compares false, is refused too.
+            # Written so that NaN, which compares false, is rejected too.
             if not 0 < value < 1:
                 raise ValueError(f"data: {key} is {value}; a fraction between 0 and 1 is needed.")
         if self.val_fraction + self.test_fraction >= 1:

@@ -11,12 +11,16 @@ from trainers.errors import DataError
 
 
 def digests(images: Images) -> list[bytes]:
-    """A short name for the content of each image."""
+    """Compute a digest of the content of each image."""
     return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
 
 
 def first_equals(contents: Sequence[bytes]) -> NDArray[np.int64]:
-    """For each image, by what `digests` gave it, the index of the first that is equal to it."""
+    """Return for each image, given its digest, the index of the first equal image.
+
+    >>> first_equals([b"a", b"b", b"a"]).tolist()
+    [0, 1, 0]
+    """
     seen: dict[bytes, int] = {}
     firsts = (seen.setdefault(content, index) for index, content in enumerate(contents))
     return np.fromiter(firsts, dtype=np.int64, count=len(contents))
@@ -25,7 +29,7 @@ def first_equals(contents: Sequence[bytes]) -> NDArray[np.int64]:
 def refuse_sameness(
     firsts: NDArray[np.int64], labels: Labels, classes: tuple[str, ...], *, name: str
 ) -> None:
-    """Refuse images that show nothing to learn.
+    """Reject data in which all images, or all images of a class, are equal.
 
     Args:
         firsts: As `first_equals` gives them.

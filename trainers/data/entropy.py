@@ -24,15 +24,15 @@ _AT_ONCE = 2**20
 def image_entropies(
     images: NDArray[Any], *, progress: Callable[[int, int], None] | None = None
 ) -> NDArray[np.float64]:
-    """Shannon entropy of each image in nats, all its channels pooled.
+    """Compute the Shannon entropy of each image in nats, over all its channels.
 
     H = - sum_v p_v ln p_v, where p_v is the share of the image's values that equal v. It lies
     between 0 (a constant image) and ln 256 = 5.545 (every value equally often), and does not
-    depend on where a pixel lies. Beside the images it takes some megabytes, however many they are.
+    depend on the position of a pixel. It needs some megabytes beside the images, for any number.
 
     Args:
         images: uint8, the first axis counts the images; of any layout.
-        progress: Told now and then how many images are done, and of how many.
+        progress: Called from time to time with the numbers of finished and of all images.
 
     Returns:
         float64 (N,).
@@ -60,7 +60,7 @@ def image_entropies(
 
 
 def _histograms(rows: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """How often each value occurs in each row: int64 (N, 256)."""
+    """Count each value in each row: int64 (N, 256)."""
     count, pixels = rows.shape
     counts = np.zeros((count, _VALUES), dtype=np.int64)
     first_bins = np.arange(count)[:, None] * _VALUES

@@ -121,7 +121,7 @@ def read_folder(
 
 
 def class_folders(root: Path, *, without: frozenset[str] = frozenset()) -> list[Path]:
-    """The folder of each class, sorted by name; no picture is looked at.
+    """List the folder of each class, sorted by name, without opening any picture.
 
     Raises:
         AbsentDataError: There is no folder, no class, or one class.
@@ -208,7 +208,7 @@ def _official(root: Path, folders: Sequence[Path], left_out: _LeftOut) -> _Layou
 
 
 def _is_hidden(path: Path) -> bool:
-    """Whether something on the way is hidden: copies and thumbnails are kept in such folders."""
+    """Return whether a part of the path is hidden, as folders of copies and thumbnails are."""
     return any(part.startswith(".") or part in _HIDDEN for part in path.parts)
 
 
@@ -243,7 +243,7 @@ def _pictures(folder: Path, root: Path, left_out: _LeftOut) -> list[Path]:
 def _form(
     headers: Sequence[Header], image_size: int | None, resize: str, default_size: int
 ) -> tuple[Form, list[str]]:
-    """What the pictures are brought to, and what there is to say about that."""
+    """Return the common form of the pictures, and notes about the conversion."""
     sizes = sorted({header.size for header in headers})
     side = image_size
     if side is None and (len(sizes) > 1 or max(sizes[0]) > max(_LARGE, default_size)):
@@ -271,7 +271,7 @@ def _form(
 
 
 def _geometry(sizes: Sequence[tuple[int, int]], side: int | None, resize: str) -> list[str]:
-    """How pictures of these sizes get their shape; nothing where they keep it."""
+    """Describe how pictures of these sizes are resized; empty if they keep their size."""
     of = " by ".join(map(str, sizes[0]))
     said = f"pictures of {of} pixels"
     if len(sizes) > 1:

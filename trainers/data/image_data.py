@@ -17,7 +17,7 @@ class LabelledImages:
     """Images as a source gives them, before they are split.
 
     Attributes:
-        name: What people call the data set.
+        name: Name of the data set.
         classes: Names of the classes; label i means `classes[i]`.
         images: uint8 (N, C, H, W).
         labels: int64 (N,), in [0, len(classes)).
@@ -43,7 +43,7 @@ class ImageData:
     arrays come back read-only, and nobody may count on writing to them anywhere.
 
     Attributes:
-        name: What people call the data set.
+        name: Name of the data set.
         classes: Names of the classes; label i means `classes[i]`.
         train_images: uint8 (N, C, H, W), C of 1 or 3; the same C, H, W in all subsets.
         train_labels: int64 (N,), in [0, len(classes)).
@@ -65,7 +65,7 @@ class ImageData:
     notes: tuple[str, ...] = ()
 
     def subset(self, name: str) -> tuple[Images, Labels]:
-        """Images and labels of one subset.
+        """Return images and labels of one subset.
 
         Raises:
             ValueError: `name` is not one of `train`, `val` and `test`.
@@ -75,14 +75,14 @@ class ImageData:
         return getattr(self, f"{name}_images"), getattr(self, f"{name}_labels")
 
     def fingerprint(self) -> str:
-        """SHA-256 over the name, every class name, pixel and label, as 64 hexadecimal digits.
+        """Return the SHA-256 of name, class names, pixels and labels, as 64 hexadecimal digits.
 
-        Notes are no part of it. Computed once and carried along when the data are pickled.
+        Notes are not part of it. Computed once and carried along when the data are pickled.
         """
         return self._fingerprint
 
     def content(self) -> str:
-        """As `fingerprint`, but without the name, which is that of a folder or a file."""
+        """Return a digest like `fingerprint`, but without the name of the folder or file."""
         return self._content
 
     @cached_property

@@ -1,4 +1,4 @@
-"""From a data config to split images: the only place that knows all sources."""
+"""Loading of split images from a data config: the only module that knows all sources."""
 
 from dataclasses import replace
 

@@ -58,7 +58,7 @@ def read_named(
     resize: str = CROP,
     default_size: int = 224,
 ) -> LabelledImages:
-    """Read one of `data_names()`.
+    """Read a data set of `data_names()`.
 
     Args:
         name: Name of the data set.
@@ -90,7 +90,7 @@ def read_named(
 
 
 def data_root(root: str | None) -> Path:
-    """The folder in which named data sets lie."""
+    """Return the folder of the named data sets."""
     given = root or os.environ.get("PARETUNE_DATA") or "~/.cache/paretune/data"
     return Path(given).expanduser()
 

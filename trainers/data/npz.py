@@ -124,7 +124,7 @@ class _Archive:
         )
 
     def images(self, key: str) -> Images:
-        """uint8 (N, C, H, W) of any accepted layout."""
+        """Return images of any accepted layout as uint8 (N, C, H, W)."""
         array = self._arrays[key]
         if array.dtype != np.uint8:
             wanted = self.error(f"has {key} of type {array.dtype}; wanted uint8 pixels, 0 to 255")
@@ -146,7 +146,7 @@ class _Archive:
         return np.ascontiguousarray(array if first else array.transpose(0, 3, 1, 2))
 
     def labels(self, images_key: str, key: str) -> NDArray[np.int64]:
-        """int64 (N,) as written, as many as there are images."""
+        """Return the labels as written, int64 (N,), one per image."""
         array = self._arrays[key]
         if array.ndim == 2 and array.shape[1] == 1:
             array = array[:, 0]
@@ -168,7 +168,7 @@ class _Archive:
         return labels
 
     def classes(self, labels: Labels) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-        """Names of the classes, and the value by which each is written in the labels."""
+        """Return the names of the classes, and the value of each in the labels."""
         if "classes" not in self.keys:
             values = np.unique(labels)
             names = tuple(str(value) for value in values)
@@ -195,7 +195,7 @@ class _Archive:
             ) from None
 
     def coded(self, labels: Labels, values: NDArray[np.int64], key: str) -> Labels:
-        """Labels as positions in `values`, which is sorted."""
+        """Convert labels to positions in `values`, which is sorted."""
         strange = np.setdiff1d(labels, values)
         if len(strange):
             shown = ", ".join(str(value) for value in strange[:5])

@@ -1,4 +1,4 @@
-"""One picture file: what it says about itself, and its pixels."""
+"""One picture file: its header and its pixels."""
 
 import struct
 import warnings
@@ -41,7 +41,7 @@ _DECODING_ERRORS = (
 
 @dataclass(frozen=True)
 class Header:
-    """What a picture says about itself.
+    """Facts of a picture file.
 
     Attributes:
         size: Width and height in pixels, after it was turned as its EXIF data say.
@@ -60,7 +60,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Form:
-    """What all pictures of a set are brought to.
+    """The form that all pictures of a set are converted to.
 
     Attributes:
         side: In pixels; None keeps the pixels' size.
@@ -76,7 +76,7 @@ class Form:
 
 
 def read_header(file: Path) -> Header:
-    """Look at a picture; a grey one of 16 bits is decoded for that.
+    """Read the header of a picture; a grey one of 16 bits is decoded for that.
 
     Raises:
         DataError: It cannot be read.

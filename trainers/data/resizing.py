@@ -17,7 +17,7 @@ WORDS = {
 
 
 def fitted(image: Image.Image, side: int | None, resize: str = CROP) -> Image.Image:
-    """A picture as a square of `side` pixels (bilinear, antialiased).
+    """Resize a picture to a square of `side` pixels (bilinear, antialiased).
 
     Args:
         image: Of mode L or RGB.
@@ -34,7 +34,7 @@ def fitted(image: Image.Image, side: int | None, resize: str = CROP) -> Image.Im
 
 
 def resized(images: Images, side: int | None, resize: str = CROP) -> Images:
-    """Every image of a uint8 array (N, C, H, W), as `fitted`; itself if there is nothing to do."""
+    """Resize images (N, C, H, W) as `fitted` does; return the array itself if all fit."""
     count, channels, height, width = images.shape
     if height == width and side in (None, height):
         return images

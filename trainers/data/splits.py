@@ -14,8 +14,8 @@ def split_indices(
 ) -> list[Indices]:
     """Cut labels into parts that hold each class in the same proportion.
 
-    Each part gets of each class the share `fraction`, rounded, and at least one image; what
-    remains comes last.
+    Each part gets the share `fraction` of each class, rounded, and at least one image; the
+    remainder is the last part.
 
     Args:
         labels: int64 (N,), in [0, len(classes)).
@@ -56,10 +56,10 @@ def _cuts(count: int, fractions: tuple[float, ...]) -> list[int]:
 
 
 def stratified_choice(labels: Labels, count: int, seed: int) -> Indices:
-    """`min(count, N)` indices, sorted, with the classes in their proportions.
+    """Choose `min(count, N)` indices, sorted, with the classes in their proportions.
 
-    The j-th of a class's n images (in a seeded order) stands at (j + 1/2) / n; the `count`
-    images that stand first are chosen, so that a larger choice contains a smaller one.
+    The j-th of a class's n images (in a seeded order) has the rank (j + 1/2) / n; the `count`
+    images of lowest rank are chosen, so that a larger choice contains a smaller one.
     """
     rng = np.random.default_rng(seed)
     place = np.empty(len(labels))

@@ -1,7 +1,7 @@
-"""What a trained network is measured by.
+"""Measurements of trained networks.
 
 Accuracy (`accuracy`), accuracy under attack (`robustness`) and counts (`counts`) are imported from
-their modules, which load torch; a config needs none.
+their modules, which need torch; a config does not.
 """
 
 from trainers.evaluators.config import AttackConfig

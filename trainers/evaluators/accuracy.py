@@ -16,7 +16,7 @@ Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 PredictedClasses = NDArray[np.int64]
 
-# Images at once. Larger batches are not faster on a CPU.
+# Images per batch. Larger batches are not faster on a CPU.
 _BATCH = 256
 
 
@@ -28,7 +28,7 @@ def accuracy(
     batch_size: int = _BATCH,
     device: torch.device | str = "cpu",
 ) -> float:
-    """The fraction of images whose largest logit is at their label, in [0, 1].
+    """Compute the fraction of images whose largest logit is at their label, in [0, 1].
 
     Args:
         network: As for `predict`.
@@ -38,8 +38,8 @@ def accuracy(
         device: As for `predict`.
 
     Raises:
-        ValueError: There are no images, or not as many labels.
-        TrainerError: The network answers with NaN.
+        ValueError: There are no images, or the number of labels differs.
+        TrainerError: A logit is NaN.
     """
     check_labelled(images, labels)
     predictions = predict(network, images, batch_size=batch_size, device=device)
@@ -53,21 +53,21 @@ def predict(
     batch_size: int = _BATCH,
     device: torch.device | str = "cpu",
 ) -> PredictedClasses:
-    """The class with the largest logit for each image; the first of several that tie.
+    """Predict the class with the largest logit for each image; the first one in a tie.
 
     Args:
-        network: Pixels in [0, 1] to logits. Run in eval mode; left in the mode and on the device
-            on which it was.
+        network: Maps pixels in [0, 1] to logits. It runs in eval mode; its mode and device are
+            restored afterwards.
         images: uint8 (N, C, H, W); may be read-only. N may be 0.
-        batch_size: Images at once, at least 1; it bounds the memory.
-        device: Where to compute.
+        batch_size: Images per batch, at least 1; it bounds the memory.
+        device: Device to compute on.
 
     Returns:
         int64 (N,).
 
     Raises:
         ValueError: The images have another type or shape, or `batch_size` is below 1.
-        TrainerError: The network answers with NaN.
+        TrainerError: A logit is NaN.
     """
     check_images(images)
     if batch_size < 1:
@@ -78,15 +78,15 @@ def predict(
 def answers(
     network: nn.Module, batches: Iterable[torch.Tensor], device: torch.device | str
 ) -> PredictedClasses:
-    """The class with the largest logit for each input; as `predict`.
+    """Predict the class with the largest logit for each input, as in `predict`.
 
     Args:
-        network: Inputs to logits: a whole network, or a head alone.
-        batches: Float tensors on the device, computed one after the other.
-        device: Where to compute.
+        network: Maps inputs to logits: a whole network, or a head alone.
+        batches: Float tensors on the device, processed one after the other.
+        device: Device to compute on.
 
     Raises:
-        TrainerError: The network answers with NaN.
+        TrainerError: A logit is NaN.
     """
     with under_test(network, device), torch.inference_mode():
         found = [classified(network, batch).cpu().numpy() for batch in batches]
@@ -96,7 +96,7 @@ def answers(
 def feature_vectors(
     network: Network, images: Images, *, device: torch.device | str = "cpu"
 ) -> torch.Tensor:
-    """What the head of a network sees of images, computed in the batches of `predict`.
+    """Compute the inputs of a network's head from images, in the batches of `predict`.
 
     Returns:
         float (N, n_features), on the device.
@@ -110,19 +110,19 @@ def feature_vectors(
 def predict_from(
     head: nn.Module, vectors: torch.Tensor, *, device: torch.device | str = "cpu"
 ) -> PredictedClasses:
-    """The answers of a network of which `feature_vectors` has computed all but the head.
+    """Predict from the results of `feature_vectors`, with the head alone.
 
-    They are those of `predict`: the head sees the same batches.
+    The predictions equal those of `predict`, because the batches are the same.
 
     Raises:
-        TrainerError: The network answers with NaN.
+        TrainerError: A logit is NaN.
     """
     batches = (vectors[which].to(device) for which in _slices(len(vectors), _BATCH))
     return answers(head, batches, device)
 
 
 def _pixels(images: Images, batch_size: int, device: torch.device | str) -> Iterator[torch.Tensor]:
-    """The batches of images, as float pixels in [0, 1]."""
+    """Yield batches of images as float pixels in [0, 1]."""
     for which in _slices(len(images), batch_size):
         # Copied: arrays in shared memory are read-only, which torch.from_numpy warns about.
         yield to_unit(torch.tensor(images[which], device=device))
@@ -133,10 +133,10 @@ def _slices(count: int, batch_size: int) -> Iterator[slice]:
 
 
 def classified(network: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
-    """Classes int64 (N,) of float pixels (N, C, H, W) in [0, 1].
+    """Classify float pixels (N, C, H, W) in [0, 1]: int64 (N,).
 
     Raises:
-        TrainerError: The network answers with NaN, of which no class is the largest.
+        TrainerError: A logit is NaN, so that no class has the largest one.
     """
     logits: torch.Tensor = network(pixels)
     if torch.isnan(logits).any():
@@ -159,14 +159,14 @@ def under_test(network: nn.Module, device: torch.device | str) -> Iterator[None]
     finally:
         network.to(before)
         for module, training in modes.items():
-            # Not by `train()`, which would tell the children too.
+            # Not by `train()`, which would change the children too.
             module.training = training
         for parameter, requires_grad in gradients.items():
             parameter.requires_grad = requires_grad
 
 
 def check_images(images: Images) -> None:
-    """Refuse what is not a set of images."""
+    """Reject an array that is not a set of images."""
     if images.dtype != np.uint8 or images.ndim != 4:
         raise ValueError(
             f"images are uint8 arrays of shape (N, C, H, W); got {images.dtype} {images.shape}."
@@ -174,7 +174,7 @@ def check_images(images: Images) -> None:
 
 
 def check_labelled(images: Images, labels: Labels) -> None:
-    """Refuse an empty set, of which there is no accuracy, and labels that do not match."""
+    """Reject an empty set, which has no accuracy, and labels that do not match."""
     if len(images) == 0:
         raise ValueError("there are no images to measure an accuracy on; at least 1 is needed.")
     if labels.shape != (len(images),):

@@ -14,29 +14,29 @@ from torch.nn import functional
 
 from trainers.evaluators.config import AttackConfig
 
-# A fifth of what AutoAttack allows it: enough to see whether gradients are of any use.
+# A fifth of AutoAttack's budget: enough to see whether gradients are useful.
 _SQUARE_QUERIES = 1_000
-# The fourth largest logit is part of the targeted DLR loss.
+# The targeted DLR loss uses the fourth largest logit.
 _DLR_CLASSES = 4
 _AUTOATTACK_TARGETS = 9
 
 
 def attacked(network: nn.Module, pixels: Tensor, labels: Tensor, attack: AttackConfig) -> Tensor:
-    """Images perturbed so that the network's answer is no longer the true label.
+    """Perturb images so that the network's prediction is no longer the true label.
 
-    Everything random comes from torch's global generators: whoever wants to repeat an attack
-    seeds those. Several restarts are several calls.
+    All randomness comes from torch's global generators: seed them to repeat an attack. For
+    several restarts, call this function several times.
 
     Args:
-        network: Float pixels in [0, 1] to logits, differentiable, in eval mode. Parameters that
-            require gradients are given some.
-        pixels: float32 (N, C, H, W) in [0, 1], on the device of the network; left as they are.
-        labels: int64 (N,). DeepFool flees from these too.
-        attack: What to do; its `restarts` and `samples` are the caller's business.
+        network: Maps float pixels in [0, 1] to logits; differentiable, in eval mode. Parameters
+            that require gradients get some.
+        pixels: float32 (N, C, H, W) in [0, 1], on the device of the network; not modified.
+        labels: int64 (N,). DeepFool also moves away from these.
+        attack: The attack; the caller handles its `restarts` and `samples`.
 
     Returns:
         As `pixels`: in [0, 1], and within `attack.epsilon` of them up to float32 rounding.
-        AutoAttack and its parts leave an image as it is that they find no way to change.
+        AutoAttack and its parts return an image unchanged if they do not succeed on it.
     """
     with _as_it_was():
         if attack.attack in ("apgd", "autoattack", "square"):
@@ -45,7 +45,7 @@ def attacked(network: nn.Module, pixels: Tensor, labels: Tensor, attack: AttackC
         model = foolbox.PyTorchModel(network, bounds=(0, 1), device=pixels.device)
         goal = foolbox.criteria.Misclassification(labels)
         strength = {} if attack.attack == "deepfool" else {"epsilon": attack.epsilon}
-        # `run` and not the call: that would evaluate the result, which the caller does anyway.
+        # `run` rather than a call, which would evaluate the result, as the caller does anyway.
         perturbed: Tensor = _foolbox_attack(foolbox, attack).run(model, pixels, goal, **strength)
         return perturbed.detach()
 
@@ -82,11 +82,11 @@ def _by_autoattack(
         eps=attack.epsilon,
         version="custom",
         attacks=_parts(attack, classes),
-        # It seeds the generators itself; every batch shall get its own seed.
+        # It seeds the generators itself; every batch needs a seed of its own.
         seed=int(torch.randint(2**31, ())),
         device=pixels.device,
     )
-    # What its version "standard" sets; it cannot be had together with a choice of parts.
+    # The settings of its version "standard", which does not allow a choice of parts.
     targets = min(_AUTOATTACK_TARGETS, classes - 1)
     ensemble.apgd.n_restarts = ensemble.fab.n_restarts = 1
     ensemble.apgd_targeted.n_target_classes = ensemble.fab.n_target_classes = targets
@@ -99,12 +99,12 @@ def _by_autoattack(
 
 
 def _take_any_size(square: Any) -> None:
-    """Let the Square attack in L2 have images of any size.
+    """Make the Square attack in L2 accept images of any size.
 
-    It starts from tiles of a fifth of the height, which at many sizes stick out of the image, and
-    then pyautoattack (0.2.0) fails. Such an image is shown to it with a black edge to the right
-    and below, which the network does not see. What is put there is lost, but counts as part of
-    the perturbation, so that the attack soon has it elsewhere.
+    It starts from tiles of a fifth of the height, which at many sizes exceed the image, and then
+    pyautoattack (0.2.0) fails. Such an image gets a black margin to the right and below, which is
+    cut off before the network. Perturbation of the margin has no effect but counts in the norm,
+    so that the attack soon moves it into the image.
     """
     run, predict = square.attack_single_run, square.predict
 
@@ -126,12 +126,12 @@ def _take_any_size(square: Any) -> None:
 
 
 def square_size(height: int, width: int) -> tuple[int, int]:
-    """The smallest size that holds an image and whole tiles of the Square attack in L2."""
+    """Compute the smallest size that holds an image and whole tiles of the Square attack in L2."""
 
     def holds_tiles(side: int) -> bool:
         return first + side // tile * tile <= side
 
-    # At a multiple of five nothing sticks out.
+    # At a multiple of five all tiles fit.
     for larger in range(max(height, 5), 5 * -(-height // 5) + 1):
         tile = larger // 5
         first = (larger - 5 * tile) // 2
@@ -153,10 +153,10 @@ def _parts(attack: AttackConfig, classes: int) -> list[str]:
 
 @contextmanager
 def _as_it_was() -> Iterator[None]:
-    """Undo what the two libraries do to the process.
+    """Undo side effects of the two libraries on the process.
 
     foolbox (3.3.4) logs through the root logger, which installs a handler if there is none;
-    pyautoattack (0.2.0) takes away the tracer, and with it coverage and debuggers.
+    pyautoattack (0.2.0) removes the trace function that coverage and debuggers use.
     """
     root, quiet, tracer = logging.getLogger(), logging.NullHandler(), sys.gettrace()
     root.addHandler(quiet)
@@ -168,7 +168,7 @@ def _as_it_was() -> Iterator[None]:
 
 
 def foolbox_library() -> ModuleType:
-    """The library, imported late: it takes a second, and few commands attack anything."""
+    """Import foolbox on demand: it takes a second, and few commands need it."""
     with warnings.catch_warnings():
         # foolbox 3.3.4 imports a name of SciPy that was moved.
         warnings.filterwarnings("ignore", r".*scipy\.ndimage", DeprecationWarning)

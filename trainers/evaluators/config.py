@@ -1,4 +1,4 @@
-"""How a network is attacked: plain values, checked once, importable without torch."""
+"""Configuration of attacks: plain values, checked once, importable without torch."""
 
 import math
 from collections.abc import Mapping
@@ -9,17 +9,17 @@ AttackName = Literal["fgsm", "bim", "pgd", "apgd", "autoattack", "square", "deep
 Norm = Literal["linf", "l2"]
 
 ATTACKED = "robust_accuracy"
-"""Begins the names of accuracies under attack."""
+"""Prefix of the names of accuracies under attack."""
 FROM_REFERENCE = "robust_accuracy_from_reference"
-"""Begins the names of those under images that were made against the reference."""
+"""Prefix of the names of accuracies under images that were made against the reference."""
 OF_REFERENCE = "robust_accuracy_of_reference"
-"""Begins the names of those of the reference, under images that were made against a network."""
+"""Prefix of the names of the reference's accuracies under images made against a network."""
 PERTURBATION = "deepfool_perturbation"
-"""Begins the names of DeepFool's mean relative perturbations."""
+"""Prefix of the names of DeepFool's mean relative perturbations."""
 AT_MILESTONE = "milestone_"
-"""Begins the names of what is measured at milestones, in the place of what stands behind it."""
+"""Prefix of the names of milestone values; the rest is the name of the final value."""
 MASKED = "masked_gradient_signs"
-"""Begins the names of counts of signs that gradients are masked."""
+"""Prefix of the names of counts of signs that gradients are masked."""
 
 _BALL = ("epsilon", "norm", "samples")
 _TAKES: Mapping[AttackName, tuple[str, ...]] = {
@@ -37,31 +37,31 @@ _TAKES: Mapping[AttackName, tuple[str, ...]] = {
 class AttackConfig:
     """An attack and its strength, on pixels in [0, 1].
 
-    Those with a norm look for a misclassified image within epsilon, and yield an accuracy:
+    Attacks with a norm search for a misclassified image within epsilon, and yield an accuracy:
 
     * ``fgsm``: one step of size epsilon (Goodfellow et al. 2015, arXiv:1412.6572);
     * ``bim``: many small steps from the image itself (Kurakin et al. 2017, arXiv:1607.02533);
     * ``pgd``: many small steps from a random start (Madry et al. 2018, arXiv:1706.06083);
-    * ``apgd``: the two parts of AutoAttack that do nearly all of its work, APGD-CE and APGD-T;
+    * ``apgd``: the two parts of AutoAttack that find nearly all it finds, APGD-CE and APGD-T;
     * ``autoattack``: all four of them (Croce and Hein 2020, arXiv:2003.01690), several times as
-      slow. With fewer than four classes, of which there is no targeted DLR loss, ``apgd`` is
+      slow. With fewer than four classes, which have no targeted DLR loss, ``apgd`` is
       APGD-CE and ``autoattack`` is APGD-CE and Square;
     * ``square``: random search with 1,000 queries and no gradient (Andriushchenko et al. 2020,
       arXiv:1912.00049).
 
-    ``deepfool`` looks for the nearest image with another answer, however far that is, and yields
-    a distance (Moosavi-Dezfooli et al. 2016, arXiv:1511.04599).
+    ``deepfool`` searches for the nearest image with another prediction, at any distance, and
+    yields that distance (Moosavi-Dezfooli et al. 2016, arXiv:1511.04599).
 
     Attributes:
-        attack: One of these.
+        attack: Name of the attack.
         epsilon: Largest perturbation in `norm`, above 0; at most 1 for `linf`, which reaches every
-            picture there is. Not of deepfool.
+            image. Not for deepfool.
         norm: `linf`, the largest change of a pixel, or `l2`, the length of all changes.
-        steps: Of bim and pgd, at least 1; the others know when they are done.
-        step_size: Of bim and pgd, in `norm`; None means 2.5 * epsilon / steps, with which every
+        steps: For bim and pgd, at least 1; the others have a stopping rule.
+        step_size: For bim and pgd, in `norm`; None means 2.5 * epsilon / steps, with which every
             point of the ball can be reached (Madry et al. 2018, appendix B).
         restarts: Random starts of pgd; an image counts as robust if it withstands them all.
-        samples: Attack at most so many images.
+        samples: Largest number of images to attack.
     """
 
     attack: AttackName
@@ -76,7 +76,7 @@ class AttackConfig:
         """Check every value.
 
         Raises:
-            ValueError: A value is not accepted; the sentence says what would be.
+            ValueError: A value is not accepted; the message says what would be.
         """
         if self.attack not in get_args(AttackName):
             raise ValueError(f"attack is {self.attack!r}; known are {_listed(AttackName)}.")
@@ -100,7 +100,7 @@ class AttackConfig:
         self._check_keys()
 
     def _check_keys(self) -> None:
-        """Refuse what this attack would ignore."""
+        """Reject settings that this attack would ignore."""
         taken = ("attack", *_TAKES[self.attack])
         spare = [
             entry.name

@@ -1,4 +1,4 @@
-"""How large a network is before it is packed: parameters and multiplications."""
+"""The size of a network before packing: parameters and multiplications."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,15 +12,15 @@ _COUNTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Learnable values, whether or not they were trained; statistics are not counted."""
+    """Count learnable values, trained or not; statistics are not counted."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def count_macs(network: nn.Module, image_shape: Sequence[int]) -> int:
-    """Multiply-accumulate operations of convolutions and linear layers for one image.
+    """Count multiply-accumulate operations of convolutions and linear layers for one image.
 
-    Tests compare it with torch's FlopCounterMode, which counts two operations for each of ours;
-    its first use imports torch's compiler, for seconds in each new process.
+    Tests compare it with torch's FlopCounterMode, which counts two operations for each of these.
+    It is not used here because it imports torch's compiler, for seconds in each new process.
 
     Args:
         network: As for `trainers.evaluators.accuracy.predict`, on any device.

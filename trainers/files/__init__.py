@@ -1,1 +1,1 @@
-"""Files that a trial writes and reads: whole or not at all."""
+"""Files that a trial writes and reads; all writes are atomic."""

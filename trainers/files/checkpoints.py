@@ -28,8 +28,8 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[st
     """Write a checkpoint so that it appears whole or not at all.
 
     Args:
-        path: Where to; its folder is made.
-        tensors: By name; copied to the CPU.
+        path: The file; its folder is created.
+        tensors: Tensors by name; copied to the CPU.
         facts: JSON values.
 
     Raises:
@@ -45,21 +45,21 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[st
                 {_KEY: json.dumps(facts), _CHECKSUM: str(_checksum(copies, facts))},
             )
     except SafetensorError as error:
-        # Surprise (safetensors 0.8): a full disk is an error of its own class.
+        # safetensors (0.8) reports a full disk as an error of its own class.
         code = errno.ENOSPC if is_storage_full(error) else errno.EIO
         raise OSError(code, os.strerror(code), str(path)) from error
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save_checkpoint` wrote.
+    """Read a checkpoint that `save_checkpoint` wrote: tensors and facts.
 
     Raises:
         FileNotFoundError: There is none.
-        CheckpointError: It is damaged, or not one of ours.
+        CheckpointError: It is damaged, or was not written by `save_checkpoint`.
     """
     try:
-        # Read once, and whole. Surprise (safetensors 0.8): `safe_open` opens a file twice for
-        # torch, and of one that is replaced or removed in between it reads a part of each.
+        # Read at once: `safe_open` (safetensors 0.8) opens a file twice for torch, and mixes two
+        # files if it is replaced in between.
         content = path.read_bytes()
         tensors = load(content)
         header = _header(content)
@@ -75,14 +75,14 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _header(content: bytes) -> dict[str, str]:
-    """What stands beside the tensors of a file that was found to be in order."""
+    """Return the metadata of a safetensors file that was found to be valid."""
     size = int.from_bytes(content[:8], "little")
     header: dict[str, dict[str, str]] = json.loads(content[8 : 8 + size])
     return header.get("__metadata__", {})
 
 
 def _checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
-    # safetensors notices a file that is cut off, but no changed byte among the weights.
+    # safetensors detects a truncated file, but not a changed byte in a tensor.
     checksum = zlib.crc32(json.dumps(facts, sort_keys=True).encode())
     for name in sorted(tensors):
         content = tensors[name].reshape(-1).view(torch.uint8).numpy().data
@@ -91,13 +91,13 @@ def _checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
 
 
 def fit(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> bool:
-    """Whether there is a tensor of the right shape for every target, and nothing else."""
+    """Return whether tensors and targets have the same names and shapes."""
     shapes, needed = ({n: t.shape for n, t in each.items()} for each in (tensors, targets))
     return shapes == needed
 
 
 def copy_into(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> None:
-    """Copy each tensor to the target of its name."""
+    """Copy each tensor into the target of the same name."""
     with torch.no_grad():
         for name, tensor in tensors.items():
             targets[name].copy_(tensor)

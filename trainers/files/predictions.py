@@ -1,4 +1,4 @@
-"""What a packed network answered, image by image: kept, so that two trials can be compared.
+"""The predictions of a packed network for each image, stored to compare trials in pairs.
 
 An accuracy says how often a network is right; whether two differ by more than chance depends on
 *which* images each gets right. The file is a plain ``.npz`` beside the artifact, read without
@@ -21,12 +21,12 @@ _CHOSEN, _ROBUST, _SIGNS = "chosen.", "robust.", "signs."
 
 
 class PredictionsError(TrainerError):
-    """A file of predictions is damaged, or is none."""
+    """A file of predictions is damaged, or is another kind of file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attacked:
-    """What an attack left right.
+    """Outcome of an attack on each attacked image.
 
     Attributes:
         chosen: int64 (m,), positions of the attacked images in the subset.
@@ -39,12 +39,12 @@ class Attacked:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Answers of one network on one subset.
+    """Predictions of one network on one subset.
 
     Attributes:
         labels: int64 (n,), the true classes.
-        predicted: int64 (n,), the answers, in the same order.
-        attacked: Outcomes by the name of the value that the attack yields.
+        predicted: int64 (n,), the predicted classes, in the same order.
+        attacked: Outcomes of attacks, by the name of the measured value.
         signs: Sentences that say why gradients seem to be masked, by the name of their count.
     """
 
@@ -55,17 +55,17 @@ class Predictions:
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """Whether each answer is right: bool (n,)."""
+        """Whether each prediction is correct: bool (n,)."""
         return np.asarray(self.predicted == self.labels)
 
 
 def labels_digest(labels: NDArray[np.int64]) -> str:
-    """SHA-256 of true classes in their order, by which images are known again that are gone."""
+    """Return the SHA-256 of the true classes in order, which identifies a set of images."""
     return hashlib.sha256(np.ascontiguousarray(labels, "<i8").data).hexdigest()
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write predictions; what was there is replaced at once or stays.
+    """Write predictions; an existing file is replaced atomically or stays.
 
     Raises:
         OSError: The disk is full or the folder cannot be written.
@@ -82,14 +82,14 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read what `write_predictions` wrote.
+    """Read predictions that `write_predictions` wrote.
 
     Raises:
         FileNotFoundError: There is no such file.
-        PredictionsError: It is damaged, or something else.
+        PredictionsError: It is damaged, or another kind of file.
     """
     try:
-        # Opened here: numpy (2.4) leaves a file open that it cannot read.
+        # Opened here, because numpy (2.4) does not close a file that it cannot read.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         attacked = {

@@ -1,7 +1,7 @@
-"""What a trial leaves in its folder, by name; importable without torch."""
+"""Names of the files in the folder of a trial; importable without torch."""
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
-"""The finished epochs of a trial that is not over; removed once its values are stored."""
+"""The finished epochs of an unfinished trial; removed once its values are stored."""
 
 ARTIFACT_NAME = "model.safetensors"
 """The packed network."""
@@ -10,4 +10,4 @@ STORAGE_NAME = "model.compressed"
 """The packed network in its smallest lossless form; its index names the coding of each tensor."""
 
 PREDICTIONS_NAME = "predictions.npz"
-"""What the packed network answered on each validation image."""
+"""The predictions of the packed network for the validation images."""

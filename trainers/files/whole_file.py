@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes: a file appears whole or not at all."""
 
 import os
 import socket
@@ -10,9 +10,9 @@ from typing import BinaryIO
 
 
 def unfinished_beside(path: Path) -> Path:
-    """Name the file in which this thread writes what is to be at `path`.
+    """Return the path of the temporary file in which this thread writes `path`.
 
-    No two writers share it, on one machine or on several with the same file system.
+    It is unique to the writer, also among machines with a shared file system.
     """
     writer = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
     return path.with_name(f".{path.name}.{writer}")
@@ -20,9 +20,9 @@ def unfinished_beside(path: Path) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give the path of an unfinished file that replaces `path` when the context ends.
+    """Yield the path of a temporary file that replaces `path` when the context ends.
 
-    If the context raises, the unfinished file is removed and what was at `path` stays.
+    If the context raises, the temporary file is removed and an existing file at `path` stays.
 
     Raises:
         OSError: The disk is full or the folder cannot be written.

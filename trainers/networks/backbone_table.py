@@ -1,4 +1,4 @@
-"""What is known of each backbone before torch is loaded; tests compare it with the networks."""
+"""Facts of each backbone, known without torch; tests compare them with the networks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ WEIGHT_ENDINGS = (".safetensors", ".pth", ".pt", ".th", ".pth.tar", ".pt.tar")
 _ALIASES = {"resnext50": "resnext50_32x4d"}
 
 WEIGHT_WORDS = ("imagenet", "bundled", "scratch")
-"""What names weights without saying where they lie; anything else is a path."""
+"""Words that name weights without a path; anything else is a path."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ class BackboneInfo:
     imagenet: bool = True
 
     def __post_init__(self) -> None:
-        """Give the synthetic reference head to whoever names none."""
+        """Fill in the synthetic reference head where no reference widths are given."""
         if not self.reference_widths:
             widths = (self.n_features, self.n_features // 2)
             object.__setattr__(self, "reference_widths", widths)
 
     @property
     def weights(self) -> tuple[str, ...]:
-        """The words that name weights of it; a path does so too."""
+        """The words that name weights of this backbone; a path is accepted too."""
         words = {"imagenet": self.imagenet, "bundled": self.bundled, "scratch": True}
         return tuple(word for word, is_there in words.items() if is_there)
 
@@ -125,20 +125,27 @@ BACKBONES = {info.name: info for info in _INFOS}
 
 
 def is_weights_file(name: str) -> bool:
-    """Whether a name or a path ends as a file with weights does."""
+    """Return whether a name or a path has the extension of a file with weights.
+
+    >>> is_weights_file("resnet18.PTH"), is_weights_file("imagenet")
+    (True, False)
+    """
     return name.lower().endswith(WEIGHT_ENDINGS)
 
 
 def backbone_names() -> tuple[str, ...]:
-    """Names that `build_backbone` accepts, aliases not counted."""
+    """Return the names that `build_backbone` accepts, without aliases."""
     return tuple(BACKBONES)
 
 
 def backbone_info(name: str) -> BackboneInfo:
-    """Facts of the backbone of that name or alias.
+    """Return the facts of the backbone of that name or alias.
+
+    >>> backbone_info("resnext50").name
+    'resnext50_32x4d'
 
     Raises:
-        ValueError: There is none; the text lists the names and the nearest.
+        ValueError: There is none; the message lists the names and the closest one.
     """
     info = BACKBONES.get(_ALIASES.get(name, name))
     if info is None:
@@ -150,7 +157,7 @@ def backbone_info(name: str) -> BackboneInfo:
 
 
 def bundled_file(name: str) -> Path:
-    """Where the weights lie that ship for a backbone; there need not be any."""
+    """Return the path of the bundled weights of a backbone; the file need not exist."""
     return Path(__file__).parent / "backbones" / "weights" / f"{name}.safetensors"
 
 
@@ -158,7 +165,7 @@ def refuse_unknown(info: BackboneInfo, weights: str) -> None:
     """Refuse a word for weights that a backbone does not have.
 
     Raises:
-        WeightsError: There are none; the text has the words that it has.
+        WeightsError: There are none; the message lists the accepted words.
     """
     if weights in WEIGHT_WORDS and weights not in info.weights:
         raise WeightsError(

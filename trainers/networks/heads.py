@@ -12,7 +12,10 @@ MAX_HIDDEN_LAYERS = 3
 
 
 def head_parameters(n_features: int, widths: Sequence[int], classes: int) -> int:
-    """Weights and biases of a head: the sum of (inputs + 1) * outputs over its layers.
+    """Count weights and biases of a head: the sum of (inputs + 1) * outputs over its layers.
+
+    >>> head_parameters(4, (3,), 2)
+    23
 
     Args:
         n_features: Inputs of the first layer.
@@ -31,11 +34,11 @@ def build_head(
     *,
     seed: int = 0,
 ) -> nn.Sequential:
-    """Linear, ReLU, (dropout,) ..., Linear.
+    """Build a fully connected head: Linear, ReLU, (dropout,) ..., Linear.
 
     Weights are drawn as He et al. 2015 (https://arxiv.org/abs/1502.01852, equation 10) advise for
-    layers before a ReLU, biases are zero; by `seed` alone, whatever the state of the global
-    generators, and each layer by a seed of its own.
+    layers before a ReLU; biases are zero. The draws depend on `seed` alone, not on the state of
+    the global generators, and each layer has a seed of its own.
 
     Args:
         n_features: Inputs of the first layer.

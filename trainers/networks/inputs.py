@@ -1,4 +1,4 @@
-"""How pixels are brought to what a backbone wants to see."""
+"""Conversion of pixels to the input that a backbone expects."""
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ _LUMA = (0.299, 0.587, 0.114)
 class InputTransform(nn.Module):
     """Pixels in [0, 1] to what the backbone was trained on: channels, size, normalisation.
 
-    It has no state, so that it works wherever its input lies (also on the meta device), and is
+    It has no state, so that it works on the device of its input (also the meta device), and is
     differentiable, so that attacks can work on the pixels themselves.
     """
 
@@ -28,7 +28,8 @@ class InputTransform(nn.Module):
             pixels: float (N, C, H, W) in [0, 1], of any size, C of 1 or 3.
 
         Returns:
-            float (N, channels, height, width). Other proportions are stretched, not cut.
+            float (N, channels, height, width). Images of another aspect ratio are stretched, not
+            cropped.
         """
         spec = self.spec
         pixels = self._with_channels(pixels)
@@ -59,11 +60,11 @@ class InputTransform(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """What `print(network)` shows."""
+        """Describe the transform in `print(network)`."""
         spec = self.spec
         return f"{spec.channels}x{spec.height}x{spec.width}, mean={spec.mean}, std={spec.std}"
 
 
 def to_unit(pixels: Tensor) -> Tensor:
-    """uint8 pixels as float32 in [0, 1]."""
+    """Convert uint8 pixels to float32 in [0, 1]."""
     return pixels.to(torch.float32) / 255

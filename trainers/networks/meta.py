@@ -1,4 +1,4 @@
-"""Networks that take neither memory nor time, to be sized or to be filled with weights."""
+"""Networks on the meta device, to be sized or to be filled with weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +10,13 @@ from torch.overrides import TorchFunctionMode
 
 @contextmanager
 def without_memory() -> Iterator[None]:
-    """What is built in this context lies on the meta device, and its weights mean nothing."""
+    """Build modules in this context on the meta device, without memory for their weights."""
     with torch.device("meta"), _WithoutDraws():
         yield
 
 
 class _WithoutDraws(TorchFunctionMode):
-    """Leaves out what random initialization would draw, which means nothing on the meta device.
+    """Skips the draws of random initialization, which have no effect on the meta device.
 
     The first `normal_` there makes torch 2.14 import its compiler: 3 to 6 s in each new process.
     """

@@ -27,8 +27,8 @@ __all__ = [
 class Network(nn.Module):
     """Pixels in [0, 1] to logits: `head(features(prepare(pixels)))`.
 
-    What is frozen stays in eval mode whatever `train()` is told, so that the statistics of a
-    frozen batch norm never move. The state dict holds `features.*` and `head.*` alone.
+    Frozen parts stay in eval mode even after `train()`, so that the running statistics of a
+    frozen batch norm never change. The state dict holds only `features.*` and `head.*`.
 
     Attributes:
         spec: The architecture.
@@ -44,25 +44,25 @@ class Network(nn.Module):
         self.prepare = InputTransform(spec.input)
         self.features = backbone.features
         self.head = head
-        # A plain list: these modules are children of `features`, and must not be so twice.
+        # A plain list: these modules are children of `features`, and must not be registered twice.
         self.blocks = backbone.blocks
         self._tune = "all"
         self.lay_out()
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Logits (N, classes) of float pixels (N, C, H, W) in [0, 1]."""
+        """Compute logits (N, classes) of float pixels (N, C, H, W) in [0, 1]."""
         logits: Tensor = self.head(self.feature_vectors(pixels))
         return logits
 
     def feature_vectors(self, pixels: Tensor) -> Tensor:
-        """What the head sees of the pixels: float (N, n_features)."""
+        """Compute the inputs of the head from pixels: float (N, n_features)."""
         vectors: Tensor = self.features(self.prepare(pixels))
         return vectors
 
     def lay_out(self) -> None:
         """Bring new weights of `features` into the layout that all networks share.
 
-        It is channels last, in which most convolutions take less time, also on a CPU.
+        That is channels last, in which most convolutions are faster, also on a CPU.
         """
         self.features.to(memory_format=torch.channels_last)
 
@@ -88,7 +88,7 @@ class Network(nn.Module):
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - torch's signature
-        """Switch to training mode, but for what is frozen."""
+        """Switch to training mode, except for frozen parts."""
         super().train(mode)
         if self._tune != "all":
             self.features.train(mode=False)
@@ -115,7 +115,7 @@ def build_network(
         backbone: One of `backbone_names()` or an alias.
         weights: As `build_backbone` takes them.
         widths: Hidden widths of the head, 0 to 3 of them.
-        classes: How many there are to tell apart.
+        classes: Number of classes.
         dropout: In the head, in [0, 1).
         seed: Decides the head, and the backbone if it is built from scratch.
 
@@ -135,16 +135,16 @@ def assemble_network(
     dropout: float = 0.0,
     seed: int = 0,
 ) -> Network:
-    """Put a new head on a backbone that is there already; arguments as in `build_network`."""
+    """Put a new head on an existing backbone; arguments as in `build_network`."""
     head = build_head(backbone.n_features, widths, classes, dropout, seed=seed)
     spec = NetworkSpec(backbone.name, backbone.input, backbone.n_features, tuple(widths), classes)
     return Network(spec, backbone, head)
 
 
 def network_from_spec(spec: NetworkSpec) -> Network:
-    """The network of a spec with weights that mean nothing, to be loaded or to be measured.
+    """Build the network of a spec with arbitrary weights, to be replaced or only to be sized.
 
-    Under `torch.device("meta")` it takes no memory and no time.
+    Under `torch.device("meta")` it takes no memory and hardly any time.
     """
     backbone = build_backbone(spec.backbone, "scratch", image_size=spec.input.height)
     head = build_head(spec.n_features, spec.widths, spec.classes)

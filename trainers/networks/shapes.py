@@ -1,4 +1,4 @@
-"""Tensors of packed networks, as far as sizes are concerned; importable without torch."""
+"""Shapes of the tensors of packed networks; importable without torch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,15 +16,15 @@ class TensorShapes:
 
     Attributes:
         stored: Shape of each tensor, in the order of the state dict.
-        is_convolution: Of each weight that can be quantized, from input to output: whether it is
-            that of a convolution, or else of a linear layer.
+        is_convolution: For each weight that can be quantized, from input to output: whether it
+            belongs to a convolution (True) or to a linear layer (False).
     """
 
     stored: Mapping[str, Shape]
     is_convolution: Mapping[str, bool]
 
     def __or__(self, other: "TensorShapes") -> "TensorShapes":
-        """One part after the other."""
+        """Append the tensors of another part."""
         return TensorShapes(
             {**self.stored, **other.stored}, {**self.is_convolution, **other.is_convolution}
         )
@@ -32,11 +32,12 @@ class TensorShapes:
 
 @dataclass(frozen=True, slots=True)
 class BackboneShapes:
-    """What the sizes of all networks with one backbone follow from.
+    """Shapes that determine the sizes of all networks with one backbone.
 
     Attributes:
         tensors: Of the convolutional part.
-        block_params: Learnable values of each block, from input to output; together all of them.
+        block_params: Learnable values of each block, from input to output; every learnable value
+            of the convolutional part is in one of them.
     """
 
     tensors: TensorShapes
@@ -48,7 +49,7 @@ class BackboneShapes:
         return sum(self.block_params)
 
     def trainable_params(self, tune: str) -> int:
-        """Those that `tune` trains, the head not counted.
+        """Count the learnable values that `tune` trains, without the head.
 
         Raises:
             ValueError: As `tuned_blocks`.
@@ -58,12 +59,12 @@ class BackboneShapes:
 
 
 def network_shapes(backbone: BackboneShapes, spec: NetworkSpec) -> TensorShapes:
-    """The tensors of a whole network."""
+    """Return the tensors of a whole network."""
     return backbone.tensors | head_shapes(spec.n_features, spec.widths, spec.classes)
 
 
 def head_shapes(n_features: int, widths: Sequence[int], classes: int) -> TensorShapes:
-    """The tensors of the head that `networks.heads.build_head` builds, without dropout."""
+    """Return the tensors of the head that `networks.heads.build_head` builds without dropout."""
     stored: dict[str, Shape] = {}
     for index, (before, after) in enumerate(pairwise((n_features, *widths, classes))):
         # Every second layer is a ReLU.
@@ -73,10 +74,18 @@ def head_shapes(n_features: int, widths: Sequence[int], classes: int) -> TensorS
 
 
 def count_values(shapes: Mapping[str, Shape]) -> int:
-    """How many numbers tensors of these shapes hold."""
+    """Count the elements of tensors of these shapes.
+
+    >>> count_values({"weight": (3, 4), "bias": (3,)})
+    15
+    """
     return sum(map(math.prod, shapes.values()))
 
 
 def is_counter(name: str) -> bool:
-    """Whether a tensor is the batch counter of a batch norm, which inference never reads."""
+    """Return whether a tensor is the batch counter of a batch norm, which inference never reads.
+
+    >>> is_counter("features.1.num_batches_tracked")
+    True
+    """
     return name.rpartition(".")[2] == "num_batches_tracked"

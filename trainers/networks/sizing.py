@@ -11,8 +11,8 @@ head of k hidden layers of widths F_1 ... F_k:
   1993).
 - ``sqrt``: one hidden layer of sqrt(n m), the pyramid of a single layer.
 - ``two_thirds``: two thirds of the preceding width, and m (a rule of thumb of Heaton's, for a
-  single layer). Of n = 9216 inputs and 10 classes that is 6154, more than the 4096 of AlexNet:
-  the rule enlarges a first layer, and only the bound below keeps it from that.
+  single layer). For n = 9216 inputs and 10 classes that is 6154, more than the 4096 of AlexNet:
+  the rule would enlarge the first layer, and only the bound below prevents that.
 - ``halving``: half of the preceding width.
 - ``fraction``: a given share of every F_i.
 - ``explicit``: widths as given.
@@ -38,7 +38,12 @@ def hidden_widths(
     fraction: float | None = None,
     widths: Sequence[int] | None = None,
 ) -> Widths:
-    """The hidden widths that a rule gives.
+    """Compute the hidden widths that a rule gives.
+
+    >>> hidden_widths("halving", n_features=576, classes=10, reference=(256, 128))
+    (256, 128)
+    >>> hidden_widths("fraction", n_features=576, classes=10, reference=(256, 128), fraction=0.25)
+    (64, 32)
 
     Args:
         rule: One of `RULES`; None is ``explicit`` where widths are given, else ``full``.
@@ -49,8 +54,8 @@ def hidden_widths(
         widths: For ``explicit`` alone; not bounded by the reference.
 
     Raises:
-        ValueError: There is no such rule, a number is out of range, or the rule lacks or does not
-            take what is given.
+        ValueError: There is no such rule, a number is out of range, an argument that the rule
+            needs is missing, or one that it does not take is given.
     """
     check_rule(rule, fraction, widths)
     if widths is not None:
@@ -66,7 +71,7 @@ def hidden_widths(
 
 
 def check_rule(rule: str | None, fraction: float | None, widths: Sequence[int] | None) -> None:
-    """Refuse a rule that is unknown, or that does not go with what is given for it.
+    """Reject a rule that is unknown, or whose arguments are missing or superfluous.
 
     Raises:
         ValueError: As `hidden_widths`.

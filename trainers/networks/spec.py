@@ -15,7 +15,7 @@ class InputSpec:
         channels: 1 (grey) or 3 (RGB).
         height: In pixels.
         width: In pixels.
-        mean: One value a channel, on the scale where pixels lie in [0, 1].
+        mean: One value per channel, for pixels in [0, 1].
         std: As `mean`; positive.
     """
 
@@ -29,7 +29,7 @@ class InputSpec:
         """Check the values against each other.
 
         Raises:
-            ValueError: A value is out of range; the text says which.
+            ValueError: A value is out of range; the message names it.
         """
         if self.channels not in (1, 3):
             raise ValueError(f"an input has 1 or 3 channels, not {self.channels}.")
@@ -44,12 +44,12 @@ class InputSpec:
             raise ValueError(f"standard deviations must be positive; given: {self.std!r}.")
 
     def as_mapping(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; `from_mapping` is the inverse."""
+        """Return plain values, ready for JSON; `from_mapping` is the inverse."""
         return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "InputSpec":
-        """The spec that `as_mapping` described."""
+        """Build the spec from the result of `as_mapping`."""
         return cls(
             channels=int(mapping["channels"]),
             height=int(mapping["height"]),
@@ -65,7 +65,7 @@ class NetworkSpec:
 
     Attributes:
         backbone: Name of the backbone.
-        input: What the backbone wants to see.
+        input: Input that the backbone expects.
         n_features: Inputs of the head.
         widths: Hidden widths of the head.
         classes: Outputs of the head.
@@ -78,7 +78,7 @@ class NetworkSpec:
     classes: int
 
     def as_mapping(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; `from_mapping` is the inverse."""
+        """Return plain values, ready for JSON; `from_mapping` is the inverse."""
         return {
             "backbone": self.backbone,
             "input": self.input.as_mapping(),
@@ -89,7 +89,7 @@ class NetworkSpec:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "NetworkSpec":
-        """The spec that `as_mapping` described."""
+        """Build the spec from the result of `as_mapping`."""
         return cls(
             backbone=str(mapping["backbone"]),
             input=InputSpec.from_mapping(mapping["input"]),
@@ -102,8 +102,7 @@ class NetworkSpec:
 def spec_of(
     backbone: str, widths: Sequence[int], classes: int, *, image_size: int | None = None
 ) -> NetworkSpec:
-    """The spec that `trainers.networks.network.assemble_network` would give, without building
-    anything.
+    """Return the spec of the network that `assemble_network` would build, without building it.
 
     Raises:
         ValueError: There is no such backbone, or `image_size` is too small for it.
@@ -114,14 +113,14 @@ def spec_of(
 
 
 def input_spec(info: BackboneInfo, image_size: int | None) -> InputSpec:
-    """What a backbone wants to see.
+    """Return the input that a backbone expects.
 
     Raises:
         ValueError: `image_size` is too small for it.
     """
     size = info.image_size if image_size is None else image_size
     if info.name == "digitnet" and size != info.image_size:
-        # It has no global pool, so that another size would mean another number of features.
+        # It has no global pool, so that another size would change the number of features.
         raise ValueError(f"digitnet sees images of 28 by 28 pixels; image_size {size} was given.")
     if size < info.min_image_size:
         raise ValueError(
@@ -132,7 +131,10 @@ def input_spec(info: BackboneInfo, image_size: int | None) -> InputSpec:
 
 
 def tuned_blocks(tune: str, n_blocks: int) -> int:
-    """How many of a backbone's blocks `tune` trains: 0 for `head`, all for `all`.
+    """Count the blocks of a backbone that `tune` trains: 0 for `head`, all for `all`.
+
+    >>> tuned_blocks("head", 5), tuned_blocks("last_blocks:2", 5), tuned_blocks("all", 5)
+    (0, 2, 5)
 
     Raises:
         ValueError: `tune` is unknown, or its N is not in 1 to `n_blocks`.

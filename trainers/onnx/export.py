@@ -1,4 +1,4 @@
-"""A packed network as an ONNX file: int8 codes where there are codes, checked against torch."""
+"""A packed network as an ONNX file: evenly spaced codes as int8, checked against torch."""
 
 import json
 import logging
@@ -19,26 +19,26 @@ from trainers.networks.network import Network
 from trainers.onnx.latency import OnnxError, OnnxNetwork, random_pixels, require_onnx
 from trainers.quantization.quantized import QuantizedWeight, dequantize
 
-# Other than what the network is traced with, so that a frozen batch size would be noticed.
+# Another number than in tracing, so that a fixed batch size would be noticed.
 _CHECKED_IMAGES = 5
-# Of the largest logit. Both sides add up the same numbers in float32, in another order.
+# Relative to the largest logit. Both sides sum the same numbers in float32, in another order.
 _TOLERANCE = 1e-4
-# Where all logits are nearly zero, rounding is not proportional to the largest of them.
+# If all logits are nearly zero, rounding errors are not proportional to the largest.
 _SMALLEST_LOGIT = 0.01
 
 
 @dataclass(frozen=True)
 class OnnxInfo:
-    """What was written.
+    """Result of an export.
 
     Attributes:
         path: The file.
         bytes: Its size.
-        int8_weights: Weights that it holds as int8 codes, by their names in the network.
-        float_weights: Weights that are quantized by a codebook, which ONNX has no operator for:
-            the file holds their levels in float32, one for each weight.
+        int8_weights: Names of the weights that are stored as int8 codes.
+        float_weights: Names of the weights that are quantized by a codebook, for which ONNX has no
+            operator: the file holds the dequantized weights in float32.
         max_difference: The largest difference between a logit of onnxruntime and of torch.
-        tolerance: What it may be: 1e-4 of the largest logit, or 1e-6 if that is below 0.01.
+        tolerance: Accepted difference: 1e-4 of the largest logit, or 1e-6 if that is below 0.01.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class OnnxInfo:
 
 
 def export_onnx(artifact: Path, to: Path) -> OnnxInfo:
-    """Write a packed network as ONNX: pixels in [0, 1], brought to its size, to logits.
+    """Write a packed network as ONNX, from pixels in [0, 1] of its input size to logits.
 
     The input `pixels` is float32 (batch, C, H, W) with the C, H and W of the backbone; the
     normalisation is in the file. A weight with evenly spaced levels is stored as its codes, int8
@@ -58,12 +58,12 @@ def export_onnx(artifact: Path, to: Path) -> OnnxInfo:
     (one for each output channel, or one): it gives the artifact's weight bit for bit. Activations
     stay in float32.
 
-    The names of the classes stand in its metadata, under `classes`, as a JSON list.
+    The metadata hold the names of the classes, under `classes`, as a JSON list.
 
     Args:
         artifact: A packed network.
-        to: The file, in a folder that exists. What lies there is replaced, once the new one is
-            found to compute what the artifact does.
+        to: The file, in a folder that exists. An existing file is replaced once the new one is
+            found to compute the same logits as the artifact.
 
     Raises:
         OnnxError: onnx, onnxscript or onnxruntime is not installed; the network cannot be traced;
@@ -93,10 +93,10 @@ def export_onnx(artifact: Path, to: Path) -> OnnxInfo:
 
 
 class _OpenNetwork(nn.Module):
-    """A network, some weights of which are inputs.
+    """A network with some of its weights as inputs.
 
-    As constants they would be multiplied with the batch norms that follow them, and the codes
-    would not be the artifact's any more (seen in onnxscript 0.7).
+    Constant weights would be folded with the batch norms that follow them, and their codes would
+    no longer be those of the artifact (seen in onnxscript 0.7).
     """
 
     def __init__(self, network: Network, names: Sequence[str]) -> None:
@@ -105,14 +105,14 @@ class _OpenNetwork(nn.Module):
         self._names = tuple(names)
 
     def forward(self, pixels: Tensor, weights: Sequence[Tensor] = ()) -> Tensor:
-        """Logits of the pixels with these weights in the places of the network's."""
+        """Compute logits of pixels, with these weights instead of the network's."""
         given = dict(zip(self._names, weights, strict=True))
         logits: Tensor = torch.func.functional_call(self.network, given, (pixels,))
         return logits
 
 
 def traced(network: Network, names: Sequence[str]) -> Any:
-    """The graph of a network as an `onnx.ModelProto` whose batch size is free.
+    """Trace a network into an `onnx.ModelProto` with a dynamic batch size.
 
     Args:
         network: In eval mode.
@@ -121,7 +121,7 @@ def traced(network: Network, names: Sequence[str]) -> Any:
     Raises:
         OnnxError: torch cannot trace it, or has no ONNX operator for a part of it.
     """
-    # Two images, because a batch of one would be taken for the only possible size.
+    # Two images, because a batch of one would be taken as a fixed size.
     pixels = torch.from_numpy(random_pixels(network.spec.input, 2))
     arguments: tuple[Any, ...] = (pixels,)
     shapes: dict[str, Any] = {"pixels": {0: torch.export.Dim("batch")}}
@@ -153,15 +153,15 @@ def traced(network: Network, names: Sequence[str]) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what the exporter says of its own progress and parts off the terminal."""
+    """Silence the exporter's own progress messages and warnings."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            # Deprecations between torch, onnxscript and onnx, about which nobody here can do
-            # anything; what matters is checked on the result.
+            # Deprecations between torch, onnxscript and onnx, which a user cannot act on; the
+            # result is checked against torch.
             warnings.filterwarnings("ignore", category=DeprecationWarning)
             warnings.filterwarnings("ignore", category=FutureWarning)
             yield
@@ -181,7 +181,7 @@ def _forget_origins(model: Any) -> None:
 
 
 def _put_weight(model: Any, name: str, weight: QuantizedWeight) -> None:
-    """Give the graph a weight that it has as an input so far."""
+    """Replace an input of the graph by the weight of that name."""
     from onnx import helper, numpy_helper
 
     graph = model.graph
@@ -208,13 +208,13 @@ def _name_classes(model: Any, classes: Sequence[str] | None) -> None:
 
 
 def _levels(of_groups: Tensor) -> np.ndarray:
-    """(out,) for one group a channel, () for a single group: DequantizeLinear tells by that."""
+    """Shape to (out,) for one group per channel, () for one group, as DequantizeLinear needs."""
     flat: np.ndarray = of_groups.reshape(-1).numpy()
     return flat if len(flat) > 1 else flat.reshape(())
 
 
 def _difference(network: Network, path: Path) -> tuple[float, float]:
-    """The largest difference of logits, and the largest that is accepted."""
+    """Return the largest difference of logits, and the tolerance."""
     import onnx
 
     pixels = random_pixels(network.spec.input, _CHECKED_IMAGES)
@@ -227,7 +227,7 @@ def _difference(network: Network, path: Path) -> tuple[float, float]:
         expected = network(torch.from_numpy(pixels)).numpy()
     difference = float(np.abs(found - expected).max())
     tolerance = _TOLERANCE * max(_SMALLEST_LOGIT, float(np.abs(expected).max()))
-    # Written so that NaN is refused as well.
+    # Written so that NaN is rejected as well.
     if not difference <= tolerance:
         raise OnnxError(
             f"The ONNX form of the network gives other logits than the network: they differ by "

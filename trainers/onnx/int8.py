@@ -1,4 +1,4 @@
-"""A packed network as ONNX with int8 activations: faster, and no longer the artifact's."""
+"""A packed network as ONNX with int8 activations: faster, but no longer equal to the artifact."""
 
 import logging
 import os
@@ -24,14 +24,14 @@ _BATCH_SIZE = 64
 
 @dataclass(frozen=True)
 class Int8Info:
-    """What was written, and what it is worth.
+    """Result of an int8 export, with its accuracy.
 
     Attributes:
         path: The file.
         bytes: Its size.
         accuracy: Fraction, top-1 on the images that it was measured on.
-        float_accuracy: The same of the packed network with float32 activations, through
-            onnxruntime too.
+        float_accuracy: The same for the packed network with float32 activations, also run by
+            onnxruntime.
     """
 
     path: Path
@@ -46,15 +46,15 @@ def export_int8(
     """Write a packed network with weights and activations in int8, and measure its accuracy.
 
     onnxruntime's static quantization: batch norms are folded, weights get one int8 scale for each
-    output channel (they are rounded a second time), activations one uint8 range a tensor, the
-    smallest and largest values on the calibration images. Every number of the artifact's record
-    is of another network than this one.
+    output channel (they are rounded a second time), activations one uint8 range per tensor, from
+    the smallest to the largest value on the calibration images. The values measured on the
+    artifact do not apply to this network.
 
     Args:
         artifact: A packed network.
-        to: The file, in a folder that exists; what lies there is replaced.
-        calibration: uint8 (N, C, H, W) of any size, from the training images; the first 256.
-        measured: Images and labels for the accuracy; images that nothing was chosen on.
+        to: The file, in a folder that exists; an existing file is replaced.
+        calibration: uint8 (N, C, H, W) of any size, training images; the first 256 are used.
+        measured: Images and labels for the accuracy; held-out ones that no choice was based on.
 
     Raises:
         OnnxError: The packages are not installed, there are no images, or onnxruntime cannot
@@ -95,7 +95,7 @@ def _quantize(floating: Path, to: Path, spec: InputSpec, images: Images) -> None
                 to,
                 _Reader(batches),
                 per_channel=True,
-                # Signed ones are slower than float32: 1.7 ms instead of 1.0, unsigned 0.7
+                # Signed activations are slower than float32: 1.7 ms instead of 1.0, unsigned 0.7
                 # (cifar_resnet20, onnxruntime 1.31, AVX-512 VNNI).
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
@@ -107,20 +107,20 @@ def _quantize(floating: Path, to: Path, spec: InputSpec, images: Images) -> None
 
 
 class _Reader:
-    """Calibration images as onnxruntime asks for them."""
+    """Calibration images through the interface of onnxruntime."""
 
     def __init__(self, batches: Iterator[dict[str, NDArray[np.float32]]]) -> None:
         self._batches = batches
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        """The next batch; None after the last."""
+        """Return the next batch; None after the last."""
         return next(self._batches, None)
 
 
 def _pixel_batches(spec: InputSpec, images: Images) -> Iterator[NDArray[np.float32]]:
-    """The images in [0, 1], in the channels and the size of the network."""
+    """Yield images in [0, 1], with the channels and the size of the network's input."""
     channels = spec.channels
-    # The network's own way to its size; with these values its normalisation does nothing.
+    # The network's own resizing; with these values its normalisation has no effect.
     fitted = InputTransform(replace(spec, mean=(0.0,) * channels, std=(1.0,) * channels))
     for start in range(0, len(images), _BATCH_SIZE):
         yield fitted(to_unit(torch.tensor(images[start : start + _BATCH_SIZE]))).numpy()
@@ -135,7 +135,7 @@ def _accuracy(path: Path, spec: InputSpec, measured: tuple[Images, Labels]) -> f
 
 @contextmanager
 def _without_advice() -> Iterator[None]:
-    """Keep onnxruntime's advice to pre-process, given on the root logger, off the terminal."""
+    """Silence onnxruntime's advice to pre-process, which it gives on the root logger."""
     root = logging.getLogger()
     level, silence = root.level, logging.NullHandler()
     root.setLevel(logging.ERROR)

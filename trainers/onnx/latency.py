@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from trainers.networks.spec import InputSpec
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-# onnxruntime's scale, on which warnings are 2: they would go to the terminal.
+# On onnxruntime's scale, where warnings are 2: they would go to the terminal.
 _ERRORS_ONLY = 3
 _WARM_UP_RUNS = 5
 _LEAST_RUNS = 20
 
 
 class OnnxError(TrainerError):
-    """A network cannot be written as ONNX, or computes something else there."""
+    """A network cannot be written as ONNX, or its ONNX form gives other results."""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """How long a network takes for one image on this machine's CPU.
+    """The latency of a network for one image on this machine's CPU.
 
     Attributes:
-        latency_ms: Milliseconds, the median of the runs; batch 1, one thread.
-        runs: How many were timed.
+        latency_ms: Median of the runs in milliseconds; batch size 1, one thread.
+        runs: Number of timed runs.
     """
 
     latency_ms: float
@@ -40,10 +40,10 @@ class Latency:
 
 
 def require_onnx() -> None:
-    """Check that what writes and runs ONNX is installed; it is optional.
+    """Check that the optional packages for ONNX are installed.
 
     Raises:
-        OnnxError: A package is not; the sentence says how to get it.
+        OnnxError: A package is missing; the message says how to install it.
     """
     for name in PACKAGES:
         try:
@@ -79,25 +79,25 @@ class OnnxNetwork:
         self._input = self._session.get_inputs()[0].name
 
     def logits(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (N, classes) of pixels (N, C, H, W) in [0, 1]."""
+        """Compute logits (N, classes) of pixels (N, C, H, W) in [0, 1]."""
         (answer,) = self._session.run(None, {self._input: pixels})
         logits: NDArray[np.float32] = answer
         return logits
 
 
 def random_pixels(spec: "InputSpec", count: int) -> NDArray[np.float32]:
-    """Noise in [0, 1] in the size that a network wants to see, always the same."""
+    """Draw noise in [0, 1] of the input size of a network, the same in every call."""
     shape = (count, spec.channels, spec.height, spec.width)
     return np.random.default_rng(0).random(shape, dtype=np.float32)
 
 
 def cpu_latency(network: OnnxNetwork, spec: "InputSpec", *, seconds: float = 1.0) -> Latency:
-    """Time single images, one after another on one thread, after a few that are not counted.
+    """Time single images, one after another on one thread, after a few warm-up runs.
 
     Args:
-        network: What to time.
+        network: The network to time.
         spec: Its input.
-        seconds: For how long; at least 20 images are timed.
+        seconds: Duration; at least 20 images are timed.
     """
     pixels = random_pixels(spec, 1)
     for _ in range(_WARM_UP_RUNS):

@@ -1,10 +1,10 @@
-"""Levels that are listed, not spaced evenly: of least squared error, or of a low rate as well.
+"""Listed levels, not evenly spaced ones: of least squared error, or traded against the rate.
 
-Weights of a group lie on a line, so that the levels of least squared error can be found exactly,
-which is done where levels times different weights are few. Beyond that it is Lloyd's algorithm:
-a cell is an interval, so that, with the weights sorted once and summed up, a round costs no more
-than a binary search a level, and all groups take it together: 100 million weights in one group
-are a matter of seconds.
+The weights of a group are scalars, so that the levels of least squared error can be found
+exactly, which is done if the number of levels times distinct weights is small. Otherwise Lloyd's
+algorithm is used: a cell is an interval, so that, with sorted weights and their prefix sums, a
+round costs one binary search per level, for all groups at once: 100 million weights in one group
+take seconds.
 """
 
 from dataclasses import dataclass
@@ -20,24 +20,24 @@ from trainers.quantization.quantized import Levels, lowest_code
 from trainers.quantization.uniform import affine_levels, symmetric_levels
 
 EXACT_UP_TO = 1 << 16
-"""What is solved exactly: groups with fewer levels times different weights beyond the levels."""
-# A limit; most groups of some thousand weights stand still after 20 to 60 rounds.
+"""Bound of exact solutions, on levels times the number of distinct weights beyond the levels."""
+# An upper limit; most groups of some thousand weights converge after 20 to 60 rounds.
 _ROUNDS = 100
-# Sorted values, their sums and what is exact take some forty bytes a weight; a single group may
-# be larger.
+# Sorted values, their sums and the exact solution take some forty bytes per weight; a single group
+# may be larger.
 _VALUES_AT_ONCE = 1 << 22
-# Into how many intervals for each level a large group is cut for the start.
+# Number of intervals per level into which a large group is cut for the start.
 _BINS_A_LEVEL = 16
 
 
 @dataclass(frozen=True, eq=False)
 class Codebook:
-    """Levels, and which weights get which.
+    """Levels, and the thresholds between them.
 
     Attributes:
         levels: `codebook` of shape `(G, K)`, `K = 2**bits`.
-        thresholds: float32 `(G, K - 1)`, ascending: a weight gets the level in the column of as
-            many thresholds as it reaches.
+        thresholds: float32 `(G, K - 1)`, ascending: the column of the level of a weight is the
+            number of thresholds that the weight reaches.
     """
 
     levels: Levels
@@ -45,23 +45,24 @@ class Codebook:
 
 
 def kmeans_codebook(values: Tensor, bits: int) -> Codebook:
-    """The `2**bits` levels of least squared error for each row.
+    """Find the `2**bits` levels of least squared error for each row.
 
-    They are exact, up to float32 rounding, where levels times the different weights beyond as
-    many come to no more than `EXACT_UP_TO`, as in nearly every convolution's channel. Where there
-    are no more different weights than levels, those are the levels, and no weight changes.
+    They are exact, up to float32 rounding, if the number of levels times that of the distinct
+    weights in excess of the levels is at most `EXACT_UP_TO`, as in the channels of nearly every
+    convolution. If there are no more distinct weights than levels, the weights are the levels,
+    and no weight changes.
 
-    Of a larger group they are what Lloyd's algorithm finds. It starts from the exact levels of
-    some hundred intervals of the weights; where the symmetric or the affine levels of as many
-    bits are better than what it finds, it starts again from them. No round increases the error,
-    so that it is never above that of those two quantizers (up to float32 rounding). A level
-    that no weight is nearest to moves to the weight that is farthest from its own.
+    For a larger group they are the result of Lloyd's algorithm. It starts from the exact levels
+    of some hundred intervals of the weights; if the symmetric or the affine levels of as many
+    bits are better than its result, it starts again from them. No round increases the error, so
+    that it is never above that of those two quantizers (up to float32 rounding). A level without
+    weights moves to the weight that is farthest from its own level.
 
-    A weight of exactly zero stays zero: where there is one, one level is zero, and the error is
-    the least of all such levels.
+    A weight of exactly zero stays zero: if there is one, one level is zero, and the error is
+    least among all such levels.
 
     Args:
-        values: float32 `(G, n)`, finite; one row a group.
+        values: float32 `(G, n)`, finite; one row per group.
         bits: 2 to 8.
 
     References:
@@ -72,16 +73,16 @@ def kmeans_codebook(values: Tensor, bits: int) -> Codebook:
 
 
 def entropy_codebook(values: Tensor, bits: int, rate_weight: float) -> Codebook:
-    """At most `2**bits` levels for each row that trade squared error for entropy of the codes.
+    """Find at most `2**bits` levels for each row that trade squared error for code entropy.
 
     Minimizes `mean((w - level)**2) + lambda * mean(-log2(p))`, where p is the share of the
-    weights that have the same code, beginning at the result of `kmeans_codebook`; lambda is
+    weights with the same code, starting from the result of `kmeans_codebook`; lambda is
     `rate_weight * variance / 4**bits`. The error of any good quantizer of b bits falls as
     `variance / 4**b`, so that one `rate_weight` means about the same at all bit-widths. Levels
     that are not worth their rate are dropped; the rest of the codebook repeats the largest.
 
     Args:
-        values: float32 `(G, n)`, finite; one row a group.
+        values: float32 `(G, n)`, finite; one row per group.
         bits: 2 to 8.
         rate_weight: At least 0; 0 gives the levels of `kmeans_codebook`.
 
@@ -94,7 +95,7 @@ def entropy_codebook(values: Tensor, bits: int, rate_weight: float) -> Codebook:
 
 
 def codebook_codes(values: Tensor, codebook: Codebook) -> Tensor:
-    """The code of each weight: int8 `(G, n)`."""
+    """Return the code of each weight: int8 `(G, n)`."""
     columns = torch.searchsorted(codebook.thresholds, values, right=True, out_int32=True)
     return columns.add_(lowest_code(codebook.levels.bits)).to(torch.int8)
 
@@ -107,7 +108,7 @@ def _codebook(values: Tensor, bits: int, scheme: str, *, rate_weight: float) -> 
 
 
 def _fitted(values: Tensor, bits: int, rate_weight: float) -> tuple[Tensor, Tensor]:
-    """Levels and thresholds of some groups."""
+    """Compute levels and thresholds of some groups."""
     if values.shape[1] == 0:
         levels = values.new_zeros((len(values), 1 << bits))
         return levels, torch.full_like(levels[:, 1:], torch.inf)
@@ -117,45 +118,45 @@ def _fitted(values: Tensor, bits: int, rate_weight: float) -> tuple[Tensor, Tens
     if rate_weight > 0:
         penalty = rate_weight * groups.variance() / levels.shape[1] ** 2
         levels, rates = _lloyd(groups, levels, penalty)
-    # What no weight is given repeats the largest level: a file holds finite numbers.
+    # Unused entries repeat the largest level, because a file must hold finite numbers.
     largest = torch.where(levels.isinf(), -torch.inf, levels).amax(dim=1, keepdim=True)
     stored = torch.where(levels.isinf(), largest.nan_to_num(neginf=0), levels)
     return stored.to(torch.float32), _thresholds(levels, rates, penalty)
 
 
 class _Groups:
-    """Weights in the form in which the sum over an interval is two look-ups.
+    """Sorted weights with prefix sums, so that the sum over an interval takes two look-ups.
 
     Attributes:
         ordered: float32 `(G, n)`, ascending.
-        sums: float64 `(G, n)`: of all weights up to this one.
-        has_zero: bool `(G, 1)`: whether a weight is exactly zero.
+        sums: float64 `(G, n)`, prefix sums of the weights.
+        has_zero: bool `(G, 1)`, whether a weight is exactly zero.
     """
 
     def __init__(self, values: Tensor) -> None:
-        # NumPy's sort gives no indices, which would take another eight bytes a weight.
+        # NumPy's sort gives no indices, which would take another eight bytes per weight.
         self.ordered = torch.from_numpy(np.sort(values.numpy(), axis=1))
         self.sums = torch.cumsum(self.ordered, 1, dtype=torch.float64)
         self.has_zero = (values == 0).any(dim=1, keepdim=True)
 
     def variance(self) -> Tensor:
-        """Of each group: float64 `(G, 1)`."""
+        """Compute the variance of each group: float64 `(G, 1)`."""
         count = self.ordered.shape[1]
         norm = torch.linalg.vector_norm(self.ordered, dim=1, keepdim=True, dtype=torch.float64)
         mean: Tensor = self.sums[:, -1:] / count
         return torch.clamp(norm.square() / count - mean.square(), min=0)
 
     def cells(self, thresholds: Tensor) -> tuple[Tensor, Tensor]:
-        """Number and sum of the weights between the thresholds `(G, K - 1)`: `(G, K)` each."""
+        """Count and sum the weights between thresholds `(G, K - 1)`: `(G, K)` each."""
         return self.between(self.ends(thresholds))
 
     def ends(self, thresholds: Tensor) -> Tensor:
-        """Where the cells between the thresholds begin and end: int64 `(G, K + 1)`."""
+        """Find the first index of each cell, and the end of the last: int64 `(G, K + 1)`."""
         inner = torch.searchsorted(self.ordered, thresholds)
         return functional.pad(functional.pad(inner, (1, 0)), (0, 1), value=self.ordered.shape[1])
 
     def farthest(self, levels: Tensor) -> tuple[Tensor, Tensor]:
-        """Of each group the weight that is farthest from its level, and how far: `(G,)` each."""
+        """Find each group's weight farthest from its level, and the distance: `(G,)` each."""
         ends = self.ends(_thresholds(levels, torch.zeros_like(levels), None))
         held = ends.diff(dim=1) > 0
         # In a cell it is the first weight or the last one.
@@ -167,13 +168,13 @@ class _Groups:
         return weights.gather(1, place).squeeze(1), distance.squeeze(1)
 
     def between(self, edges: Tensor) -> tuple[Tensor, Tensor]:
-        """Number and sum of the weights between ascending places `(G, K + 1)`: `(G, K)` each."""
+        """Count and sum the weights between ascending indices `(G, K + 1)`: `(G, K)` each."""
         below = torch.where(edges > 0, self.sums.gather(1, (edges - 1).clamp_(min=0)), 0.0)
         return edges.diff(dim=1), below.diff(dim=1)
 
 
 def _least_error(groups: _Groups, values: Tensor, bits: int) -> Tensor:
-    """The levels of `kmeans_codebook`: float64 `(G, 2**bits)`, infinite where none is left."""
+    """Compute the levels of `kmeans_codebook`: float64 `(G, 2**bits)`, unused ones infinite."""
     count = 1 << bits
     different = (groups.ordered.diff(dim=1) != 0).sum(dim=1) + 1
     exact = (different - count) * count <= EXACT_UP_TO
@@ -188,7 +189,7 @@ def _least_error(groups: _Groups, values: Tensor, bits: int) -> Tensor:
 
 
 def _points(ordered: NDArray[np.float32]) -> Points:
-    """The different numbers of each row, and how often they stand there."""
+    """Return the distinct numbers of each row with their counts."""
     is_first = np.ones(ordered.shape, bool)
     is_first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
     begins = np.flatnonzero(is_first)
@@ -201,7 +202,7 @@ def _points(ordered: NDArray[np.float32]) -> Points:
 
 
 def _nearly_least_error(groups: _Groups, values: Tensor, bits: int) -> Tensor:
-    """What Lloyd's algorithm finds from the best of three starts."""
+    """Run Lloyd's algorithm from the best of three starts."""
     even, shifted = _evenly_spaced(values, bits)
     start = _start(groups, bits)
     tried = torch.stack([_settled(groups, start), even, shifted])
@@ -210,7 +211,7 @@ def _nearly_least_error(groups: _Groups, values: Tensor, bits: int) -> Tensor:
 
 
 def _settled(groups: _Groups, levels: Tensor) -> Tensor:
-    """Levels after Lloyd's rounds, float64 `(G, K)`, none of them without a weight if possible."""
+    """Iterate Lloyd's rounds until no level is unused, if possible: float64 `(G, K)`."""
     for _ in range(levels.shape[1]):
         levels, _ = _lloyd(groups, levels, None)
         farthest, distance = groups.farthest(levels)
@@ -223,7 +224,7 @@ def _settled(groups: _Groups, levels: Tensor) -> Tensor:
 
 
 def _evenly_spaced(values: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    """Symmetric and affine levels: float64 `(G, 2**bits)`, ascending, a zero in each row."""
+    """Return symmetric and affine levels: float64 `(G, 2**bits)`, ascending, each with a zero."""
     codes = torch.arange(1 << bits, dtype=torch.float64) + lowest_code(bits)
     symmetric, affine = symmetric_levels(values, bits), affine_levels(values, bits)
     shifted = (codes - _column(affine.zero_point)) * _column(affine.scale)
@@ -231,11 +232,11 @@ def _evenly_spaced(values: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 
 
 def _start(groups: _Groups, bits: int) -> Tensor:
-    """Where Lloyd's algorithm starts: float64 `(G, 2**bits)`, ascending.
+    """Compute the start of Lloyd's algorithm: float64 `(G, 2**bits)`, ascending.
 
-    The exact levels of intervals of the weights: half of these are equally wide, half hold
-    equally many weights. With so many levels that the intervals would be too many, they stand
-    as densely as the cube root of the weights' own density, which is best for many levels.
+    It is the exact solution for intervals of the weights: half of them have equal width, half
+    hold equally many weights. With too many levels for that, the density of the levels is
+    proportional to the cube root of the density of the weights, which is optimal for many levels.
 
     References:
         P. F. Panter, W. Dite. Quantization distortion in pulse-count modulation with nonuniform
@@ -262,7 +263,7 @@ def _start(groups: _Groups, bits: int) -> Tensor:
 
 
 def _by_density(ordered: Tensor, levels: int) -> Tensor:
-    """Levels as dense as the cube root of the density of the weights."""
+    """Place levels with the cube root of the density of the weights."""
     # Between neighboring ranks, equally far apart, the density is one over the distance.
     shares = torch.linspace(0, 1, 1 + min(_BINS_A_LEVEL * levels, ordered.shape[1] - 1))
     ranked = ordered[:, (shares * (ordered.shape[1] - 1)).long()].double()
@@ -280,10 +281,10 @@ def _column(of_groups: Tensor | None) -> Tensor:
 
 
 def _lloyd(groups: _Groups, levels: Tensor, penalty: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Levels after Lloyd's rounds and the bits of their codes, float64 `(G, K)`.
+    """Run Lloyd's rounds; return levels and the bits of their codes, float64 `(G, K)`.
 
-    Levels that no weight is given are infinite and come last. The penalty of a bit, float64
-    `(G, 1)`, is None where rates do not count.
+    Unused levels are infinite and come last. The penalty of a bit is float64 `(G, 1)`, or None if
+    rates do not count.
     """
     rates, before = torch.zeros_like(levels), None
     for _ in range(_ROUNDS):
@@ -302,7 +303,7 @@ def _lloyd(groups: _Groups, levels: Tensor, penalty: Tensor | None) -> tuple[Ten
 
 
 def _thresholds(levels: Tensor, rates: Tensor, penalty: Tensor | None) -> Tensor:
-    """Where two neighbors cost the same: float32 `(G, K - 1)`; infinite before an infinite one."""
+    """Find where two neighbors cost the same: float32 `(G, K - 1)`; infinite for unused levels."""
     lower, upper = levels[:, :-1], levels[:, 1:]
     middle = (lower + upper) / 2
     if penalty is not None:
@@ -314,7 +315,7 @@ def _thresholds(levels: Tensor, rates: Tensor, penalty: Tensor | None) -> Tensor
 
 
 def _worth_their_rate(levels: Tensor, rates: Tensor, penalty: Tensor) -> tuple[Tensor, Tensor]:
-    """Drop the levels beside which one of the two neighbors costs less at every weight.
+    """Drop each level for which, at every weight, one of its two neighbors costs less.
 
     `(w - c)**2 + penalty * rate` less `w**2` is linear in w: a line that does not reach below
     its neighbors where they cross is nowhere the lowest of all lines.
@@ -330,7 +331,7 @@ def _worth_their_rate(levels: Tensor, rates: Tensor, penalty: Tensor) -> tuple[T
 
 
 def _error(groups: _Groups, levels: Tensor) -> Tensor:
-    """Squared error of each group, less the sum of its squared weights: `(G,)`."""
+    """Compute the squared error of each group minus the sum of its squared weights: `(G,)`."""
     counts, sums = groups.cells(_thresholds(levels, torch.zeros_like(levels), None))
     finite = levels.nan_to_num(posinf=0)
     return (finite.square() * counts - 2 * finite * sums).sum(dim=1)

@@ -7,13 +7,13 @@ FLOAT_BITS = 32
 """Bits of a weight that is not quantized."""
 
 MAX_CONVOLUTIONS = 200
-"""The largest number of a convolution that can have bits of its own."""
+"""The number of convolutions that can have a bit-width of their own."""
 
 RATE_WEIGHT = 4.0
-"""What the quantizer ``entropy`` pays in squared error for a bit less; see `entropy_codebook`."""
+"""Default trade of squared error for a bit less in ``entropy``; see `entropy_codebook`."""
 
 MAX_RATE_WEIGHT = 1000.0
-"""More would leave a single level anyway."""
+"""The largest accepted rate weight; a larger one would leave a single level anyway."""
 
 QUANTIZERS = ("symmetric", "affine", "kmeans", "entropy")
 SCOPES = ("channel", "layer", "global")
@@ -24,7 +24,7 @@ CODEBOOKS = ("kmeans", "entropy")
 
 @dataclass(frozen=True, slots=True)
 class QuantizationConfig:
-    """What is done to the weights of a network after training.
+    """Quantization of the weights of a network after training.
 
     Attributes:
         bits: Bits of a convolution weight, 2 to 8; 32 leaves it in float32.
@@ -33,10 +33,11 @@ class QuantizationConfig:
             (evenly spaced between the smallest and the largest weight, zero included),
             ``kmeans`` (the levels of least squared error) or ``entropy`` (levels that
             trade squared error for codes that compress well).
-        scope: What shares one step or one codebook: each output ``channel``, each ``layer``, or
-            ``global``: all convolutions of the same bits, and all fully connected layers.
-        layer_bits: Bits of single convolutions in the place of `bits`, by their number from
-            input to output, from 1.
+        scope: Set of weights that share one step or codebook: each output ``channel``, each
+            ``layer``, or ``global``: all convolutions of the same bits, and all fully connected
+            layers.
+        layer_bits: Bits of single convolutions, which replace `bits`, by their number from input
+            to output, from 1.
         rate_weight: For the quantizer ``entropy`` alone, at least 0: how much squared error a
             bit less is worth; see `trainers.quantization.codebook.entropy_codebook`.
     """
@@ -52,7 +53,7 @@ class QuantizationConfig:
         """Check every value.
 
         Raises:
-            ValueError: A value is not accepted; the sentence says what would be.
+            ValueError: A value is not accepted; the message says what would be.
         """
         _check_bits("bits", self.bits)
         _check_bits("fc_bits", self.fc_bits)
@@ -72,10 +73,12 @@ class QuantizationConfig:
 
 
 def check_qat(qat: str, quantizer: str, scope: str) -> None:
-    """Refuse training with quantized weights where there is no gradient for it.
+    """Reject quantization-aware training for settings that it does not support.
+
+    >>> check_qat("lsq", "symmetric", "channel")
 
     Raises:
-        ValueError: `qat` is unknown, or does not go with the quantizer or the scope.
+        ValueError: `qat` is unknown, or does not support the quantizer or the scope.
     """
     _check_word("qat", qat, QAT_MODES)
     if qat == "none":

@@ -1,12 +1,12 @@
-"""K-means of numbers on a line, exactly: the cells of least squared error, by dynamic programming.
+"""Exact k-means of scalars: the cells of least squared error, by dynamic programming.
 
 An optimal cell of sorted numbers is an interval, and the best last cell of a longer prefix begins
 no earlier than that of a shorter one: the squared error of an interval fulfils the quadrangle
-inequality. So the prefix in the middle is solved first, and halves what is left to search for
-those on either side of it. Many groups are solved at once, which is what NumPy is fast at.
+inequality. So the middle prefix is solved first, which halves the search range of those on
+either side of it. Many groups are solved at once, with NumPy operations on all of them.
 
-`ckmeans`, `ckwrap` and `kmeans1d` solve one group a call, in about the same time. None can hold a
-level at zero, and ckmeans ends at 255 levels.
+`ckmeans`, `ckwrap` and `kmeans1d` solve one group per call, in about the same time. None can fix a
+level at zero, and ckmeans has a limit of 255 levels.
 """
 
 from collections.abc import Iterator
@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
-# Where the last cell of every prefix begins is kept for each level: eight bytes each.
+# The start of the last cell of every prefix is stored for each level: eight bytes each.
 _TABLE_AT_ONCE = 1 << 19
 
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """The different numbers of some groups, one group after the other.
+    """The distinct numbers of some groups, one group after the other.
 
     Attributes:
         values: Ascending in each group.
-        counts: How often each stands there, at least once.
-        sizes: How many different numbers each group has, at least one.
+        counts: How often each occurs, at least once.
+        sizes: Number of distinct numbers of each group, at least one.
     """
 
     values: Floats
@@ -37,12 +37,12 @@ class Points:
     sizes: Whole
 
     def chosen(self, groups: NDArray[np.bool_]) -> "Points":
-        """Some of the groups."""
+        """Select some of the groups."""
         kept = np.repeat(groups, self.sizes)
         return Points(self.values[kept], self.counts[kept], self.sizes[groups])
 
     def parts(self, levels: int) -> Iterator[tuple[slice, "Points"]]:
-        """Neighbouring groups, as many as are solved at once, and which they are."""
+        """Split into runs of groups that are solved at once, each with its slice of groups."""
         ends = np.concatenate([[0], np.cumsum(self.sizes)])
         first = 0
         while first < len(self.sizes):
@@ -55,11 +55,15 @@ class Points:
 
 
 def optimal_levels(points: Points, levels: int) -> Floats:
-    """The levels of least squared error of each group: `(G, levels)`, ascending.
+    """Find the levels of least squared error of each group: `(G, levels)`, ascending.
 
-    A group with no more different numbers than levels has those numbers, and infinity in the
-    place of the rest. A number that is exactly zero keeps the level zero: least is the error
-    then among all choices of levels that have a zero.
+    A group with no more distinct numbers than levels gets these numbers, followed by infinity. If
+    a number is exactly zero, one level is zero, and the error is least among all choices of
+    levels with a zero.
+
+    >>> points = Points(np.array([1.0, 2.0, 9.0]), np.ones(3), np.array([3]))
+    >>> optimal_levels(points, 2).tolist()
+    [[1.5, 9.0]]
 
     References:
         X. Wu. Optimal quantization by matrix searching. Journal of Algorithms 12(4), 1991.
@@ -80,11 +84,11 @@ class _Table:
     """Prefixes of some groups, one after the other; each group begins with its empty prefix.
 
     Attributes:
-        begins, ends: Of each group, the empty prefix and the whole.
-        count, total, square: Of each prefix: how many numbers, their sum, and that of their
-            squares.
-        zero: Of each prefix, the longest of its group that ends before the number zero; -1
-            where the group has none.
+        begins, ends: For each group, the empty prefix and the whole group.
+        count, total, square: For each prefix, the number, the sum and the sum of squares of its
+            numbers.
+        zero: For each prefix, the longest prefix of its group that ends before the number zero;
+            -1 if the group has no zero.
     """
 
     def __init__(self, points: Points) -> None:
@@ -93,7 +97,8 @@ class _Table:
         group = np.repeat(np.arange(len(points.sizes)), points.sizes)
         has_zero = np.zeros(len(points.sizes), bool)
         has_zero[group[points.values == 0]] = True
-        # Squares of numbers far from zero would cancel; but a level that is held is held at zero.
+        # Centred, because squares of numbers far from zero would cancel; but not in a group with a
+        # zero, whose level is fixed at zero.
         centre = _summed(points.values * points.counts, points.sizes)[self.ends]
         centre /= _summed(points.counts, points.sizes)[self.ends]
         self._centre = np.where(has_zero, 0.0, centre)
@@ -109,15 +114,15 @@ class _Table:
             self.zero = np.repeat(before, points.sizes + 1)
 
     def solved(self, levels: int) -> Floats:
-        """The best levels of each group; each has more numbers than there are levels."""
+        """Find the best levels of each group, each with more numbers than there are levels."""
         firsts = np.repeat(self.begins, self.ends - self.begins + 1)
         whole = np.arange(len(firsts))
         with np.errstate(invalid="ignore"):
-            # The empty prefixes have no mean, and are never looked at.
+            # The empty prefixes have no mean, and are never used.
             error = self.square - self._gain(firsts, whole, whole)
         begin, taken = firsts, []
         for cells in range(2, levels + 1):
-            # Each cell holds a number at least, those that are still to come too.
+            # Each cell has at least one number, also the cells that are still to come.
             shortest, longest = self.begins + cells, self.ends - (levels - cells)
             if cells == levels:
                 shortest = longest
@@ -137,14 +142,14 @@ class _Table:
     def _longer(
         self, error: Floats, begin: Whole, shortest: Whole, longest: Whole, cells: int
     ) -> tuple[Floats, Whole]:
-        """Least error of the prefixes with one cell more, and where their last cells begin.
+        """Find the least error of the prefixes with one more cell, and the starts of last cells.
 
         Args:
-            error: Of each prefix with a cell less.
-            begin: Where its last cell begins then: with a cell more it begins no earlier.
-            shortest: Of each group, the first prefix that is wanted.
-            longest: Of each group, the last one.
-            cells: How many there are now.
+            error: Least error of each prefix with one cell fewer.
+            begin: Start of its last cell then: with one more cell it begins no earlier.
+            shortest: For each group, the first prefix to solve.
+            longest: For each group, the last prefix to solve.
+            cells: Number of cells now.
         """
         left = error - self.square
         error, opt = np.full(len(left), np.inf), begin.copy()
@@ -164,10 +169,10 @@ class _Table:
     def _least(
         self, left: Floats, prefix: Whole, first: Whole, last: Whole
     ) -> tuple[Floats, Whole]:
-        """Of each prefix the best place from `first` to `last` for its last cell to begin."""
+        """Find for each prefix the best start of its last cell from `first` to `last`."""
         lengths = last - first + 1
         starts = np.cumsum(lengths) - lengths
-        # Every prefix beside every place at which its last cell may begin.
+        # Every prefix paired with every place at which its last cell may begin.
         row = np.repeat(np.arange(len(lengths)), lengths)
         places = np.arange(len(row)) + np.take(first - starts, row)
         errors = np.take(left, places)
@@ -177,12 +182,12 @@ class _Table:
         return least, places[hits[np.searchsorted(hits, starts)]]
 
     def _gain(self, low: Whole, high: Whole, row: Whole) -> Floats:
-        """What the mean takes off a cell's sum of squares; nothing, where the level is zero.
+        """Compute the reduction of a cell's sum of squares by its mean; zero if its level is zero.
 
         Args:
-            low: Where each cell begins.
+            low: Start of each cell.
             high: Prefixes.
-            row: In which of them each cell ends.
+            row: Index of the prefix with which each cell ends.
         """
         gain = np.take(self.total[high], row)
         gain -= np.take(self.total, low)
@@ -197,9 +202,9 @@ class _Table:
 
 
 def _summed(of_numbers: Floats, sizes: Whole) -> Floats:
-    """Sums of each prefix of each group, the empty ones too.
+    """Compute the sum of each prefix of each group, including the empty ones.
 
-    No sum runs on into the next group, whose numbers may be a million times smaller.
+    No sum continues into the next group, whose numbers may be a million times smaller.
     """
     inside = np.arange(sizes.max()) < sizes[:, None]
     each = np.zeros(inside.shape)
@@ -211,6 +216,6 @@ def _summed(of_numbers: Floats, sizes: Whole) -> Floats:
 
 
 def _places(lengths: Whole) -> Whole:
-    """0, 1, ... for each length."""
+    """Return 0, 1, ..., length - 1 for each length, concatenated."""
     ends = np.cumsum(lengths)
     return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)

@@ -8,19 +8,26 @@ are zero.
 import numpy as np
 from numpy.typing import NDArray
 
-# Eight codes of b bits fill b bytes exactly, and fit one 64-bit word while they are moved.
+# Eight codes of b bits fill b bytes exactly, and fit one 64-bit word during packing.
 _GROUP = 8
 # A few MB of temporary arrays, however long the stream is.
 _GROUPS_AT_ONCE = 1 << 18
 
 
 def packed_bytes(count: int, bits: int) -> int:
-    """Bytes of a stream of `count` codes: `ceil(count * bits / 8)`."""
+    """Return the bytes of a stream of `count` codes: `ceil(count * bits / 8)`.
+
+    >>> packed_bytes(3, 4)
+    2
+    """
     return -(-count * bits // 8)
 
 
 def pack_codes(codes: NDArray[np.int8], bits: int) -> NDArray[np.uint8]:
-    """Write codes as a stream of bits.
+    """Pack codes into a stream of bits.
+
+    >>> pack_codes(np.array([1, -1, 2], np.int8), 4).tolist()
+    [241, 2]
 
     Args:
         codes: int8 of any shape, read in C order; each in [-2**(bits-1), 2**(bits-1) - 1].
@@ -49,7 +56,10 @@ def pack_codes(codes: NDArray[np.int8], bits: int) -> NDArray[np.uint8]:
 
 
 def unpack_codes(packed: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.int8]:
-    """Read `count` codes from a stream that `pack_codes` wrote; its exact inverse.
+    """Unpack `count` codes from a stream of `pack_codes`; its exact inverse.
+
+    >>> unpack_codes(np.array([241, 2], np.uint8), 4, 3).tolist()
+    [1, -1, 2]
 
     Args:
         packed: uint8 `(packed_bytes(count, bits),)`.
@@ -61,7 +71,7 @@ def unpack_codes(packed: NDArray[np.uint8], bits: int, count: int) -> NDArray[np
 
     Raises:
         ValueError: `bits` is out of range; or the stream has another length, or bits set after
-            the last code, and so was not written for so many codes of so many bits.
+            the last code, so that it was written for another number of codes or bits.
     """
     _check_bits(bits)
     if packed.shape != (packed_bytes(count, bits),):
@@ -86,7 +96,7 @@ def _check_bits(bits: int) -> None:
 
 
 def _pack_groups(codes: NDArray[np.int8], bits: int) -> NDArray[np.uint8]:
-    """The bytes of these codes, with zeros added to a whole number of groups."""
+    """Pack codes, padded with zeros to a whole number of groups."""
     groups = -(-codes.size // _GROUP)
     fields = np.zeros((groups, _GROUP), np.uint8)
     fields.reshape(-1)[: codes.size] = codes.view(np.uint8) & (2**bits - 1)
@@ -97,7 +107,7 @@ def _pack_groups(codes: NDArray[np.int8], bits: int) -> NDArray[np.uint8]:
 
 
 def _unpack_groups(packed: NDArray[np.uint8], bits: int) -> NDArray[np.int8]:
-    """The codes of these bytes; those beyond the last byte are zero."""
+    """Unpack bytes; codes beyond the last byte are zero."""
     groups = -(-packed.size // bits)
     padded = np.zeros(groups * bits, np.uint8)
     padded[: packed.size] = packed
@@ -107,6 +117,6 @@ def _unpack_groups(packed: NDArray[np.uint8], bits: int) -> NDArray[np.int8]:
     fields = np.empty((groups, _GROUP), np.uint8)
     for i in range(_GROUP):
         fields[:, i] = (word >> np.uint64(bits * i)) & np.uint64(2**bits - 1)
-    # Up to the top of the byte and, arithmetically, down again: the sign bit is extended.
+    # A left shift and an arithmetic right shift extend the sign bit.
     codes: NDArray[np.int8] = (fields << (8 - bits)).view(np.int8).reshape(-1) >> (8 - bits)
     return codes

@@ -14,14 +14,14 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 def planned_weights(network: nn.Module, config: QuantizationConfig) -> dict[str, PlannedWeight]:
-    """Every tensor that is quantized, by its name in the network's state dict.
+    """Plan every tensor that is quantized, by its name in the network's state dict.
 
-    As `plan_weights`. Biases, normalization layers and their statistics stay in float32 and are
+    See `plan_weights`. Biases, normalization layers and their statistics stay in float32 and are
     not listed. Convolutions are numbered in the order of the state dict.
 
     Args:
-        network: Only its structure is read; it may lie on the meta device.
-        config: What is wanted.
+        network: Only its structure is read; it may be on the meta device.
+        config: The quantization.
 
     Raises:
         ValueError: `config.layer_bits` names a convolution that the network does not have.
@@ -30,7 +30,7 @@ def planned_weights(network: nn.Module, config: QuantizationConfig) -> dict[str,
 
 
 def weight_kinds(network: nn.Module) -> dict[str, bool]:
-    """Names of the weights of convolutions (True) and of linear layers (False), in order."""
+    """Map the weights of convolutions to True and those of linear layers to False, in order."""
     return {
         f"{name}.weight" if name else "weight": isinstance(module, CONVOLUTIONS)
         for name, module in network.named_modules()
@@ -44,15 +44,16 @@ def quantize_network(
     *,
     steps: Mapping[str, Tensor] | None = None,
 ) -> dict[str, QuantizedWeight]:
-    """Quantize the weights that `planned_weights` lists; the network stays as it is.
+    """Quantize the weights that `planned_weights` lists; the network is not modified.
 
     Args:
-        network: Trained.
-        config: What is wanted.
+        network: The trained network.
+        config: The quantization.
         steps: As `quantized_weights` takes them.
 
     Returns:
-        By tensor name. Both the packed file and the network that is evaluated are made of these.
+        Quantized weights by tensor name. Both the packed file and the evaluated network are
+        made from these.
 
     Raises:
         ValueError: As `planned_weights` and `quantized_weights`.
@@ -69,18 +70,18 @@ def quantized_weights(
     *,
     steps: Mapping[str, Tensor] | None = None,
 ) -> Iterator[tuple[str, QuantizedWeight]]:
-    """Name and codes of each planned weight, one after the other.
+    """Yield name and codes of each planned weight, one after the other.
 
     Args:
-        weights: Floating point, by tensor name; at least those that are planned.
-        planned: By tensor name.
-        config: What they were planned by.
-        steps: Learned steps of symmetric weights, by tensor name, in the place of the steps that
+        weights: Floating-point weights by tensor name; at least the planned ones.
+        planned: Plans by tensor name.
+        config: The quantization that gave the plans.
+        steps: Learned steps of symmetric weights, by tensor name; they replace the steps that
             follow from the weights.
 
     Raises:
-        ValueError: A weight holds NaN or infinity; or a step is of no symmetric weight that is
-            quantized on its own, or not one positive number a group.
+        ValueError: A weight holds NaN or infinity; or a step does not belong to a symmetric
+            weight with levels of its own, or is not one positive number per group.
     """
     steps = steps or {}
     unused = steps.keys() - planned.keys()

@@ -12,8 +12,8 @@ class PlannedWeight:
 
     Attributes:
         bits: Bits of each code.
-        levels: Name of its levels: that of the weight itself, or, in the scope ``global``, one
-            that all weights with the same levels have: `features.conv_B` or `head.fc_B`, B bits.
+        levels: Name of its levels: that of the weight itself, or, in the scope ``global``, a
+            shared one: `features.conv_B` or `head.fc_B` for B bits.
     """
 
     bits: int
@@ -23,14 +23,18 @@ class PlannedWeight:
 def plan_weights(
     is_convolution: Mapping[str, bool], config: QuantizationConfig
 ) -> dict[str, PlannedWeight]:
-    """Every weight that is quantized.
+    """Plan every weight that is quantized.
 
-    Weights of convolutions get `config.bits`, or what `config.layer_bits` says of them; weights
+    Weights of convolutions get their entry of `config.layer_bits` or else `config.bits`; weights
     of linear layers get `config.fc_bits`.
 
+    >>> plan_weights({"features.0.weight": True}, QuantizationConfig(bits=4))
+    {'features.0.weight': PlannedWeight(bits=4, levels='features.0.weight')}
+
     Args:
-        is_convolution: Of each weight that could be, by name, in the order of the network.
-        config: What is wanted.
+        is_convolution: For each weight that can be quantized, by name, in the order of the
+            network: whether it belongs to a convolution.
+        config: The quantization.
 
     Raises:
         ValueError: `config.layer_bits` names a convolution that the network does not have.

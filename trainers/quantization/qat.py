@@ -1,7 +1,7 @@
 """Quantization-aware training: the forward pass sees the weights that will be packed.
 
-A weight stays in float32 and is parametrized (`torch.nn.utils.parametrize`): whoever asks the
-layer for it gets, bit for bit, `dequantize(quantize_weight(weight, bits, step=...))`. The gradient
+A weight stays in float32 and is parametrized (`torch.nn.utils.parametrize`): reading it from the
+layer gives, bit for bit, `dequantize(quantize_weight(weight, bits, step=...))`. The gradient
 goes straight through the rounding (Bengio et al. 2013, section 4, https://arxiv.org/abs/1308.3432)
 to the float weight.
 
@@ -24,17 +24,17 @@ from trainers.quantization.plan import planned_weights
 from trainers.quantization.quantized import top_code
 
 _SMALLEST_NORMAL = torch.finfo(torch.float32).tiny
-# Far below the step of any weight that does something, and its reciprocal is far from infinite.
+# Far below the step of any weight with an effect, and its reciprocal is far from infinite.
 _SMALLEST_SPREAD = 1e-8
-# Weights at once on a CPU. The temporary arrays stay in its cache; those of the size of a VGG's
-# FC weight would each be new memory, whose first touch costs more than all the arithmetic.
+# Weights per piece on a CPU, so that the temporary arrays stay in its cache. Those of a VGG's FC
+# weight would be newly mapped memory, whose first access costs more than all the arithmetic.
 _AT_ONCE = 1 << 16
 
 
 class AbsMax(nn.Module):
-    """Parametrization: steps that follow from the largest magnitude, as after training.
+    """Parametrization with steps from the largest magnitude, as in quantization after training.
 
-    No weight lies beyond the largest code, so that the straight-through gradient is the identity.
+    No weight is beyond the largest code, so that the straight-through gradient is the identity.
 
     Args:
         bits: 2 to 8; 2 bits are the three levels -1, 0 and 1 times the step.
@@ -47,16 +47,16 @@ class AbsMax(nn.Module):
         self._scope = scope
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The weight after quantization, in its shape."""
+        """Quantize and dequantize the weight."""
         quantized: Tensor = _StraightThrough.apply(weight, self.step(weight), self._top)
         return quantized
 
     def step(self, weight: Tensor) -> Tensor:
-        """Weight units per code: float32 `(out, 1, ...)`, or `(1, 1, ...)` of a layer."""
+        """Return weight units per code: float32 `(out, 1, ...)`, or `(1, 1, ...)` for a layer."""
         weight = weight.detach()
         dims = _shared_dims(weight, self._scope)
         if weight.numel() == 0:
-            # `amax` has no answer for an empty group.
+            # `amax` raises on an empty group.
             return torch.ones_like(weight.sum(dims, keepdim=True))
         # Not `abs().amax()`, which makes an array of the weight's size.
         highest, lowest = (f(weight, dims, keepdim=True) for f in (torch.amax, torch.amin))
@@ -65,7 +65,7 @@ class AbsMax(nn.Module):
 
 
 class LSQ(nn.Module):
-    """Parametrization: steps that are learned with the weights (learned step size quantization).
+    """Parametrization with steps learned along with the weights (learned step size quantization).
 
     What is learned is the *spread* of a group, `step * sqrt(top_code(bits))`, which starts at
     `2 mean|w|` and whose gradient is that of the step (equation 3) divided by the root of the
@@ -74,12 +74,12 @@ class LSQ(nn.Module):
     For Adam, whose updates do not depend on a gradient's scale, it keeps what that scale is for:
     spread and weights are of one size, so that one learning rate changes both by the same share.
 
-    A spread that training takes through zero counts by its magnitude, and one below 1e-8 as 1e-8:
-    every finite spread gives a step that can be packed. One that is NaN or infinite gives a loss
-    that is, or is found after the epoch, and ends the training.
+    A negative spread counts by its magnitude, and one below 1e-8 as 1e-8: every finite spread
+    gives a step that can be packed. A non-finite spread gives a non-finite loss, or is found after
+    the epoch, and ends the training.
 
     Args:
-        weight: The weight at the start, finite; left as it is.
+        weight: The initial weight, finite; not modified.
         bits: 2 to 8; 2 bits are the three levels -1, 0 and 1 times the step.
         scope: ``channel``, a step for each output channel, or ``layer``.
 
@@ -98,26 +98,26 @@ class LSQ(nn.Module):
         self.spread = nn.Parameter(2 * weight.detach().abs().mean(dims, keepdim=True))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The weight after quantization, in its shape."""
+        """Quantize and dequantize the weight."""
         quantized: Tensor = _LearnedStep.apply(weight, self.spread, self._top)
         return quantized
 
     def step(self, weight: Tensor) -> Tensor:
-        """Weight units per code: float32 `(out, 1, ...)`, or `(1, 1, ...)` of a layer."""
+        """Return weight units per code: float32 `(out, 1, ...)`, or `(1, 1, ...)` for a layer."""
         return _step_of(self.spread.detach(), self._top)
 
 
 class QuantizedTraining:
-    """Lets training see a network as it will be packed.
+    """Trains a network with its weights as they will be packed.
 
-    Weights that are trained are parametrized. Those that are frozen are quantized now and for
-    good, with abs-max steps in either mode: a learned step would have to move with them.
+    Trained weights are parametrized. Frozen weights are quantized once, with abs-max steps in
+    either mode, since a learned step would change them.
 
     Args:
-        network: What is frozen requires no gradient. Changed in place.
+        network: The network, changed in place. Frozen parameters require no gradient.
         quantization: Which weights are quantized, symmetric, in the scope ``channel`` or
             ``layer``.
-        qat: ``absmax``, ``lsq``, or ``none``, which leaves the network alone.
+        qat: ``absmax``, ``lsq``, or ``none``, which does not change the network.
 
     Attributes:
         parameters: The learned spreads of ``lsq``.
@@ -144,17 +144,17 @@ class QuantizedTraining:
             self.parameters += rule.parameters()
 
     def remove(self) -> dict[str, Tensor]:
-        """Give the network its own parameters back, in float32; of the trained ones, unrounded.
+        """Restore the network's own float32 parameters; trained ones are not rounded.
 
         Returns:
             The step of every quantized weight, by its name in the network's state dict: with them
-            `write_artifact` writes exactly what training saw.
+            `write_artifact` writes exactly the weights of the training's forward pass.
         """
         for name, module in self._parametrized.items():
             rule, weight = _parametrization(module)
             self._steps[name] = rule.step(weight)
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
-            # The weight stands behind the bias now, and a state dict has an order.
+            # The weight is now after the bias, but the order of a state dict matters.
             for other, parameter in list(module.named_parameters(recurse=False)):
                 if other != "weight":
                     delattr(module, other)
@@ -164,7 +164,7 @@ class QuantizedTraining:
 
 
 def _quantize_for_good(weight: nn.Parameter, rule: AbsMax) -> Tensor:
-    """The step of the weight, which is no longer known once it is rounded to the last bit."""
+    """Quantize a weight in place; return its step, which rounded weights no longer determine."""
     step = rule.step(weight)
     with torch.no_grad():
         weight.copy_(rule(weight))
@@ -172,7 +172,7 @@ def _quantize_for_good(weight: nn.Parameter, rule: AbsMax) -> Tensor:
 
 
 def _parametrization(module: nn.Module) -> tuple[AbsMax | LSQ, Tensor]:
-    """What is registered on the module's weight, and the weight in float32."""
+    """Return the parametrization of the module's weight, and the float32 weight."""
     entry: Any = module.get_submodule("parametrizations.weight")
     return entry[0], entry.original
 
@@ -190,14 +190,14 @@ class _StraightThrough(torch.autograd.Function):
 class _LearnedStep(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, spread: Tensor, top: int) -> Tensor:
-        # What comes out is made again, piece by piece, and not kept: memory costs more than that.
+        # The output is recomputed piece by piece and not saved: memory would cost more time.
         ctx.save_for_backward(weight, spread)
         ctx.top = top
         return _rounded(weight, _step_of(spread, top), top)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        """Equations 3 and 5 of Esser et al.; what the gradient of a spread is: see `LSQ`."""
+        """Apply equations 3 and 5 of Esser et al.; `LSQ` defines the gradient of a spread."""
         weight, spread = ctx.saved_tensors
         step = _step_of(spread, ctx.top)
         per_channel, inverse = _by_channel(step, weight)
@@ -219,7 +219,7 @@ class _LearnedStep(torch.autograd.Function):
 
 
 def _rounded(weight: Tensor, step: Tensor, top: int) -> Tensor:
-    """`dequantize(quantize_weight(weight, bits, step=step))`, without the codes in between."""
+    """Compute `dequantize(quantize_weight(weight, bits, step=step))` without the codes."""
     per_channel, inverse = _by_channel(step, weight)
     quantized = torch.empty_like(weight)
     for rows in _pieces(weight):
@@ -229,13 +229,13 @@ def _rounded(weight: Tensor, step: Tensor, top: int) -> Tensor:
 
 
 def _by_channel(step: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Step and `1 / step`, for each output channel of the weight."""
+    """Return the step and `1 / step` for each output channel of the weight."""
     shape = (len(weight), *step.shape[1:])
     return step.expand(shape), (1 / step).expand(shape)
 
 
 def _dequantize_(scaled: Tensor, step: Tensor, top: int) -> Tensor:
-    """Weights over their steps become, in place, what their codes stand for."""
+    """Replace weights in units of their steps, in place, by their dequantized values."""
     # Zero is added because a weight rounded up to zero is -0 here, and 0 as an integer.
     return scaled.round_().clamp_(-top, top).mul_(step).add_(0.0)
 

@@ -1,4 +1,4 @@
-"""A weight as integer codes, and the one way back to floating point."""
+"""A weight as integer codes, and the only conversion back to floating point."""
 
 from dataclasses import dataclass
 
@@ -10,18 +10,18 @@ from trainers.quantization.config import CODEBOOKS
 
 @dataclass(frozen=True, eq=False)
 class Levels:
-    """What each code of a weight stands for.
+    """The value of each code of a weight.
 
-    A *group* is what shares a step or a codebook. There are G of them: one for each output
-    channel, or a single one for a whole weight or for several weights.
+    A *group* is a set of weights that share a step or a codebook. There are G groups: one for
+    each output channel, or a single one for a whole weight or for several weights.
 
     Attributes:
         bits: Bits that one code needs, 2 to 8.
         scheme: A name of `trainers.quantization.config.QUANTIZERS`.
         scale: float32 `(G,)`, weight units per code, above zero; None with a codebook.
-        zero_point: int8 `(G,)`, the code of the weight 0; None but for ``affine``.
-        codebook: float32 `(G, 2**bits)`, ascending: the weight of the code c stands in the
-            column `c - lowest_code(bits)`; None without one.
+        zero_point: int8 `(G,)`, the code of the weight 0; only for ``affine``, else None.
+        codebook: float32 `(G, 2**bits)`, ascending: the value of the code c is in the column
+            `c - lowest_code(bits)`; None without one.
     """
 
     bits: int
@@ -31,10 +31,10 @@ class Levels:
     codebook: Tensor | None = None
 
     def __post_init__(self) -> None:
-        """Check that the scheme has what it is decoded with.
+        """Check that the fields needed to decode the scheme are set, and no others.
 
         Raises:
-            ValueError: It has not.
+            ValueError: They are not.
         """
         by_codebook = self.scheme in CODEBOOKS
         given = (self.scale is None, self.zero_point is None, self.codebook is None)
@@ -43,18 +43,18 @@ class Levels:
 
     @property
     def groups(self) -> int:
-        """How many groups there are, G."""
+        """The number of groups, G."""
         return len(next(t for t in (self.scale, self.codebook) if t is not None))
 
 
 @dataclass(frozen=True, eq=False)
 class QuantizedWeight:
-    """A weight as integers, and what each integer stands for.
+    """A weight as integer codes, with the levels that give their values.
 
     Attributes:
         codes: int8, in the shape of the weight `(out, ...)`, in
             `[lowest_code(bits), top_code(bits)]`.
-        levels: Of `out` groups, or of a single one.
+        levels: Levels of `out` groups, or of a single one.
     """
 
     codes: Tensor
@@ -77,7 +77,7 @@ class QuantizedWeight:
 
     @property
     def zero_point(self) -> Tensor | None:
-        """int8 in the shape of `scale`, the code of the weight 0; None but for ``affine``."""
+        """int8 in the shape of `scale`, the code of the weight 0; only for ``affine``."""
         return self._beside_codes(self.levels.zero_point)
 
     @property
@@ -92,7 +92,10 @@ class QuantizedWeight:
 
 
 def top_code(bits: int) -> int:
-    """The largest code, `2**(bits - 1) - 1`.
+    """Return the largest code, `2**(bits - 1) - 1`.
+
+    >>> top_code(4)
+    7
 
     Raises:
         ValueError: `bits` is outside 2 to 8.
@@ -103,16 +106,20 @@ def top_code(bits: int) -> int:
 
 
 def lowest_code(bits: int) -> int:
-    """The smallest code that so many bits hold, `-2**(bits - 1)`."""
+    """Return the smallest code of this many bits, `-2**(bits - 1)`.
+
+    >>> lowest_code(4)
+    -8
+    """
     return -top_code(bits) - 1
 
 
 def dequantize(quantized: QuantizedWeight) -> Tensor:
-    """The weight that the codes stand for, float32, in the weight's shape.
+    """Decode a quantized weight to float32, in the weight's shape.
 
     Symmetric `codes * scale`, affine `(codes - zero_point) * scale`, otherwise the entry of the
-    codebook. Every network that is measured takes its weights from here, also one that is loaded
-    from a packed file: what was evaluated is what was stored, bit for bit.
+    codebook. Every network that is measured takes its weights from here, also one loaded from a
+    packed file, so that the evaluated weights equal the stored ones, bit for bit.
     """
     scale, zero_point = quantized.scale, quantized.zero_point
     if scale is None:
@@ -131,7 +138,7 @@ def _looked_up(quantized: QuantizedWeight) -> Tensor:
         return values
     lowest = lowest_code(quantized.bits)
     rows, columns = values.view(len(codebook), -1), codes.reshape(len(codebook), -1)
-    # Group by group, because the indices take four bytes a weight.
+    # Group by group, because the indices take four bytes per weight.
     for row, column, levels in zip(rows, columns, codebook, strict=True):
         torch.index_select(levels, 0, column.to(torch.int32) - lowest, out=row)
     return values

@@ -9,16 +9,16 @@ _SMALLEST_STEP = torch.finfo(torch.float32).tiny
 
 
 def symmetric_levels(values: Tensor, bits: int) -> Levels:
-    """Levels symmetric about zero, `2**bits - 1` of them, for each row of `values`.
+    """Compute `2**bits - 1` levels symmetric about zero for each row of `values`.
 
-    The step of a group is `max|w| / top_code(bits)`, so that its largest weight keeps its
-    place, zero stays exactly zero, and no weight moves by more than half a step (up to float32
-    rounding). One of the `2**bits` codes stays unused: 8 bits give 255 levels, 4 bits 15, and
-    2 bits no more than the three levels -1, 0 and 1. A group that is zero, or so small that its
-    step would be subnormal in float32, becomes zero with step 1.
+    The step of a group is `max|w| / top_code(bits)`, so that its largest weight does not change,
+    zero stays exactly zero, and no weight moves by more than half a step (up to float32
+    rounding). One of the `2**bits` codes is unused: 8 bits give 255 levels, 4 bits 15, and 2 bits
+    only the three levels -1, 0 and 1. A group that is zero, or so small that its step would be
+    subnormal in float32, becomes zero with step 1.
 
     Args:
-        values: float32 `(G, n)`, finite; one row a group.
+        values: float32 `(G, n)`, finite; one row per group.
         bits: 2 to 8.
 
     References:
@@ -29,14 +29,14 @@ def symmetric_levels(values: Tensor, bits: int) -> Levels:
 
 
 def affine_levels(values: Tensor, bits: int) -> Levels:
-    """`2**bits` levels between the smallest and the largest weight of each row of `values`.
+    """Compute `2**bits` levels from the smallest to the largest weight of each row.
 
-    The range always includes zero, and the code that stands for it, the zero point, is an
-    integer: zero stays exactly zero, and the range is moved for it by at most half a step. No
-    weight moves by more than half a step either (up to float32 rounding).
+    The range always includes zero, and its code, the zero point, is an integer: zero stays
+    exactly zero, and the range is shifted for that by at most half a step. No weight moves by
+    more than half a step either (up to float32 rounding).
 
     Args:
-        values: float32 `(G, n)`, finite; one row a group.
+        values: float32 `(G, n)`, finite; one row per group.
         bits: 2 to 8.
 
     References:
@@ -54,15 +54,15 @@ def affine_levels(values: Tensor, bits: int) -> Levels:
 
 
 def uniform_codes(values: Tensor, levels: Levels) -> Tensor:
-    """The code of the nearest level: int8 `(G, n)`.
+    """Return the code of the nearest level for each weight: int8 `(G, n)`.
 
     `round(w * (1 / scale))`, not `round(w / scale)`: torch.fake_quantize_per_channel_affine
-    multiplies by the reciprocal, which at a tie may go another way, and a network that was
-    trained with it has to find its own weights in the file, bit for bit.
+    multiplies by the reciprocal, which may round a tie the other way, and the file has to hold,
+    bit for bit, the weights that a network was trained with.
 
     Args:
         values: float32 `(G, n)`, finite; not modified.
-        levels: Of G groups.
+        levels: Levels of G groups.
 
     Raises:
         ValueError: The levels are not evenly spaced.
@@ -79,13 +79,13 @@ def uniform_codes(values: Tensor, levels: Levels) -> Tensor:
 
 
 def _largest(values: Tensor) -> Tensor:
-    """The largest value of each row, at least 0: `(G,)`."""
+    """Return the largest value of each row, at least 0: `(G,)`."""
     if values.numel() == 0:
-        # `amax` has no answer for an empty group.
+        # `amax` raises on an empty group.
         return values.new_zeros(len(values))
     return values.amax(dim=1).clamp_(min=0)
 
 
 def _usable(scale: Tensor) -> Tensor:
-    """The steps; 1 where a step is zero or subnormal."""
+    """Replace steps that are zero or subnormal by 1."""
     return torch.where(scale >= _SMALLEST_STEP, scale, torch.ones_like(scale))

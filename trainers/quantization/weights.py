@@ -1,4 +1,4 @@
-"""Weights to codes, by any quantizer and in any scope."""
+"""Quantization of weights to codes, by any quantizer and in any scope."""
 
 from collections.abc import Sequence
 
@@ -31,17 +31,17 @@ def quantize_weight(
 
     Args:
         weight: Floating point `(out, ...)`, at least two-dimensional: a convolution
-            `(out, in, h, w)` or a linear layer `(out, in)`. Left as it is.
-        bits: 2 to 8. Symmetric weights have one level less than `2**bits`.
+            `(out, in, h, w)` or a linear layer `(out, in)`. Not modified.
+        bits: 2 to 8. Symmetric weights have one level fewer than `2**bits`.
         scheme: A name of `trainers.quantization.config.QUANTIZERS`.
         scope: ``channel``, one step or codebook for each output channel; otherwise one for all.
-        rate_weight: For ``entropy`` alone: as `entropy_codebook` takes it.
-        step: For ``symmetric`` alone: the steps, one a group, in the place of those that follow
+        rate_weight: Only for ``entropy``: as `entropy_codebook` takes it.
+        step: Only for ``symmetric``: the steps, one per group, which replace those that follow
             from the weight.
 
     Raises:
         ValueError: A value is out of range or a word unknown; `weight` is a vector, or holds NaN
-            or infinity; `step` is not one positive number a group.
+            or infinity; `step` is not one positive number per group.
     """
     if scope not in SCOPES:
         raise ValueError(f"scope is {scope!r}; known are {', '.join(SCOPES)}.")
@@ -54,7 +54,7 @@ def quantize_weight(
 def shared_levels(
     weights: Sequence[Tensor], bits: int, scheme: str, *, rate_weight: float = RATE_WEIGHT
 ) -> Levels | Codebook:
-    """The levels that several weights share, of a single group, for `encode`.
+    """Find the levels that several weights share, as a single group, for `encode`.
 
     Raises:
         ValueError: As `quantize_weight`.
@@ -79,7 +79,7 @@ def encode(weight: Tensor, levels: Levels | Codebook) -> QuantizedWeight:
 
 
 def _fitted(groups: Tensor, bits: int, scheme: str, rate_weight: float) -> Levels | Codebook:
-    """The levels that suit these weights, a row of them a group."""
+    """Fit levels to these weights, one row per group."""
     if scheme == "symmetric":
         return symmetric_levels(groups, bits)
     if scheme == "affine":
@@ -92,7 +92,7 @@ def _fitted(groups: Tensor, bits: int, scheme: str, rate_weight: float) -> Level
 
 
 def weight_groups(weight: Tensor, scope: str) -> Tensor:
-    """The weight as finite float32 `(G, n)`, a row for each group, which may share its memory.
+    """Return the weight as finite float32 `(G, n)`, one row per group, possibly a view.
 
     Raises:
         ValueError: It is a vector, or holds NaN or infinity.

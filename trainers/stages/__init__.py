@@ -1,1 +1,1 @@
-"""The chain of stages that a trial is, and a cache that trials, sweeps and drivers share."""
+"""The stages of a trial, and a cache of their results that trials and sweeps share."""

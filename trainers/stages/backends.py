@@ -1,4 +1,4 @@
-"""Where the entries of a stage cache lie: a folder, or what an fsspec URL names."""
+"""Storage of a stage cache: a folder, or the location that an fsspec URL names."""
 
 import os
 import tempfile
@@ -18,7 +18,7 @@ from trainers.errors import TrainerError
 from trainers.files.checkpoints import load_checkpoint, save_checkpoint
 
 _SUFFIX = ".safetensors"
-# An unfinished file, or a lock, of a process that is surely gone.
+# Age after which an unfinished file or a lock belongs to a process that has surely ended.
 _FORGOTTEN_S = 3600.0
 
 Content = tuple[dict[str, Tensor], dict[str, Any]]
@@ -26,7 +26,7 @@ Content = tuple[dict[str, Tensor], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """An entry as it lies there: its name, its size, and when it was last used, in seconds."""
+    """A stored entry: its name, its size, and the time of its last use in seconds."""
 
     name: str
     bytes: int
@@ -34,9 +34,9 @@ class CacheEntry:
 
 
 class CacheBackend(Protocol):
-    """Holds entries by name; an entry appears whole, and several processes may use one place.
+    """Stores entries by name; entries appear whole, and several processes may share a location.
 
-    Every method raises OSError, and nothing else but what it names, where the place is broken.
+    If the location fails, every method raises OSError, or one of the errors that it documents.
     """
 
     def load(self, name: str) -> Content:
@@ -48,60 +48,60 @@ class CacheBackend(Protocol):
         """
 
     def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
-        """Write an entry in the place of what may be there; its bytes."""
+        """Write an entry, replacing an existing one; return its size in bytes."""
 
     def remove(self, name: str) -> None:
-        """Remove an entry, if it is there."""
+        """Remove an entry, if it exists."""
 
     def held(self) -> list[CacheEntry]:
-        """Everything that lies there."""
+        """List all entries."""
 
     def lock(self, name: str, timeout_s: float) -> AbstractContextManager[None]:
-        """Wait until nobody else is making this entry, at most `timeout_s`, and keep others out.
+        """Hold the lock of an entry while computing it; wait for it for at most `timeout_s`.
 
-        Only a hint: two that make one entry do no harm.
+        The lock is only advisory: two processes that compute the same entry do no harm.
         """
 
 
 class FolderBackend:
-    """A folder of this machine, or of a file system that several share.
+    """A folder of this machine, or of a file system that several machines share.
 
     Args:
-        root: Made when it is first written to.
+        root: The folder; created by the first write.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def __str__(self) -> str:
-        """Where it is."""
+        """Return the path of the folder."""
         return str(self._root)
 
     def load(self, name: str) -> Content:
-        """See `CacheBackend.load`; the entry counts as used now."""
+        """Read an entry, and mark it as used now; see `CacheBackend.load`."""
         path = self._root / (name + _SUFFIX)
         content = load_checkpoint(path)
-        # Evicted in between, or of a folder that may only be read.
+        # The entry may have been evicted in between, or the folder be read-only.
         with suppress(OSError):
             os.utime(path)
         return content
 
     def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
-        """See `CacheBackend.save`."""
+        """Write an entry; see `CacheBackend.save`."""
         path = self._root / (name + _SUFFIX)
         save_checkpoint(path, tensors, facts)
         return path.stat().st_size
 
     def remove(self, name: str) -> None:
-        """See `CacheBackend.remove`."""
+        """Remove an entry; see `CacheBackend.remove`."""
         (self._root / (name + _SUFFIX)).unlink(missing_ok=True)
 
     def held(self) -> list[CacheEntry]:
-        """See `CacheBackend.held`; what a process left unfinished that died is removed."""
+        """List all entries, and remove unfinished files of dead processes."""
         found = []
         with os.scandir(self._root) as files:
             for file in files:
-                with suppress(FileNotFoundError):  # somebody else has just removed it
+                with suppress(FileNotFoundError):  # another process has just removed it
                     facts = file.stat()
                     if file.name.endswith(_SUFFIX):
                         name = file.name.removesuffix(_SUFFIX)
@@ -112,32 +112,32 @@ class FolderBackend:
 
     @contextmanager
     def lock(self, name: str, timeout_s: float) -> Iterator[None]:
-        """See `CacheBackend.lock`; the kernel frees the lock of a process that dies."""
+        """Hold the lock of an entry; the kernel frees the lock of a process that dies."""
         self._root.mkdir(parents=True, exist_ok=True)
         path = self._root / f".{name}.lock"
         lock = FileLock(path, timeout=timeout_s)
-        # Only a hint: whoever waited long enough makes the entry too.
+        # Advisory only: after a timeout this process computes the entry too.
         with suppress(Timeout):
             lock.acquire()
         try:
             yield
         finally:
             lock.release()
-            # A process that waits for it finds the entry; one that comes later makes a new lock.
+            # A process that waits for it finds the entry; a later one creates a new lock file.
             path.unlink(missing_ok=True)
 
 
 class RemoteBackend:
-    """What an fsspec URL names: an object store, or the memory of this process.
+    """The location of an fsspec URL: an object store, or the memory of this process.
 
-    Nobody waits for a turn, and entries count as used when they were written: object stores have
-    neither locks nor times of access.
+    There is no lock, and the time of last use is that of the write: object stores have neither
+    locks nor access times.
 
     Args:
-        url: With a protocol that fsspec knows.
+        url: A URL with a protocol that fsspec knows.
 
     Raises:
-        TrainerError: fsspec does not know the protocol, or lacks a package for it.
+        TrainerError: fsspec does not know the protocol, or a package for it is not installed.
     """
 
     def __init__(self, url: str) -> None:
@@ -152,12 +152,12 @@ class RemoteBackend:
             ) from error
 
     def __str__(self) -> str:
-        """Where it is, without what a URL may hold of secrets."""
+        """Return the URL without credentials."""
         protocol, _, rest = self._url.partition("://")
         return f"{protocol}://{rest.rpartition('@')[2]}"
 
     def load(self, name: str) -> Content:
-        """See `CacheBackend.load`."""
+        """Read an entry; see `CacheBackend.load`."""
         with tempfile.TemporaryDirectory(prefix="paretune-stage-") as folder:
             path = Path(folder) / (name + _SUFFIX)
             with _foreign():
@@ -165,7 +165,7 @@ class RemoteBackend:
             return load_checkpoint(path)
 
     def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
-        """See `CacheBackend.save`."""
+        """Write an entry; see `CacheBackend.save`."""
         with tempfile.TemporaryDirectory(prefix="paretune-stage-") as folder:
             path = Path(folder) / name
             save_checkpoint(path, tensors, facts)
@@ -177,12 +177,12 @@ class RemoteBackend:
             return path.stat().st_size
 
     def remove(self, name: str) -> None:
-        """See `CacheBackend.remove`."""
+        """Remove an entry; see `CacheBackend.remove`."""
         with suppress(FileNotFoundError), _foreign():
             self._files.rm_file(self._path(name + _SUFFIX))
 
     def held(self) -> list[CacheEntry]:
-        """See `CacheBackend.held`."""
+        """List all entries; see `CacheBackend.held`."""
         with _foreign():
             self._files.invalidate_cache()
             return [
@@ -197,7 +197,7 @@ class RemoteBackend:
 
     @contextmanager
     def lock(self, name: str, timeout_s: float) -> Iterator[None]:
-        """See `CacheBackend.lock`: at once."""
+        """Return at once: there is no lock."""
         yield
 
     def _path(self, file: str) -> str:
@@ -206,7 +206,7 @@ class RemoteBackend:
 
 @contextmanager
 def _foreign() -> Iterator[None]:
-    """Turn whatever a file system of fsspec raises into OSError: each has classes of its own."""
+    """Turn any error of an fsspec file system into OSError: each has exceptions of its own."""
     try:
         yield
     except OSError:
@@ -216,7 +216,7 @@ def _foreign() -> Iterator[None]:
 
 
 def open_backend(where: str) -> CacheBackend:
-    """The place that a path or a URL names.
+    """Open the backend of a path or a URL.
 
     Raises:
         TrainerError: The URL has a protocol that cannot be used here.

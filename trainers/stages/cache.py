@@ -1,4 +1,4 @@
-"""A cache of stages: content-addressed, bounded, shared, and never why a trial fails."""
+"""A cache of stages: content-addressed, bounded and shared. Its errors never fail a trial."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -12,10 +12,10 @@ from trainers.stages.backends import CacheBackend, Content, open_backend
 
 logger = logging.getLogger(__name__)
 
-# Longer than anything takes that is worth waiting for.
+# Longer than the computation of any entry that is worth waiting for.
 _LONGEST_WAIT_S = 1800.0
-# After eviction so much of the bound is used, and it is looked after whenever this process has
-# written so much: listing the place for every entry would cost more than a few bytes too many.
+# Eviction goes down to the first fraction of the bound, and runs whenever this process has
+# written the second: listing the location after every write would cost too much.
 _FILLED_FRACTION = 0.9
 _CHECKED_FRACTION = 0.05
 
@@ -23,14 +23,14 @@ _CHECKED_FRACTION = 0.05
 class StageCache:
     """Results of stages by the names that `trainers.stages.keys` gives them.
 
-    Whatever goes wrong with the place is told, and the trial goes on without.
+    Errors of the storage are logged and collected, and the trial continues without the cache.
 
     Args:
         where: A folder, or an fsspec URL.
-        max_bytes: What it may hold; what was not used for longest goes first.
+        max_bytes: Bound of the total size; the least recently used entries are evicted first.
 
     Attributes:
-        troubles: What went wrong so far, a sentence each; none is there twice.
+        troubles: Errors so far, a sentence each, without repetitions.
 
     Raises:
         TrainerError: `where` is a URL that cannot be used here.
@@ -43,7 +43,7 @@ class StageCache:
         self.troubles: list[str] = []
 
     def get(self, name: str) -> Content | None:
-        """An entry's tensors, on the CPU, and facts; None if there is none that can be read."""
+        """Read the tensors (on the CPU) and facts of an entry; None if it cannot be read."""
         try:
             return self._backend.load(name)
         except FileNotFoundError:
@@ -59,22 +59,22 @@ class StageCache:
         return None
 
     def put(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bool:
-        """Keep an entry; whether it is kept.
+        """Store an entry; return whether it was stored.
 
         Args:
-            name: Of the entry.
-            tensors: By name; on any device.
+            name: Name of the entry.
+            tensors: Tensors by name, on any device.
             facts: JSON values.
         """
-        # Whatever the file says beside them is small.
+        # The rest of the file is small.
         if sum(tensor.nbytes for tensor in tensors.values()) > self._max_bytes:
             return False
         return self._attempt(lambda: self._save(name, tensors, facts), "written")
 
     def made(self, name: str, make: Callable[[], dict[str, Tensor]]) -> tuple[Content, bool]:
-        """An entry, made if it is not there; whether it was there.
+        """Return an entry, computed if it does not exist, and whether it existed.
 
-        Of several processes that need the same entry at once, one makes it and the others wait.
+        If several processes need the same entry at once, one computes it and the others wait.
         """
         found = self.get(name)
         if found is not None:
@@ -98,13 +98,13 @@ class StageCache:
             self._written = 0
 
     def _evict(self) -> None:
-        """Remove what was not used for longest; others may do the same at the same time."""
+        """Remove the least recently used entries; other processes may do so at the same time."""
         held = sorted(self._backend.held(), key=lambda entry: entry.used)
         excess = sum(entry.bytes for entry in held) - self._max_bytes
         if excess <= 0:
             return
         excess += (1 - _FILLED_FRACTION) * self._max_bytes
-        # The newest stays: somebody is about to need it.
+        # The newest entry stays: it is about to be used.
         for entry in held[:-1]:
             if excess <= 0:
                 return

@@ -1,4 +1,4 @@
-"""What decides the result of a stage; importable without torch.
+"""Cache keys: everything that decides the result of a stage; importable without torch.
 
 A key is a digest of everything that the result depends on, so that an entry of the cache is never
 wrong, only absent: the code of this package, torch's version, the device, the content (not the
@@ -23,9 +23,12 @@ _NEVER_READ = ("attacks", "threads")
 
 
 def after_training(qat: str) -> frozenset[str]:
-    """The parameters that can be sampled and that nothing reads before a network is trained.
+    """Return the sampled parameters that are not read before the end of the training.
 
-    Configurations that differ in these alone share their training.
+    Configurations that differ only in these share their training.
+
+    >>> sorted(after_training("lsq"))
+    ['quantizer', 'rate_weight']
 
     Args:
         qat: As `TrialConfig.qat`.
@@ -37,31 +40,31 @@ def after_training(qat: str) -> frozenset[str]:
 
 
 def training_parameters(config: TrialConfig) -> dict[str, Any]:
-    """Everything of a config that its training reads, as JSON values.
+    """Return the part of a config that its training reads, as JSON values.
 
-    The number of threads is left out, as is the kind of processor: they decide last bits of sums,
-    and with them no more than another seed would.
+    The number of threads and the kind of processor are left out: they change only the last bits of
+    sums, which matters no more than another seed.
     """
     unread = _unread(config.qat)
     return {name: value for name, value in config.as_mapping().items() if name not in unread}
 
 
 def training_key(config: TrialConfig) -> str:
-    """Equal for configs whose training is one and the same, on the same images and weights."""
+    """Return a key equal for configs with the same training, given the same images and weights."""
     return _digest(training_parameters(config))
 
 
 def training_entry(
     config: TrialConfig, *, widths: tuple[int, ...], weights: str, data: str, device: str
 ) -> str:
-    """Name of the cache's entry for a finished training.
+    """Name the cache entry of a finished training.
 
     Args:
-        config: Of the trial.
-        widths: Hidden widths of the head, by whatever rule.
+        config: Config of the trial.
+        widths: Hidden widths of the head, after the sizing rule.
         weights: Digest of the backbone's weights before the training.
         data: Fingerprint of the images.
-        device: What computes.
+        device: Name of the device that computes.
     """
     head = {"widths": list(widths), "fc_rule": None, "fc_fraction": None}
     parameters = {**training_parameters(config), **head, "weights": weights}
@@ -71,14 +74,14 @@ def training_entry(
 def features_entry(
     config: TrialConfig, *, input_spec: Mapping[str, Any], weights: str, data: str, device: str
 ) -> str:
-    """Name of the cache's entry for what a frozen backbone makes of the images.
+    """Name the cache entry of the features that a frozen backbone computes.
 
     Args:
-        config: Of the trial.
-        input_spec: What is done to an image before.
+        config: Config of the trial.
+        input_spec: Input of the backbone: size and normalization of the images.
         weights: Digest of the backbone's weights as they were loaded.
         data: Fingerprint of the images.
-        device: What computes.
+        device: Name of the device that computes.
     """
     quantized = None
     if config.qat != "none":
@@ -97,21 +100,21 @@ def features_entry(
 def packed_features_entry(
     backbone: str, *, input_spec: Mapping[str, Any], weights: str, data: str, device: str
 ) -> str:
-    """Name of the cache's entry for what a packed backbone makes of the validation images.
+    """Name the cache entry of the features of the validation images from a packed backbone.
 
     Args:
         backbone: Its name.
-        input_spec: What is done to an image before.
+        input_spec: Input of the backbone: size and normalization of the images.
         weights: Digest of its weights as they were read back from the file.
         data: Fingerprint of the images.
-        device: What computes.
+        device: Name of the device that computes.
     """
     parameters = {"backbone": backbone, "input": input_spec, "weights": weights}
     return _entry("packed", parameters, data, device)
 
 
 def _unread(qat: str) -> frozenset[str]:
-    """Names of `TrialConfig` that training does not read."""
+    """Return the fields of `TrialConfig` that training does not read."""
     read = frozenset() if qat == "none" else frozenset(_QUANTIZED_TRAINING)
     return frozenset((*_NEVER_READ, *_QUANTIZATION)) - read
 
@@ -126,10 +129,10 @@ def _digest(facts: object) -> str:
 
 @cache
 def _code() -> str:
-    """Digest of this package's source and of torch's version.
+    """Compute a digest of this package's source and of torch's version.
 
-    All of the source, since nobody can be trusted to count versions up: a change that makes no
-    difference costs one computation, one that was forgotten would cost the truth.
+    It covers all of the source, because a version number can be forgotten: a digest that changes
+    needlessly costs one computation, a forgotten version would give wrong results.
     """
     root = Path(trainers.__file__).parent
     digest = hashlib.sha256(version("torch").encode())

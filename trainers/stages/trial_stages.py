@@ -1,4 +1,4 @@
-"""The stages of one trial, as far as a cache has them."""
+"""The stages of one trial in a cache."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -17,20 +17,20 @@ from trainers.stages.keys import features_entry, packed_features_entry, training
 from trainers.stages.weights import content_digest
 
 MakeFeatures = Callable[[str, slice], Tensor]
-"""Computes float (n, n_features) of n neighbouring images of a subset."""
+"""Computes features, float (n, n_features), of a slice of n images of a subset."""
 
 _FEATURES = "features"
-# Images in an entry. Batches of 256 are the same in all of them as they are without a cache.
+# Images per entry: a multiple of the batch of 256, so that batches are the same without a cache.
 _BLOCK = 4 * 256
 
 
 class TrialStages:
-    """Takes the stages of a trial from a cache, and keeps there what the trial computes.
+    """Reads the stages of a trial from a cache, and stores there those that the trial computes.
 
     Args:
-        cache: Where other trials look.
-        config: Of the trial.
-        network: What is trained.
+        cache: Cache that is shared with other trials.
+        config: Config of the trial.
+        network: Spec of the network that is trained.
         weights: Digest of the backbone's weights as they were loaded.
         data: Fingerprint of the images.
         device: Where the trial computes.
@@ -59,10 +59,10 @@ class TrialStages:
         self._features = features_entry(config, input_spec=network.input.as_mapping(), **given)
 
     def features(self, make: MakeFeatures, counts: Mapping[str, int]) -> dict[str, Tensor]:
-        """What the frozen backbone makes of the images; made if nobody has.
+        """Return the features of a frozen backbone, computed if the cache does not have them.
 
         Args:
-            make: Computes it.
+            make: Computes features.
             counts: How many images each subset has.
 
         Returns:
@@ -71,11 +71,11 @@ class TrialStages:
         return self._in_blocks(self._features, make, counts)
 
     def packed_features(self, packed: Network, make: MakeFeatures, count: int) -> Tensor:
-        """What a packed backbone makes of the validation images; made if nobody has.
+        """Return a packed backbone's features of the validation images, computed if not cached.
 
         Args:
-            packed: As it was read back from its file.
-            make: Computes it.
+            packed: The network as read back from its file.
+            make: Computes features.
             count: How many images there are.
 
         Returns:
@@ -90,22 +90,22 @@ class TrialStages:
         return self._in_blocks(name, make, {"val": count})["val"]
 
     def training(self) -> Content | None:
-        """What `keep_training` kept, of this trial's training or of an equal one."""
+        """Return the finished training of this trial or of an equal one, if the cache has it."""
         found = self._cache.get(self._training)
         if found is not None:
             self.taken, self.has_training = self.taken + 1, True
         return found
 
     def keep_training(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bool:
-        """Keep a finished training for other trials; whether it is kept."""
+        """Store a finished training for other trials; return whether it was stored."""
         return self._cache.put(self._training, tensors, facts)
 
     def _in_blocks(
         self, name: str, make: MakeFeatures, counts: Mapping[str, int]
     ) -> dict[str, Tensor]:
-        """An entry for every few images, so that workers that need all of them share the work.
+        """Read or compute one entry per block of images, so that workers share the work.
 
-        Each goes through them in an order of its own: rarely do two want the same one at once.
+        Each worker visits the blocks in a random order: two rarely need the same one at once.
         """
         blocks = [
             (subset, slice(first, min(first + _BLOCK, count)))
@@ -131,5 +131,5 @@ def _named(make: MakeFeatures, subset: str, images: slice) -> dict[str, Tensor]:
 
 
 def _name(device: torch.device) -> str:
-    """What computes: other hardware may give other bits, and takes other types."""
+    """Name the hardware: another kind may give other last bits, and uses other types."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

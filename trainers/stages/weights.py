@@ -1,4 +1,4 @@
-"""What a backbone's weights are, as a digest of their content."""
+"""Digests of the weights of a backbone."""
 
 import hashlib
 from pathlib import Path
@@ -12,12 +12,12 @@ _digests: dict[tuple[str, str, tuple[int, ...]], str] = {}
 
 
 def weights_digest(config: TrialConfig, features: nn.Module) -> str:
-    """Name the weights that a backbone was loaded with, before anything changed them.
+    """Return a digest of the weights of a backbone, as loaded and not yet changed.
 
     Random weights follow from the seed, and are named by it.
 
     Args:
-        config: Of the trial.
+        config: Config of the trial.
         features: The backbone that was built for it.
     """
     if config.weights == "scratch":
@@ -30,7 +30,7 @@ def weights_digest(config: TrialConfig, features: nn.Module) -> str:
 
 
 def _version(path: Path) -> tuple[int, ...]:
-    """What changes when a file is written again; empty if it is no file."""
+    """Return facts that change when a file is rewritten; empty if it is not a file."""
     if not path.is_file():
         return ()
     facts = path.stat()
@@ -38,7 +38,7 @@ def _version(path: Path) -> tuple[int, ...]:
 
 
 def content_digest(module: nn.Module) -> str:
-    """Equal for modules whose tensors have the same names, types, shapes and values."""
+    """Compute a digest of the names, types, shapes and values of a module's tensors."""
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

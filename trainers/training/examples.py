@@ -1,4 +1,4 @@
-"""What a model is trained and measured on, batch by batch: pixels, or features of them."""
+"""Batches that a model is trained and evaluated on: pixels, or features computed from them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from torch import Tensor
 from trainers.networks.inputs import to_unit
 from trainers.training.loop import Batch
 
-# Features of a frozen backbone are kept up to this size, and computed anew each time beyond it.
+# Features of a frozen backbone are kept up to this size; larger ones are recomputed every epoch.
 FEATURE_BYTES = 2 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Inputs and labels with the way from a stored input to what the model takes.
+    """Inputs and labels, and the conversion of stored inputs to what the model takes.
 
     Attributes:
         inputs: uint8 pixels, or float features on the device, along the first axis.
         labels: int64 (N,), on the device.
-        device: Where the model is.
-        to_model: From a batch of inputs on the device to what the model takes.
+        device: Device of the model.
+        to_model: Converts a batch of inputs on the device to what the model takes.
     """
 
     inputs: np.ndarray | Tensor
@@ -32,18 +32,18 @@ class Examples:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of examples."""
         return len(self.labels)
 
     def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
-        """Batches in the given order; the last one may be smaller."""
+        """Yield batches in the given order; the last one may be smaller."""
         indices = np.arange(self.count) if order is None else order
         yield from self._taken(
             indices[first : first + size] for first in range(0, self.count, size)
         )
 
     def training_batches(self, size: int, order: np.ndarray) -> Iterator[Batch]:
-        """Batches in the given order, as many and as large as `batch_sizes` says."""
+        """Yield batches in the given order, of the sizes that `batch_sizes` gives."""
         ends = np.cumsum(batch_sizes(self.count, size))
         yield from self._taken(np.split(order, ends[:-1]))
 
@@ -57,24 +57,28 @@ class Examples:
 
     @torch.inference_mode()
     def mapped(self, function: Callable[[Tensor], Tensor], size: int, which: slice) -> Tensor:
-        """What `function` makes of each of some neighbouring inputs."""
+        """Apply `function` to a slice of the inputs, in batches, and concatenate the results."""
         order = np.arange(self.count)[which]
         return torch.cat([function(batch) for batch, _ in self.batches(size, order)])
 
     def replaced(self, inputs: Tensor) -> "Examples":
-        """The same examples with what the model takes in the place of their inputs."""
+        """Return the same examples with other inputs, which the model takes as they are."""
         return Examples(inputs.to(self.device), self.labels, self.device, lambda batch: batch)
 
 
 def batch_sizes(count: int, size: int) -> list[int]:
-    """How many images each step of an epoch sees.
+    """Return the number of images in each step of an epoch.
 
-    `size`, and what remains in the end. A single image that remains goes with the batch before:
-    of one image a batch norm has no variance where a map is one pixel, and refuses it.
+    Every batch has `size` images; the last one has the remainder. A remainder of one image is
+    added to the batch before it: a batch norm raises on a single image whose maps are one pixel,
+    because they have no variance.
+
+    >>> batch_sizes(10, 4), batch_sizes(9, 4)
+    ([4, 4, 2], [4, 5])
 
     Args:
         count: Images, at least 1.
-        size: Images a step, at least 1.
+        size: Images per step, at least 1.
     """
     full, rest = divmod(count, size)
     sizes = [size] * full
@@ -86,11 +90,11 @@ def batch_sizes(count: int, size: int) -> list[int]:
 
 
 def pixels(images: np.ndarray, labels: np.ndarray, device: torch.device) -> Examples:
-    """Images as they lie there; a batch of them becomes float pixels in [0, 1] on the device.
+    """Wrap images as examples; each batch becomes float pixels in [0, 1] on the device.
 
     Args:
-        images: uint8 (N, C, H, W); stays untouched.
+        images: uint8 (N, C, H, W); not modified.
         labels: int64 (N,).
-        device: Where the model is.
+        device: Device of the model.
     """
     return Examples(images, torch.tensor(labels, device=device), device, to_unit)

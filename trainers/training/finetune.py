@@ -38,19 +38,19 @@ from trainers.training.loop import Recipe, correct_fraction, cosine_learning_rat
 from trainers.training.optimizers import SGD, AdamW, Group, Optimizer
 
 _EVALUATION_BATCH = 256
-# What the names of an optimizer's tensors begin with in a checkpoint.
+# Prefix of the names of an optimizer's tensors in a checkpoint.
 _OPTIMIZER = "optimizer."
 
 
 @dataclass(frozen=True, slots=True)
 class EpochReport:
-    """What one epoch measured.
+    """Measurements of one epoch.
 
     Attributes:
-        epoch: From 1.
+        epoch: Number of the epoch, from 1.
         train_loss: Mean over the training images.
-        float_accuracy: On validation, of the network before quantization; with
-            quantization-aware training, as it will be packed.
+        float_accuracy: Validation accuracy of the network before quantization; with
+            quantization-aware training, of the network as it will be packed.
         seconds: Wall-clock time of the epoch.
     """
 
@@ -67,29 +67,29 @@ class FineTuning:
     trained on them. Every epoch draws its order and its dropout from the seed and its own
     number, so that a training resumed at an epoch's end equals an uninterrupted one.
 
-    With ``qat`` all of the network is quantized from the start, also what is frozen: a head is
+    With ``qat`` the whole network is quantized from the start, frozen parts included: a head is
     trained on the features of the quantized convolutions.
 
     Args:
-        config: What to do.
+        config: Configuration of the trial.
         data: Training and validation images.
-        device: Where to compute.
-        like: A training on the same images whose frozen backbone and features are this one's
-            too (`frozen_key`); they are shared, not made again.
-        cache: Where features and trainings of other trials lie. One that is there already is
-            taken up at once, finished, with epochs that took no time.
+        device: Device to compute on.
+        like: A training on the same images with the same frozen backbone and features
+            (equal `frozen_key`); they are shared, not recomputed.
+        cache: Cache of the features and trainings of other trials. A finished training found
+            there is used at once; its epochs count as taking no time.
 
     Attributes:
         config: As given.
         backbone: The convolutional part of the network.
-        network: What is trained.
+        network: The network that is trained.
         optimizer: Over its trainable parameters.
         train: Training examples: features, if they are kept, or pixels.
         val: As `train`, for validation.
         on_features: Whether the head is trained on features that are kept.
-        reports: What each epoch that is done measured; a checkpoint keeps them too.
-        milestones: What was measured at milestones besides, by epoch; a checkpoint keeps it.
-        stages: What the cache has of this trial; None without one.
+        reports: Report of each finished epoch; part of a checkpoint.
+        milestones: Additional values measured at milestones, by epoch; part of a checkpoint.
+        stages: Cached stages of this trial; None without a cache.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class FineTuning:
             dropout=config.dropout,
             seed=seed,
         ).to(device)
-        # Before quantization-aware training rounds what is frozen.
+        # Computed before quantization-aware training rounds the frozen weights.
         self._weights = self._weights_of_a_file()
         self.stages = None if cache is None else self._stages_in(cache)
         weights = self.network.set_trainable(config.tune)
@@ -137,19 +137,19 @@ class FineTuning:
         if like is not None and like.on_features:
             self._train_on(like.train, like.val)
             if self.stages is not None and not self.finished:
-                # The cache would have had them.
+                # The training that shares them has put them into the cache.
                 self.stages.taken += 1
         elif config.tune == "head" and not self.finished:
             self._train_on_features()
 
     @property
     def epoch(self) -> int:
-        """Epochs that are done."""
+        """The number of finished epochs."""
         return len(self.reports)
 
     @property
     def seconds(self) -> float:
-        """Time that they took."""
+        """Wall-clock time of the finished epochs."""
         return sum(report.seconds for report in self.reports)
 
     @property
@@ -159,7 +159,7 @@ class FineTuning:
 
     @property
     def cached_stages(self) -> int:
-        """How many stages came from the cache."""
+        """The number of stages that came from the cache."""
         return 0 if self.stages is None else self.stages.taken
 
     def run_epoch(self) -> EpochReport:
@@ -177,7 +177,7 @@ class FineTuning:
             self._model.train()
             batches = self.train.training_batches(size, order.permutation(self.train.count))
             loss = train_epoch(self._model, batches, self._recipe(), epoch=number)
-        # The last step of all is followed by no loss that would show it.
+        # No loss follows the last step, so that only the parameters can show a divergence.
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self._parameters):
             raise DivergedError(number, math.nan)
         self._model.eval()
@@ -188,23 +188,23 @@ class FineTuning:
         return self.reports[-1]
 
     def finish(self) -> dict[str, Tensor]:
-        """Give `network` back as its spec describes it, in float32; the training is over.
+        """End the training: restore `network` to the float32 form that its spec describes.
 
         Returns:
-            Steps for `write_artifact`, by tensor name; empty without ``qat``. The network that it
-            writes with them answers, bit for bit, as it did in the last epoch.
+            Steps for `write_artifact`, by tensor name; empty without ``qat``. The network written
+            with them gives, bit for bit, the same outputs as in the last epoch.
         """
         return self._quantized.remove()
 
     def keep(self) -> bool:
-        """Keep the finished training for other trials; whether it lies in the cache now."""
+        """Store the finished training for other trials; return whether the cache now has it."""
         if self.stages is None or self.stages.has_training:
             return self.stages is not None
         facts = {"reports": [asdict(report) for report in self.reports]}
         return self.stages.keep_training(self._changing(), facts)
 
     def save(self, path: Path) -> None:
-        """Write what `load` needs to go on after the last finished epoch."""
+        """Write a checkpoint from which `load` resumes after the last finished epoch."""
         tensors = self._changing()
         tensors |= {f"{_OPTIMIZER}{n}": tensor for n, tensor in self.optimizer.tensors().items()}
         facts = {
@@ -215,7 +215,7 @@ class FineTuning:
         save_checkpoint(path, tensors, facts)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint.
+        """Resume from a checkpoint.
 
         Raises:
             FileNotFoundError: There is none.
@@ -244,7 +244,7 @@ class FineTuning:
         )
 
     def _take_up(self, stages: TrialStages) -> None:
-        """Take over a finished training, if an equal one lies in the cache."""
+        """Take over a finished training if the cache has an equal one."""
         found = stages.training()
         if found is None:
             return
@@ -253,13 +253,13 @@ class FineTuning:
         self.reports = [EpochReport(**{**report, "seconds": 0.0}) for report in facts["reports"]]
 
     def _weights_of_a_file(self) -> str:
-        """What stands for the weights that a file gave; the word for others."""
+        """Return a digest of weights read from a file; for others, the word that names them."""
         if self.config.weights in WEIGHT_WORDS:
             return self.config.weights
         return f"sha256 {weights_digest(self.config, self.network.features)}"
 
     def _identity(self) -> dict[str, str]:
-        """What must be the same for a checkpoint to be taken up, wherever it lies."""
+        """Return the facts that a checkpoint must share with this training to be resumed."""
         config = {**self.config.as_mapping(), "weights": self._weights}
         identity = {"config": json.dumps(config, sort_keys=True), "data": self._data.content()}
         if batch_sizes(self.train.count, self.config.batch_size)[-1] > self.config.batch_size:
@@ -277,7 +277,7 @@ class FineTuning:
         return all(facts.get(key) == value for key, value in identity.items())
 
     def _changing(self) -> dict[str, Tensor]:
-        """The tensors that training changes, by name."""
+        """Return the tensors that training changes, by name."""
         network = self.network
         # Norm layers of a tuned block change their running statistics too.
         tensors = {f"buffer.{name}": buffer for name, buffer in network.named_buffers()}
@@ -308,22 +308,22 @@ class FineTuning:
         self._train_on(self.train.replaced(made["train"]), self.val.replaced(made["val"]))
 
     def _features(self, subset: str, images: slice) -> Tensor:
-        """What the frozen backbone makes of images."""
+        """Compute the features of images with the frozen backbone."""
         examples = self.train if subset == "train" else self.val
         return examples.mapped(self.network.feature_vectors, _EVALUATION_BATCH, images)
 
     def _train_on(self, train: Examples, val: Examples) -> None:
-        """Take these for the images from now on: the head's inputs."""
+        """Train the head alone from now on, on these examples of its inputs."""
         self.train, self.val = train, val
         self._model = self.network.head
         self.on_features = True
 
 
 def frozen_key(config: TrialConfig) -> Hashable | None:
-    """What decides the features of a frozen backbone; None where they change.
+    """Return a key of the features of a frozen backbone; None if they cannot be shared.
 
-    They change where more than the head is trained. With quantization-aware training they are
-    those of the quantized convolutions, which are no other network's.
+    They change if more than the head is trained. With quantization-aware training they are those
+    of the quantized convolutions, which no other training has.
     """
     if config.tune != "head" or config.qat != "none":
         return None
@@ -336,8 +336,8 @@ def _optimizer(
 ) -> Optimizer:
     groups = [Group(weights, config.weight_decay)]
     if spreads:
-        # A step that shrinks by itself would clip the weights it has to cover. The learning rate
-        # is that of the weights (Esser et al. 2020, section 2.2).
+        # Weight decay would shrink a step until it clips the weights it has to cover. The learning
+        # rate is that of the weights (Esser et al. 2020, section 2.2).
         groups.append(Group(spreads, 0.0))
     return SGD(groups) if config.optimizer == "sgd" else AdamW(groups)
 

@@ -17,13 +17,13 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a step is taken.
+    """Settings of the training steps.
 
     Attributes:
-        optimizer: Over the parameters to tune.
+        optimizer: Optimizer of the parameters to tune.
         learning_rates: One for each step.
         label_smoothing: In [0, 1).
-        autocast: Makes the context in which the forward pass runs.
+        autocast: Returns the context manager in which the forward pass runs.
     """
 
     optimizer: Optimizer
@@ -35,12 +35,12 @@ class Recipe:
 def train_epoch(
     model: nn.Module, batches: Iterator[Batch], recipe: Recipe, *, epoch: int
 ) -> float:
-    """Take one optimiser step a batch.
+    """Take one optimizer step per batch.
 
     Args:
         model: In training mode; maps inputs to logits (N, classes).
         batches: Inputs and int64 labels (N,), on the model's device.
-        recipe: How a step is taken.
+        recipe: Settings of the steps.
         epoch: Number of this epoch, from 1; named in errors.
 
     Returns:
@@ -68,7 +68,7 @@ def train_epoch(
 
 @torch.inference_mode()
 def correct_fraction(model: nn.Module, batches: Iterator[Batch]) -> float:
-    """Fraction of inputs whose largest logit is at the label; `model` is in evaluation mode."""
+    """Compute the fraction of inputs whose largest logit is at the label, in evaluation mode."""
     correct, count = 0, 0
     for inputs, labels in batches:
         correct += int((model(inputs).argmax(1) == labels).sum())
@@ -79,16 +79,19 @@ def correct_fraction(model: nn.Module, batches: Iterator[Batch]) -> float:
 def cosine_learning_rates(
     peak: float, *, steps_per_epoch: int, epochs: int, from_epoch: int
 ) -> Iterator[float]:
-    """Learning rates of the remaining steps: linear warm-up, then half a cosine to zero.
+    """Yield the learning rates of the remaining steps: linear warm-up, then half a cosine to zero.
 
-    A closed form of the step's number, so that a resumed training goes on exactly where it was.
-    The warm-up takes the first 5 % of all steps, at least one.
+    Each rate depends only on the number of its step, so that a resumed training continues exactly
+    where it stopped. The warm-up takes the first 5 % of all steps, at least one.
+
+    >>> list(cosine_learning_rates(0.1, steps_per_epoch=1, epochs=3, from_epoch=0))
+    [0.1, 0.1, 0.05]
 
     Args:
         peak: Largest learning rate.
         steps_per_epoch: Steps in an epoch.
-        epochs: Epochs of the whole training.
-        from_epoch: Epochs that are done already.
+        epochs: Number of epochs of the whole training.
+        from_epoch: Number of epochs that are finished.
 
     References:
         I. Loshchilov, F. Hutter. SGDR: stochastic gradient descent with warm restarts. 2017,

@@ -1,9 +1,9 @@
-"""AdamW and SGD by torch's own fused kernels, of a training alone and of many heads together.
+"""AdamW and SGD on torch's fused kernels, for a single training and for many heads together.
 
-The kernels are those that ``torch.optim.AdamW(..., fused=True)`` and ``SGD`` of the same kind
-call, and do the same to the last bit. The classes around them import torch's compiler at their
-first use, whether or not anything is compiled (2.8 s of a core in torch 2.14, in every worker that
-starts), and take ten times as long as the step of a small head.
+The kernels are those that ``torch.optim.AdamW(..., fused=True)`` and ``SGD`` with ``fused=True``
+call, so that results are equal bit for bit. torch's classes around them import its
+compiler at their first use, whether or not anything is compiled (2.8 s of a core in torch 2.14, in
+every worker that starts), and their overhead is ten times the step of a small head.
 """
 
 from abc import ABC, abstractmethod
@@ -16,22 +16,23 @@ from torch import Tensor, _fused_adamw_, _fused_sgd_, nn
 from trainers.files.checkpoints import copy_into, fit
 
 State = dict[str, Tensor]
-"""What an optimizer remembers of one parameter, or of all of a group."""
+"""State of an optimizer for one parameter, or for a whole group."""
 
 
 @dataclass
 class Group:
-    """Parameters with a weight decay in common."""
+    """Parameters with the same weight decay."""
 
     parameters: Sequence[nn.Parameter]
     weight_decay: float
 
 
 class Optimizer(ABC):
-    """Changes parameters by their gradients.
+    """Updates parameters by their gradients.
 
     Args:
-        groups: None of them is empty; every parameter has a gradient when a step is taken.
+        groups: Groups of parameters, none empty. Every parameter needs a gradient when a step is
+            taken.
 
     Attributes:
         groups: As given.
@@ -39,19 +40,19 @@ class Optimizer(ABC):
 
     def __init__(self, groups: Sequence[Group]) -> None:
         self.groups = list(groups)
-        # By the place of a parameter in all groups, and by group; empty before the first step.
+        # By the index of a parameter over all groups, and by group; empty before the first step.
         self._states: list[State] = []
         self._common: list[State] = []
         self._own: list[Update] = []
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Clear the gradients."""
         for group in self.groups:
             for parameter in group.parameters:
                 parameter.grad = None
 
     def step(self, rate: float) -> None:
-        """Take a step at a learning rate, after the backward pass."""
+        """Take a step with a learning rate, after the backward pass."""
         if not self._own:
             self._own = [self.update(i, group.parameters) for i, group in enumerate(self.groups)]
         with torch.no_grad():
@@ -59,11 +60,12 @@ class Optimizer(ABC):
                 update.step([_gradient(parameter) for parameter in group.parameters], rate)
 
     def update(self, group: int, tensors: Sequence[Tensor]) -> "Update":
-        """The update of a group, by its state, of other tensors of the same shapes.
+        """Build an update with the state of a group, for other tensors of the same shapes.
 
         Args:
-            group: Its number.
-            tensors: What lies for the group's parameters, in their order; changed in place.
+            group: Index of the group.
+            tensors: Tensors to update instead of the parameters of the group, in the same order;
+                changed in place.
         """
         if not self._states:
             self._states, self._common = self._all_begun()
@@ -74,17 +76,17 @@ class Optimizer(ABC):
         return Update(self, list(tensors), remembered, [self._common[group]], decay)
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that it remembers, by name; nothing before the first step.
+        """Return the state of the optimizer by name; empty before the first step.
 
         ``NUMBER.NAME`` belongs to a parameter, ``groupNUMBER.NAME`` to a group.
         """
         return _named(self._states, self._common)
 
     def load(self, tensors: Mapping[str, Tensor]) -> bool:
-        """Go on with what `tensors` gave.
+        """Restore the state that `tensors` returned.
 
         Returns:
-            Whether it was given by an optimizer of this kind over parameters of these shapes; if
+            Whether it is the state of an optimizer of this kind for parameters of these shapes; if
             not, nothing is changed.
         """
         states, common = self._all_begun() if tensors else ([], [])
@@ -101,28 +103,28 @@ class Optimizer(ABC):
 
     @abstractmethod
     def _begun(self, parameter: Tensor) -> State:
-        """The state before the first step."""
+        """Return the state of a parameter before the first step."""
 
     def _begun_group(self, group: Group) -> State:
-        """What is remembered once for a group, before the first step."""
+        """Return the state of a group before the first step."""
         del group
         return {}
 
     @abstractmethod
     def apply(self, update: "Update", gradients: list[Tensor], rate: float) -> None:
-        """Take a step of an update that `update` gave; in place."""
+        """Take a step of an update that `update` returned, in place."""
 
 
 @dataclass(frozen=True)
 class Update:
-    """How some tensors follow from their gradients.
+    """An update of some tensors by their gradients.
 
     Attributes:
-        optimizer: By whose rule.
-        tensors: What is changed.
-        remembered: What the optimizer remembers of each, by name; changed too.
-        common: What each of the optimizers remembers of all its tensors; changed too.
-        weight_decay: Theirs.
+        optimizer: The optimizer that defines the rule.
+        tensors: The tensors to update.
+        remembered: State of each tensor, by name; changed too.
+        common: State that each joined optimizer keeps for all its tensors; changed too.
+        weight_decay: Weight decay of the tensors.
     """
 
     optimizer: Optimizer
@@ -132,15 +134,15 @@ class Update:
     weight_decay: float
 
     def step(self, gradients: Sequence[Tensor], rate: float) -> None:
-        """Take a step at a learning rate; a gradient for each tensor, in their order."""
+        """Take a step with a learning rate and a gradient for each tensor, in their order."""
         self.optimizer.apply(self, list(gradients), rate)
 
 
 def joined(updates: Sequence[Update]) -> Update:
-    """One update for those of several optimizers of one kind.
+    """Join the updates of several optimizers of one kind into one.
 
     Args:
-        updates: With the same weight decay, after the same number of steps.
+        updates: Updates with the same weight decay, after the same number of steps.
     """
     first = updates[0]
     tensors = [tensor for update in updates for tensor in update.tensors]
@@ -153,9 +155,11 @@ def joined(updates: Sequence[Update]) -> Update:
 
 
 class AdamW(Optimizer):
-    """I. Loshchilov, F. Hutter. Decoupled weight decay regularization. 2019, algorithm 2.
+    """AdamW, with torch's default betas and epsilon.
 
-    https://arxiv.org/abs/1711.05101
+    References:
+        I. Loshchilov, F. Hutter. Decoupled weight decay regularization. 2019, algorithm 2.
+        https://arxiv.org/abs/1711.05101
     """
 
     def _begun(self, parameter: Tensor) -> State:
@@ -168,9 +172,9 @@ class AdamW(Optimizer):
         return {"step": torch.zeros((), device=group.parameters[0].device)}
 
     def apply(self, update: Update, gradients: list[Tensor], rate: float) -> None:
-        """See `Optimizer.apply`."""
+        """Take a step in place; see `Optimizer.apply`."""
         of, steps = update.remembered, [state["step"] for state in update.common]
-        # The number 1 would be made a tensor anew for each of them.
+        # The number 1 would be converted to a new tensor for each of them.
         torch._foreach_add_(steps, torch.ones((), device=steps[0].device))
         _fused_adamw_(
             update.tensors,
@@ -190,17 +194,19 @@ class AdamW(Optimizer):
 
 
 class SGD(Optimizer):
-    """With Nesterov's momentum of 0.9, as I. Sutskever et al. 2013, section 2, write it.
+    """SGD with Nesterov momentum of 0.9.
 
-    https://proceedings.mlr.press/v28/sutskever13.html
+    References:
+        I. Sutskever et al. On the importance of initialization and momentum in deep learning.
+        2013, section 2. https://proceedings.mlr.press/v28/sutskever13.html
     """
 
     def _begun(self, parameter: Tensor) -> State:
-        # The first step of torch's takes the gradient for its momentum: that of zeros.
+        # torch sets the momentum to the gradient in the first step; zeros give the same.
         return {"momentum_buffer": torch.zeros_like(parameter, requires_grad=False)}
 
     def apply(self, update: Update, gradients: list[Tensor], rate: float) -> None:
-        """See `Optimizer.apply`."""
+        """Take a step in place; see `Optimizer.apply`."""
         _fused_sgd_(
             update.tensors,
             gradients,

@@ -42,11 +42,12 @@ _EVALUATION_BATCH = 500
 
 @dataclass(frozen=True)
 class PretrainResult:
-    """What came out.
+    """Result of pre-training a backbone.
 
     Attributes:
         path: The safetensors file with the backbone's weights.
-        val_accuracy: Fraction, of the written backbone with the head that it was trained with.
+        val_accuracy: Accuracy, as a fraction, of the written backbone with the head that it was
+            trained with.
         test_accuracy: As `val_accuracy`, on the test images; measured once, at the end.
         train_losses: Mean loss of each epoch.
         seconds: Wall-clock time.
@@ -67,19 +68,19 @@ def pretrain(
     The recipe: AdamW with weight decay 0.05 and batches of 128, a learning rate that warms up to
     0.003 and falls to zero along half a cosine, dropout 0.3 in the head, labels smoothed by 0.05,
     images shifted by up to two pixels and mirrored at random. digitnet is trained with a batch
-    norm after each convolution, which is folded into it at the end; what is measured is what is
-    written. Each epoch is logged.
+    norm after each convolution, which is folded into it at the end; the accuracies are those of
+    the folded network. Each epoch is logged.
 
     Args:
         backbone: One of `backbone_names()`.
-        data: What to learn from.
+        data: Data set to train on.
         epochs: Passes over the training images, at least 1.
         seed: Decides weights, order, augmentation and dropout.
-        to: The `.safetensors` file to write; its metadata say how it was made.
+        to: The `.safetensors` file to write; its metadata record how it was made.
         flip: Whether to mirror half of the images; wrong for digits and letters.
 
     Raises:
-        ValueError: There is no such backbone, no epoch, or `to` has another extension.
+        ValueError: There is no such backbone, `epochs` is below 1, or `to` has another extension.
         DivergedError: The loss became NaN or infinite.
     """
     if epochs < 1:
@@ -170,7 +171,7 @@ def _augmented_batches(
 
 
 def _shifted(images: Images, rng: np.random.Generator) -> Images:
-    """Each image moved by up to two pixels along both axes, black where it came from."""
+    """Shift each image by up to two pixels along both axes; uncovered pixels are black."""
     count, _, height, width = images.shape
     margin = (_MAX_SHIFT, _MAX_SHIFT)
     padded = np.pad(images, ((0, 0), (0, 0), margin, margin))

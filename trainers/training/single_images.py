@@ -7,10 +7,10 @@ from trainers.networks.spec import spec_of
 
 
 def learns_from_single_images(backbone: str, tune: str, *, image_size: int | None = None) -> bool:
-    """Whether a step may see one image alone.
+    """Return whether a training step may have a batch of one image.
 
-    A batch norm that is trained has no variance where its maps are one pixel, and refuses. Asked
-    of torch itself, on tensors that have a shape and no content.
+    A batch norm in training mode raises on a single image whose maps are one pixel, because they
+    have no variance. The check runs the network on the meta device, without computing anything.
 
     Args:
         backbone: Its name.
@@ -18,7 +18,7 @@ def learns_from_single_images(backbone: str, tune: str, *, image_size: int | Non
         image_size: As `TrialConfig.image_size`.
 
     Raises:
-        ValueError: There is no such backbone, or `tune` or `image_size` is none for it.
+        ValueError: There is no such backbone, or it does not accept `tune` or `image_size`.
     """
     with torch.device("meta"):
         network = network_from_spec(spec_of(backbone, (), 2, image_size=image_size))

@@ -1,7 +1,8 @@
-"""What only the networks that survive a sweep are measured by: attacks too dear for every trial.
+"""Attacks too expensive for every trial, run only on the networks on the front of a sweep.
 
-On the validation images, under names of their own, so that values of different budgets never
-share a name. What a name begins with says what is measured; see `trainers.evaluators.config`.
+They use the validation images, and their values have names of their own, so that values of
+different budgets never share a name. The prefix of a name says what is measured; see
+`trainers.evaluators.config`.
 """
 
 import logging
@@ -46,20 +47,20 @@ def measure_survivor(
 ) -> dict[str, float]:
     """Measure a packed network on the validation images.
 
-    Which images withstood which attack, and the sentences about masked gradients, are added to
-    the answers beside the artifact.
+    The outcome of each attack on each image, and the sentences about masked gradients, are added
+    to the file of predictions beside the artifact.
 
     Args:
         path: The artifact.
         data: Images.
-        measures: Attack by the name of the value it yields.
-        reference: Artifact of the reference; needed if a name says so.
+        measures: Attacks by the name of the measured value.
+        reference: Artifact of the reference network; needed for names that mention it.
         threads: Threads for torch.
 
     Raises:
         ArtifactError: A file is damaged or not an artifact.
         ValueError: A name needs a reference, and there is none.
-        OSError: The answers cannot be written.
+        OSError: The predictions cannot be written.
     """
     set_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -90,7 +91,7 @@ def measure_survivor(
 
 
 def _asked(name: str, network: nn.Module, reference: nn.Module | None) -> nn.Module | Transfer:
-    """Whom the attack is made on, and who is asked."""
+    """Return the network to attack, or a transfer between it and the reference."""
     if not name.startswith((FROM_REFERENCE, OF_REFERENCE)):
         return network
     if reference is None:
@@ -106,7 +107,7 @@ def _keep(
     try:
         before = read_predictions(path)
     except (FileNotFoundError, PredictionsError) as error:
-        # The numbers are as good without it; only paired tests are not possible.
+        # The values are valid without it; only paired tests are not possible.
         logger.warning("which images withstood the attacks is not kept: %s", error)
         return
     after = replace(

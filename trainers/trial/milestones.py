@@ -1,8 +1,8 @@
-"""What is measured of a network at a milestone, while its training is still under way.
+"""Measurements of a network at a milestone, during its training.
 
-Cheap stand-ins for the values of a finished trial, to compare trials at the same epoch: of the
-weights as they would be packed now, on few images, the same ones in every trial. They are named
-`milestone_...` and are never mixed with the values that they stand for.
+They are cheap proxies of the values of a finished trial, to compare trials at the same epoch:
+measured with the weights as they would be packed now, on few images, the same ones in every trial.
+Their names begin with `milestone_`, so that they are never mixed with the final values.
 """
 
 import copy
@@ -26,24 +26,24 @@ logger = logging.getLogger(__name__)
 
 _IMAGES = 512
 _ATTACKED = 100
-# DeepFool takes some ten gradients a step.
+# Fewer than for other attacks: a step of DeepFool takes some ten gradients.
 _FLEEING = 20
 
 
 def milestone_values(training: FineTuning, data: ImageData) -> dict[str, float]:
-    """Measure a training where it stands; it goes on as if nothing had happened.
+    """Measure a training after an epoch, without any effect on it.
 
     Args:
-        training: After an epoch. Its weights are quantized on a copy, by the quantization of its
+        training: The training. Its weights are quantized on a copy, by the quantization of its
             config; with quantization-aware training they are seen as they will be packed anyway.
-        data: Of which the validation images are used.
+        data: Data set; the validation images are used.
 
     Returns:
         ``milestone_accuracy`` on at most 512 images; and for every attack of the config, by its
-        name, what FGSM in the same norm and with the same epsilon leaves on at most 100 images:
-        an upper bound, as it is the weakest attack there is. DeepFool, which has no epsilon, is
-        measured by itself on at most 20. Of a network that answers with NaN nothing is right,
-        and nothing is attacked.
+        name, the accuracy under FGSM with the same norm and epsilon on at most 100 images: an
+        upper bound, since FGSM is the weakest of the attacks. DeepFool, which has no epsilon, is
+        run itself on at most 20 images. A network with NaN logits has accuracy 0 and is not
+        attacked.
     """
     images, labels = data.subset("val")
     chosen = stratified_choice(labels, _IMAGES, derive_seed(0, "milestone"))
@@ -67,7 +67,7 @@ def milestone_values(training: FineTuning, data: ImageData) -> dict[str, float]:
 
 
 def _as_packed(training: FineTuning) -> nn.Module:
-    """The network with the weights that its file would hold."""
+    """Return the network with the weights that its file would hold."""
     config, network = training.config, training.network
     if config.qat != "none" or not planned_weights(network, config.quantization):
         return network
@@ -79,7 +79,7 @@ def _as_packed(training: FineTuning) -> nn.Module:
 
 
 def _features_are_as_packed(training: FineTuning) -> bool:
-    """Whether the features at hand are those that the packed network computes."""
+    """Return whether the stored features equal those of the packed network."""
     config = training.config
     planned = planned_weights(training.network, config.quantization)
     changed = config.qat == "none" and any(name.startswith("features.") for name in planned)

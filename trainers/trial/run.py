@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What a finished trial measured.
+    """Measurements of a finished trial.
 
     Attributes:
         values: By name; docs/glossary.md has their units. Accuracies are those of the packed
@@ -58,21 +58,21 @@ class Measurement:
 
 
 class TrialRun:
-    """Runs one trial in a folder; takes up the checkpoint that lies there.
+    """Runs one trial in a folder, and resumes from a checkpoint that is there.
 
     Args:
-        config: What to do.
-        data: Images, read-only.
-        folder: Where the checkpoint and the packed network go; made if missing.
-        cache: Where stages of other trials lie, and where this one leaves its own.
+        config: Config of the trial.
+        data: Data set, read-only.
+        folder: Folder of the checkpoint and the packed network; created if missing.
+        cache: Cache of stages that trials share.
         milestones: Epochs after which the network is measured as it would be packed then.
         like: As `FineTuning` takes it.
 
     Attributes:
-        training: What `advance` advances.
-        checkpoint_every_s: Seconds of training after which a checkpoint is worth its time.
-        keeps_milestones: Whether a milestone is worth a checkpoint.
-        damaged: What was wrong with the checkpoint that lay there; empty if nothing was.
+        training: The training that `advance` advances.
+        checkpoint_every_s: Seconds of training between checkpoints.
+        keeps_milestones: Whether to write a checkpoint after each milestone.
+        damaged: Why an existing checkpoint could not be used; empty if there was no error.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class TrialRun:
 
     @property
     def epoch(self) -> int:
-        """Epochs that are done."""
+        """The number of finished epochs."""
         return self.training.epoch
 
     @property
@@ -123,15 +123,15 @@ class TrialRun:
 
     @property
     def waits(self) -> bool:
-        """Whether it is not to be trained on before somebody has heard of it."""
+        """Whether the trial must be reported before it may be trained further."""
         return self.finished or self.epoch in self._milestones
 
     def advance(self, *, to_epoch: int, seconds: float) -> list[EpochReport]:
-        """Train until `to_epoch` is done or `seconds` are over, at least one epoch.
+        """Train until `to_epoch` is finished or `seconds` have passed, for at least one epoch.
 
         Returns:
-            What the epochs measured. Those of an earlier attempt come first: a checkpoint may be
-            ahead of what its driver has heard.
+            Reports of the epochs. Those of an earlier attempt come first: a checkpoint may be
+            ahead of what was reported to the driver.
 
         Raises:
             DivergedError: The loss became NaN or infinite.
@@ -147,19 +147,19 @@ class TrialRun:
     def _trained(self) -> EpochReport:
         if fuse_key(self.training) is None:
             return self.training.run_epoch()
-        # A head learns the same to the last bit then, whether others train with it or not.
+        # So that a head is trained to the same last bit, alone or together with others.
         (result,) = run_epoch([self.training])
         if isinstance(result, DivergedError):
             raise result
         return result
 
     def untold(self) -> list[EpochReport]:
-        """What the epochs of an earlier attempt measured; once."""
+        """Return the reports of an earlier attempt's epochs; empty after the first call."""
         reports, self._untold = self._untold, []
         return reports
 
     def after_epoch(self, report: EpochReport) -> None:
-        """Do what is due after an epoch of `training`, whoever ran it."""
+        """Measure a milestone and write a checkpoint, if due after an epoch of `training`."""
         at_milestone = self.epoch in self._milestones
         if at_milestone:
             self.training.milestones[self.epoch] = self._at_milestone()
@@ -169,7 +169,7 @@ class TrialRun:
             self.checkpoint()
 
     def at_milestone(self, epoch: int) -> Mapping[str, float]:
-        """What was measured after an epoch because it is a milestone; empty if it is none."""
+        """Return the values measured at a milestone; empty if the epoch is not one."""
         return self.training.milestones.get(epoch, {})
 
     def _at_milestone(self) -> dict[str, float]:
@@ -178,18 +178,18 @@ class TrialRun:
         return {**found, "milestone_s": time.perf_counter() - began}
 
     def checkpoint(self) -> None:
-        """Make sure that the finished epochs survive this process."""
+        """Write a checkpoint, so that the finished epochs survive this process."""
         self.training.save(self._checkpoint)
         self._since_checkpoint = 0.0
 
     def measure(self) -> Measurement:
-        """Quantize, pack, read back, and measure what was read back.
+        """Quantize and pack the network, read it back, and measure the network that was read.
 
-        What it answered on each validation image lies beside the artifact afterwards. The
-        checkpoint stays: whoever keeps the values removes it when they are kept.
+        Its predictions for the validation images are written beside the artifact. The checkpoint
+        stays: the caller removes it once the values are stored.
 
         Raises:
-            OSError: The artifact or the answers could not be written.
+            OSError: The artifact or the predictions could not be written.
         """
         # An interruption from here on must not cost the training.
         if not self.training.keep() and self._since_checkpoint:
@@ -234,7 +234,7 @@ class TrialRun:
         return Measurement(values, artifact)
 
     def _predicted(self, packed: Network) -> PredictedClasses:
-        """What the packed network answers; other heads on the same backbone share the features."""
+        """Predict with the packed network; other heads on the same backbone share the features."""
         images, _ = self._data.subset("val")
         stages, n_bytes = self.training.stages, 4 * packed.spec.n_features * len(images)
         if stages is None or self._config.tune != "head" or n_bytes > FEATURE_BYTES:
@@ -254,12 +254,12 @@ class TrialRun:
 def evaluate_artifact(
     path: Path, data: ImageData, attacks: Mapping[str, AttackConfig], *, subset: str, threads: int
 ) -> dict[str, float]:
-    """Accuracy, and what attacks yield, of a packed network on one subset.
+    """Measure the accuracy of a packed network on one subset, plain and under attacks.
 
     Args:
         path: The artifact.
         data: Images.
-        attacks: Attack by the name of the value it yields.
+        attacks: Attacks by the name of the measured value.
         subset: ``val`` or ``test``.
         threads: Threads for torch.
 
@@ -274,28 +274,27 @@ def evaluate_artifact(
 
 
 def attack_seed(name: str) -> int:
-    """Of the random starts of an attack, by the name of the value that it yields.
+    """Return the seed of the random starts of an attack, by the name of the measured value.
 
-    They are the same in every trial, and the images are the same for every attack: what differs
-    is the network.
+    It is the same in every trial, as are the attacked images, so that only the networks differ.
     """
     return derive_seed(0, "attack", name)
 
 
 def failure_kind(error: BaseException) -> str:
-    """Sort what a trial raised: ``diverged``, ``out_of_memory``, ``storage_full`` or ``error``."""
+    """Classify an error: ``diverged``, ``out_of_memory``, ``storage_full`` or ``error``."""
     if isinstance(error, DivergedError):
         return "diverged"
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return "out_of_memory"
-    # torch raises a plain RuntimeError when the CPU allocator gets nothing.
+    # torch raises a plain RuntimeError when the CPU allocator fails.
     if isinstance(error, RuntimeError) and "not enough memory" in str(error):
         return "out_of_memory"
     return "storage_full" if is_storage_full(error) else "error"
 
 
 def _head_sizes(spec: NetworkSpec) -> dict[str, float]:
-    """What a sizing rule was given, and the widths it gave."""
+    """Return the inputs of a sizing rule and the widths it gave."""
     sizes = {"head_inputs": spec.n_features, "head_outputs": spec.classes}
     sizes |= {f"head_width_{number}": width for number, width in enumerate(spec.widths, start=1)}
     return {name: float(size) for name, size in sizes.items()}

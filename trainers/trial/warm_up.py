@@ -1,10 +1,10 @@
-"""What a worker does once, so that its first trial takes no longer than the next."""
+"""Imports that a worker does in advance, so that its first trial is not slower than others."""
 
 from trainers.evaluators.attacks import foolbox_library
 
 
 def warm_up(*, attacks: bool) -> None:
-    """Import now what is imported at its first use; in a trial it would be taken for training.
+    """Import slow libraries now; during a trial their import would count as training time.
 
     Args:
         attacks: Whether trials will attack their networks.

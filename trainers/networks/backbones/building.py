@@ -1,4 +1,4 @@
-"""From a name and a source of weights to a backbone."""
+"""Build a backbone from its name and a source of weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class Backbone:
         features: Prepared images (N, C, H, W) to flat features (N, n_features).
         n_features: Inputs of the first fully connected layer.
         blocks: Parts of `features` from input to output, which together hold every parameter.
-        input: What `features` wants to see.
+        input: Input that `features` expects.
         reference_widths: Hidden widths of the full-size head.
     """
 
@@ -51,7 +51,7 @@ def build_backbone(
 ) -> Backbone:
     """Build a backbone in float32, on the CPU.
 
-    From scratch it lies on the default device, so that `torch.device("meta")` can size it.
+    From scratch it is on the default device, so that it can be sized on `torch.device("meta")`.
 
     Args:
         name: One of `backbone_names()` or an alias.
@@ -60,8 +60,8 @@ def build_backbone(
             the state dict of the backbone or of the whole network, whose classifier is then
             ignored.
         seed: For `scratch` alone; the global generators are left as they were.
-        image_size: Side in pixels that images are brought to; default: the one at which the
-            pre-trained weights were measured. Features are as many at any size.
+        image_size: Side in pixels that images are resized to; default: the one at which the
+            pre-trained weights were measured. The number of features is the same at any size.
 
     Raises:
         ValueError: There is no such backbone, or `image_size` is too small for it.

@@ -1,7 +1,7 @@
 """Residual networks for images of 32 by 32 pixels: 20 to 56 layers, three stages, few weights.
 
 After He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", 2015, section 4.2
-(https://arxiv.org/abs/1512.03385): 6n + 2 layers, of which the last is the classifier. Tensors are
+(https://arxiv.org/abs/1512.03385): 6n + 2 layers, the last one being the classifier. Tensors are
 named as torchvision names those of its ResNets, and as most published checkpoints do.
 """
 
@@ -15,12 +15,12 @@ _PREFIX = "cifar_resnet"
 
 
 def is_cifar_resnet(name: str) -> bool:
-    """Whether a backbone's name is that of one of these."""
+    """Return whether the name of a backbone is that of a CIFAR ResNet."""
     return name.startswith(_PREFIX)
 
 
 def cifar_resnet_features(name: str) -> nn.Sequential:
-    """The convolutional part: (N, 3, H, W) to flat features (N, 64), with random weights.
+    """Build the convolutional part: (N, 3, H, W) to flat features (N, 64), with random weights.
 
     Args:
         name: `cifar_resnet` and the number of layers, 6n + 2.
@@ -48,7 +48,7 @@ def cifar_resnet_features(name: str) -> nn.Sequential:
 
 
 def cifar_resnet_blocks(features: nn.Sequential) -> list[nn.Module]:
-    """The stem and each residual block, from input to output."""
+    """Return the stem and each residual block, from input to output."""
     parts = dict(features.named_children())
     stem = nn.Sequential(parts["conv1"], parts["bn1"])
     stages = (parts[f"layer{index}"] for index in range(1, len(_STAGES) + 1))
@@ -73,12 +73,12 @@ class _BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, H, W) to (N, width, ceil(H / stride), ceil(W / stride))."""
+        """Map (N, channels, H, W) to (N, width, ceil(H / stride), ceil(W / stride))."""
         residual = functional.relu(self.bn1(self.conv1(x)))
         return functional.relu(self.bn2(self.conv2(residual)) + self.shortcut(x))
 
     def shortcut(self, x: Tensor) -> Tensor:
-        """The input in the shape of the output."""
+        """Return the input in the shape of the output."""
         if not self._added:
             return x
         step = self._stride

@@ -17,10 +17,11 @@ _CONVOLUTIONS_A_STAGE = 2
 
 
 def digitnet_features(*, batch_norm: bool = False) -> nn.Sequential:
-    """The convolutional part: (N, 1, 28, 28) to flat features (N, 576).
+    """Build the convolutional part: (N, 1, 28, 28) to flat features (N, 576).
 
     Args:
-        batch_norm: The form that is trained. The form that ships has none; `folded` makes it.
+        batch_norm: Whether to add batch norms, as in training. The bundled form has none; `folded`
+            makes it.
     """
     layers: list[nn.Module] = []
     channels = 1
@@ -34,21 +35,21 @@ def digitnet_features(*, batch_norm: bool = False) -> nn.Sequential:
         layers.append(nn.MaxPool2d(2))
     for layer in layers:
         if isinstance(layer, nn.Conv2d):
-            # Without this the network in its form without batch norm does not train from scratch.
+            # Without this initialization the form without batch norm does not train from scratch.
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.get_parameter("bias"))
     return nn.Sequential(*layers, nn.Flatten())
 
 
 def digitnet_blocks(features: nn.Sequential) -> list[nn.Module]:
-    """The three stages, from input to output."""
+    """Return the three stages, from input to output."""
     layers = list(features)
     length = (len(layers) - 1) // len(_STAGES)
     return [nn.Sequential(*layers[i * length : (i + 1) * length]) for i in range(len(_STAGES))]
 
 
 def folded(features: nn.Module) -> nn.Sequential:
-    """The form without batch norm that computes the same as `features` in eval mode.
+    """Fold the batch norms into the convolutions; the result equals `features` in eval mode.
 
     Args:
         features: `digitnet_features(batch_norm=True)`, trained; afterwards it is in eval mode.

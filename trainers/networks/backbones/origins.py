@@ -1,4 +1,4 @@
-"""What weights are known to have been trained on, and whether a sweep judges by the same images.
+"""Data sets that weights were trained on, and whether a sweep measures on the same images.
 
 Importable without torch.
 """
@@ -14,7 +14,7 @@ from trainers.networks.backbone_table import backbone_info
 
 _BUNDLED = Path(__file__).parent / "weights"
 _IMAGENET, _CIFAR = "ImageNet", "CIFAR"
-# Published checkpoints by their content. Their names end in the first digits of it.
+# Published checkpoints by SHA-256. Their file names end in its first digits.
 _PUBLISHED = {
     "12fca82f0bebc4135bf1f32f6e3710e61d5108578464b84fd6d7f5c1b04036c8": "cifar10",
     "d509ac1820d7f25398913559d7e81a13229b1e7adc5648e3bfa5e22dc137f850": "cifar10",
@@ -36,12 +36,13 @@ _MOST_METADATA = 10_000_000
 
 @dataclass(frozen=True)
 class _Origin:
-    """What weights were trained on.
+    """The data set that weights were trained on.
 
     Attributes:
         data: Name of the data set.
-        is_certain: Whether the file says so, or only what is published for its backbone.
-        seed: Of the split whose training images they have seen, if `paretune pretrain` made them.
+        is_certain: Whether it is known from the file itself, rather than assumed from the
+            weights that are published for its backbone.
+        seed: Seed of the split that they were trained on, if `paretune pretrain` made them.
     """
 
     data: str
@@ -50,15 +51,15 @@ class _Origin:
 
 
 def seen_before(backbone: str, weights: str, data: DataConfig) -> str | None:
-    """A warning, where weights were trained on the images that a sweep is judged by.
+    """Return a warning if weights were trained on the images that a sweep measures on.
 
     Args:
         backbone: Name of the backbone.
-        weights: As `build_backbone` takes them; a file that is not there is judged by its name.
+        weights: As `build_backbone` takes them; a file that does not exist is judged by its name.
         data: The images of the sweep.
 
     Returns:
-        Sentences without a full stop at the end; None if nothing of the kind is known.
+        Sentences without a full stop at the end; None if no such overlap is known.
     """
     origin = _origin(backbone, weights)
     if origin is None or not _is_same(origin.data, data):
@@ -92,9 +93,9 @@ def _origin(backbone: str, weights: str) -> _Origin | None:
 
 
 def _written_origin(path: Path) -> _Origin | None:
-    """What `paretune pretrain` wrote into the head of a safetensors file, or what its content is.
+    """Read the origin from the metadata of a safetensors file, or look a file up by its digest.
 
-    Whatever is wrong with the file is told by who loads it.
+    Errors in the file are ignored here; loading it reports them.
     """
     try:
         if path.suffix.lower() != ".safetensors":
@@ -111,7 +112,7 @@ def _written_origin(path: Path) -> _Origin | None:
 
 
 def _published_origin(backbone: str, path: Path) -> _Origin | None:
-    """What the weights that are published for a backbone were trained on."""
+    """Guess the origin from the path or from what is published for the backbone."""
     named = _family(path)
     if named is not None:
         return _Origin(named, is_certain=False)
@@ -129,7 +130,7 @@ def _is_same(origin: str, data: DataConfig) -> bool:
 
 
 def _family(path: Path) -> str | None:
-    """The well-known data set that a name or the end of a path speaks of."""
+    """Return the well-known data set that the last two parts of a path name, if any."""
     for part in (path.name, path.parent.name):
         plain = re.sub(r"[^a-z0-9]", "", part.lower())
         for word, family in _FAMILIES.items():
@@ -139,7 +140,7 @@ def _family(path: Path) -> str | None:
 
 
 def _is_split_alike(origin: _Origin, data: DataConfig) -> bool:
-    """Whether `paretune pretrain` held out the same validation images."""
+    """Return whether `paretune pretrain` held out the same validation images."""
     plain = DataConfig(name=data.name, folder=data.folder, npz=data.npz, root=data.root)
     same = (
         data.val_fraction == plain.val_fraction

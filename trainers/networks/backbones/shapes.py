@@ -1,4 +1,4 @@
-"""The tensors of networks that exist, as `trainers.networks.shapes` describes them."""
+"""Shapes of the tensors of built networks, in the form of `trainers.networks.shapes`."""
 
 from functools import lru_cache
 
@@ -11,7 +11,7 @@ from trainers.quantization.plan import weight_kinds
 
 
 def stored_shapes(network: nn.Module) -> dict[str, Shape]:
-    """Shapes of the tensors that a packed network holds, in the order of the state dict."""
+    """Return the shapes of the tensors of a packed network, in the order of the state dict."""
     return {
         name: tuple(tensor.shape)
         for name, tensor in network.state_dict().items()
@@ -21,7 +21,7 @@ def stored_shapes(network: nn.Module) -> dict[str, Shape]:
 
 @lru_cache(maxsize=32)
 def backbone_shapes(name: str) -> BackboneShapes:
-    """What the sizes of all networks with this backbone follow from.
+    """Compute the shapes that determine the sizes of all networks with this backbone.
 
     Raises:
         ValueError: There is no such backbone.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 def torchvision_features(name: str) -> nn.Sequential:
-    """The convolutional part of one network, flat at the end, with random weights.
+    """Build the convolutional part of a network, flat at the end, with random weights.
 
     Its state dict is that of `torchvision.models.<name>()` without the classifier's tensors.
     """
@@ -20,7 +20,7 @@ def torchvision_features(name: str) -> nn.Sequential:
     parts: OrderedDict[str, nn.Module] = OrderedDict(
         (key, child) for key, child in model.named_children() if key not in ("classifier", "fc")
     )
-    # What stands in torchvision's `forward` instead of in a child.
+    # What torchvision computes in `forward` rather than in a child module.
     if name.startswith("densenet"):
         parts["relu"] = nn.ReLU(inplace=True)
     if "avgpool" not in parts:
@@ -30,7 +30,7 @@ def torchvision_features(name: str) -> nn.Sequential:
 
 
 def torchvision_blocks(name: str, features: nn.Sequential) -> list[nn.Module]:
-    """The parts of a network that `last_blocks:N` counts, from input to output.
+    """Return the parts of a network that `last_blocks:N` counts, from input to output.
 
     VGG: the stages between pools. AlexNet: its convolutions. ResNet, ResNeXt: the stem and each
     residual block. DenseNet: the stem and each dense block with what follows it. MobileNet,
@@ -70,7 +70,7 @@ def _densenet_blocks(body: nn.Module) -> list[nn.Module]:
 
 
 def imagenet_state(name: str) -> Mapping[str, Tensor]:
-    """Torchvision's best ImageNet weights for `name`, downloaded if they are not cached.
+    """Load torchvision's best ImageNet weights for `name`; download them if not cached.
 
     Raises:
         OSError: They could not be downloaded.
@@ -82,11 +82,11 @@ def imagenet_state(name: str) -> Mapping[str, Tensor]:
 
 
 def imagenet_file(name: str) -> tuple[Path, str, float | None]:
-    """Where torchvision keeps its best ImageNet weights for `name`, and from where it gets them.
+    """Locate torchvision's best ImageNet weights for `name`: its cache file and its URL.
 
     Returns:
-        The file, which need not exist, its URL, and its size in units of 2^20 bytes, where
-        torchvision tells it.
+        The file, which need not exist, its URL, and its size in units of 2^20 bytes, if
+        torchvision gives it.
     """
     weights: Any = torchvision.models.get_model_weights(name).DEFAULT
     file = Path(torch.hub.get_dir(), "checkpoints", Path(urlsplit(weights.url).path).name)

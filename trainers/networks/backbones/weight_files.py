@@ -1,4 +1,4 @@
-"""Reading weights from files, without ever unpickling what is not a tensor."""
+"""Reading weights from files, without unpickling anything but tensors."""
 
 import pickle
 import warnings
@@ -14,18 +14,19 @@ from trainers.errors import WeightsError
 from trainers.networks.backbone_table import WEIGHT_ENDINGS, is_weights_file
 
 _SHOWN = 4
-# Under which a checkpoint keeps the state dict among other things.
+# Keys under which a checkpoint keeps the state dict among other things.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
-# What DataParallel, torch.compile and a network inside another one put before every name; the
-# wrappers too, for a safetensors file has no mappings. Beside them lie counters and optimizers.
+# Prefixes that DataParallel, torch.compile and an enclosing network add to every name; the
+# wrappers too, since a safetensors file has no mappings. Counters and optimizer states have other
+# names and are dropped.
 _PREFIXES = ("module.", "_orig_mod.", *(f"{wrapper}." for wrapper in _WRAPPERS))
 _FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 def read_state(path: Path) -> Mapping[str, Tensor]:
-    """The tensors of a `.safetensors` file, or of a `.pth` file that holds nothing but tensors.
+    """Read a `.safetensors` file, or a `.pth` file that holds nothing but tensors.
 
-    A checkpoint's wrapper around the state dict, and what stands before every name, are taken off.
+    A checkpoint's wrapper around the state dict and a common prefix of its names are removed.
 
     Raises:
         WeightsError: The file is absent, broken, of another kind, or holds other Python objects.
@@ -76,7 +77,7 @@ def _read_torch(path: Path) -> Mapping[str, Tensor]:
 
 
 def _wrapped(state: object) -> object:
-    """What a checkpoint wraps; itself if it wraps nothing."""
+    """Return the mapping that a checkpoint wraps, or the argument if it wraps none."""
     if not isinstance(state, dict):
         return state
     found = (state.get(wrapper) for wrapper in _WRAPPERS)
@@ -84,9 +85,9 @@ def _wrapped(state: object) -> object:
 
 
 def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same without what stands before the names, and without what stands beside those.
+    """Remove known prefixes, and drop the tensors whose names lack them.
 
-    No backbone has names of its own that begin so.
+    No backbone has tensor names that begin with one of these prefixes.
     """
     named = {str(key): tensor for key, tensor in state.items()}
     while prefix := next((p for p in _PREFIXES for key in named if key.startswith(p)), None):
@@ -99,21 +100,21 @@ def _unwrapped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_features(features: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
-    """Put the tensors of a state dict in the place of those of `features`, strictly.
+    """Replace the tensors of `features` by those of a state dict, strictly.
 
     Args:
-        features: May lie on the meta device; afterwards it lies where the tensors do.
+        features: May be on the meta device; afterwards it is on the device of the tensors.
         state: Without the classifier's tensors.
         source: Where the tensors come from, for the error text.
 
     Raises:
-        WeightsError: Names, shapes or kinds of numbers differ, or a value is not finite; the text
+        WeightsError: Names, shapes or number types differ, or a value is not finite; the message
             names a few.
     """
     wanted = features.state_dict()
     state = dict(state)
     for key, tensor in wanted.items():
-        # A counter that networks saved before PyTorch 0.4.1 do not have, and inference ignores.
+        # Networks saved before PyTorch 0.4.1 lack this counter, and inference ignores it.
         if key.endswith("num_batches_tracked") and key not in state:
             state[key] = torch.zeros_like(tensor, device="cpu")
     problems = [
@@ -139,7 +140,7 @@ def load_features(features: nn.Module, state: Mapping[str, Tensor], *, source: s
     broken = [key for key, tensor in state.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise WeightsError(f"{source} has values that are not finite: {_listing('in', broken)}.")
-    # Assigned rather than copied: nothing was drawn at random to be overwritten.
+    # Assigned rather than copied: on the meta device there is no memory to copy to.
     fitting = {key: tensor.to(wanted[key].dtype) for key, tensor in state.items()}
     features.load_state_dict(fitting, strict=True, assign=True)
 

@@ -1,6 +1,6 @@
 """Which weights a backbone would get, and whether they fit, before anything trains.
 
-torch is loaded where it is needed: words that name no file are answered without it.
+torch is imported only where it is needed: words that name no file do not need it.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from trainers.networks.backbone_table import (
 
 @dataclass(frozen=True, slots=True)
 class WeightsSource:
-    """Where the weights of one backbone come from.
+    """Source of the weights of one backbone.
 
     Attributes:
         backbone: Its name.
         weights: The word or the path that was given.
-        path: The file; None where weights are drawn at random.
-        url: From where a run downloads it; empty where nothing is to be downloaded.
-        bytes: Size of the file or of the download; None where it is not known.
+        path: The file; None if weights are drawn at random.
+        url: URL that a run downloads it from; empty if nothing is to be downloaded.
+        bytes: Size of the file or of the download; None if it is not known.
     """
 
     backbone: str
@@ -34,7 +34,7 @@ class WeightsSource:
 
 
 def check_weights(backbone: str, weights: str) -> WeightsSource:
-    """Find weights, and load those that lie here into the backbone; nothing is downloaded.
+    """Find weights, and try to load local ones into the backbone; nothing is downloaded.
 
     Args:
         backbone: One of `backbone_names()` or an alias.

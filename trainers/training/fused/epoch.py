@@ -1,13 +1,13 @@
-"""One epoch of many heads together, each as it would go alone.
+"""One epoch of many heads together, with the same result for each as if trained alone.
 
 A head has its own widths, learning rate, weight decay, label smoothing, dropout, and number of
-epochs. Those that see the same batches (one seed, one batch size, at the same epoch) are computed
-together; others one after the other. What is trained is the head of each `FineTuning`, and the
-state of its optimizer: after each epoch they are what `FineTuning.run_epoch` leaves, but for
-rounding, so that a training goes on alone or with others as it comes. A `TrialRun` trains a head
-that is alone here too: it takes less time than with autograd, and learns the same.
+epochs. Heads with the same batches (same seed, batch size and epoch) are computed together, others
+one after the other. Each epoch updates the head of each `FineTuning` and the state of its
+optimizer: they are then what `FineTuning.run_epoch` leaves, up to rounding, so that a training may
+continue alone or with others. A `TrialRun` also trains a single head with this module, because it
+is faster than autograd and gives the same result.
 
-On a GPU the products are in float32, those of `FineTuning` in bfloat16.
+On a GPU the matrix products are in float32, those of `FineTuning` in bfloat16.
 """
 
 import math
@@ -33,18 +33,18 @@ _MOST_WEIGHTS = 1_000_000
 
 
 def fusable(config: TrialConfig, *, device: torch.device) -> bool:
-    """Whether a training may be one of many.
+    """Return whether a training can be computed together with others.
 
-    Only the head is trained, without quantization, and its dropout can be drawn as it is alone:
-    on a GPU torch draws it within a kernel of its own, from another sequence.
+    It can if only the head is trained, without quantization, and its dropout can be drawn as in a
+    training alone: on a GPU torch draws dropout in a kernel of its own, from another sequence.
     """
     return frozen_key(config) is not None and (not config.dropout or device.type == "cpu")
 
 
 def fuse_key(training: FineTuning) -> Hashable | None:
-    """The same for trainings that `run_epoch` takes together; None for what it does not take.
+    """Return an equal key for trainings that `run_epoch` accepts together; None if not accepted.
 
-    It takes no head of more than a million weights: its products fill a core on their own.
+    Heads of more than a million weights are not accepted: each fills a core on its own.
     """
     weights = sum(parameter.numel() for parameter in training.network.head.parameters())
     suits = fusable(training.config, device=training.train.device)
@@ -56,15 +56,15 @@ def fuse_key(training: FineTuning) -> Hashable | None:
 def run_epoch(trainings: Sequence[FineTuning]) -> list[EpochReport | DivergedError]:
     """Train each for one epoch and measure it.
 
-    The report of each is added to its `reports`. Its `seconds` are a share of the time that all
-    that were computed together took, in proportion to the weights of their heads.
+    The report of each is added to its `reports`. Its `seconds` are a share of the time taken by
+    all trainings computed together, in proportion to the weights of their heads.
 
     Args:
-        trainings: Those of one `fuse_key`, on the same images.
+        trainings: Trainings with the same `fuse_key`, on the same images.
 
     Returns:
-        For each, what its epoch measured, or why it must not go on; that one fails does nothing
-        to the others.
+        For each training, the report of its epoch, or the error because of which it must stop; a
+        failure of one does not affect the others.
     """
     groups: dict[Hashable, list[int]] = {}
     for index, training in enumerate(trainings):
@@ -77,7 +77,7 @@ def run_epoch(trainings: Sequence[FineTuning]) -> list[EpochReport | DivergedErr
 
 
 def _together(training: FineTuning) -> Hashable:
-    """The same for those that are computed together."""
+    """Return an equal key for trainings that are computed together."""
     return (training.config.seed, training.epoch, training.config.batch_size)
 
 
@@ -117,7 +117,7 @@ class _Epoch:
         return results
 
     def _trained(self) -> tuple[list[float], list[float]]:
-        """Mean losses, and of each head the latest loss, or the first that is not finite."""
+        """Train; return each head's mean loss, and its latest loss or first non-finite one."""
         count, size = self._train.count, self._config.batch_size
         order = np.random.default_rng(derive_seed(self._config.seed, "order", self._number))
         permuted = torch.from_numpy(order.permutation(count)).to(self._device)
@@ -144,7 +144,7 @@ class _Epoch:
         return (totals / count).tolist(), latest.tolist()
 
     def _by_rule(self) -> list[tuple[list[int], Update]]:
-        """Heads that are updated by one rule at one rate, and their update."""
+        """Group the heads with equal optimizer settings, each group with its joined update."""
         rules: dict[Hashable, list[int]] = {}
         for index, training in enumerate(self._trainings):
             config = training.config
@@ -159,7 +159,7 @@ class _Epoch:
         return self._trainings[head].optimizer.update(0, self._heads.parameters[head])
 
     def _learning_rates(self, head: int, steps: int) -> Iterator[float]:
-        """Of a head, for each step of this epoch."""
+        """Yield the learning rate of a head for each step of this epoch."""
         config = self._trainings[head].config
         return cosine_learning_rates(
             config.learning_rate,
@@ -175,7 +175,7 @@ class _Epoch:
         return torch.Generator(self._device).manual_seed(seed)
 
     def _correct_fractions(self) -> list[float]:
-        """Of each head, on validation."""
+        """Compute the validation accuracy of each head."""
         examples = (torch.as_tensor(self._val.inputs), self._val.labels)
         batches = (torch.split(each, _EVALUATION_BATCH) for each in examples)
         correct = torch.zeros(len(self._trainings), dtype=torch.int64, device=self._device)
@@ -190,11 +190,11 @@ class _Epoch:
 
 
 class _Targets:
-    """What the cross-entropy compares the answers of each head with.
+    """Target distributions of the cross-entropy, for each head.
 
-    With label smoothing `s` and `C` classes that is `1 - s + s / C` at the label and `s / C`
-    elsewhere: C. Szegedy et al. Rethinking the Inception architecture for computer vision. 2016,
-    section 7. https://arxiv.org/abs/1512.00567
+    With label smoothing `s` and `C` classes the targets are `1 - s + s / C` at the label and
+    `s / C` elsewhere: C. Szegedy et al. Rethinking the Inception architecture for computer vision.
+    2016, section 7. https://arxiv.org/abs/1512.00567
     """
 
     def __init__(self, configs: Sequence[TrialConfig], classes: int, like: Tensor) -> None:
@@ -205,11 +205,11 @@ class _Targets:
         self._more_at_label = (1 - given).to(like)
 
     def losses(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean losses (G,) of logits (G, classes, N), and the gradient of their sum."""
+        """Compute mean losses (G,) of logits (G, classes, N), and the gradient of their sum."""
         _, classes, count = logits.shape
         one_hot = logits.new_zeros((classes, count))
         one_hot.scatter_(0, labels[None], 1)
-        # In the order in which `cross_entropy` has them, so that the gradients round alike.
+        # In the order of operations of `cross_entropy`, so that the gradients round alike.
         shares = one_hot * (self._more_at_label / count) + self._elsewhere / count
         logs = torch.log_softmax(logits, 1)
         losses = -(shares * logs).sum((1, 2))

@@ -1,12 +1,12 @@
 """Many heads on the same inputs, computed together: logits and gradients.
 
-The first layers, which hold most of the weights, stand one below the other in one matrix: all of
-them are one product, whatever their widths. The layers after them are small, and each is a
-product of its own. Nothing is padded. Units are rows and images are columns, so that the outputs
-of a head lie in one piece.
+The first layers, which hold most of the weights, are stacked in one matrix, so that they take a
+single matrix product, whatever their widths. The later layers are small, and each has a product
+of its own. Nothing is padded. Units are rows and images are columns, so that the outputs of a
+head are contiguous.
 
 Gradients are written out rather than left to autograd. Every sum has the terms of one head, in an
-order that, on the CPUs that were tried, does not depend on the heads beside it.
+order that, on the CPUs that were tried, does not depend on the other heads.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ from torch import Tensor, nn
 
 
 class WideHeads:
-    """Heads that see the same inputs.
+    """Heads with the same inputs.
 
     Args:
-        heads: As `trainers.networks.heads.build_head` makes them. What they hold stays as it is
-            until `write_back`, but for the weights of deeper layers, which are used in place.
+        heads: Heads from `trainers.networks.heads.build_head`. Their first layers are not changed
+            before `write_back`; the weights of deeper layers are used in place.
 
     Attributes:
-        parameters: Of each head, in the order of its own `parameters()`.
-        gradients: What the latest `backward` left for each of them.
+        parameters: Parameters of each head, in the order of its own `parameters()`.
+        gradients: Gradients of these parameters from the latest `backward`.
     """
 
     def __init__(self, heads: Sequence[nn.Sequential]) -> None:
@@ -47,12 +47,12 @@ class WideHeads:
     def logits(
         self, inputs: Tensor, generators: Sequence[torch.Generator | None] | None = None
     ) -> Tensor:
-        """Logits (G, classes, N) of inputs (N, features).
+        """Compute logits (G, classes, N) of inputs (N, features).
 
         Args:
-            inputs: The same for each of the G heads.
-            generators: Where each head draws its dropout from, None if it has none; None for all
-                of them when no gradient is wanted.
+            inputs: Inputs of all G heads.
+            generators: Generator of the dropout of each head, None for a head without dropout;
+                None instead of a sequence evaluates all heads without dropout.
         """
         first = _wide_product(self._weight, inputs).add_(self._bias[:, None])
         self._inputs = inputs
@@ -67,12 +67,12 @@ class WideHeads:
 
     @torch.no_grad()
     def backward(self, gradient: Tensor) -> None:
-        """Fill `gradients` from those of the latest logits (G, classes, N)."""
+        """Compute `gradients` from the gradient of the latest logits (G, classes, N)."""
         wide = gradient.new_empty(len(self._bias), len(self._inputs))
         rows = torch.split(wide, self._widths)
         for tail, to_logits, to_first in zip(self._tails, gradient, rows, strict=True):
             tail.backward(to_logits, to_first)
-        # Those of the step before go first: their place is the best for the new ones.
+        # The previous gradients are freed first, so that the new ones reuse their memory.
         self.gradients = []
         self.gradients = self._by_head(
             _wide_product(wide, self._inputs.t().contiguous()),
@@ -82,7 +82,7 @@ class WideHeads:
 
     @torch.no_grad()
     def write_back(self) -> None:
-        """Give the heads their first layers."""
+        """Copy the trained first layers into the heads."""
         for first, (weight, bias, *_) in zip(self._firsts, self.parameters, strict=True):
             first.weight.copy_(weight)
             first.bias.copy_(bias)
@@ -103,10 +103,10 @@ class _Layer:
 
 
 class _Tail:
-    """What of one head comes after its first product; little, where that is all of it.
+    """The layers of one head after the first; empty for a head of a single layer.
 
-    No product reads or writes a part of what belongs to many heads: where an array begins decides
-    last bits of MKL's.
+    No product reads or writes a slice of an array of many heads: the alignment of an array decides
+    the last bits of MKL's results.
     """
 
     def __init__(self, head: nn.Sequential, layers: Sequence[nn.Linear]) -> None:
@@ -125,7 +125,7 @@ class _Tail:
         ]
 
     def forward(self, outputs: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Logits of the outputs of the first layer."""
+        """Compute the logits from the outputs of the first layer."""
         self._seen = []
         self._scale = 1.0 if generator is None else 1 / (1 - self._dropout)
         for layer in self._layers:
@@ -137,7 +137,7 @@ class _Tail:
         return outputs
 
     def backward(self, to_logits: Tensor, to_first: Tensor) -> None:
-        """From the gradient of the logits to that of the outputs of the first layer."""
+        """Compute the gradient of the first layer's outputs from that of the logits."""
         if not self._layers:
             to_first.copy_(to_logits)
             return
@@ -148,7 +148,7 @@ class _Tail:
             torch.sum(gradient, 1, out=layer.bias_grad)
             gradient = torch.mm(layer.weight.t(), gradient)
             if self._scale != 1:
-                # What was dropped is zero, as is what the ReLU cut.
+                # Dropped units are zero, as are those that the ReLU cut: neither gets a gradient.
                 gradient.mul_(self._scale)
             _relu_backward(gradient, seen, gradient if number else to_first)
 
@@ -156,22 +156,22 @@ class _Tail:
 def _wide_product(left: Tensor, right: Tensor) -> Tensor:
     """``left @ right.T`` of two contiguous matrices."""
     has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    # oneDNN has no products of doubles, in which tests compare what is trained.
+    # oneDNN has no float64 products, which the tests use to compare trained weights.
     if left.device.type != "cpu" or left.dtype != torch.float32 or not has_onednn:
         return torch.mm(left, right.t())
-    # What torch's compiler makes of `Linear`. `mm` calls MKL, which has half of the speed on
-    # AMD's CPUs, and there adds up the terms of a row in another order when other rows are there.
+    # The operator that torch's compiler emits for `Linear`. `mm` calls MKL, which has half the
+    # speed on AMD CPUs, where its order of summation in a row also depends on the other rows.
     onednn = torch.ops.mkldnn._linear_pointwise  # noqa: SLF001 - `to_mkldnn` would copy the weights
     product: Tensor = onednn(left, right, None, "none", [], "")
     return product
 
 
 def _noise(like: Tensor, dropout: float, generator: torch.Generator) -> Tensor:
-    # As torch's dropout (2.14) draws on a CPU, so that a head drops what it drops alone.
+    # As torch's dropout (2.14) draws on a CPU, so that a head drops the same units as alone.
     noise = like.new_empty(like.shape[::-1])
     return noise.bernoulli_(1 - dropout, generator=generator).div_(1 - dropout).t()
 
 
 def _relu_backward(gradient: Tensor, output: Tensor, out: Tensor) -> None:
-    # Autograd's own: what is cut stays cut where the gradient is infinite.
+    # Autograd's own operator: cut units get zero even where the gradient is infinite.
     torch.ops.aten.threshold_backward.grad_input(gradient, output, 0, grad_input=out)
