@@ -16,8 +16,8 @@ unexport PYTHONDONTWRITEBYTECODE
 ON ?= avx2 sse4
 avx2 := ATEN_CPU_CAPABILITY=avx2 DNNL_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
 sse4 := ATEN_CPU_CAPABILITY=default DNNL_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE
-# Tests whose numbers are torch's; those of data read files.
-NUMERIC := tests/trainers --ignore=tests/trainers/data
+# Tests whose numbers are torch's: layers, gradients, whole trainings, attacks.
+NUMERIC := $(addprefix tests/trainers/,training networks evaluators test_any_processor.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo quick test check coverage bench faults fuzz ui image release-check clean processors
@@ -47,6 +47,7 @@ quick: install  ## Run the tests that need neither Ray, MLflow, PostgreSQL nor s
 	$(BIN)/python -m pytest -q -n 2 -m "not (ray or mlflow or postgres or shared_data or slow)"
 
 test: install check  ## Run everything that CI runs
+	$(BIN)/python -m pytest -q --doctest-modules orchestrator trainers search_spaces --ignore=orchestrator/storage/migrations
 	$(BIN)/python -m pytest -q -n 2 -m "not (ray or slow)" --durations=15
 	$(BIN)/python -m pytest -q -m "ray or slow" --durations=15
 

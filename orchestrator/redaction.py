@@ -13,7 +13,7 @@ def redacted(text: str) -> str:
 
 
 def redacted_section(section: Mapping[str, Any]) -> dict[str, Any]:
-    """A part of a sweep file with every text in it redacted: it may name a store by its URL."""
+    """Redact every text in a part of a sweep file, which may name a store by its URL."""
     return {key: _redacted_value(value) for key, value in section.items()}
 
 

@@ -117,7 +117,6 @@ def test_every_module_says_what_it_is_for() -> None:
     assert not silent, f"Begin each with a docstring of one sentence: {silent}"
 
 
-@pytest.mark.skip(reason="not every docstring has been rewritten yet")
 def test_public_functions_begin_with_a_verb() -> None:
     others = [
         f"{_named(path, function.lineno)} {function.name}: {docstring.splitlines()[0]}"

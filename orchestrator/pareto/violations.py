@@ -11,7 +11,7 @@ of doubles, is off by some 1e-16; no limit is known to one part in a billion."""
 
 
 def violation_levels(totals: ArrayLike) -> NDArray[np.int64]:
-    """Number the sums of violations from 0 for the smallest; equal sums share a number.
+    """Rank the sums of violations from 0 for the smallest; equal sums share a number.
 
     Neighbors that differ by rounding alone are equal, so that the order of the constraints, or
     the unit of a limit, never distinguishes two trials.

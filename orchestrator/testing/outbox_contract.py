@@ -14,7 +14,7 @@ class OutboxContract:
 
     @pytest.fixture
     def writer(self, store: Store) -> SweepWriter:
-        """The writer of a new sweep ``"a"``."""
+        """Give the writer of a new sweep ``"a"``."""
         store.create_sweep("a", {}, "f")
         return store.take("a", "first")
 

@@ -69,7 +69,7 @@ def wide_ones_fail(params: Mapping[str, Value]) -> tuple[TrialState, Mapping[str
 
 
 def is_too_wide(params: Mapping[str, Value]) -> bool:
-    """Whether a configuration of `ROOMY` cannot be trained: half of them."""
+    """Return whether a configuration of `ROOMY` cannot be trained: half of them."""
     return float(params["width"]) > 64
 
 
@@ -141,7 +141,7 @@ def resumed(sampler: Sampler, trials: Sequence[Trial]) -> Sampler:
 
 
 def distinct(loop: Loop) -> int:
-    """How many configurations are distinct, by type and value."""
+    """Count the configurations that are distinct, by type and value."""
     return len({json.dumps(params, sort_keys=True) for params in loop.params})
 
 

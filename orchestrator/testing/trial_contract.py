@@ -13,7 +13,7 @@ _FINAL = [TrialState.COMPLETE, TrialState.STOPPED, TrialState.FAILED]
 
 
 def finished(writer: SweepWriter, outcome: Outcome) -> Trial:
-    """A new trial whose first attempt ended with `outcome`."""
+    """Store a new trial whose first attempt ended with `outcome`."""
     number = writer.add_trial({}, seed=0).number
     writer.start_attempt(number, "w")
     return writer.finish_attempt(number, 0, outcome)
@@ -24,7 +24,7 @@ class TrialContract:
 
     @pytest.fixture
     def writer(self, store: Store) -> SweepWriter:
-        """The writer of a new sweep ``"a"``."""
+        """Give the writer of a new sweep ``"a"``."""
         store.create_sweep("a", {}, "f")
         return store.take("a", "first")
 

@@ -62,7 +62,7 @@ class Transfer(NamedTuple):
 
 
 def attacked_images(labels: Labels, samples: int) -> Indices:
-    """Which images are attacked, whatever the attack: `samples` of them, or all; sorted.
+    """Choose the images that every attack takes: `samples` of them, or all; sorted.
 
     All images stand in one order, with the classes in their proportions, that depends on the
     labels alone, and the first of them are taken. So two attacks meet the same images, or the one
@@ -132,7 +132,7 @@ def relative_perturbation(
     samples: int,
     device: torch.device | str = "cpu",
 ) -> float:
-    """How far the nearest image with another answer is, as DeepFool finds it: a mean fraction.
+    """Measure how far the nearest image with another answer is by DeepFool: a mean fraction.
 
     The mean of ||r(x)|| / ||x|| in L2 over a sample, r(x) being the perturbation that DeepFool
     needs to change what the network *answers* to x (Moosavi-Dezfooli et al. 2016,
