@@ -29,7 +29,10 @@ _STYLE = """
 def picture() -> str:
     """Give the whole picture as SVG."""
     graph = grimp.build_graph(
-        *(name for name, _ in COLUMNS), "search_spaces", exclude_type_checking_imports=True
+        *(name for name, _ in COLUMNS),
+        "search_spaces",
+        exclude_type_checking_imports=True,
+        cache_dir=None,
     )
     parts: list[str] = []
     left, height = MARGIN, 0
