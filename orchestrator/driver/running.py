@@ -121,7 +121,6 @@ def run(
             # Before anything is stored: a mistyped path takes no name and leaves no state folder.
             known, content = _images_read(spec, worker, found, folder, progress)
             found = found or _open(where, state=folder)
-            # Only now: Alembic makes this store's tables and MLflow's, and is not thread-safe.
             want_mirror()
             interrupted = _drive(spec, found, worker, known, prior, progress, folder, content)
         finally:

@@ -12,6 +12,7 @@ from sqlalchemy.sql.expression import column, table
 from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.state_folder import StateFolder
+from orchestrator.storage.alembic_lock import ALEMBIC_LOCK
 from orchestrator.storage.database import Database
 from orchestrator.storage.sql_store import SqlStore
 from orchestrator.storage.tables import FIRST, HEAD, VERSION_TABLE, metadata
@@ -194,4 +195,5 @@ def _migrate(connection: Connection) -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    command.upgrade(config, "head")
+    with ALEMBIC_LOCK:
+        command.upgrade(config, "head")

@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 from orchestrator.addresses import sqlite_file, sqlite_url
+from orchestrator.storage.alembic_lock import ALEMBIC_LOCK
 
 # If two threads need one, the second waits and finds it.
 _making = threading.RLock()
@@ -40,7 +41,8 @@ def make_database(
             return
         with tempfile.TemporaryDirectory(prefix="paretune-mlflow-") as folder:
             made = Path(folder) / "mlflow.db"
-            fill(sqlite_url(made))
+            with ALEMBIC_LOCK:
+                fill(sqlite_url(made))
             if not is_wanted():
                 return
             # SQLite does not create folders, and MLflow would retry for minutes.

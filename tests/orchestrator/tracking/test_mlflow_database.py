@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import sqlite3
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.storage.opening import open_store
 from orchestrator.tracking.mlflow_database import make_database
 from orchestrator.tracking.mlflow_server import MlflowServer
 
@@ -136,3 +138,21 @@ def _open(uri: str, together: Barrier, number: int) -> None:
 
     together.wait()
     MlflowServer(uri).experiment_id(f"sweep-{number}")
+
+
+def test_a_store_is_made_while_another_thread_makes_a_database_for_mlflow(tmp_path: Path) -> None:
+    """Alembic, which both use, is not thread-safe; the second waits for the first."""
+    begun, events = threading.Event(), []
+
+    def fill(_: str) -> None:
+        begun.set()
+        time.sleep(0.3)
+        events.append("MLflow's tables")
+
+    thread = threading.Thread(target=make_database, args=(f"sqlite:///{tmp_path / 'm.db'}", fill))
+    thread.start()
+    begun.wait(10)
+    open_store(f"sqlite:///{tmp_path / 'sweeps.db'}").close()
+    events.append("the store's tables")
+    thread.join()
+    assert events == ["MLflow's tables", "the store's tables"]
