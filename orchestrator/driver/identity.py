@@ -7,6 +7,7 @@ from typing import Any
 from orchestrator.analysis.outcomes import NoAnswersError, labels_of
 from orchestrator.contracts import Prepared, Progress, Store
 from orchestrator.errors import SweepExistsError
+from orchestrator.spec.files import stored_identity
 from orchestrator.spec.stored import PATHS, places_of
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
@@ -24,7 +25,7 @@ def claim(spec: SweepSpec, store: Store) -> SweepRecord:
     """
     fingerprint = spec.fingerprint()
     found = stored(spec.name, store)
-    if found is not None and _identity(found) == spec.identity():
+    if found is not None and stored_identity(found.spec) == spec.identity():
         # An earlier version's digest may hold what is no part of an identity any more: paths.
         fingerprint = found.fingerprint
     return store.create_sweep(spec.name, spec.model_dump(mode="json"), fingerprint)
@@ -89,14 +90,6 @@ def _compared(before: SweepRecord, spec: SweepSpec, prepared: Prepared, store: S
         )
         for place, was, here in _moved(before.spec, now)
     ]
-
-
-def _identity(record: SweepRecord) -> Mapping[str, Any] | None:
-    try:
-        return SweepSpec.model_validate(record.spec).identity()
-    except ValueError:
-        # Of another version; its fingerprint decides.
-        return None
 
 
 def _moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -75,6 +75,14 @@ def load_sweep(
         raise UsageError(str(error)) from None
 
 
+def stored_identity(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Compute the identity of a stored spec; None for one that this version cannot read."""
+    try:
+        return SweepSpec.model_validate(spec).identity()
+    except ValueError:
+        return None
+
+
 def stored_sweep(name: str, stored: Mapping[str, Any]) -> SweepSpec:
     """Read the spec of a stored sweep.
 

@@ -3,13 +3,11 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from orchestrator.errors import SweepExistsError
 from orchestrator.objectives import Objective
 from orchestrator.quantities import Direction, known_direction
+from orchestrator.spec.files import stored_identity
 from orchestrator.spec.stored import spec_objectives
-from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.storage.spec_differences import spec_differences
 from orchestrator.trials import SweepRecord
 
@@ -26,7 +24,7 @@ def name_is_taken(
         spec: The new spec under the same name.
         measured: Names of the values that its trials have.
     """
-    before, now = _identity(found.spec), _identity(spec)
+    before, now = stored_identity(found.spec), stored_identity(spec)
     if before is None or now is None:
         # Another version wrote one of them, so it is unknown which keys may differ.
         before, now = found.spec, spec
@@ -38,13 +36,6 @@ def name_is_taken(
         f"may learn from this one: "
         f"paretune run SWEEP.yaml --name {found.name}-2 --warm-start {found.name}"
     )
-
-
-def _identity(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    try:
-        return SweepSpec.model_validate(spec).identity()
-    except ValidationError:
-        return None
 
 
 def _compared_already(
