@@ -28,7 +28,7 @@ from search_spaces import (
     unknown,
 )
 from search_spaces.yaml_files import dotted
-from trainers.config import MAX_HIDDEN_LAYERS, PARAMETER_NAMES, PARAMETERS, check_parameter
+from trainers.parameters import MAX_HIDDEN_LAYERS, PARAMETER_NAMES, PARAMETERS, check_parameter
 
 Changes = Mapping[Place, str]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from search_spaces import Choice, Comparison, SearchSpace, Value
 from search_spaces.conditions import remainder
-from trainers.config import MAX_HIDDEN_LAYERS
+from trainers.parameters import MAX_HIDDEN_LAYERS
 
 _RULE = "fc_rule"
 _WIDTHS = tuple(f"fc_width_{number}" for number in range(1, MAX_HIDDEN_LAYERS + 1))

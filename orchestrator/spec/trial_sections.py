@@ -18,7 +18,6 @@ from pydantic import (
 from orchestrator.errors import UsageError
 from orchestrator.quantities import QUANTITIES, parse_quantity, quantity
 from search_spaces import unknown
-from trainers.config import check_parameter
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import (
     ATTACKED,
@@ -36,6 +35,7 @@ from trainers.networks.backbone_table import (
     is_weights_file,
 )
 from trainers.networks.sizing import check_rule
+from trainers.parameters import check_parameter
 from trainers.quantization.config import QuantizationConfig, check_qat
 
 # Each of several attacks has a suffix; MLflow and constraints accept no other characters.
@@ -149,7 +149,7 @@ class ParameterSection(Section):
 
 
 class TrainingSection(ParameterSection):
-    """Training parameters that the space does not sample; see `trainers.config.PARAMETERS`."""
+    """Training parameters that the space does not sample; see `trainers.parameters.PARAMETERS`."""
 
     tune: str = "head"
     epochs: int = 10

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.config import PARAMETERS, Accepts, TrialConfig, check_parameter, with_params
+from trainers.config import TrialConfig, with_params
 from trainers.evaluators.config import AttackConfig
+from trainers.parameters import PARAMETERS, Accepts, check_parameter
 from trainers.quantization import QuantizationConfig
 
 FIXED = TrialConfig(backbone="digitnet", weights="scratch", widths=(9,))

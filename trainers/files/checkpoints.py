@@ -24,8 +24,8 @@ class CheckpointError(TrainerError):
     """A checkpoint is damaged or belongs to something else."""
 
 
-def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write a checkpoint so that it appears whole or not at all.
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
+    """Write a checkpoint so that it appears whole or not at all; return its size in bytes.
 
     Args:
         path: The file; its folder is created.
@@ -44,6 +44,8 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[st
                 unfinished,
                 {_KEY: json.dumps(facts), _CHECKSUM: str(_checksum(copies, facts))},
             )
+            # Later another process may have replaced or removed it.
+            return unfinished.stat().st_size
     except SafetensorError as error:
         # safetensors (0.8) reports a full disk as an error of its own class.
         code = errno.ENOSPC if is_storage_full(error) else errno.EIO

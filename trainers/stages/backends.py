@@ -88,9 +88,7 @@ class FolderBackend:
 
     def save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
         """Write an entry; see `CacheBackend.save`."""
-        path = self._root / (name + _SUFFIX)
-        save_checkpoint(path, tensors, facts)
-        return path.stat().st_size
+        return save_checkpoint(self._root / (name + _SUFFIX), tensors, facts)
 
     def remove(self, name: str) -> None:
         """Remove an entry; see `CacheBackend.remove`."""
@@ -168,13 +166,13 @@ class RemoteBackend:
         """Write an entry; see `CacheBackend.save`."""
         with tempfile.TemporaryDirectory(prefix="paretune-stage-") as folder:
             path = Path(folder) / name
-            save_checkpoint(path, tensors, facts)
+            size = save_checkpoint(path, tensors, facts)
             unfinished = self._path(f".{uuid.uuid4().hex}")
             with _foreign():
                 self._files.makedirs(self._root, exist_ok=True)
                 self._files.put_file(str(path), unfinished)
                 self._files.mv(unfinished, self._path(name + _SUFFIX))
-            return path.stat().st_size
+            return size
 
     def remove(self, name: str) -> None:
         """Remove an entry; see `CacheBackend.remove`."""

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import trainers
-from trainers.config import PARAMETERS, TrialConfig
+from trainers.config import TrialConfig
+from trainers.parameters import PARAMETERS
 
 _QUANTIZATION = ("bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight")
 # With `qat` training sees the weights as they will be packed; its quantizer is always the same.

@@ -14,9 +14,9 @@ from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.spec.trial_sections import ObjectiveSection
 from orchestrator.state_folder import StateFolder
 from search_spaces import load_space
-from trainers.config import PARAMETERS
 from trainers.evaluators.config import AttackConfig
 from trainers.networks.backbone_table import WEIGHT_WORDS
+from trainers.parameters import PARAMETERS
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.config import MAX_CONVOLUTIONS
 

@@ -191,6 +191,23 @@ def test_many_writers_of_the_same_entries_do_no_harm(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
+def test_an_entry_that_another_process_evicts_at_once_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The only way to have the other process act at this moment.
+    replace = Path.replace
+
+    def evicted(self: Path, target: Path) -> Path:
+        placed = replace(self, target)
+        target.unlink()
+        return placed
+
+    monkeypatch.setattr(Path, "replace", evicted)
+    cache = StageCache(str(tmp_path), 1e9)
+    assert cache.put("x", tensors(), {})
+    assert not cache.troubles
+
+
 def _make(folder: Path, number: int) -> None:
     def slowly() -> dict[str, Tensor]:
         (folder / f"made-{number}").touch()
