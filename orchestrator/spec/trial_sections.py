@@ -232,6 +232,7 @@ class MeasureSection(Section):
     step_size: Quantity | None = None
     restarts: int = 1
     samples: int = 200
+    queries: int | None = None
 
     @model_validator(mode="after")
     def _attack_is_possible(self) -> Self:
@@ -240,7 +241,8 @@ class MeasureSection(Section):
 
     def as_attack(self) -> AttackConfig:
         """Build the attack for `trainers`."""
-        return AttackConfig(**self.model_dump(include=set(MeasureSection.model_fields)))
+        given = self.model_dump(include=set(MeasureSection.model_fields), exclude_none=True)
+        return AttackConfig(**given)
 
 
 # Must never change, even if the defaults do: fingerprints of stored sweeps were made with it.

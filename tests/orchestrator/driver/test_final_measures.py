@@ -137,7 +137,6 @@ def test_gradients_are_checked_where_robustness_is_an_objective(
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.setenv("PARETUNE_HOME", str(tmp_path))
-    monkeypatch.setattr("trainers.evaluators.attacks._SQUARE_QUERIES", 20)
     store = open_store()
     yield store
     store.close()

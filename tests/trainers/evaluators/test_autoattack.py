@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainers.evaluators import AttackConfig, attacks
+from trainers.evaluators import AttackConfig
 from trainers.evaluators.attacks import attacked
 from trainers.evaluators.robustness import robust_accuracy
 
@@ -44,13 +44,10 @@ def config(attack: str, norm: str = "linf", **more: Any) -> AttackConfig:
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("attack", ["apgd", "square"])
-def test_it_stays_within_epsilon_and_repeats_itself(
-    monkeypatch: pytest.MonkeyPatch, attack: str, norm: str
-) -> None:
-    monkeypatch.setattr(attacks, "_SQUARE_QUERIES", 100)
+def test_it_stays_within_epsilon_and_repeats_itself(attack: str, norm: str) -> None:
     network, images, labels = task(5)
     pixels, expected = torch.tensor(images).float() / 255, torch.tensor(labels)
-    chosen = config(attack, norm)
+    chosen = config(attack, norm, **({"queries": 100} if attack == "square" else {}))
     torch.manual_seed(1)
     found = attacked(network, pixels, expected, chosen)
     size = (found - pixels).flatten(1)
@@ -158,10 +155,7 @@ SIZES = [(side, side) for side in (4, 5, 7, 8, 9, 12, 13, 14, 18, 19, 20, 24, 28
 
 @pytest.mark.parametrize("size", [*SIZES, (64, 48), (48, 64), (19, 4)], ids=str)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_square_in_l2_takes_images_of_any_size(
-    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], channels: int
-) -> None:
-    monkeypatch.setattr(attacks, "_SQUARE_QUERIES", 150)
+def test_square_in_l2_takes_images_of_any_size(size: tuple[int, int], channels: int) -> None:
     rng = np.random.default_rng(0)
     pixels = torch.tensor(rng.uniform(0.3, 0.7, (12, channels, *size))).float()
     network = Brighter()
@@ -171,7 +165,7 @@ def test_square_in_l2_takes_images_of_any_size(
     away = (halves[:, 0] - halves[:, 1]).abs().max()
     epsilon = 1.5 * float(away) * (pixels[0].numel() / 2) ** 0.5
     torch.manual_seed(0)
-    found = attacked(network, pixels, labels, AttackConfig("square", epsilon, "l2"))
+    found = attacked(network, pixels, labels, AttackConfig("square", epsilon, "l2", queries=150))
     assert found.shape == pixels.shape
     assert float((found - pixels).flatten(1).norm(dim=1).max()) <= epsilon * (1 + 1e-5)
     assert 0 <= float(found.min()) <= float(found.max()) <= 1

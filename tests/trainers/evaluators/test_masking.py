@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainers.evaluators import AttackConfig, attacks
+from trainers.evaluators import AttackConfig
 from trainers.evaluators.masking import _won, masked_gradient_signs
 
 CLASSES, SIDE, COUNT = 4, 6, 80
@@ -52,11 +52,6 @@ ATTACKS = [
     AttackConfig("bim", 0.15, samples=COUNT),
     AttackConfig("pgd", 0.8, "l2", samples=COUNT),
 ]
-
-
-@pytest.fixture(autouse=True)
-def few_queries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attacks, "_SQUARE_QUERIES", 200)
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: f"{a.attack}-{a.norm}")
