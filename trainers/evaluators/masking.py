@@ -17,8 +17,8 @@ from trainers.evaluators.config import AttackConfig
 from trainers.evaluators.robustness import RobustResult, robust_accuracy
 
 _MORE = 4
-# Queries of the Square attack for each step of the strong one: three cost what a step costs.
-_QUERIES_A_STEP = 10
+# Queries of the Square attack for each step of the strong one: a step costs about as much.
+_QUERIES_A_STEP = 3
 # How rare it may be by chance that an image more is won than lost, for that to be a sign.
 _ALPHA = 0.05
 # So few images that are won, and none lost, may be chance.
@@ -43,7 +43,7 @@ def masked_gradient_signs(
        the share of the most frequent class: an attacker who shows one and the same picture in
        place of every image leaves no more;
     3. the Square attack, which sees no gradient, finds no more than the attack with four times
-       the steps, with ten queries for each of these.
+       the steps at about the same cost: three queries for each of these.
 
     In 1 and 3 a few images change sides by chance. It is a sign only if those that speak against
     the gradients outnumber the others by more than chance would (one-sided sign test at 5 %),
