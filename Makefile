@@ -43,13 +43,13 @@ demo: install  ## Run a real sweep (a few minutes on two cores) and print its fr
 	@echo "Browse every trial in MLflow:   make ui"
 	@echo "Plot the front:                 $(BIN)/paretune front digits-fc --plot front.html"
 
-quick: install  ## Run the tests that need neither Ray, MLflow, PostgreSQL nor shared data
-	$(BIN)/python -m pytest -q -n 2 -m "not (ray or mlflow or postgres or shared_data or slow)"
+quick: install  ## Run the tests of half a second that need neither Ray, MLflow, PostgreSQL nor shared data
+	$(BIN)/python -m pytest -q -n 2 -m "not (ray or mlflow or postgres or shared_data or slow or serial)"
 
 test: install check  ## Run everything that CI runs
 	$(BIN)/python -m pytest -q --doctest-modules orchestrator trainers search_spaces --ignore=orchestrator/storage/migrations
-	$(BIN)/python -m pytest -q -n 2 -m "not (ray or slow)" --durations=15
-	$(BIN)/python -m pytest -q -m "ray or slow" --durations=15
+	$(BIN)/python -m pytest -q -n 2 -m "not (ray or serial)" --durations=15
+	$(BIN)/python -m pytest -q -m "ray or serial" --durations=15
 
 processors: $(addprefix on-,$(ON))  ## Run the tests of what computes on other processors' kernels
 

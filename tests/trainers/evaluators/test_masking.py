@@ -61,6 +61,7 @@ def test_an_ordinary_network_shows_no_sign(
     assert masked_gradient_signs(network, *data, attack, seed=0) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: f"{a.attack}-{a.norm}")
 @pytest.mark.parametrize("how", [lambda x: 1e4 * x, torch.round], ids=["saturated", "rounded"])
 def test_a_network_without_usable_gradients_shows_signs(
