@@ -70,8 +70,8 @@ coverage: install  ## Run the suite (or TESTS="tests/trainers") and show which b
 	$(BIN)/python -m coverage html --quiet --fail-under=0
 	$(BIN)/python -m coverage report $(if $(TESTS),--fail-under=0)
 
-bench: install  ## Measure against the peers, side by side (ONLY="bench_search --seeds 3" for one)
-	$(BIN)/python benchmarks/run_all.py $(ONLY)
+bench: install  ## Measure against the peers, side by side (ONLY="bench_search --seeds 3" for one, QUICK=1 for a try)
+	$(BIN)/python benchmarks/run_all.py $(ONLY) $(if $(QUICK),--quick)
 
 faults: install  ## Break real sweeps N times, and count broken promises
 	$(BIN)/python -m tests.faults.machine --runs $(or $(N),14)
