@@ -5,7 +5,7 @@ how busy it was stands beside the result, and where it was, count seconds of CPU
 
 Run: ``make bench``, or ``python benchmarks/run_all.py bench_front bench_repeats`` for some; the
 others keep the results that stand in the file. Options behind the name of a single one are its
-own: ``python benchmarks/run_all.py bench_search --seeds 10``. ``--quick``, or ``make bench QUICK=1``,
+own: ``python benchmarks/run_all.py bench_search --seeds 10``. ``--quick`` (``make bench QUICK=1``)
 is a short run of each to see that it still works; nothing is written then.
 """
 
