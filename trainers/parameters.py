@@ -10,12 +10,12 @@ from trainers.networks.backbone_table import backbone_names
 from trainers.networks.sizing import RULES, SMALLEST_FRACTION
 from trainers.quantization.config import (
     FLOAT_BITS,
-    MAX_CONVOLUTIONS,
     MAX_RATE_WEIGHT,
     QAT_MODES,
     QUANTIZERS,
     SCOPES,
 )
+from trainers.quantization.layer_bits import LAYER_BITS
 
 MAX_HIDDEN_LAYERS = 3
 
@@ -107,16 +107,15 @@ PARAMETERS: Mapping[str, Accepts] = {
     "epochs": Accepts("passes over the training images", 1, 10_000, whole=True),
     "backbone": Accepts("the convolutional part", words=backbone_names()),
     **{
-        f"bits_{number}": _bits(f"the weight of convolution {number}")
-        for number in range(1, MAX_CONVOLUTIONS + 1)
+        name: _bits(f"the weight of convolution {number}")
+        for number, name in enumerate(LAYER_BITS, start=1)
     },
 }
 """Everything that may be sampled."""
 
-LAYER_BITS = re.compile(r"bits_([0-9]+)", re.ASCII)
 PARAMETER_NAMES = (
-    *(name for name in PARAMETERS if not LAYER_BITS.fullmatch(name)),
-    f"bits_1 to bits_{MAX_CONVOLUTIONS}",
+    *(name for name in PARAMETERS if name not in LAYER_BITS),
+    f"{LAYER_BITS[0]} to {LAYER_BITS[-1]}",
 )
 """The names of `PARAMETERS` as messages list them."""
 

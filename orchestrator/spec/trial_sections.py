@@ -37,6 +37,7 @@ from trainers.networks.backbone_table import (
 from trainers.networks.sizing import check_rule
 from trainers.parameters import check_parameter
 from trainers.quantization.config import QuantizationConfig, check_qat
+from trainers.quantization.layer_bits import layer_bits_name
 
 # Each of several attacks has a suffix; MLflow and constraints accept no other characters.
 _T = TypeVar("_T")
@@ -206,7 +207,7 @@ class QuantizationSection(Section):
     @classmethod
     def _are_accepted(cls, layers: dict[int, int] | None) -> dict[int, int] | None:
         for number, bits in (layers or {}).items():
-            check_parameter(f"bits_{number}", bits)
+            check_parameter(layer_bits_name(number), bits)
         return layers
 
     @model_validator(mode="after")
