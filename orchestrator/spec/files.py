@@ -12,6 +12,7 @@ from orchestrator.errors import UsageError
 from orchestrator.spec.head_parameters import head_problems
 from orchestrator.spec.messages import sentences
 from orchestrator.spec.paths import with_paths
+from orchestrator.spec.recipe_section import momentum_problem
 from orchestrator.spec.settings import Place, changed, parse_settings, parse_source
 from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import (
@@ -171,6 +172,9 @@ class _Reader:
             head = data.get("head")
             shared = head if isinstance(head, Mapping) else {}
             self._check_parameters(space, shared, inline=inline)
+            training = data.get("training")
+            if problem := momentum_problem(space, training if isinstance(training, dict) else {}):
+                self._complain(problem, "training")
         elif inline:
             self._check_names(data["space"])
         if self._problems:

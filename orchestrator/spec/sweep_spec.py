@@ -34,6 +34,7 @@ from orchestrator.spec.run_sections import (
     with_tracking,
     with_trials,
 )
+from orchestrator.spec.section import Section
 from orchestrator.spec.trial_sections import (
     FORMER_DEFAULTS,
     BackboneSection,
@@ -44,7 +45,6 @@ from orchestrator.spec.trial_sections import (
     MeasureSection,
     ObjectiveSection,
     QuantizationSection,
-    Section,
     TrainingSection,
     TrialMeasureName,
     as_problem,
@@ -326,7 +326,7 @@ class SweepSpec(Section):
             fc_fraction=self.head.fraction,
             attacks=self.attacks,
             threads=self.resources.cpus,
-            **self.training.model_dump(),
+            **self.training.of_trials(),
             **self.quantization.of_trials(),
         )
 

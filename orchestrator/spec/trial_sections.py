@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
@@ -17,6 +15,8 @@ from pydantic import (
 
 from orchestrator.errors import UsageError
 from orchestrator.quantities import QUANTITIES, parse_quantity, quantity
+from orchestrator.spec.recipe_section import RecipeSection
+from orchestrator.spec.section import Section
 from search_spaces import unknown
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import (
@@ -37,6 +37,7 @@ from trainers.networks.backbone_table import (
 from trainers.networks.sizing import check_rule
 from trainers.parameters import check_parameter
 from trainers.quantization.config import QuantizationConfig, check_qat
+from trainers.recipes.config import RECIPE_NAMES
 
 # Each of several attacks has a suffix; MLflow and constraints accept no other characters.
 _T = TypeVar("_T")
@@ -58,12 +59,6 @@ def _quantity(value: object) -> object:
 
 
 Quantity = Annotated[float, BeforeValidator(_quantity)]
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, strict about types, and no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class BackboneSection(Section):
@@ -138,17 +133,7 @@ class DataSection(Section):
         return self.name or Path(self.folder or self.npz or "").name
 
 
-class ParameterSection(Section):
-    """A section whose keys are parameters of a trial."""
-
-    @field_validator("*")
-    @classmethod
-    def _is_accepted(cls, value: Any, info: ValidationInfo) -> Any:
-        check_parameter(str(info.field_name), value)
-        return value
-
-
-class TrainingSection(ParameterSection):
+class TrainingSection(RecipeSection):
     """Training parameters that the space does not sample; see `trainers.parameters.PARAMETERS`."""
 
     tune: str = "head"
@@ -159,6 +144,11 @@ class TrainingSection(ParameterSection):
     weight_decay: float = 1e-4
     dropout: float = 0.0
     label_smoothing: float = 0.0
+
+    def of_trials(self) -> dict[str, Any]:
+        """Return the settings by their names in `TrialConfig`."""
+        plain = self.model_dump(exclude=set(RECIPE_NAMES))
+        return {**plain, "recipe": self.recipe()}
 
 
 class HeadSection(Section):

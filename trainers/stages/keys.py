@@ -89,12 +89,14 @@ def features_entry(
         # Frozen weights are rounded in the same way in either mode.
         bits = {str(number): bits for number, bits in config.layer_bits.items()}
         quantized = {"bits": config.bits, "scope": config.scope, "layer_bits": bits}
-    parameters = {
+    parameters: dict[str, Any] = {
         "backbone": config.backbone,
         "input": input_spec,
         "weights": weights,
         "quantized": quantized,
     }
+    if views := config.recipe.views_key():
+        parameters |= {**views, "seed": config.seed}
     return _entry("features", parameters, data, device)
 
 

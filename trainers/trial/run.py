@@ -139,7 +139,9 @@ class TrialRun:
         reports = self.untold()
         last = min(to_epoch, self._config.epochs)
         began = time.perf_counter()
-        while self.epoch < last and (not reports or time.perf_counter() - began < seconds):
+        while not self.finished and self.epoch < last:
+            if reports and time.perf_counter() - began >= seconds:
+                break
             reports.append(self._trained())
             self.after_epoch(reports[-1])
         return reports
