@@ -54,6 +54,7 @@ class TrialConfig:
         attacks: Attack by the name of the value it yields, ``robust_accuracy`` for example.
         seed: Everything random in the trial follows from it.
         threads: Threads for torch: the CPUs that the trial was given.
+        latency: Whether to time the packed network, which takes seconds.
     """
 
     backbone: str
@@ -81,6 +82,7 @@ class TrialConfig:
     attacks: Mapping[str, AttackConfig] = field(default_factory=dict)
     seed: int = 0
     threads: int = 1
+    latency: bool = False
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -130,10 +132,10 @@ class TrialConfig:
         # Keys of a JSON object are texts.
         values["layer_bits"] = {str(number): bits for number, bits in self.layer_bits.items()}
         values["attacks"] = {name: asdict(attack) for name, attack in self.attacks.items()}
-        # A recipe of defaults is not mentioned: earlier versions knew none, and their checkpoints
-        # and cached trainings are still those of this config.
-        recipe = values.pop("recipe").changed()
-        return values | ({"recipe": recipe} if recipe else {})
+        # What earlier versions did not know is mentioned only where it is not the default: their
+        # checkpoints and cached trainings are still those of this config.
+        later = {"recipe": values.pop("recipe").changed(), "latency": values.pop("latency")}
+        return values | {name: value for name, value in later.items() if value}
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "TrialConfig":

@@ -11,7 +11,7 @@ from orchestrator.constraints import KnownConstraints
 from orchestrator.contracts import Prepared
 from orchestrator.driver.address_checks import address_problems
 from orchestrator.driver.mirroring import chosen_tracking
-from orchestrator.driver.recipe_checks import balance_text, check_recipes
+from orchestrator.driver.recipe_checks import balance_text, check_recipes, unmeasured_problems
 from orchestrator.driver.single_images import refused_single_images
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.execution.ray_address import HERE
@@ -190,6 +190,7 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     _check_claim(spec, len(data.subset("val")[1]), report)
     report.lines.append(("pixels", _pixels(spec, data)))
     report.lines.append(("balance", balance_text(data.classes, data.train_labels)))
+    report.problems.extend(unmeasured_problems(spec, len(data.classes)))
     recipes = check_recipes(spec, data)
     report.lines.extend(("training", text) for text in recipes.notes)
     report.problems.extend(recipes.problems)

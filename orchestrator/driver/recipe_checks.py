@@ -1,4 +1,4 @@
-"""What a check says of the recipes of a sweep: what fails, and what is slower than it looks."""
+"""What a check says of recipes and classes: what fails, and what is slower than it looks."""
 
 import random
 from collections import Counter
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Of a space that is too large to be listed.
 _SAMPLED = 1_000
+# Of which the true one is always among the five largest logits.
+_TOP = 5
 # From here on, accuracy says little of the small classes.
 _UNEVEN = 5
 
@@ -79,6 +81,17 @@ def balance_text(classes: Sequence[str], labels: "np.ndarray") -> str:
         f"{text}; accuracy hardly counts the small classes: see balanced_accuracy and macro_f1, "
         f"and training: class_weights or balanced_sampling"
     )
+
+
+def unmeasured_problems(spec: SweepSpec, classes: int) -> list[str]:
+    """List the objectives and constraints on values that no trial on so many classes has."""
+    asked = [*spec.objectives, *(limit.name for limit in spec.limits)]
+    if classes > _TOP or "top5_accuracy" not in asked:
+        return []
+    return [
+        f"top5_accuracy is always 1 with {classes} classes, and is not measured: use accuracy, or "
+        f"balanced_accuracy."
+    ]
 
 
 def _cost(config: TrialConfig, data: "ImageData") -> str:

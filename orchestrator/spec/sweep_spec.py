@@ -326,6 +326,7 @@ class SweepSpec(Section):
             fc_fraction=self.head.fraction,
             attacks=self.attacks,
             threads=self.resources.cpus,
+            latency="latency_ms" in {*self.objectives, *(limit.name for limit in self.limits)},
             **self.training.of_trials(),
             **self.quantization.of_trials(),
         )

@@ -20,7 +20,7 @@ from trainers.parameters import PARAMETERS
 _QUANTIZATION = ("bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight")
 # With `qat` training sees the weights as they will be packed; its quantizer is always the same.
 _QUANTIZED_TRAINING = ("bits", "fc_bits", "scope", "layer_bits")
-_NEVER_READ = ("attacks", "threads")
+_NEVER_READ = ("attacks", "threads", "latency")
 
 
 def after_training(qat: str) -> frozenset[str]:
