@@ -43,13 +43,13 @@ demo: install  ## Run a real sweep (a few minutes on two cores) and print its fr
 	@echo "Browse every trial in MLflow:   make ui"
 	@echo "Plot the front:                 $(BIN)/paretune front digits-fc --plot front.html"
 
-quick: install  ## Run the tests that need neither Ray, MLflow, PostgreSQL nor shared data
-	$(BIN)/python -m pytest -q -n 2 -m "not (ray or mlflow or postgres or shared_data or slow)"
+quick: install  ## Run the tests of half a second that need neither Ray, MLflow, PostgreSQL nor shared data
+	$(BIN)/python -m pytest -q -n 2 -m "not (ray or mlflow or postgres or shared_data or slow or serial)"
 
 test: install check  ## Run everything that CI runs
 	$(BIN)/python -m pytest -q --doctest-modules orchestrator trainers search_spaces --ignore=orchestrator/storage/migrations
-	$(BIN)/python -m pytest -q -n 2 -m "not (ray or slow)" --durations=15
-	$(BIN)/python -m pytest -q -m "ray or slow" --durations=15
+	$(BIN)/python -m pytest -q -n 2 -m "not (ray or serial)" --durations=15
+	$(BIN)/python -m pytest -q -m "ray or serial" --durations=15
 
 processors: $(addprefix on-,$(ON))  ## Run the tests of what computes on other processors' kernels
 
@@ -70,8 +70,8 @@ coverage: install  ## Run the suite (or TESTS="tests/trainers") and show which b
 	$(BIN)/python -m coverage html --quiet --fail-under=0
 	$(BIN)/python -m coverage report $(if $(TESTS),--fail-under=0)
 
-bench: install  ## Measure against the peers, side by side (ONLY="bench_search --seeds 3" for one)
-	$(BIN)/python benchmarks/run_all.py $(ONLY)
+bench: install  ## Measure against the peers, side by side (ONLY="bench_search --seeds 3" for one, QUICK=1 for a try)
+	$(BIN)/python benchmarks/run_all.py $(ONLY) $(if $(QUICK),--quick)
 
 faults: install  ## Break real sweeps N times, and count broken promises
 	$(BIN)/python -m tests.faults.machine --runs $(or $(N),14)

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from options import parsed
 
 from trainers.artifact import (
     compress_artifact,
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="alexnet")
     parser.add_argument("--widths", type=int, nargs="*", default=[128])
     parser.add_argument("--bits", type=int, nargs="+", default=[2, 4, 8])
-    options = parser.parse_args()
+    options = parsed(parser, backbone="digitnet", widths=[16])
     torch.set_num_threads(1)
     for bits in options.bits:
         stream_speed(bits)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from options import parsed
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1_000)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
+    options = parsed(parser, images=64, steps=2)
     torch.set_num_threads(options.threads)
     network, images, labels = task(options.images)
     attack = AttackConfig("pgd", EPSILON, steps=options.steps, samples=options.images)

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import optuna
+from options import parsed
 
 from orchestrator.contracts import Silent
 from orchestrator.driver.running import run
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 1_000, 10_000])
     parser.add_argument("--samplers", nargs="+", default=["random", "tpe"])
     parser.add_argument("--peer-trials", type=int, default=1_000, help="largest that is run")
-    options = parser.parse_args()
+    options = parsed(parser, trials=[20, 40], samplers=["random"])
     print(f"{'':<10}{'trials':>8}{'ours ms':>10}{'peer ms':>10}{'ratio':>8}   (CPU a trial)")
     for sampler in options.samplers:
         ours: list[float] = []

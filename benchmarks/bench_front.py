@@ -12,7 +12,7 @@ most 4 bits and an accuracy of 0.5 or more.
 The peer is measured at 100,000 runs only if that would take less than 3 minutes, and otherwise
 extrapolated in proportion from 10,000, which is said.
 
-Run: ``python benchmarks/bench_front.py`` (``--quick``: up to 10,000 trials, no PostgreSQL)
+Run: ``python benchmarks/bench_front.py`` (``--quick``: without PostgreSQL)
 """
 
 import argparse
@@ -29,6 +29,7 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+from options import parsed
 from sqlalchemy import create_engine, insert, text
 
 from orchestrator.pareto.dominance import non_dominated
@@ -48,10 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--quick", action="store_true")
-    options = parser.parse_args()
-    if options.quick:
-        options.sizes, options.repeats = [1_000, 10_000], 3
+    options = parsed(parser, sizes=[1_000], repeats=1)
     logging.disable(logging.WARNING)
     known: list[tuple[int, float, float]] = []  # size, seconds of the peer without and with
     print("trials    where       filter      ours       peer      ratio")

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from options import parsed
 
 from trainers.config import TrialConfig
 from trainers.data import DataConfig, ImageData, load_data
@@ -45,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--heads", type=int, default=64)
     parser.add_argument("--turns", type=int, default=5)
-    options = parser.parse_args()
+    options = parsed(parser, heads=4, turns=1)
     torch.set_num_threads(1)
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     print(

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from options import parsed
 from torch import Tensor, nn
 
 from trainers.networks.backbones.building import build_backbone
@@ -36,13 +37,14 @@ CASES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backbones", nargs="+", choices=CASES, default=tuple(CASES))
     parser.add_argument("--turns", type=int, default=7)
-    options = parser.parse_args()
+    options = parsed(parser, backbones=["digitnet", "cifar_resnet20"], turns=1)
     torch.set_num_threads(1)
     print(f"{'':<20}{'images':>12}{'answer ms':>18}{'':>6}{'learn ms':>18}")
     ratios: list[list[float]] = [[], []]
-    for name, sizes in CASES.items():
-        for side, count in sizes:
+    for name in options.backbones:
+        for side, count in CASES[name]:
             backbone = build_backbone(name, "scratch", seed=0, image_size=side)
             images = torch.rand(count, 1 if name == "digitnet" else 3, side, side)
             text = f"{name:<20}{f'{count} x {side}':>12}"

@@ -25,6 +25,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from options import parsed
 from overhead_work import CPUS, SPANS_NAME
 from side_process import environment
 
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--peer-rounds", type=int, default=1, help="one takes minutes")
     parser.add_argument("--epochs", type=int, default=10, help="of a trial")
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
-    options = parser.parse_args()
+    options = parsed(parser, trials=2, rounds=1, epochs=1)
     results: dict[str, list[dict[str, float]]] = {side: [] for side in options.sides}
     for number in range(options.rounds):
         for side in options.sides:

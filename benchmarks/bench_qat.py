@@ -11,11 +11,13 @@ Budget: 1.5 times the float step (under two minutes in all, 8 GiB of memory).
 Run: ``OMP_NUM_THREADS=1 python benchmarks/bench_qat.py``
 """
 
+import argparse
 import time
 from contextlib import nullcontext
 from itertools import repeat
 
 import torch
+from options import parsed
 from torch import Tensor
 
 from trainers.networks.backbones import build_backbone
@@ -28,15 +30,22 @@ from trainers.training.optimizers import AdamW, Group
 MODES = ("none", "absmax", "lsq")
 BUDGET = 1.5
 SIDE, BATCH = 32, 64
-# Backbone, hidden widths of the head, rounds.
-NETWORKS = (("resnet18", (), 8), ("vgg11", (4096, 4096), 5))
+# Hidden widths of the head and rounds, by the backbone.
+NETWORKS: dict[str, tuple[tuple[int, ...], int]] = {
+    "resnet18": ((), 8),
+    "vgg11": ((4096, 4096), 5),
+}
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=tuple(NETWORKS))
+    options = parsed(parser, networks=("resnet18",))
     torch.set_num_threads(1)
     print(f"{'':<10}{'float s':>9}{'absmax':>9}{'lsq':>9}   (times the float step)")
-    for backbone, widths, rounds in NETWORKS:
-        best = fastest_steps(backbone, widths, rounds)
+    for backbone in options.networks:
+        widths, rounds = NETWORKS[backbone]
+        best = fastest_steps(backbone, widths, 1 if options.quick else rounds)
         ratios = [best[mode] / best["none"] for mode in MODES[1:]]
         verdict = "" if max(ratios) <= BUDGET else f"   over the budget of {BUDGET}"
         print(

@@ -6,7 +6,7 @@ defaults: ask, run, tell. A repeat is a trial whose configuration an earlier one
 are counted by the same function. The space has exactly 80 configurations, so a search without
 repeats has seen all of it.
 
-Run: ``python benchmarks/bench_repeats.py --seeds 5`` (``--quick``: 2 seeds, without ours gp)
+Run: ``python benchmarks/bench_repeats.py --seeds 5`` (``--quick``: without gp)
 """
 
 import argparse
@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 import optuna
+from options import parsed
 
 from orchestrator.sampling import SAMPLERS, build_sampler
 from orchestrator.testing.sampler_contract import OBJECTIVES, SMALL, Loop, measured
@@ -31,10 +32,7 @@ PEERS: Mapping[str, Callable[[int], optuna.samplers.BaseSampler]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true")
-    options = parser.parse_args()
-    if options.quick:
-        options.seeds = 2
+    options = parsed(parser, seeds=1)
     optuna.logging.set_verbosity(logging.ERROR)
     print(f"repeats in {TRIALS} trials, {IN_FLIGHT} in flight, {options.seeds} seeds")
     for kind in SAMPLERS:

@@ -35,6 +35,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from options import parsed
 from search_loop import Trial, search
 
 from orchestrator import load_sweep
@@ -60,7 +61,7 @@ def main() -> None:
     own = os.environ.get("PARETUNE_BENCH_SYNE_TUNE", sys.executable)
     parser.add_argument("--syne-tune", metavar="PYTHON", default=own)
     parser.add_argument("--peer-cpu", type=float, default=120.0, metavar="SECONDS")
-    options = parser.parse_args()
+    options = parsed(parser, seeds=1, seconds=200.0, min_epochs=[9], peer_cpu=5.0)
     table = read_table(options.table)
     path = options.table.with_name(options.table.name.partition(".")[0] + ".yaml")
     seconds = options.seconds or whole_s(table) / options.slots

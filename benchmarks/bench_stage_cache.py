@@ -9,11 +9,14 @@ measure is compared bit by bit. CPU time, not wall clock, so that a busy machine
 Run: ``OMP_NUM_THREADS=1 python benchmarks/bench_stage_cache.py``
 """
 
+import argparse
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
+
+from options import parsed
 
 from trainers.config import TrialConfig
 from trainers.data import DataConfig, ImageData, load_data
@@ -21,30 +24,39 @@ from trainers.evaluators.config import AttackConfig
 from trainers.stages.cache import StageCache
 from trainers.trial.run import TrialRun
 
-WIDTHS, BITS = (16, 32, 64), (3, 4, 6, 8)
 TIMES = ("train_s", "eval_s", "cached_stages")
 Values = list[dict[str, float]]
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--widths", type=int, nargs="+", default=[16, 32, 64])
+    parser.add_argument("--bits", type=int, nargs="+", default=[3, 4, 6, 8])
+    options = parsed(parser, widths=[16], bits=[3, 8])
+    trials = list(configs(options.widths, options.bits))
     data = load_data(DataConfig(name="digits"))
     with tempfile.TemporaryDirectory() as folder:
         cache = StageCache(str(Path(folder) / "cache"), 1e9)
-        run(data, None, Path(folder), list(configs())[:1])  # the first one loads libraries
+        run(data, None, Path(folder), trials[:1])  # the first one loads libraries
         print(f"{'':<14}{'CPU s':>8}{'training':>10}{'measuring':>11}{'ratio':>8}   stages taken")
-        off = timed("no cache", data, None, Path(folder), 0.0)
-        cold = timed("empty cache", data, cache, Path(folder), off[0])
-        warm = timed("filled cache", data, cache, Path(folder), off[0])
+        off = timed("no cache", trials, data, None, Path(folder), 0.0)
+        cold = timed("empty cache", trials, data, cache, Path(folder), off[0])
+        warm = timed("filled cache", trials, data, cache, Path(folder), off[0])
         assert off[1] == cold[1] == warm[1], "a cache changed what a trial measured"
         print(f"{len(off[1])} trials, with the same values to the last bit in all three")
 
 
 def timed(
-    name: str, data: ImageData, cache: StageCache | None, folder: Path, off_s: float
+    name: str,
+    trials: list[TrialConfig],
+    data: ImageData,
+    cache: StageCache | None,
+    folder: Path,
+    off_s: float,
 ) -> tuple[float, Values]:
     """CPU seconds of all trials, and what they measured."""
     began = time.process_time()
-    measured, training_s, taken = run(data, cache, folder, list(configs()))
+    measured, training_s, taken = run(data, cache, folder, trials)
     seconds = time.process_time() - began
     ratio = f"{off_s / seconds:.1f}x" if off_s else ""
     measuring_s = seconds - training_s
@@ -55,9 +67,9 @@ def timed(
     return seconds, measured
 
 
-def configs() -> Iterator[TrialConfig]:
+def configs(widths: Sequence[int], choices: Sequence[int]) -> Iterator[TrialConfig]:
     attack = {"robust_accuracy": AttackConfig("pgd", 8 / 255, steps=10)}
-    for width, bits in product(WIDTHS, BITS):
+    for width, bits in product(widths, choices):
         yield TrialConfig(
             backbone="digitnet",
             weights="bundled",

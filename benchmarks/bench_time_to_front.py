@@ -31,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 import time_to_front_work as work
+from options import parsed
 from side_process import environment
 
 from orchestrator.pareto.dominance import hypervolume
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=25.0, help="times this project's time")
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS)
     parser.add_argument("--data", nargs="*", choices=("digits", "cifar"), default=("digits",))
-    options = parser.parse_args()
+    options = parsed(parser, rounds=[1], limit=1.0, peers=PEERS[:1])
     more = repeat(options.rounds[-1])
     for data, rounds in zip(options.data, chain(options.rounds, more), strict=False):
         os.environ["PARETUNE_BENCH_DATA"] = data

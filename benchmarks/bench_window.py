@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from unittest.mock import patch
 
 import numpy as np
+from options import parsed
 
 from orchestrator.objectives import Direction, Objective
 from orchestrator.pareto.dominance import hypervolume
@@ -36,10 +37,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trials", type=int, default=300)
     parser.add_argument("--kind", default="tpe")
-    parser.add_argument("--quick", action="store_true", help="3 seeds of 200 trials")
-    options = parser.parse_args()
-    if options.quick:
-        options.seeds, options.trials = 3, 200
+    options = parsed(parser, seeds=2, trials=160)
     marks = [mark for mark in (150, 200, 250, 300, 400, 600) if mark <= options.trials]
     volumes: dict[str, list[list[float]]] = {"window": [], "all": []}
     for seed in range(options.seeds):

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from options import parsed
 
 from orchestrator.analysis.statistics.intervals import mean_interval
 from trainers.config import TrialConfig
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seeds", type=int, default=3)
-    options = parser.parse_args()
+    options = parsed(parser, images=50, epochs=1, seeds=2)
     torch.set_num_threads(1)
     whole = load_data(DataConfig(npz=options.npz, val_fraction=0.02))
     chosen = stratified_choice(whole.train_labels, options.images, 0)

@@ -5,7 +5,8 @@ how busy it was stands beside the result, and where it was, count seconds of CPU
 
 Run: ``make bench``, or ``python benchmarks/run_all.py bench_front bench_repeats`` for some; the
 others keep the results that stand in the file. Options behind the name of a single one are its
-own: ``python benchmarks/run_all.py bench_search --seeds 10``.
+own: ``python benchmarks/run_all.py bench_search --seeds 10``. ``--quick`` (``make bench QUICK=1``)
+is a short run of each to see that it still works; nothing is written then.
 """
 
 import argparse
@@ -29,6 +30,7 @@ def main() -> None:
     known = sorted(path.stem for path in HERE.glob("bench_*.py"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}")
+    parser.add_argument("--quick", action="store_true", help="only see whether they run")
     given, options = parser.parse_known_args()
     chosen = given.names or known
     if options and len(chosen) != 1:
@@ -37,6 +39,11 @@ def main() -> None:
         )
     if unknown := sorted(set(chosen) - set(known)):
         parser.error(f"there is no {', '.join(unknown)}; known are {', '.join(known)}")
+    if given.quick:
+        for name in chosen:
+            print(f"== {name}", flush=True)
+            section(name, ["--quick", *options])
+        return
     sections = stored()
     for name in chosen:
         print(f"== {name}", flush=True)

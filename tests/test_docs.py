@@ -52,6 +52,7 @@ def _is_there(name: str) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_commands_and_options_that_a_page_names_are_there(page: Path) -> None:
     group = typer.main.get_command(app)

@@ -97,6 +97,7 @@ def test_modules_are_short_enough_to_be_read(folders: tuple[str, ...], most: int
     assert not too_long, f"Split by reason, at most {most} lines: {too_long}"
 
 
+@pytest.mark.slow
 def test_functions_are_short_enough_to_be_read() -> None:
     long = [
         f"{_named(path, node.lineno)} {node.name}: {lines}"
@@ -161,6 +162,7 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
     assert not found, f"Name each after what it is for: {found}"
 
 
+@pytest.mark.slow
 def test_nothing_was_left_behind() -> None:
     left = [place for path in _modules(*FOLDERS) for place in _leftovers(path)]
     assert not left, f"Finish or remove: {left}"
@@ -176,6 +178,7 @@ def test_the_packages_print_nothing() -> None:
     assert not calls, f"Log, or leave printing to the command line: {calls}"
 
 
+@pytest.mark.slow
 def test_every_test_can_fail() -> None:
     toothless = [
         f"{_named(path, test.lineno)} {test.name}"
@@ -200,6 +203,7 @@ def test_every_folder_of_modules_is_a_package() -> None:
     assert not lacking, f"Without __init__.py a wheel lacks them: {lacking}"
 
 
+@pytest.mark.slow
 def test_the_import_rules_hold() -> None:
     question = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     ended = subprocess.run(

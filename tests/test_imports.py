@@ -33,6 +33,7 @@ def loaded_by(code: str) -> set[str]:
     return set(json.loads(ended.stdout.splitlines()[-1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
@@ -57,17 +58,20 @@ def test_importing_loads_no_more_than_it_needs(code: str, absent: set[str]) -> N
     assert not loaded & absent, f"{code} loads {sorted(loaded & absent)}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["front", "--help"]])
 def test_help_is_shown_without_anything_heavy(arguments: list[str]) -> None:
     loaded = loaded_by(_HELP.format(arguments=arguments))
     assert not loaded & {*HEAVY, "sqlalchemy", "pandas", "plotly"}
 
 
+@pytest.mark.slow
 def test_names_of_the_api_arrive_when_they_are_used() -> None:
     code = "import orchestrator\nfor name in orchestrator.__all__: getattr(orchestrator, name)"
     assert not loaded_by(code) & HEAVY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["open_sweep", "resume", "RunResult"])
 def test_a_name_is_the_same_whichever_was_asked_for_first(first: str) -> None:
     # A module `orchestrator.run` would be put under the function's name as soon as it is imported.

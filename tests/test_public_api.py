@@ -6,6 +6,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 GOLDEN = Path(__file__).parent / "golden" / "public_api.txt"
 SCRIPT = GOLDEN.with_name("make_public_api.py")
 
@@ -34,6 +36,7 @@ def test_the_public_api_is_the_promised_one() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_names_of_the_design_are_there() -> None:
     names = {line.split("(")[0] for line in public_api()}
     for name in ("load_sweep", "run", "open_sweep", "pareto_front"):

@@ -97,7 +97,7 @@ def _files_of(wheel: Path) -> set[str]:
     return {name for name in names if ".dist-info/" not in name}
 
 
-@pytest.mark.slow
+@pytest.mark.serial
 def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: Path) -> None:
     files = _files_of(wheel)
     for kind in DATA_FILES:
@@ -105,7 +105,7 @@ def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: Path
     assert files == {name for name in _files_of_git() if name.startswith(PACKAGES)}
 
 
-@pytest.mark.slow
+@pytest.mark.serial
 def test_the_sdist_holds_what_git_tracks(dist: Path) -> None:
     (path,) = dist.glob("*.tar.gz")
     with tarfile.open(path) as archive:
@@ -113,7 +113,7 @@ def test_the_sdist_holds_what_git_tracks(dist: Path) -> None:
     assert names == {*_files_of_git(), "PKG-INFO"}
 
 
-@pytest.mark.slow
+@pytest.mark.serial
 def test_the_metadata_is_valid_and_of_this_version(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [each for each in archive.namelist() if each.endswith("/METADATA")]
@@ -125,7 +125,7 @@ def test_the_metadata_is_valid_and_of_this_version(wheel: Path) -> None:
     assert message_from_bytes(content)["Description-Content-Type"] == "text/markdown"
 
 
-@pytest.mark.slow
+@pytest.mark.serial
 def test_where_there_is_no_repository_the_wheel_is_what_is_imported(elsewhere: Path) -> None:
     question = (
         f"import importlib\nfor name in {PACKAGES}: print(importlib.import_module(name).__file__)"
@@ -136,7 +136,7 @@ def test_where_there_is_no_repository_the_wheel_is_what_is_imported(elsewhere: P
         assert Path(line).is_relative_to(elsewhere), line
 
 
-@pytest.mark.slow
+@pytest.mark.serial
 def test_where_there_is_no_repository_the_command_answers(elsewhere: Path) -> None:
     paretune = str(elsewhere / "bin" / "paretune")
     folder = elsewhere.parent
@@ -146,7 +146,7 @@ def test_where_there_is_no_repository_the_command_answers(elsewhere: Path) -> No
     _run([paretune, "check", "digits.yaml"], folder)
 
 
-@pytest.mark.slow
+@pytest.mark.serial
 def test_where_there_is_no_repository_a_store_is_made_by_its_migrations(elsewhere: Path) -> None:
     program = (
         "from orchestrator.storage.opening import open_store, schema_version\n"
@@ -159,7 +159,7 @@ def test_where_there_is_no_repository_a_store_is_made_by_its_migrations(elsewher
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.serial
 @pytest.mark.skipif("PARETUNE_DIST" not in os.environ, reason="a minute of `make release-check`")
 def test_where_there_is_no_repository_a_sweep_runs_and_is_reported(elsewhere: Path) -> None:
     paretune, folder = str(elsewhere / "bin" / "paretune"), elsewhere.parent
@@ -171,6 +171,7 @@ def test_where_there_is_no_repository_a_sweep_runs_and_is_reported(elsewhere: Pa
     assert "released" in (folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_every_import_is_of_a_declared_dependency() -> None:
     extras = {
         name: lines for name, lines in PROJECT["optional-dependencies"].items() if name != "dev"

@@ -12,13 +12,13 @@ from trainers.evaluators.config import AttackConfig
 from trainers.networks.backbone_table import backbone_info
 from trainers.networks.sizing import check_rule, hidden_widths
 from trainers.parameters import (
-    LAYER_BITS,
     MAX_HIDDEN_LAYERS,
     PARAMETERS,
     Value,
     check_parameter,
 )
 from trainers.quantization.config import FLOAT_BITS, RATE_WEIGHT, QuantizationConfig, check_qat
+from trainers.quantization.layer_bits import layer_bits_name, layer_bits_of
 from trainers.recipes.config import RECIPE_NAMES, RecipeConfig
 
 
@@ -97,7 +97,7 @@ class TrialConfig:
         for number, width in enumerate(self.widths or (), start=1):
             check_parameter(f"fc_width_{number}", width)
         for number, bits in self.layer_bits.items():
-            check_parameter(f"bits_{number}", bits)
+            check_parameter(layer_bits_name(number), bits)
         check_rule(self.fc_rule, self.fc_fraction, self.widths)
         check_qat(self.qat, self.quantizer, self.scope)
 
@@ -178,12 +178,9 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
         check_parameter(name, value)
     values = {name: getattr(fixed, name) for name in _FIELDS}
     values.update({name: value for name, value in params.items() if name in _FIELDS})
-    values |= _head(params, fixed) | {"layer_bits": {**fixed.layer_bits, **_layer_bits(params)}}
-    recipe: dict[str, Any] = {
-        name: value for name, value in params.items() if name in RECIPE_NAMES
-    }
-    if recipe:
-        values["recipe"] = replace(fixed.recipe, **recipe)
+    values |= _head(params, fixed) | {"layer_bits": {**fixed.layer_bits, **layer_bits_of(params)}}
+    recipe: dict[str, Any] = {name: params[name] for name in params if name in RECIPE_NAMES}
+    values["recipe"] = replace(fixed.recipe, **recipe)
     return TrialConfig(**{**values, "seed": seed})
 
 
@@ -199,12 +196,6 @@ def _head(params: Mapping[str, Value], fixed: TrialConfig) -> dict[str, Any]:
     if rule == "fraction" and fraction is None:
         fraction = fixed.fc_fraction
     return {"widths": given, "fc_rule": rule, "fc_fraction": fraction}
-
-
-def _layer_bits(params: Mapping[str, Value]) -> dict[int, int]:
-    """Return bits by the number of the convolution."""
-    found = ((LAYER_BITS.fullmatch(name), value) for name, value in params.items())
-    return {int(match[1]): int(value) for match, value in found if match}
 
 
 def _widths(params: Mapping[str, Value]) -> tuple[int, ...] | None:

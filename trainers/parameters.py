@@ -1,6 +1,5 @@
 """Everything that may be sampled, with what each parameter accepts; importable without torch."""
 
-import re
 from collections.abc import Mapping
 
 from trainers.accepted import Accepts, Value
@@ -9,16 +8,15 @@ from trainers.networks.backbone_table import backbone_names
 from trainers.networks.sizing import RULES, SMALLEST_FRACTION
 from trainers.quantization.config import (
     FLOAT_BITS,
-    MAX_CONVOLUTIONS,
     MAX_RATE_WEIGHT,
     QAT_MODES,
     QUANTIZERS,
     SCOPES,
 )
+from trainers.quantization.layer_bits import LAYER_BITS
 from trainers.recipes.config import RECIPE_PARAMETERS
 
 __all__ = [
-    "LAYER_BITS",
     "MAX_HIDDEN_LAYERS",
     "PARAMETERS",
     "PARAMETER_NAMES",
@@ -66,16 +64,15 @@ PARAMETERS: Mapping[str, Accepts] = {
     "backbone": Accepts("the convolutional part", words=backbone_names()),
     **RECIPE_PARAMETERS,
     **{
-        f"bits_{number}": _bits(f"the weight of convolution {number}")
-        for number in range(1, MAX_CONVOLUTIONS + 1)
+        name: _bits(f"the weight of convolution {number}")
+        for number, name in enumerate(LAYER_BITS, start=1)
     },
 }
 """Everything that may be sampled."""
 
-LAYER_BITS = re.compile(r"bits_([0-9]+)", re.ASCII)
 PARAMETER_NAMES = (
-    *(name for name in PARAMETERS if not LAYER_BITS.fullmatch(name)),
-    f"bits_1 to bits_{MAX_CONVOLUTIONS}",
+    *(name for name in PARAMETERS if name not in LAYER_BITS),
+    f"{LAYER_BITS[0]} to {LAYER_BITS[-1]}",
 )
 """The names of `PARAMETERS` as messages list them."""
 

@@ -35,6 +35,7 @@ from orchestrator.errors import UsageError
 from orchestrator.quantities import quantity
 from orchestrator.trials import Trial, Value
 from trainers.quantization.config import FLOAT_BITS
+from trainers.quantization.layer_bits import LAYER_BITS
 
 HEAD_SAVING = 0.8
 """Share of the head's parameters that the study requires to be saved."""
@@ -210,16 +211,12 @@ def _nearest(study: Study) -> Entry | None:
 
 def _role(trial: Trial, full: Entry, fixed: Mapping[str, Value]) -> Role:
     params = {**fixed, **trial.params}
-    bits = [value for name, value in params.items() if name == "fc_bits" or _is_bits(name)]
+    bits = [value for name, value in params.items() if name in ("bits", "fc_bits", *LAYER_BITS)]
     is_quantized = any(value != FLOAT_BITS for value in bits)
     is_full = trial.values.get("head_params") == full.values.get("head_params")
     if is_full:
         return Role.QUANTIZED
     return Role.BOTH if is_quantized else Role.SIZED
-
-
-def _is_bits(name: str) -> bool:
-    return name == "bits" or (name.startswith("bits_") and name[5:].isdecimal())
 
 
 def _entry(role: Role, trials: Sequence[Trial], comparison: Comparison | None) -> Entry:

@@ -31,7 +31,7 @@ from trainers.config import with_params
 from trainers.data.config import RESIZES
 from trainers.errors import WeightsError
 from trainers.networks.backbone_table import backbone_info
-from trainers.quantization.config import MAX_CONVOLUTIONS
+from trainers.quantization.layer_bits import LAYER_BITS
 
 if TYPE_CHECKING:
     from trainers.data import ImageData
@@ -42,8 +42,6 @@ _SIZING = (
     *("backbone", "fc_rule", "fc_fraction", "fc_layers", "fc_width_1", "fc_width_2", "fc_width_3"),
     *("bits", "fc_bits", "quantizer", "scope", "qat"),
 )
-# Numbers of a kind, which would have too many combinations: all small, or all large.
-_LAYER_BITS = tuple(f"bits_{number}" for number in range(1, MAX_CONVOLUTIONS + 1))
 # Of a space that is too large to be listed.
 _SAMPLED = 1_000
 # Data sets that are read without a download.
@@ -301,7 +299,7 @@ def _corners(spec: SweepSpec) -> Iterator[dict[str, Value]]:
     """
     space = spec.search_space
     names = [name for name in space.names if name in _SIZING]
-    layers = [name for name in space.names if name in _LAYER_BITS]
+    layers = [name for name in space.names if name in LAYER_BITS]
     ranges = [_ends(space.domains[name]) for name in names]
     layer_ends = [_ends(space.domains[name]) for name in layers]
     together = [dict(zip(layers, bits, strict=True)) for bits in zip(*layer_ends, strict=True)]

@@ -16,7 +16,7 @@ from trainers.config import TrialConfig, with_params
 from trainers.networks.backbone_table import backbone_info
 from trainers.networks.shapes import count_values, head_shapes, network_shapes
 from trainers.networks.spec import spec_of
-from trainers.quantization.config import MAX_CONVOLUTIONS
+from trainers.quantization.layer_bits import LAYER_BITS
 
 KNOWN_NAMES = tuple(q.name for q in QUANTITIES.values() if q.known_before_training)
 """Names of the values that are known before training."""
@@ -27,7 +27,7 @@ _DECIDING = frozenset(
         *("backbone", "fc_rule", "fc_fraction", "fc_layers"),
         *("fc_width_1", "fc_width_2", "fc_width_3"),
         *("bits", "fc_bits", "quantizer", "scope", "qat", "tune"),
-        *(f"bits_{number}" for number in range(1, MAX_CONVOLUTIONS + 1)),
+        *LAYER_BITS,
     )
 )
 # A few hundred bytes each.

@@ -1,7 +1,5 @@
 """A sweep as one frozen, closed value: the sweep file with defaults filled in."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -21,6 +19,7 @@ from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
 from orchestrator.quantities import quantity
 from orchestrator.spec.claim_section import ClaimSection
+from orchestrator.spec.identity import fingerprint_of, identity_of
 from orchestrator.spec.run_sections import (
     BudgetSection,
     ExecutionSection,
@@ -61,17 +60,14 @@ from search_spaces import Choice, Int, SearchSpace, parse_space
 from trainers.config import TrialConfig
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import (
+    GRADIENT_CHECK,
     MASKED,
     AttackConfig,
+    gradient_check,
 )
-from trainers.networks.backbone_table import WEIGHT_WORDS, backbone_info
+from trainers.networks.backbone_table import backbone_info
 from trainers.quantization import QuantizationConfig
 
-BY_CONTENT = "by content"
-"""Stands in an identity for a path."""
-GRADIENT_CHECK = f"{MASKED}_quick"
-"""What the front is measured by unasked where robustness is an objective."""
-_CHECKED_IMAGES = 50
 Measure = Annotated[MeasureSection, BeforeValidator(with_attack)]
 
 
@@ -291,7 +287,7 @@ class SweepSpec(Section):
         }
         judged = [section for name, section in self.objectives.items() if quantity(name).is_attack]
         if judged and not any(name.startswith(MASKED) for name in given):
-            given[GRADIENT_CHECK] = _gradient_check(judged[0].as_attack())
+            given[GRADIENT_CHECK] = gradient_check(judged[0].as_attack())
         return given
 
     def data_config(self) -> DataConfig:
@@ -349,51 +345,9 @@ class SweepSpec(Section):
         )
 
     def identity(self) -> Mapping[str, Any]:
-        """Return the part of the spec that determines the meaning of its trials.
-
-        Budget, resources, execution, tracking and store may change between two runs of one
-        sweep, and a reference or further measures of the front may be added later. A warm start
-        changes which configurations are tried, not what a trial means. The paths of images and
-        weights do not count either: their content does, which is known once they are read.
-        """
-        free = {
-            "name",
-            "budget",
-            "execution",
-            "front_measures",
-            "reference",
-            "resources",
-            "tracking",
-            "store",
-            "warm_start",
-        }
-        # Keys that are not given are left out, so that a later version may add keys.
-        identity = self.model_dump(mode="json", exclude=free, exclude_none=True)
-        data, backbone = identity["data"], identity["backbone"]
-        data.pop("root", None)
-        data.update({key: BY_CONTENT for key in ("folder", "npz") if key in data})
-        if backbone["weights"] not in WEIGHT_WORDS:
-            backbone["weights"] = BY_CONTENT
-        return identity
+        """Return what determines the meaning of the trials; see `orchestrator.spec.identity`."""
+        return identity_of(self)
 
     def fingerprint(self) -> str:
-        """Compute the digest of `identity`.
-
-        Objectives without an attack count with the defaults that attacks had when the first sweeps
-        were stored, whose fingerprints hold these.
-        """
-        identity = dict(self.identity())
-        identity["objectives"] = {
-            name: values if quantity(name).is_attack else {**FORMER_DEFAULTS, **values}
-            for name, values in identity["objectives"].items()
-        }
-        text = json.dumps(identity, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _gradient_check(attack: AttackConfig) -> AttackConfig:
-    """Build the check of the gradients behind an objective: the same ball, one start."""
-    samples = min(attack.samples, _CHECKED_IMAGES)
-    if attack.attack in ("bim", "pgd"):
-        return replace(attack, restarts=1, samples=samples)
-    return AttackConfig("pgd", attack.epsilon, attack.norm, samples=samples)
+        """Compute the digest of `identity`."""
+        return fingerprint_of(self.identity())

@@ -37,6 +37,7 @@ from trainers.networks.backbone_table import (
 from trainers.networks.sizing import check_rule
 from trainers.parameters import check_parameter
 from trainers.quantization.config import QuantizationConfig, check_qat
+from trainers.quantization.layer_bits import layer_bits_name
 from trainers.recipes.config import RECIPE_NAMES
 
 # Each of several attacks has a suffix; MLflow and constraints accept no other characters.
@@ -196,7 +197,7 @@ class QuantizationSection(Section):
     @classmethod
     def _are_accepted(cls, layers: dict[int, int] | None) -> dict[int, int] | None:
         for number, bits in (layers or {}).items():
-            check_parameter(f"bits_{number}", bits)
+            check_parameter(layer_bits_name(number), bits)
         return layers
 
     @model_validator(mode="after")
@@ -222,6 +223,7 @@ class MeasureSection(Section):
     step_size: Quantity | None = None
     restarts: int = 1
     samples: int = 200
+    queries: int | None = None
 
     @model_validator(mode="after")
     def _attack_is_possible(self) -> Self:
@@ -230,7 +232,8 @@ class MeasureSection(Section):
 
     def as_attack(self) -> AttackConfig:
         """Build the attack for `trainers`."""
-        return AttackConfig(**self.model_dump(include=set(MeasureSection.model_fields)))
+        given = self.model_dump(include=set(MeasureSection.model_fields), exclude_none=True)
+        return AttackConfig(**given)
 
 
 # Must never change, even if the defaults do: fingerprints of stored sweeps were made with it.

@@ -9,7 +9,7 @@ from tests.faults.invariants import Values
 from tests.faults.machine import broken, undisturbed
 from tests.faults.testbed import FaultError
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.serial]
 
 # Those that no other test makes: test_crash.py kills and interrupts drivers.
 SHORT = ("worker_killed", "two_drivers", "postgres_killed")

@@ -68,6 +68,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
     return dict(targets(path.read_bytes()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_anything_is_read_or_refused_with_a_sentence(
     name: str, known: dict[str, Target], watch: Watch, tmp_path: Path

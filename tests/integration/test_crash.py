@@ -21,7 +21,7 @@ from orchestrator.storage.opening import open_store
 from orchestrator.trials import Report, SweepState, Trial, TrialState
 from tests.faults.testbed import kill, kill_session
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.serial]
 
 BUDGET = 7
 # Long enough to be killed in the middle.

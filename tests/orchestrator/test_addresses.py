@@ -37,6 +37,7 @@ def test_what_is_written_is_what_sqlalchemy_and_we_read(name: str) -> None:
         assert sqlite_file(url) == path
 
 
+@pytest.mark.slow
 @given(NAMES)
 @example("~")
 @example("#1")

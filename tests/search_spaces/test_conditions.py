@@ -245,6 +245,7 @@ def joined(parts):
 trees = st.recursive(comparisons, joined, max_leaves=6).map(lambda part: Condition((part,)))
 
 
+@pytest.mark.slow
 @given(trees)
 def test_every_tree_is_read_back_from_its_text(condition):
     again = Condition.parse(str(condition))
@@ -265,11 +266,13 @@ def kleene(part, params):
     return decisive if decisive in found else None if None in found else not decisive
 
 
+@pytest.mark.slow
 @given(trees, st.dictionaries(names, values))
 def test_it_holds_if_it_does_whatever_the_missing_ones_would_be(condition, params):
     assert condition.holds(params) is (kleene(condition, params) is True)
 
 
+@pytest.mark.slow
 @given(trees, st.dictionaries(names, values), st.dictionaries(names, values))
 def test_what_holds_goes_on_to_hold_when_more_is_known(condition, params, more):
     if condition.holds(params):

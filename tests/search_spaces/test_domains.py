@@ -65,6 +65,7 @@ def test_an_int_holds_exactly_what_it_lists(domain, value):
     assert domain.contains(value) == (value in list(domain.values()))
 
 
+@pytest.mark.slow
 @given(stepped, st.integers(0, 60), st.floats(-0.4, 0.4))
 def test_a_float_on_a_grid_holds_grid_values_despite_rounding_and_nothing_between(
     domain, index, offset

@@ -215,6 +215,7 @@ def typed(params: dict[str, object]) -> tuple[tuple[str, str], ...]:
     return tuple((name, repr(value)) for name, value in params.items())
 
 
+@pytest.mark.slow
 @given(finite_spaces())
 @settings(max_examples=200)
 def test_size_grid_and_blind_enumeration_agree(space):
@@ -226,6 +227,7 @@ def test_size_grid_and_blind_enumeration_agree(space):
     assert set(map(typed, grid)) == blind
 
 
+@pytest.mark.slow
 @given(finite_spaces(), st.integers(0, 2**32))
 def test_everything_drawn_and_listed_is_accepted_and_canonical(space, seed):
     for params in (space.sample(seeded(seed)), next(space.grid())):
@@ -234,6 +236,7 @@ def test_everything_drawn_and_listed_is_accepted_and_canonical(space, seed):
         assert tuple(params) == space.active(params)
 
 
+@pytest.mark.slow
 @given(finite_spaces())
 def test_a_space_reads_back_from_its_plain_form(space):
     again = parse_space(space.as_mapping(), name=space.name)

@@ -145,6 +145,7 @@ def test_a_key_never_carries_control_codes_to_the_terminal():
     assert "\x1b" not in problem
 
 
+@pytest.mark.slow
 def test_nesting_is_read_to_the_limit_and_not_beyond():
     deepest = MAX_DEPTH - 2
     assert parse_yaml("a: " + "[" * deepest + "1" + "]" * deepest, name="x")
@@ -166,6 +167,7 @@ def test_an_alias_bomb_is_refused_before_it_is_expanded():
     assert problem.startswith("sweep.yaml line 6")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("items", "is_read"), [(MAX_NODES - 3, True), (MAX_NODES - 2, False)])
 def test_values_are_counted_exactly(items, is_read):
     # The mapping, its key and the list are the other three.
@@ -243,6 +245,7 @@ def refusal(read: Callable[[], Document]) -> FileProblems | None:
     return None
 
 
+@pytest.mark.slow
 @given(st.one_of(st.lists(fragments, max_size=40).map("".join), st.text(), damaged))
 @settings(max_examples=400)
 def test_any_text_is_read_or_refused_in_printable_sentences(text):
@@ -269,6 +272,7 @@ plain = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(printable, plain, max_size=4), st.booleans())
 def test_what_is_written_in_quotes_comes_back(data, flow):
     # Quoted, because PyYAML writes YAML 1.1, in which 1e-4 is text that needs no quotes.

@@ -220,6 +220,7 @@ def test_an_unknown_parameter_is_guessed_at() -> None:
         check_parameter("dropuot", 0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_every_parameter_says_what_it_is_and_accepts(name: str) -> None:
     assert PARAMETERS[name].meaning

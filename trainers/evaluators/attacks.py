@@ -14,8 +14,6 @@ from torch.nn import functional
 
 from trainers.evaluators.config import AttackConfig
 
-# A fifth of AutoAttack's budget: enough to see whether gradients are useful.
-_SQUARE_QUERIES = 1_000
 # The targeted DLR loss uses the fourth largest logit.
 _DLR_CLASSES = 4
 _AUTOATTACK_TARGETS = 9
@@ -91,7 +89,7 @@ def _by_autoattack(
     ensemble.apgd.n_restarts = ensemble.fab.n_restarts = 1
     ensemble.apgd_targeted.n_target_classes = ensemble.fab.n_target_classes = targets
     if attack.attack == "square":
-        ensemble.square.n_queries = _SQUARE_QUERIES
+        ensemble.square.n_queries = attack.queries
     if attack.norm == "l2":
         _take_any_size(ensemble.square)
     perturbed: Tensor = ensemble.run_standard_evaluation(pixels, labels, batch_size=len(pixels))[0]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
 AttackName = Literal["fgsm", "bim", "pgd", "apgd", "autoattack", "square", "deepfool"]
@@ -20,6 +20,9 @@ AT_MILESTONE = "milestone_"
 """Prefix of the names of milestone values; the rest is the name of the final value."""
 MASKED = "masked_gradient_signs"
 """Prefix of the names of counts of signs that gradients are masked."""
+GRADIENT_CHECK = f"{MASKED}_quick"
+"""What the front is measured by unasked where robustness is an objective."""
+_CHECKED_IMAGES = 50
 
 _BALL = ("epsilon", "norm", "samples")
 _TAKES: Mapping[AttackName, tuple[str, ...]] = {
@@ -28,7 +31,7 @@ _TAKES: Mapping[AttackName, tuple[str, ...]] = {
     "pgd": (*_BALL, "steps", "step_size", "restarts"),
     "apgd": _BALL,
     "autoattack": _BALL,
-    "square": _BALL,
+    "square": (*_BALL, "queries"),
     "deepfool": ("samples",),
 }
 
@@ -46,7 +49,7 @@ class AttackConfig:
     * ``autoattack``: all four of them (Croce and Hein 2020, arXiv:2003.01690), several times as
       slow. With fewer than four classes, which have no targeted DLR loss, ``apgd`` is
       APGD-CE and ``autoattack`` is APGD-CE and Square;
-    * ``square``: random search with 1,000 queries and no gradient (Andriushchenko et al. 2020,
+    * ``square``: random search without a gradient (Andriushchenko et al. 2020,
       arXiv:1912.00049).
 
     ``deepfool`` searches for the nearest image with another prediction, at any distance, and
@@ -62,6 +65,7 @@ class AttackConfig:
             point of the ball can be reached (Madry et al. 2018, appendix B).
         restarts: Random starts of pgd; an image counts as robust if it withstands them all.
         samples: Largest number of images to attack.
+        queries: For square, how often the network is asked about an image; 5,000 in AutoAttack.
     """
 
     attack: AttackName
@@ -71,6 +75,7 @@ class AttackConfig:
     step_size: float | None = None
     restarts: int = 1
     samples: int = 200
+    queries: int = 1_000
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -90,7 +95,7 @@ class AttackConfig:
                 f"{'and at most 1 ' if self.norm == 'linf' else ''}is needed. 8/255 is common for "
                 f"linf, 0.5 for l2."
             )
-        for key in ("steps", "restarts", "samples"):
+        for key in ("steps", "restarts", "samples", "queries"):
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{key} is {value!r}; an integer of at least 1 is needed.")
@@ -112,6 +117,14 @@ class AttackConfig:
                 f"{self.attack} has no {' and no '.join(spare)}: leave that out, or use another "
                 f"attack. It takes {', '.join(_TAKES[self.attack])}."
             )
+
+
+def gradient_check(attack: AttackConfig) -> AttackConfig:
+    """Build the check of the gradients behind an objective: the same ball, one start."""
+    samples = min(attack.samples, _CHECKED_IMAGES)
+    if attack.attack in ("bim", "pgd"):
+        return replace(attack, restarts=1, samples=samples)
+    return AttackConfig("pgd", attack.epsilon, attack.norm, samples=samples)
 
 
 def _listed(words: object) -> str:

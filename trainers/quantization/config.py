@@ -6,9 +6,6 @@ from dataclasses import dataclass, field
 FLOAT_BITS = 32
 """Bits of a weight that is not quantized."""
 
-MAX_CONVOLUTIONS = 200
-"""The number of convolutions that can have a bit-width of their own."""
-
 RATE_WEIGHT = 4.0
 """Default trade of squared error for a bit less in ``entropy``; see `entropy_codebook`."""
 

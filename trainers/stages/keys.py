@@ -16,6 +16,7 @@ from typing import Any
 import trainers
 from trainers.config import TrialConfig
 from trainers.parameters import PARAMETERS
+from trainers.quantization.layer_bits import LAYER_BITS
 
 _QUANTIZATION = ("bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight")
 # With `qat` training sees the weights as they will be packed; its quantizer is always the same.
@@ -36,7 +37,7 @@ def after_training(qat: str) -> frozenset[str]:
     """
     unread = _unread(qat)
     if "layer_bits" in unread:
-        unread |= {name for name in PARAMETERS if name.startswith("bits_")}
+        unread |= set(LAYER_BITS)
     return unread & PARAMETERS.keys()
 
 

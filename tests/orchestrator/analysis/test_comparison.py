@@ -145,6 +145,7 @@ def test_all_that_was_trained_is_paid_for_whatever_is_left_of_it(
     assert "after Holm over 15 configurations trained, 11 of them compared" in told
 
 
+@pytest.mark.slow
 def test_a_condition_on_what_was_measured_makes_no_pick_easier(
     make: Make, reference: Reference
 ) -> None:

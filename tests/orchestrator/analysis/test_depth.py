@@ -79,6 +79,7 @@ CONVERSIONS = st.builds(
 NATS = st.floats(0, LN_256)
 
 
+@pytest.mark.slow
 @given(CONVERSIONS, NATS, NATS)
 def test_more_entropy_never_lowers_the_cap(
     conversion: DepthConversion, one: float, other: float
@@ -87,6 +88,7 @@ def test_more_entropy_never_lowers_the_cap(
     assert 1 <= conversion.cap(less) <= conversion.cap(more)
 
 
+@pytest.mark.slow
 @given(CONVERSIONS, NATS)
 def test_the_roundings_are_ordered(conversion: DepthConversion, nats: float) -> None:
     down, near, up = (

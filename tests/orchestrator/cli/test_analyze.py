@@ -48,6 +48,7 @@ def test_the_heads_for_digits_are_those_worked_out_by_hand(
     assert {name.split()[0] for name in found} == set(RULES) - {"explicit"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bits", "fc_bits"), [(32, 32), (4, 32), (3, 5)])
 def test_the_bytes_are_those_of_the_file(tmp_path: Path, bits: int, fc_bits: int) -> None:
     report = size_heads("digitnet", 7, bits=bits, fc_bits=fc_bits, widths=(9, 5, 3))
@@ -104,6 +105,7 @@ def test_a_synthetic_full_head_is_called_so(call: Call) -> None:
     assert own >= {"digitnet", "alexnet", "vgg11", "vgg16", "vgg11_bn", "vgg16_bn"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -141,6 +143,7 @@ def test_every_analysis_has_help_with_an_example(command: object) -> None:
     assert f"Example: paretune analyze {name}" in result.stdout
 
 
+@pytest.mark.slow
 def test_the_guide_shows_what_the_command_prints(call: Call) -> None:
     blocks = re.findall(r"```\n\$ paretune (analyze .*?)\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     assert blocks
@@ -151,6 +154,7 @@ def test_the_guide_shows_what_the_command_prints(call: Call) -> None:
         ]
 
 
+@pytest.mark.slow
 def test_the_power_in_the_guide_is_what_the_command_prints(call: Call) -> None:
     printed = call("analyze", "power").stdout
     lines = [line.rstrip() for line in printed.splitlines() if line.strip()]

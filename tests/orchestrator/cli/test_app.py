@@ -59,6 +59,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
     assert sorted(COMMANDS) == sorted([*queries, *others])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(name: str) -> None:
     result = CliRunner().invoke(app, [name, "--help"])
@@ -84,12 +85,14 @@ def test_help_loads_nothing_heavy() -> None:
     assert loaded.isdisjoint((*HEAVY, "sqlalchemy", "pydantic"))
 
 
+@pytest.mark.slow
 def test_a_query_loads_neither_torch_nor_ray_nor_mlflow(filled: Path) -> None:
     loaded = loaded_by("front", "digits-fc", "--format", "json")
     assert "sqlalchemy" in loaded
     assert loaded.isdisjoint(HEAVY)
 
 
+@pytest.mark.slow
 def test_json_stands_alone_on_standard_output(filled: Path) -> None:
     result = started("front", "digits-fc", "--format", "json")
     assert result.returncode == 0
@@ -97,6 +100,7 @@ def test_json_stands_alone_on_standard_output(filled: Path) -> None:
     assert result.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error_to_shout_about(filled: Path) -> None:
     code = f"import os\nr, w = os.pipe()\nos.dup2(w, 1)\nos.close(r)\n{PROGRAM}"
     result = started("trials", "digits-fc", code=code)

@@ -46,6 +46,7 @@ def test_the_table_is_readable_and_marks_the_knee(filled: Path, call: Call) -> N
     assert "accuracy ↑" in text
 
 
+@pytest.mark.slow
 def test_other_objectives_and_a_condition_change_the_front(filled: Path, call: Call) -> None:
     words = ("front", "digits-fc", "-f", "json", "--objectives")
     assert [r["trial"] for r in json.loads(call(*words, "accuracy").stdout)] == [0]
@@ -55,6 +56,7 @@ def test_other_objectives_and_a_condition_change_the_front(filled: Path, call: C
     assert [r["trial"] for r in low] == [3, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -134,6 +136,7 @@ def test_the_best_within_a_limit_is_picked(filled: Path, call: Call) -> None:
     assert "its memory is 22.4 kB" in text
 
 
+@pytest.mark.slow
 def test_who_is_picked_can_be_limited_by_a_condition(filled: Path, call: Call) -> None:
     words = ("pick", "digits-fc", "-f", "json", "--under", "memory_bytes=1MB")
     first = json.loads(call(*words).stdout)["trial"]
@@ -163,6 +166,7 @@ def test_intervals_are_added_to_the_records_on_wish(filled: Path, call: Call) ->
     assert call("front", "digits-fc", "--intervals").exit_code == 0
 
 
+@pytest.mark.slow
 def test_members_are_the_same_on_test_and_chosen_anew_only_when_asked(
     filled: Path, call: Call
 ) -> None:

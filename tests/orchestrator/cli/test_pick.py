@@ -99,6 +99,7 @@ def test_a_report_says_whether_its_claim_was_fixed(
     assert "the first look" in call(*words).stdout
 
 
+@pytest.mark.slow
 def test_when_nothing_qualifies_exit_1_and_the_nearest(compared: Path, call: Call) -> None:
     words = ("pick", "sized", "--min", "memory_bytes", "--keep", "accuracy", "--margin", "0.001")
     result = call(*words)
@@ -115,6 +116,7 @@ def test_a_sweep_without_a_reference_exits_1_and_says_how_to_get_one(
     assert "reference: true" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [

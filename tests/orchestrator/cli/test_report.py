@@ -32,6 +32,7 @@ def test_a_page_stands_alone_and_says_what_there_is(call, tmp_path: Path) -> Non
     assert list(tmp_path.glob(".report*")) == []
 
 
+@pytest.mark.slow
 def test_weights_that_have_seen_the_images_are_warned_about(call, tmp_path: Path, spec) -> None:
     store = open_store(None)
     space = {"fc_width_1": {"type": "choice", "values": [8, 16]}}
@@ -63,6 +64,7 @@ def test_what_strangers_wrote_is_text(call, tmp_path: Path, home: Path) -> None:
     assert "<script>alert(1)" not in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -71,6 +71,7 @@ def has_reported() -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_asked_to_stop_interrupts_its_sweep(
     driver: subprocess.Popen[str],
 ) -> None:
@@ -87,6 +88,7 @@ def test_a_driver_that_is_asked_to_stop_interrupts_its_sweep(
     assert "Nobody runs 'long': it is interrupted (stopped by" in again.stderr
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_driver_was_killed_is_not_shown_as_running(
     driver: subprocess.Popen[str],
 ) -> None:

@@ -31,6 +31,7 @@ def searched(home: Path) -> Path:
     return home
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["sqlite:///{}/study.db", "{}/study.log"])
 def test_a_sweep_is_written_once_and_read_back(
     call: Call, searched: Path, tmp_path: Path, place: str

@@ -59,6 +59,7 @@ def test_export_writes_the_file_that_was_measured(
     assert str(tmp_path / "out") in result.stdout
 
 
+@pytest.mark.slow
 def test_export_to_onnx_writes_files_beside_and_says_how_fast_they_are(
     home: Path, spec: Mapping[str, object], call: Call, tmp_path: Path
 ) -> None:

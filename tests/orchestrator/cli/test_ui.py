@@ -26,6 +26,7 @@ def mirrored(home: Path, spec: Mapping[str, object]) -> Path:
     return home
 
 
+@pytest.mark.slow
 def test_a_signal_ends_the_server_too_and_the_address_is_the_sweeps(mirrored: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -37,6 +37,7 @@ def _named(findings: list[Finding], name: str) -> Finding:
     return next(each for each in findings if each.name == name)
 
 
+@pytest.mark.slow
 def test_the_example_sweep_is_fine_here_and_nothing_is_written(tmp_path: Path) -> None:
     findings = doctor(load_sweep(DIGITS))
     assert [each for each in findings if not each.ok] == []

@@ -98,6 +98,7 @@ def test_a_torch_that_ends_its_process_is_found(
     assert not examine_torch(probe).ok
 
 
+@pytest.mark.slow
 def test_a_torch_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("import time; time.sleep(60)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

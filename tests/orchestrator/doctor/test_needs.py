@@ -80,6 +80,7 @@ def test_a_path_to_weights_must_exist(tmp_path: Path) -> None:
     assert _findings(backbone=backbone)[1].ok
 
 
+@pytest.mark.slow
 def test_weights_of_another_network_are_found(tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
     spec = _spec(backbone={"name": "cifar_resnet20", "weights": str(path)})

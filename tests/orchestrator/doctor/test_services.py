@@ -104,14 +104,17 @@ class TestStore:
 
 
 class TestTracking:
+    @pytest.mark.slow
     def test_a_server_that_answers_is_fine(self, server: str) -> None:
         assert examine_tracking(f"http://{server}").ok
         assert _Mlflow.asked == [("/health", None)]
 
+    @pytest.mark.slow
     def test_a_server_below_a_path_is_asked_there(self, server: str) -> None:
         assert examine_tracking(f"http://{server}/mlflow/").ok
         assert _Mlflow.asked == [("/mlflow/health", None)]
 
+    @pytest.mark.slow
     def test_the_password_goes_to_the_server_and_not_into_the_finding(self, server: str) -> None:
         finding = examine_tracking(f"http://me:ge%40heim@{server}")
         assert finding.ok
@@ -119,6 +122,7 @@ class TestTracking:
         (asked,) = _Mlflow.asked
         assert asked[1] == f"Basic {base64.b64encode(b'me:ge@heim').decode()}"
 
+    @pytest.mark.slow
     def test_a_server_that_refuses_is_found(
         self, monkeypatch: pytest.MonkeyPatch, server: str
     ) -> None:

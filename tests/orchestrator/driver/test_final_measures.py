@@ -137,7 +137,6 @@ def test_gradients_are_checked_where_robustness_is_an_objective(
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.setenv("PARETUNE_HOME", str(tmp_path))
-    monkeypatch.setattr("trainers.evaluators.attacks._SQUARE_QUERIES", 20)
     store = open_store()
     yield store
     store.close()
@@ -157,6 +156,7 @@ SMALL: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 def test_a_front_of_robust_networks_says_whether_their_gradients_are_of_use(
     store: Store,
 ) -> None:
@@ -180,6 +180,7 @@ class Listener(Silent):
         self.told.append(text)
 
 
+@pytest.mark.slow
 def test_measures_are_added_to_a_finished_sweep_and_can_be_asked_for(store: Store) -> None:
     run(make_spec(**SMALL), store=store, executor=InlineExecutor)
     assert all("robust_accuracy_eps2" in each.values for each in open_sweep("a", store).trials())

@@ -99,6 +99,7 @@ def test_replicates_are_one_configuration_with_seeds_that_count_up(
     assert len(driver.sampler.suggested) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("died_after", range(1, 6))
 def test_missing_replicates_are_made_up_for_after_a_crash(
     drive: Callable[..., Driver], store: Store, died_after: int
@@ -112,6 +113,7 @@ def test_missing_replicates_are_made_up_for_after_a_crash(
     assert [trial.sampler_attrs for trial in trials[:3]] == [trials[0].sampler_attrs] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["random", "tpe", "grid"])
 def test_a_space_ends_when_every_configuration_was_tried(
     drive: Callable[..., Driver], store: Store, kind: str
@@ -124,6 +126,7 @@ def test_a_space_ends_when_every_configuration_was_tried(
     assert drive(space=SMOKE, sampler={"kind": kind}, budget={"trials": 100}).run() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("died_after", range(4))
 def test_a_driver_that_died_makes_no_difference_to_what_is_tried(
     drive: Callable[..., Driver], store: Store, tmp_path: Path, died_after: int
@@ -241,6 +244,7 @@ def test_a_plateau_ends_the_search(drive: Callable[..., Driver]) -> None:
     assert drive(budget={"trials": 100, "plateau": 3}).run() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "named"),
     [

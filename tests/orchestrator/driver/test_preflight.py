@@ -321,6 +321,7 @@ def test_what_the_sweep_can_show_of_its_claim_is_said_before_it_runs() -> None:
     assert "power: known once images are counted" in elsewhere
 
 
+@pytest.mark.slow
 def test_batches_of_one_image_are_refused_where_no_batch_norm_takes_them() -> None:
     resnet = {"name": "resnet18", "weights": "scratch", "image_size": 32}
     sizes = {"batch_size": {"type": "choice", "values": [1, 16]}}

@@ -101,6 +101,7 @@ def test_each_replicate_has_its_reference_with_its_seed(store: Store, tmp_path: 
     assert [t.number for t in open_sweep("a", store).reference.trials] == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("died_after", range(7))
 @pytest.mark.parametrize("kind", ["tpe", "nsga2", "random"])
 def test_a_driver_that_died_makes_no_difference(
@@ -183,6 +184,7 @@ def test_a_reference_that_failed_is_none(store: Store, tmp_path: Path) -> None:
         _ = open_sweep("a", store).reference
 
 
+@pytest.mark.slow
 def test_a_finished_sweep_is_given_its_reference_and_both_can_be_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,7 @@ def test_the_last_trial_starts_again_too(drive: Callable[..., Driver], store: St
     assert driver.start() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [k for k in FailureKind if not k.is_infrastructure and k is not FailureKind.STORAGE_FULL],

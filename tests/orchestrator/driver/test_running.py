@@ -148,6 +148,7 @@ def test_a_worker_is_told_the_images_the_weights_and_the_attacks(store: Store) -
     assert (task.cpus, task.gpus) == (2, 0)
 
 
+@pytest.mark.slow
 def test_an_interrupted_measurement_of_the_front_goes_on_with_the_rest(store: Store) -> None:
     class Cut(Played):
         def measure_front(
@@ -271,6 +272,7 @@ def test_objectives_that_every_trial_measured_need_no_other_sweep(store: Store) 
     assert "paretune front" not in refused(store, objectives={"accuracy": "maximize"}, seed=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [None, "url"])
 def test_a_run_that_never_began_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None

@@ -216,6 +216,7 @@ class Played:
             driver.loop.ended(self.running.pop(job.trial), ends)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_sweep_that_is_resumed_again_and_again_gives_the_same_verdicts(
     tmp_path: Path, seed: int

@@ -97,6 +97,7 @@ def fused(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+@pytest.mark.slow
 def test_jobs_together_measure_what_they_measure_alone(
     digits: ImageData, job: MakeJob, fused: list[int], tmp_path: Path
 ) -> None:
@@ -153,6 +154,7 @@ def test_training_stops_at_the_milestone_of_each_and_one_that_is_dropped_trains_
     assert all(values(steps) for steps in rest.values())
 
 
+@pytest.mark.slow
 def test_what_was_begun_together_goes_on_alone_and_the_other_way_round(
     digits: ImageData, job: MakeJob, tmp_path: Path
 ) -> None:
@@ -200,6 +202,7 @@ def _measured(trials: list[Trial]) -> list[dict[str, float]]:
     ]
 
 
+@pytest.mark.slow
 def test_a_sweep_that_fuses_is_the_sweep_that_does_not(
     store: Store, make_spec: MakeSpec, fused: list[int]
 ) -> None:

@@ -52,12 +52,14 @@ def _refusal(address: str) -> str:
     return str(raised.value)
 
 
+@pytest.mark.slow
 def test_a_silent_port_is_refused_in_seconds(silent: socket.socket) -> None:
     said = _refusal(f"127.0.0.1:{silent.getsockname()[1]}")
     assert "is silent, or is not the head of a cluster" in said
     assert "leave it away to run on this machine" in said
 
 
+@pytest.mark.slow
 def test_a_port_of_something_else_is_refused_in_seconds(web: int) -> None:
     assert "is not the head of a cluster" in _refusal(f"127.0.0.1:{web}")
 
@@ -72,6 +74,7 @@ def test_a_name_that_no_host_has_is_refused() -> None:
     assert "nothing answers at head.invalid:6379" in ask_cluster("head.invalid").problem
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["run", "doctor"])
 def test_ctrl_c_ends_a_command_that_waits_for_a_cluster(
     command: str, silent: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

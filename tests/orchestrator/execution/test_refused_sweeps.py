@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from orchestrator.contracts import Silent, Store
 from orchestrator.driver.running import run
 from orchestrator.execution.inline import InlineExecutor
@@ -49,6 +51,7 @@ def found(front: Front) -> list[tuple[object, ...]]:
     ]
 
 
+@pytest.mark.slow
 def test_a_limit_before_training_gives_the_front_that_a_limit_afterwards_gives(
     store: Store, make_spec: MakeSpec, tmp_path: Any
 ) -> None:

@@ -30,6 +30,7 @@ def by_params(trials: list[Trial]) -> dict[tuple[object, ...], dict[str, float]]
     return {(*sorted(trial.params.items()), trial.seed): measured(trial) for trial in trials}
 
 
+@pytest.mark.slow
 def test_siblings_share_a_training_and_measure_what_they_would_have_measured_alone(
     store: Store, make_spec: MakeSpec
 ) -> None:
@@ -55,6 +56,7 @@ def test_siblings_share_a_training_and_measure_what_they_would_have_measured_alo
     assert {trial.values["cached_stages"] for trial in store.trials("alone")} == {0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"siblings": False}, {"cache": "off"}])
 def test_there_are_no_siblings_where_they_are_not_wanted(
     store: Store, make_spec: MakeSpec, changes: dict[str, object]
@@ -64,6 +66,7 @@ def test_there_are_no_siblings_where_they_are_not_wanted(
     assert {trial.origin for trial in store.trials("tiny")} == {None}
 
 
+@pytest.mark.slow
 def test_a_sweep_takes_trainings_from_one_before_it_wherever_the_cache_is(
     store: Store, make_spec: MakeSpec, tmp_path: Path
 ) -> None:

@@ -71,6 +71,7 @@ def told(store: Store) -> list[tuple[object, ...]]:
     ]
 
 
+@pytest.mark.slow
 def test_hopeless_trials_are_stopped_and_the_front_is_of_complete_ones(
     store: Store, moasha: Callable[..., SweepSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,6 +105,7 @@ def test_hopeless_trials_are_stopped_and_the_front_is_of_complete_ones(
     again.close()
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_taken_up_measures_what_it_would_have_without_the_stop(
     store: Store, moasha: Callable[..., SweepSpec]
 ) -> None:

@@ -42,6 +42,7 @@ def assert_goes_on(store: Store, spec: SweepSpec) -> None:
     assert store.failures("tiny") == {FailureKind.STORAGE_FULL: 1}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 def test_a_trial_that_finds_no_space_ends_the_sweep_which_goes_on_later(
     store: Store, make_spec: MakeSpec
@@ -72,6 +73,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_on_a_disk_that_is_too_small_nothing_half_written_stays(
     tmp_path: Path, small_disk: Path, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +90,7 @@ def test_on_a_disk_that_is_too_small_nothing_half_written_stays(
     store.close()
 
 
+@pytest.mark.slow
 def test_a_store_without_space_says_so_and_keeps_what_it_has(
     store: Store, make_spec: MakeSpec
 ) -> None:

@@ -91,6 +91,7 @@ def test_a_step_ends_at_each_milestone(digits: ImageData, job: Callable[..., Job
     assert {2, 3, 6} <= set(ends)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "kind", "said"),
     [
@@ -153,6 +154,7 @@ def test_out_of_memory_is_told_apart(
     assert outcome.failure.kind is FailureKind.OUT_OF_MEMORY
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_named_removed_and_made_again(
     digits: ImageData, job: Callable[..., Job], tmp_path: Path
 ) -> None:
@@ -196,6 +198,7 @@ def test_what_is_wrong_with_the_stage_cache_is_said_once_and_costs_no_trial(
     assert troubles[1] is None
 
 
+@pytest.mark.slow
 def test_a_training_from_the_cache_has_its_epochs_at_once_and_no_values_of_milestones(
     digits: ImageData, job: Callable[..., Job], tmp_path: Path
 ) -> None:
@@ -233,6 +236,7 @@ def test_a_trial_that_takes_too_long_has_failed_and_leaves_no_epochs_to_take_up(
     assert not (tmp_path / "trial" / CHECKPOINT_NAME).exists()
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_done_or_within_its_time_is_measured(
     digits: ImageData, job: Callable[..., Job]
 ) -> None:
@@ -245,6 +249,7 @@ def test_a_trial_that_is_done_or_within_its_time_is_measured(
         assert outcome.state is TrialState.COMPLETE
 
 
+@pytest.mark.slow
 def test_a_job_that_is_left_keeps_its_epochs(digits: ImageData, job: Callable[..., Job]) -> None:
     runner = TrialRunner(digits)
     runner.checkpoint()  # without a job: nothing to keep
@@ -295,6 +300,7 @@ def test_images_are_measured_on_the_test_set_under_other_names(
 class TestInline:
     """Whole sweeps in this process."""
 
+    @pytest.mark.slow
     def test_a_sweep_gives_a_front_that_its_files_bear_out(
         self, store: Store, make_spec: MakeSpec
     ) -> None:
@@ -309,6 +315,7 @@ class TestInline:
         assert {trial.attempts for trial in store.trials("tiny")} == {1}
         assert [report.epoch for report in store.reports("tiny", 0)] == [1, 2]
 
+    @pytest.mark.slow
     def test_the_same_sweep_elsewhere_gives_the_same_values(
         self, store: Store, make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -326,6 +333,7 @@ class TestInline:
             assert _steady(first.values) == _steady(second.values)
         other.close()
 
+    @pytest.mark.slow
     def test_a_trial_that_fails_does_not_end_the_sweep(
         self, store: Store, make_spec: MakeSpec
     ) -> None:
@@ -350,6 +358,7 @@ class TestInline:
             )
         assert store.sweeps() == []
 
+    @pytest.mark.slow
     def test_an_interrupted_trial_goes_on_with_the_epoch_it_had(
         self, store: Store, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -120,6 +120,7 @@ def conditions(draw, depth=0):
     return f" {kind} ".join(parts)
 
 
+@pytest.mark.slow
 @given(conditions(), st.integers(-2, 2), st.integers(-2, 2))
 def test_numbers_are_compared_with_the_precedence_of_python(text, a, b) -> None:
     expected = eval(text, {"__builtins__": {}}, {"a": a, "b": b})  # noqa: S307
@@ -131,6 +132,7 @@ def test_numbers_are_compared_with_the_precedence_of_python(text, a, b) -> None:
 values = st.sampled_from([0, 1, 1.0, 2.5, -1, True, False, "a", "1", ""])
 
 
+@pytest.mark.slow
 @given(
     st.lists(words, max_size=14).map(" ".join) | conditions(),
     st.fixed_dictionaries({"a": values, "b": values, "bits": values, "backbone": values}),

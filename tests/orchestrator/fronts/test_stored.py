@@ -107,6 +107,7 @@ def row(trial: Trial) -> dict[str, object]:
     return {**FACTS[trial.sweep], **own, **trial.values, **trial.params}
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(
     sweeps,

@@ -74,6 +74,7 @@ def test_ranks_peel_fronts_off_one_by_one(losses) -> None:
             break
 
 
+@pytest.mark.slow
 @given(matrices(st.integers(0, 4).map(float)))
 def test_hypervolume_counts_the_dominated_unit_cubes(losses) -> None:
     m = losses.shape[1]

@@ -75,6 +75,7 @@ def test_levels(sums, levels) -> None:
     assert violation_levels(sums).tolist() == levels
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(0, 10) | st.just(math.inf), max_size=8))
 def test_levels_follow_the_sums_whatever_their_order(sums) -> None:
     levels = violation_levels(sums).tolist()

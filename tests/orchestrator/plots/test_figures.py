@@ -109,6 +109,7 @@ def test_an_infeasible_front_says_so(trials: list[Trial], objectives: Sequence[O
     assert trace(figure, "nearest misses").x == (9e3,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective_count", [1, 2, 3, 4])
 @pytest.mark.parametrize("trial_count", [0, 1, 2])
 def test_no_trial_one_and_two_can_be_drawn(

@@ -240,6 +240,7 @@ def test_a_frame_and_the_records_of_the_command_line_say_the_same(store) -> None
         assert found == [record[name] for record in records], name
 
 
+@pytest.mark.slow
 def test_reading_needs_neither_ray_nor_torch_nor_optuna_nor_mlflow(store) -> None:
     program = (
         "import sys; from orchestrator.queries.sweeps import open_sweep;"

@@ -116,6 +116,7 @@ ends = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ends, max_size=15), st.sampled_from([[], ["memory_bytes <= 1"]]))
 def test_what_is_forgotten_changes_neither_the_front_nor_the_best(

@@ -30,6 +30,7 @@ from orchestrator.trials import Trial, TrialState
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 
 
+@pytest.mark.slow
 @given(st.lists(st.dictionaries(st.text(), NUMBERS | st.text() | st.none())))
 def test_json_reads_back_as_it_was(records: list[dict[str, object]]) -> None:
     assert json.loads(as_json(records)) == records

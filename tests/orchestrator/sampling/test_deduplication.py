@@ -17,6 +17,7 @@ def test_an_inactive_value_does_not_make_a_configuration_new() -> None:
     assert not rest.add(rest.key({"a": 1}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most_listed", [0, 100_000])
 def test_draws_run_through_a_finite_space_exactly_listed_or_not(monkeypatch, most_listed) -> None:
     monkeypatch.setattr(unseen, "MAX_LISTED", most_listed)

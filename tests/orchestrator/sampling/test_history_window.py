@@ -61,6 +61,7 @@ def test_the_best_do_not_depend_on_how_many_are_given_at_a_time(sizes) -> None:
     assert all_of_them[-BEST:] == window.shown[-BEST:]
 
 
+@pytest.mark.slow
 def test_each_of_the_rest_is_as_likely_to_be_in_the_sample() -> None:
     shown: list[int] = []
     all_of_them = line(640)
@@ -133,6 +134,7 @@ def shown_to_optuna(sampler) -> list:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["random", "nsga2"])
 def test_a_study_stays_small_and_a_new_driver_has_the_same(kind) -> None:
     def build():
@@ -167,12 +169,14 @@ def test_tpe_goes_on_after_a_restart_as_if_nothing_had_happened(monkeypatch) -> 
     assert len(loop.sampler._study.trials) < 25
 
 
+@pytest.mark.slow
 def test_what_was_in_flight_when_the_window_moved_is_told_when_it_ends() -> None:
     loop = Loop(build_sampler("random", PLANE, LOSSES, (), 0), plane, in_flight=40).run(200)
     states = [state.name for state, *_ in shown_to_optuna(loop.sampler)]
     assert set(states) == {"COMPLETE"}
 
 
+@pytest.mark.slow
 def test_generations_of_nsga2_go_on_counting_though_old_ones_are_not_shown() -> None:
     loop = Loop(build_sampler("nsga2", PLANE, LOSSES, (), 0), plane).run(400)
     found = [each.sampler_attrs["NSGAIISampler:generation"] for each in loop.trials]

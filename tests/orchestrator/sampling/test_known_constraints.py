@@ -39,6 +39,7 @@ def build(kind: str, space: SearchSpace, limit: float, seed: int = 1) -> Sampler
 QUICK = tuple(kind for kind in SAMPLERS if kind != "gp")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", QUICK)
 def test_what_may_be_proposed_is_and_nothing_else(kind: str) -> None:
     allowed = [params for params in SMALL.grid() if sizes(params)["memory_bytes"] <= 24]
@@ -49,6 +50,7 @@ def test_what_may_be_proposed_is_and_nothing_else(kind: str) -> None:
     assert sampler.screened_out == (SMALL.size or 0) - len(allowed)
 
 
+@pytest.mark.slow
 def test_a_gaussian_process_proposes_nothing_that_is_refused() -> None:
     sampler = build("gp", SMALL, 12)
     loop = Loop(sampler).run(4)
@@ -70,6 +72,7 @@ def test_an_endless_space_with_nearly_nothing_allowed_is_given_up(limit: float) 
     assert all(sizes(params)["memory_bytes"] <= limit for params in loop.params)
 
 
+@pytest.mark.slow
 def test_a_space_that_is_too_large_to_list_is_searched_in_its_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -79,6 +82,7 @@ def test_a_space_that_is_too_large_to_list_is_searched_in_its_order(
     assert sorted(params["width"] for params in loop.params) == [1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", QUICK)
 def test_suggestions_follow_from_the_seed_and_the_history(kind: str) -> None:
     first, second = (Loop(build(kind, ROOMY, 60)).run(15) for _ in range(2))
@@ -90,6 +94,7 @@ def test_suggestions_follow_from_the_seed_and_the_history(kind: str) -> None:
     assert dict(again.params) not in first.params
 
 
+@pytest.mark.slow
 def test_tpe_learns_what_is_refused() -> None:
     counts = {}
     for kind in ("tpe", "random"):
@@ -99,6 +104,7 @@ def test_tpe_learns_what_is_refused() -> None:
     assert counts["tpe"] < 0.75 * counts["random"]
 
 
+@pytest.mark.slow
 def test_a_constraint_that_is_not_known_before_training_refuses_nothing() -> None:
     sampler = build_sampler("tpe", SMALL, OBJECTIVES, (ACCURATE,), 1, sizes)
     assert len(Loop(sampler, measured).run(100).trials) == SMALL.size

@@ -51,6 +51,7 @@ class TestRandom(OptunaContract):
     learns = False
 
 
+@pytest.mark.slow
 class TestGaussianProcesses(OptunaContract):
     kind = "gp"
     space = SearchSpace({"width": Int(1, 4), "bits": Choice((2, 3, 4, 6))})
@@ -62,6 +63,7 @@ class TestGaussianProcesses(OptunaContract):
         return build_sampler(self.kind, space, objectives[:1], (), seed)
 
 
+@pytest.mark.slow
 def test_gaussian_processes_take_objectives_and_constraints_together() -> None:
     sampler = build_sampler("gp", SMALL, OBJECTIVES, CONSTRAINTS, 0)
     assert distinct(Loop(sampler, in_flight=2).run(13)) == 13
@@ -87,6 +89,7 @@ def ahead(sampler: Sampler, count: int) -> list[Suggestion]:
     return [suggestion for suggestion in found if suggestion is not None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tpe", "nsga2"])
 def test_learning_samplers_find_the_front_and_random_search_does_not(kind) -> None:
     learned, drawn = (
@@ -103,6 +106,7 @@ def drawn_before(count: int) -> list[PriorPoint]:
     return [PriorPoint(params, plane(params)[1], "sweep 'old'") for params in drawn]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "first"), [("tpe", 10), ("nsga2", 20), ("gp", 1)])
 def test_who_learned_before_proposes_better_from_the_first_trial_on(kind, first) -> None:
     points = drawn_before(60)
@@ -136,6 +140,7 @@ def test_points_measured_before_are_the_first_generation_of_nsga2() -> None:
     assert generations == [0, 0, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_rebuilt_nsga2_is_not_random() -> None:
     loop = Loop(build_sampler("nsga2", PLANE, LOSSES, (), 0), plane).run(5 * NSGA2_POPULATION)
     bare = [replace(trial, sampler_attrs={}) for trial in loop.trials]
@@ -148,6 +153,7 @@ def test_a_rebuilt_nsga2_is_not_random() -> None:
     assert distance([s.params for s in rebuilt]) < 0.7 * distance([s.params for s in forgetful])
 
 
+@pytest.mark.slow
 def test_trials_drawn_from_the_rest_belong_to_a_generation_of_nsga2_too() -> None:
     loop = Loop(build_sampler("nsga2", SMALL, OBJECTIVES, (), 0)).run(80)
     generations = [trial.sampler_attrs["NSGAIISampler:generation"] for trial in loop.trials]
@@ -161,6 +167,7 @@ def test_mutated_values_of_nsga2_do_not_repeat_the_numbers_that_decide_on_crosso
     assert not set(deciding) & set(drawn)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tpe", "nsga2"])
 def test_constraints_steer_the_search(kind) -> None:
     limit = Constraint("cost", "<=", 0.3)
@@ -173,6 +180,7 @@ def test_constraints_steer_the_search(kind) -> None:
     assert met[1] > 20 > met[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "widest", "most"), [("tpe", 64, 60), ("nsga2", 12, 120)])
 def test_learning_from_what_cannot_be_trained_beats_forgetting_it(kind, widest, most) -> None:
     def limited(params) -> tuple[TrialState, dict[str, float]]:
@@ -223,6 +231,7 @@ def test_what_cannot_be_trained_is_complete_and_worse_than_what_was_measured(
     assert all(v <= 0 for v in good.constraints.values())
 
 
+@pytest.mark.slow
 def test_gaussian_processes_bear_a_search_in_which_nothing_can_be_trained() -> None:
     sampler = build_sampler("gp", ROOMY, OBJECTIVES[:1], CONSTRAINTS, 0)
     nothing = lambda _: (TrialState.FAILED, {})  # noqa: E731
@@ -258,6 +267,7 @@ def test_optuna_holds_each_trial_in_its_true_state(kind, rebuilt) -> None:
     assert trials[0].constraints == {"b <= 1": 1.0}
 
 
+@pytest.mark.slow
 def test_no_trial_stays_running_once_all_are_final_even_after_duplicates() -> None:
     loop = Loop(build_sampler("tpe", SMALL, OBJECTIVES, (), 0), in_flight=8).run(80)
     states = [trial.state for trial in study_of(loop.sampler).trials]
@@ -278,6 +288,7 @@ def test_a_trial_of_a_dead_driver_that_ends_later_is_told_with_its_constraints()
     assert told.constraints == {"b <= 1": 2.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tpe", "nsga2", "random"])
 def test_conditional_and_continuous_spaces_never_repeat(kind) -> None:
     assert distinct(Loop(build_sampler(kind, FINITE, OBJECTIVES, (), 1)).run(50)) == 50

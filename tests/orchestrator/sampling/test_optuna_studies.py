@@ -98,6 +98,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path, empty_study_file: Pa
     return f"sqlite:///{shutil.copy(empty_study_file, tmp_path / 'study.db')}"
 
 
+@pytest.mark.slow
 def test_a_sweep_becomes_a_study_with_its_states_values_and_times(storage: str) -> None:
     failure = Failure(FailureKind.OUT_OF_MEMORY, "no room", "Traceback")
     artifact = Artifact("t/0.safetensors", 900, "0" * 64)
@@ -136,6 +137,7 @@ def test_a_sweep_becomes_a_study_with_its_states_values_and_times(storage: str) 
     assert [trial.number for trial in study.best_trials] == [0]
 
 
+@pytest.mark.slow
 def test_curves_of_one_objective_are_intermediate_values(storage: str) -> None:
     alone = sweep(objectives={"accuracy": "maximize"})
     reports = [
@@ -146,6 +148,7 @@ def test_curves_of_one_objective_are_intermediate_values(storage: str) -> None:
     assert read(storage).trials[0].intermediate_values == {2: 0.375}
 
 
+@pytest.mark.slow
 def test_writing_again_adds_what_is_new_and_ends_what_was_running(storage: str) -> None:
     before = [a_trial(0), a_trial(1, TrialState.RUNNING), a_trial(2, TrialState.WAITING)]
     export_study(sweep(), before, no_reports, storage)
@@ -192,6 +195,7 @@ def test_the_best_trials_of_the_study_are_the_front(storage: str) -> None:
     assert sorted(best) == sorted(member.trial for member in front) == [0, 3]
 
 
+@pytest.mark.slow
 def test_a_study_of_something_else_is_left_alone(storage: str) -> None:
     with quiet():
         optuna.create_study(storage=_storage(storage), study_name="a").add_trial(
@@ -240,6 +244,7 @@ def test_reading_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_study_of_plain_optuna_is_read_by_its_names(storage: str) -> None:
     def both(trial: optuna.Trial) -> tuple[float, float]:
         width = trial.suggest_int("fc_width_1", 8, 64, step=8)
@@ -310,6 +315,7 @@ def test_what_is_written_to_a_journal_is_read_back_as_the_same_points(
     check_round_trip(str(tmp_path_factory.mktemp("study") / "study.log"), drawn)
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(drawn=_points())
 def test_what_is_written_to_a_database_is_read_back_as_the_same_points(
@@ -347,6 +353,7 @@ def test_a_missing_driver_is_a_sentence_with_what_installs_it() -> None:
         study_rows("mysql://h/d")
 
 
+@pytest.mark.slow
 def test_a_storage_lies_in_a_folder_of_any_name_and_in_the_home_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,6 +62,7 @@ def dominates(a, b, objectives) -> bool:
     return all(x <= y for x, y in pairs) and any(x < y for x, y in pairs)
 
 
+@pytest.mark.slow
 @many
 @given(histories, reductions)
 def test_who_dominates_all_peers_is_never_stopped(history, reduction) -> None:
@@ -72,6 +74,7 @@ def test_who_dominates_all_peers_is_never_stopped(history, reduction) -> None:
     assert found.verdict(reduction) is Decision.CONTINUE
 
 
+@pytest.mark.slow
 @many
 @given(histories, reductions)
 def test_who_is_dominated_goes_on_within_the_quota_alone_and_others_always(
@@ -86,6 +89,7 @@ def test_who_is_dominated_goes_on_within_the_quota_alone_and_others_always(
         assert verdict is Decision.STOP
 
 
+@pytest.mark.slow
 @many
 @given(histories, reductions, st.integers(0, 100))
 def test_neither_order_nor_numbers_of_the_peers_count(history, reduction, seed) -> None:
@@ -96,6 +100,7 @@ def test_neither_order_nor_numbers_of_the_peers_count(history, reduction, seed) 
     assert other.verdict(reduction, *LIMITS) is history.verdict(reduction, *LIMITS)
 
 
+@pytest.mark.slow
 @many
 @given(histories, reductions, st.integers(0, 100))
 def test_scaling_shifting_and_turning_an_objective_changes_nothing(
@@ -113,6 +118,7 @@ def test_scaling_shifting_and_turning_an_objective_changes_nothing(
     assert other.verdict(reduction) is history.verdict(reduction)
 
 
+@pytest.mark.slow
 @many
 @given(histories, reductions)
 def test_who_violates_more_than_a_full_quota_is_stopped(history, reduction) -> None:
@@ -123,6 +129,7 @@ def test_who_violates_more_than_a_full_quota_is_stopped(history, reduction) -> N
         assert verdict is Decision.STOP
 
 
+@pytest.mark.slow
 @some
 @given(st.lists(st.integers(0, 9).map(float), min_size=2, max_size=15))
 def test_with_one_objective_and_two_it_is_the_median_rule(values) -> None:
@@ -131,6 +138,7 @@ def test_with_one_objective_and_two_it_is_the_median_rule(values) -> None:
     assert (verdict is Decision.STOP) == (values[0] < statistics.median(values))
 
 
+@pytest.mark.slow
 @some
 @given(st.lists(st.integers(0, 10_000), min_size=2, max_size=15, unique=True), reductions)
 def test_with_one_objective_exactly_a_quota_goes_on(values, reduction) -> None:

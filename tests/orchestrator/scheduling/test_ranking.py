@@ -30,6 +30,7 @@ def before(among, objectives=BOTH, constraints=()):
     return [sum(place(trial, among, objectives, constraints)) for trial in among]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=12),
     st.sampled_from([(), (Constraint("memory_bytes", "<=", 2.0),)]),

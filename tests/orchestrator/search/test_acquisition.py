@@ -90,6 +90,7 @@ TRIALS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(TRIALS, st.lists(st.tuples(st.integers(1, 4), st.sampled_from([2, 4, 8])), min_size=1))
 def test_whatever_was_measured_one_of_the_candidates_is_chosen(
     trials: list[tuple[int, int, float, float]], pairs: list[tuple[int, int]]

@@ -73,6 +73,7 @@ def measured(config: TrialConfig, folder: Path) -> Mapping[str, float]:
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(configs("digitnet", 3, 3))
 def test_known_sizes_are_those_of_the_written_digitnet(
@@ -83,6 +84,7 @@ def test_known_sizes_are_those_of_the_written_digitnet(
     assert tuple(known) == KNOWN_NAMES
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(configs("cifar_resnet20", 19, 10))
 def test_known_sizes_are_those_of_the_written_cifar_resnet(
@@ -147,6 +149,7 @@ def test_tensors_are_asked_for_only_if_a_constraint_needs_them() -> None:
     assert sized_backbones(make_spec(space=space, constraints=limit)) == ("digitnet", "vgg11")
 
 
+@pytest.mark.slow
 def test_sizes_are_known_without_torch() -> None:
     code = "import sys, orchestrator.search.cost_model; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,6 +110,7 @@ def area(points: list[tuple[float, ...]]) -> float:
     return total
 
 
+@pytest.mark.slow
 @given(sized, st.integers(1, 5), st.floats(1e-4, 0.5))
 def test_the_volume_is_that_between_the_frozen_bounds(
     found: list[tuple[float, float] | None], patience: int, growth: float

@@ -70,6 +70,7 @@ def spaces(draw: st.DrawFn) -> dict[str, Any]:
     return space
 
 
+@pytest.mark.slow
 @given(spaces(), st.randoms(use_true_random=False))
 def test_siblings_are_all_other_configurations_with_the_same_training(
     mapping: dict[str, Any], rng: Any
@@ -141,6 +142,7 @@ def tried(trials: list[Trial]) -> list[tuple[Any, ...]]:
 Drive = Callable[..., Driver]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["random", "tpe", "nsga2", "grid"])
 def test_a_complete_trial_brings_its_siblings_before_the_sampler_is_asked(
     drive: Drive, kind: str
@@ -155,6 +157,7 @@ def test_a_complete_trial_brings_its_siblings_before_the_sampler_is_asked(
     assert driver.loop.stop_reason == "every configuration of the space was tried"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "execution", [{"siblings": False}, {"cache": "off"}, {"cache": "off", "siblings": True}]
 )
@@ -202,6 +205,7 @@ def test_by_default_a_space_without_end_has_no_siblings(drive: Drive) -> None:
     assert {trial.origin for trial in driver.loop.trials} == {None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "outcome",
     [
@@ -271,6 +275,7 @@ def test_siblings_wait_for_all_replicates_of_their_origin(drive: Drive) -> None:
     assert origins == [None, None, None, None, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["random", "tpe", "nsga2", "grid"])
 def test_no_training_is_begun_while_it_is_under_way(drive: Drive, kind: str) -> None:
     driver = drive(space=SPACE, sampler={"kind": kind}, budget={"trials": 30})

@@ -157,6 +157,7 @@ def test_points_are_no_trials_and_on_no_front(old: Old, store: Store) -> None:
     assert len(notes.learned) == 1
 
 
+@pytest.mark.slow
 def test_a_driver_that_starts_again_goes_on_as_if_nothing_had_happened_without_the_source(
     old: Old, store: Store, tmp_path: Path
 ) -> None:
@@ -180,6 +181,7 @@ def test_a_driver_that_starts_again_goes_on_as_if_nothing_had_happened_without_t
     assert [t.params for t in store.trials("a")] == [t.params for t in store.trials("whole")]
 
 
+@pytest.mark.slow
 def test_what_was_learned_stays_when_the_file_no_longer_says_so(old: Old, store: Store) -> None:
     run(
         make_spec(warm_start=old.sources["sweep"], budget={"trials": 2}),
@@ -213,6 +215,7 @@ def test_a_sweep_that_has_begun_may_learn_later(old: Old, store: Store) -> None:
     assert store.prior_points("a")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "error", "told"),
     [

@@ -69,6 +69,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_variants_are_compared_over_seeds(elsewhere: Path) -> None:
     variants = {"random": make_spec(), "all": make_spec(budget={"trials": 12})}
     found = compare(variants, TABLE, seeds=[5, 6], slots=2)

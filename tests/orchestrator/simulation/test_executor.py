@@ -255,6 +255,7 @@ def test_the_clock_goes_forward_alone() -> None:
     assert clock() == 2.0
 
 
+@pytest.mark.slow
 @settings(max_examples=4)
 @given(
     times=st.lists(st.floats(0.0, 100.0), min_size=8, max_size=8),

@@ -37,6 +37,7 @@ def recordings(draw: st.DrawFn) -> Recording:
     return Recording(draw(PARAMS), draw(st.integers(0, 2**62)), {**draw(VALUES), **ends}, reports)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(rows=st.lists(recordings(), min_size=1, max_size=3))
 @pytest.mark.parametrize("name", ["a.csv", "a.json.gz"])

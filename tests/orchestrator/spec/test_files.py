@@ -97,6 +97,7 @@ BAD = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BAD)
 def test_a_mistake_is_named_with_its_line(write: Callable[..., Path], case: str) -> None:
     old, new, line, said = BAD[case]
@@ -128,6 +129,7 @@ RULES_IN_A_SPACE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", RULES_IN_A_SPACE)
 def test_every_corner_of_a_space_of_rules_is_a_head(write: Callable[..., Path], case: str) -> None:
     space, head = RULES_IN_A_SPACE[case]
@@ -205,6 +207,7 @@ def bomb() -> str:
     return "\n".join(["a0: &a0 [lol]", *rungs])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -337,6 +340,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
     return tree
 
 
+@pytest.mark.slow
 @given(tree=mutated())
 def test_any_file_is_a_spec_or_a_usage_error(
     tmp_path_factory: pytest.TempPathFactory, tree: dict[str, Any]

@@ -55,6 +55,7 @@ WRONG = (
 KEYS = keys_of(SweepSpec)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS, ids=".".join)
 def test_whatever_stands_under_a_key_is_told_in_our_words(
     write: Callable[..., Path], key: tuple[str, ...]

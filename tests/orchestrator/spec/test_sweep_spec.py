@@ -18,7 +18,7 @@ from trainers.evaluators.config import AttackConfig
 from trainers.networks.backbone_table import WEIGHT_WORDS
 from trainers.parameters import PARAMETERS
 from trainers.quantization import QuantizationConfig
-from trainers.quantization.config import MAX_CONVOLUTIONS
+from trainers.quantization.layer_bits import LAYER_BITS
 
 GIVEN: dict[str, Any] = {
     "name": "tiny",
@@ -213,7 +213,7 @@ def test_a_spec_cannot_be_changed() -> None:
 def test_training_has_every_parameter_that_is_not_of_the_network() -> None:
     quantization = {
         *type(spec().quantization).model_fields,
-        *(f"bits_{number}" for number in range(1, MAX_CONVOLUTIONS + 1)),
+        *LAYER_BITS,
     }
     network = {"backbone", *quantization, *(name for name in PARAMETERS if "fc_" in name)}
     assert set(type(spec().training).model_fields) == set(PARAMETERS) - network

@@ -111,6 +111,7 @@ steps = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(st.lists(steps, max_size=40))
 def test_whatever_happens_to_a_sweep_its_columns_hold_what_its_trials_do(

@@ -34,12 +34,14 @@ def test_this_process_is_not_gone() -> None:
     assert this_holder() == this_holder()
 
 
+@pytest.mark.slow
 def test_a_living_process_is_not_gone(other: tuple[subprocess.Popen[str], str]) -> None:
     process, holder = other
     assert holder.split(":")[1] == str(process.pid)
     assert not is_gone(holder)
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_gone(other: tuple[subprocess.Popen[str], str]) -> None:
     process, holder = other
     process.kill()
@@ -47,6 +49,7 @@ def test_a_killed_process_is_gone(other: tuple[subprocess.Popen[str], str]) -> N
     assert is_gone(holder)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs /proc")  # noqa: PTH110
 def test_a_killed_process_whose_parent_has_not_noticed_is_gone(
     other: tuple[subprocess.Popen[str], str],

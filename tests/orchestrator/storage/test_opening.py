@@ -104,6 +104,7 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not (tmp_path / "~").exists()
 
 
+@pytest.mark.slow
 def test_processes_that_open_a_new_store_at_once_make_one(url: str) -> None:
     opened = [
         subprocess.Popen([sys.executable, "-c", _OPEN, url], stdout=subprocess.PIPE)
@@ -114,6 +115,7 @@ def test_processes_that_open_a_new_store_at_once_make_one(url: str) -> None:
     assert said == [b"0\n"] * 4
 
 
+@pytest.mark.slow
 def test_another_who_makes_the_same_store_is_waited_for(path: Path, url: str) -> None:
     with _written_to(path) as other:
         threading.Timer(0.5, other.rollback).start()
@@ -121,6 +123,7 @@ def test_another_who_makes_the_same_store_is_waited_for(path: Path, url: str) ->
     assert schema_version(url) == (HEAD, HEAD)
 
 
+@pytest.mark.slow
 def test_another_who_never_ends_is_waited_for_so_long(
     path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

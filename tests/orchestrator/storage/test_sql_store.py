@@ -62,6 +62,7 @@ def store(url: str, clock: Clock) -> Iterator[SqlStore]:
     store.close()
 
 
+@pytest.mark.slow
 def test_a_killed_driver_loses_nothing_and_blocks_nobody(url: str) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", _DRIVE, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -184,6 +185,7 @@ _JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(attrs=st.dictionaries(st.text(), _JSON, max_size=4))
 def test_json_comes_back_as_it_was(store: SqlStore, attrs: dict[str, object]) -> None:
     writer = store.take("a", "first", lease_s=0.0)
@@ -191,6 +193,7 @@ def test_json_comes_back_as_it_was(store: SqlStore, attrs: dict[str, object]) ->
     assert repr(store.trial("a", number).sampler_attrs) == repr(attrs)
 
 
+@pytest.mark.slow
 @given(values=st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False)))
 def test_values_come_back_exactly(store: SqlStore, values: dict[str, float]) -> None:
     writer = store.take("a", "first", lease_s=0.0)

@@ -62,7 +62,7 @@ def test_the_front_read_from_mlflow_is_the_stores_in_a_folder_of_any_name(
     check_nothing_lies_beside(name, empty_mlflow)
 
 
-@pytest.mark.slow
+@pytest.mark.serial
 def test_a_database_that_mlflow_makes_lies_in_a_folder_of_any_name(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -94,7 +94,7 @@ def server(empty_mlflow: Path, tmp_path: Path) -> Iterator[Server]:
     server.kill()
 
 
-@pytest.mark.slow
+@pytest.mark.serial
 def test_what_happens_while_the_server_is_away_arrives_once(driver, new_mirror, store, server):
     heard: list[str] = []
     background = BackgroundMirror(

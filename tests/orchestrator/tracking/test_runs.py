@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,7 @@ def after(run: RunView, request: Changes) -> RunView:
     )
 
 
+@pytest.mark.slow
 @given(contents)
 def test_what_was_sent_is_not_sent_again(content):
     run = RunView("1", "RUNNING")
@@ -57,6 +59,7 @@ def test_what_was_sent_is_not_sent_again(content):
     assert missing_from(run, content) == []
 
 
+@pytest.mark.slow
 @given(contents)
 def test_every_request_is_within_the_limits_of_mlflow(content):
     for request in missing_from(RunView("1", "RUNNING"), content):
@@ -65,6 +68,7 @@ def test_every_request_is_within_the_limits_of_mlflow(content):
         assert len(request.tags) <= 100
 
 
+@pytest.mark.slow
 @given(contents, st.integers(0, 30))
 def test_a_crash_between_two_requests_loses_no_point(content, sent):
     run, received = RunView("1", "RUNNING"), []

@@ -56,6 +56,7 @@ def _level_bytes(weights: list[Weight], config: QuantizationConfig) -> int:
     return one * groups.get(config.scope, sum(weight.channels for weight in weights))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
 @pytest.mark.parametrize("bits", range(2, 9))
@@ -67,6 +68,7 @@ def test_a_vgg_is_at_most_a_fiftieth_larger_than_the_ideal(
     assert ideal < size <= MOST * ideal
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", range(2, 9))
 def test_what_is_not_ideal_is_the_header_which_is_the_same_for_all_bits(bits: int) -> None:
     for spec in (VGG, DIGITNET):

@@ -30,6 +30,7 @@ def same_logits(path: Path, pictures: np.ndarray) -> bool:
     return torch.equal(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(5, 1, 28, 28), (5, 1, 8, 8), (5, 3, 40, 32)])
 @pytest.mark.parametrize(
     ("bits", "fc_bits", "widths"), [(2, 3, (9,)), (7, 32, ()), (8, 5, (9, 5))]
@@ -43,6 +44,7 @@ def test_the_readers_logits_are_those_of_the_loaded_network(
     assert same_logits(tmp_path / "m", images(*shape))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
 def test_the_reader_decodes_every_quantizer_bit_for_bit(
@@ -59,6 +61,7 @@ def test_the_reader_decodes_every_quantizer_bit_for_bit(
     assert same_logits(tmp_path / "m", images(2, 1, 28, 28))
 
 
+@pytest.mark.slow
 def test_the_example_runs_alone_and_names_the_classes(tmp_path: Path) -> None:
     network = build_network("digitnet", weights="scratch", widths=(9,), classes=3)
     names = ("ant", "bee", "cat")

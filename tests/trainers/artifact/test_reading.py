@@ -73,6 +73,7 @@ def altered(content: bytes, tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", range(2, 9))
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
@@ -90,6 +91,7 @@ def test_weights_come_back_bit_for_bit(
     assert all(torch.equal(state[name], expected[name]) for name in expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
 def test_codes_and_levels_come_back_as_they_are(
@@ -208,6 +210,7 @@ def set_entry(**values: Any) -> Callable[[Facts], None]:
     return lambda facts: facts["tensors"][CONV].update(values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -302,6 +305,7 @@ def test_tensors_that_do_not_fit_are_refused(
         load_artifact(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "change", "reason"),
     [
@@ -375,6 +379,7 @@ def contents(
     return found
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_flipped_bits_are_refused_or_harmless(
     tmp_path: Path, contents: list[bytes], data: st.DataObject
@@ -414,6 +419,7 @@ _JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_any_json_in_the_place_of_a_fact_is_refused_or_harmless(
     altered: Callable[..., Path], contents: list[bytes], data: st.DataObject
@@ -430,6 +436,7 @@ def test_any_json_in_the_place_of_a_fact_is_refused_or_harmless(
     _loads_or_is_refused(altered(facts=change, content=data.draw(st.sampled_from(contents))))
 
 
+@pytest.mark.slow
 def test_a_new_process_reads_an_artifact_without_torchs_compiler(
     tmp_path: Path, content: bytes
 ) -> None:

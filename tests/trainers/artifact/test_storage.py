@@ -42,6 +42,7 @@ def content(artifact: Path) -> bytes:
     return artifact.with_name("c").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
 @pytest.mark.parametrize("bits", [2, 5, 8, 32])
@@ -83,6 +84,7 @@ def test_pruned_weights_are_stored_by_their_places(tmp_path: Path, network: Netw
     assert {"bitmap", "positions"} & set(stored.codings.values())
 
 
+@pytest.mark.slow
 def test_levels_that_cost_less_weigh_less(tmp_path: Path, network: Network) -> None:
     sizes = []
     for weight in (0.0, 8.0, 64.0):
@@ -206,6 +208,7 @@ def test_an_index_that_does_not_fit_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_damage_is_refused_or_harmless(
     tmp_path: Path, artifact: Path, content: bytes, data: st.DataObject

@@ -25,6 +25,7 @@ def digitnet(widths: tuple[int, ...] = (8,), *, dropout: float = 0.0, seed: int 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 7, 8, 32])
 @pytest.mark.parametrize("fc_bits", [32, 3])
 def test_the_predicted_size_is_the_size_on_disk(tmp_path: Path, bits: int, fc_bits: int) -> None:
@@ -35,6 +36,7 @@ def test_the_predicted_size_is_the_size_on_disk(tmp_path: Path, bits: int, fc_bi
     assert info.bytes == predict_bytes(network.spec, config, CLASSES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "backbone", ["mobilenet_v2", "squeezenet1_1", "resnet18", "densenet121", "efficientnet_b0"]
 )
@@ -139,6 +141,7 @@ def test_dropout_changes_neither_file_nor_answers(tmp_path: Path) -> None:
     assert infos[0].sha256 == infos[1].sha256
 
 
+@pytest.mark.slow
 def test_batch_counters_are_left_out(tmp_path: Path) -> None:
     network = build_network("mobilenet_v3_small", weights="scratch", widths=(4,), classes=3)
     write_artifact(

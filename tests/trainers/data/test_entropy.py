@@ -74,6 +74,7 @@ def test_real_images_have_the_entropy_of_another_library(shared_data: Path, fold
     assert image_entropies(images) == pytest.approx([by_scipy(each) for each in images], abs=1e-9)
 
 
+@pytest.mark.slow
 @given(IMAGES)
 def test_it_agrees_with_another_library_on_any_image(images: NDArray[np.uint8]) -> None:
     expected = [by_scipy(each) for each in images]
@@ -95,6 +96,7 @@ def test_where_a_pixel_lies_does_not_matter(images: NDArray[np.uint8], seed: int
     assert np.array_equal(image_entropies(shuffled), image_entropies(images))
 
 
+@pytest.mark.slow
 @given(IMAGES, st.permutations(range(256)))
 def test_which_value_is_which_does_not_matter(
     images: NDArray[np.uint8], values: list[int]
@@ -103,6 +105,7 @@ def test_which_value_is_which_does_not_matter(
     assert image_entropies(renamed) == pytest.approx(image_entropies(images), abs=1e-12)
 
 
+@pytest.mark.slow
 @given(IMAGES, st.integers(1, 4))
 def test_copies_of_all_images_leave_the_mean_as_it_is(
     images: NDArray[np.uint8], copies: int
@@ -111,6 +114,7 @@ def test_copies_of_all_images_leave_the_mean_as_it_is(
     assert found.mean() == pytest.approx(image_entropies(images).mean(), abs=1e-12)
 
 
+@pytest.mark.slow
 @given(IMAGES)
 def test_it_does_not_depend_on_how_many_are_counted_at_once(images: NDArray[np.uint8]) -> None:
     whole = image_entropies(images)
@@ -128,6 +132,7 @@ def test_layouts_that_are_not_contiguous_are_counted_alike() -> None:
 
 
 # Large and small images, and one that is larger than what is counted at once.
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(4_000, 3, 64, 64), (200_000, 1, 2, 2), (1, 3, 2_000, 2_000)])
 def test_it_takes_some_megabytes_however_many_images_there_are(shape: tuple[int, ...]) -> None:
     images = np.broadcast_to(np.uint8(3), shape)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torchvision.datasets
 from PIL import Image
 
 from trainers.data import named
@@ -90,6 +89,8 @@ def test_a_truncated_gzip_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.shared_data
 def test_fashion_mnist_is_what_torchvision_reads(shared_data: Path, tmp_path: Path) -> None:
+    import torchvision.datasets
+
     raw = tmp_path / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     for name in FASHION_FILES:
@@ -119,6 +120,8 @@ def test_fashion_mnist_is_what_torchvision_reads(shared_data: Path, tmp_path: Pa
 def test_a_failed_download_says_where_the_files_belong(
     name: str, class_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import torchvision.datasets
+
     kind = getattr(torchvision.datasets, class_name)
 
     def no_network(*_: object, **__: object) -> None:
@@ -136,6 +139,8 @@ def test_each_torchvision_set_becomes_bytes_with_channels_first(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The real archives are large; torchvision's objects differ in layout and in attribute names.
+    import torchvision.datasets
+
     images = np.random.default_rng(0).integers(0, 256, (4, 3, 32, 32), dtype=np.uint8)
 
     class Cifar:

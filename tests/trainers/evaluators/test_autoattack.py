@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainers.evaluators import AttackConfig, attacks
+from trainers.evaluators import AttackConfig
 from trainers.evaluators.attacks import attacked
 from trainers.evaluators.robustness import robust_accuracy
 
@@ -42,15 +42,13 @@ def config(attack: str, norm: str = "linf", **more: Any) -> AttackConfig:
     return AttackConfig(attack, 0.1 if norm == "linf" else 0.5, norm, **more)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("attack", ["apgd", "square"])
-def test_it_stays_within_epsilon_and_repeats_itself(
-    monkeypatch: pytest.MonkeyPatch, attack: str, norm: str
-) -> None:
-    monkeypatch.setattr(attacks, "_SQUARE_QUERIES", 100)
+def test_it_stays_within_epsilon_and_repeats_itself(attack: str, norm: str) -> None:
     network, images, labels = task(5)
     pixels, expected = torch.tensor(images).float() / 255, torch.tensor(labels)
-    chosen = config(attack, norm)
+    chosen = config(attack, norm, **({"queries": 100} if attack == "square" else {}))
     torch.manual_seed(1)
     found = attacked(network, pixels, expected, chosen)
     size = (found - pixels).flatten(1)
@@ -68,6 +66,7 @@ def test_it_stays_within_epsilon_and_repeats_itself(
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_it_is_at_least_as_strong_as_pgd(norm: str) -> None:
     network, images, labels = task(5)
@@ -82,6 +81,7 @@ def test_it_is_at_least_as_strong_as_pgd(norm: str) -> None:
     assert 0 < left[2] < 1
 
 
+@pytest.mark.slow
 def test_the_whole_ensemble_is_at_least_as_strong_as_its_parts() -> None:
     network, images, labels = task(4, 12)
     whole, gradients, blind = (
@@ -92,6 +92,7 @@ def test_the_whole_ensemble_is_at_least_as_strong_as_its_parts() -> None:
     assert not (whole & ~blind).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("attack", ["apgd", "autoattack"])
 def test_few_classes_are_attacked_without_a_targeted_loss(attack: str, classes: int) -> None:
@@ -102,6 +103,7 @@ def test_few_classes_are_attacked_without_a_targeted_loss(attack: str, classes: 
     assert found.robust_accuracy <= pgd.robust_accuracy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ["apgd", "square", "pgd", "bim"])
 def test_one_image_and_images_that_are_wrong_anyway(attack: str) -> None:
     network, images, labels = task(5)
@@ -113,6 +115,7 @@ def test_one_image_and_images_that_are_wrong_anyway(attack: str) -> None:
     assert not none.robust.any()
 
 
+@pytest.mark.slow
 def test_a_network_that_answers_all_classes_alike_is_right_where_the_first_is() -> None:
     class Tie(nn.Module):
         def forward(self, pixels: Tensor) -> Tensor:
@@ -156,12 +159,10 @@ class Brighter(nn.Module):
 SIZES = [(side, side) for side in (4, 5, 7, 8, 9, 12, 13, 14, 18, 19, 20, 24, 28, 32)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [*SIZES, (64, 48), (48, 64), (19, 4)], ids=str)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_square_in_l2_takes_images_of_any_size(
-    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], channels: int
-) -> None:
-    monkeypatch.setattr(attacks, "_SQUARE_QUERIES", 150)
+def test_square_in_l2_takes_images_of_any_size(size: tuple[int, int], channels: int) -> None:
     rng = np.random.default_rng(0)
     pixels = torch.tensor(rng.uniform(0.3, 0.7, (12, channels, *size))).float()
     network = Brighter()
@@ -171,7 +172,7 @@ def test_square_in_l2_takes_images_of_any_size(
     away = (halves[:, 0] - halves[:, 1]).abs().max()
     epsilon = 1.5 * float(away) * (pixels[0].numel() / 2) ** 0.5
     torch.manual_seed(0)
-    found = attacked(network, pixels, labels, AttackConfig("square", epsilon, "l2"))
+    found = attacked(network, pixels, labels, AttackConfig("square", epsilon, "l2", queries=150))
     assert found.shape == pixels.shape
     assert float((found - pixels).flatten(1).norm(dim=1).max()) <= epsilon * (1 + 1e-5)
     assert 0 <= float(found.min()) <= float(found.max()) <= 1

@@ -9,6 +9,7 @@ from trainers.evaluators.counts import count_macs, count_parameters
 from trainers.networks.network import build_network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["digitnet", "mobilenet_v3_small", "resnet18"])
 def test_multiplications_are_half_of_torchs_operations(backbone: str) -> None:
     network = build_network(backbone, weights="scratch", widths=(7,), classes=3).eval()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainers.evaluators import AttackConfig, attacks
+from trainers.evaluators import AttackConfig
 from trainers.evaluators.masking import _won, masked_gradient_signs
 
 CLASSES, SIDE, COUNT = 4, 6, 80
@@ -54,11 +54,6 @@ ATTACKS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def few_queries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attacks, "_SQUARE_QUERIES", 200)
-
-
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: f"{a.attack}-{a.norm}")
 def test_an_ordinary_network_shows_no_sign(
     network: nn.Module, data: tuple[np.ndarray, np.ndarray], attack: AttackConfig
@@ -66,6 +61,7 @@ def test_an_ordinary_network_shows_no_sign(
     assert masked_gradient_signs(network, *data, attack, seed=0) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: f"{a.attack}-{a.norm}")
 @pytest.mark.parametrize("how", [lambda x: 1e4 * x, torch.round], ids=["saturated", "rounded"])
 def test_a_network_without_usable_gradients_shows_signs(

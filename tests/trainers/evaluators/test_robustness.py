@@ -171,6 +171,7 @@ def test_fgsm_in_l2_is_one_step_along_the_gradient(
     torch.testing.assert_close(found, by_hand, rtol=0, atol=ROUNDING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: f"{a.attack}-{a.norm}")
 @settings(max_examples=15)
 @given(scale=st.floats(0.01, 1.4), seed=st.integers(0, 2**32))
@@ -194,6 +195,7 @@ def test_perturbations_stay_within_epsilon_and_pixels_within_bounds(
     assert not found.requires_grad
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: f"{a.attack}-{a.norm}")
 def test_the_same_seed_gives_the_same_result(
     network: nn.Module, data: tuple[np.ndarray, np.ndarray], attack: AttackConfig
@@ -208,6 +210,7 @@ def test_the_same_seed_gives_the_same_result(
     assert (first.epsilon, first.samples) == (attack.epsilon, 200)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: f"{a.attack}-{a.norm}")
 def test_an_attack_does_something_and_a_tiny_one_does_not(
     network: nn.Module, data: tuple[np.ndarray, np.ndarray], attack: AttackConfig
@@ -226,6 +229,7 @@ def test_nothing_withstands_a_huge_epsilon(
         assert robust_accuracy(network, *data, attack, seed=0).robust_accuracy <= 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("norm", "epsilons"), [("linf", (0.03, 0.06)), ("l2", (0.2, 0.4))])
 def test_pgd_is_at_least_as_strong_as_fgsm(
     network: nn.Module,

@@ -54,6 +54,7 @@ def _replace_for_ever(path: Path) -> None:
         unfinished.replace(path)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_is_replaced_while_it_is_read_is_the_one_or_the_other(
     tmp_path: Path,
 ) -> None:

@@ -33,6 +33,7 @@ signs = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(classes, classes, attacks, signs)
 def test_what_was_written_is_read(tmp_path: Path, labels, predicted, attacked, signs) -> None:
     path = tmp_path / "predictions.npz"

@@ -70,6 +70,7 @@ def test_a_network_rebuilt_from_its_spec_takes_its_weights() -> None:
     assert torch.equal(other(pixels), network(pixels))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["digitnet", "vgg16", "densenet121"])
 def test_a_network_can_be_sized_without_memory(name: str) -> None:
     with torch.device("meta"):

@@ -78,6 +78,7 @@ def test_two_thirds_and_halving_shrink_only_what_comes_after_a_hidden_layer() ->
     assert widths_of("resnet18", "two_thirds", 10) == (351, 244)
 
 
+@pytest.mark.slow
 @given(sized(), st.integers(1, 5_000))
 def test_a_rule_never_enlarges_and_never_removes_a_layer(
     case: tuple[str, dict[str, Any]], classes: int
@@ -89,6 +90,7 @@ def test_a_rule_never_enlarges_and_never_removes_a_layer(
     assert all(type(width) is int for width in widths)
 
 
+@pytest.mark.slow
 @given(sized(), st.integers(1, 5_000), st.integers(0, 5_000))
 def test_more_classes_never_give_a_narrower_layer(
     case: tuple[str, dict[str, Any]], classes: int, more: int
@@ -149,6 +151,7 @@ def test_a_fraction_is_the_share_that_it_says(
     assert whole == tuple(reference)
 
 
+@pytest.mark.slow
 @given(sized(), st.integers(1, 5_000))
 def test_a_sized_head_never_has_more_parameters_than_the_full_one(
     case: tuple[str, dict[str, Any]], classes: int

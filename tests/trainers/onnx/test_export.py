@@ -54,6 +54,7 @@ def what_it_decodes_to(path: Path, name: str) -> np.ndarray:
     return weight
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "quantizer", "scope", "bits"),
     [("cifar_resnet20", "symmetric", "channel", 8), ("digitnet", "affine", "layer", 3)],
@@ -80,6 +81,7 @@ def test_evenly_spaced_weights_are_int8_and_decode_to_those_of_the_packed_file(
     assert info.bytes < 0.4 * float_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantizer", CODEBOOKS)
 def test_levels_of_a_codebook_stay_in_float32_and_are_named(
     quantizer: str, tmp_path: Path
@@ -93,6 +95,7 @@ def test_levels_of_a_codebook_stay_in_float32_and_are_named(
         assert np.array_equal(stored[name], weights[name].numpy())
 
 
+@pytest.mark.slow
 def test_any_batch_gives_the_logits_of_torch_and_the_file_says_what_it_is(tmp_path: Path) -> None:
     artifact = packed(tmp_path, QuantizationConfig())
     info = export_onnx(artifact, tmp_path / "model.onnx")
@@ -116,6 +119,7 @@ def test_any_batch_gives_the_logits_of_torch_and_the_file_says_what_it_is(tmp_pa
     assert latency.latency_ms > 0
 
 
+@pytest.mark.slow
 def test_a_file_that_computes_something_else_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ def artifact(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_it_computes_in_int8_and_has_an_accuracy_of_its_own(
     artifact: Path, images: ImageData
 ) -> None:

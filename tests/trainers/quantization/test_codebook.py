@@ -48,6 +48,7 @@ def entropy_bits(quantized: QuantizedWeight) -> float:
     return float(-(shares * shares.log2()).sum())
 
 
+@pytest.mark.slow
 @given(weights(), BITS, SCOPE)
 def test_kmeans_is_never_worse_than_evenly_spaced_levels(
     weight: Tensor, bits: int, scope: str
@@ -68,6 +69,7 @@ def test_kmeans_finds_the_least_error_of_gaussian_weights(bits: int, optimum: fl
     assert error / weight.numel() == pytest.approx(optimum, rel=0.02)
 
 
+@pytest.mark.slow
 @given(weights(), BITS, SCOPE)
 def test_every_weight_gets_its_nearest_level(weight: Tensor, bits: int, scope: str) -> None:
     quantized = quantize_weight(weight, bits, scheme="kmeans", scope=scope)
@@ -77,6 +79,7 @@ def test_every_weight_gets_its_nearest_level(weight: Tensor, bits: int, scope: s
     assert (error <= nearest + 2**-22 * weight.abs().max()).all()
 
 
+@pytest.mark.slow
 @given(weights(), BITS, SCOPE, st.sampled_from(["kmeans", "entropy"]))
 def test_codebooks_ascend_and_are_finite(
     weight: Tensor, bits: int, scope: str, scheme: str
@@ -91,12 +94,14 @@ def test_codebooks_ascend_and_are_finite(
     assert quantized.codes.shape == weight.shape
 
 
+@pytest.mark.slow
 @given(weights(), BITS, SCOPE)
 def test_zero_stays_zero(weight: Tensor, bits: int, scope: str) -> None:
     restored = dequantize(quantize_weight(weight, bits, scheme="kmeans", scope=scope))
     assert bool((restored[weight == 0] == 0).all())
 
 
+@pytest.mark.slow
 @given(weights(), BITS)
 def test_a_channel_is_quantized_alone(weight: Tensor, bits: int) -> None:
     whole = dequantize(quantize_weight(weight, bits, scheme="kmeans"))
@@ -113,6 +118,7 @@ def test_many_groups_are_fitted_in_parts_without_a_difference(
     assert torch.equal(whole, dequantize(quantize_weight(weight, 3, scheme="kmeans")))
 
 
+@pytest.mark.slow
 @given(weights(), BITS, SCOPE)
 def test_without_a_rate_entropy_is_kmeans(weight: Tensor, bits: int, scope: str) -> None:
     kmeans = quantize_weight(weight, bits, scheme="kmeans", scope=scope)
@@ -120,6 +126,7 @@ def test_without_a_rate_entropy_is_kmeans(weight: Tensor, bits: int, scope: str)
     assert torch.equal(dequantize(kmeans), dequantize(entropy))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [2, 3, 4, 6])
 def test_the_rate_falls_and_the_error_rises_as_the_rate_weighs_more(bits: int) -> None:
     weight = gaussian(16, 500)
@@ -135,6 +142,7 @@ def test_the_rate_falls_and_the_error_rises_as_the_rate_weighs_more(bits: int) -
     assert rates[-1] < bits - 1.5
 
 
+@pytest.mark.slow
 def test_at_the_same_rate_entropy_has_less_error_than_fewer_bits() -> None:
     # That is what it is for: 6 bits, of which 3.6 are paid, against 4 bits of k-means.
     weight = gaussian(16, 4000)
@@ -208,6 +216,7 @@ def least_error(values: Tensor, levels: int) -> float:
 SMALL = st.floats(-1, 1, width=16, allow_subnormal=False)
 
 
+@pytest.mark.slow
 @given(st.lists(SMALL, min_size=1, max_size=11))
 def test_kmeans_of_a_small_group_is_exact(values: list[float]) -> None:
     weight = torch.tensor([values])
@@ -254,6 +263,7 @@ def test_neighbors_in_float32_are_told_apart() -> None:
         assert torch.equal(dequantize(quantize_weight(weight, 2, scheme="kmeans")), weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 6])
 def test_kmeans_of_a_large_group_is_nearly_exact(
     monkeypatch: pytest.MonkeyPatch, bits: int

@@ -47,6 +47,7 @@ def packed(weight: Tensor, bits: int, scope: str, step: Tensor | None = None) ->
     return dequantize(quantize_weight(weight, bits, scope=scope, step=step))
 
 
+@pytest.mark.slow
 @given(weights(), BITS, SCOPES)
 def test_abs_max_training_sees_the_packed_weight(weight: Tensor, bits: int, scope: str) -> None:
     rule = AbsMax(bits, scope)
@@ -54,6 +55,7 @@ def test_abs_max_training_sees_the_packed_weight(weight: Tensor, bits: int, scop
     assert_same_bits(rule(weight), packed(weight, bits, scope, rule.step(weight)))
 
 
+@pytest.mark.slow
 @given(weights(smallest=1), BITS, SCOPES, st.floats(-4, 4, width=32))
 def test_learned_steps_see_the_packed_weight(
     weight: Tensor, bits: int, scope: str, moved: float
@@ -64,6 +66,7 @@ def test_learned_steps_see_the_packed_weight(
     assert_same_bits(rule(weight).detach(), packed(weight, bits, scope, rule.step(weight)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", range(2, 9))
 @pytest.mark.parametrize("scope", ["channel", "layer"])
 @pytest.mark.parametrize("shape", [(96, 40, 5, 5), (3, 70_000), (70_000, 3), (300, 1000)])
@@ -122,6 +125,7 @@ def rounding_of_step(weight: Tensor, step: Tensor, top: int, gradient: Tensor) -
     return (upstream * (error + between_codes + top * at_limit)).sum_to_size(step.shape)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 @pytest.mark.parametrize("scope", ["channel", "layer"])
 @pytest.mark.parametrize("shape", [(6, 5, 3, 3), (90, 1000), (2, 70_000)])
@@ -147,6 +151,7 @@ def test_the_gradients_of_learned_steps_are_those_of_the_paper(
     assert bool((apart <= scale.abs() * rounding_of_step(*given)).all())
 
 
+@pytest.mark.slow
 @given(weights(smallest=1), BITS, SCOPES)
 def test_the_first_step_is_that_of_the_paper(weight: Tensor, bits: int, scope: str) -> None:
     groups = weight.double().reshape(len(weight) if scope == "channel" else 1, -1)

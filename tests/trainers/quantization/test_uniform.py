@@ -32,6 +32,7 @@ def scale_of(quantized: QuantizedWeight) -> Tensor:
     return quantized.scale
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["symmetric", "affine"])
 @given(weight=weights(), bits=BITS, scope=SCOPE)
 def test_no_weight_moves_by_more_than_half_a_step(
@@ -46,6 +47,7 @@ def test_no_weight_moves_by_more_than_half_a_step(
     )
 
 
+@pytest.mark.slow
 @given(weights(), BITS)
 def test_the_codes_are_those_of_torchs_fake_quantization(weight: Tensor, bits: int) -> None:
     top = top_code(bits)
@@ -62,6 +64,7 @@ def test_the_codes_are_those_of_torchs_fake_quantization(weight: Tensor, bits: i
     assert torch.equal(dequantize(quantized), faked)
 
 
+@pytest.mark.slow
 @given(weights(), BITS)
 def test_affine_codes_are_those_of_torchs_fake_quantization(weight: Tensor, bits: int) -> None:
     quantized = quantize_weight(weight, bits, scheme="affine")
@@ -89,6 +92,7 @@ def test_weights_at_a_tie_go_the_way_of_torchs_fake_quantization() -> None:
     assert torch.equal(dequantize(quantized), faked)
 
 
+@pytest.mark.slow
 @given(weights(), BITS)
 def test_codes_stay_within_the_symmetric_range(weight: Tensor, bits: int) -> None:
     quantized = quantize_weight(weight, bits)
@@ -101,6 +105,7 @@ def test_codes_stay_within_the_symmetric_range(weight: Tensor, bits: int) -> Non
     assert bool((scale > 0).all())
 
 
+@pytest.mark.slow
 @given(weights(), BITS, SCOPE, st.sampled_from(["symmetric", "affine"]))
 def test_zero_stays_zero_and_signs_stay(
     weight: Tensor, bits: int, scope: str, scheme: str
@@ -110,6 +115,7 @@ def test_zero_stays_zero_and_signs_stay(
     assert bool((restored * weight.sign() >= 0).all())
 
 
+@pytest.mark.slow
 @given(weights(), BITS)
 def test_what_is_quantized_twice_does_not_move_again(weight: Tensor, bits: int) -> None:
     once = quantize_weight(weight, bits)
@@ -117,6 +123,7 @@ def test_what_is_quantized_twice_does_not_move_again(weight: Tensor, bits: int) 
     assert torch.equal(once.codes, twice.codes)
 
 
+@pytest.mark.slow
 @given(weights(), BITS)
 def test_channels_do_not_know_each_other(weight: Tensor, bits: int) -> None:
     whole = dequantize(quantize_weight(weight, bits))

@@ -54,6 +54,7 @@ def test_what_is_kept_is_read_by_another_process_s_cache(where: str) -> None:
     assert first.troubles == second.troubles == []
 
 
+@pytest.mark.slow
 def test_it_is_bounded_and_what_was_written_last_stays(where: str) -> None:
     cache = StageCache(where, 20_000)
     for number in range(12):
@@ -184,6 +185,7 @@ def ended(target: Callable[..., None], *arguments: list[object]) -> list[int | N
     return [each.exitcode for each in processes]
 
 
+@pytest.mark.slow
 def test_many_writers_of_the_same_entries_do_no_harm(tmp_path: Path) -> None:
     assert ended(_write_often, [tmp_path, 1], [tmp_path, 2], [tmp_path, 2]) == [0, 0, 0]
     held = open_backend(str(tmp_path)).held()
@@ -218,6 +220,7 @@ def _make(folder: Path, number: int) -> None:
     os._exit(0 if torch.equal(made[0]["a"], tensors()["a"]) else 1)
 
 
+@pytest.mark.slow
 def test_of_several_that_need_an_entry_one_makes_it(tmp_path: Path) -> None:
     assert ended(_make, *[[tmp_path, number] for number in range(3)]) == [0, 0, 0]
     assert len(list(tmp_path.glob("made-*"))) == 1

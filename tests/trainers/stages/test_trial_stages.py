@@ -53,6 +53,7 @@ def assert_same(first: Answer, second: Answer) -> None:
     assert first[2] == second[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("qat", ["none", "absmax", "lsq"])
 @pytest.mark.parametrize("tune", ["head", "last_blocks:1", "all"])
 def test_cold_warm_and_off_are_the_same_to_the_last_bit(
@@ -74,6 +75,7 @@ def test_cold_warm_and_off_are_the_same_to_the_last_bit(
     assert not (tmp_path / "cold" / CHECKPOINT_NAME).exists()
 
 
+@pytest.mark.slow
 def test_a_sibling_measures_what_it_would_have_measured_alone(
     bands: ImageData, make_config: Config, tmp_path: Path, cache: StageCache
 ) -> None:
@@ -101,6 +103,7 @@ def test_another_head_takes_the_features_before_and_after_packing(
     assert_same(second, answer(config, bands, tmp_path / "alone"))
 
 
+@pytest.mark.slow
 def test_other_bits_have_features_of_their_own(
     bands: ImageData, make_config: Config, tmp_path: Path, cache: StageCache
 ) -> None:

@@ -43,6 +43,7 @@ def test_batches_of_training_hold_every_image_once_and_in_order(count: int, size
     assert seen.round().int().tolist() == order.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v3_small"])
 @pytest.mark.parametrize("tune", ["all", "last_blocks:1"])
 def test_a_last_image_alone_is_trained_on_where_maps_are_one_pixel(

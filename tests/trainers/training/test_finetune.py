@@ -67,6 +67,7 @@ def measured(reports: list[EpochReport]) -> list[tuple[int, float, float]]:
     return [(report.epoch, report.train_loss, report.float_accuracy) for report in reports]
 
 
+@pytest.mark.slow
 @kinds
 def test_the_same_seed_gives_the_same_network(
     bands: ImageData, make_config: Config, kind: dict[str, object]
@@ -79,6 +80,7 @@ def test_the_same_seed_gives_the_same_network(
     assert [report.epoch for report in reports] == [1, 2, 3]
 
 
+@pytest.mark.slow
 @kinds
 @pytest.mark.parametrize("stopped_after", [0, 1, 2, 3])
 def test_a_training_that_was_interrupted_equals_one_that_was_not(
@@ -175,6 +177,7 @@ def test_training_draws_nothing_from_the_generators_of_others(
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.slow
 @kinds
 def test_only_what_is_tuned_changes(
     bands: ImageData, make_config: Config, kind: dict[str, object]
@@ -189,6 +192,7 @@ def test_only_what_is_tuned_changes(
     assert all(name.startswith("head.") for name in changed) == (kind["tune"] == "head")
 
 
+@pytest.mark.slow
 def test_training_learns(bands: ImageData, make_config: Config) -> None:
     config = make_config(tune="all", epochs=25, learning_rate=0.003)
     reports = finished(begun(config, bands))
@@ -221,6 +225,7 @@ def in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examples, "to_unit", lambda batch: to_unit(batch).double())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 def test_features_from_memory_are_those_computed_anew(
     bands: ImageData, make_config: Config, monkeypatch: pytest.MonkeyPatch, dropout: float

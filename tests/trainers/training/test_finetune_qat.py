@@ -53,6 +53,7 @@ def logits(network: nn.Module, images: np.ndarray) -> Tensor:
     return answers
 
 
+@pytest.mark.slow
 @MODES
 @TUNES
 @pytest.mark.parametrize(
@@ -85,6 +86,7 @@ def test_the_artifact_answers_as_the_network_did_in_training(
     assert measured.values["trainable_params"] == sum(weight.numel() for weight in weights)
 
 
+@pytest.mark.slow
 @MODES
 def test_batch_norms_are_packed_as_they_were_trained(
     bands: ImageData, make_config: Config, tmp_path: Path, qat: str
@@ -106,6 +108,7 @@ def test_batch_norms_are_packed_as_they_were_trained(
     assert torch.equal(logits(packed, bands.val_images), expected)
 
 
+@pytest.mark.slow
 @MODES
 @pytest.mark.parametrize("stopped_after", [0, 1, 2, 3])
 @pytest.mark.parametrize(
@@ -231,6 +234,7 @@ def test_a_float_network_is_trained_as_without_qat(bands: ImageData, make_config
     assert losses[0] == losses[1] == losses[2]
 
 
+@pytest.mark.slow
 def test_at_two_bits_training_keeps_what_rounding_afterwards_loses(tmp_path: Path) -> None:
     """Three levels a weight; over seeds 0 to 2 it is 0.72 to 0.88 against 0.10 to 0.27."""
     data = load_data(DataConfig(name="digits"))

@@ -151,6 +151,7 @@ def test_gradients_are_forgotten() -> None:
     assert all(parameter.grad is None for parameter in flat(groups))
 
 
+@pytest.mark.slow
 def test_training_and_attacking_do_not_import_the_compiler() -> None:
     """It takes seconds of each worker's start."""
     code = (

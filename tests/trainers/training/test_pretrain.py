@@ -33,6 +33,7 @@ def data() -> ImageData:
     return ImageData("stripes", ("rows", "columns", "none"), *subsets)
 
 
+@pytest.mark.slow
 def test_pre_training_learns_and_writes_what_the_backbone_loads(
     data: ImageData, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -55,6 +56,7 @@ def test_pre_training_learns_and_writes_what_the_backbone_loads(
     assert all(parameter.requires_grad for parameter in features.parameters())
 
 
+@pytest.mark.slow
 def test_the_same_seed_writes_the_same_file(data: ImageData, tmp_path: Path) -> None:
     contents = []
     for number, seed in enumerate((0, 0, 1)):
@@ -65,6 +67,7 @@ def test_the_same_seed_writes_the_same_file(data: ImageData, tmp_path: Path) -> 
     assert contents[0] == contents[1] != contents[2]
 
 
+@pytest.mark.slow
 def test_other_backbones_keep_their_batch_norms(data: ImageData, tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     small = ImageData(data.name, data.classes, *[data.train_images[:6], data.train_labels[:6]] * 3)

@@ -11,6 +11,7 @@ from trainers.training.finetune import FineTuning
 from trainers.training.single_images import learns_from_single_images
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "tune", "size", "learns"),
     [

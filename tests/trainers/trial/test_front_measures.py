@@ -37,6 +37,7 @@ def networks(
     return trained(small, bands, tmp_path / "small"), trained(full, bands, tmp_path / "full")
 
 
+@pytest.mark.slow
 def test_every_value_is_that_of_its_name(bands: ImageData, networks: tuple[Path, Path]) -> None:
     small, full = networks
     measures = {

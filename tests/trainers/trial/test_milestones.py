@@ -41,6 +41,7 @@ def trained(config: TrialConfig, data: ImageData, folder: Path, milestones=()) -
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_after_the_last_epoch_the_accuracy_is_that_of_the_packed_network(
     bands: ImageData, make_config: Config, tmp_path: Path, way: dict[str, object]
@@ -55,6 +56,7 @@ def test_after_the_last_epoch_the_accuracy_is_that_of_the_packed_network(
     assert values["accuracy"] == found["milestone_accuracy"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_training_goes_on_bit_for_bit_as_if_nothing_had_been_measured(
     bands: ImageData, make_config: Config, tmp_path: Path, way: dict[str, object]
@@ -147,6 +149,7 @@ def test_a_milestone_is_kept_on_disk_where_a_stopped_trial_may_go_on(
     assert again.epoch == (2 if keeps else 0)
 
 
+@pytest.mark.slow
 def test_a_resumed_trial_tells_again_what_it_measured_at_its_milestones(
     bands: ImageData, make_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

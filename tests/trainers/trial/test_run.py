@@ -40,6 +40,7 @@ def facts(measurement: Measurement) -> dict[str, float]:
     return {name: value for name, value in measurement.values.items() if name not in TIMES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [2, 5, 32])
 @pytest.mark.parametrize("tune", ["head", "last_blocks:1"])
 def test_the_values_are_those_of_the_file(
@@ -83,6 +84,7 @@ def test_the_values_are_those_of_the_file(
     assert not (attacked.robust & ~answers.correct[attacked.chosen]).any()
 
 
+@pytest.mark.slow
 def test_the_same_trial_writes_the_same_bytes(
     bands: ImageData, make_config: Config, tmp_path: Path
 ) -> None:
@@ -94,6 +96,7 @@ def test_the_same_trial_writes_the_same_bytes(
     assert other.artifact.sha256 != first.artifact.sha256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs_done", [1, 2, 3])
 def test_a_trial_goes_on_from_its_checkpoint(
     bands: ImageData, make_config: Config, tmp_path: Path, epochs_done: int
@@ -118,6 +121,7 @@ def test_a_trial_goes_on_from_its_checkpoint(
     assert TrialRun(config, bands, tmp_path / "cut").finished
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "changed", "another trial's"])
 def test_a_checkpoint_that_cannot_be_used_is_named_and_the_trial_starts_again(
     bands: ImageData,

@@ -59,6 +59,7 @@ def test_a_larger_margin_or_fewer_losses_are_never_less_evidence(
         assert not_worse(PairedCounts(found.images, found.gained, found.lost - 1), margin) <= p
 
 
+@pytest.mark.slow
 @given(counts(), margins)
 def test_equivalence_needs_both_sides_and_does_not_care_who_is_first(
     found: PairedCounts, margin: float
@@ -68,6 +69,7 @@ def test_equivalence_needs_both_sides_and_does_not_care_who_is_first(
     assert equivalent(found, margin) >= not_worse(found, margin)
 
 
+@pytest.mark.slow
 @given(counts(), st.floats(0.5, 0.99))
 def test_the_interval_holds_the_difference_and_turns_with_the_sides(
     found: PairedCounts, level: float
@@ -87,6 +89,7 @@ def test_interval_and_test_come_to_the_same_verdict(
     assert (not_worse(found, margin) < alpha) == (low > -margin)
 
 
+@pytest.mark.slow
 def test_a_network_that_is_worse_by_the_margin_passes_as_rarely_as_stated() -> None:
     rng = np.random.default_rng(0)
     n, margin, alpha = 500, 0.03, 0.05

@@ -31,6 +31,7 @@ def test_impossible_counts_are_refused(correct: int, images: int) -> None:
         accuracy_interval(correct, images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 def test_the_interval_over_seeds_holds_the_mean_as_often_as_it_says(seeds: int) -> None:
     rng = np.random.default_rng(seeds)

@@ -20,6 +20,7 @@ def test_the_share_of_draws_in_which_a_trial_is_on_the_front() -> None:
 shapes = st.tuples(st.integers(1, 8), st.integers(1, 6), st.integers(1, 3))
 
 
+@pytest.mark.slow
 @given(hnp.arrays(np.float64, shapes, elements=st.integers(0, 5).map(float)))
 def test_some_trial_is_on_the_front_of_every_draw(draws) -> None:
     found = front_probability(draws)

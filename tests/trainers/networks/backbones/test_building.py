@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torchvision.models
 
 from trainers.errors import WeightsError
 from trainers.networks.backbones import build_backbone
@@ -25,6 +24,8 @@ def test_an_alias_builds_what_it_means() -> None:
 
 
 def test_imagenet_weights_come_through_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torchvision.models
+
     reference = torchvision.models.squeezenet1_1(weights=None).state_dict()
     asked = []
 

@@ -63,6 +63,7 @@ def test_the_blocks_are_the_network() -> None:
     torch.testing.assert_close(passed.mean((2, 3)), features(pixels))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [8, 9, 32, 64])
 def test_other_sizes_work(size: int) -> None:
     with torch.device("meta"):

@@ -87,6 +87,7 @@ def quick_head_accuracy(weights: str, seed: int) -> float:
     return correct.float().mean().item()
 
 
+@pytest.mark.slow
 def test_a_head_learns_faster_on_the_weights_that_ship_than_on_random_ones() -> None:
     # Measured: 0.87 to 0.88 against 0.73 to 0.75.
     shipped = quick_head_accuracy("bundled", 0)

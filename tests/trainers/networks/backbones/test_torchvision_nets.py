@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torchvision.models
 from torch import nn
 
 from trainers.networks.backbones import (
@@ -34,6 +33,7 @@ def test_the_eighteen_are_among_them() -> None:
     assert len(TORCHVISION) >= 18
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", backbone_names())
 def test_the_table_says_what_the_network_is(name: str) -> None:
     info = BACKBONES[name]
@@ -57,14 +57,19 @@ def test_blocks_hold_every_parameter_once_and_in_order(name: str) -> None:
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_size_and_normalisation_are_those_of_torchvisions_weights(name: str) -> None:
+    import torchvision.models
+
     transform = torchvision.models.get_model_weights(name).DEFAULT.transforms()
     info = BACKBONES[name]
     assert [info.image_size] == transform.crop_size
     assert (list(info.mean), list(info.std)) == (transform.mean, transform.std)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_tensors_are_named_as_in_torchvision(name: str) -> None:
+    import torchvision.models
+
     ours = on_meta(name).features.state_dict()
     with torch.device("meta"):
         theirs = getattr(torchvision.models, name)(weights=None).state_dict()
@@ -73,12 +78,15 @@ def test_tensors_are_named_as_in_torchvision(name: str) -> None:
     assert all(ours[key].shape == theirs[key].shape for key in kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["alexnet", "resnet18", "mobilenet_v3_small", "efficientnet_b0", "densenet121"]
 )
 def test_features_under_torchvisions_classifier_give_torchvisions_logits(
     name: str, tmp_path: Path
 ) -> None:
+    import torchvision.models
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = getattr(torchvision.models, name)(weights=None).eval()
@@ -94,6 +102,8 @@ def test_features_under_torchvisions_classifier_give_torchvisions_logits(
 @pytest.mark.shared_data
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_real_weights_give_torchvisions_features(name: str, shared_data: Path) -> None:
+    import torchvision.models
+
     path = shared_data / WEIGHTS[name]
     features = build_backbone(name, str(path)).features.eval()
     model = getattr(torchvision.models, name)(weights=None)
@@ -106,6 +116,7 @@ def test_real_weights_give_torchvisions_features(name: str, shared_data: Path) -
         assert features(pixels).std() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_the_smallest_size_works_and_a_smaller_one_is_refused(name: str) -> None:
     size = backbone_info(name).min_image_size

@@ -62,6 +62,7 @@ def test_names_that_data_parallel_has_changed_are_understood(
     assert all(torch.equal(loaded[key], state[key]) for key in state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrapper", [None, "state_dict", "model", "model_state_dict"])
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model.", "module._orig_mod."])
 @pytest.mark.parametrize("extension", [".safetensors", ".pth"])

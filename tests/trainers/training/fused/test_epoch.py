@@ -81,6 +81,7 @@ def assert_same(first: FineTuning, second: FineTuning) -> None:
         assert accuracy == pytest.approx(other_accuracy, abs=1 / first.val.count + 1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(heads=st.lists(HEADS, min_size=1, max_size=6))
 def test_heads_together_are_what_they_are_alone(
@@ -145,6 +146,7 @@ def test_a_trial_whose_head_trains_alone_learns_the_same_to_the_last_bit(
         assert losses[0] == losses[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

@@ -1,5 +1,6 @@
 """The gradients that are written out are those of each head, up to what rounding may do."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from trainers.training.fused.wide import WideHeads
 WIDTHS = st.lists(st.integers(1, 40), max_size=3).map(tuple)
 
 
+@pytest.mark.slow
 @given(
     widths=st.lists(WIDTHS, min_size=1, max_size=5),
     features=st.sampled_from([6, 576]),

@@ -1,0 +1,61 @@
+"""What makes two sweeps the same: the part of a spec that determines the meaning of its trials."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from orchestrator.quantities import quantity
+from orchestrator.spec.trial_sections import FORMER_DEFAULTS
+from trainers.networks.backbone_table import WEIGHT_WORDS
+
+BY_CONTENT = "by content"
+"""Stands in an identity for a path."""
+_FREE = {
+    "name",
+    "budget",
+    "execution",
+    "front_measures",
+    "reference",
+    "resources",
+    "tracking",
+    "store",
+    "warm_start",
+}
+
+
+def identity_of(spec: BaseModel) -> Mapping[str, Any]:
+    """Return the part of a sweep's spec that determines the meaning of its trials.
+
+    Budget, resources, execution, tracking and store may change between two runs of one sweep, and
+    a reference or further measures of the front may be added later. A warm start changes which
+    configurations are tried, not what a trial means. The paths of images and weights do not count
+    either: their content does, which is known once they are read.
+
+    Args:
+        spec: A `SweepSpec`.
+    """
+    # Keys that are not given are left out, so that a later version may add keys.
+    identity = spec.model_dump(mode="json", exclude=_FREE, exclude_none=True)
+    data, backbone = identity["data"], identity["backbone"]
+    data.pop("root", None)
+    data.update({key: BY_CONTENT for key in ("folder", "npz") if key in data})
+    if backbone["weights"] not in WEIGHT_WORDS:
+        backbone["weights"] = BY_CONTENT
+    return identity
+
+
+def fingerprint_of(identity: Mapping[str, Any]) -> str:
+    """Compute the digest of an identity.
+
+    Objectives without an attack count with the defaults that attacks had when the first sweeps
+    were stored, whose fingerprints hold these.
+    """
+    objectives = {
+        name: values if quantity(name).is_attack else {**FORMER_DEFAULTS, **values}
+        for name, values in identity["objectives"].items()
+    }
+    text = json.dumps({**identity, "objectives": objectives}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
