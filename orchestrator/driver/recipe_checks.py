@@ -107,9 +107,11 @@ def _cost(config: TrialConfig, data: "ImageData") -> str:
     if not recipe.augments:
         return ""
     n_bytes = 4 * backbone_info(config.backbone).n_features * len(data.train_labels)
-    taken = human("memory_bytes", recipe.views * n_bytes)
+    # As many as `trainers.training.epochs.kept_views`, which takes torch to import.
+    views = min(recipe.views, config.epochs)
+    taken = human("memory_bytes", views * n_bytes)
     return (
-        f"augment with tune: head: the features of {recipe.views} augmented views of each image "
+        f"augment with tune: head: the features of {views} augmented views of each image "
         f"are computed once ({taken}), and the epochs take them in turn (training.views)"
     )
 

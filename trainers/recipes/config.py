@@ -167,17 +167,15 @@ class RecipeConfig:
         """Whether heads can be trained together by this recipe: it is no more than a schedule."""
         return self.changed().keys() <= FUSABLE_NAMES
 
-    def views_key(self) -> dict[str, str | float]:
-        """Return what decides the augmented views of an image, but for the seed.
+    def view_parameters(self) -> dict[str, str | float]:
+        """Return what decides an augmented view of an image, but for the seed.
 
-        >>> RecipeConfig(augment="flip").views_key()
-        {'augment': 'flip', 'erasing': 0.0, 'views': 8}
-        >>> RecipeConfig().views_key()
+        >>> RecipeConfig(augment="flip").view_parameters()
+        {'augment': 'flip', 'erasing': 0.0}
+        >>> RecipeConfig().view_parameters()
         {}
         """
-        if not self.augments:
-            return {}
-        return {"augment": self.augment, "erasing": self.erasing, "views": self.views}
+        return {"augment": self.augment, "erasing": self.erasing} if self.augments else {}
 
     def changed(self) -> dict[str, Any]:
         """Return the values other than the defaults, as JSON values; the rest need no mention.

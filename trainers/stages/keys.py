@@ -96,7 +96,7 @@ def features_entry(
         "weights": weights,
         "quantized": quantized,
     }
-    if views := config.recipe.views_key():
+    if views := config.recipe.view_parameters():
         parameters |= {**views, "seed": config.seed}
     return _entry("features", parameters, data, device)
 

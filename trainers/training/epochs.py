@@ -38,8 +38,7 @@ class EpochBatches:
             raise TrainerError(problem)
         self._augmenter = _augmenter(config, self._images.shape[1:]) if recipe.augments else None
         self._mixer = Mixer(recipe, config.seed, classes) if recipe.mixes else None
-        # Only so many views of an image are seen where their features are to be kept.
-        self._views = recipe.views if has_views(config) else 0
+        self._views = kept_views(config)
         self._chances = _balanced(labels) if recipe.balanced_sampling else None
 
     def of(self, epoch: int, examples: Examples) -> Iterator[Batch]:
@@ -106,10 +105,14 @@ def _augmenter(config: TrialConfig, image_shape: tuple[int, ...]) -> "Augmenter"
     return Augmenter(config.recipe, config.seed, image_shape)
 
 
-def has_views(config: TrialConfig) -> bool:
-    """Return whether a training sees only so many views of an image, whose features are kept."""
+def kept_views(config: TrialConfig) -> int:
+    """Count the augmented views of an image whose features are kept; 0 if they are not.
+
+    An epoch trains on one view, so that there are never more than epochs.
+    """
     recipe = config.recipe
-    return config.tune == "head" and recipe.augments and recipe.keeps_features
+    has_views = config.tune == "head" and recipe.augments and recipe.keeps_features
+    return min(recipe.views, config.epochs) if has_views else 0
 
 
 def _draws(epoch: int, chosen: np.ndarray, repeats: np.ndarray) -> Sequence[Draw]:

@@ -34,7 +34,7 @@ from trainers.stages.cache import StageCache
 from trainers.stages.trial_stages import TrialStages
 from trainers.stages.weights import weights_digest
 from trainers.training.class_weights import class_weights
-from trainers.training.epochs import EpochBatches, has_views
+from trainers.training.epochs import EpochBatches, kept_views
 from trainers.training.examples import FEATURE_BYTES, Examples, batch_sizes, pixels
 from trainers.training.frozen_features import FrozenFeatures
 from trainers.training.kept_weights import KeptWeights, is_out_of_patience
@@ -342,7 +342,7 @@ class FineTuning:
         )
 
     def _train_on_features(self) -> None:
-        views = self.config.recipe.views if has_views(self.config) else 1
+        views = max(1, kept_views(self.config))
         features = FrozenFeatures(self.network, self._batches, views, self.train, self.val)
         if features.n_bytes > FEATURE_BYTES:
             return
@@ -368,10 +368,10 @@ def frozen_key(config: TrialConfig) -> Hashable | None:
     """
     if config.tune != "head" or config.qat != "none":
         return None
-    views = tuple(config.recipe.views_key().items())
-    seed = config.seed if config.weights == "scratch" or views else None
+    augmented = (*config.recipe.view_parameters().items(), kept_views(config))
+    seed = config.seed if config.weights == "scratch" or config.recipe.augments else None
     kept = config.recipe.keeps_features
-    return (config.backbone, config.weights, config.image_size, seed, views, kept)
+    return (config.backbone, config.weights, config.image_size, seed, augmented, kept)
 
 
 def _autocast(device: torch.device) -> Callable[[], AbstractContextManager[None]]:

@@ -19,6 +19,8 @@ from trainers.stages.cache import StageCache
 from trainers.training.epochs import EpochBatches
 from trainers.training.examples import pixels
 from trainers.training.finetune import FineTuning, frozen_key
+from trainers.training.fused import fuse_key, run_epoch
+from trainers.trial.run import TrialRun
 
 Config = Callable[..., TrialConfig]
 CPU = torch.device("cpu")
@@ -273,9 +275,41 @@ def test_a_frozen_backbone_sees_so_many_views(
     states = [state(finished(training)) for training in (first, beside, cached)]
     assert same(states[0], states[1])
     assert same(states[0], states[2])
-    other = make_config(epochs=5, recipe=RecipeConfig(augment="crop_flip", views=3))
+    # The first two views are those of a training with more; another augmentation has others.
+    fewer = make_config(epochs=5, recipe=RecipeConfig(augment="crop_flip", views=1))
+    assert begun(fewer, bands, cache=StageCache(str(tmp_path), 10**8)).cached_stages == 1
+    other = make_config(epochs=5, recipe=RecipeConfig(augment="crop", views=2))
     assert begun(other, bands, cache=StageCache(str(tmp_path), 10**8)).cached_stages == 0
-    assert frozen_key(other) != frozen_key(config)
+    assert len({frozen_key(each) for each in (config, fewer, other)}) == 3
+
+
+def test_there_are_no_more_views_than_epochs(bands: ImageData, make_config: Config) -> None:
+    few = begun(make_config(epochs=2, recipe=RecipeConfig(augment="crop")), bands)
+    assert len(few.further_views) == 1
+
+
+@pytest.mark.parametrize("qat", ["lsq", "absmax"])
+@pytest.mark.parametrize("tune", ["head", "all"])
+def test_an_averaged_network_is_written_as_it_was_measured(
+    bands: ImageData, make_config: Config, tmp_path: Path, qat: str, tune: str
+) -> None:
+    """With quantization-aware training too, and after a checkpoint."""
+    recipe = RecipeConfig(ema=0.9, best=True, augment="crop", clip=0.5)
+    config = make_config(qat=qat, bits=4, fc_bits=4, recipe=recipe, tune=tune)
+    run = TrialRun(config, bands, tmp_path / "whole")
+    run.advance(to_epoch=3, seconds=60)
+    whole = run.measure().values
+    assert whole["accuracy"] == max(report.float_accuracy for report in run.training.reports)
+    first = TrialRun(config, bands, tmp_path / "resumed")
+    first.advance(to_epoch=1, seconds=0)
+    first.checkpoint()
+    second = TrialRun(config, bands, tmp_path / "resumed")
+    assert second.epoch == 1
+    second.advance(to_epoch=3, seconds=60)
+    resumed = second.measure().values
+    assert {n: resumed[n] for n in ("nll", "memory_bytes")} == {
+        n: whole[n] for n in ("nll", "memory_bytes")
+    }
 
 
 def test_mixed_images_have_no_kept_features(bands: ImageData, make_config: Config) -> None:
@@ -283,6 +317,23 @@ def test_mixed_images_have_no_kept_features(bands: ImageData, make_config: Confi
     mixing = make_config(recipe=RecipeConfig(mixup=0.2))
     assert not begun(mixing, bands).on_features
     assert frozen_key(mixing) != frozen_key(plain.config)
+
+
+def test_heads_by_another_schedule_are_trained_together_and_others_alone(
+    bands: ImageData, make_config: Config
+) -> None:
+    recipes = [RecipeConfig(schedule="step"), RecipeConfig(warmup=0.3), RecipeConfig(momentum=0.5)]
+    configs = [make_config(recipe=recipe, optimizer="sgd") for recipe in recipes]
+    alone, together = ([begun(config, bands) for config in configs] for _ in range(2))
+    for training in alone:
+        finished(training)
+    while not together[0].finished:
+        run_epoch(together)
+    for one, other in zip(alone, together, strict=True):
+        for name, tensor in state(one).items():
+            assert torch.allclose(tensor, state(other)[name], atol=1e-5)
+    assert not torch.equal(*(each.network.head[-1].weight for each in together[:2]))
+    assert fuse_key(begun(make_config(recipe=RecipeConfig(ema=0.9)), bands)) is None
 
 
 DYING = """
