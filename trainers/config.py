@@ -54,6 +54,8 @@ class TrialConfig:
         attacks: Attack by the name of the value it yields, ``robust_accuracy`` for example.
         seed: Everything random in the trial follows from it.
         threads: Threads for torch: the CPUs that the trial was given.
+        functions: Functions of a user's own that measure the packed network, by the name of the
+            value: resolved references, see `trainers.doors`.
         latency: Whether to time the packed network, which takes seconds.
     """
 
@@ -82,6 +84,7 @@ class TrialConfig:
     attacks: Mapping[str, AttackConfig] = field(default_factory=dict)
     seed: int = 0
     threads: int = 1
+    functions: Mapping[str, str] = field(default_factory=dict)
     latency: bool = False
 
     def __post_init__(self) -> None:
@@ -134,7 +137,11 @@ class TrialConfig:
         values["attacks"] = {name: asdict(attack) for name, attack in self.attacks.items()}
         # What earlier versions did not know is mentioned only where it is not the default: their
         # checkpoints and cached trainings are still those of this config.
-        later = {"recipe": values.pop("recipe").changed(), "latency": values.pop("latency")}
+        later = {
+            "recipe": values.pop("recipe").changed(),
+            "functions": dict(values.pop("functions")),
+            "latency": values.pop("latency"),
+        }
         return values | {name: value for name, value in later.items() if value}
 
     @classmethod

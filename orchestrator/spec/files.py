@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.errors import UsageError
+from orchestrator.spec.function_objectives import with_resolved_functions
 from orchestrator.spec.head_parameters import head_problems
 from orchestrator.spec.messages import sentences
 from orchestrator.spec.paths import with_paths
@@ -160,6 +161,7 @@ class _Reader:
         # A placeholder lets the rest of the file be checked when the space is wrong.
         plain = space.as_mapping() if space else {}
         resolved = with_paths(data, self._folder_of)
+        resolved = with_resolved_functions(resolved, self._folder_of(("objectives",)))
         if "space" in data:
             resolved["space"] = plain
         try:

@@ -19,6 +19,7 @@ from orchestrator.spec.recipe_section import RecipeSection
 from orchestrator.spec.section import Section
 from search_spaces import unknown
 from trainers.data.config import DataConfig
+from trainers.doors import resolved_reference
 from trainers.evaluators.config import (
     ATTACKED,
     MASKED,
@@ -248,9 +249,20 @@ FORMER_DEFAULTS: Mapping[str, str | float] = {
 
 
 class ObjectiveSection(MeasureSection):
-    """A direction and, for what an attack yields, the attack."""
+    """A direction and, for what an attack or a function yields, the attack or the function."""
 
     direction: Literal["maximize", "minimize"]
+    # Of a user's own: ``module:name``; see `trainers.doors`.
+    function: str | None = None
+
+    @model_validator(mode="after")
+    def _function_is_named(self) -> Self:
+        if self.function is not None:
+            resolved_reference(self.function, Path())
+            spare = sorted(self.model_fields_set - {"direction", "function"})
+            if spare:
+                raise ValueError(f"a function takes no {', '.join(spare)}: leave that out.")
+        return self
 
 
 def with_deepfool(sections: object) -> object:

@@ -21,7 +21,7 @@ from trainers.quantization.layer_bits import LAYER_BITS
 _QUANTIZATION = ("bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight")
 # With `qat` training sees the weights as they will be packed; its quantizer is always the same.
 _QUANTIZED_TRAINING = ("bits", "fc_bits", "scope", "layer_bits")
-_NEVER_READ = ("attacks", "threads", "latency")
+_NEVER_READ = ("attacks", "threads", "functions", "latency")
 
 
 def after_training(qat: str) -> frozenset[str]:

@@ -13,6 +13,7 @@ from trainers.artifact import ArtifactInfo, compress_artifact, load_artifact, wr
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.determinism import derive_seed, seed_everything, set_threads
+from trainers.doors import call_measure
 from trainers.errors import DivergedError, is_storage_full
 from trainers.evaluators.accuracy import (
     Logits,
@@ -238,6 +239,9 @@ class TrialRun:
         values["peak_inference_bytes"] = float(
             artifact.bytes + peak_activation_bytes(packed, self._data.train_images.shape[1:])
         )
+        images, labels = self._data.subset("val")
+        for name, reference in config.functions.items():
+            values[name] = call_measure(reference, packed.eval(), images, labels)
         if config.latency:
             values |= measure_latency(artifact.path, threads=config.threads)
         values["eval_s"] = time.perf_counter() - began

@@ -51,6 +51,7 @@ AFTERWARDS: dict[str, list[Any]] = {
     "rate_weight": [1.0],
     "attacks": [{"robust_accuracy": AttackConfig("fgsm")}],
     "threads": [2],
+    "functions": [{"my_metric": "my_module:size"}],
     "latency": [True],
 }
 PLAIN = TrialConfig(backbone="digitnet", weights="scratch")

@@ -33,6 +33,7 @@ def _refused() -> None:
     raise OnnxError("not installed")
 
 
+@pytest.mark.slow
 def test_onnxruntime_is_named_where_it_is_installed(artifact: Path) -> None:
     found = measure_latency(artifact, threads=1)
     assert found["latency_ms"] > 0
