@@ -37,7 +37,7 @@ def parse_quantity(text: str) -> float:
 
 
 _COUNTS = ("params", "macs", "count", "stages")
-_FRACTIONS = ("accuracy", "fraction", "sparsity")
+_FRACTIONS = ("accuracy", "fraction", "sparsity", "f1", "ece")
 _PREFIXES = ("", "k", "M", "G", "T")
 _SPARKS = "▁▂▃▄▅▆▇█"
 NOTHING = "-"
@@ -92,6 +92,10 @@ def _size(name: str) -> Quantity:
     return Quantity(name=name, direction=Direction.MINIMIZE, known_before_training=True)
 
 
+def _of_classes(name: str, direction: Direction) -> Quantity:
+    return Quantity(name=name, direction=direction, changed_by_training=True)
+
+
 def _under_attack(name: str, **of_front: bool) -> Quantity:
     return Quantity(
         name=name,
@@ -137,6 +141,13 @@ QUANTITIES: Mapping[str, Quantity] = {
         _size("params"),
         _size("head_params"),
         _size("trainable_params"),
+        _of_classes("balanced_accuracy", Direction.MAXIMIZE),
+        _of_classes("macro_f1", Direction.MAXIMIZE),
+        _of_classes("top5_accuracy", Direction.MAXIMIZE),
+        _of_classes("nll", Direction.MINIMIZE),
+        _of_classes("ece", Direction.MINIMIZE),
+        Quantity(name="latency_ms", direction=Direction.MINIMIZE),
+        Quantity(name="peak_inference_bytes", direction=Direction.MINIMIZE),
         Quantity(name="macs", direction=Direction.MINIMIZE),
         Quantity(name="train_s", direction=Direction.MINIMIZE),
         Quantity(name="eval_s", direction=Direction.MINIMIZE),

@@ -5,7 +5,7 @@ the parameters that were sampled for this one; `trainers.parameters` lists what 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from trainers.evaluators.config import AttackConfig
@@ -19,6 +19,7 @@ from trainers.parameters import (
 )
 from trainers.quantization.config import FLOAT_BITS, RATE_WEIGHT, QuantizationConfig, check_qat
 from trainers.quantization.layer_bits import layer_bits_name, layer_bits_of
+from trainers.recipes.config import RECIPE_NAMES, RecipeConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class TrialConfig:
         epochs: Passes over the training images.
         batch_size: Images a step; a last image that would be alone goes with the step before.
         optimizer: ``adamw`` or ``sgd``.
-        learning_rate: Peak of the cosine schedule.
+        learning_rate: Peak of the schedule.
         weight_decay: Decoupled for ``adamw``, in the gradient for ``sgd``.
         dropout: Probability in [0, 0.95].
         label_smoothing: In [0, 0.9].
@@ -49,9 +50,13 @@ class TrialConfig:
         layer_bits: Bits of single convolutions, by number, in the place of `bits`.
         rate_weight: As `QuantizationConfig` takes it.
         qat: ``none``, or how training knows of the quantization: ``absmax`` or ``lsq``.
+        recipe: The rest of the training: augmentation, schedule, averaging, and more.
         attacks: Attack by the name of the value it yields, ``robust_accuracy`` for example.
         seed: Everything random in the trial follows from it.
         threads: Threads for torch: the CPUs that the trial was given.
+        functions: Functions of a user's own that measure the packed network, by the name of the
+            value: resolved references, see `trainers.doors`.
+        latency: Whether to time the packed network, which takes seconds.
     """
 
     backbone: str
@@ -75,9 +80,12 @@ class TrialConfig:
     layer_bits: Mapping[int, int] = field(default_factory=dict)
     rate_weight: float = RATE_WEIGHT
     qat: str = "none"
+    recipe: RecipeConfig = field(default_factory=RecipeConfig)
     attacks: Mapping[str, AttackConfig] = field(default_factory=dict)
     seed: int = 0
     threads: int = 1
+    functions: Mapping[str, str] = field(default_factory=dict)
+    latency: bool = False
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -127,7 +135,14 @@ class TrialConfig:
         # Keys of a JSON object are texts.
         values["layer_bits"] = {str(number): bits for number, bits in self.layer_bits.items()}
         values["attacks"] = {name: asdict(attack) for name, attack in self.attacks.items()}
-        return values
+        # What earlier versions did not know is mentioned only where it is not the default: their
+        # checkpoints and cached trainings are still those of this config.
+        later = {
+            "recipe": values.pop("recipe").changed(),
+            "functions": dict(values.pop("functions")),
+            "latency": values.pop("latency"),
+        }
+        return values | {name: value for name, value in later.items() if value}
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "TrialConfig":
@@ -141,6 +156,7 @@ class TrialConfig:
         values["attacks"] = {
             name: AttackConfig(**attack) for name, attack in values.get("attacks", {}).items()
         }
+        values["recipe"] = RecipeConfig.from_mapping(values.get("recipe", {}))
         return cls(**values)
 
 
@@ -170,6 +186,8 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
     values = {name: getattr(fixed, name) for name in _FIELDS}
     values.update({name: value for name, value in params.items() if name in _FIELDS})
     values |= _head(params, fixed) | {"layer_bits": {**fixed.layer_bits, **layer_bits_of(params)}}
+    recipe: dict[str, Any] = {name: params[name] for name in params if name in RECIPE_NAMES}
+    values["recipe"] = replace(fixed.recipe, **recipe)
     return TrialConfig(**{**values, "seed": seed})
 
 

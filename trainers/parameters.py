@@ -1,10 +1,8 @@
 """Everything that may be sampled, with what each parameter accepts; importable without torch."""
 
-import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from trainers.accepted import Accepts, Value
 from trainers.errors import did_you_mean
 from trainers.networks.backbone_table import backbone_names
 from trainers.networks.sizing import RULES, SMALLEST_FRACTION
@@ -16,62 +14,18 @@ from trainers.quantization.config import (
     SCOPES,
 )
 from trainers.quantization.layer_bits import LAYER_BITS
+from trainers.recipes.config import RECIPE_PARAMETERS
+
+__all__ = [
+    "MAX_HIDDEN_LAYERS",
+    "PARAMETERS",
+    "PARAMETER_NAMES",
+    "Accepts",
+    "Value",
+    "check_parameter",
+]
 
 MAX_HIDDEN_LAYERS = 3
-
-Value = bool | int | float | str
-
-
-@dataclass(frozen=True, slots=True)
-class Accepts:
-    """What a parameter accepts: a number in a range, or one of some words.
-
-    Attributes:
-        meaning: What the parameter does, for messages and the reference.
-        low: Smallest number, inclusive; None for words.
-        high: Largest number, inclusive.
-        whole: Whether only integers are accepted.
-        also: Further values outside the range.
-        words: Accepted words.
-        pattern: Further words, as a regular expression.
-    """
-
-    meaning: str
-    low: float | None = None
-    high: float = math.inf
-    whole: bool = False
-    also: tuple[Value, ...] = ()
-    words: tuple[str, ...] = ()
-    pattern: str = r"(?!)"
-
-    def accepts(self, value: Value) -> bool:
-        """Return whether a trial can be run with this value.
-
-        >>> PARAMETERS["bits"].accepts(4), PARAMETERS["bits"].accepts(9)
-        (True, False)
-        """
-        if isinstance(value, str):
-            return value in self.words or re.fullmatch(self.pattern, value) is not None
-        if isinstance(value, bool) or self.low is None:
-            return False
-        if self.whole and not isinstance(value, int):
-            return False
-        return value in self.also or self.low <= value <= self.high
-
-    def __str__(self) -> str:
-        """Describe the accepted values in words."""
-        parts = [repr(word) for word in self.words]
-        if self.pattern == _LAST_BLOCKS:
-            parts.append("'last_blocks:N'")
-        if self.low is not None:
-            kind = "an integer" if self.whole else "a number"
-            parts.append(
-                f"{kind} of at least {self.low:g}"
-                if self.high == math.inf
-                else f"{kind} from {self.low:g} to {self.high:g}"
-            )
-        parts.extend(repr(value) for value in self.also)
-        return " or ".join(parts)
 
 
 def _bits(of: str) -> Accepts:
@@ -97,7 +51,9 @@ PARAMETERS: Mapping[str, Accepts] = {
     "scope": Accepts("what shares its levels", words=SCOPES),
     "rate_weight": Accepts("what the quantizer entropy pays for a bit less", 0.0, MAX_RATE_WEIGHT),
     "qat": Accepts("how training knows of the quantization", words=QAT_MODES),
-    "tune": Accepts("what is trained", words=("head", "all"), pattern=_LAST_BLOCKS),
+    "tune": Accepts(
+        "what is trained", words=("head", "all"), pattern=_LAST_BLOCKS, example="last_blocks:N"
+    ),
     "learning_rate": Accepts("peak learning rate", 1e-8, 10.0),
     "weight_decay": Accepts("decoupled weight decay", 0.0, 1.0),
     "dropout": Accepts("dropout before each FC layer but the first", 0.0, 0.95),
@@ -106,6 +62,7 @@ PARAMETERS: Mapping[str, Accepts] = {
     "batch_size": Accepts("images a step", 1, 65_536, whole=True),
     "epochs": Accepts("passes over the training images", 1, 10_000, whole=True),
     "backbone": Accepts("the convolutional part", words=backbone_names()),
+    **RECIPE_PARAMETERS,
     **{
         name: _bits(f"the weight of convolution {number}")
         for number, name in enumerate(LAYER_BITS, start=1)

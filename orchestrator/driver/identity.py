@@ -14,7 +14,11 @@ from orchestrator.state_folder import StateFolder
 from orchestrator.trials import SweepRecord, TrialState
 
 _ASKED = 8  # trials that are asked for their labels, one after another
-_WORDS = {"data": "images", "weights": "backbone weights"}
+_WORDS = {
+    "data": "images",
+    "weights": "backbone weights",
+    "functions": "functions of its objectives",
+}
 
 
 def claim(spec: SweepSpec, store: Store) -> SweepRecord:
@@ -112,12 +116,15 @@ def _labels_fit(name: str, prepared: Prepared, store: Store) -> bool:
 
 
 def _other(spec: SweepSpec, what: str, why: str) -> SweepExistsError:
+    held = {_WORDS["data"]: "data", _WORDS["weights"]: "backbone"}
     places = [
         f"{section}.{key}: {where}"
         for section, key in PATHS
-        if (where := spec.model_dump(mode="json")[section].get(key)) is not None
-        and (section == "data") == (what == "images")
+        if section == held.get(what)
+        and (where := spec.model_dump(mode="json")[section].get(key)) is not None
     ]
+    if what == _WORDS["functions"]:
+        places = [f"objectives.{name}: {each}" for name, each in spec.functions.items()]
     at = f" ({', '.join(places)})" if places else ""
     return SweepExistsError(
         f"Sweep {spec.name!r} was started with other {what} than those that are here now{at}: "

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from orchestrator.constraints import KnownConstraints
 from orchestrator.contracts import Prepared
 from orchestrator.driver.address_checks import address_problems
+from orchestrator.driver.function_checks import check_functions
 from orchestrator.driver.mirroring import chosen_tracking
+from orchestrator.driver.recipe_checks import balance_text, check_recipes, unmeasured_problems
 from orchestrator.driver.single_images import refused_single_images
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.execution.ray_address import HERE
@@ -186,6 +188,14 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     report.lines.append(("data", text))
     _check_claim(spec, len(data.subset("val")[1]), report)
     report.lines.append(("pixels", _pixels(spec, data)))
+    report.lines.append(("balance", balance_text(data.classes, data.train_labels)))
+    report.problems.extend(unmeasured_problems(spec, len(data.classes)))
+    lines, problems = check_functions(spec, data)
+    report.lines.extend(("function", line) for line in lines)
+    report.problems.extend(problems)
+    recipes = check_recipes(spec, data)
+    report.lines.extend(("training", text) for text in recipes.notes)
+    report.problems.extend(recipes.problems)
     report.lines.extend(("note", note) for note in data.notes)
     sizes, refusals = memory_sizes(spec, data)
     if sizes:

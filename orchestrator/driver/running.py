@@ -296,6 +296,7 @@ def _task(spec: SweepSpec, state: StateFolder) -> Task:
         cache=_cache(spec.execution.cache, state),
         cache_bytes=spec.execution.cache_bytes,
         batches=batches_of(spec),
+        functions=spec.functions,
         sized=sized_backbones(spec),
     )
 

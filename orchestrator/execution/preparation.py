@@ -1,9 +1,12 @@
 """What is done once for a whole sweep, before its first trial."""
 
+import hashlib
+import json
 from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Prepared
 from orchestrator.execution.task import Task
+from trainers.doors import reference_digest
 from trainers.files.predictions import labels_digest
 from trainers.networks.backbone_table import WEIGHT_WORDS
 from trainers.networks.shapes import BackboneShapes
@@ -48,6 +51,10 @@ def found_out(task: Task, data: "ImageData") -> Prepared:
 def _content(task: Task, data: "ImageData") -> dict[str, str]:
     """Digests of what the sweep learns from: files of equal content are interchangeable."""
     content = {"data": data.content(), "labels": labels_digest(data.val_labels)}
+    if task.functions:
+        digests = {name: reference_digest(each) for name, each in task.functions.items()}
+        text = json.dumps(digests, sort_keys=True)
+        content["functions"] = hashlib.sha256(text.encode()).hexdigest()
     if task.backbone["weights"] not in WEIGHT_WORDS:
         from trainers.networks.backbones import build_backbone
         from trainers.stages.weights import content_digest

@@ -25,6 +25,7 @@ class Task:
         cache: Folder or URL of the stage cache; None is none.
         cache_bytes: What it may hold.
         batches: How many jobs a worker takes at once.
+        functions: References of a user's own functions, by the name of the value.
         sized: Backbones whose tensors the driver wants to know, by name.
     """
 
@@ -37,4 +38,5 @@ class Task:
     cache: str | None = None
     cache_bytes: float = math.inf
     batches: Batches = field(default_factory=Batches)
+    functions: Mapping[str, str] = field(default_factory=dict)
     sized: tuple[str, ...] = ()

@@ -9,9 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.errors import UsageError
+from orchestrator.spec.function_objectives import with_resolved_functions
 from orchestrator.spec.head_parameters import head_problems
 from orchestrator.spec.messages import sentences
 from orchestrator.spec.paths import with_paths
+from orchestrator.spec.recipe_section import momentum_problem
 from orchestrator.spec.settings import Place, changed, parse_settings, parse_source
 from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import (
@@ -159,6 +161,7 @@ class _Reader:
         # A placeholder lets the rest of the file be checked when the space is wrong.
         plain = space.as_mapping() if space else {}
         resolved = with_paths(data, self._folder_of)
+        resolved = with_resolved_functions(resolved, self._folder_of(("objectives",)))
         if "space" in data:
             resolved["space"] = plain
         try:
@@ -171,6 +174,9 @@ class _Reader:
             head = data.get("head")
             shared = head if isinstance(head, Mapping) else {}
             self._check_parameters(space, shared, inline=inline)
+            training = data.get("training")
+            if problem := momentum_problem(space, training if isinstance(training, dict) else {}):
+                self._complain(problem, "training")
         elif inline:
             self._check_names(data["space"])
         if self._problems:

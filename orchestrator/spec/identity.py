@@ -42,6 +42,11 @@ def identity_of(spec: BaseModel) -> Mapping[str, Any]:
     data, backbone = identity["data"], identity["backbone"]
     data.pop("root", None)
     data.update({key: BY_CONTENT for key in ("folder", "npz") if key in data})
+    for section in identity["objectives"].values():
+        if "function" in section:
+            # The name in the module counts, and its content.
+            name = section["function"].rpartition(":")[2]
+            section["function"] = f"{BY_CONTENT}:{name}"
     if backbone["weights"] not in WEIGHT_WORDS:
         backbone["weights"] = BY_CONTENT
     return identity

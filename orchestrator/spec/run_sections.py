@@ -8,7 +8,8 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from orchestrator.contracts.needs import Needs
 from orchestrator.objectives import Objective
 from orchestrator.quantities import quantity
-from orchestrator.spec.trial_sections import Quantity, Section
+from orchestrator.spec.section import Section
+from orchestrator.spec.trial_sections import Quantity
 
 
 class SamplerSection(Section):

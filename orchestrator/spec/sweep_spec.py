@@ -10,6 +10,7 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_serializer,
     field_validator,
     model_validator,
@@ -19,6 +20,7 @@ from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
 from orchestrator.quantities import quantity
 from orchestrator.spec.claim_section import ClaimSection
+from orchestrator.spec.function_objectives import with_functions
 from orchestrator.spec.identity import fingerprint_of, identity_of
 from orchestrator.spec.run_sections import (
     BudgetSection,
@@ -33,6 +35,7 @@ from orchestrator.spec.run_sections import (
     with_tracking,
     with_trials,
 )
+from orchestrator.spec.section import Section
 from orchestrator.spec.trial_sections import (
     FORMER_DEFAULTS,
     BackboneSection,
@@ -43,7 +46,6 @@ from orchestrator.spec.trial_sections import (
     MeasureSection,
     ObjectiveSection,
     QuantizationSection,
-    Section,
     TrainingSection,
     TrialMeasureName,
     as_problem,
@@ -118,6 +120,13 @@ class SweepSpec(Section):
     def _names_a_folder(cls, name: str) -> str:
         return as_problem(check_sweep_name, name)
 
+    @field_validator("objectives", mode="wrap")
+    @classmethod
+    def _functions_have_names_of_their_own(
+        cls, given: Any, validated: ValidatorFunctionWrapHandler
+    ) -> dict[str, ObjectiveSection]:
+        return with_functions(given, validated)
+
     @field_validator("objectives")
     @classmethod
     def _attack_where_possible(
@@ -127,7 +136,7 @@ class SweepSpec(Section):
             # A spec that an older version stored has defaults filled in; they mean nothing here.
             plain = ObjectiveSection(direction=section.direction).model_dump().items()
             given = section.model_dump().items() - plain - FORMER_DEFAULTS.items()
-            extra = sorted(key for key, _ in given)
+            extra = sorted(key for key, _ in given if key != "function")
             if quantity(name).is_attack:
                 fits_its_name(name, section)
             elif extra:
@@ -142,7 +151,12 @@ class SweepSpec(Section):
         self, sections: dict[str, ObjectiveSection], written: SerializerFunctionWrapHandler
     ) -> dict[str, Any]:
         return {
-            name: values if quantity(name).is_attack else {"direction": sections[name].direction}
+            name: {
+                key: value
+                for key, value in values.items()
+                if (value is not None if key == "function" else quantity(name).is_attack)
+                or key == "direction"
+            }
             for name, values in written(sections).items()
         }
 
@@ -150,9 +164,12 @@ class SweepSpec(Section):
     @classmethod
     def _can_be_met(cls, texts: list[str], info: ValidationInfo) -> list[str]:
         for text in texts:
-            name = check_measured(as_problem(Constraint.parse, text).name)
+            name = as_problem(Constraint.parse, text).name
             # Empty if the section itself is invalid, which is reported anyway.
-            given = [*(info.data.get("objectives") or ()), *(info.data.get("measures") or ())]
+            objectives = info.data.get("objectives") or {}
+            given = [*objectives, *(info.data.get("measures") or ())]
+            if name not in objectives:
+                check_measured(name)
             if quantity(name).is_attack and given and name not in given:
                 raise ValueError(
                     f"The constraint {text!r} can never be met, because nothing measures {name}: "
@@ -276,6 +293,15 @@ class SweepSpec(Section):
         }
 
     @property
+    def functions(self) -> dict[str, str]:
+        """The functions of a user's own, by the name of the value that each returns."""
+        return {
+            name: section.function
+            for name, section in self.objectives.items()
+            if section.function is not None
+        }
+
+    @property
     def front_attacks(self) -> dict[str, AttackConfig]:
         """The attacks on the front when the sweep ends, by the name of the value they yield.
 
@@ -322,7 +348,9 @@ class SweepSpec(Section):
             fc_fraction=self.head.fraction,
             attacks=self.attacks,
             threads=self.resources.cpus,
-            **self.training.model_dump(),
+            functions=self.functions,
+            latency="latency_ms" in {*self.objectives, *(limit.name for limit in self.limits)},
+            **self.training.of_trials(),
             **self.quantization.of_trials(),
         )
 

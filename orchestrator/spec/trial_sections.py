@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
@@ -17,8 +15,11 @@ from pydantic import (
 
 from orchestrator.errors import UsageError
 from orchestrator.quantities import QUANTITIES, parse_quantity, quantity
+from orchestrator.spec.recipe_section import RecipeSection
+from orchestrator.spec.section import Section
 from search_spaces import unknown
 from trainers.data.config import DataConfig
+from trainers.doors import resolved_reference
 from trainers.evaluators.config import (
     ATTACKED,
     MASKED,
@@ -38,6 +39,7 @@ from trainers.networks.sizing import check_rule
 from trainers.parameters import check_parameter
 from trainers.quantization.config import QuantizationConfig, check_qat
 from trainers.quantization.layer_bits import layer_bits_name
+from trainers.recipes.config import RECIPE_NAMES
 
 # Each of several attacks has a suffix; MLflow and constraints accept no other characters.
 _T = TypeVar("_T")
@@ -59,12 +61,6 @@ def _quantity(value: object) -> object:
 
 
 Quantity = Annotated[float, BeforeValidator(_quantity)]
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, strict about types, and no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class BackboneSection(Section):
@@ -139,17 +135,7 @@ class DataSection(Section):
         return self.name or Path(self.folder or self.npz or "").name
 
 
-class ParameterSection(Section):
-    """A section whose keys are parameters of a trial."""
-
-    @field_validator("*")
-    @classmethod
-    def _is_accepted(cls, value: Any, info: ValidationInfo) -> Any:
-        check_parameter(str(info.field_name), value)
-        return value
-
-
-class TrainingSection(ParameterSection):
+class TrainingSection(RecipeSection):
     """Training parameters that the space does not sample; see `trainers.parameters.PARAMETERS`."""
 
     tune: str = "head"
@@ -160,6 +146,11 @@ class TrainingSection(ParameterSection):
     weight_decay: float = 1e-4
     dropout: float = 0.0
     label_smoothing: float = 0.0
+
+    def of_trials(self) -> dict[str, Any]:
+        """Return the settings by their names in `TrialConfig`."""
+        plain = self.model_dump(exclude=set(RECIPE_NAMES))
+        return {**plain, "recipe": self.recipe()}
 
 
 class HeadSection(Section):
@@ -258,9 +249,20 @@ FORMER_DEFAULTS: Mapping[str, str | float] = {
 
 
 class ObjectiveSection(MeasureSection):
-    """A direction and, for what an attack yields, the attack."""
+    """A direction and, for what an attack or a function yields, the attack or the function."""
 
     direction: Literal["maximize", "minimize"]
+    # Of a user's own: ``module:name``; see `trainers.doors`.
+    function: str | None = None
+
+    @model_validator(mode="after")
+    def _function_is_named(self) -> Self:
+        if self.function is not None:
+            resolved_reference(self.function, Path())
+            spare = sorted(self.model_fields_set - {"direction", "function"})
+            if spare:
+                raise ValueError(f"a function takes no {', '.join(spare)}: leave that out.")
+        return self
 
 
 def with_deepfool(sections: object) -> object:

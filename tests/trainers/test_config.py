@@ -19,6 +19,8 @@ FIXED = TrialConfig(backbone="digitnet", weights="scratch", widths=(9,))
 
 def values(accepts: Accepts) -> st.SearchStrategy[Any]:
     """What a parameter may be."""
+    if accepts.flag:
+        return st.booleans()
     if accepts.low is None:
         return st.sampled_from(accepts.words)
     low, high = accepts.low, min(accepts.high, 70_000)
@@ -47,8 +49,11 @@ def test_a_config_survives_json(params: dict[str, Any], seed: int) -> None:
     untrainable = params.get("qat", "none") != "none" and (
         params.get("quantizer", "symmetric") != "symmetric" or params.get("scope") == "global"
     )
+    mixes = params.get("mixup") or params.get("cutmix")
+    untrainable |= bool(mixes) and params.get("class_weights", "none") != "none"
     if any(name not in params for name in names[:layers]) or mismatch or untrainable:
-        with pytest.raises(ValueError, match=r"not given|sizing rule|takes the quantizer"):
+        why = r"not given|sizing rule|takes the quantizer|cannot be used with mixup"
+        with pytest.raises(ValueError, match=why):
             with_params(fixed, params, seed=seed)
         return
     config = with_params(fixed, params, seed=seed)

@@ -1,4 +1,4 @@
-"""Top-1 accuracy on images in memory."""
+"""Logits and top-1 accuracy on images in memory."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ from trainers.networks.network import Network
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
+Logits = NDArray[np.float32]
 PredictedClasses = NDArray[np.int64]
 
 # Images per batch. Larger batches are not faster on a CPU.
@@ -56,10 +57,9 @@ def predict(
     """Predict the class with the largest logit for each image; the first one in a tie.
 
     Args:
-        network: Maps pixels in [0, 1] to logits. It runs in eval mode; its mode and device are
-            restored afterwards.
-        images: uint8 (N, C, H, W); may be read-only. N may be 0.
-        batch_size: Images per batch, at least 1; it bounds the memory.
+        network: As for `compute_logits`.
+        images: As for `compute_logits`.
+        batch_size: As for `compute_logits`.
         device: Device to compute on.
 
     Returns:
@@ -70,27 +70,56 @@ def predict(
         TrainerError: A logit is NaN.
     """
     check_images(images)
+    if not len(images):
+        return np.empty(0, np.int64)
+    logits = compute_logits(network, images, batch_size=batch_size, device=device)
+    return np.asarray(logits.argmax(1))
+
+
+def compute_logits(
+    network: nn.Module,
+    images: Images,
+    *,
+    batch_size: int = _BATCH,
+    device: torch.device | str = "cpu",
+) -> Logits:
+    """Compute the logits of images.
+
+    Args:
+        network: Maps pixels in [0, 1] to logits. It runs in eval mode; its mode and device are
+            restored afterwards.
+        images: uint8 (N, C, H, W); may be read-only. N is at least 1.
+        batch_size: Images per batch, at least 1; it bounds the memory.
+        device: Device to compute on.
+
+    Returns:
+        float32 (N, classes).
+
+    Raises:
+        ValueError: The images have another type or shape, or `batch_size` is below 1.
+        TrainerError: A logit is NaN.
+    """
+    check_images(images)
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; at least 1 is needed.")
-    return answers(network, _pixels(images, batch_size, device), device)
+    return logits_of(network, _pixels(images, batch_size, device), device)
 
 
-def answers(
+def logits_of(
     network: nn.Module, batches: Iterable[torch.Tensor], device: torch.device | str
-) -> PredictedClasses:
-    """Predict the class with the largest logit for each input, as in `predict`.
+) -> Logits:
+    """Compute the logits of inputs, as in `compute_logits`.
 
     Args:
         network: Maps inputs to logits: a whole network, or a head alone.
-        batches: Float tensors on the device, processed one after the other.
+        batches: Float tensors on the device, at least one, processed one after the other.
         device: Device to compute on.
 
     Raises:
         TrainerError: A logit is NaN.
     """
     with under_test(network, device), torch.inference_mode():
-        found = [classified(network, batch).cpu().numpy() for batch in batches]
-    return np.concatenate([np.empty(0, np.int64), *found])
+        return np.concatenate([_answered(network, batch).cpu().numpy() for batch in batches])
 
 
 def feature_vectors(
@@ -107,18 +136,18 @@ def feature_vectors(
         return torch.cat([network.feature_vectors(pixels) for pixels in batches])
 
 
-def predict_from(
+def logits_from(
     head: nn.Module, vectors: torch.Tensor, *, device: torch.device | str = "cpu"
-) -> PredictedClasses:
-    """Predict from the results of `feature_vectors`, with the head alone.
+) -> Logits:
+    """Compute logits from the results of `feature_vectors`, with the head alone.
 
-    The predictions equal those of `predict`, because the batches are the same.
+    They equal those of `compute_logits`, because the batches are the same.
 
     Raises:
         TrainerError: A logit is NaN.
     """
     batches = (vectors[which].to(device) for which in _slices(len(vectors), _BATCH))
-    return answers(head, batches, device)
+    return logits_of(head, batches, device)
 
 
 def _pixels(images: Images, batch_size: int, device: torch.device | str) -> Iterator[torch.Tensor]:
@@ -138,13 +167,17 @@ def classified(network: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
     Raises:
         TrainerError: A logit is NaN, so that no class has the largest one.
     """
-    logits: torch.Tensor = network(pixels)
+    return _answered(network, pixels).argmax(1)
+
+
+def _answered(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    logits: torch.Tensor = network(inputs)
     if torch.isnan(logits).any():
         raise TrainerError(
             f"the network answers {int(torch.isnan(logits).any(1).sum())} of {len(logits)} images "
             f"with NaN: its activations overflow. Lower the learning rate, or use more bits."
         )
-    return logits.argmax(1)
+    return logits
 
 
 @contextmanager

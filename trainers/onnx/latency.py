@@ -5,7 +5,7 @@ import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +91,14 @@ def random_pixels(spec: "InputSpec", count: int) -> NDArray[np.float32]:
     return np.random.default_rng(0).random(shape, dtype=np.float32)
 
 
-def cpu_latency(network: OnnxNetwork, spec: "InputSpec", *, seconds: float = 1.0) -> Latency:
+class TimedNetwork(Protocol):
+    """What can be timed."""
+
+    def logits(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Compute logits (N, classes) of pixels (N, C, H, W) in [0, 1]."""
+
+
+def cpu_latency(network: TimedNetwork, spec: "InputSpec", *, seconds: float = 1.0) -> Latency:
     """Time single images, one after another on one thread, after a few warm-up runs.
 
     Args:

@@ -21,7 +21,7 @@ from trainers.quantization.layer_bits import LAYER_BITS
 _QUANTIZATION = ("bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight")
 # With `qat` training sees the weights as they will be packed; its quantizer is always the same.
 _QUANTIZED_TRAINING = ("bits", "fc_bits", "scope", "layer_bits")
-_NEVER_READ = ("attacks", "threads")
+_NEVER_READ = ("attacks", "threads", "functions", "latency")
 
 
 def after_training(qat: str) -> frozenset[str]:
@@ -90,12 +90,14 @@ def features_entry(
         # Frozen weights are rounded in the same way in either mode.
         bits = {str(number): bits for number, bits in config.layer_bits.items()}
         quantized = {"bits": config.bits, "scope": config.scope, "layer_bits": bits}
-    parameters = {
+    parameters: dict[str, Any] = {
         "backbone": config.backbone,
         "input": input_spec,
         "weights": weights,
         "quantized": quantized,
     }
+    if views := config.recipe.view_parameters():
+        parameters |= {**views, "seed": config.seed}
     return _entry("features", parameters, data, device)
 
 

@@ -1,6 +1,6 @@
 """Batches that a model is trained and evaluated on: pixels, or features computed from them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,10 @@ from trainers.training.loop import Batch
 
 # Features of a frozen backbone are kept up to this size; larger ones are recomputed every epoch.
 FEATURE_BYTES = 2 * 2**30
+
+Draw = tuple[int, ...]
+"""What an image is drawn from besides the seed: the number of the view or the epoch, its own
+number among the training images, and how often it was in this epoch before, unless that is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +42,27 @@ class Examples:
     def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[Batch]:
         """Yield batches in the given order; the last one may be smaller."""
         indices = np.arange(self.count) if order is None else order
-        yield from self._taken(
-            indices[first : first + size] for first in range(0, self.count, size)
-        )
+        for first in range(0, len(indices), size):
+            yield self.at(indices[first : first + size])
 
     def training_batches(self, size: int, order: np.ndarray) -> Iterator[Batch]:
         """Yield batches in the given order, of the sizes that `batch_sizes` gives."""
-        ends = np.cumsum(batch_sizes(self.count, size))
-        yield from self._taken(np.split(order, ends[:-1]))
+        yield from map(self.at, steps_of(order, size))
 
-    def _taken(self, batches: Iterable[np.ndarray]) -> Iterator[Batch]:
-        for chosen in batches:
-            # Indexing with an array copies, so that shared read-only images stay untouched.
-            taken = self.inputs[chosen]
-            batch = torch.from_numpy(taken) if isinstance(taken, np.ndarray) else taken
-            batch = self.to_model(batch.to(self.device, non_blocking=True))
-            yield batch, self.labels[torch.from_numpy(chosen)]
+    def at(
+        self, chosen: np.ndarray, change: Callable[[Tensor], Tensor] = lambda inputs: inputs
+    ) -> Batch:
+        """Return a batch.
+
+        Args:
+            chosen: Numbers of the examples, int (N,).
+            change: What is done to the inputs as they are stored, before they are converted.
+        """
+        # Indexing with an array copies, so that shared read-only images stay untouched.
+        taken = self.inputs[chosen]
+        batch = torch.from_numpy(taken) if isinstance(taken, np.ndarray) else taken
+        batch = self.to_model(change(batch).to(self.device, non_blocking=True))
+        return batch, self.labels[torch.from_numpy(chosen)]
 
     @torch.inference_mode()
     def mapped(self, function: Callable[[Tensor], Tensor], size: int, which: slice) -> Tensor:
@@ -87,6 +96,11 @@ def batch_sizes(count: int, size: int) -> list[int]:
     elif rest:
         sizes.append(rest)
     return sizes
+
+
+def steps_of(order: np.ndarray, size: int) -> list[np.ndarray]:
+    """Split an epoch's order into batches of the sizes that `batch_sizes` gives."""
+    return np.split(order, np.cumsum(batch_sizes(len(order), size))[:-1])
 
 
 def pixels(images: np.ndarray, labels: np.ndarray, device: torch.device) -> Examples:

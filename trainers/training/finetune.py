@@ -7,10 +7,10 @@ from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -33,9 +33,14 @@ from trainers.quantization.qat import QuantizedTraining
 from trainers.stages.cache import StageCache
 from trainers.stages.trial_stages import TrialStages
 from trainers.stages.weights import weights_digest
+from trainers.training.class_weights import class_weights
+from trainers.training.epochs import EpochBatches, kept_views
 from trainers.training.examples import FEATURE_BYTES, Examples, batch_sizes, pixels
-from trainers.training.loop import Recipe, correct_fraction, cosine_learning_rates, train_epoch
-from trainers.training.optimizers import SGD, AdamW, Group, Optimizer
+from trainers.training.frozen_features import FrozenFeatures
+from trainers.training.kept_weights import KeptWeights, is_out_of_patience
+from trainers.training.loop import Recipe, correct_fraction, train_epoch
+from trainers.training.parameter_groups import build_optimizer
+from trainers.training.schedules import learning_rates
 
 _EVALUATION_BATCH = 256
 # Prefix of the names of an optimizer's tensors in a checkpoint.
@@ -67,6 +72,9 @@ class FineTuning:
     trained on them. Every epoch draws its order and its dropout from the seed and its own
     number, so that a training resumed at an epoch's end equals an uninterrupted one.
 
+    With augmentation the features of several views of each image are kept, and an epoch trains on
+    one view. With MixUp or CutMix features are computed in every epoch.
+
     With ``qat`` the whole network is quantized from the start, frozen parts included: a head is
     trained on the features of the quantized convolutions.
 
@@ -85,6 +93,7 @@ class FineTuning:
         network: The network that is trained.
         optimizer: Over its trainable parameters.
         train: Training examples: features, if they are kept, or pixels.
+        further_views: Features of the augmented views that are kept beside those in `train`.
         val: As `train`, for validation.
         on_features: Whether the head is trained on features that are kept.
         reports: Report of each finished epoch; part of a checkpoint.
@@ -126,20 +135,23 @@ class FineTuning:
         self.stages = None if cache is None else self._stages_in(cache)
         weights = self.network.set_trainable(config.tune)
         self._quantized = QuantizedTraining(self.network, config.quantization, config.qat)
-        self.optimizer = _optimizer(config, weights, self._quantized.parameters)
+        self.optimizer = build_optimizer(config, self.network, weights, self._quantized.parameters)
         self._parameters = [*weights, *self._quantized.parameters]
         self._model: nn.Module = self.network
         self.on_features = False
         self.train = pixels(*data.subset("train"), device)
         self.val = pixels(*data.subset("val"), device)
+        self.further_views: tuple[Examples, ...] = ()
+        self._batches = EpochBatches(config, data)
         if self.stages is not None:
             self._take_up(self.stages)
+        self._kept = KeptWeights(self._changing(), config.recipe)
         if like is not None and like.on_features:
-            self._train_on(like.train, like.val)
+            self._train_on((like.train, *like.further_views), like.val)
             if self.stages is not None and not self.finished:
                 # The training that shares them has put them into the cache.
                 self.stages.taken += 1
-        elif config.tune == "head" and not self.finished:
+        elif config.tune == "head" and config.recipe.keeps_features and not self.finished:
             self._train_on_features()
 
     @property
@@ -154,8 +166,9 @@ class FineTuning:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done."""
-        return self.epoch >= self.config.epochs
+        """Whether all epochs are done, or none was better for as long as patience lasts."""
+        out = is_out_of_patience(self._accuracies, self.config.recipe.patience)
+        return out or self.epoch >= self.config.epochs
 
     @property
     def cached_stages(self) -> int:
@@ -170,21 +183,23 @@ class FineTuning:
         """
         began = time.perf_counter()
         number = self.epoch + 1
-        order = np.random.default_rng(derive_seed(self.config.seed, "order", number))
-        size = self.config.batch_size
         with torch.random.fork_rng(devices=_forked(self._device)):
             torch.manual_seed(derive_seed(self.config.seed, "dropout", number))
-            self._model.train()
-            batches = self.train.training_batches(size, order.permutation(self.train.count))
+            self._kept.begin_epoch()
+            self._begin_training()
+            views = (self.train, *self.further_views)
+            batches = self._batches.of(number, views[(number - 1) % len(views)])
             loss = train_epoch(self._model, batches, self._recipe(), epoch=number)
         # No loss follows the last step, so that only the parameters can show a divergence.
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self._parameters):
             raise DivergedError(number, math.nan)
+        self._kept.end_epoch()
         self._model.eval()
         # Weights that do not change are rounded once, not for every batch.
         with parametrize.cached():
             accuracy = correct_fraction(self._model, self.val.batches(_EVALUATION_BATCH))
         self.reports.append(EpochReport(number, loss, accuracy, time.perf_counter() - began))
+        self._kept.judge(self._accuracies, is_over=self.finished)
         return self.reports[-1]
 
     def finish(self) -> dict[str, Tensor]:
@@ -207,6 +222,7 @@ class FineTuning:
         """Write a checkpoint from which `load` resumes after the last finished epoch."""
         tensors = self._changing()
         tensors |= {f"{_OPTIMIZER}{n}": tensor for n, tensor in self.optimizer.tensors().items()}
+        tensors |= self._kept.tensors()
         facts = {
             "reports": [asdict(report) for report in self.reports],
             "milestones": [[epoch, values] for epoch, values in self.milestones.items()],
@@ -223,13 +239,19 @@ class FineTuning:
         """
         tensors, facts = load_checkpoint(path)
         targets = self._changing()
-        own = [name for name in tensors if name.startswith(_OPTIMIZER)]
-        state = {name.removeprefix(_OPTIMIZER): tensors.pop(name) for name in own}
-        if not self._is_ours(facts) or not fit(tensors, targets) or not self.optimizer.load(state):
+        own = {name: tensors.pop(name) for name in targets if name in tensors}
+        of_optimizer = [name for name in tensors if name.startswith(_OPTIMIZER)]
+        state = {name.removeprefix(_OPTIMIZER): tensors.pop(name) for name in of_optimizer}
+        if not (
+            self._is_ours(facts)
+            and fit(own, targets)
+            and self.optimizer.load(state)
+            and self._kept.load(tensors, len(facts["reports"]))
+        ):
             raise CheckpointError(
                 f"The checkpoint {path} belongs to a trial with another config or other images."
             )
-        copy_into(tensors, targets)
+        copy_into(own, targets)
         self.reports = [EpochReport(**report) for report in facts["reports"]]
         self.milestones = dict(facts["milestones"])
 
@@ -286,35 +308,54 @@ class FineTuning:
                 tensors[f"parameter.{name}"] = parameter
         return tensors
 
+    @property
+    def _accuracies(self) -> list[float]:
+        return [report.float_accuracy for report in self.reports]
+
+    def _begin_training(self) -> None:
+        """Put what is trained into training mode."""
+        self._model.train()
+        if self.config.recipe.freeze_batch_norm:
+            for part in self._model.modules():
+                if isinstance(part, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - their base
+                    part.eval()
+
     def _recipe(self) -> Recipe:
-        rates = cosine_learning_rates(
-            self.config.learning_rate,
-            steps_per_epoch=len(batch_sizes(self.train.count, self.config.batch_size)),
-            epochs=self.config.epochs,
+        config = self.config
+        steps = len(batch_sizes(self.train.count, config.batch_size))
+        rates = learning_rates(
+            config.recipe,
+            config.learning_rate,
+            steps_per_epoch=steps,
+            epochs=config.epochs,
             from_epoch=self.epoch,
         )
-        autocast = _autocast(self._device)
-        return Recipe(self.optimizer, rates, self.config.label_smoothing, autocast)
+        done = count(1 + steps * self.epoch)
+        return Recipe(
+            self.optimizer,
+            rates,
+            config.label_smoothing,
+            _autocast(self._device),
+            class_weights(config.recipe.class_weights, self.train.labels, len(self._data.classes)),
+            config.recipe.clip,
+            lambda: self._kept.after_step(next(done)),
+        )
 
     def _train_on_features(self) -> None:
-        n_features = self.network.spec.n_features
-        if 4 * n_features * (self.train.count + self.val.count) > FEATURE_BYTES:
+        views = max(1, kept_views(self.config))
+        features = FrozenFeatures(self.network, self._batches, views, self.train, self.val)
+        if features.n_bytes > FEATURE_BYTES:
             return
-        counts = {"train": self.train.count, "val": self.val.count}
         if self.stages is None:
-            made = {subset: self._features(subset, slice(None)) for subset in counts}
+            made = {name: features.of(name, slice(None)) for name in features.counts}
         else:
-            made = self.stages.features(self._features, counts)
-        self._train_on(self.train.replaced(made["train"]), self.val.replaced(made["val"]))
+            made = self.stages.features(features.of, features.counts)
+        self._train_on(*features.examples(made))
 
-    def _features(self, subset: str, images: slice) -> Tensor:
-        """Compute the features of images with the frozen backbone."""
-        examples = self.train if subset == "train" else self.val
-        return examples.mapped(self.network.feature_vectors, _EVALUATION_BATCH, images)
-
-    def _train_on(self, train: Examples, val: Examples) -> None:
+    def _train_on(self, views: tuple[Examples, ...], val: Examples) -> None:
         """Train the head alone from now on, on these examples of its inputs."""
-        self.train, self.val = train, val
+        (self.train, *further), self.val = views, val
+        self.further_views = tuple(further)
         self._model = self.network.head
         self.on_features = True
 
@@ -327,19 +368,10 @@ def frozen_key(config: TrialConfig) -> Hashable | None:
     """
     if config.tune != "head" or config.qat != "none":
         return None
-    seed = config.seed if config.weights == "scratch" else None
-    return (config.backbone, config.weights, config.image_size, seed)
-
-
-def _optimizer(
-    config: TrialConfig, weights: list[nn.Parameter], spreads: list[nn.Parameter]
-) -> Optimizer:
-    groups = [Group(weights, config.weight_decay)]
-    if spreads:
-        # Weight decay would shrink a step until it clips the weights it has to cover. The learning
-        # rate is that of the weights (Esser et al. 2020, section 2.2).
-        groups.append(Group(spreads, 0.0))
-    return SGD(groups) if config.optimizer == "sgd" else AdamW(groups)
+    augmented = (*config.recipe.view_parameters().items(), kept_views(config))
+    seed = config.seed if config.weights == "scratch" or config.recipe.augments else None
+    kept = config.recipe.keeps_features
+    return (config.backbone, config.weights, config.image_size, seed, augmented, kept)
 
 
 def _autocast(device: torch.device) -> Callable[[], AbstractContextManager[None]]:

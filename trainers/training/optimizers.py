@@ -15,16 +15,26 @@ from torch import Tensor, _fused_adamw_, _fused_sgd_, nn
 
 from trainers.files.checkpoints import copy_into, fit
 
+MOMENTUM = 0.9
+"""The momentum of SGD where none is given."""
+
 State = dict[str, Tensor]
 """State of an optimizer for one parameter, or for a whole group."""
 
 
 @dataclass
 class Group:
-    """Parameters with the same weight decay."""
+    """Parameters with the same weight decay and learning rate.
+
+    Attributes:
+        parameters: At least one.
+        weight_decay: As the optimizer takes it.
+        rate_factor: Their learning rate, of the one that a step is taken with.
+    """
 
     parameters: Sequence[nn.Parameter]
     weight_decay: float
+    rate_factor: float = 1.0
 
 
 class Optimizer(ABC):
@@ -45,11 +55,15 @@ class Optimizer(ABC):
         self._common: list[State] = []
         self._own: list[Update] = []
 
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """The parameters of all groups."""
+        return [parameter for group in self.groups for parameter in group.parameters]
+
     def zero_grad(self) -> None:
         """Clear the gradients."""
-        for group in self.groups:
-            for parameter in group.parameters:
-                parameter.grad = None
+        for parameter in self.parameters:
+            parameter.grad = None
 
     def step(self, rate: float) -> None:
         """Take a step with a learning rate, after the backward pass."""
@@ -57,7 +71,8 @@ class Optimizer(ABC):
             self._own = [self.update(i, group.parameters) for i, group in enumerate(self.groups)]
         with torch.no_grad():
             for group, update in zip(self.groups, self._own, strict=True):
-                update.step([_gradient(parameter) for parameter in group.parameters], rate)
+                gradients = [_gradient(parameter) for parameter in group.parameters]
+                update.step(gradients, rate * group.rate_factor)
 
     def update(self, group: int, tensors: Sequence[Tensor]) -> "Update":
         """Build an update with the state of a group, for other tensors of the same shapes.
@@ -194,14 +209,25 @@ class AdamW(Optimizer):
 
 
 class SGD(Optimizer):
-    """SGD with Nesterov momentum of 0.9.
+    """SGD with Nesterov momentum.
+
+    Args:
+        groups: As `Optimizer` takes them.
+        momentum: In [0, 1); 0 is plain gradient descent.
 
     References:
         I. Sutskever et al. On the importance of initialization and momentum in deep learning.
         2013, section 2. https://proceedings.mlr.press/v28/sutskever13.html
     """
 
+    def __init__(self, groups: Sequence[Group], momentum: float = MOMENTUM) -> None:
+        super().__init__(groups)
+        self._momentum = momentum
+
     def _begun(self, parameter: Tensor) -> State:
+        # The kernel takes no buffer without a momentum.
+        if not self._momentum:
+            return {}
         # torch sets the momentum to the gradient in the first step; zeros give the same.
         return {"momentum_buffer": torch.zeros_like(parameter, requires_grad=False)}
 
@@ -210,12 +236,12 @@ class SGD(Optimizer):
         _fused_sgd_(
             update.tensors,
             gradients,
-            update.remembered["momentum_buffer"],
+            update.remembered.get("momentum_buffer", []),
             weight_decay=update.weight_decay,
-            momentum=0.9,
+            momentum=self._momentum,
             lr=rate,
             dampening=0.0,
-            nesterov=True,
+            nesterov=self._momentum > 0,
             maximize=False,
             is_first_step=False,
         )

@@ -19,15 +19,16 @@ from trainers.networks.backbones.building import build_backbone
 from trainers.networks.backbones.digitnet import digitnet_features, folded
 from trainers.networks.inputs import to_unit
 from trainers.networks.network import Network, assemble_network
+from trainers.recipes.config import RecipeConfig
 from trainers.training.examples import batch_sizes, pixels
 from trainers.training.loop import (
     Batch,
     Recipe,
     correct_fraction,
-    cosine_learning_rates,
     train_epoch,
 )
 from trainers.training.optimizers import AdamW, Group
+from trainers.training.schedules import learning_rates
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +129,8 @@ def _train(
 ) -> tuple[float, ...]:
     recipe = Recipe(
         optimizer=AdamW([Group(list(network.parameters()), _WEIGHT_DECAY)]),
-        learning_rates=cosine_learning_rates(
+        learning_rates=learning_rates(
+            RecipeConfig(),
             _LEARNING_RATE,
             steps_per_epoch=len(batch_sizes(len(data.train_labels), _BATCH_SIZE)),
             epochs=epochs,

@@ -15,7 +15,8 @@ from trainers.data import ImageData
 from trainers.data.splits import stratified_choice
 from trainers.determinism import derive_seed
 from trainers.errors import TrainerError
-from trainers.evaluators.accuracy import answers, predict
+from trainers.evaluators.accuracy import compute_logits, logits_of
+from trainers.evaluators.class_metrics import class_metrics
 from trainers.evaluators.config import AT_MILESTONE, AttackConfig
 from trainers.evaluators.robustness import relative_perturbation, robust_accuracy
 from trainers.quantization.plan import planned_weights, quantize_network
@@ -39,11 +40,11 @@ def milestone_values(training: FineTuning, data: ImageData) -> dict[str, float]:
         data: Data set; the validation images are used.
 
     Returns:
-        ``milestone_accuracy`` on at most 512 images; and for every attack of the config, by its
-        name, the accuracy under FGSM with the same norm and epsilon on at most 100 images: an
-        upper bound, since FGSM is the weakest of the attacks. DeepFool, which has no epsilon, is
-        run itself on at most 20 images. A network with NaN logits has accuracy 0 and is not
-        attacked.
+        ``milestone_accuracy``, and likewise the values of `class_metrics`, on at most 512 images;
+        and for every attack of the config, by its name, the accuracy under FGSM with the same norm
+        and epsilon on at most 100 images: an upper bound, since FGSM is the weakest attack.
+        DeepFool, which has no epsilon, is run itself on at most 20 images. A network with NaN
+        logits has accuracy 0 and is not attacked.
     """
     images, labels = data.subset("val")
     chosen = stratified_choice(labels, _IMAGES, derive_seed(0, "milestone"))
@@ -51,13 +52,17 @@ def milestone_values(training: FineTuning, data: ImageData) -> dict[str, float]:
     try:
         if _features_are_as_packed(training):
             batches = (batch for batch, _ in training.val.batches(_IMAGES, chosen))
-            found = answers(network.get_submodule("head"), batches, device)
+            logits = logits_of(network.get_submodule("head"), batches, device)
         else:
-            found = predict(network, images[chosen], device=device)
+            logits = compute_logits(network, images[chosen], device=device)
     except TrainerError as error:
         logger.info("A milestone's accuracy is 0: %s", error)
         return {f"{AT_MILESTONE}accuracy": 0.0}
-    values = {f"{AT_MILESTONE}accuracy": float((found == labels[chosen]).mean())}
+    found = {
+        "accuracy": float((logits.argmax(1) == labels[chosen]).mean()),
+        **class_metrics(logits, labels[chosen]),
+    }
+    values = {f"{AT_MILESTONE}{name}": value for name, value in found.items()}
     for name, attack in training.config.attacks.items():
         try:
             values[AT_MILESTONE + name] = _under_attack(network, data, name, attack, device)

@@ -13,16 +13,19 @@ from trainers.artifact import ArtifactInfo, compress_artifact, load_artifact, wr
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.determinism import derive_seed, seed_everything, set_threads
+from trainers.doors import call_measure
 from trainers.errors import DivergedError, is_storage_full
 from trainers.evaluators.accuracy import (
-    PredictedClasses,
+    Logits,
     check_labelled,
+    compute_logits,
     feature_vectors,
-    predict,
-    predict_from,
+    logits_from,
 )
+from trainers.evaluators.class_metrics import class_metrics
 from trainers.evaluators.config import AttackConfig
 from trainers.evaluators.counts import count_macs, count_parameters
+from trainers.evaluators.inference_memory import peak_activation_bytes
 from trainers.evaluators.robustness import relative_perturbation, robust_accuracy
 from trainers.files.checkpoints import CheckpointError
 from trainers.files.predictions import Attacked, Predictions, write_predictions
@@ -38,6 +41,7 @@ from trainers.stages.cache import StageCache
 from trainers.training.examples import FEATURE_BYTES
 from trainers.training.finetune import EpochReport, FineTuning
 from trainers.training.fused import fuse_key, run_epoch
+from trainers.trial.latency import measure_latency
 from trainers.trial.milestones import milestone_values
 
 logger = logging.getLogger(__name__)
@@ -139,7 +143,9 @@ class TrialRun:
         reports = self.untold()
         last = min(to_epoch, self._config.epochs)
         began = time.perf_counter()
-        while self.epoch < last and (not reports or time.perf_counter() - began < seconds):
+        while not self.finished and self.epoch < last:
+            if reports and time.perf_counter() - began >= seconds:
+                break
             reports.append(self._trained())
             self.after_epoch(reports[-1])
         return reports
@@ -212,7 +218,7 @@ class TrialRun:
             self._data,
             "val",
             config.attacks,
-            predicted=self._predicted(packed),
+            logits=self._logits(packed),
             device=self._device,
         )
         write_predictions(self._folder / PREDICTIONS_NAME, answers)
@@ -230,21 +236,29 @@ class TrialRun:
             "train_s": self._setup_s + self.training.seconds,
             "cached_stages": float(self.training.cached_stages),
         }
+        values["peak_inference_bytes"] = float(
+            artifact.bytes + peak_activation_bytes(packed, self._data.train_images.shape[1:])
+        )
+        images, labels = self._data.subset("val")
+        for name, reference in config.functions.items():
+            values[name] = call_measure(reference, packed.eval(), images, labels)
+        if config.latency:
+            values |= measure_latency(artifact.path, threads=config.threads)
         values["eval_s"] = time.perf_counter() - began
         return Measurement(values, artifact)
 
-    def _predicted(self, packed: Network) -> PredictedClasses:
-        """Predict with the packed network; other heads on the same backbone share the features."""
+    def _logits(self, packed: Network) -> Logits:
+        """Compute the packed network's logits; heads on the same backbone share the features."""
         images, _ = self._data.subset("val")
         stages, n_bytes = self.training.stages, 4 * packed.spec.n_features * len(images)
         if stages is None or self._config.tune != "head" or n_bytes > FEATURE_BYTES:
-            return predict(packed, images, device=self._device)
+            return compute_logits(packed, images, device=self._device)
 
         def make(_: str, which: slice) -> Tensor:
             return feature_vectors(packed, images[which], device=self._device)
 
         vectors = stages.packed_features(packed, make, len(images))
-        return predict_from(packed.head, vectors, device=self._device)
+        return logits_from(packed.head, vectors, device=self._device)
 
     @property
     def _checkpoint(self) -> Path:
@@ -254,7 +268,7 @@ class TrialRun:
 def evaluate_artifact(
     path: Path, data: ImageData, attacks: Mapping[str, AttackConfig], *, subset: str, threads: int
 ) -> dict[str, float]:
-    """Measure the accuracy of a packed network on one subset, plain and under attacks.
+    """Measure a packed network on one subset: its answers, plain and under attacks.
 
     Args:
         path: The artifact.
@@ -269,8 +283,8 @@ def evaluate_artifact(
     set_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = load_artifact(path)
-    predicted = predict(network, data.subset(subset)[0], device=device)
-    return _evaluated(network, data, subset, attacks, predicted=predicted, device=device)[0]
+    logits = compute_logits(network, data.subset(subset)[0], device=device)
+    return _evaluated(network, data, subset, attacks, logits=logits, device=device)[0]
 
 
 def attack_seed(name: str) -> int:
@@ -306,13 +320,14 @@ def _evaluated(
     subset: str,
     attacks: Mapping[str, AttackConfig],
     *,
-    predicted: PredictedClasses,
+    logits: Logits,
     device: torch.device,
 ) -> tuple[dict[str, float], Predictions]:
     images, labels = data.subset(subset)
     check_labelled(images, labels)
     attacked: dict[str, Attacked] = {}
-    values = {"accuracy": float((predicted == labels).mean())}
+    predicted = logits.argmax(1)
+    values = {"accuracy": float((predicted == labels).mean()), **class_metrics(logits, labels)}
     for name, attack in attacks.items():
         if attack.attack == "deepfool":
             values[name] = relative_perturbation(

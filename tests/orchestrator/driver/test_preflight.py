@@ -56,6 +56,7 @@ def test_a_check_counts_configurations_and_images() -> None:
     assert said["configurations"].startswith("18, over fc_layers")
     assert "5 trials" in said["sweep"]
     assert "10 classes, images 1x8x8" in said["data"]
+    assert "training images in a class" in said["balance"]
     assert "1 CPUs and 0 GPUs a trial" in said["resources"]
     assert " to " in said["memory"]
 

@@ -291,7 +291,8 @@ def test_images_are_measured_on_the_test_set_under_other_names(
     assert outcome.artifact is not None
     attacks = make_spec().attacks
     values = measure_front(FrontJob(outcome.artifact.path, True), digits, task(attacks=attacks))
-    assert set(values) == {"test_accuracy", "test_robust_accuracy"}
+    answers = ("accuracy", "balanced_accuracy", "macro_f1", "top5_accuracy", "nll", "ece")
+    assert set(values) == {f"test_{name}" for name in (*answers, "robust_accuracy")}
     network = load_artifact(Path(outcome.artifact.path))
     assert values["test_accuracy"] == accuracy(network, digits.test_images, digits.test_labels)
 

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from trainers.errors import TrainerError
-from trainers.evaluators.accuracy import accuracy, feature_vectors, predict, predict_from
+from trainers.evaluators.accuracy import (
+    accuracy,
+    compute_logits,
+    feature_vectors,
+    logits_from,
+    predict,
+)
 from trainers.networks.network import build_network
 
 
@@ -40,7 +46,8 @@ def test_the_head_answers_from_features_as_the_whole_network_does(count: int) ->
     vectors = feature_vectors(network, pictures)
     assert vectors.shape == (count, network.spec.n_features)
     assert not vectors.requires_grad
-    np.testing.assert_array_equal(predict_from(network.head, vectors), predict(network, pictures))
+    logits = logits_from(network.head, vectors)
+    np.testing.assert_array_equal(logits, compute_logits(network, pictures))
 
 
 def test_accuracy_is_the_fraction_that_is_right() -> None:

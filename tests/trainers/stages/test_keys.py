@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trainers.config import PARAMETERS, TrialConfig
 from trainers.data import ImageData
 from trainers.evaluators.config import AttackConfig
+from trainers.recipes.config import RecipeConfig
 from trainers.stages.keys import (
     after_training,
     features_entry,
@@ -39,6 +40,7 @@ ALTERNATIVES: dict[str, list[Any]] = {
     "label_smoothing": [0.2],
     "seed": [1],
     "qat": ["absmax", "lsq"],
+    "recipe": [RecipeConfig(augment="flip"), RecipeConfig(ema=0.9), RecipeConfig(patience=3)],
 }
 AFTERWARDS: dict[str, list[Any]] = {
     "bits": [2, 8],
@@ -49,6 +51,8 @@ AFTERWARDS: dict[str, list[Any]] = {
     "rate_weight": [1.0],
     "attacks": [{"robust_accuracy": AttackConfig("fgsm")}],
     "threads": [2],
+    "functions": [{"my_metric": "my_module:size"}],
+    "latency": [True],
 }
 PLAIN = TrialConfig(backbone="digitnet", weights="scratch")
 

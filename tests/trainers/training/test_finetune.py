@@ -157,7 +157,9 @@ def test_every_epoch_has_an_order_a_dropout_and_learning_rates_of_its_own(
         finished(begun(replace(config, seed=seed), bands))
     assert len(set(seeds)) == len(set(orders)) == 6
     assert all(sorted(order) == sorted(orders[0]) for order in orders)
-    schedule = module.cosine_learning_rates(0.02, steps_per_epoch=3, epochs=3, from_epoch=0)
+    schedule = module.learning_rates(
+        config.recipe, 0.02, steps_per_epoch=3, epochs=3, from_epoch=0
+    )
     assert rates[:3] == rates[3:] == list(schedule)[2::3]
 
 

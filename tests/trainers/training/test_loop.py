@@ -3,6 +3,7 @@
 import itertools
 import math
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,7 +17,6 @@ from trainers.training.loop import (
     Batch,
     Recipe,
     correct_fraction,
-    cosine_learning_rates,
     train_epoch,
 )
 from trainers.training.optimizers import SGD, Group
@@ -100,29 +100,36 @@ def test_correct_ones_are_counted_over_all_batches(sizes: list[int]) -> None:
     assert correct_fraction(model, iter(given)) == right / sum(sizes)
 
 
-@given(
-    st.floats(1e-6, 10.0),
-    st.integers(1, 40),
-    st.integers(1, 12),
-    st.data(),
-)
-def test_the_schedule_is_a_function_of_the_step(
-    peak: float, steps: int, epochs: int, data: st.DataObject
-) -> None:
-    whole = list(cosine_learning_rates(peak, steps_per_epoch=steps, epochs=epochs, from_epoch=0))
-    assert len(whole) == steps * epochs
-    assert all(0 < rate <= peak * (1 + 1e-12) for rate in whole)
-    top = whole.index(max(whole))
-    assert max(whole) == pytest.approx(peak)
-    assert whole[: top + 1] == sorted(whole[: top + 1])
-    assert whole[top:] == sorted(whole[top:], reverse=True)
-    done = data.draw(st.integers(0, epochs))
-    rest = cosine_learning_rates(peak, steps_per_epoch=steps, epochs=epochs, from_epoch=done)
-    assert list(rest) == whole[steps * done :]
+def test_gradients_are_clipped_to_their_common_norm() -> None:
+    model, (inputs, labels) = linear(), batches([6])[0]
+    functional.cross_entropy(model(inputs), labels).backward()
+    gradients = [parameter.grad for parameter in model.parameters()]
+    norm = torch.cat([each.reshape(-1) for each in gradients if each is not None]).norm().item()
+    optimizer = SGD([Group(list(model.parameters()), 0.0)], momentum=0.0)
+    given = Recipe(optimizer, iter([1.0]), 0.0, nullcontext, clip=norm / 2)
+    train_epoch(model, iter([(inputs, labels)]), given, epoch=1)
+    moved = torch.cat([parameter.detach().reshape(-1) for parameter in model.parameters()]).norm()
+    assert moved.item() == pytest.approx(norm / 2, rel=1e-4)
 
 
-def test_the_schedule_warms_up_and_then_follows_the_cosine() -> None:
-    rates = list(cosine_learning_rates(2.0, steps_per_epoch=10, epochs=4, from_epoch=0))
-    assert rates[:2] == [1.0, 2.0]
-    assert rates[21] == pytest.approx(1 + math.cos(math.pi / 2))
-    assert 0 < rates[-1] < 0.01
+def test_a_class_of_twice_the_weight_counts_twice() -> None:
+    """The mean is over weights: two images of losses a and b have (2 a + b) / 3."""
+    model = linear()
+    nn.init.ones_(model.weight[:1])
+    inputs, labels = torch.eye(4)[:2] * torch.tensor([[1.0], [2.0]]), torch.tensor([0, 1])
+    given = recipe(model)
+    weighted = replace(given, class_weights=torch.tensor([2.0, 1.0, 1.0]))
+    one, two = (
+        functional.cross_entropy(model(inputs[i : i + 1]), labels[i : i + 1]).item()
+        for i in (0, 1)
+    )
+    loss = train_epoch(model, iter([(inputs, labels)]), weighted, epoch=1)
+    assert loss == pytest.approx((2 * one + two) / 3)
+
+
+def test_shares_of_classes_are_labels_too() -> None:
+    model, (inputs, labels) = linear(), batches([6])[0]
+    nn.init.ones_(model.weight[:1])
+    shares = functional.one_hot(labels, 3).float()
+    plain = train_epoch(model, iter([(inputs, labels)]), recipe(model), epoch=1)
+    assert train_epoch(model, iter([(inputs, shares)]), recipe(model), epoch=1) == plain

@@ -63,7 +63,8 @@ def test_the_values_are_those_of_the_file(
     assert values["head_bytes"] + values["backbone_bytes"] < values["memory_bytes"]
     assert values["accuracy"] == accuracy(network, bands.val_images, bands.val_labels)
     again = evaluate_artifact(path, bands, ATTACKS, subset="val", threads=1)
-    assert again == {name: values[name] for name in ("accuracy", "robust_accuracy")}
+    classes = ("balanced_accuracy", "macro_f1", "nll", "ece")
+    assert again == {name: values[name] for name in ("accuracy", "robust_accuracy", *classes)}
     assert values["params"] == sum(p.numel() for p in network.parameters())
     assert values["head_params"] == 577 * 8 + 9 * 3
     assert (values["trainable_params"] == values["head_params"]) == (tune == "head")

@@ -25,8 +25,8 @@ from trainers.errors import DivergedError
 from trainers.training.examples import batch_sizes
 from trainers.training.finetune import EpochReport, FineTuning, frozen_key
 from trainers.training.fused.wide import WideHeads
-from trainers.training.loop import cosine_learning_rates
 from trainers.training.optimizers import Update, joined
+from trainers.training.schedules import learning_rates
 
 _EVALUATION_BATCH = 256
 _MOST_WEIGHTS = 1_000_000
@@ -35,10 +35,12 @@ _MOST_WEIGHTS = 1_000_000
 def fusable(config: TrialConfig, *, device: torch.device) -> bool:
     """Return whether a training can be computed together with others.
 
-    It can if only the head is trained, without quantization, and its dropout can be drawn as in a
-    training alone: on a GPU torch draws dropout in a kernel of its own, from another sequence.
+    It can if only the head is trained, without quantization, by a recipe that is no more than a
+    schedule, and its dropout can be drawn as in a training alone: on a GPU torch draws dropout in
+    a kernel of its own, from another sequence.
     """
-    return frozen_key(config) is not None and (not config.dropout or device.type == "cpu")
+    draws_alike = not config.dropout or device.type == "cpu"
+    return frozen_key(config) is not None and config.recipe.is_fusable and draws_alike
 
 
 def fuse_key(training: FineTuning) -> Hashable | None:
@@ -148,7 +150,10 @@ class _Epoch:
         rules: dict[Hashable, list[int]] = {}
         for index, training in enumerate(self._trainings):
             config = training.config
-            rule = (config.optimizer, config.learning_rate, config.weight_decay, config.epochs)
+            rule = (
+                *(config.optimizer, config.learning_rate, config.weight_decay, config.epochs),
+                *(config.recipe.schedule, config.recipe.warmup, config.recipe.momentum),
+            )
             rules.setdefault(rule, []).append(index)
         return [
             (members, joined([self._update(member) for member in members]))
@@ -161,7 +166,8 @@ class _Epoch:
     def _learning_rates(self, head: int, steps: int) -> Iterator[float]:
         """Yield the learning rate of a head for each step of this epoch."""
         config = self._trainings[head].config
-        return cosine_learning_rates(
+        return learning_rates(
+            config.recipe,
             config.learning_rate,
             steps_per_epoch=steps,
             epochs=config.epochs,

@@ -1,0 +1,41 @@
+"""Functions of a user's own are called once before a sweep runs, on two images."""
+
+from typing import TYPE_CHECKING
+
+from orchestrator.spec.sweep_spec import SweepSpec
+from trainers.doors import DoorError, call_measure
+
+if TYPE_CHECKING:
+    from trainers.data import ImageData
+
+_IMAGES = 2
+
+
+def check_functions(spec: SweepSpec, data: "ImageData") -> tuple[list[str], list[str]]:
+    """Call each function with the sweep's full-size network, untrained, and two images.
+
+    Returns:
+        What each returned, and why others cannot be used, as sentences.
+    """
+    lines: list[str] = []
+    problems: list[str] = []
+    if not spec.functions:
+        return lines, problems
+    from trainers.networks.network import build_network
+
+    config = spec.reference_config()
+    network = build_network(
+        config.backbone,
+        weights="scratch",
+        widths=config.head_widths(len(data.classes)),
+        classes=len(data.classes),
+    ).eval()
+    images, labels = data.val_images[:_IMAGES], data.val_labels[:_IMAGES]
+    for name, reference in spec.functions.items():
+        try:
+            value = call_measure(reference, network, images, labels)
+        except DoorError as error:
+            problems.append(f"{name}: {error}")
+        else:
+            lines.append(f"{name}: {reference} gives {value:.4g} on an untrained network")
+    return lines, problems

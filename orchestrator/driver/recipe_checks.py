@@ -1,0 +1,126 @@
+"""What a check says of recipes and classes: what fails, and what is slower than it looks."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from orchestrator.quantities import human
+from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.trials import Params
+from trainers.config import TrialConfig, with_params
+from trainers.networks.backbone_table import backbone_info
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from trainers.data import ImageData
+
+# Of a space that is too large to be listed.
+_SAMPLED = 1_000
+# Of which the true one is always among the five largest logits.
+_TOP = 5
+# From here on, accuracy says little of the small classes.
+_UNEVEN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeChecks:
+    """What was found.
+
+    Attributes:
+        problems: Why no trial could be trained, as sentences.
+        notes: What a person should know.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def check_recipes(spec: SweepSpec, data: "ImageData") -> RecipeChecks:
+    """Try the recipes of a sweep's configurations on its images, without training.
+
+    All configurations are tried if there are at most a thousand, else a thousand drawn at random.
+    """
+    found = RecipeChecks()
+    reasons: Counter[str] = Counter()
+    configs: list[TrialConfig] = []
+    fixed, tried = spec.trial_config(), 0
+    channels, classes = data.train_images.shape[1], len(data.classes)
+    for params in _configurations(spec):
+        tried += 1
+        try:
+            config = with_params(fixed, params, seed=0)
+        except ValueError as error:
+            # What is wrong with a head is said where sizes are computed.
+            reasons[str(error) if "mixup" in str(error) else ""] += 1
+            continue
+        reasons[config.recipe.problem(channels=channels, classes=classes)] += 1
+        configs.append(config)
+    wrong = {reason: count for reason, count in reasons.items() if reason}
+    if sum(wrong.values()) == tried:
+        found.problems.extend(wrong)
+    else:
+        found.notes.extend(f"some trials will fail: {reason}" for reason in wrong)
+    found.notes.extend(dict.fromkeys(filter(None, (_cost(config, data) for config in configs))))
+    return found
+
+
+def balance_text(classes: Sequence[str], labels: "np.ndarray") -> str:
+    """Write how many training images a class has, and what to do if the classes differ much."""
+    counts = [int((labels == label).sum()) for label in range(len(classes))]
+    few, many = min(counts), max(counts)
+    smallest, largest = (classes[counts.index(count)] for count in (few, many))
+    if few == many:
+        return f"{few:,} training images in each class"
+    text = f"{few:,} ({smallest}) to {many:,} ({largest}) training images in a class"
+    if many < _UNEVEN * few:
+        return text
+    return (
+        f"{text}; accuracy hardly counts the small classes: see balanced_accuracy and macro_f1, "
+        f"and training: class_weights or balanced_sampling"
+    )
+
+
+def unmeasured_problems(spec: SweepSpec, classes: int) -> list[str]:
+    """List the objectives and constraints on values that no trial on so many classes has."""
+    asked = [*spec.objectives, *(limit.name for limit in spec.limits)]
+    if classes > _TOP or "top5_accuracy" not in asked:
+        return []
+    return [
+        f"top5_accuracy is always 1 with {classes} classes, and is not measured: use accuracy, or "
+        f"balanced_accuracy."
+    ]
+
+
+def _cost(config: TrialConfig, data: "ImageData") -> str:
+    """Say what a recipe costs where only the head is trained; empty if it costs nothing."""
+    recipe = config.recipe
+    if config.tune != "head":
+        return ""
+    if not recipe.keeps_features:
+        return (
+            "mixup and cutmix with tune: head: mixed images differ in every epoch, so that no "
+            "features are kept, and each epoch computes the whole backbone"
+        )
+    if not recipe.augments:
+        return ""
+    n_bytes = 4 * backbone_info(config.backbone).n_features * len(data.train_labels)
+    # As many as `trainers.training.epochs.kept_views`, which takes torch to import.
+    views = min(recipe.views, config.epochs)
+    taken = human("memory_bytes", views * n_bytes)
+    return (
+        f"augment with tune: head: the features of {views} augmented views of each image "
+        f"are computed once ({taken}), and the epochs take them in turn (training.views)"
+    )
+
+
+def _configurations(spec: SweepSpec) -> Iterator[Params]:
+    space = spec.search_space
+    if space.size is not None and space.size <= _SAMPLED:
+        yield from space.grid()
+        return
+    rng = random.Random(spec.seed)  # noqa: S311 - a sample, not a secret
+    for _ in range(_SAMPLED):
+        yield space.sample(rng)
