@@ -71,8 +71,9 @@ def _has_small_heads(spec: "SweepSpec") -> bool:
     return (
         config.tune == "head"
         and config.qat == "none"
-        and not {"tune", "qat", "backbone"} & spec.search_space.domains.keys()
-        and backbone_info(config.backbone).n_features <= _MOST_FEATURES
+        and not {"tune", "qat", "backbone", "depth", "width_multiplier"}
+        & spec.search_space.domains.keys()
+        and backbone_info(config.architecture).n_features <= _MOST_FEATURES
         and not spec.resources.gpus
         and budget.cpu_hours is budget.gpu_hours is None
         and "train_s" not in compared
