@@ -39,6 +39,7 @@ def main() -> None:
         "image_size": given.image_size,
         "tune": "all",
         "epochs": given.epochs,
+        "batch_size": given.batch_size,
         "widths": (64,),
         "learning_rate": 3e-3,
     }
@@ -56,7 +57,8 @@ def main() -> None:
         f"Mean entropy {entropy.overall.mean:.3f} nats: cap {entropy.cap} convolution layers in "
         f"each stage, {entropy.conversion.formula(entropy.overall.mean)} ({BASIS}). {train:,} "
         f"training and {val + test:,} other images, {given.epochs} epochs, {given.seeds} seeds, "
-        f"inputs of {given.image_size} pixels, from scratch, torch {torch.__version__}, one thread.\n"
+        f"batches of {given.batch_size}, inputs of {given.image_size} pixels, from scratch, torch "
+        f"{torch.__version__}, one thread.\n"
     )
     for line in _table(arms, compare_arms(arms[0], arms[1:], given.margin), given.margin):
         print(line)
@@ -70,6 +72,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--image-size", type=int, default=16)
     parser.add_argument("--limit", type=int, default=2400)
     parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--margin", type=float, default=0.02)
     return parser.parse_args()

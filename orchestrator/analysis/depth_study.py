@@ -1,8 +1,8 @@
 """Compare a full network with cut ones, and cut ones that were widened, over seeds.
 
-After Gowdra, Sinha, MacDonell and Yan (arXiv 2106.14190, 2021), who report 25 to 79 % less training
-time without worse accuracy; which tests they used is not known to this project. Here: Welch's and
-Mann and Whitney's for a difference, and two one-sided Welch tests for equivalence at a margin.
+After Gowdra, Sinha, MacDonell and Yan (arXiv 2106.14190, 2021), who report 25 to 79 % less
+training time without worse accuracy; which tests they used is not known to this project. Here:
+Welch's and Mann and Whitney's for a difference, and two one-sided Welch tests for equivalence.
 Seeds are not paired: networks of another depth share neither initial weights nor their gradients.
 """
 
