@@ -11,6 +11,7 @@ from typing import Any
 from trainers.evaluators.config import AttackConfig
 from trainers.networks.backbone_table import backbone_info
 from trainers.networks.sizing import check_rule, hidden_widths
+from trainers.networks.variants import capped_depth, check_start, variant_name
 from trainers.parameters import (
     MAX_HIDDEN_LAYERS,
     PARAMETERS,
@@ -29,6 +30,12 @@ class TrialConfig:
     Attributes:
         backbone: A name of `trainers.networks.backbones`.
         weights: ``imagenet``, ``bundled``, ``scratch``, or a path.
+        depth: Blocks that each stage keeps, at most; None is all, or as `depth_cap` allows.
+        width_multiplier: Of the channels of every convolution: a number, ``none``, or what makes
+            the cut network as large as the full one, ``match_params`` or ``match_macs``.
+        depth_cap: Convolution layers of a stage, at most; None is no bound.
+        depth_start: ``prefix``, the weights of the layers that are kept, or ``fused``, see
+            `trainers.networks.backbones.fusing`.
         image_size: Side in pixels to which images are brought for the backbone; None is the side
             its weights were made for.
         widths: Hidden FC widths; None leaves them to `fc_rule`.
@@ -61,6 +68,10 @@ class TrialConfig:
 
     backbone: str
     weights: str
+    depth: int | None = None
+    width_multiplier: float | str = "none"
+    depth_cap: int | None = None
+    depth_start: str = "prefix"
     image_size: int | None = None
     widths: tuple[int, ...] | None = None
     fc_rule: str | None = None
@@ -103,6 +114,19 @@ class TrialConfig:
             check_parameter(layer_bits_name(number), bits)
         check_rule(self.fc_rule, self.fc_fraction, self.widths)
         check_qat(self.qat, self.quantizer, self.scope)
+        check_start(backbone_info(self.architecture), self.start_weights, self.depth_start)
+
+    @property
+    def architecture(self) -> str:
+        """Name of the network that is built: the backbone, or a variant of it."""
+        base = backbone_info(self.backbone).name
+        depth = capped_depth(base, self.depth, self.depth_cap)
+        return variant_name(base, depth, self.width_multiplier)
+
+    @property
+    def start_weights(self) -> str:
+        """The weights that training begins with: no file fits a network of another width."""
+        return self.weights if backbone_info(self.architecture).width == 1 else "scratch"
 
     @property
     def quantization(self) -> QuantizationConfig:
@@ -118,7 +142,7 @@ class TrialConfig:
 
     def head_widths(self, classes: int) -> tuple[int, ...]:
         """Compute the hidden FC widths by the rule, which needs the number of classes."""
-        info = backbone_info(self.backbone)
+        info = backbone_info(self.architecture)
         return hidden_widths(
             self.fc_rule,
             n_features=info.n_features,
@@ -129,8 +153,13 @@ class TrialConfig:
         )
 
     def as_mapping(self) -> dict[str, Any]:
-        """Return the config as JSON values; `from_mapping` reads them back."""
+        """Return the config as JSON values; `from_mapping` reads them back.
+
+        What later versions added is left out where it has no effect, so that checkpoints of
+        earlier ones still belong to the same config.
+        """
         values = {name: getattr(self, name) for name in _FIELDS}
+        values = {name: v for name, v in values.items() if name not in _UNCUT or v != _UNCUT[name]}
         values["widths"] = None if self.widths is None else list(self.widths)
         # Keys of a JSON object are texts.
         values["layer_bits"] = {str(number): bits for number, bits in self.layer_bits.items()}
@@ -161,7 +190,13 @@ class TrialConfig:
 
 
 _FIELDS = {entry.name for entry in fields(TrialConfig)}
-_OPTIONAL = ("fc_rule", "fc_fraction")
+_OPTIONAL = ("fc_rule", "fc_fraction", "depth")
+_UNCUT = {
+    "depth": None,
+    "width_multiplier": "none",
+    "depth_cap": None,
+    "depth_start": "prefix",
+}
 
 
 def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -> TrialConfig:

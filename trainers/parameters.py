@@ -6,6 +6,7 @@ from trainers.accepted import Accepts, Value
 from trainers.errors import did_you_mean
 from trainers.networks.backbone_table import backbone_names
 from trainers.networks.sizing import RULES, SMALLEST_FRACTION
+from trainers.networks.variants import MOST_DEPTH, NARROWEST, WIDEST, WIDTH_WORDS
 from trainers.quantization.config import (
     FLOAT_BITS,
     MAX_RATE_WEIGHT,
@@ -63,6 +64,10 @@ PARAMETERS: Mapping[str, Accepts] = {
     "epochs": Accepts("passes over the training images", 1, 10_000, whole=True),
     "backbone": Accepts("the convolutional part", words=backbone_names()),
     **RECIPE_PARAMETERS,
+    "depth": Accepts("blocks that each stage keeps, at most", 1, MOST_DEPTH, whole=True),
+    "width_multiplier": Accepts(
+        "of the channels of convolutions", NARROWEST, WIDEST, words=WIDTH_WORDS
+    ),
     **{
         name: _bits(f"the weight of convolution {number}")
         for number, name in enumerate(LAYER_BITS, start=1)

@@ -18,9 +18,11 @@ from orchestrator.analysis.depth_cap import (
 from orchestrator.cli.options import (
     Format,
     FormatOption,
+    check_page,
     data_config,
     print_record,
     print_records,
+    save_page,
     say,
 )
 from orchestrator.errors import OrchestratorError, UsageError
@@ -72,6 +74,10 @@ def depth(  # noqa: PLR0913 - the options of a command
         str | None,
         typer.Option(metavar="DIR", help="Where the named data set lies.", show_default=False),
     ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="A page to write too.", show_default=False),
+    ] = None,
     how: FormatOption = Format.TABLE,
 ) -> None:
     """Print the entropy of the training images, and the depth cap that it suggests.
@@ -84,8 +90,12 @@ def depth(  # noqa: PLR0913 - the options of a command
 
     Example: paretune analyze depth digits
 
+    Example: paretune analyze depth digits --to depth.html
+
     Example: paretune analyze depth photos/ --image-size 64 --unit bits --per total --format json
     """
+    if to is not None:
+        check_page(to)
     config = _config(data, image_size, root)
     try:
         conversion = DepthConversion(
@@ -105,6 +115,10 @@ def depth(  # noqa: PLR0913 - the options of a command
         ) from None
     for note in report.notes:
         say(f"Note: {note}.")
+    if to is not None:
+        from orchestrator.reporting.depth_page import depth_page
+
+        save_page(depth_page(report, _command(data, conversion, image_size)), to)
     if how is Format.JSON:
         print_record(report.as_json(), "", how)
         return
@@ -120,6 +134,15 @@ def _config(data: str, image_size: int | None, root: str | None) -> "DataConfig"
 
     config = load_sweep(data).data_config()
     return replace(config, image_size=image_size or config.image_size, root=root or config.root)
+
+
+def _command(data: str, conversion: DepthConversion, image_size: int | None) -> str:
+    size = "" if image_size is None else f" --image-size {image_size}"
+    return (
+        f"paretune analyze depth {Path(data).name} --unit {conversion.unit} --coefficient "
+        f"{conversion.coefficient:g} --rounding {conversion.rounding} --per {conversion.scope}"
+        f"{size}"
+    )
 
 
 def progress(clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import RenderableType
 
-from orchestrator.errors import UnknownNameError
+from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from trainers.data.config import DataConfig
@@ -149,3 +149,20 @@ def data_config(
     if Path(data).is_dir():
         return DataConfig(folder=data, seed=seed, default_size=side)
     raise UnknownNameError("data set, folder or .npz file", data, data_names())
+
+
+def check_page(to: Path) -> None:
+    """Reject a path of a page that does not look like one."""
+    if to.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--to names the page to write and ends in .html; got {str(to)!r}.")
+
+
+def save_page(page: str, to: Path) -> None:
+    """Write a page, and say where it is."""
+    from orchestrator.reporting.page_parts import write_page
+
+    try:
+        write_page(page, to)
+    except OSError as error:
+        raise OrchestratorError(f"{to} cannot be written: {error.strerror}.") from error
+    say(f"Wrote {to}")

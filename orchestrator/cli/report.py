@@ -11,8 +11,9 @@ from orchestrator.cli.options import (
     MarginOption,
     NameArgument,
     StoreOption,
+    check_page,
     listed,
-    say,
+    save_page,
 )
 from orchestrator.errors import OrchestratorError, UsageError
 
@@ -40,11 +41,10 @@ def report(  # noqa: PLR0913 - the options of a command
     from orchestrator.analysis.sizing_study import Study
     from orchestrator.queries.looks import asked, count_look
     from orchestrator.queries.sweeps import open_sweep
-    from orchestrator.reporting.report_page import Made, report_page, write_page
+    from orchestrator.reporting.report_page import Made, report_page
     from orchestrator.reporting.study_text import verdict_of
 
-    if to.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"--to names the page to write and ends in .html; got {str(to)!r}.")
+    check_page(to)
     sweep = open_sweep(name, store)
     claim = asked(sweep, keep=listed(keep), margin=margin, alpha=alpha)
     front = sweep.front()
@@ -65,9 +65,5 @@ def report(  # noqa: PLR0913 - the options of a command
         f"--alpha {claim.alpha:g} --head-saving {head_saving:g}"
     )
     page = report_page(sweep.record, sweep.trials(), front, study, Made(command, told))
-    try:
-        write_page(page, to)
-    except OSError as error:
-        raise OrchestratorError(f"{to} cannot be written: {error.strerror}.") from error
+    save_page(page, to)
     typer.echo(study if isinstance(study, str) else f"{verdict_of(study)} {told}")
-    say(f"Wrote {to}")

@@ -40,9 +40,20 @@ if TYPE_CHECKING:
 
 # Parameters that decide a network's size.
 _SIZING = (
-    *("backbone", "fc_rule", "fc_fraction", "fc_layers", "fc_width_1", "fc_width_2", "fc_width_3"),
+    *(
+        "backbone",
+        "depth",
+        "width_multiplier",
+        "fc_rule",
+        "fc_fraction",
+        "fc_layers",
+        "fc_width_1",
+        "fc_width_2",
+        "fc_width_3",
+    ),
     *("bits", "fc_bits", "quantizer", "scope", "qat"),
 )
+_SHOWN_VARIANTS = 6
 # Of a space that is too large to be listed.
 _SAMPLED = 1_000
 # Data sets that are read without a download.
@@ -153,6 +164,32 @@ def _check_weights(spec: SweepSpec, report: CheckReport) -> None:
         else:
             is_default = "weights" not in spec.backbone.model_fields_set
             report.lines.append(("weights", f"{label}{_source(source, is_default=is_default)}"))
+    _check_variants(spec, report)
+
+
+def _check_variants(spec: SweepSpec, report: CheckReport) -> None:
+    """Say which cut or scaled networks there are, and what becomes of their weights."""
+    infos = [backbone_info(name) for name in spec.architectures]
+    if all(info.name == info.base for info in infos):
+        return
+    shown = ", ".join(info.name for info in infos[:_SHOWN_VARIANTS])
+    more = f" and {len(infos) - _SHOWN_VARIANTS} more" if len(infos) > _SHOWN_VARIANTS else ""
+    report.lines.append(("networks", f"{shown}{more}"))
+    if spec.backbone.weights == "scratch":
+        return
+    if any(info.depth is not None and info.width == 1 for info in infos):
+        start = spec.backbone.depth_start or "prefix"
+        text = "a cut network starts with the weights of the layers that it keeps"
+        if start == "fused":
+            text = "the last layer that a cut keeps of a stage starts as the fusion of the rest"
+        report.lines.append(("note", text))
+    if any(info.width != 1 for info in infos):
+        text = (
+            "a network of another width starts from scratch: the pre-trained weights do not fit it"
+        )
+        if spec.training.tune != "all":
+            text += ", and what tune leaves frozen stays random"
+        report.lines.append(("note", text))
 
 
 def _source(source: "WeightsSource", *, is_default: bool) -> str:
@@ -320,19 +357,19 @@ def _corners(spec: SweepSpec) -> Iterator[dict[str, Value]]:
 
 
 def _ends(domain: Domain) -> tuple[Value, ...]:
-    """Smallest and largest number, or every word."""
+    """Smallest and largest number, or every value if there are words among them."""
     values: tuple[Value, ...] = (
         tuple(domain.values()) if isinstance(domain, Choice) else (domain.low, domain.high)
     )
     numbers = [value for value in values if not isinstance(value, str)]
-    return (min(numbers), max(numbers)) if numbers else values
+    return (min(numbers), max(numbers)) if len(numbers) == len(values) else values
 
 
 def _prepared(spec: SweepSpec, data: "ImageData") -> Prepared:
     """What a worker would find out, found out here."""
     from trainers.networks.backbones.shapes import backbone_shapes
 
-    shapes = {name: backbone_shapes(name) for name in spec.backbones}
+    shapes = {name: backbone_shapes(name) for name in spec.architectures}
     return Prepared(tuple(data.classes), shapes)
 
 

@@ -288,7 +288,7 @@ def _count(trials: list[Trial], state: TrialState) -> int:
 def _task(spec: SweepSpec, state: StateFolder) -> Task:
     return Task(
         data=spec.data_config(),
-        backbone=spec.backbone.model_dump(),
+        backbone=spec.backbone.model_dump(include={"name", "weights", "image_size"}),
         attacks=spec.attacks,
         front_attacks=spec.front_attacks,
         needs=spec.resources.as_needs(),

@@ -19,7 +19,9 @@ _MOST_SHARED = 2
 # Heads on more features are large: their products fill a core on their own.
 _MOST_FEATURES = 4096
 # Parameters that, if sampled, may give trials that do not train together.
-_PREVENTING = {"tune", "qat", "backbone"} | (RECIPE_NAMES - FUSABLE_NAMES)
+_PREVENTING = {"tune", "qat", "backbone", "depth", "width_multiplier"} | (
+    RECIPE_NAMES - FUSABLE_NAMES
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def _has_small_heads(spec: "SweepSpec") -> bool:
         and config.qat == "none"
         and config.recipe.is_fusable
         and not _PREVENTING & spec.search_space.domains.keys()
-        and backbone_info(config.backbone).n_features <= _MOST_FEATURES
+        and backbone_info(config.architecture).n_features <= _MOST_FEATURES
         and not spec.resources.gpus
         and budget.cpu_hours is budget.gpu_hours is None
         and "train_s" not in compared

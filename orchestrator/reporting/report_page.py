@@ -2,14 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from orchestrator.analysis.sizing_study import Study
 from orchestrator.constraints import Constraint
@@ -21,6 +16,7 @@ from orchestrator.plots.history import history_figure, hypervolumes
 from orchestrator.quantities import human, human_params
 from orchestrator.queries.data_notes import leaks_of_stored
 from orchestrator.redaction import redacted_section
+from orchestrator.reporting.page_parts import figure_html, made_by, template
 from orchestrator.reporting.study_text import (
     DIFFERENCE_HEADINGS,
     difference_rows,
@@ -31,9 +27,6 @@ from orchestrator.reporting.study_text import (
 from orchestrator.reporting.tables import clock, count_states, front_heading, shown_objectives
 from orchestrator.spec.stored import spec_constraints
 from orchestrator.trials import SweepRecord, Trial, TrialState
-from trainers.files.whole_file import whole_file
-
-_VERSIONS = ("paretune", "torch", "torchvision", "ray", "optuna", "mlflow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +58,7 @@ def report_page(
         study: The sizing study, or a sentence that says why there is none.
         made: The origin of the page.
     """
-    page: str = _template().render(
+    page: str = template("report.html.j2").render(
         name=sweep.name,
         state=f"{sweep.state.value}: {sweep.stop_reason}" if sweep.stop_reason else sweep.state,
         heading=front_heading(front) + (told_at_chance(front) if len(front) > 2 else ""),
@@ -83,28 +76,6 @@ def report_page(
         facts=_facts(sweep, made.command),
     )
     return page
-
-
-def write_page(page: str, path: Path) -> None:
-    """Write a page atomically: it appears whole or not at all.
-
-    Raises:
-        OSError: The folder is missing or cannot be written to.
-    """
-    with whole_file(path) as file:
-        file.write(page.encode())
-
-
-def _template() -> Any:
-    environment = Environment(
-        loader=PackageLoader("orchestrator.reporting", ""),
-        # Text from users' files or from errors is escaped, never treated as markup.
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")
 
 
 def _study_tables(study: Study | str) -> Mapping[str, Any]:
@@ -135,19 +106,9 @@ def _figures(
     if history:
         drawings["history"] = history_figure(history)
     return {
-        name: _html(figure, with_library=number == 0)
+        name: figure_html(figure, with_library=number == 0)
         for number, (name, figure) in enumerate(drawings.items())
     }
-
-
-def _html(figure: go.Figure, *, with_library: bool) -> str:
-    text: str = figure.to_html(
-        full_html=False,
-        include_plotlyjs=with_library,
-        default_height="560px" if figure.layout.height is None else f"{figure.layout.height}px",
-        config={"displaylogo": False, "displayModeBar": False, "responsive": True},
-    )
-    return text
 
 
 def _front_rows(front: Front) -> list[list[str]]:
@@ -187,6 +148,5 @@ def _facts(sweep: SweepRecord, command: str) -> Mapping[str, str]:
     return {
         "started": clock(sweep.created),
         "ended": clock(sweep.ended),
-        "this page": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, by {command}",
-        "versions": ", ".join(f"{name} {version(name)}" for name in _VERSIONS),
+        **made_by(command, "torch", "torchvision", "ray", "optuna", "mlflow"),
     }

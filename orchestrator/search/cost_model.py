@@ -13,7 +13,6 @@ from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import Params, Value
 from trainers.artifact.packed_layout import packed_layout
 from trainers.config import TrialConfig, with_params
-from trainers.networks.backbone_table import backbone_info
 from trainers.networks.shapes import count_values, head_shapes, network_shapes
 from trainers.networks.spec import spec_of
 from trainers.quantization.layer_bits import LAYER_BITS
@@ -24,7 +23,7 @@ KNOWN_NAMES = tuple(q.name for q in QUANTITIES.values() if q.known_before_traini
 # Parameters that decide these values, or whether there is such a network at all.
 _DECIDING = frozenset(
     (
-        *("backbone", "fc_rule", "fc_fraction", "fc_layers"),
+        *("backbone", "depth", "width_multiplier", "fc_rule", "fc_fraction", "fc_layers"),
         *("fc_width_1", "fc_width_2", "fc_width_3"),
         *("bits", "fc_bits", "quantizer", "scope", "qat", "tune"),
         *LAYER_BITS,
@@ -76,12 +75,12 @@ def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
     Raises:
         ValueError: No network has this config.
     """
-    backbone = prepared.backbones.get(backbone_info(config.backbone).name)
+    backbone = prepared.backbones.get(config.architecture)
     if backbone is None:
         return {}
     classes = prepared.classes
     widths = config.head_widths(len(classes))
-    spec = spec_of(config.backbone, widths, len(classes), image_size=config.image_size)
+    spec = spec_of(config.architecture, widths, len(classes), image_size=config.image_size)
     layout = packed_layout(spec, network_shapes(backbone, spec), config.quantization, classes)
     head = count_values(head_shapes(spec.n_features, widths, len(classes)).stored)
     values = {
@@ -106,4 +105,4 @@ def sized_backbones(spec: SweepSpec) -> tuple[str, ...]:
         asked |= spec.objectives.keys()
     if asked.isdisjoint(KNOWN_NAMES):
         return ()
-    return spec.backbones
+    return spec.architectures

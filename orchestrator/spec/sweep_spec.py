@@ -22,6 +22,7 @@ from orchestrator.quantities import quantity
 from orchestrator.spec.claim_section import ClaimSection
 from orchestrator.spec.function_objectives import with_functions
 from orchestrator.spec.identity import fingerprint_of, identity_of
+from orchestrator.spec.network_variants import architectures, variant_problem
 from orchestrator.spec.run_sections import (
     BudgetSection,
     ExecutionSection,
@@ -213,6 +214,15 @@ class SweepSpec(Section):
         return self
 
     @model_validator(mode="after")
+    def _has_networks(self) -> Self:
+        # Nothing else can vary here, and a space that is itself wrong is empty and reported.
+        is_sampled = {"depth", "width_multiplier"} & self.space.keys()
+        problem = is_sampled and variant_problem(self.trial_config(), self.search_space)
+        if problem:
+            raise ValueError(f"space: {problem}")
+        return self
+
+    @model_validator(mode="after")
     def _has_the_devices_of_its_budget(self) -> Self:
         hours = self.budget.gpu_hours
         if hours is not None and not self.resources.gpus:
@@ -329,6 +339,11 @@ class SweepSpec(Section):
         every = (backbone_info(str(name)).name for name in (self.backbone.name, *names))
         return tuple(dict.fromkeys(every))
 
+    @cached_property
+    def architectures(self) -> tuple[str, ...]:
+        """Names of all networks that trials may train, but for their heads."""
+        return architectures(self.trial_config(), self.search_space)
+
     @property
     def _default_size(self) -> int:
         """The image side where images differ in size: the input of the largest backbone."""
@@ -343,6 +358,7 @@ class SweepSpec(Section):
             backbone=self.backbone.name,
             weights=self.backbone.weights,
             image_size=self.backbone.image_size,
+            **self.backbone.cut(),
             widths=None if widths is None else tuple(widths),
             fc_rule=self.head.rule,
             fc_fraction=self.head.fraction,
@@ -355,10 +371,14 @@ class SweepSpec(Section):
         )
 
     def reference_config(self) -> TrialConfig:
-        """Build the full-size, unquantized network, trained with this sweep's defaults."""
+        """Build the full-size, uncut, unquantized network, trained with this sweep's defaults."""
         plain = QuantizationConfig()
         return replace(
             self.trial_config(),
+            depth=None,
+            depth_cap=None,
+            depth_start="prefix",
+            width_multiplier="none",
             widths=None,
             fc_rule=None,
             fc_fraction=None,

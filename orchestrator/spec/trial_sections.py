@@ -18,6 +18,7 @@ from orchestrator.quantities import QUANTITIES, parse_quantity, quantity
 from orchestrator.spec.recipe_section import RecipeSection
 from orchestrator.spec.section import Section
 from search_spaces import unknown
+from trainers.config import TrialConfig
 from trainers.data.config import DataConfig
 from trainers.doors import resolved_reference
 from trainers.evaluators.config import (
@@ -69,6 +70,10 @@ class BackboneSection(Section):
     name: str
     weights: str = "imagenet"
     image_size: int | None = None
+    depth: int | None = None
+    depth_cap: int | None = None
+    depth_start: Literal["prefix", "fused"] | None = None
+    width_multiplier: float | str | None = None
 
     @field_validator("name")
     @classmethod
@@ -97,6 +102,23 @@ class BackboneSection(Section):
                 f"{', '.join(info.weights)}, or a path."
             )
         return self
+
+    @field_validator("depth", "width_multiplier")
+    @classmethod
+    def _is_accepted(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None:
+            check_parameter(str(info.field_name), value)
+        return value
+
+    @model_validator(mode="after")
+    def _can_be_cut(self) -> Self:
+        TrialConfig(backbone=self.name, weights=self.weights, **self.cut())
+        return self
+
+    def cut(self) -> dict[str, Any]:
+        """Return the given depth and width by their names in `TrialConfig`."""
+        names = {"depth", "depth_cap", "depth_start", "width_multiplier"}
+        return self.model_dump(include=names, exclude_none=True)
 
     @field_validator("weights")
     @classmethod

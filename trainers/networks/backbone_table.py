@@ -1,9 +1,10 @@
 """Facts of each backbone, known without torch; tests compare them with the networks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainers.errors import WeightsError, did_you_mean
+from trainers.networks.variants import split_variant, variant_facts, variant_name
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -23,10 +24,11 @@ class BackboneInfo:
     """Facts of one backbone.
 
     Attributes:
-        name: As in a sweep file, and in torchvision if it is one of its networks.
+        name: As in a sweep file, and in torchvision if it is one of its networks; of a variant,
+            see `trainers.networks.variants`.
         n_features: Inputs of the first fully connected layer.
         n_blocks: How many blocks `last_blocks:N` can count.
-        parameters: Learnable parameters, the head not counted.
+        parameters: Learnable parameters of the full network, the head not counted.
         image_size: Side in pixels at which the pre-trained weights were measured.
         min_image_size: The smallest side that is accepted.
         reference_widths: Hidden widths of the full-size head. AlexNet and VGG: those of their
@@ -36,6 +38,8 @@ class BackboneInfo:
         std: As `mean`.
         bundled: Whether pre-trained weights ship with this package.
         imagenet: Whether torchvision has the network, and its weights for ImageNet.
+        depth: Blocks that a stage keeps, at most; None if the network is not cut.
+        width: Multiplier of its channels.
     """
 
     name: str
@@ -49,12 +53,19 @@ class BackboneInfo:
     std: tuple[float, ...] = _IMAGENET_STD
     bundled: bool = False
     imagenet: bool = True
+    depth: int | None = None
+    width: float = 1.0
 
     def __post_init__(self) -> None:
         """Fill in the synthetic reference head where no reference widths are given."""
         if not self.reference_widths:
             widths = (self.n_features, self.n_features // 2)
             object.__setattr__(self, "reference_widths", widths)
+
+    @property
+    def base(self) -> str:
+        """Name of the network that was cut or scaled; `name` if none was."""
+        return split_variant(self.name)[0]
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -139,21 +150,36 @@ def backbone_names() -> tuple[str, ...]:
 
 
 def backbone_info(name: str) -> BackboneInfo:
-    """Return the facts of the backbone of that name or alias.
+    """Return the facts of the backbone of that name, alias or variant.
 
     >>> backbone_info("resnext50").name
     'resnext50_32x4d'
+    >>> backbone_info("cifar_resnet20[depth=2,width=1.5]").n_features
+    96
 
     Raises:
         ValueError: There is none; the message lists the names and the closest one.
     """
-    info = BACKBONES.get(_ALIASES.get(name, name))
+    base, depth, width = split_variant(name)
+    info = BACKBONES.get(_ALIASES.get(base, base))
     if info is None:
         hint = did_you_mean(name, BACKBONES)
         raise ValueError(
             f"there is no backbone named {name!r}. Known: {', '.join(BACKBONES)}.{hint}"
         )
-    return info
+    full_name = variant_name(info.name, depth, width)
+    if full_name == info.name:
+        return info
+    n_features, n_blocks = variant_facts(info, depth, width)
+    return replace(
+        info,
+        name=full_name,
+        n_features=n_features,
+        n_blocks=n_blocks,
+        depth=split_variant(full_name)[1],
+        width=split_variant(full_name)[2],
+        reference_widths=() if info.has_synthetic_head else info.reference_widths,
+    )
 
 
 def bundled_file(name: str) -> Path:

@@ -119,7 +119,7 @@ def input_spec(info: BackboneInfo, image_size: int | None) -> InputSpec:
         ValueError: `image_size` is too small for it.
     """
     size = info.image_size if image_size is None else image_size
-    if info.name == "digitnet" and size != info.image_size:
+    if info.base == "digitnet" and size != info.image_size:
         # It has no global pool, so that another size would change the number of features.
         raise ValueError(f"digitnet sees images of 28 by 28 pixels; image_size {size} was given.")
     if size < info.min_image_size:

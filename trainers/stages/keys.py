@@ -91,7 +91,7 @@ def features_entry(
         bits = {str(number): bits for number, bits in config.layer_bits.items()}
         quantized = {"bits": config.bits, "scope": config.scope, "layer_bits": bits}
     parameters: dict[str, Any] = {
-        "backbone": config.backbone,
+        "backbone": config.architecture,
         "input": input_spec,
         "weights": weights,
         "quantized": quantized,

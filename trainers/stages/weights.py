@@ -8,7 +8,7 @@ from torch import nn
 from trainers.config import TrialConfig
 
 # A worker loads the same weights for each of its trials, and a digest takes as long as loading.
-_digests: dict[tuple[str, str, tuple[int, ...]], str] = {}
+_digests: dict[tuple[str, str, str, tuple[int, ...]], str] = {}
 
 
 def weights_digest(config: TrialConfig, features: nn.Module) -> str:
@@ -20,10 +20,10 @@ def weights_digest(config: TrialConfig, features: nn.Module) -> str:
         config: Config of the trial.
         features: The backbone that was built for it.
     """
-    if config.weights == "scratch":
+    if config.start_weights == "scratch":
         return f"scratch {config.seed}"
     version = _version(Path(config.weights).expanduser())
-    source = (config.backbone, config.weights, version)
+    source = (config.architecture, config.weights, config.depth_start, version)
     if source not in _digests:
         _digests[source] = content_digest(features)
     return _digests[source]

@@ -118,7 +118,11 @@ class FineTuning:
         seed = derive_seed(config.seed, "weights")
         self.backbone: Backbone = (
             build_backbone(
-                config.backbone, config.weights, seed=seed, image_size=config.image_size
+                config.architecture,
+                config.start_weights,
+                seed=seed,
+                image_size=config.image_size,
+                depth_start=config.depth_start,
             )
             if like is None
             else like.backbone
@@ -276,8 +280,8 @@ class FineTuning:
 
     def _weights_of_a_file(self) -> str:
         """Return a digest of weights read from a file; for others, the word that names them."""
-        if self.config.weights in WEIGHT_WORDS:
-            return self.config.weights
+        if self.config.start_weights in WEIGHT_WORDS:
+            return self.config.start_weights
         return f"sha256 {weights_digest(self.config, self.network.features)}"
 
     def _identity(self) -> dict[str, str]:
@@ -369,9 +373,11 @@ def frozen_key(config: TrialConfig) -> Hashable | None:
     if config.tune != "head" or config.qat != "none":
         return None
     augmented = (*config.recipe.view_parameters().items(), kept_views(config))
-    seed = config.seed if config.weights == "scratch" or config.recipe.augments else None
+    weights = config.start_weights
+    seed = config.seed if weights == "scratch" or config.recipe.augments else None
     kept = config.recipe.keeps_features
-    return (config.backbone, config.weights, config.image_size, seed, augmented, kept)
+    start = (config.architecture, weights, config.depth_start, config.image_size, seed)
+    return (*start, augmented, kept)
 
 
 def _autocast(device: torch.device) -> Callable[[], AbstractContextManager[None]]:

@@ -215,3 +215,26 @@ def test_the_guide_shows_what_the_command_prints(
         assert [line.rstrip() for line in printed.splitlines() if line.strip()] == [
             line.rstrip() for line in shown.splitlines() if line.strip()
         ]
+
+
+def test_a_page_shows_the_entropies_by_class_and_how_it_was_made(
+    call: Call, archive: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "depth.html"
+    result = call("analyze", "depth", archive, "--to", page, "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["depth_cap"] == 4
+    text = page.read_text()
+    assert "Suggested cap: 4 convolution layers in each stage" in text
+    assert BASIS in text
+    assert '"upperfence"' in text  # the drawing's boxes
+    # A class's name is text, in the table too.
+    assert "<td>[dog]</td>" in text
+    assert "paretune analyze depth photos.npz --unit nats --coefficient 1" in text
+    assert str(tmp_path) not in text.partition("How this was made")[2]
+
+
+def test_a_page_of_another_kind_is_refused_before_images_are_read(call: Call) -> None:
+    result = call("analyze", "depth", "digits", "--to", "depth.pdf")
+    assert result.exit_code == 2
+    assert "ends in .html" in result.stderr

@@ -26,6 +26,10 @@ QUANTIZATION = {"bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_wei
 ALTERNATIVES: dict[str, list[Any]] = {
     "backbone": ["cifar_resnet20"],
     "weights": ["bundled", "some.safetensors"],
+    "depth": [1],
+    "depth_cap": [1],
+    "depth_start": ["fused"],
+    "width_multiplier": [0.5, "match_macs"],
     "image_size": [28],
     "widths": [(3,), (4, 5)],
     "fc_rule": ["pyramid", "full"],
@@ -55,6 +59,8 @@ AFTERWARDS: dict[str, list[Any]] = {
     "latency": [True],
 }
 PLAIN = TrialConfig(backbone="digitnet", weights="scratch")
+# What is fused comes from a file.
+CUT = TrialConfig(backbone="digitnet", weights="bundled", depth=1)
 
 
 def changed(config: TrialConfig, name: str, value: Any) -> TrialConfig:
@@ -71,7 +77,8 @@ def test_every_field_of_a_config_is_tried_here() -> None:
     ("name", "value"), [(name, value) for name, them in ALTERNATIVES.items() for value in them]
 )
 def test_what_training_reads_decides_its_key(name: str, value: Any) -> None:
-    assert training_key(changed(PLAIN, name, value)) != training_key(PLAIN)
+    plain = CUT if name == "depth_start" else PLAIN
+    assert training_key(changed(plain, name, value)) != training_key(plain)
 
 
 @given(st.fixed_dictionaries({}, optional={n: st.sampled_from(v) for n, v in AFTERWARDS.items()}))

@@ -19,7 +19,9 @@ from trainers.networks.backbones.cifar_resnet import (
     cifar_resnet_features,
     is_cifar_resnet,
 )
+from trainers.networks.backbones.cutting import resized
 from trainers.networks.backbones.digitnet import digitnet_blocks, digitnet_features
+from trainers.networks.backbones.fusing import fuse_dropped
 from trainers.networks.backbones.weight_files import load_features, read_state
 from trainers.networks.meta import without_memory
 from trainers.networks.spec import InputSpec, input_spec
@@ -47,14 +49,19 @@ class Backbone:
 
 
 def build_backbone(
-    name: str, weights: str, *, seed: int = 0, image_size: int | None = None
+    name: str,
+    weights: str,
+    *,
+    seed: int = 0,
+    image_size: int | None = None,
+    depth_start: str = "prefix",
 ) -> Backbone:
     """Build a backbone in float32, on the CPU.
 
     From scratch it is on the default device, so that it can be sized on `torch.device("meta")`.
 
     Args:
-        name: One of `backbone_names()` or an alias.
+        name: One of `backbone_names()`, an alias, or a variant (`trainers.networks.variants`).
         weights: `scratch` (random by `seed`), `bundled` (digitnet), `imagenet` (torchvision's
             best, downloaded if not cached), or the path of a file that `read_state` reads, with
             the state dict of the backbone or of the whole network, whose classifier is then
@@ -62,6 +69,8 @@ def build_backbone(
         seed: For `scratch` alone; the global generators are left as they were.
         image_size: Side in pixels that images are resized to; default: the one at which the
             pre-trained weights were measured. The number of features is the same at any size.
+        depth_start: What a cut network begins with: `prefix` for the weights of the layers that
+            are kept, or `fused` (`trainers.networks.backbones.fusing`).
 
     Raises:
         ValueError: There is no such backbone, or `image_size` is too small for it.
@@ -71,11 +80,19 @@ def build_backbone(
     spec = input_spec(info, image_size)
     if weights == "scratch":
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "backbone", info.name))
-            features = _features(info.name)
+            torch.manual_seed(derive_seed(seed, "backbone", info.base))
+            features = resized(_features(info.base), info)
+    elif info.width != 1:
+        raise WeightsError(
+            f"{info.name} is wider or narrower than {info.base}, and the weights {weights} fit "
+            f"{info.base} alone: use weights: scratch."
+        )
     else:
         features = _loaded_features(info, weights)
-    blocks = _blocks(info.name, features)
+        if depth_start == "fused":
+            fuse_dropped(features, info)
+        features = resized(features, info)
+    blocks = _blocks(info.base, features)
     return Backbone(info.name, features, info.n_features, blocks, spec, info.reference_widths)
 
 
@@ -103,7 +120,7 @@ def _blocks(name: str, features: nn.Sequential) -> list[nn.Module]:
 def _loaded_features(info: BackboneInfo, weights: str) -> nn.Sequential:
     refuse_unknown(info, weights)
     if weights == "bundled":
-        path = bundled_file(info.name)
+        path = bundled_file(info.base)
         state, source = read_state(path), f"the bundled weights of {info.name}"
     elif weights == "imagenet":
         state, source = _imagenet_state(info), f"torchvision's weights of {info.name}"
@@ -113,7 +130,7 @@ def _loaded_features(info: BackboneInfo, weights: str) -> nn.Sequential:
     classifier = ("classifier.", "fc.", "linear.")
     state = {key: value for key, value in state.items() if not key.startswith(classifier)}
     with without_memory():
-        features = _features(info.name)
+        features = _features(info.base)
     load_features(features, state, source=source)
     return features
 
@@ -122,7 +139,7 @@ def _imagenet_state(info: BackboneInfo) -> dict[str, torch.Tensor]:
     from trainers.networks.backbones.torchvision_nets import imagenet_state
 
     try:
-        return dict(imagenet_state(info.name))
+        return dict(imagenet_state(info.base))
     except (OSError, RuntimeError) as error:
         raise WeightsError(
             f"ImageNet weights of {info.name} are not in the cache of torch.hub and could not be "

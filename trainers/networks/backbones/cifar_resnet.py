@@ -65,9 +65,8 @@ class _BasicBlock(nn.Module):
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self._added = (width - channels) // 2
-        self._stride = 2 if self._added else 1
-        self.conv1 = nn.Conv2d(channels, width, 3, self._stride, padding=1, bias=False)
+        stride = 1 if width == channels else 2
+        self.conv1 = nn.Conv2d(channels, width, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
@@ -79,7 +78,9 @@ class _BasicBlock(nn.Module):
 
     def shortcut(self, x: Tensor) -> Tensor:
         """Return the input in the shape of the output."""
-        if not self._added:
+        (step, _), added = self.conv1.stride, self.conv2.out_channels - self.conv1.in_channels
+        if step == 1:
             return x
-        step = self._stride
-        return functional.pad(x[:, :, ::step, ::step], (0, 0, 0, 0, self._added, self._added))
+        # The numbers of channels of a scaled network may differ by an odd one.
+        before = added // 2
+        return functional.pad(x[:, :, ::step, ::step], (0, 0, 0, 0, before, added - before))

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from trainers.networks.backbones.cutting import split_after
+
 _STAGES = (16, 32, 64)
 # Convolution, (batch norm,) ReLU, twice; then the pool.
 _CONVOLUTIONS_A_STAGE = 2
@@ -43,9 +45,7 @@ def digitnet_features(*, batch_norm: bool = False) -> nn.Sequential:
 
 def digitnet_blocks(features: nn.Sequential) -> list[nn.Module]:
     """Return the three stages, from input to output."""
-    layers = list(features)
-    length = (len(layers) - 1) // len(_STAGES)
-    return [nn.Sequential(*layers[i * length : (i + 1) * length]) for i in range(len(_STAGES))]
+    return split_after(features, nn.MaxPool2d)
 
 
 def folded(features: nn.Module) -> nn.Sequential:

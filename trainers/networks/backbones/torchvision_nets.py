@@ -10,6 +10,8 @@ import torch
 import torchvision.models
 from torch import Tensor, nn
 
+from trainers.networks.backbones.cutting import split_after
+
 
 def torchvision_features(name: str) -> nn.Sequential:
     """Build the convolutional part of a network, flat at the end, with random weights.
@@ -43,21 +45,10 @@ def torchvision_blocks(name: str, features: nn.Sequential) -> list[nn.Module]:
         return [stem, *(block for stage in stages for block in stage.children())]
     body = parts["features"]
     if name.startswith("vgg"):
-        return _cut_after(body, nn.MaxPool2d)
+        return split_after(body, nn.MaxPool2d)
     if name.startswith("densenet"):
         return _densenet_blocks(body)
     return [child for child in body.children() if any(True for _ in child.parameters())]
-
-
-def _cut_after(body: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
-    blocks: list[nn.Module] = []
-    current: list[nn.Module] = []
-    for layer in body.children():
-        current.append(layer)
-        if isinstance(layer, kind):
-            blocks.append(nn.Sequential(*current))
-            current = []
-    return blocks
 
 
 def _densenet_blocks(body: nn.Module) -> list[nn.Module]:
