@@ -3,6 +3,7 @@
 import os
 import tempfile
 import uuid
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -29,7 +30,9 @@ _TUNE_ENV = {
 }
 
 
-def tune_jobs(source: JobSource, task: Task, data: ray.ObjectRef[Any], slots: int) -> None:
+def tune_jobs(
+    source: JobSource, task: Task, data: ray.ObjectRef[Any], slots: int, marker: Path
+) -> None:
     """Run jobs on the cluster that this process is connected to.
 
     Args:
@@ -37,6 +40,7 @@ def tune_jobs(source: JobSource, task: Task, data: ray.ObjectRef[Any], slots: in
         task: What every worker must know.
         data: The images, in the object store.
         slots: How many workers fit at once.
+        marker: A file by which a worker knows whether it sees the state folder.
 
     Raises:
         Exception: Whatever the source raised.
@@ -48,7 +52,7 @@ def tune_jobs(source: JobSource, task: Task, data: ray.ObjectRef[Any], slots: in
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
     with tempfile.TemporaryDirectory(prefix="paretune-ray-") as scratch:
         try:
-            _tuner(jobs, Shared(data, barrier, task), scratch).fit()
+            _tuner(jobs, Shared(data, barrier, task, marker), scratch).fit()
         finally:
             barrier.close()
     jobs.interrupt()
