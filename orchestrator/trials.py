@@ -51,12 +51,18 @@ class FailureKind(StrEnum):
     INTERRUPTED = "interrupted"  # by a person, by the end of the budget, or by the driver's death
     STORAGE_FULL = "storage_full"
     BAD_CHECKPOINT = "bad_checkpoint"  # it was damaged; the attempt trained anew, and went on
+    FILES_LOST = "files_lost"  # its files did not reach the driver as the worker sent them
     BAD_CACHE = "bad_cache"  # a shared stage could not be used; the attempt computed it
 
     @property
     def is_infrastructure(self) -> bool:
         """Whether a retry may well succeed, because the trial did not cause the failure."""
-        return self in (FailureKind.WORKER_LOST, FailureKind.NODE_LOST, FailureKind.PREEMPTED)
+        return self in (
+            FailureKind.WORKER_LOST,
+            FailureKind.NODE_LOST,
+            FailureKind.PREEMPTED,
+            FailureKind.FILES_LOST,
+        )
 
     @property
     def is_infeasible(self) -> bool:

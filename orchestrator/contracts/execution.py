@@ -122,6 +122,10 @@ class JobSource(Protocol):
         """Record the epochs that the job finished, oldest first, and decide whether it goes on."""
         ...
 
+    def placed(self, job: Job, worker: str) -> None:
+        """Record which process on which node has the job."""
+        ...
+
     def troubled(self, job: Job, trouble: Failure) -> None:
         """Record a failure that did not end the job; may be called again with the same one."""
         ...

@@ -56,6 +56,14 @@ class SweepWriter(Protocol):
         """
         ...
 
+    def place_attempt(self, trial: int, attempt: int, worker: str) -> None:
+        """Record where a running attempt runs, once that is known.
+
+        Raises:
+            ValueError: The attempt is not running.
+        """
+        ...
+
     def add_reports(self, trial: int, attempt: int, reports: Sequence[Report]) -> None:
         """Store reports; one already stored for that trial and epoch is replaced.
 

@@ -202,6 +202,10 @@ class SweepLoop:
             self._parts.scheduler.decide(job.trial, epoch, peers) if peers else Decision.CONTINUE
         )
 
+    def placed(self, job: Job, worker: str) -> None:
+        """Store which process on which node has the job."""
+        self._parts.writer.place_attempt(job.trial, job.attempt, worker)
+
     def troubled(self, job: Job, trouble: Failure) -> None:
         """Report the trouble to the user, and keep it for the attempt's record."""
         if job.trial not in self._troubles:

@@ -347,7 +347,7 @@ def _ray(address: str | None, folder: StateFolder, progress: Progress) -> Execut
     def build(task: Task) -> Executor:
         from orchestrator.execution.ray_executor import RayExecutor
 
-        return RayExecutor(task, address, log=folder.ray_log, say=progress.note)
+        return RayExecutor(task, address, state=folder, say=progress.note)
 
     return build
 

@@ -7,6 +7,7 @@ Tune pickles all three together with its experiment; none of them has a state wo
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
@@ -16,12 +17,15 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from orchestrator.contracts import Decision, Job, JobSource, Outcome
+from orchestrator.errors import OrchestratorError
 from orchestrator.execution.batches import Batches
+from orchestrator.execution.carried_files import DamagedFileError, write_files
 from orchestrator.execution.slots import LiveSlots
 from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.trial_step import Step
 from orchestrator.execution.worker_failures import WorkerFailures
-from orchestrator.trials import TrialState
+from orchestrator.trials import Failure, FailureKind, TrialState
+from trainers.errors import is_storage_full
 
 _T = TypeVar("_T")
 
@@ -56,6 +60,7 @@ class RunningJobs:
         self._jobs: dict[str, dict[int, Job]] = {}
         # The name of its worker at the barrier.
         self._first: dict[str, int] = {}
+        self._placed: set[tuple[int, int]] = set()
 
     def start(self, trial_id: str) -> list[Job]:
         """Take the next jobs for a Tune trial; returns an empty list if none is available now."""
@@ -94,8 +99,16 @@ class RunningJobs:
         """Whether to interrupt all of them now."""
         return self._asked(lambda: self._source.must_stop) is not False
 
-    def stepped(self, trial_id: str, steps: Mapping[int, Step]) -> bool:
-        """Pass on what a worker did, by trial; returns whether it goes on."""
+    def stepped(self, trial_id: str, steps: Mapping[int, Step], worker: str = "") -> bool:
+        """Pass on what a worker did, by trial; returns whether it goes on.
+
+        Args:
+            trial_id: Tune's.
+            steps: By trial number.
+            worker: What is recorded of the process; empty if it is not known.
+        """
+        if worker:
+            self._place(trial_id, worker)
         for number, step in steps.items():
             self._stepped(trial_id, number, step)
         return trial_id in self._jobs
@@ -106,11 +119,37 @@ class RunningJobs:
             self._asked(lambda: self._source.troubled(job, trouble))
         decision = self._asked(lambda: self._source.reported(job, step.reports))
         if step.outcome is not None:
-            self._end(trial_id, number, step.outcome)
+            self._end(trial_id, number, self._kept(job, step, step.outcome))
         elif decision is Decision.STOP:
             self._end(trial_id, number, Outcome(TrialState.STOPPED))
             if trial_id in self._jobs:
                 self._barrier.stop(number)
+
+    def _place(self, trial_id: str, worker: str) -> None:
+        for job in list(self._jobs.get(trial_id, {}).values()):
+            if (job.trial, job.attempt) not in self._placed:
+                self._placed.add((job.trial, job.attempt))
+                self._asked(lambda job=job: self._source.placed(job, worker))  # type: ignore[misc]
+
+    def _kept(self, job: Job, step: Step, outcome: Outcome) -> Outcome:
+        """The outcome, once the files that came with it are in the job's folder."""
+        if not step.files:
+            return outcome
+        try:
+            write_files(step.files, Path(job.folder))
+        except DamagedFileError as error:
+            failure = Failure(FailureKind.FILES_LOST, str(error))
+            return Outcome(TrialState.FAILED, failure=failure)
+        except OSError as error:
+            if is_storage_full(error):
+                failure = Failure(FailureKind.STORAGE_FULL, f"{job.folder}: {error.strerror}.")
+                return Outcome(TrialState.FAILED, failure=failure)
+            self.error = self.error or OrchestratorError(
+                f"The network of trial {job.trial} arrived and could not be written to "
+                f"{job.folder}: {error.strerror}. Make the state folder writable, or name another "
+                f"one by PARETUNE_HOME; then go on with paretune resume."
+            )
+        return outcome
 
     def lost(self, trial_id: str, error: Exception | None, node_ip: str | None = None) -> None:
         """Record that a worker on the node with this address died with all of its jobs."""
@@ -189,7 +228,8 @@ class JobScheduler(_Stateless, FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: Any) -> str:
         """Stop the Tune trial when its jobs are over."""
-        goes_on = self._running.stepped(trial.trial_id, dict(result["steps"]))
+        worker = result.get("worker", "")
+        goes_on = self._running.stepped(trial.trial_id, dict(result["steps"]), worker)
         return str(self.CONTINUE if goes_on else self.STOP)
 
     def on_trial_error(self, tune_controller: Any, trial: TuneTrial) -> None:

@@ -6,7 +6,9 @@ Tune is not imported here: a process that only reads the images would wait a sec
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ray
@@ -14,6 +16,7 @@ import ray
 from orchestrator.contracts import FrontJob, Prepared, Unmeasured
 from orchestrator.contracts.needs import Needs
 from orchestrator.errors import OrchestratorError
+from orchestrator.execution.carried_files import CarriedFile, read_files, sees, write_files
 from orchestrator.execution.preparation import found_out, prepare
 from orchestrator.execution.ray_address import ask_cluster
 from orchestrator.execution.ray_start import LocalRay, stderr_in
@@ -21,6 +24,7 @@ from orchestrator.execution.slots import Node
 from orchestrator.execution.task import Task
 from orchestrator.redaction import redacted
 from trainers.errors import TrainerError
+from trainers.files.trial_folder import PREDICTIONS_NAME
 
 
 def connect(address: str | None, log: Path, say: Callable[[str], None]) -> Callable[[], None]:
@@ -99,8 +103,30 @@ def prepare_task(task: Task) -> tuple[Prepared | TrainerError, Any]:
 
 
 @ray.remote  # type: ignore[untyped-decorator]
-def measure_front_task(job: FrontJob, data: Any, task: Task) -> dict[str, float] | Unmeasured:
-    """Measure one packed network."""
+def measure_front_task(
+    job: FrontJob, data: Any, task: Task, marker: Path, files: list[Any]
+) -> tuple[dict[str, float] | Unmeasured, tuple[CarriedFile, ...]]:
+    """Measure one packed network; returns also what changed of files that the driver keeps.
+
+    Args:
+        job: What to measure.
+        data: The images.
+        task: What every worker must know.
+        marker: A file of the driver's state folder.
+        files: References to the files of the network and of its reference, which are fetched on a
+            node that does not see the folder; empty where all nodes do.
+    """
     from orchestrator.execution.trial_runner import measure_front
 
-    return measure_front(job, data, task)
+    if sees(marker) or not files:
+        return measure_front(job, data, task), ()
+    with TemporaryDirectory(prefix="paretune-front-") as folder:
+        network, reference = ray.get(files)
+        write_files(network, Path(folder, "network"))
+        here = replace(job, path=str(Path(folder, "network", Path(job.path).name)))
+        if job.reference is not None:
+            write_files(reference, Path(folder, "reference"))
+            path = Path(folder, "reference", Path(job.reference).name)
+            here = replace(here, reference=str(path))
+        measured = measure_front(here, data, task)
+        return measured, read_files(Path(folder, "network"), (PREDICTIONS_NAME,))

@@ -8,27 +8,20 @@ import importlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import ray
 
 from orchestrator.contracts import FrontJob, JobSource, Prepared, Unmeasured
-from orchestrator.execution.ray_cluster import (
-    alive_nodes,
-    connect,
-    measure_front_task,
-    prepare_task,
-    ray_options,
-)
+from orchestrator.execution.carried_files import marked
+from orchestrator.execution.ray_cluster import alive_nodes, connect, prepare_task
+from orchestrator.execution.ray_front import FrontTasks
 from orchestrator.execution.slots import LiveSlots
 from orchestrator.execution.task import Task
 from orchestrator.state_folder import StateFolder
 from trainers.errors import TrainerError
 
 _logger = logging.getLogger(__name__)
-# How long an interruption waits for networks that are being measured.
-_POLL_S = 1.0
 
 
 class RayExecutor:
@@ -38,7 +31,7 @@ class RayExecutor:
         task: What every worker must know.
         address: Of a running cluster; None starts one on this machine, unless ``RAY_ADDRESS``
             names one.
-        log: Where to write what Ray prints; default: that of the state folder.
+        state: The state folder, which workers may or may not see; default: `StateFolder.find`.
         say: Called with a line on whatever takes longer than usual.
     """
 
@@ -50,11 +43,11 @@ class RayExecutor:
         task: Task,
         address: str | None = None,
         *,
-        log: Path | None = None,
+        state: StateFolder | None = None,
         say: Callable[[str], None] = _logger.warning,
     ) -> None:
         self._task, self._address, self._say = task, address, say
-        self._log = log or StateFolder.find().ray_log
+        self._state = state or StateFolder.find()
         self._data: ray.ObjectRef[Any] | None = None
         self._slots: LiveSlots | None = None
         self._disconnect: Callable[[], None] | None = None
@@ -62,7 +55,7 @@ class RayExecutor:
     def prepare(self) -> Prepared:
         """Connect, check that one trial fits, read the images and try the weights."""
         if not ray.is_initialized():
-            self._disconnect = connect(self._address, self._log, self._say)
+            self._disconnect = connect(self._address, self._state.ray_log, self._say)
         task = self._task
         self._slots = LiveSlots(alive_nodes, task.needs, task.max_slots)
         told, self._data = prepare_task.options(num_cpus=task.needs.cpus).remote(task)
@@ -79,22 +72,18 @@ class RayExecutor:
 
         if self._data is None or self._slots is None:
             raise RuntimeError("run() was called before prepare(): there are no images.")
-        tune_jobs(source, self._task, self._data, self._slots)
+        with marked(self._state.root) as marker:
+            tune_jobs(source, self._task, self._data, self._slots, marker)
 
     def measure_front(
         self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
     ) -> Iterator[tuple[int, Mapping[str, float] | Unmeasured]]:
         """Measure packed networks, as many at once as there are slots."""
-        task = self._task
-        measure = measure_front_task.options(**ray_options(task.needs))
-        pending = {measure.remote(job, self._data, task): n for n, job in jobs.items()}
-        try:
-            while pending and not interrupted():
-                for ref in ray.wait(list(pending), timeout=_POLL_S)[0]:
-                    yield pending.pop(ref), ray.get(ref)
-        finally:
-            for ref in pending:
-                ray.cancel(ref, force=True)
+        if self._slots is None:
+            raise RuntimeError("measure_front() was called before prepare(): there are no slots.")
+        with marked(self._state.root) as marker:
+            front = FrontTasks(self._task, self._data, marker, self._slots)
+            yield from front.measure(jobs, interrupted)
 
     def close(self) -> None:
         """Disconnect from a cluster that `prepare` connected to."""

@@ -3,6 +3,7 @@
 import os
 import tempfile
 import uuid
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -31,7 +32,9 @@ _TUNE_ENV = {
 _MOST_PENDING = 100_000
 
 
-def tune_jobs(source: JobSource, task: Task, data: ray.ObjectRef[Any], slots: LiveSlots) -> None:
+def tune_jobs(
+    source: JobSource, task: Task, data: ray.ObjectRef[Any], slots: LiveSlots, marker: Path
+) -> None:
     """Run jobs on the cluster that this process is connected to.
 
     Args:
@@ -39,6 +42,7 @@ def tune_jobs(source: JobSource, task: Task, data: ray.ObjectRef[Any], slots: Li
         task: What every worker must know.
         data: The images, in the object store.
         slots: How many workers fit at once; nodes may come and go meanwhile.
+        marker: A file by which a worker knows whether it sees the state folder.
 
     Raises:
         Exception: Whatever the source raised.
@@ -51,7 +55,7 @@ def tune_jobs(source: JobSource, task: Task, data: ray.ObjectRef[Any], slots: Li
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_MOST_PENDING)
     with tempfile.TemporaryDirectory(prefix="paretune-ray-") as scratch:
         try:
-            _tuner(jobs, Shared(data, barrier, task), scratch).fit()
+            _tuner(jobs, Shared(data, barrier, task, marker), scratch).fit()
         finally:
             barrier.close()
     jobs.interrupt()

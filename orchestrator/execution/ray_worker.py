@@ -1,24 +1,46 @@
 """The process that trains: a Ray actor that Tune starts once and gives batch after batch."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 
 from orchestrator.contracts import Job
+from orchestrator.execution.carried_files import (
+    moved,
+    node_folder,
+    read_files,
+    removed,
+    sees,
+)
 from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.task import Task
+from orchestrator.execution.trial_step import Step
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What all workers of a run share; the images by reference."""
+    """What all workers of a run share; the images by reference.
+
+    Attributes:
+        marker: A file of the driver's state folder, by which a worker knows whether it sees it.
+    """
 
     data: "ray.ObjectRef[Any]"
     barrier: StartBarrier
     task: Task
+    marker: Path | None = None
+
+
+def node_task(task: Task) -> Task:
+    """Return the task as a node without the driver's folder has it: its own stage cache."""
+    if task.cache is None or "://" in task.cache:
+        return task
+    return replace(task, cache=str(node_folder(task.cache)))
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -33,7 +55,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         warm_up(attacks=bool(shared.task.attacks))
         self._barrier = shared.barrier
         self._worker = f"{ray.util.get_node_ip_address()}:{os.getpid()}"
-        self._runner = GroupRunner(ray.get(shared.data), stage_cache(shared.task))
+        self._sees_folder = sees(shared.marker)
+        task = shared.task if self._sees_folder else node_task(shared.task)
+        self._runner = GroupRunner(ray.get(shared.data), stage_cache(task))
         # Not yet at the barrier: Tune learns that this worker has started only after this, and
         # until then would give its trial to another one.
         self._take(config["jobs"])
@@ -53,7 +77,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         if not self._runner.trials:
             self._barrier.wait()
         # Surprise (Ray Tune 2.60): a mapping in a result is flattened on its way.
-        return {"steps": tuple(steps.items())}
+        return {"steps": tuple(self._sent(steps).items()), "worker": worker_name()}
 
     def cleanup(self) -> None:
         """Keep the finished epochs of unfinished jobs when Tune releases the worker."""
@@ -61,7 +85,24 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _take(self, jobs: list[Job]) -> None:
         self._trial = jobs[0].trial
-        self._runner.begin(jobs)
+        self._folders = {job.trial: job.folder for job in jobs}
+        here = jobs if self._sees_folder else [_on_node(job) for job in jobs]
+        self._runner.begin(here)
+        self._here = {job.trial: Path(job.folder) for job in here}
+
+    def _sent(self, steps: Mapping[int, Step]) -> Mapping[int, Step]:
+        """The steps as the driver is to see them: with the files that it does not see."""
+        if self._sees_folder:
+            return steps
+        return {number: self._with_files(number, step) for number, step in steps.items()}
+
+    def _with_files(self, number: int, step: Step) -> Step:
+        if step.outcome is None or step.outcome.artifact is None:
+            return step
+        artifact = moved(step.outcome.artifact, self._folders[number])
+        files = read_files(self._here[number])
+        removed(self._here[number])
+        return replace(step, outcome=replace(step.outcome, artifact=artifact), files=files)
 
     def _arrive(self) -> None:
         self._barrier.arrive(self._worker, self._trial)
@@ -71,3 +112,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Do nothing: see `save_checkpoint`."""
+
+
+def worker_name() -> str:
+    """Return what an attempt records of this process: its address, its number, and its node."""
+    node = ray.get_runtime_context().get_node_id()
+    return f"ray {ray.util.get_node_ip_address()}:{os.getpid()} node {node}"
+
+
+def _on_node(job: Job) -> Job:
+    """The job with a folder of this node; the same for each attempt at one configuration."""
+    return replace(job, folder=str(node_folder(f"{job.folder} {job.config!r}")))

@@ -19,7 +19,7 @@ from orchestrator.places import file_trouble
 from orchestrator.quantities import quantity
 from orchestrator.trials import Artifact, Failure, FailureKind, Report, TrialState
 from trainers.data import ImageData
-from trainers.errors import DivergedError
+from trainers.errors import DivergedError, TrainerError
 from trainers.stages.cache import StageCache
 from trainers.training.finetune import EpochReport, FineTuning, frozen_key
 from trainers.trial.front_measures import measure_survivor
@@ -174,6 +174,17 @@ def measure_front(job: FrontJob, data: ImageData, task: Task) -> dict[str, float
     """Measure a packed network as asked, if its file is still the one that was measured."""
     if trouble := file_trouble(Path(job.path), job.sha256):
         return Unmeasured(f"Its packed network {trouble}.")
+    try:
+        return _measured_with_reference(job, data, task)
+    except (OSError, TrainerError) as error:
+        # One file that cannot be read or written costs the values of its own network alone.
+        return Unmeasured(f"{type(error).__name__}: {error}.")
+
+
+def _measured_with_reference(
+    job: FrontJob, data: ImageData, task: Task
+) -> dict[str, float] | Unmeasured:
+    """Measure what is asked; without a usable reference, what needs none."""
     if job.reference is None or not any(map(_needs_reference, job.measures)):
         return _measured(job, data, task)
     trouble = file_trouble(Path(job.reference), job.reference_sha256)

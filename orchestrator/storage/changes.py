@@ -109,6 +109,10 @@ class Change:
         """Change the trial with the key `key`, which ends now."""
         self.connection.execute(_END_OF_TRIAL, {"key": key, "now": self.now, **columns})
 
+    def attempt_row(self, key: int, attempt: int, **columns: object) -> None:
+        """Change one attempt at the trial with the key `key`."""
+        self.connection.execute(_THIS_ATTEMPT, {"key": key, "attempt": attempt, **columns})
+
     def end_attempt(self, key: int, attempt: int, **columns: object) -> None:
         """Change one attempt at the trial with the key `key`; it ends now."""
         which = {"key": key, "attempt": attempt, "now": self.now}

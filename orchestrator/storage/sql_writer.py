@@ -138,6 +138,17 @@ class SqlWriter:
             change.mark((trial, number))
             return attempt
 
+    def place_attempt(self, trial: int, attempt: int, worker: str) -> None:
+        """Record where a running attempt runs, once that is known.
+
+        Raises:
+            ValueError: The attempt is not running.
+        """
+        with self._change() as change:
+            key = change.running(trial, attempt)
+            change.attempt_row(key, attempt, worker=_storable(worker))
+            change.mark((trial, attempt))
+
     def add_reports(self, trial: int, attempt: int, reports: Sequence[Report]) -> None:
         """Store reports; one already stored for that trial and epoch is replaced.
 

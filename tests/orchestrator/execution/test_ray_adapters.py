@@ -45,6 +45,7 @@ class Source:
         self.running: list[int] = []
         self.outcomes: dict[int, Outcome] = {}
         self.troubles: list[tuple[int, Failure]] = []
+        self.places: list[tuple[int, str]] = []
 
     def next_job(self) -> Job | None:
         return self.left_jobs.pop() if self.left_jobs else None
@@ -54,6 +55,9 @@ class Source:
 
     def reported(self, job: Job, reports: Sequence[Report]) -> Decision:
         return Decision.STOP if job.trial == 1 and reports else Decision.CONTINUE
+
+    def placed(self, job: Job, worker: str) -> None:
+        self.places.append((job.trial, worker))
 
     def troubled(self, job: Job, trouble: Failure) -> None:
         self.troubles.append((job.trial, trouble))

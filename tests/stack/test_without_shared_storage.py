@@ -1,0 +1,82 @@
+"""Nodes that share no disk with the driver: nothing that was trained is lost."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestrator.places import network_file
+from orchestrator.reporting.export import export
+from orchestrator.state_folder import StateFolder
+from orchestrator.storage.opening import open_store
+from orchestrator.trials import SweepState, TrialState
+from tests.stack.conftest import Nodes
+
+pytestmark = pytest.mark.ray
+
+SWEEP = {
+    "name": "apart",
+    "backbone": {"name": "digitnet", "weights": "scratch"},
+    "data": {"name": "digits", "limit": 300},
+    "space": {
+        "fc_width_1": {"type": "int", "low": 4, "high": 64},
+        "bits": {"type": "choice", "values": [3, 4, 8]},
+    },
+    "training": {"epochs": 2, "batch_size": 64},
+    "objectives": {"accuracy": "maximize", "memory_bytes": "minimize"},
+    "front_measures": {"masked_gradient_signs": {"samples": 16, "steps": 2}},
+    "sampler": {"kind": "random"},
+    "budget": {"trials": 6},
+    "tracking": {"kind": "none"},
+}
+
+
+def paretune(
+    nodes: Nodes, *words: str, seconds: float = 120
+) -> "subprocess.CompletedProcess[str]":
+    environment = os.environ | {"PARETUNE_HOME": str(nodes.state), "RAY_ADDRESS": nodes.address}
+    return subprocess.run(
+        [sys.executable, "-c", "from orchestrator.cli.app import main; main()", *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=seconds,
+        check=False,
+    )
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    path = tmp_path / "sweep.yaml"
+    path.write_text(yaml.safe_dump(SWEEP))
+    return path
+
+
+def test_every_network_and_its_predictions_return_to_the_driver(
+    nodes: Nodes, sweep: Path, tmp_path: Path
+) -> None:
+    done = paretune(nodes, "run", str(sweep))
+    assert done.returncode == 0, done.stdout + done.stderr + nodes.said()
+    store = open_store(state=StateFolder(nodes.state))
+    trials = store.trials("apart", [TrialState.COMPLETE])
+    assert (store.sweep("apart").state, len(trials)) == (SweepState.COMPLETE, 6)
+    for trial in trials:
+        assert trial.artifact is not None
+        file = network_file(trial.artifact, "it")
+        assert file.is_relative_to(nodes.state)
+        export("apart", trial.number, tmp_path / str(trial.number), store)
+        assert len(list(file.parent.iterdir())) == 3
+    # A front measure was taken, and what it found came back as well.
+    measured = [trial for trial in trials if "masked_gradient_signs" in trial.values]
+    assert measured
+    assert all("test_accuracy" in trial.values for trial in measured)
+    # Each attempt says where it ran: address, process and node.
+    places = {attempt.worker for n in range(6) for attempt in store.attempts("apart", n)}
+    assert all(re.fullmatch(r"ray 127\.0\.0\.[23]:\d+ node [0-9a-f]{56}", one) for one in places)
+    assert {place.split(":")[0] for place in places} == {"ray 127.0.0.2", "ray 127.0.0.3"}
+    assert not list(nodes.state.glob(".seen-*"))
+    store.close()
