@@ -94,6 +94,8 @@ def _images(data: DataSection) -> Finding:
     name = f"images of {data.label}"
     if data.name == "digits":
         return fine(name, "ship with scikit-learn")
+    if data.dataset is not None:
+        return fine(name, f"from {data.dataset}, which a check calls")
     if data.name is not None:
         path = data_root(data.root) / DATA_PLACES[data.name]
         fix = (

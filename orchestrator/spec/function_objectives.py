@@ -40,7 +40,7 @@ def with_functions(
 
 
 def with_resolved_functions(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a sweep file's content with its functions found in a folder.
+    """Return a sweep file's content with the functions of its objectives found in a folder.
 
     What is no reference stays, to be refused where it is validated.
     """

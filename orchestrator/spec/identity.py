@@ -41,7 +41,7 @@ def identity_of(spec: BaseModel) -> Mapping[str, Any]:
     identity = spec.model_dump(mode="json", exclude=_FREE, exclude_none=True)
     data, backbone = identity["data"], identity["backbone"]
     data.pop("root", None)
-    data.update({key: BY_CONTENT for key in ("folder", "npz") if key in data})
+    data.update({key: BY_CONTENT for key in ("folder", "npz", "dataset") if key in data})
     for section in identity["objectives"].values():
         if "function" in section:
             # The name in the module counts, and its content.

@@ -6,10 +6,11 @@ from typing import Any
 
 from orchestrator.addresses import anchored
 from orchestrator.spec.run_sections import CACHE_WORDS, with_source, with_tracking
+from trainers.doors import resolved_reference
 from trainers.networks.backbone_table import is_weights_file
 
 _PATHS = (
-    *(("data", "folder"), ("data", "npz"), ("data", "root")),
+    *(("data", "folder"), ("data", "npz"), ("data", "dataset"), ("data", "root")),
     *(("backbone", "weights"), ("warm_start", "csv")),
     *(("execution", "cache"), ("warm_start", "optuna")),
 )
@@ -44,6 +45,11 @@ def with_paths(data: Mapping[str, Any], folder_of: FolderOf) -> dict[str, Any]:
 
 
 def _absolute(place: tuple[str, str], text: str, folder: Path) -> str:
+    if place[1] == "dataset":
+        try:
+            return resolved_reference(text, folder)
+        except ValueError:
+            return text  # refused where the section is validated
     is_word = (place[1] == "weights" and not is_weights_file(text)) or (
         place[1] == "cache" and text in CACHE_WORDS
     )

@@ -135,6 +135,8 @@ class DataSection(Section):
     name: str | None = None
     folder: str | None = None
     npz: str | None = None
+    # A function of a user's own: ``module:name``; see `trainers.doors`.
+    dataset: str | None = None
     root: str | None = None
     val_fraction: float = 0.15
     test_fraction: float = 0.2
@@ -145,6 +147,8 @@ class DataSection(Section):
     @model_validator(mode="after")
     def _is_usable(self) -> Self:
         try:
+            if self.dataset is not None:
+                resolved_reference(self.dataset, Path())
             DataConfig(**self.model_dump())
         except ValueError as error:
             # The place is added where the problem is shown.
@@ -154,7 +158,8 @@ class DataSection(Section):
     @property
     def label(self) -> str:
         """A short name for people."""
-        return self.name or Path(self.folder or self.npz or "").name
+        own = (self.dataset or "").rpartition(":")[2]
+        return self.name or own or Path(self.folder or self.npz or "").name
 
 
 class TrainingSection(RecipeSection):

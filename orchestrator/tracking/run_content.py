@@ -177,7 +177,7 @@ def _named(section: object) -> object:
     """Return ``digits`` of ``{name: digits, ...}``, ``photos`` of ``{folder: photos}``."""
     if not isinstance(section, Mapping):
         return section
-    sources = (section.get(key) for key in ("name", "folder", "npz"))
+    sources = (section.get(key) for key in ("name", "folder", "npz", "dataset"))
     return next((source for source in sources if source is not None), None)
 
 

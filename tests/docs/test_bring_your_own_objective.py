@@ -13,7 +13,8 @@ from orchestrator.queries.sweeps import open_sweep
 from orchestrator.spec.files import load_sweep
 from orchestrator.trials import TrialState
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "bring-your-own-objective.md"
+GUIDES = Path(__file__).resolve().parents[2] / "docs" / "guides"
+GUIDE = GUIDES / "bring-your-own-objective.md"
 # Fewer images and epochs than in the guide, for time.
 SMALL = ["data.limit=200", "training.epochs=1", "tracking=none", "budget.trials=1"]
 
@@ -39,6 +40,22 @@ def test_its_sweep_measures_goes_on_and_is_refused_with_other_code(folder: Path)
     code.write_text(code.read_text() + "\n# another content\n")
     with pytest.raises(SweepExistsError, match="other functions of its objectives"):
         run(load_sweep(file, settings=SMALL, trials=3), executor=InlineExecutor)
+
+
+def test_the_images_of_a_function_are_those_of_the_sweep(folder: Path) -> None:
+    text = (GUIDES / "bring-your-own-data.md").read_text()
+    (code,) = re.findall(r"```python\n# my_data.py\n(.*?)```", text, re.S)
+    (folder / "my_data.py").write_text(code)
+    file = folder / "sweep.yaml"
+    file.write_text(file.read_text().replace("name: digits}", 'dataset: "my_data:load"}'))
+    small = ["training.epochs=1", "tracking=none", "budget.trials=1"]
+    spec = load_sweep(file, settings=small)
+    assert "load: 2 classes, images 1x16x16" in dict(check(spec).lines)["data"]
+    run(spec, executor=InlineExecutor)
+    run(load_sweep(file, settings=small, trials=2), executor=InlineExecutor)
+    (folder / "my_data.py").write_text(code.replace("default_rng(0)", "default_rng(1)"))
+    with pytest.raises(SweepExistsError, match="other images"):
+        run(load_sweep(file, settings=small, trials=3), executor=InlineExecutor)
 
 
 def test_a_check_calls_the_function_once(folder: Path) -> None:

@@ -33,6 +33,10 @@ def count_classes(config: DataConfig) -> int:
         from trainers.data.folder import class_folders
 
         return len(class_folders(Path(config.folder).expanduser()))
+    if config.dataset is not None:
+        from trainers.data.own import read_own
+
+        return len(read_own(config.dataset).classes)
     from trainers.data.npz import read_npz
 
     return len(read_npz(str(config.npz)).classes)

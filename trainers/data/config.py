@@ -26,13 +26,14 @@ def data_names() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the images come from; exactly one of `name`, `folder` and `npz` is given.
+    """Where the images come from; exactly one of its four sources is given.
 
     Attributes:
         name: One of `data_names()`.
         folder: A folder with one subfolder of pictures for each class.
         npz: A NumPy archive with `x_train`, `y_train` (and `x_test`, `y_test`, `classes`), or
             `images` and `labels`.
+        dataset: A function of a user's own that returns images; see `trainers.data.own`.
         root: Where named data sets lie or are downloaded to; default `$PARETUNE_DATA`, else
             `~/.cache/paretune/data`.
         val_fraction: Share of the images that is kept for validation, in (0, 1). Of the official
@@ -54,6 +55,7 @@ class DataConfig:
     name: str | None = None
     folder: str | None = None
     npz: str | None = None
+    dataset: str | None = None
     root: str | None = None
     val_fraction: float = 0.15
     test_fraction: float = 0.2
@@ -81,12 +83,17 @@ class DataConfig:
             )
 
     def _check_source(self) -> None:
-        sources = {"name": self.name, "folder": self.folder, "npz": self.npz}
+        sources = {
+            "name": self.name,
+            "folder": self.folder,
+            "npz": self.npz,
+            "dataset": self.dataset,
+        }
         given = [key for key, value in sources.items() if value is not None]
         if len(given) != 1:
             raise ValueError(
-                f"data: exactly one of name, folder and npz says where the images come from; "
-                f"given: {', '.join(given) or 'none'}."
+                f"data: exactly one of name, folder, npz and dataset says where the images come "
+                f"from; given: {', '.join(given) or 'none'}."
             )
         if self.name is not None and self.name not in _NAMES:
             hint = did_you_mean(self.name, _NAMES)

@@ -10,6 +10,7 @@ from trainers.data.folder import read_folder
 from trainers.data.image_data import ImageData, Images, LabelledImages, Labels
 from trainers.data.named import read_named
 from trainers.data.npz import read_npz
+from trainers.data.own import read_own
 from trainers.data.resizing import CROP, WORDS, resized
 from trainers.data.splits import Indices, split_indices, stratified_choice
 
@@ -55,6 +56,8 @@ def _read(config: DataConfig) -> LabelledImages:
         )
     if config.npz is not None:
         source = read_npz(config.npz)
+    elif config.dataset is not None:
+        source = read_own(config.dataset)
     else:
         source = read_named(
             str(config.name),

@@ -38,7 +38,15 @@ def read_npz(path: str) -> LabelledImages:
         DataError: The file is broken, holds a pickle, or an array has a wrong type or shape; the
             text names the file and the array.
     """
-    archive = _Archive(path)
+    return read_arrays(_file(path), Path(path).stem)
+
+
+def read_arrays(archive: "Archive", name: str) -> LabelledImages:
+    """Read a data set from arrays, by the keys that `read_npz` takes.
+
+    Raises:
+        DataError: An array has a wrong type or shape, or is missing; the text names it.
+    """
     keys = next((keys for keys in _KEYS if set(keys["train"]) <= archive.keys), None)
     if keys is None:
         raise archive.error(
@@ -62,7 +70,7 @@ def read_npz(path: str) -> LabelledImages:
     }
     used = {key for pair in keys.values() for key in pair}
     return LabelledImages(
-        Path(path).stem,
+        name,
         classes,
         images["train"],
         labels["train"],
@@ -72,7 +80,7 @@ def read_npz(path: str) -> LabelledImages:
     )
 
 
-def _notes(archive: "_Archive", used: set[str]) -> list[str]:
+def _notes(archive: "Archive", used: set[str]) -> list[str]:
     """What of the archive is not read."""
     left = sorted(archive.keys - used - {"classes"})
     alone = [
@@ -97,31 +105,44 @@ def _unlabelled(labels: Labels, classes: tuple[str, ...]) -> list[str]:
     ]
 
 
-class _Archive:
-    """An npz file, read whole; every complaint names the file."""
+def _file(path: str) -> "Archive":
+    """Read an npz file whole."""
+    fix = (
+        "Write it with numpy.savez(path, x_train=..., y_train=...): uint8 images, integer labels."
+    )
+    empty = Archive(f"data file {path}", fix, {})
+    try:
+        # Opened here, because numpy leaves a broken file open (seen in 2.4).
+        with Path(path).expanduser().open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise ValueError("it is one array")
+            return Archive(empty.what, fix, {key: archive[key] for key in archive.files})
+    except FileNotFoundError:
+        raise AbsentDataError(str(empty.error("does not exist"))) from None
+    except (OSError, ValueError, EOFError, AttributeError, TypeError) as error:
+        raise empty.error(f"cannot be read as plain arrays ({error})") from error
+    except zipfile.BadZipFile as error:
+        raise empty.error(f"is not a complete npz file ({error})") from error
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        try:
-            # Opened here, because numpy leaves a broken file open (seen in 2.4).
-            with Path(path).expanduser().open("rb") as stream:
-                archive = np.load(stream, allow_pickle=False)
-                if isinstance(archive, np.ndarray):
-                    raise ValueError("it is one array")
-                self._arrays = {key: archive[key] for key in archive.files}
-        except FileNotFoundError:
-            raise AbsentDataError(str(self.error("does not exist"))) from None
-        except (OSError, ValueError, EOFError, AttributeError, TypeError) as error:
-            raise self.error(f"cannot be read as plain arrays ({error})") from error
-        except zipfile.BadZipFile as error:
-            raise self.error(f"is not a complete npz file ({error})") from error
+
+class Archive:
+    """Arrays by name; every complaint names where they are from.
+
+    Args:
+        what: Where they are from.
+        fix: What to do about a wrong one, as a sentence.
+        arrays: By name.
+    """
+
+    def __init__(self, what: str, fix: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self.what, self._fix = what, fix
+        self._arrays = dict(arrays)
         self.keys = frozenset(self._arrays)
 
     def error(self, complaint: str) -> DataError:
-        return DataError(
-            f"data file {self._path} {complaint}. Write it with "
-            f"numpy.savez(path, x_train=..., y_train=...): uint8 images, integer labels."
-        )
+        """Return an error that says what is wrong and what to do."""
+        return DataError(f"{self.what} {complaint}. {self._fix}")
 
     def images(self, key: str) -> Images:
         """Return images of any accepted layout as uint8 (N, C, H, W)."""

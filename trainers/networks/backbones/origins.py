@@ -141,7 +141,9 @@ def _family(path: Path) -> str | None:
 
 def _is_split_alike(origin: _Origin, data: DataConfig) -> bool:
     """Return whether `paretune pretrain` held out the same validation images."""
-    plain = DataConfig(name=data.name, folder=data.folder, npz=data.npz, root=data.root)
+    plain = DataConfig(
+        name=data.name, folder=data.folder, npz=data.npz, dataset=data.dataset, root=data.root
+    )
     same = (
         data.val_fraction == plain.val_fraction
         and data.test_fraction == plain.test_fraction
