@@ -235,7 +235,11 @@ def duration(seconds: float) -> str:
 
 
 def human_param(value: object) -> str:
-    """Write a parameter's value, floats to three digits."""
+    """Write a parameter's value, floats to three digits.
+
+    >>> human_param(True), human_param(0.00123456), human_param(4)
+    ('yes', '0.00123', '4')
+    """
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
