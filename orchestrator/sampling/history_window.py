@@ -35,6 +35,9 @@ def horizon(settled: int) -> int:
     Args:
         settled: How many of the oldest trials are final, up to the first that is not. Only of
             those the choice can be made again after a restart.
+
+    >>> horizon(0), horizon(RECENT + STEP - 1), horizon(RECENT + STEP) == STEP
+    (0, 0, True)
     """
     return max(0, settled - RECENT) // STEP * STEP
 

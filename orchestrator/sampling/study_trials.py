@@ -104,7 +104,11 @@ class StudyTrials:
 
 
 def distribution(domain: Domain) -> BaseDistribution:
-    """Return the Optuna distribution of the values that a parameter may take."""
+    """Return the Optuna distribution of the values that a parameter may take.
+
+    >>> distribution(Choice((1, True)))  # equal in Python, so each is shown as JSON
+    CategoricalDistribution(choices=('1', 'true'))
+    """
     if isinstance(domain, Choice):
         return CategoricalDistribution([label(domain, option) for option in domain.options])
     if isinstance(domain, Int):
@@ -117,7 +121,11 @@ def distribution(domain: Domain) -> BaseDistribution:
 
 
 def label(domain: Domain, value: Value) -> Value:
-    """Return a value as it is shown: itself, or JSON if Python considers two options equal."""
+    """Return a value as it is shown: itself, or JSON if Python considers two options equal.
+
+    >>> label(Choice((1, True)), True), label(Choice((1, 2)), 1)
+    ('true', 1)
+    """
     if isinstance(domain, Choice) and len(set(domain.options)) < domain.size:
         return json.dumps(value)
     return value

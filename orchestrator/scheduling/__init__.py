@@ -30,6 +30,11 @@ def build_scheduler(
             `section.metric`, or the first that is measured at milestones.
         constraints: Of the sweep; they count for all kinds.
         epochs: Most epochs that a trial may have.
+
+    >>> from orchestrator.objectives import Direction
+    >>> goals = [Objective("accuracy", Direction.MAXIMIZE)]
+    >>> build_scheduler(SchedulerSection(kind="asha"), goals, (), epochs=8).milestones
+    (1, 3)
     """
     if section.kind == "fifo":
         return Fifo()

@@ -75,6 +75,11 @@ def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
 
     Raises:
         ValueError: No network has this config.
+
+    >>> from trainers.networks.backbones.shapes import backbone_shapes
+    >>> prepared = Prepared(("no", "yes"), {"digitnet": backbone_shapes("digitnet")})
+    >>> known_sizes(TrialConfig(backbone="digitnet", weights="scratch"), prepared)["params"]
+    252658.0
     """
     backbone = prepared.backbones.get(backbone_info(config.backbone).name)
     if backbone is None:

@@ -32,6 +32,12 @@ def siblings(space: SearchSpace, fixed: TrialConfig, params: Params) -> Iterator
         space: Where to look.
         fixed: What all trials of the sweep share.
         params: Active parameters of a configuration.
+
+    >>> from search_spaces import load_space
+    >>> space = load_space("smoke")
+    >>> fixed = TrialConfig(backbone="digitnet", weights="scratch")
+    >>> list(siblings(space, fixed, {"fc_width_1": 8, "bits": 4}))
+    [{'fc_width_1': 8, 'bits': 8}]
     """
     config = with_params(fixed, params, seed=0)
     free = after_training(config.qat) & space.domains.keys()

@@ -69,7 +69,11 @@ def warm_start(spec: SweepSpec, store: Store | None) -> WarmStart:
 
 
 def described(source: WarmStartSection) -> str:
-    """Describe a source in words, without a password."""
+    """Describe a source in words, without a password.
+
+    >>> described(WarmStartSection(csv="earlier.csv")), described(WarmStartSection(sweep="digits"))
+    ('earlier.csv', "sweep 'digits'")
+    """
     if source.csv is not None:
         return source.csv
     if source.mlflow is not None:
@@ -157,6 +161,14 @@ def csv_rows(path: Path) -> list[Row]:
 
     Raises:
         UsageError: There is no such file, or it is no table.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     table = Path(folder, "earlier.csv")
+    ...     with table.open("w") as file:
+    ...         csv.writer(file).writerows([("bits", "accuracy", "state"), (4, 0.9, "complete")])
+    ...     csv_rows(table)
+    [{'bits': '4', 'accuracy': '0.9', 'state': 'complete'}]
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

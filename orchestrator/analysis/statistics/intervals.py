@@ -69,6 +69,10 @@ def mean_interval(
 
     References:
         Student. The probable error of a mean. Biometrika 6, 1908. https://doi.org/10.2307/2331554
+
+    >>> found = mean_interval([0.90, 0.91, 0.92])
+    >>> round(found.low, 3), round(found.high, 3)
+    (0.885, 0.935)
     """
     values = numbers(first, "first", least=2)
     if second is not None:
