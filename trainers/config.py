@@ -164,6 +164,11 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
     Raises:
         ValueError: A parameter is unknown, a value is not accepted, a width is missing, or a
             rule is given an argument that it does not take.
+
+    >>> fixed = TrialConfig(backbone="digitnet", weights="bundled")
+    >>> config = with_params(fixed, {"fc_layers": 1, "fc_width_1": 16, "bits_2": 4}, seed=7)
+    >>> config.widths, config.layer_bits, config.seed
+    ((16,), {2: 4}, 7)
     """
     for name, value in params.items():
         check_parameter(name, value)

@@ -20,7 +20,11 @@ RESIZES = ("crop", "squash", "pad")
 
 
 def data_names() -> tuple[str, ...]:
-    """Return the names that `DataConfig.name` accepts."""
+    """Return the names that `DataConfig.name` accepts.
+
+    >>> "digits" in data_names()
+    True
+    """
     return _NAMES
 
 

@@ -40,6 +40,10 @@ def image_entropies(
     Raises:
         PixelTypeError: They are not uint8.
         DataError: There is no image, or no pixel.
+
+    >>> constant, checkered = np.zeros((2, 2)), np.array([[0, 255], [255, 0]])
+    >>> image_entropies(np.array([constant, checkered], dtype=np.uint8)).round(3).tolist()
+    [0.0, 0.693]
     """
     if images.dtype != np.uint8:
         raise PixelTypeError(f"the images are of type {images.dtype}. {WHY_UINT8}")

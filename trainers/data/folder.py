@@ -90,6 +90,15 @@ def read_folder(
         AbsentDataError: There is no folder, no class, or one class.
         DataError: A class is empty, a link leads out of the folder, or a picture cannot be read;
             the text names it. No picture is ever left out in silence.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from PIL import Image
+    >>> with TemporaryDirectory() as folder:
+    ...     for name in ("cat", "dog"):
+    ...         Path(folder, name).mkdir()
+    ...         Image.new("RGB", (8, 8)).save(Path(folder, name, "1.png"))
+    ...     read_folder(folder, None).images.shape
+    (2, 3, 8, 8)
     """
     root = Path(path).expanduser()
     layout = _layout(root, without)
@@ -126,6 +135,13 @@ def class_folders(root: Path, *, without: frozenset[str] = frozenset()) -> list[
     Raises:
         AbsentDataError: There is no folder, no class, or one class.
         DataError: Official subsets disagree about the classes.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     for name in ("dog", "cat"):
+    ...         Path(folder, name).mkdir()
+    ...     [each.name for each in class_folders(Path(folder))]
+    ['cat', 'dog']
     """
     return _layout(root, without).folders["train"]
 

@@ -28,6 +28,10 @@ def load_data(config: DataConfig) -> ImageData:
         AbsentDataError: There is no data set where the config says.
         DataError: The data set is broken, too small to split, or shows nothing to learn; the text
             names the file or the class.
+
+    >>> load_data(DataConfig(npz="absent.npz"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    trainers.errors.AbsentDataError: data file absent.npz does not exist. ...
     """
     source = _read(config)
     pools = {"train": (source.images, source.labels)}

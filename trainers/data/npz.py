@@ -37,6 +37,14 @@ def read_npz(path: str) -> LabelledImages:
         AbsentDataError: There is no such file.
         DataError: The file is broken, holds a pickle, or an array has a wrong type or shape; the
             text names the file and the array.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file, images = Path(folder, "two.npz"), np.zeros((2, 8, 8), np.uint8)
+    ...     np.savez(file, images=images, labels=np.array([3, 7]))
+    ...     found = read_npz(str(file))
+    >>> found.images.shape, found.classes, found.labels.tolist()
+    ((2, 1, 8, 8), ('3', '7'), [0, 1])
     """
     archive = _Archive(path)
     keys = next((keys for keys in _KEYS if set(keys["train"]) <= archive.keys), None)

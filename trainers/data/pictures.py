@@ -80,6 +80,12 @@ def read_header(file: Path) -> Header:
 
     Raises:
         DataError: It cannot be read.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Image.new("L", (8, 6)).save(Path(folder, "grey.png"))
+    ...     read_header(Path(folder, "grey.png")).is_grey
+    True
     """
     try:
         with _open(file) as image:
@@ -107,6 +113,14 @@ def read_pixels(file: Path, form: Form) -> tuple[Images, bool]:
 
     Raises:
         DataError: It cannot be read.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> form = Form(side=4, resize="crop", grey=False)
+    >>> with TemporaryDirectory() as folder:
+    ...     Image.new("RGBA", (8, 6)).save(Path(folder, "clear.png"))
+    ...     pixels, was_transparent = read_pixels(Path(folder, "clear.png"), form)
+    >>> pixels.shape, int(pixels.min()), was_transparent
+    ((3, 4, 4), 255, True)
     """
     try:
         with _open(file) as opened:

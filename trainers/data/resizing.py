@@ -23,6 +23,9 @@ def fitted(image: Image.Image, side: int | None, resize: str = CROP) -> Image.Im
         image: Of mode L or RGB.
         side: None cuts or pads without scaling, and leaves to the network what is to be squashed.
         resize: One of `RESIZES`.
+
+    >>> fitted(Image.new("L", (8, 6)), 4).size, fitted(Image.new("L", (8, 6)), None).size
+    ((4, 4), (6, 6))
     """
     if side is None:
         plain = np.asarray(image)
@@ -34,7 +37,12 @@ def fitted(image: Image.Image, side: int | None, resize: str = CROP) -> Image.Im
 
 
 def resized(images: Images, side: int | None, resize: str = CROP) -> Images:
-    """Resize images (N, C, H, W) as `fitted` does; return the array itself if all fit."""
+    """Resize images (N, C, H, W) as `fitted` does; return the array itself if all fit.
+
+    >>> images = np.zeros((1, 3, 8, 6), np.uint8)
+    >>> resized(images, None, PAD).shape, resized(images, 4).shape
+    ((1, 3, 8, 8), (1, 3, 4, 4))
+    """
     count, channels, height, width = images.shape
     if height == width and side in (None, height):
         return images

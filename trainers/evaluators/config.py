@@ -120,7 +120,12 @@ class AttackConfig:
 
 
 def gradient_check(attack: AttackConfig) -> AttackConfig:
-    """Build the check of the gradients behind an objective: the same ball, one start."""
+    """Build the check of the gradients behind an objective: the same ball, one start.
+
+    >>> check = gradient_check(AttackConfig("square", epsilon=0.1))
+    >>> check.attack, check.epsilon, check.restarts
+    ('pgd', 0.1, 1)
+    """
     samples = min(attack.samples, _CHECKED_IMAGES)
     if attack.attack in ("bim", "pgd"):
         return replace(attack, restarts=1, samples=samples)

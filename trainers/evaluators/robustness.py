@@ -67,6 +67,10 @@ def attacked_images(labels: Labels, samples: int) -> Indices:
     All images stand in one order, with the classes in their proportions, that depends on the
     labels alone, and the first of them are taken. So two attacks meet the same images, or the one
     those of the other and more: what an attack leaves is never a matter of which images it drew.
+
+    >>> few, more = (set(attacked_images(np.array([0, 1] * 8), count)) for count in (4, 8))
+    >>> few < more
+    True
     """
     return stratified_choice(labels, samples, derive_seed(0, "attacked images"))
 

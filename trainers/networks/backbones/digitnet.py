@@ -22,6 +22,9 @@ def digitnet_features(*, batch_norm: bool = False) -> nn.Sequential:
     Args:
         batch_norm: Whether to add batch norms, as in training. The bundled form has none; `folded`
             makes it.
+
+    >>> sum(each.numel() for each in digitnet_features().parameters())
+    71792
     """
     layers: list[nn.Module] = []
     channels = 1
@@ -42,7 +45,11 @@ def digitnet_features(*, batch_norm: bool = False) -> nn.Sequential:
 
 
 def digitnet_blocks(features: nn.Sequential) -> list[nn.Module]:
-    """Return the three stages, from input to output."""
+    """Return the three stages, from input to output.
+
+    >>> len(digitnet_blocks(digitnet_features()))
+    3
+    """
     layers = list(features)
     length = (len(layers) - 1) // len(_STAGES)
     return [nn.Sequential(*layers[i * length : (i + 1) * length]) for i in range(len(_STAGES))]
