@@ -32,7 +32,11 @@ def claim(spec: SweepSpec, store: Store) -> SweepRecord:
 
 
 def stored(name: str, store: Store | None) -> SweepRecord | None:
-    """Return the sweep of this name, None if there is none."""
+    """Return the sweep of this name, None if there is none.
+
+    >>> stored("digits", None) is None
+    True
+    """
     found = [] if store is None else store.sweeps()
     return next((record for record in found if record.name == name), None)
 

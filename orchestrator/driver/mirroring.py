@@ -55,7 +55,13 @@ def mirrored(
 
 
 def chosen_tracking(spec: SweepSpec, state: StateFolder) -> str:
-    """Say where a sweep is tracked and what sets it, if not its file; empty if nothing does."""
+    """Say where a sweep is tracked and what sets it, if not its file; empty if nothing does.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml", settings=["tracking=none"])
+    >>> chosen_tracking(spec, StateFolder.find())
+    ''
+    """
     address, variable = state.tracking_address(spec.tracking.uri)
     if not variable or spec.tracking.kind == "none":
         return ""

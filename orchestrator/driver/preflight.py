@@ -273,6 +273,13 @@ def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[st
 
     Returns:
         The sizes, and why no network has the parameters of other corners; each reason once.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> from trainers.data.loading import load_data
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> sizes, refused = memory_sizes(spec, load_data(spec.data_config()))
+    >>> refused, max(sizes) > 2 * min(sizes)
+    ([], True)
     """
     sizes: list[int] = []
     prepared = _prepared(spec, data)

@@ -11,6 +11,11 @@ def refused_single_images(spec: SweepSpec) -> tuple[list[str], bool]:
 
     torch is asked only where a step may: a last image that is left alone goes with the batch
     before.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> refused_single_images(spec)
+    ([], False)
     """
     sizes = _values(spec, "batch_size", spec.training.batch_size)
     if min(map(float, sizes)) > 1:

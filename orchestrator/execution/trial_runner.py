@@ -161,7 +161,11 @@ def stage_cache(task: Task) -> StageCache | None:
 
 
 def failed(error: Exception) -> Outcome:
-    """Return the outcome of a trial whose code raised."""
+    """Return the outcome of a trial whose code raised.
+
+    >>> failed(ZeroDivisionError("division by zero")).failure.message
+    'ZeroDivisionError: division by zero'
+    """
     kind = FailureKind(failure_kind(error))
     message = f"{type(error).__name__}: {error}".strip(": ")
     return Outcome(

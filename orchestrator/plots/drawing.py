@@ -64,7 +64,13 @@ def title_of(drawing: Drawing) -> tuple[str, str]:
 
 
 def describe(point: PlotPoint, objectives: Sequence[Objective]) -> str:
-    """Write the hover text of a trial: its number, its values, its configuration."""
+    """Write the hover text of a trial: its number, its values, its configuration.
+
+    >>> from orchestrator.objectives import Direction
+    >>> point = PlotPoint("digits", 3, {"bits": 4}, {"accuracy": 0.963})
+    >>> describe(point, [Objective("accuracy", Direction.MAXIMIZE)])
+    '<b>trial 3</b> · digits<br>accuracy: <b>96.3 %</b><br><br>bits = 4'
+    """
     values = [
         f"{label(o.name)}: <b>{human(o.name, point.values.get(o.name))}</b>" for o in objectives
     ]

@@ -18,6 +18,13 @@ def as_seen(
         record: The stored record.
         now: The current time, with its time zone.
         is_gone: Tells whether a lease holder was a process of this machine that no longer runs.
+
+    >>> from orchestrator.trials import Driver
+    >>> began, later = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    >>> driver = Driver("node7:12:34", since=began, heard=began, expires=began)
+    >>> record = SweepRecord("digits", {}, "", SweepState.RUNNING, began, driver=driver)
+    >>> as_seen(record, later).state.value
+    'interrupted'
     """
     driver = record.driver
     if record.state is not SweepState.RUNNING or driver is None:

@@ -53,6 +53,11 @@ def warm_start(spec: SweepSpec, store: Store | None) -> WarmStart:
         UsageError: The source cannot be read or holds nothing to learn from, or the sweep learned
             from another one.
         OrchestratorError: The source cannot be reached.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> warm_start(spec, None).points
+    ()
     """
     source = spec.warm_start
     kept = _kept(spec.name, store)

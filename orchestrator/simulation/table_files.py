@@ -33,6 +33,10 @@ def read_table(path: str | Path) -> Table:
 
     Raises:
         UsageError: The file is absent, or cannot be read as a table; the message explains why.
+
+    >>> read_table("absent.csv")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    orchestrator.errors.UsageError: absent.csv cannot be read as a table of trials: ...
     """
     path = Path(path)
     try:

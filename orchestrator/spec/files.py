@@ -101,6 +101,10 @@ def stored_sweep(name: str, stored: Mapping[str, Any]) -> SweepSpec:
 
     Raises:
         UsageError: This version cannot read it.
+
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> stored_sweep("digits", spec.model_dump(mode="json")) == spec
+    True
     """
     try:
         return SweepSpec.model_validate(stored)

@@ -41,6 +41,9 @@ def utc_now() -> datetime:
 
     If this clock is ahead of another driver's by more than a lease, that driver's lease looks
     expired; once it is taken, the other driver's token is outdated and its writes are refused.
+
+    >>> utc_now().tzname()
+    'UTC'
     """
     return datetime.now(UTC)
 
