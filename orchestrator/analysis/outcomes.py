@@ -80,6 +80,11 @@ def labels_of(trial: Trial) -> str:
 
     Raises:
         NoAnswersError: The trial has no artifact, or its answers are gone or damaged.
+
+    >>> from orchestrator.trials import TrialState
+    >>> labels_of(Trial("digits", 3, {}, 0, TrialState.FAILED))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    orchestrator.analysis.outcomes.NoAnswersError: ...
     """
     return labels_digest(_answers(trial).labels)
 
@@ -89,6 +94,11 @@ def signs_of(trial: Trial) -> dict[str, tuple[str, ...]]:
 
     Raises:
         NoAnswersError: The trial has no artifact, or its answers are gone or damaged.
+
+    >>> from orchestrator.trials import TrialState
+    >>> signs_of(Trial("digits", 3, {}, 0, TrialState.FAILED))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    orchestrator.analysis.outcomes.NoAnswersError: ...
     """
     return dict(_answers(trial).signs)
 

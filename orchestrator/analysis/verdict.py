@@ -53,7 +53,15 @@ def reason_of(selection: Selection, chosen: Comparison) -> str:
 
 
 def refusal_of(selection: Selection) -> str:
-    """Explain why nothing was chosen, and which configuration came nearest."""
+    """Explain why nothing was chosen, and which configuration came nearest.
+
+    >>> from orchestrator.analysis.comparison import Reference
+    >>> from orchestrator.trials import Trial, TrialState
+    >>> trial = Trial("digits", 0, {}, 0, TrialState.COMPLETE, values={"memory_bytes": 60e3})
+    >>> nothing = Selection(Reference((trial,)), "memory_bytes", 0.02, 0.05, (), (), 0)
+    >>> refusal_of(nothing).partition(" than ")[0]
+    'No complete trial with a smaller memory'
+    """
     reference, by = selection.reference, selection.by
     size = human(by, reference.values[by])
     if not selection.eligible:

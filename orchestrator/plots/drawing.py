@@ -48,7 +48,11 @@ class Drawing(NamedTuple):
 
 
 def title_of(drawing: Drawing) -> tuple[str, str]:
-    """Write a heading that says what was found, and the objectives for which it holds."""
+    """Write a heading that says what was found, and the objectives for which it holds.
+
+    >>> title_of(Drawing((), (), (), knee=None, feasible=True))[0]
+    'Pareto front: no trial to show yet'
+    """
     sweeps = drawing.sweeps
     names = html.escape(" + ".join(sweeps[:3]) + (" + …" if len(sweeps) > 3 else ""))
     total = len(drawing.front) + len(drawing.others)

@@ -37,7 +37,12 @@ def as_seen(
 
 
 def seen_now(record: SweepRecord) -> SweepRecord:
-    """Return the record as seen from this machine now."""
+    """Return the record as seen from this machine now.
+
+    >>> began = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> seen_now(SweepRecord("digits", {}, "", SweepState.COMPLETE, began)).state.value
+    'complete'
+    """
     # Imported here: SQLAlchemy takes half a second to import, which is wasted without a store.
     from orchestrator.storage import is_gone
 

@@ -60,6 +60,14 @@ def status_record(
 
     ``failures`` counts failed attempts by kind, also those that were retried; ``lost`` says by
     trial why packed networks are lost.
+
+    >>> from datetime import UTC, datetime
+    >>> from orchestrator.trials import SweepState
+    >>> began = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> sweep = SweepRecord("digits", {"budget": {"trials": 8}}, "", SweepState.RUNNING, began)
+    >>> record = status_record(sweep, [], {}, [], Front((), ()))
+    >>> record["budget"], record["front"]
+    (8, [])
     """
     budget = sweep.spec.get("budget")
     best = [min(front, key=lambda m: o.loss(m.values[o.name])) for o in objectives if len(front)]

@@ -105,6 +105,10 @@ def study_rows(storage: str, name: str | None = None) -> list[Mapping[str, objec
     Raises:
         UsageError: There is no such storage or study, or several and none is named.
         OrchestratorError: The storage cannot be read.
+
+    >>> study_rows("absent.log")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    orchestrator.errors.UsageError: There is no Optuna storage at absent.log.
     """
     _check_there(storage)
     with quiet(), bold(), _sentences(storage):

@@ -121,7 +121,12 @@ class Scale:
 
 
 def as_trials(recordings: Iterable[Recording]) -> list[Trial]:
-    """Turn recordings into complete trials."""
+    """Turn recordings into complete trials.
+
+    >>> from orchestrator.simulation.table import Recording
+    >>> [trial.params for trial in as_trials([Recording({"bits": 4}, 7, {"train_s": 60.0})])]
+    [{'bits': 4}]
+    """
     return [
         Trial("", number, each.params, each.seed, TrialState.COMPLETE, values=each.values)
         for number, each in enumerate(recordings)

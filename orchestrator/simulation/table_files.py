@@ -58,6 +58,13 @@ def write_table(table: Table, path: str | Path) -> Path:
 
     Raises:
         UsageError: The name ends in another way.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from orchestrator.simulation.table import Recording
+    >>> table = Table((Recording({"bits": 4}, 0, {"train_s": 60.0}),), "one trial")
+    >>> with TemporaryDirectory() as folder:
+    ...     read_table(write_table(table, Path(folder, "table.csv.gz"))).recordings[0].params
+    {'bits': 4}
     """
     path = Path(path)
     if not path.name.endswith(_SUFFIXES):

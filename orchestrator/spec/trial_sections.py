@@ -289,6 +289,11 @@ def fits_its_name(name: str, section: MeasureSection) -> None:
 
     Raises:
         ValueError: With the sentence.
+
+    >>> fits_its_name("robust_accuracy", MeasureSection(attack="pgd"))
+    >>> fits_its_name("robust_accuracy", MeasureSection(attack="deepfool"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: robust_accuracy has attack: deepfool, ...
     """
     is_deepfool = section.attack == "deepfool"
     if is_deepfool != name.startswith(PERTURBATION):

@@ -111,6 +111,11 @@ def feature_vectors(
 
     Returns:
         float (N, n_features), on the device.
+
+    >>> from trainers.networks.network import build_network
+    >>> network = build_network("digitnet", weights="scratch", widths=(), classes=10)
+    >>> tuple(feature_vectors(network, np.zeros((2, 1, 28, 28), np.uint8)).shape)
+    (2, 576)
     """
     check_images(images)
     with under_test(network, device), torch.inference_mode():

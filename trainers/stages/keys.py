@@ -103,6 +103,12 @@ def features_entry(
         weights: Digest of the backbone's weights as they were loaded.
         data: Fingerprint of the images.
         device: Name of the device that computes.
+
+    >>> from dataclasses import replace
+    >>> config = TrialConfig(backbone="digitnet", weights="bundled", qat="none")
+    >>> facts = {"input_spec": {}, "weights": "w", "data": "d", "device": "cpu"}
+    >>> features_entry(config, **facts) == features_entry(replace(config, dropout=0.5), **facts)
+    True
     """
     quantized = None
     if config.qat != "none":
@@ -129,6 +135,11 @@ def packed_features_entry(
         weights: Digest of its weights as they were read back from the file.
         data: Fingerprint of the images.
         device: Name of the device that computes.
+
+    >>> facts = {"input_spec": {}, "weights": "w", "device": "cpu"}
+    >>> one, other = (packed_features_entry("digitnet", data=data, **facts) for data in "ab")
+    >>> one == other
+    False
     """
     parameters = {"backbone": backbone, "input": input_spec, "weights": weights}
     return _entry("packed", parameters, data, device)
