@@ -1,4 +1,4 @@
-"""Addresses of databases and servers: taken apart and put together by urllib, never by hand.
+"""Addresses of databases and servers, always split and joined by urllib.
 
 What SQLAlchemy reads in ``sqlite:///PATH`` is the path with its escapes undone, up to a ``?``;
 ``#`` is a character like any other. A relative path begins in the working directory, and ``~`` is
@@ -72,8 +72,8 @@ def anchored(address: str, folder: Path) -> str:
 def mlflow_address(uri: str) -> str:
     """Rewrite a tracking URI so that MLflow creates no folder besides the intended one.
 
-    Of ``sqlite:///PATH`` it makes the folder with the escapes in its name (3.17); where the driver
-    is named it makes none.
+    For ``sqlite:///PATH``, MLflow 3.17 creates a folder whose name has PATH's escapes; if the
+    driver is named, it creates none.
 
     >>> mlflow_address("sqlite:////data/mlflow.db")
     'sqlite+pysqlite:////data/mlflow.db'

@@ -46,7 +46,7 @@ class TrialConfig:
         fc_bits: Bits of an FC weight in the artifact, 2 to 8, or 32.
         quantizer: As `QuantizationConfig` takes it.
         scope: As `QuantizationConfig` takes it.
-        layer_bits: Bits of single convolutions, by number, in the place of `bits`.
+        layer_bits: Bits of single convolutions, by number, instead of `bits`.
         rate_weight: As `QuantizationConfig` takes it.
         qat: ``none``, or how training knows of the quantization: ``absmax`` or ``lsq``.
         attacks: Attack by the name of the value it yields, ``robust_accuracy`` for example.

@@ -48,7 +48,7 @@ def checked_content(
     state: StateFolder,
     progress: Progress,
 ) -> dict[str, object]:
-    """Refuse images and weights other than before; report once what has moved.
+    """Refuse images or weights that differ from those before; report once what has moved.
 
     Args:
         spec: The sweep as it is to be run.

@@ -28,9 +28,9 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
     """Remove files that finished trials no longer need.
 
     Args:
-        folders: Of trials whose values, or failures, are stored. A checkpoint stays behind if the
-            driver died before it could remove it, an unfinished one (``.NAME.WRITER``) if a worker
-            did while it wrote. Of a trial that failed the folder itself is one.
+        folders: Folders of trials whose values or failures are stored. A checkpoint is left if the
+            driver died before removing it, an unfinished one (``.NAME.WRITER``) if a worker died
+            while writing it. The empty folder of a failed trial is removed too.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:

@@ -110,7 +110,7 @@ class TrialRunner:
                 logger.warning("The latest epochs of a trial are not kept: %s", error)
 
     def _trouble(self) -> Failure | None:
-        """What went wrong with this job so far without ending it."""
+        """What has gone wrong with this job so far without ending it."""
         if self._run is not None and self._run.damaged:
             return Failure(FailureKind.BAD_CHECKPOINT, self._run.damaged)
         troubles = [] if self._cache is None else self._cache.troubles[self._told :]

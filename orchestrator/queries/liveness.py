@@ -17,7 +17,7 @@ def as_seen(
     Args:
         record: The stored record.
         now: The current time, with its time zone.
-        is_gone: Tells whether a lease holder was a process of this machine that no longer runs.
+        is_gone: Returns whether a lease holder was a process of this machine that has ended.
 
     >>> from orchestrator.trials import Driver
     >>> began, later = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)

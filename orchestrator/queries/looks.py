@@ -20,7 +20,7 @@ _FILE = "looks.jsonl"
 def asked(
     sweep: Sweep, *, keep: Sequence[str] | None, margin: str | None, alpha: float | None
 ) -> Claim:
-    """Build the claim that a person asks of a sweep; what is not given is as its file claims.
+    """Build the claim that the user asks about; what is not given is as the sweep file claims.
 
     Raises:
         UsageError: The margin is neither a number nor a number of points.

@@ -101,9 +101,9 @@ def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
 
 
 def sized_backbones(spec: SweepSpec) -> tuple[str, ...]:
-    """Name the backbones whose tensors a run of this sweep needs; none if no size is needed.
+    """Return the backbones whose tensors a run of this sweep needs; none if no size is needed.
 
-    Their tensors take torch, whose import is worth saving: 2 s and more of a run's start.
+    Their tensors need torch, whose import would add 2 s or more to the start of a run.
 
     >>> from orchestrator.spec.files import load_sweep
     >>> spec = load_sweep("examples/sweeps/digits.yaml")

@@ -52,7 +52,7 @@ class Fitted:
 def needed_values(
     objectives: Iterable[Objective], constraints: Iterable[Constraint]
 ) -> tuple[str, ...]:
-    """Name the values that a sampler needs of a point.
+    """Return the names of the values that a sampler needs of a point.
 
     >>> from orchestrator.objectives import Direction
     >>> limits = [Constraint.parse("params <= 50"), Constraint.parse("accuracy >= 0.8")]
@@ -97,7 +97,7 @@ def fit(rows: Iterable[Row], space: SearchSpace, needed: Iterable[str], source: 
 
 
 def fit_to_domain(domain: Domain, value: object) -> Value | None:
-    """Find the value of a domain that is meant: 4.0 and ``"4"`` are 4, ``"True"`` is true.
+    """Convert a value to the one of the domain that it stands for: 4.0 and ``"4"`` to 4.
 
     Returns:
         The value; None if the domain contains nothing like it.

@@ -175,7 +175,7 @@ def _shares(config: TrialConfig, fixed: TrialConfig, params: Params) -> bool:
 def _changed(
     space: SearchSpace, params: Params, free: frozenset[str], changes: int
 ) -> Iterator[dict[str, Value]]:
-    """Configurations with so many of the free parameters otherwise than in `params`, or new."""
+    """Yield configurations in which this many free parameters differ from `params` or are new."""
 
     def completed(index: int, chosen: dict[str, Value], left: int) -> Iterator[dict[str, Value]]:
         if index == len(space.names):

@@ -28,7 +28,7 @@ class WarmStart:
 
     Attributes:
         points: In the order in which it learns them.
-        note: Where they come from, to a person; empty where there are none.
+        note: Where they come from, in words for the user; empty if there are none.
         is_stored: Whether the store has them already.
     """
 
@@ -121,7 +121,7 @@ def _read(spec: SweepSpec, source: WarmStartSection, store: Store | None) -> War
 
 
 def _rows(source: WarmStartSection, store: Store | None) -> list[Row]:
-    """What the source holds; each kind is loaded where it is asked."""
+    """What the source holds; the module for its kind is imported only here."""
     if source.csv is not None:
         return csv_rows(Path(source.csv))
     if source.mlflow is not None:

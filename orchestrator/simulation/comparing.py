@@ -144,7 +144,7 @@ def compare(
     Args:
         variants: Sweeps by the names that results carry, with the same objectives and constraints.
         table: What trials do.
-        seeds: Of the sweeps, each in the place of `SweepSpec.seed`.
+        seeds: Seeds of the sweeps, each instead of `SweepSpec.seed`.
         slots: How many trials run at once.
 
     Returns:

@@ -139,7 +139,7 @@ class DataSection(Section):
 
     @property
     def label(self) -> str:
-        """A short name for people."""
+        """A short name to show to the user."""
         return self.name or Path(self.folder or self.npz or "").name
 
 
@@ -288,7 +288,7 @@ def fits_its_name(name: str, section: MeasureSection) -> None:
     """Reject an attack that cannot yield the value of this name.
 
     Raises:
-        ValueError: With the sentence.
+        ValueError: The attack and the name do not match.
 
     >>> fits_its_name("robust_accuracy", MeasureSection(attack="pgd"))
     >>> fits_its_name("robust_accuracy", MeasureSection(attack="deepfool"))  # doctest: +ELLIPSIS

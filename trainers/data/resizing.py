@@ -1,4 +1,4 @@
-"""Bringing pictures to one square shape: the one geometry rule, `resize`."""
+"""Make pictures square and of one size, by the rule that `resize` names."""
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -13,7 +13,7 @@ WORDS = {
     SQUASH: "the sides of each picture are stretched or shrunk to a square",
     PAD: "each picture is made a square by black along its shorter sides",
 }
-"""What each does, for people."""
+"""What each rule does, in words for the user."""
 
 
 def fitted(image: Image.Image, side: int | None, resize: str = CROP) -> Image.Image:
@@ -21,7 +21,7 @@ def fitted(image: Image.Image, side: int | None, resize: str = CROP) -> Image.Im
 
     Args:
         image: Of mode L or RGB.
-        side: None cuts or pads without scaling, and leaves to the network what is to be squashed.
+        side: None crops or pads without scaling, and leaves `squash` to the network.
         resize: One of `RESIZES`.
 
     >>> fitted(Image.new("L", (8, 6)), 4).size, fitted(Image.new("L", (8, 6)), None).size

@@ -65,7 +65,7 @@ class AttackConfig:
             point of the ball can be reached (Madry et al. 2018, appendix B).
         restarts: Random starts of pgd; an image counts as robust if it withstands them all.
         samples: Largest number of images to attack.
-        queries: For square, how often the network is asked about an image; 5,000 in AutoAttack.
+        queries: For square, the number of forward passes per image; 5,000 in AutoAttack.
     """
 
     attack: AttackName
