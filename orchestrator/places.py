@@ -142,8 +142,8 @@ def lost_networks(trials: list[Trial], checked: set[int]) -> dict[int, str]:
 
     Args:
         trials: Of one sweep.
-        checked: Trials whose file is read as a whole. Of others its presence and size are looked
-            at, which takes no time however many there are.
+        checked: Trials whose file is read in full. For the others only presence and size are
+            checked, which takes no time, however many there are.
 
     >>> from orchestrator.trials import TrialState
     >>> lost = Artifact("absent.safetensors", 22_400, "")

@@ -168,7 +168,7 @@ def quantity(name: str) -> Quantity:
 def known_direction(name: str) -> Direction | None:
     """Return which way a measured value is better; None if that is not known.
 
-    A prefix ``test_`` makes no difference, nor does a suffix behind the name of an attack.
+    A prefix ``test_`` makes no difference, nor does a suffix after the name of an attack.
 
     >>> known_direction("test_accuracy").value
     'maximize'

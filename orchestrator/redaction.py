@@ -6,7 +6,7 @@ from typing import Any
 
 
 def redacted(text: str) -> str:
-    """`text` without the user, password and tokens that its URLs may hold.
+    """Return a text without the user, password and tokens that its URLs may hold.
 
     >>> redacted("postgresql://me:secret@db/paretune")
     'postgresql://***@db/paretune'

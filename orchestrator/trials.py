@@ -189,7 +189,7 @@ class Driver:
         holder: Machine, process and its start; see `orchestrator.storage.lease_holders`.
         since: When it took the sweep; UTC.
         heard: When it last gave a sign of life; UTC.
-        expires: From when on another driver may take its place; UTC.
+        expires: When another driver may take its place; UTC.
     """
 
     holder: str

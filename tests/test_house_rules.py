@@ -53,14 +53,14 @@ _LEFTOVERS = re.compile(
 _NO_VERBS = re.compile(
     r"(?:The|A|An|Whether|What|How|Where|Why|Which|Who|One|All|Every|Names|Name of|Number|Values"
     r"|Seconds|Bytes|Nothing|Parameters|Trials|Epochs|Logits|Reports|Attempts|Something|It|In|Of"
-    r"|By|For|At|This)\b"
+    r"|By|For|At|This)\b|`"
 )
 # Functions that may begin otherwise, each as "path name".
 KNOWN: frozenset[str] = frozenset()
 
 # Where a public function may lack an example, by the reason: folders, files, or single functions.
 NO_EXAMPLE = {
-    "a command: docs/reference/cli.md shows each": ("orchestrator/cli/",),
+    "a command, which docs/reference/cli.md shows, or a part of one": ("orchestrator/cli/",),
     "part of a contract suite that pytest runs": ("orchestrator/testing/",),
     "needs an open database: orchestrator/testing/store_contract.py shows how it is used": (
         "orchestrator/storage/",
@@ -184,6 +184,7 @@ def test_public_functions_begin_with_a_verb() -> None:
         ('def f():\n    """Theorize."""', False),
         ('def f():\n    """Name what is known."""', False),
         ('def f():\n    """See `Other.f`."""', False),
+        ('def f(x):\n    """`x` doubled."""', True),
         ('def _f():\n    """The sum."""', False),
         ('class _C:\n    def f(self):\n        """How many."""', False),
         ('class C:\n    def __len__(self):\n        """How many."""', False),

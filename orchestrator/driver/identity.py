@@ -1,4 +1,4 @@
-"""Whether a stored sweep is the one that is asked for: by content, wherever it is stored."""
+"""Whether a stored sweep is the one to be run, by content, not by where that is stored."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice

@@ -52,7 +52,7 @@ class CheckReport:
     """What a check found.
 
     Attributes:
-        lines: Label and text, for people.
+        lines: Label and text, to be shown to the user.
         problems: What would keep the sweep from running, as sentences.
     """
 
@@ -207,7 +207,7 @@ def _check_claim(spec: SweepSpec, images: int | None, report: CheckReport) -> No
 
 
 def _pixels(spec: SweepSpec, data: "ImageData") -> str:
-    """The rule by which images get their shape, and what the networks see of them."""
+    """Describe how images are resized, and what the networks see of them."""
     height, width = data.train_images.shape[2:]
     resize = spec.data.resize or RESIZES[0]
     seen = {

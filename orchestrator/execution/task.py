@@ -1,4 +1,4 @@
-"""What every worker of a sweep must know, as plain values that travel."""
+"""What every worker of a sweep must know, as plain values that can be sent to it."""
 
 import math
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class Task:
         front_attacks: The same for what is measured on the front alone.
         cpus: CPUs a trial, which are threads for torch.
         gpus: GPUs per trial; may be a fraction.
-        cache: Folder or URL of the stage cache; None is none.
+        cache: Folder or URL of the stage cache; None for no cache.
         cache_bytes: What it may hold.
         batches: How many jobs a worker takes at once.
         sized: Backbones whose tensors the driver wants to know, by name.

@@ -70,7 +70,7 @@ def at_chance(front: "Front") -> "tuple[FrontMember, ...]":
 
 
 def told_at_chance(front: "Front") -> str:
-    """Describe in a further sentence which members are no knee because they are at chance.
+    """Write a sentence on members that cannot be the knee, being at chance; empty if none.
 
     >>> from orchestrator.fronts.front import Front
     >>> told_at_chance(Front((), ()))

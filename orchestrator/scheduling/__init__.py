@@ -1,4 +1,4 @@
-"""Who stops trials early: functions of the reports at a milestone, without state."""
+"""Schedulers, which stop trials early: functions of the reports at a milestone, without state."""
 
 from collections.abc import Sequence
 

@@ -54,7 +54,7 @@ class SqlStore:
     Args:
         url: SQLAlchemy URL with its driver.
         state: The state folder, under which places are recorded; default: `StateFolder.find`.
-        clock: The present moment with its zone. It does not travel with a pickled store.
+        clock: Returns the present moment with its time zone; not pickled with the store.
         read_only: Never write, even if that would be possible.
     """
 
