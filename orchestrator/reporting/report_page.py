@@ -90,12 +90,6 @@ def write_page(page: str, path: Path) -> None:
 
     Raises:
         OSError: The folder is missing or cannot be written to.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     write_page("<html>", file := Path(folder, "report.html"))
-    ...     file.read_text()
-    '<html>'
     """
     with whole_file(path) as file:
         file.write(page.encode())

@@ -29,12 +29,7 @@ def console_for(stream: TextIO) -> Console:
 
 
 def has_room_for_params(stream: TextIO, front: Front) -> bool:
-    """Return whether columns of parameters fit beside those of the objectives.
-
-    >>> import io
-    >>> has_room_for_params(io.StringIO(), Front((), ()))
-    True
-    """
+    """Return whether columns of parameters fit beside those of the objectives."""
     tested = len(shown_objectives(front)) - len(front.objectives)
     return console_for(stream).width >= WIDE + _COLUMN * tested
 

@@ -37,10 +37,6 @@ def fusable(config: TrialConfig, *, device: torch.device) -> bool:
 
     It can if only the head is trained, without quantization, and its dropout can be drawn as in a
     training alone: on a GPU torch draws dropout in a kernel of its own, from another sequence.
-
-    >>> config = TrialConfig(backbone="digitnet", weights="bundled", tune="head", dropout=0.5)
-    >>> fusable(config, device=torch.device("cpu")), fusable(config, device=torch.device("cuda"))
-    (True, False)
     """
     return frozen_key(config) is not None and (not config.dropout or device.type == "cpu")
 
