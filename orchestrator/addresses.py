@@ -1,4 +1,4 @@
-"""Addresses of databases and servers: taken apart and put together by urllib, never by hand.
+"""Addresses of databases and servers, always split and joined by urllib.
 
 What SQLAlchemy reads in ``sqlite:///PATH`` is the path with its escapes undone, up to a ``?``;
 ``#`` is a character like any other. A relative path begins in the working directory, and ``~`` is
@@ -72,8 +72,13 @@ def anchored(address: str, folder: Path) -> str:
 def mlflow_address(uri: str) -> str:
     """Rewrite a tracking URI so that MLflow creates no folder besides the intended one.
 
-    Of ``sqlite:///PATH`` it makes the folder with the escapes in its name (3.17); where the driver
-    is named it makes none.
+    For ``sqlite:///PATH``, MLflow 3.17 creates a folder whose name has PATH's escapes; if the
+    driver is named, it creates none.
+
+    >>> mlflow_address("sqlite:////data/mlflow.db")
+    'sqlite+pysqlite:////data/mlflow.db'
+    >>> mlflow_address("http://mlflow:5000")
+    'http://mlflow:5000'
     """
     path = sqlite_file(uri)
     if path is None:
@@ -82,7 +87,13 @@ def mlflow_address(uri: str) -> str:
 
 
 def tracking_problem(uri: str) -> str:
-    """Explain why MLflow is certain to refuse a tracking URI; empty if it may accept it."""
+    """Explain why MLflow is certain to refuse a tracking URI; empty if it may accept it.
+
+    >>> tracking_problem("http://mlflow:5000")
+    ''
+    >>> tracking_problem("ftp://mlflow").partition(",")[0]
+    "MLflow has no scheme 'ftp'"
+    """
     scheme, shown = _split(uri).scheme, redacted(uri)
     if is_server(uri):
         return ""
@@ -107,7 +118,12 @@ def is_server(uri: str) -> bool:
 
 
 def missing_driver(address: str, error: ImportError) -> str:
-    """Describe which package of a database's driver is not installed, and how to install it."""
+    """Describe which package of a database's driver is not installed, and how to install it.
+
+    >>> error = ModuleNotFoundError("No module named 'MySQLdb'", name="MySQLdb")
+    >>> missing_driver("mysql://db/sweeps", error).rpartition(". ")[2]
+    'Install it: pip install mysqlclient'
+    """
     # Optuna raises one of its own, without the name.
     cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
     name = (cause.name or "").partition(".")[0]

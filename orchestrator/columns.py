@@ -40,7 +40,13 @@ class Columns:
 
 
 def joined(pieces: Iterable[Columns]) -> Columns:
-    """Concatenate columns of trials, in order of the trials' numbers."""
+    """Concatenate columns of trials, in order of the trials' numbers.
+
+    >>> first = Columns(np.array([0]), {"accuracy": np.array([0.9])})
+    >>> later = Columns(np.array([1]), {"params": np.array([7.0])})
+    >>> joined([later, first]).value("accuracy").tolist()
+    [0.9, nan]
+    """
     parts = sorted((each for each in pieces if len(each)), key=lambda each: int(each.numbers[0]))
     if not parts:
         return Columns(np.empty(0, np.int64))

@@ -74,12 +74,22 @@ class Constraint:
 
 
 def feasible(constraints: Iterable[Constraint], values: Mapping[str, float]) -> bool:
-    """Return whether every constraint is met."""
+    """Return whether every constraint is met.
+
+    >>> limits = [Constraint.parse("memory_bytes <= 200kB")]
+    >>> feasible(limits, {"memory_bytes": 200_000.0}), feasible(limits, {})
+    (True, False)
+    """
     return all(constraint.violation(values) <= 0 for constraint in constraints)
 
 
 def total_violation(constraints: Iterable[Constraint], values: Mapping[str, float]) -> float:
-    """Sum the violations of the constraints that are not met; 0 if all are met."""
+    """Sum the violations of the constraints that are not met; 0 if all are met.
+
+    >>> limits = [Constraint.parse("params <= 100"), Constraint.parse("accuracy >= 0.8")]
+    >>> total_violation(limits, {"params": 150.0, "accuracy": 0.9})
+    0.5
+    """
     return sum(max(0.0, constraint.violation(values)) for constraint in constraints)
 
 

@@ -1,4 +1,4 @@
-"""Errors that a caller may want to catch; each one is a sentence to a person.
+"""Errors that a caller may want to catch; each message is a sentence for the user.
 
 ```
 OrchestratorError            exit 1
@@ -54,7 +54,7 @@ class SweepExistsError(OrchestratorError):
 
 
 class StorageFullError(OrchestratorError):
-    """A disk is full, or a quota used up; what could not be written is to be done again."""
+    """A disk is full, or a quota used up; what could not be written has to be repeated."""
 
 
 class LeaseHeldError(OrchestratorError):
@@ -62,4 +62,4 @@ class LeaseHeldError(OrchestratorError):
 
 
 class LeaseLostError(OrchestratorError):
-    """This driver no longer holds the sweep, so that nothing it says may be written."""
+    """This driver no longer holds the sweep, so that its writes are refused."""

@@ -92,13 +92,22 @@ def missing_values(objectives: Iterable[Objective], values: Mapping[str, float])
 
 
 def arrow(objective: Objective) -> str:
-    """Write the objective's name with an arrow in the direction that is better."""
+    """Write the objective's name with an arrow in the direction that is better.
+
+    >>> arrow(Objective("memory_bytes", Direction.MINIMIZE))
+    'memory ↓'
+    """
     up = objective.direction is Direction.MAXIMIZE
     return f"{label(objective.name)} {'↑' if up else '↓'}"
 
 
 def human_values(objectives: Iterable[Objective], values: Mapping[str, float]) -> str:
-    """Write the objectives' values in one line, in the order of the objectives."""
+    """Write the objectives' values in one line, in the order of the objectives.
+
+    >>> small = [Objective(name, Direction.MINIMIZE) for name in ("memory_bytes", "params")]
+    >>> human_values(small, {"memory_bytes": 22400.0})
+    'memory 22.4 kB, params -'
+    """
     return ", ".join(
         f"{label(objective.name)} {human(objective.name, values.get(objective.name))}"
         for objective in objectives

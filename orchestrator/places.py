@@ -102,6 +102,11 @@ def network_file(artifact: Artifact, what: str) -> Path:
 
     Raises:
         LostNetworkError: It is gone, cannot be read, or is another one.
+
+    >>> from tempfile import NamedTemporaryFile
+    >>> with NamedTemporaryFile() as file:
+    ...     network_file(Artifact(file.name, 0, ""), "trial 3 of 'digits'") == Path(file.name)
+    True
     """
     path = Path(artifact.path)
     trouble = file_trouble(path, artifact.sha256)
@@ -114,7 +119,11 @@ def network_file(artifact: Artifact, what: str) -> Path:
 
 
 def file_trouble(path: Path, sha256: str) -> str:
-    """Explain, as the end of a sentence, why a file lacks this checksum; empty if it has it."""
+    """Explain, as the end of a sentence, why a file lacks this checksum; empty if it has it.
+
+    >>> file_trouble(Path("absent.safetensors"), "")
+    'is not at absent.safetensors (No such file or directory)'
+    """
     try:
         digest = _digest(path)
     except OSError as error:
@@ -133,8 +142,13 @@ def lost_networks(trials: list[Trial], checked: set[int]) -> dict[int, str]:
 
     Args:
         trials: Of one sweep.
-        checked: Trials whose file is read as a whole. Of others its presence and size are looked
-            at, which takes no time however many there are.
+        checked: Trials whose file is read in full. For the others only presence and size are
+            checked, which takes no time, however many there are.
+
+    >>> from orchestrator.trials import TrialState
+    >>> lost = Artifact("absent.safetensors", 22_400, "")
+    >>> lost_networks([Trial("s", 3, {}, 0, TrialState.COMPLETE, artifact=lost)], set()).keys()
+    dict_keys([3])
     """
     lost: dict[int, str] = {}
     for trial in trials:

@@ -179,7 +179,7 @@ def quantity(name: str) -> Quantity:
 def known_direction(name: str) -> Direction | None:
     """Return which way a measured value is better; None if that is not known.
 
-    A prefix ``test_`` makes no difference, nor does a suffix behind the name of an attack.
+    A prefix ``test_`` makes no difference, nor does a suffix after the name of an attack.
 
     >>> known_direction("test_accuracy").value
     'maximize'
@@ -246,7 +246,11 @@ def duration(seconds: float) -> str:
 
 
 def human_param(value: object) -> str:
-    """Write a parameter's value, floats to three digits."""
+    """Write a parameter's value, floats to three digits.
+
+    >>> human_param(True), human_param(0.00123456), human_param(4)
+    ('yes', '0.00123', '4')
+    """
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

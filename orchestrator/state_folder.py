@@ -57,7 +57,7 @@ class StateFolder:
     def find(cls) -> "StateFolder":
         """Find the folder of ``PARETUNE_HOME``, else ``.paretune`` in the working directory.
 
-        An empty variable is as good as none.
+        An empty variable counts as unset.
         """
         return cls(Path(os.environ.get("PARETUNE_HOME") or ".paretune").expanduser().resolve())
 

@@ -132,7 +132,7 @@ class Trial:
         params: Active parameters only.
         seed: Seed of everything random in the trial.
         replicate: 0 for a configuration's first trial, 1 for its second seed, and so on.
-        state: Where it stands.
+        state: Its current state.
         values: What was measured; empty until the trial is complete.
         failure: Why it failed, if it did.
         artifact: The packed network of a complete trial.
@@ -195,7 +195,7 @@ class Driver:
         holder: Machine, process and its start; see `orchestrator.storage.lease_holders`.
         since: When it took the sweep; UTC.
         heard: When it last gave a sign of life; UTC.
-        expires: From when on another driver may take its place; UTC.
+        expires: When another driver may take its place; UTC.
     """
 
     holder: str
@@ -212,16 +212,16 @@ class SweepRecord:
         name: Unique in the store.
         spec: The sweep file as a plain mapping, with defaults filled in.
         fingerprint: Digest of the part of `spec` that decides what its trials mean.
-        state: Where it stands.
+        state: Its current state.
         created: When it was first stored; UTC.
         ended: When it last ended; UTC.
         stop_reason: Why it ended, in words.
         mlflow_run_id: The parent run, once it is mirrored.
         mlflow_experiment_id: Its experiment.
         content: What it learns from: digests by ``data`` and ``weights``, and, under
-            ``places``, where that lies as seen from the state folder; empty until it was read.
-        driver: Who drives it, or did when it was killed; None once it was given back. No part of
-            what the sweep is: two records that differ in it alone are equal.
+            ``places``, their paths relative to the state folder; empty until they are read.
+        driver: The driver that runs it, or was killed while it did; None once it was released.
+            Two records that differ only in their driver are equal.
     """
 
     name: str

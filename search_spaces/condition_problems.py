@@ -18,6 +18,11 @@ def condition_problems(
 
     Yields:
         The parameter with the wrong condition, and a sentence.
+
+    >>> domains = {"bits": Choice((4, 8)), "lr": Choice((0.1, 0.01))}
+    >>> conditions = {"lr": Condition.parse("bits == 3")}
+    >>> list(condition_problems(domains, conditions))
+    [('lr', "The condition compares with 3, but 'bits' is one of 4, 8.")]
     """
     for name, condition in conditions.items():
         for comparison, wanted in comparisons_in(condition):

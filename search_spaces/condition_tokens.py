@@ -66,7 +66,11 @@ def tokens(text: object) -> list[Token]:
 
 
 def misread(text: str, at: int, problem: str) -> ValueError:
-    """Build the error that says where a condition breaks the grammar, and how to write one."""
+    """Build the error that says where a condition breaks the grammar, and how to write one.
+
+    >>> str(misread("bits = 4", 5, "write == to compare")).split(": ")[0]
+    "The condition 'bits = 4' does not parse at character 6, '= 4'"
+    """
     near = text[at : at + 20]
     place = f"at character {at + 1}, {near!r}" if near else "at its end"
     cut = text if len(text) <= 100 else text[:97] + "..."

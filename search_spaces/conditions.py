@@ -173,7 +173,12 @@ Part = Comparison | Condition | AnyOf | Not
 
 
 def comparisons_in(part: Part, *, wanted: bool = True) -> Iterator[tuple[Comparison, bool]]:
-    """Yield all comparisons below a node, and whether each should hold or, under `not`, fail."""
+    """Yield all comparisons below a node, and whether each should hold or, under `not`, fail.
+
+    >>> parsed = Condition.parse("a == 1 and not b == 2")
+    >>> [(str(each), wanted) for each, wanted in comparisons_in(parsed)]
+    [('a == 1', True), ('b == 2', False)]
+    """
     if isinstance(part, Comparison):
         yield part, wanted
     elif isinstance(part, Not):
@@ -196,6 +201,10 @@ def remainder(
 
     Returns:
         Whether it does, if that is decided; otherwise the undecided rest of the condition.
+
+    >>> parsed = Condition.parse("a == 1 and b == 2")
+    >>> str(remainder(parsed, lambda each, _: True if each.name == "a" else None))
+    'b == 2'
     """
     if isinstance(part, Comparison):
         told = tell(part, wanted)
@@ -216,7 +225,11 @@ def remainder(
 
 
 def is_told(part: Part, params: Mapping[str, Value], *, wanted: bool = True) -> bool:
-    """Return whether `params` alone decide that a condition holds, or fails, as `wanted`."""
+    """Return whether `params` alone decide that a condition holds, or fails, as `wanted`.
+
+    >>> is_told(Condition.parse("a == 1 or b == 2"), {"b": 2})
+    True
+    """
     if isinstance(part, Comparison):
         return part.name in params and part.holds(params[part.name]) is wanted
     if isinstance(part, Not):

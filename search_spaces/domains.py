@@ -16,12 +16,20 @@ MAX_STEPS = 10**9
 
 
 def is_whole(value: object) -> bool:
-    """Return whether a value is an integer (True and 2.0 are not) that a double holds exactly."""
+    """Return whether a value is an integer (True and 2.0 are not) that a double holds exactly.
+
+    >>> is_whole(2), is_whole(True), is_whole(2.0), is_whole(2**60 + 1)
+    (True, False, False, False)
+    """
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_WHOLE
 
 
 def is_finite_number(value: object) -> bool:
-    """Return whether a value is an int or float (not bool), and neither NaN nor infinite."""
+    """Return whether a value is an int or float (not bool), and neither NaN nor infinite.
+
+    >>> is_finite_number(0.5), is_finite_number(math.nan), is_finite_number(True)
+    (True, False, False)
+    """
     return is_whole(value) or (isinstance(value, float) and math.isfinite(value))
 
 

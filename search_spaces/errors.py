@@ -56,7 +56,11 @@ class SpaceError(FileProblems):
 
 
 def shown(value: object) -> str:
-    """Return the `repr` of a value, cut to a length that fits in a sentence."""
+    """Return the `repr` of a value, cut to a length that fits in a sentence.
+
+    >>> shown("a" * 500)
+    "'aaaaaaaaaaaaaaaaaaaaaaaaaaa...aaaaaaaaaaaaaaaaaaaaaaaaaaaa'"
+    """
     return _SHORT.repr(value)
 
 
@@ -79,7 +83,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Say that there is no `kind` called `name`, which there are, and which was likely meant."""
+    """Say that there is no `kind` called `name`, which there are, and which was likely meant.
+
+    >>> unknown("sampler", "tpa", ["tpe", "random"])
+    "Unknown sampler 'tpa'. Known: random, tpe. Did you mean 'tpe'?"
+    """
     names = sorted(known)
     listed = ", ".join(names) or "none yet"
     return f"Unknown {kind} {shown(name)}. Known: {listed}.{did_you_mean(name, names)}"

@@ -45,6 +45,11 @@ def load_space(source: str | Path | Mapping[str, Any]) -> SearchSpace:
     Raises:
         SpaceError: The name is unknown, or the space is wrong; all problems, with lines.
         FileProblems: The file cannot be read as YAML.
+
+    >>> load_space("smoke").names
+    ('fc_width_1', 'bits')
+    >>> load_space({"bits": {"type": "choice", "values": [4, 8]}}).size
+    2
     """
     if isinstance(source, Mapping):
         return parse_space(source)
@@ -73,6 +78,10 @@ def parse_space(
 
     Raises:
         SpaceError: All problems, each with its place.
+
+    >>> parse_space({"bits": {"type": "int", "low": 8}})
+    Traceback (most recent call last):
+    search_spaces.errors.SpaceError: bits: Key 'high' is missing; it needs to be a whole number.
     """
     parser = _Parser(document, path)
     if not isinstance(data, Mapping):

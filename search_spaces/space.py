@@ -246,14 +246,24 @@ class SearchSpace:
 
 
 def count_problem(parameters: int) -> str:
-    """Explain why a space cannot have this many parameters; empty if it can."""
+    """Explain why a space cannot have this many parameters; empty if it can.
+
+    >>> count_problem(3), count_problem(0)
+    ('', 'A space has 1 to 200 parameters, this one has 0.')
+    """
     if 1 <= parameters <= MAX_PARAMETERS:
         return ""
     return f"A space has 1 to {MAX_PARAMETERS} parameters, this one has {parameters}."
 
 
 def name_problem(name: str) -> str:
-    """Explain why conditions and queries could not use this name; empty if they can."""
+    """Explain why conditions and queries could not use this name; empty if they can.
+
+    >>> name_problem("bits_1")
+    ''
+    >>> name_problem("learning-rate").partition(":")[0]
+    "'learning-rate' cannot name a parameter"
+    """
     if _NAME.fullmatch(name) and not keyword.iskeyword(name) and name not in ("true", "false"):
         return ""
     return (

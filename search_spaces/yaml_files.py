@@ -66,7 +66,11 @@ class Document:
 
 
 def dotted(path: tuple[str | int, ...]) -> str:
-    """Write a path as in `space.bits.values[2]`."""
+    """Write a path as in `space.bits.values[2]`.
+
+    >>> dotted(("space", "bits", "values", 2))
+    'space.bits.values[2]'
+    """
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -83,6 +87,10 @@ def read_yaml(path: Path) -> Document:
     Raises:
         FileProblems: There is no such file, it is larger than `MAX_BYTES`, is not UTF-8, or
             `parse_yaml` refuses its content.
+
+    >>> read_yaml(Path("absent.yaml"))
+    Traceback (most recent call last):
+    search_spaces.errors.FileProblems: absent.yaml: There is no file 'absent.yaml'.
     """
     try:
         if path.is_dir() or (path.exists() and not path.is_file()):
@@ -118,6 +126,13 @@ def parse_yaml(text: str, *, name: str) -> Document:
         FileProblems: The text does not parse, has duplicate keys, keys that are not text, tags,
             or several documents; aliases are recursive; or it is larger than `MAX_BYTES`,
             deeper than `MAX_DEPTH` or has more than `MAX_NODES` values with aliases expanded.
+
+    >>> document = parse_yaml("budget: {trials: 8}", name="a.yaml")
+    >>> document.data, document.line("budget", "trials")
+    ({'budget': {'trials': 8}}, 1)
+    >>> parse_yaml("{x: 1, x: 2}", name="a.yaml")
+    Traceback (most recent call last):
+    search_spaces.errors.FileProblems: a.yaml line 1, x: Key 'x' is given twice, first on line 1.
     """
     if len(text) > MAX_BYTES:
         _refuse(name, f"The text is larger than {MAX_BYTES:,} characters, which no sweep needs.")

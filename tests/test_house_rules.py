@@ -53,10 +53,52 @@ _LEFTOVERS = re.compile(
 _NO_VERBS = re.compile(
     r"(?:The|A|An|Whether|What|How|Where|Why|Which|Who|One|All|Every|Names|Name of|Number|Values"
     r"|Seconds|Bytes|Nothing|Parameters|Trials|Epochs|Logits|Reports|Attempts|Something|It|In|Of"
-    r"|By|For|At|This)\b"
+    r"|By|For|At|This)\b|`"
 )
 # Functions that may begin otherwise, each as "path name".
 KNOWN: frozenset[str] = frozenset()
+
+# Where a public function may lack an example, by the reason: folders, files, or single functions.
+NO_EXAMPLE = {
+    "a command, which docs/reference/cli.md shows, or a part of one": ("orchestrator/cli/",),
+    "part of a contract suite that pytest runs": ("orchestrator/testing/",),
+    "needs an open database: orchestrator/testing/store_contract.py shows how it is used": (
+        "orchestrator/storage/",
+    ),
+    "needs Ray, or a worker and its task": ("orchestrator/execution/",),
+    "needs MLflow": ("orchestrator/tracking/",),
+    "runs or changes a sweep: docs/guides show it": (
+        "orchestrator/driver/final_measures.py::add_final_measures",
+        "orchestrator/driver/identity.py",
+        "orchestrator/driver/lease.py",
+        "orchestrator/driver/mirroring.py",
+        "orchestrator/driver/preflight.py::check",
+        "orchestrator/driver/running.py",
+        "orchestrator/simulation/comparing.py::compare",
+    ),
+    "needs a store with a sweep and its trials": (
+        "orchestrator/fronts/stored.py",
+        "orchestrator/queries/sweeps.py",
+        "orchestrator/reporting/",
+        "orchestrator/sampling/optuna_studies.py::export_study",
+    ),
+    "compares what is stored beside the networks of several trials": (
+        "orchestrator/analysis/comparison.py",
+        "orchestrator/analysis/sizing_study.py",
+        "orchestrator/analysis/verdict.py::reason_of",
+    ),
+    "returns what is to be looked at": ("orchestrator/plots/",),
+    "depends on the machine": ("orchestrator/doctor/", "trainers/determinism.py::gpu_count"),
+    "trains a network, or measures a trained one": ("trainers/training/", "trainers/trial/"),
+    "imports what takes a second: an attack's library, onnxruntime, torch's compiler": (
+        "trainers/evaluators/attacks.py",
+        "trainers/evaluators/masking.py",
+        "trainers/evaluators/robustness.py",
+        "trainers/networks/backbones/digitnet.py::folded",
+        "trainers/onnx/",
+    ),
+    "downloads": ("trainers/networks/backbones/torchvision_nets.py::imagenet_state",),
+}
 
 
 # Their promise is that a call returns; where it is broken, they hang.
@@ -142,6 +184,7 @@ def test_public_functions_begin_with_a_verb() -> None:
         ('def f():\n    """Theorize."""', False),
         ('def f():\n    """Name what is known."""', False),
         ('def f():\n    """See `Other.f`."""', False),
+        ('def f(x):\n    """`x` doubled."""', True),
         ('def _f():\n    """The sum."""', False),
         ('class _C:\n    def f(self):\n        """How many."""', False),
         ('class C:\n    def __len__(self):\n        """How many."""', False),
@@ -154,6 +197,28 @@ def test_what_begins_without_a_verb_is_found(source: str, found: bool) -> None:
     functions = _public_functions(ast.parse(source))
     docstrings = [ast.get_docstring(function) or "" for function in functions]
     assert any(map(_NO_VERBS.match, docstrings)) == found
+
+
+def test_every_public_function_has_an_example_or_a_reason_why_not() -> None:
+    lacking = {
+        f"{path.relative_to(REPOSITORY).as_posix()}::{function.name}"
+        for path in _modules(*PACKAGES)
+        for function in _public_functions(_tree(path), methods=False)
+        if ">>>" not in (ast.get_docstring(function) or "")
+    }
+    excused = [place for places in NO_EXAMPLE.values() for place in places]
+    unexcused = sorted(name for name in lacking if not _is_within(name, excused))
+    assert not unexcused, f"Add an example that takes no time, or a reason above: {unexcused}"
+    needless = [place for place in excused if not any(_is_within(n, [place]) for n in lacking)]
+    assert not needless, f"These have examples by now: {needless}"
+
+
+def test_an_excuse_holds_for_whole_names_only() -> None:
+    assert _is_within("trainers/onnx/export.py::traced", ["trainers/onnx/"])
+    assert _is_within("trainers/onnx/export.py::traced", ["trainers/onnx/export.py"])
+    assert _is_within("trainers/onnx/export.py::traced", ["trainers/onnx/export.py::traced"])
+    assert not _is_within("trainers/onnx/export.py::traced", ["trainers/onnx/export.py::trace"])
+    assert not _is_within("trainers/onnx/export.py::traced", [])
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
@@ -306,8 +371,17 @@ def _leftovers(path: Path) -> Iterator[str]:
             yield _named(path, node.lineno)
 
 
+def _is_within(name: str, places: list[str]) -> bool:
+    """Whether a function, as ``path::name``, is one of the places, or in one of them."""
+    path = name.partition("::")[0]
+    return any(
+        place in (name, path) or (place.endswith("/") and path.startswith(place))
+        for place in places
+    )
+
+
 def _public_functions(
-    scope: ast.Module | ast.ClassDef,
+    scope: ast.Module | ast.ClassDef, *, methods: bool = True
 ) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Find functions, and methods of public classes, that are called as such: no properties."""
     for node in scope.body:
@@ -316,7 +390,7 @@ def _public_functions(
         if node.name.startswith("_"):
             continue
         if isinstance(node, ast.ClassDef):
-            yield from _public_functions(node)
+            yield from _public_functions(node) if methods else ()
         elif not any("property" in ast.unparse(each) for each in node.decorator_list):
             yield node
 

@@ -54,7 +54,7 @@ class TrialConfig:
         fc_bits: Bits of an FC weight in the artifact, 2 to 8, or 32.
         quantizer: As `QuantizationConfig` takes it.
         scope: As `QuantizationConfig` takes it.
-        layer_bits: Bits of single convolutions, by number, in the place of `bits`.
+        layer_bits: Bits of single convolutions, by number, instead of `bits`.
         rate_weight: As `QuantizationConfig` takes it.
         qat: ``none``, or how training knows of the quantization: ``absmax`` or ``lsq``.
         recipe: The rest of the training: augmentation, schedule, averaging, and more.
@@ -215,6 +215,11 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
     Raises:
         ValueError: A parameter is unknown, a value is not accepted, a width is missing, or a
             rule is given an argument that it does not take.
+
+    >>> fixed = TrialConfig(backbone="digitnet", weights="bundled")
+    >>> config = with_params(fixed, {"fc_layers": 1, "fc_width_1": 16, "bits_2": 4}, seed=7)
+    >>> config.widths, config.layer_bits, config.seed
+    ((16,), {2: 4}, 7)
     """
     for name, value in params.items():
         check_parameter(name, value)

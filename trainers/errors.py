@@ -25,7 +25,13 @@ _FULL_TEXTS = tuple(text for n in _FULL for text in (f"(os error {n})", os.strer
 
 
 def is_storage_full(error: BaseException | None) -> bool:
-    """Return whether an error or one of its causes is a full disk or an exhausted quota."""
+    """Return whether an error or one of its causes is a full disk or an exhausted quota.
+
+    >>> is_storage_full(OSError(errno.ENOSPC, "No space left on device"))
+    True
+    >>> is_storage_full(OSError(errno.ENOENT, "No such file"))
+    False
+    """
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:
             return True

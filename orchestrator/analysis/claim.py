@@ -94,8 +94,11 @@ def told_of(claim: Claim, looks: Sequence[Look] | None) -> str:
     """Describe whether the claim was fixed beforehand, and how often results were looked at.
 
     Args:
-        claim: The claim that is asked.
+        claim: The claim to describe.
         looks: All distinct looks so far, including this one; None if they could not be counted.
+
+    >>> told_of(Claim.asked(None), None).partition(", so")[0]
+    'The sweep file fixed no claim'
     """
     return f"{_told_fixed(claim)} {_told_looks(claim, looks)}"
 

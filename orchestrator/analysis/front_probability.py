@@ -32,6 +32,9 @@ def front_probabilities(
 
     Raises:
         OrchestratorError: A trial's answers are not known, or belong to other images.
+
+    >>> front_probabilities([], [], draws=1, seed=0)
+    {}
     """
     if not trials:
         return {}

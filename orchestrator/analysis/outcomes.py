@@ -50,6 +50,11 @@ def outcomes_of(trial: Trial, name: str) -> Outcomes:
         UnknownNameError: The value is not one that is measured image by image.
         NoAnswersError: The trial has no artifact, its answers are gone or damaged, or they are
             not the ones from which the stored value was measured.
+
+    >>> from orchestrator.trials import TrialState
+    >>> outcomes_of(Trial("digits", 3, {}, 0, TrialState.FAILED), "accuracy")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    orchestrator.analysis.outcomes.NoAnswersError: ...
     """
     answers = _answers(trial)
     if name != "accuracy" and name not in answers.attacked:
@@ -75,6 +80,11 @@ def labels_of(trial: Trial) -> str:
 
     Raises:
         NoAnswersError: The trial has no artifact, or its answers are gone or damaged.
+
+    >>> from orchestrator.trials import TrialState
+    >>> labels_of(Trial("digits", 3, {}, 0, TrialState.FAILED))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    orchestrator.analysis.outcomes.NoAnswersError: ...
     """
     return labels_digest(_answers(trial).labels)
 
@@ -84,6 +94,11 @@ def signs_of(trial: Trial) -> dict[str, tuple[str, ...]]:
 
     Raises:
         NoAnswersError: The trial has no artifact, or its answers are gone or damaged.
+
+    >>> from orchestrator.trials import TrialState
+    >>> signs_of(Trial("digits", 3, {}, 0, TrialState.FAILED))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    orchestrator.analysis.outcomes.NoAnswersError: ...
     """
     return dict(_answers(trial).signs)
 

@@ -99,6 +99,10 @@ def size_heads(
 
     Raises:
         ValueError: There is no such backbone, or a number is out of range.
+
+    >>> report = size_heads("digitnet", 10, bits=8, fc_bits=4)
+    >>> [head.widths for head in report.heads if head.rule in ("full", "sqrt")]
+    [(256, 128), (76,)]
     """
     info = backbone_info(backbone)
     if classes < 2:

@@ -18,7 +18,17 @@ class Finding(StrEnum):
 
 
 def finding_of(selection: Selection, comparison: Comparison) -> Finding:
-    """Classify a configuration: by the margin first, then by whether a loss is beyond chance."""
+    """Classify a configuration: by the margin first, then by whether a loss is beyond chance.
+
+    >>> from orchestrator.analysis.comparison import Reference, Selection
+    >>> from orchestrator.analysis.statistics.intervals import Interval
+    >>> from orchestrator.trials import Trial, TrialState
+    >>> whole = Reference((Trial("digits", 0, {}, 0, TrialState.COMPLETE),))
+    >>> kept = Kept("accuracy", 0.90, 0.91, 500, Interval(-0.02, 0.01, 0.95), 0.03, None, 0.4, 0.1)
+    >>> small = Comparison((), 22_400, (kept,), p_adjusted=0.03)
+    >>> finding_of(Selection(whole, "memory_bytes", 0.02, 0.05, (small,), (), 1), small).value
+    'not measurably worse'
+    """
     is_worse = _is_worse(comparison, selection.alpha)
     if comparison.p_adjusted <= selection.alpha:
         return Finding.SLIGHTLY_WORSE if is_worse else Finding.NOT_WORSE
@@ -43,7 +53,15 @@ def reason_of(selection: Selection, chosen: Comparison) -> str:
 
 
 def refusal_of(selection: Selection) -> str:
-    """Explain why nothing was chosen, and which configuration came nearest."""
+    """Explain why nothing was chosen, and which configuration came nearest.
+
+    >>> from orchestrator.analysis.comparison import Reference
+    >>> from orchestrator.trials import Trial, TrialState
+    >>> trial = Trial("digits", 0, {}, 0, TrialState.COMPLETE, values={"memory_bytes": 60e3})
+    >>> nothing = Selection(Reference((trial,)), "memory_bytes", 0.02, 0.05, (), (), 0)
+    >>> refusal_of(nothing).partition(" than ")[0]
+    'No complete trial with a smaller memory'
+    """
     reference, by = selection.reference, selection.by
     size = human(by, reference.values[by])
     if not selection.eligible:
@@ -151,7 +169,14 @@ def _left_out(selection: Selection) -> list[str]:
 
 
 def corrected(selection: Selection) -> str:
-    """Describe the correction: for all that was trained, whatever may be chosen."""
+    """Describe the correction: for all that was trained, whatever may be chosen.
+
+    >>> from orchestrator.analysis.comparison import Reference
+    >>> from orchestrator.trials import Trial, TrialState
+    >>> whole = Reference((Trial("digits", 0, {}, 0, TrialState.COMPLETE),))
+    >>> corrected(Selection(whole, "memory_bytes", 0.02, 0.05, (), (), family=12))
+    'after Holm over 12 configurations trained, 0 of them compared'
+    """
     made, family = len(selection.comparisons), selection.family
     if family > made:
         return f"after Holm over {family} configurations trained, {made} of them compared"

@@ -86,7 +86,7 @@ SettingsOption = Annotated[
 
 
 def listed(text: str | None) -> list[str] | None:
-    """Names with commas between them; None where none are given."""
+    """Split a text at its commas; None if there is no text."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
@@ -122,18 +122,18 @@ def print_table(table: RenderableType) -> None:
 
 
 def say(text: str) -> None:
-    """Tell a person something that is not the answer, on standard error."""
+    """Print a note for the user on standard error; standard output is for results."""
     typer.echo(text, err=True)
 
 
 def data_config(
     data: str, *, root: str | None = None, seed: int = 0, side: int = 224
 ) -> "DataConfig":
-    """What a person means by a data set's name, a folder, or an .npz file.
+    """Build the data config for a data set's name, a folder, or an .npz file.
 
     Args:
         data: As it was given.
-        root: Where named data sets lie.
+        root: Folder of the named data sets.
         seed: Of the split.
         side: In pixels, of pictures that have no size in common.
 

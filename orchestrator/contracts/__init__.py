@@ -5,7 +5,7 @@ hand it to the *executor*; store each report and ask the *scheduler* whether to 
 was measured; and let the *mirror* copy all of it to MLflow. Everything that must survive a crash
 goes through the *store*; every other part can be rebuilt from it.
 
-Each file bears the name of the package that implements it: `contracts.storage` is what
+Each file is named after the package that implements it: `contracts.storage` is what
 `orchestrator.storage` promises.
 """
 

@@ -31,7 +31,7 @@ class Scheduler(Protocol):
         ...
 
     def best_first(self, peers: Mapping[int, Mapping[str, float]]) -> Sequence[int]:
-        """Order the trials of one milestone by which of them this scheduler would let go on first.
+        """Order the trials of one milestone by which of them this scheduler would continue first.
 
         Args:
             peers: As `decide` takes them.

@@ -47,13 +47,21 @@ def _start_here() -> Finding:
 
 
 def is_remote(address: str) -> bool:
-    """Return whether a ``RAY_ADDRESS`` names another machine."""
+    """Return whether a ``RAY_ADDRESS`` names another machine.
+
+    >>> is_remote("ray://localhost:10001"), is_remote("")
+    (False, False)
+    """
     host = host_and_port(address)[0]
     return bool(host) and not is_here(host)
 
 
 def is_here(host: str) -> bool:
-    """Return whether a host name or address is that of this machine."""
+    """Return whether a host name or address is that of this machine.
+
+    >>> is_here("localhost"), is_here("127.0.0.1")
+    (True, True)
+    """
     if host in ("localhost", socket.gethostname()):
         return True
     try:

@@ -21,10 +21,18 @@ class Finding:
 
 
 def fine(name: str, detail: str) -> Finding:
-    """Build the finding of a check that passed."""
+    """Build the finding of a check that passed.
+
+    >>> fine("Ray", "starts").ok
+    True
+    """
     return Finding(name, ok=True, detail=detail)
 
 
 def wrong(name: str, detail: str, fix: str) -> Finding:
-    """Build the finding of a check that failed, with its fix."""
+    """Build the finding of a check that failed, with its fix.
+
+    >>> wrong("Ray", "does not start", "Free some memory.").fix
+    'Free some memory.'
+    """
     return Finding(name, ok=False, detail=detail, fix=fix)

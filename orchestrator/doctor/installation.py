@@ -85,7 +85,11 @@ def probe_torch(backbone: str | None, weights: str = "") -> TorchProbe:
 
 
 def examine_torch(probe: TorchProbe) -> Finding:
-    """Check whether torch and torchvision work together."""
+    """Check whether torch and torchvision work together.
+
+    >>> examine_torch(TorchProbe(error="No module named 'torch'")).ok
+    False
+    """
     name = "torch with torchvision"
     if not probe.error:
         return fine(name, f"{probe.torch} and {probe.torchvision} work; {probe.gpus} GPUs")

@@ -35,6 +35,9 @@ def examine_shared_memory(total: int) -> Finding:
 
     Args:
         total: Size of the file system for shared memory, in bytes.
+
+    >>> examine_shared_memory(2**26).ok, examine_shared_memory(2**34).ok
+    (False, True)
     """
     detail = f"{total / _GIB:.2f} GiB in {_SHARED}"
     if total >= _LEAST_SHARED:
@@ -69,6 +72,11 @@ def network_file_system(path: Path, mounts: str) -> str | None:
     Args:
         path: Absolute, without symbolic links; it need not exist.
         mounts: Content of ``/proc/mounts``; of two mounts at one point the later one counts.
+
+    >>> network_file_system(Path("/data/sweeps"), "server:/x /data nfs4 rw 0 0")
+    'nfs4'
+    >>> network_file_system(Path("/home/me"), "server:/x /data nfs4 rw 0 0") is None
+    True
     """
     kind, longest = "", -1
     for line in mounts.splitlines():

@@ -40,7 +40,13 @@ def examine_needs(spec: SweepSpec, nodes: Sequence[Node], probe: TorchProbe) -> 
 
 
 def weights_to_try(spec: SweepSpec) -> tuple[str, str]:
-    """Return the backbone and the file of its weights; no file if a word names them."""
+    """Return the backbone and the file of its weights; no file if a word names them.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> weights_to_try(spec)
+    ('digitnet', '')
+    """
     weights = spec.backbone.weights
     is_word = (
         weights in ("scratch", "bundled", "imagenet") or not Path(weights).expanduser().is_file()

@@ -15,6 +15,11 @@ def address_problems(spec: SweepSpec, state: StateFolder) -> list[str]:
 
     Returns:
         A sentence for each.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml", settings=["tracking='ftp://mlflow'"])
+    >>> [problem.partition(",")[0] for problem in address_problems(spec, StateFolder.find())]
+    ["MLflow has no scheme 'ftp'"]
     """
     problems: list[str] = []
     databases: list[str] = []

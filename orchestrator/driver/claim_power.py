@@ -16,6 +16,11 @@ def claim_lines(spec: SweepSpec, images: int | None) -> list[tuple[str, str]]:
     Args:
         spec: The sweep.
         images: For validation; None if they are not counted yet.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> [name for name, _ in claim_lines(spec, 500)]
+    ['claim', 'power', 'note']
     """
     claim = spec.claim or ClaimSection()
     about = f", over {claim.family}" if claim.family else ""

@@ -45,7 +45,13 @@ def add_final_measures(
 
 
 def front_jobs(trials: Sequence[Trial], spec: SweepSpec) -> dict[int, FrontJob]:
-    """List what is still to be measured, by trial number."""
+    """List what is still to be measured, by trial number.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> front_jobs([], spec)
+    {}
+    """
     front = compute_front(trials, spec.directed, spec.limits)
     # With the other seeds of a member, because a comparison over seeds needs them all.
     members = [dict(member.params) for member in front]
@@ -84,6 +90,10 @@ def check_front_measures(stored: Mapping[str, Any], spec: SweepSpec) -> None:
 
     Raises:
         UsageError: A name was taken away, or means something else now.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> check_front_measures(spec.model_dump(mode="json"), spec)
     """
     before = stored.get("front_measures") or {}
     now = spec.model_dump(mode="json")["front_measures"] or {}

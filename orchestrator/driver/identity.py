@@ -1,4 +1,4 @@
-"""Whether a stored sweep is the one that is asked for: by content, wherever it is stored."""
+"""Whether a stored sweep is the one to be run, by content, not by where that is stored."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -36,7 +36,11 @@ def claim(spec: SweepSpec, store: Store) -> SweepRecord:
 
 
 def stored(name: str, store: Store | None) -> SweepRecord | None:
-    """Return the sweep of this name, None if there is none."""
+    """Return the sweep of this name, None if there is none.
+
+    >>> stored("digits", None) is None
+    True
+    """
     found = [] if store is None else store.sweeps()
     return next((record for record in found if record.name == name), None)
 
@@ -48,7 +52,7 @@ def checked_content(
     state: StateFolder,
     progress: Progress,
 ) -> dict[str, object]:
-    """Refuse images and weights other than before; report once what has moved.
+    """Refuse images or weights that differ from those before; report once what has moved.
 
     Args:
         spec: The sweep as it is to be run.

@@ -9,7 +9,11 @@ from trainers.files.trial_folder import CHECKPOINT_NAME
 
 
 def used_bytes(folder: Path) -> int:
-    """Sum the bytes of all files in a folder and below it; 0 if there is none."""
+    """Sum the bytes of all files in a folder and below it; 0 if there is none.
+
+    >>> used_bytes(Path("absent"))
+    0
+    """
     total = 0
     for root, _, names in os.walk(folder):
         for name in names:
@@ -24,9 +28,18 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
     """Remove files that finished trials no longer need.
 
     Args:
-        folders: Of trials whose values, or failures, are stored. A checkpoint stays behind if the
-            driver died before it could remove it, an unfinished one (``.NAME.WRITER``) if a worker
-            did while it wrote. Of a trial that failed the folder itself is one.
+        folders: Folders of trials whose values or failures are stored. A checkpoint is left if the
+            driver died before removing it, an unfinished one (``.NAME.WRITER``) if a worker died
+            while writing it. The empty folder of a failed trial is removed too.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     trial = Path(folder, "0")
+    ...     trial.mkdir()
+    ...     Path(trial, CHECKPOINT_NAME).touch()
+    ...     remove_leftovers([trial])
+    ...     trial.exists()
+    False
     """
     for folder in folders:
         (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
@@ -36,7 +49,15 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
 
 
 def remove_empty_folder(sweep: Path) -> None:
-    """Remove the folder of a sweep if it is empty, once no worker writes there."""
+    """Remove the folder of a sweep if it is empty, once no worker writes there.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Path(folder, "digits", "trials").mkdir(parents=True)
+    ...     remove_empty_folder(Path(folder, "digits"))
+    ...     Path(folder, "digits").exists()
+    False
+    """
     _remove_if_empty(sweep / "trials")
     _remove_if_empty(sweep)
 

@@ -353,7 +353,13 @@ class SweepLoop:
 
 
 def check_outcome(outcome: Outcome, objectives: Sequence[Objective]) -> Outcome:
-    """Turn a complete outcome without a finite number for every objective into a failed one."""
+    """Turn a complete outcome without a finite number for every objective into a failed one.
+
+    >>> from orchestrator.objectives import Direction
+    >>> outcome = Outcome(TrialState.COMPLETE, values={"accuracy": math.nan})
+    >>> check_outcome(outcome, [Objective("accuracy", Direction.MAXIMIZE)]).failure.kind.value
+    'bad_values'
+    """
     if outcome.state is not TrialState.COMPLETE:
         return outcome
     lacking = missing_values(objectives, outcome.values)
@@ -366,7 +372,12 @@ def check_outcome(outcome: Outcome, objectives: Sequence[Objective]) -> Outcome:
 
 
 def with_trouble(outcome: Outcome, trouble: Failure | None) -> Outcome:
-    """Add what had gone wrong before the end; the failure that ended it gives the kind."""
+    """Add what had gone wrong before the end; the failure that ended it gives the kind.
+
+    >>> damaged = Failure(FailureKind.BAD_CHECKPOINT, "It trained anew.")
+    >>> with_trouble(Outcome(TrialState.COMPLETE), damaged).failure.kind.value
+    'bad_checkpoint'
+    """
     if trouble is None:
         return outcome
     if (failure := outcome.failure) is None:

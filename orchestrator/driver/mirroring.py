@@ -16,7 +16,7 @@ def warmed_up_mirror(spec: SweepSpec, state: StateFolder) -> Iterator[Callable[[
     """Load what the mirror of a sweep will need, in a background thread.
 
     Yields:
-        Says that it is needed: a database that is not there appears from then on.
+        A function to call once the mirror is needed; only then is a missing database created.
     """
     from orchestrator.tracking import warm_up
 
@@ -55,7 +55,13 @@ def mirrored(
 
 
 def chosen_tracking(spec: SweepSpec, state: StateFolder) -> str:
-    """Say where a sweep is tracked and what sets it, if not its file; empty if nothing does."""
+    """Say where a sweep is tracked if a variable decides that, not its file; else empty.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml", settings=["tracking=none"])
+    >>> chosen_tracking(spec, StateFolder.find())
+    ''
+    """
     address, variable = state.tracking_address(spec.tracking.uri)
     if not variable or spec.tracking.kind == "none":
         return ""

@@ -65,7 +65,7 @@ class CheckReport:
     """What a check found.
 
     Attributes:
-        lines: Label and text, for people.
+        lines: Label and text, to be shown to the user.
         problems: What would keep the sweep from running, as sentences.
     """
 
@@ -254,7 +254,7 @@ def _check_claim(spec: SweepSpec, images: int | None, report: CheckReport) -> No
 
 
 def _pixels(spec: SweepSpec, data: "ImageData") -> str:
-    """The rule by which images get their shape, and what the networks see of them."""
+    """Describe how images are resized, and what the networks see of them."""
     height, width = data.train_images.shape[2:]
     resize = spec.data.resize or RESIZES[0]
     seen = {
@@ -322,6 +322,13 @@ def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[st
 
     Returns:
         The sizes, and why no network has the parameters of other corners; each reason once.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> from trainers.data.loading import load_data
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> sizes, refused = memory_sizes(spec, load_data(spec.data_config()))
+    >>> refused, max(sizes) > 2 * min(sizes)
+    ([], True)
     """
     sizes: list[int] = []
     prepared = _prepared(spec, data)

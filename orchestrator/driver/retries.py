@@ -1,4 +1,4 @@
-"""How often a trial starts again because what it ran on died: a budget of its own."""
+"""How often a trial may start again after its worker or node died."""
 
 from collections import Counter
 from dataclasses import replace

@@ -9,8 +9,13 @@ from search_spaces import Choice, Value
 def refused_single_images(spec: SweepSpec) -> tuple[list[str], bool]:
     """Find the trainings of a sweep that fail because a step sees one image, and if all do.
 
-    torch is asked only where a step may: a last image that is left alone goes with the batch
-    before.
+    torch is loaded only if a step may see one image at all: a single image that remains at the
+    end of an epoch is added to the batch before it.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> refused_single_images(spec)
+    ([], False)
     """
     sizes = _values(spec, "batch_size", spec.training.batch_size)
     if min(map(float, sizes)) > 1:

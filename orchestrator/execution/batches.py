@@ -62,6 +62,11 @@ def batches_of(spec: "SweepSpec") -> Batches:
     schedule, with more than one backbone or one of more than 4,096 features, on GPUs, and where
     time is compared or counted: `train_s`, and the budgets of hours, which count every attempt of
     a batch from its start to its end.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> batches_of(spec)
+    Batches(most=16, rounds=4)
     """
     if spec.execution.fuse == "off":
         return Batches()

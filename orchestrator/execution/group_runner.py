@@ -95,7 +95,7 @@ class GroupRunner:
         return {n: each.run for n, each in self._runners.items() if each.run is not None}
 
     def _next(self) -> int:
-        """The trial whose turn it is: one that only has to be measured, else the first."""
+        """Choose the trial to work on: one that only has to be measured, else the first."""
         finished = [number for number, run in self._runs().items() if run.finished]
         return next(iter(finished or self._runners))
 

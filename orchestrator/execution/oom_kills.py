@@ -18,6 +18,9 @@ def out_of_memory_kills(root: Path = ROOT) -> int | None:
     Returns:
         A number that only grows, for the whole machine if there is no cgroup; None if the kernel
         has no such count (not Linux).
+
+    >>> out_of_memory_kills(Path("absent")) is None
+    True
     """
     for path in (*_cgroup_files(root), root / "proc/vmstat"):
         try:

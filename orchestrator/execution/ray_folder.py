@@ -1,6 +1,6 @@
 """Where Ray keeps its session on this machine: the paths of its sockets must be short.
 
-Ray is not imported here, so that a check and a doctor can ask too.
+Ray is not imported here, so that `check` and `doctor` can use this too.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""How many trials fit on a cluster at once; plain arithmetic, so that a check can ask too."""
+"""How many trials fit on a cluster at once; plain arithmetic, so that `check` can use it too."""
 
 import math
 import time

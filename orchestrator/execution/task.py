@@ -1,4 +1,4 @@
-"""What every worker of a sweep must know, as plain values that travel."""
+"""What every worker of a sweep must know, as plain values that can be sent to it."""
 
 import math
 from collections.abc import Mapping

@@ -110,7 +110,7 @@ class TrialRunner:
                 logger.warning("The latest epochs of a trial are not kept: %s", error)
 
     def _trouble(self) -> Failure | None:
-        """What went wrong with this job so far without ending it."""
+        """What has gone wrong with this job so far without ending it."""
         if self._run is not None and self._run.damaged:
             return Failure(FailureKind.BAD_CHECKPOINT, self._run.damaged)
         troubles = [] if self._cache is None else self._cache.troubles[self._told :]
@@ -161,7 +161,11 @@ def stage_cache(task: Task) -> StageCache | None:
 
 
 def failed(error: Exception) -> Outcome:
-    """Return the outcome of a trial whose code raised."""
+    """Return the outcome of a trial whose code raised.
+
+    >>> failed(ZeroDivisionError("division by zero")).failure.message
+    'ZeroDivisionError: division by zero'
+    """
     kind = FailureKind(failure_kind(error))
     message = f"{type(error).__name__}: {error}".strip(": ")
     return Outcome(

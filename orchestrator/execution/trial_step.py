@@ -1,4 +1,4 @@
-"""What one slice of a worker's time yielded; it travels from worker to driver."""
+"""The result of one slice of a worker's time, sent from worker to driver."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What became of a worker that died: from Ray's exceptions to a `Failure`.
+"""Why a worker died: from Ray's exceptions to a `Failure`.
 
 Ray 2.60 reports whether its own memory monitor ended a worker (`OutOfMemoryError`), whether the
 node was preempted (`preempted`) and, in the message only, whether the node died. It has no reason

@@ -12,6 +12,10 @@ def frame_of(records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
 
     Parameters and values become columns. A parameter with the name of a value or of another
     column is called ``params.NAME``.
+
+    >>> record = {"sweep": "s", "trial": 3, "params": {"bits": 4}, "values": {"accuracy": 0.9}}
+    >>> frame_of([record]).columns.tolist()
+    ['sweep', 'trial', 'bits', 'accuracy']
     """
     import pandas as pd
 

@@ -326,6 +326,11 @@ def compute_front(
 
     Raises:
         UsageError: There is no objective, or one is named twice.
+
+    >>> from orchestrator.objectives import Direction
+    >>> trials = [Trial("s", n, {}, 0, TrialState.COMPLETE, values={"a": 7 - n}) for n in (1, 2)]
+    >>> [each.trial for each in compute_front(trials, [Objective("a", Direction.MINIMIZE)])]
+    [2]
     """
     objectives = checked_objectives(objectives)
     given = tuple(trials)
@@ -343,7 +348,11 @@ def compute_front(
 
 
 def was_trained(trial: Trial) -> bool:
-    """Return whether the trial was trained: to its end, or until a scheduler stopped it."""
+    """Return whether the trial was trained: to its end, or until a scheduler stopped it.
+
+    >>> was_trained(Trial("s", 0, {}, 0, TrialState.STOPPED))
+    True
+    """
     return trial.state in (TrialState.COMPLETE, TrialState.STOPPED)
 
 
@@ -352,6 +361,10 @@ def checked_objectives(objectives: Iterable[Objective]) -> tuple[Objective, ...]
 
     Raises:
         UsageError: There is none, or one is named twice.
+
+    >>> checked_objectives([])
+    Traceback (most recent call last):
+    orchestrator.errors.UsageError: A front needs objectives, each named once; got [].
     """
     objectives = tuple(objectives)
     names = [objective.name for objective in objectives]
@@ -361,7 +374,12 @@ def checked_objectives(objectives: Iterable[Objective]) -> tuple[Objective, ...]
 
 
 def in_order(trials: Iterable[Trial], objectives: Sequence[Objective]) -> tuple[FrontMember, ...]:
-    """Convert trials to the members of a front, in the front's order."""
+    """Convert trials to the members of a front, in the front's order.
+
+    >>> trials = [Trial("s", number, {}, 0, TrialState.COMPLETE) for number in (2, 0)]
+    >>> [member.trial for member in in_order(trials, [])]
+    [0, 2]
+    """
     ordered = sorted(
         trials,
         key=lambda t: ([o.loss(t.values[o.name]) for o in objectives], t.sweep, t.number),

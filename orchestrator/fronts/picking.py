@@ -30,6 +30,9 @@ def chance_level(artifact: str | None) -> float | None:
     Returns:
         The share of the most frequent class among its validation images and `CHANCE_ERRORS`
         standard errors; None where there are no answers.
+
+    >>> chance_level(None) is None
+    True
     """
     return None if artifact is None else _level(Path(artifact).parent)
 
@@ -48,7 +51,12 @@ def _level(folder: Path) -> float | None:
 
 
 def at_chance(front: "Front") -> "tuple[FrontMember, ...]":
-    """Find the members no better than the most frequent class and noise, where that is known."""
+    """Find the members no better than the most frequent class and noise, where that is known.
+
+    >>> from orchestrator.fronts.front import Front
+    >>> at_chance(Front((), ()))
+    ()
+    """
     levels: dict[str, float | None] = {}
     found = []
     for member in front:
@@ -62,7 +70,12 @@ def at_chance(front: "Front") -> "tuple[FrontMember, ...]":
 
 
 def told_at_chance(front: "Front") -> str:
-    """Describe in a further sentence which members are no knee because they are at chance."""
+    """Write a sentence on members that cannot be the knee, being at chance; empty if none.
+
+    >>> from orchestrator.fronts.front import Front
+    >>> told_at_chance(Front((), ()))
+    ''
+    """
     left_out = at_chance(front)
     if not left_out:
         return ""
@@ -86,6 +99,14 @@ def most_balanced(front: "Front", objectives: tuple[Objective, ...]) -> "FrontMe
 
     Raises:
         OrchestratorError: The front is empty, or no member has finite values.
+
+    >>> from orchestrator.fronts.front import compute_front
+    >>> from orchestrator.trials import Trial, TrialState
+    >>> small = (Objective("params", Direction.MINIMIZE), Objective("macs", Direction.MINIMIZE))
+    >>> rows = [{"params": a, "macs": b} for a, b in ((0.0, 4.0), (1.0, 1.0), (4.0, 0.0))]
+    >>> trials = [Trial("s", n, {}, 0, TrialState.COMPLETE, values=v) for n, v in enumerate(rows)]
+    >>> most_balanced(compute_front(trials, small), small).trial
+    1
     """
     left_out = at_chance(front)
     members = [member for member in front if member not in left_out] or list(front)
@@ -105,7 +126,16 @@ def best_within(
     limit: float | str,
     best: str | None,
 ) -> "FrontMember":
-    """Find the best member within a limit; see `Front.under`."""
+    """Find the best member within a limit; see `Front.under`.
+
+    >>> from orchestrator.fronts.front import compute_front
+    >>> from orchestrator.trials import Trial, TrialState
+    >>> goals = (Objective("accuracy", Direction.MAXIMIZE), Objective("size", Direction.MINIMIZE))
+    >>> rows = [{"accuracy": a, "size": b} for a, b in ((0.8, 10.0), (0.9, 30.0))]
+    >>> trials = [Trial("s", n, {}, 0, TrialState.COMPLETE, values=v) for n, v in enumerate(rows)]
+    >>> best_within(compute_front(trials, goals), goals, "size", 20, None).values["accuracy"]
+    0.8
+    """
     bound = parse_quantity(limit) if isinstance(limit, str) else float(limit)
     own = {objective.name: objective.direction for objective in objectives}
     direction = own.get(name) or known_direction(name) or Direction.MINIMIZE

@@ -44,6 +44,9 @@ def uncertainties(front: Front) -> tuple[dict[Key, Uncertainty], str]:
     Returns:
         The uncertainties by sweep and trial number, and the reason why there are no
         probabilities, which is empty if there are.
+
+    >>> uncertainties(Front((), ()))[0]
+    {}
     """
     try:
         probabilities: Mapping[Key, float] = front.probabilities()

@@ -37,7 +37,15 @@ class ConstrainedFront:
 def constrained_front(
     values: Values, objectives: Sequence[Objective], constraints: Sequence[Constraint]
 ) -> ConstrainedFront:
-    """Compute the front of the trials that meet the constraints, or violate them least."""
+    """Compute the front of the trials that meet the constraints, or violate them least.
+
+    >>> columns = {"params": np.array([3.0, 5.0, np.nan])}
+    >>> from orchestrator.objectives import Direction
+    >>> small = [Objective("params", Direction.MINIMIZE)]
+    >>> found = constrained_front(columns.get, small, [Constraint.parse("params <= 2")])
+    >>> found.feasible, found.on_front.tolist()  # none fits, and the first is nearest
+    (False, [True, False, False])
+    """
     losses = loss_columns(values, objectives)
     known: Flags = np.logical_not(np.isnan(losses).any(axis=1))
     allowed, is_feasible = _allowed(values, known, constraints)

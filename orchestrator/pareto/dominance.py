@@ -104,6 +104,9 @@ def reference_point(losses: Floats) -> Floats:
 
     Raises:
         ValueError: A column holds no finite loss.
+
+    >>> reference_point(np.array([[0.0, 5.0], [10.0, 5.0]])).tolist()
+    [11.0, 5.5]
     """
     columns = [column[np.isfinite(column)] for column in _checked(losses).T]
     if not columns or any(len(column) == 0 for column in columns):

@@ -115,6 +115,12 @@ class HypervolumeScale:
 
 
 def complete_in_order(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the complete trials in the order in which they ended."""
+    """Return the complete trials in the order in which they ended.
+
+    >>> states = (TrialState.FAILED, TrialState.COMPLETE, TrialState.STOPPED)
+    >>> trials = [Trial("digits", number, {}, 0, state) for number, state in enumerate(states)]
+    >>> [trial.number for trial in complete_in_order(trials)]
+    [1]
+    """
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     return sorted(complete, key=lambda trial: (trial.ended is None, trial.ended, trial.number))

@@ -18,6 +18,11 @@ def loss_columns(values: Values, objectives: Sequence[Objective]) -> Floats:
 
     Returns:
         Shape ``(trials, objectives)``, NaN where a value is missing.
+
+    >>> from orchestrator.objectives import Direction
+    >>> columns = {"accuracy": np.array([0.9, np.nan])}
+    >>> loss_columns(columns.get, [Objective("accuracy", Direction.MAXIMIZE)]).tolist()
+    [[-0.9], [nan]]
     """
     return np.stack([each.loss(1.0) * values(each.name) for each in objectives], axis=1)
 
@@ -48,6 +53,14 @@ def feasible_losses(
     Returns:
         Shape ``(trials, objectives)``. A row is NaN where a value is missing, or where the trial
         violates a constraint: such a trial dominates no other.
+
+    >>> from orchestrator.objectives import Direction
+    >>> from orchestrator.trials import TrialState
+    >>> values = [{"params": 10.0}, {"params": 90.0}]
+    >>> trials = [Trial("s", 0, {}, 0, TrialState.COMPLETE, values=each) for each in values]
+    >>> small = [Objective("params", Direction.MINIMIZE)]
+    >>> feasible_losses(trials, small, [Constraint.parse("params <= 50")]).tolist()
+    [[10.0], [nan]]
     """
     losses = loss_matrix([trial.values for trial in trials], objectives)
     met = np.array([feasible(constraints, trial.values) for trial in trials], dtype=np.bool_)

@@ -106,7 +106,13 @@ class Axis:
 
 
 def axis_of(objective: Objective, values: Sequence[float]) -> Axis:
-    """Choose the scale on which `values` can be distinguished."""
+    """Choose the scale on which `values` can be distinguished.
+
+    >>> axis_of(Objective("memory_bytes", Direction.MINIMIZE), [1e3, 1e6]).scale.name
+    'LOG'
+    >>> axis_of(Objective("memory_bytes", Direction.MINIMIZE), [0.0, 1e6]).scale.name
+    'LINEAR'
+    """
     low, high = min(values, default=0.0), max(values, default=1.0)
     kind = unit(objective.name)
     # Sizes and counts span decades; a logarithm needs positive values.

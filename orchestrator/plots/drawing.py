@@ -48,7 +48,11 @@ class Drawing(NamedTuple):
 
 
 def title_of(drawing: Drawing) -> tuple[str, str]:
-    """Write a heading that says what was found, and the objectives for which it holds."""
+    """Write a heading that says what was found, and the objectives for which it holds.
+
+    >>> title_of(Drawing((), (), (), knee=None, feasible=True))[0]
+    'Pareto front: no trial to show yet'
+    """
     sweeps = drawing.sweeps
     names = html.escape(" + ".join(sweeps[:3]) + (" + …" if len(sweeps) > 3 else ""))
     total = len(drawing.front) + len(drawing.others)
@@ -64,7 +68,13 @@ def title_of(drawing: Drawing) -> tuple[str, str]:
 
 
 def describe(point: PlotPoint, objectives: Sequence[Objective]) -> str:
-    """Write the hover text of a trial: its number, its values, its configuration."""
+    """Write the hover text of a trial: its number, its values, its configuration.
+
+    >>> from orchestrator.objectives import Direction
+    >>> point = PlotPoint("digits", 3, {"bits": 4}, {"accuracy": 0.963})
+    >>> describe(point, [Objective("accuracy", Direction.MAXIMIZE)])
+    '<b>trial 3</b> · digits<br>accuracy: <b>96.3 %</b><br><br>bits = 4'
+    """
     values = [
         f"{label(o.name)}: <b>{human(o.name, point.values.get(o.name))}</b>" for o in objectives
     ]

@@ -24,6 +24,13 @@ def hypervolumes(
 
     Returns:
         Empty if no trial meets the constraints.
+
+    >>> from orchestrator.objectives import Direction
+    >>> from orchestrator.trials import TrialState
+    >>> trials = [Trial("s", n, {}, 0, TrialState.COMPLETE, values={"a": 9 - n}) for n in (0, 1)]
+    >>> found = hypervolumes(trials, [Objective("a", Direction.MINIMIZE)], [])
+    >>> [number for number, _ in found], found[0][1] < found[1][1]
+    ([0, 1], True)
     """
     complete = complete_in_order(trials)
     losses = feasible_losses(complete, objectives, limits)

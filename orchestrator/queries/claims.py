@@ -11,6 +11,12 @@ def of_family(front: Front, claim: Claim) -> Front:
     """Exclude, as if they had not been trained, configurations outside the claim's family.
 
     The family is a condition on parameters, fixed before the first trial: no result chooses it.
+
+    >>> from orchestrator.trials import Trial, TrialState
+    >>> trials = [Trial("s", 0, {"bits": bits}, 0, TrialState.COMPLETE) for bits in (4, 8)]
+    >>> small = of_family(Front((), (), trained=trials), Claim((), 0.02, 0.05, family="bits <= 4"))
+    >>> [trial.params for trial in small.trained]
+    [{'bits': 4}]
     """
     if claim.family is None:
         return front

@@ -11,7 +11,13 @@ from trainers.networks.backbones.origins import seen_before
 def data_notes(
     spec: SweepSpec, prepared: Prepared | None, before: SweepRecord | None
 ) -> list[str]:
-    """Collect the warnings and notes on the images that are shown when a run begins."""
+    """Collect the warnings and notes on the images that are shown when a run begins.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> data_notes(spec, Prepared(notes=("2 copies were left out",)), None)
+    ['2 copies were left out']
+    """
     read = list(prepared.notes) if prepared else []
     if read and before is not None and "resize" not in _section(before.spec, "data"):
         read.append(
@@ -28,14 +34,24 @@ def _section(spec: Mapping[str, object], name: str) -> Mapping[str, object]:
 
 
 def leaks(spec: SweepSpec) -> list[str]:
-    """Write a warning for each backbone whose weights are known to have seen the images."""
+    """Write a warning for each backbone whose weights are known to have seen the images.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> leaks(spec)
+    []
+    """
     data = spec.data_config()
     found = (seen_before(name, spec.backbone.weights, data) for name in spec.backbones)
     return [warning for warning in found if warning is not None]
 
 
 def leaks_of_stored(spec: Mapping[str, object]) -> list[str]:
-    """Write the warnings of `leaks` for a stored spec; none if this version cannot read it."""
+    """Write the warnings of `leaks` for a stored spec; none if this version cannot read it.
+
+    >>> leaks_of_stored({"version": "of another time"})
+    []
+    """
     try:
         return leaks(SweepSpec.model_validate(spec))
     except ValueError:

@@ -17,7 +17,14 @@ def as_seen(
     Args:
         record: The stored record.
         now: The current time, with its time zone.
-        is_gone: Tells whether a lease holder was a process of this machine that no longer runs.
+        is_gone: Returns whether a lease holder was a process of this machine that has ended.
+
+    >>> from orchestrator.trials import Driver
+    >>> began, later = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    >>> driver = Driver("node7:12:34", since=began, heard=began, expires=began)
+    >>> record = SweepRecord("digits", {}, "", SweepState.RUNNING, began, driver=driver)
+    >>> as_seen(record, later).state.value
+    'interrupted'
     """
     driver = record.driver
     if record.state is not SweepState.RUNNING or driver is None:
@@ -30,7 +37,12 @@ def as_seen(
 
 
 def seen_now(record: SweepRecord) -> SweepRecord:
-    """Return the record as seen from this machine now."""
+    """Return the record as seen from this machine now.
+
+    >>> began = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> seen_now(SweepRecord("digits", {}, "", SweepState.COMPLETE, began)).state.value
+    'complete'
+    """
     # Imported here: SQLAlchemy takes half a second to import, which is wasted without a store.
     from orchestrator.storage import is_gone
 

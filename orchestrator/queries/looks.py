@@ -20,10 +20,16 @@ _FILE = "looks.jsonl"
 def asked(
     sweep: Sweep, *, keep: Sequence[str] | None, margin: str | None, alpha: float | None
 ) -> Claim:
-    """Build the claim that a person asks of a sweep; what is not given is as its file claims.
+    """Build the claim that the user asks about; what is not given is as the sweep file claims.
 
     Raises:
         UsageError: The margin is neither a number nor a number of points.
+
+    >>> from types import SimpleNamespace
+    >>> nothing_claimed = SimpleNamespace(claim=None)
+    >>> claim = asked(nothing_claimed, keep=None, margin="3 points", alpha=None)
+    >>> claim.keep, claim.margin, claim.alpha
+    (('accuracy',), 0.03, 0.05)
     """
     wanted = None if margin is None else parse_margin(margin)
     return Claim.asked(sweep.claim, keep=keep, margin=wanted, alpha=alpha)
@@ -39,6 +45,13 @@ def count_look(sweep: str, look: Look, state: StateFolder | None = None) -> Sequ
 
     Returns:
         None if the file cannot be read or written, so that looks cannot be counted.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from pathlib import Path
+    >>> look = Look(("accuracy",), 0.02, 0.05, "memory_bytes", 48)
+    >>> with TemporaryDirectory() as folder:
+    ...     [len(count_look("digits", look, StateFolder(Path(folder)))) for _ in range(2)]
+    [1, 1]
     """
     path = (state or StateFolder.find()).sweep_folder(sweep) / _FILE
     try:

@@ -6,7 +6,13 @@ Record = dict[str, object]
 
 
 def trial_record(trial: Trial) -> Record:
-    """Describe one trial by plain values; ``artifact`` is a path, as in a front's records."""
+    """Describe one trial by plain values; ``artifact`` is a path, as in a front's records.
+
+    >>> from orchestrator.trials import TrialState
+    >>> record = trial_record(Trial("digits", 3, {"bits": 4}, 0, TrialState.RUNNING))
+    >>> record["trial"], record["state"], record["params"]
+    (3, 'running', {'bits': 4})
+    """
     return {
         "sweep": trial.sweep,
         "trial": trial.number,

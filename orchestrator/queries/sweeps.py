@@ -236,6 +236,10 @@ def pareto_front(  # noqa: PLR0913 - a store or an MLflow, and what to ask of it
 
     Raises:
         UsageError: Both or neither of store and MLflow are named, or as for `Sweep.front`.
+
+    >>> pareto_front(tracking_uri="http://mlflow:5000")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    orchestrator.errors.UsageError: ...
     """
     if tracking_uri is not None:
         if sweeps is not None or store is not None or experiment is None:

@@ -28,7 +28,7 @@ WIDE = 76  # columns from which bars and parameters fit beside numbers
 
 
 class LiveProgress:
-    """Redraws one picture of the run, and gives the terminal back as it was.
+    """Redraws a picture of the run in place, and restores the terminal at the end.
 
     Args:
         console: A terminal.

@@ -25,7 +25,7 @@ class PlainProgress:
         self._view: RunView | None = None
 
     def begin(self, plan: Plan) -> None:
-        """Say what the run sets out to do."""
+        """Print what the run is going to do."""
         self._view = RunView(plan, self._clock)
         past = f", {self._view.done} of them done before" if self._view.done else ""
         self._print(f"{plan.sweep.name}: {plan.trials} trials of {plan.epochs} epochs{past}")

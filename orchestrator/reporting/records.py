@@ -10,7 +10,13 @@ from orchestrator.trials import Attempt, FailureKind, Report, SweepRecord, Trial
 
 
 def trial_details(trial: Trial, attempts: Sequence[Attempt], reports: Sequence[Report]) -> Record:
-    """Describe one trial with every attempt, every report and its artifact."""
+    """Describe one trial with every attempt, every report and its artifact.
+
+    >>> from orchestrator.trials import TrialState
+    >>> details = trial_details(Trial("digits", 3, {}, 0, TrialState.WAITING), [], [])
+    >>> details["trial"], details["artifact_bytes"], details["attempts"]
+    (3, None, [])
+    """
     artifact = trial.artifact
     return trial_record(trial) | {
         "created": trial.created,
@@ -24,7 +30,14 @@ def trial_details(trial: Trial, attempts: Sequence[Attempt], reports: Sequence[R
 
 
 def sweep_record(sweep: SweepRecord, counts: Mapping[str, int]) -> Record:
-    """Describe one sweep and how many of its trials are in each state."""
+    """Describe one sweep and how many of its trials are in each state.
+
+    >>> from datetime import UTC, datetime
+    >>> from orchestrator.trials import SweepState
+    >>> sweep = SweepRecord("digits", {}, "", SweepState.RUNNING, datetime(2026, 1, 1, tzinfo=UTC))
+    >>> sweep_record(sweep, {"complete": 3})["trials"]
+    {'complete': 3}
+    """
     return {
         "sweep": sweep.name,
         "state": sweep.state.value,
@@ -47,6 +60,14 @@ def status_record(
 
     ``failures`` counts failed attempts by kind, also those that were retried; ``lost`` says by
     trial why packed networks are lost.
+
+    >>> from datetime import UTC, datetime
+    >>> from orchestrator.trials import SweepState
+    >>> began = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> sweep = SweepRecord("digits", {"budget": {"trials": 8}}, "", SweepState.RUNNING, began)
+    >>> record = status_record(sweep, [], {}, [], Front((), ()))
+    >>> record["budget"], record["front"]
+    (8, [])
     """
     budget = sweep.spec.get("budget")
     best = [min(front, key=lambda m: o.loss(m.values[o.name])) for o in objectives if len(front)]

@@ -41,7 +41,15 @@ def verdict_of(study: Study) -> str:
 
 
 def headings_of(study: Study) -> list[str]:
-    """Return the names of the columns of `rows_of`."""
+    """Return the names of the columns of `rows_of`.
+
+    >>> from orchestrator.analysis.comparison import Reference, Selection
+    >>> from orchestrator.trials import Trial, TrialState
+    >>> whole = Reference((Trial("digits", 0, {}, 0, TrialState.COMPLETE),))
+    >>> selection = Selection(whole, "memory_bytes", 0.02, 0.05, (), (), 0)
+    >>> headings_of(Study(selection, 0.8, (), None, None, ()))
+    ['trial', 'network', 'parameters', 'verdict', 'accuracy']
+    """
     return ["trial", "network", "parameters", "verdict", *map(label, _shown(study))]
 
 

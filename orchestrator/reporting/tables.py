@@ -37,7 +37,11 @@ STATE_STYLES: Mapping[str, str] = {
 
 
 def as_json(value: object) -> str:
-    """Write standard JSON: numbers that are not finite become null."""
+    """Write standard JSON: numbers that are not finite become null.
+
+    >>> as_json([math.nan, 0.5]).split()
+    ['[', 'null,', '0.5', ']']
+    """
     return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
 
 
@@ -45,6 +49,9 @@ def as_csv(records: Iterable[Mapping[str, object]]) -> str:
     """Write one line per record under a header; each param and value becomes a column.
 
     The columns are called ``params.NAME`` and ``values.NAME``.
+
+    >>> as_csv([{"trial": 3, "params": {"bits": 4}, "values": {"accuracy": 0.9}}]).split()
+    ['trial,params.bits,values.accuracy', '3,4,0.9']
     """
     rows = [_flat(record) for record in records]
     columns = list(dict.fromkeys(column for row in rows for column in row))
@@ -56,7 +63,11 @@ def as_csv(records: Iterable[Mapping[str, object]]) -> str:
 
 
 def plain_table(title: str = "") -> Table:
-    """Create an empty table in this project's style."""
+    """Create an empty table in this project's style.
+
+    >>> plain_table("front").title
+    'front'
+    """
     return Table(
         title=title or None,
         title_justify="left",
@@ -86,6 +97,9 @@ def front_table(
         limit: Show at most this many members.
         with_params: Show the configurations.
         known: Uncertainties of members by sweep and trial number, if they are to be shown.
+
+    >>> [column.header for column in front_table(Front((), ())).columns]
+    ['trial']
     """
     members = front.members[:limit]
     several = len({member.sweep for member in front.members}) > 1
@@ -117,7 +131,16 @@ def front_table(
 
 
 def shown_objectives(front: Front) -> tuple[Objective, ...]:
-    """Return the columns of a front: each objective, and beside it its test value, if any."""
+    """Return the columns of a front: each objective, and beside it its test value, if any.
+
+    >>> from orchestrator.fronts.front import compute_front
+    >>> from orchestrator.objectives import Direction
+    >>> values = {"accuracy": 0.9, "test_accuracy": 0.8}
+    >>> trial = Trial("s", 0, {}, 0, TrialState.COMPLETE, values=values)
+    >>> front = compute_front([trial], [Objective("accuracy", Direction.MAXIMIZE)])
+    >>> [each.name for each in shown_objectives(front)]
+    ['accuracy', 'test_accuracy']
+    """
     measured = {name for member in front for name in member.values}
     pairs = ((o, Objective(f"test_{o.name}", o.direction)) for o in front.objectives)
     return tuple(
@@ -154,7 +177,11 @@ def _probability_cell(known: "Uncertainty | None") -> list[str]:
 def front_heading(
     front: Front, where: str | None = None, *, knee: FrontMember | None = None
 ) -> str:
-    """Write how many trials are on the front, or why none is, and which one is marked."""
+    """Write how many trials are on the front, or why none is, and which one is marked.
+
+    >>> front_heading(Front((), ())).partition(": ")[0]
+    'The front is empty'
+    """
     total = len(front) + len(front.others)
     among = f" that fulfill {where!r}" if where else ""
     lacking = ""
@@ -189,7 +216,11 @@ def _told_subset(front: Front) -> str:
 
 
 def power_table(records: Sequence[Mapping[str, object]]) -> Table:
-    """Build a table of power: rows by candidates and images, columns by seeds."""
+    """Build a table of power: rows by candidates and images, columns by seeds.
+
+    >>> power_table([{"seeds": 3, "candidates": 8, "images": 500, "power": 0.81}]).row_count
+    1
+    """
     seeds = list(dict.fromkeys(record["seeds"] for record in records))
     table = plain_table()
     for column in ("configurations", "images", *(f"{each} seeds" for each in seeds)):
@@ -204,7 +235,11 @@ def power_table(records: Sequence[Mapping[str, object]]) -> Table:
 
 
 def findings_table(findings: Sequence[Mapping[str, object]]) -> Table:
-    """Build a table of ``doctor`` findings, with the fix for each problem."""
+    """Build a table of ``doctor`` findings, with the fix for each problem.
+
+    >>> findings_table([{"ok": True, "name": "Ray", "detail": "works"}]).row_count
+    1
+    """
     table = plain_table()
     for column in ("", "what", "found", "fix"):
         table.add_column(column, overflow="fold")
@@ -217,7 +252,11 @@ def findings_table(findings: Sequence[Mapping[str, object]]) -> Table:
 
 
 def trials_table(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Table:
-    """Build a table of trials: state, objectives, parameters, and why each failed."""
+    """Build a table of trials: state, objectives, parameters, and why each failed.
+
+    >>> trials_table([Trial("s", 0, {"bits": 4}, 0, TrialState.RUNNING)], []).row_count
+    1
+    """
     table = plain_table()
     table.add_column("trial", justify="right", min_width=5, no_wrap=True)
     table.add_column("state", no_wrap=True)
@@ -239,7 +278,11 @@ def trials_table(trials: Sequence[Trial], objectives: Sequence[Objective]) -> Ta
 
 
 def sweeps_table(sweeps: Sequence[SweepRecord], counts: Mapping[str, Mapping[str, int]]) -> Table:
-    """Build a table of sweeps: state, trials by state, when each began and why it ended."""
+    """Build a table of sweeps: state, trials by state, when each began and why it ended.
+
+    >>> [column.header for column in sweeps_table([], {}).columns]
+    ['sweep', 'state', 'trials', 'began', 'ended because']
+    """
     table = plain_table()
     for column in ("sweep", "state", "trials", "began", "ended because"):
         table.add_column(column)
@@ -255,17 +298,30 @@ def sweeps_table(sweeps: Sequence[SweepRecord], counts: Mapping[str, Mapping[str
 
 
 def state_text(state: str) -> Text:
-    """Write a state in its color."""
+    """Write a state in its color.
+
+    >>> state_text("running").plain
+    'running'
+    """
     return Text(state, style=STATE_STYLES.get(state, ""))
 
 
 def clock(moment: datetime | None) -> str:
-    """Write a moment in the reader's time zone, to the second."""
+    """Write a moment in the reader's time zone, to the second.
+
+    >>> clock(None)
+    '-'
+    """
     return NOTHING if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def count_states(trials: Iterable[Trial]) -> dict[str, int]:
-    """Count the trials in each state that occurs, in the order of `TrialState`."""
+    """Count the trials in each state that occurs, in the order of `TrialState`.
+
+    >>> trials = [Trial("s", 0, {}, 0, each) for each in (TrialState.FAILED, TrialState.COMPLETE)]
+    >>> count_states(trials)
+    {'complete': 1, 'failed': 1}
+    """
     states = [trial.state for trial in trials]
     return {state.value: states.count(state) for state in TrialState if state in states}
 
@@ -296,7 +352,11 @@ def _param_columns(table: Table, params: Sequence[Mapping[str, object]]) -> list
 
 
 def merged_names(params: Iterable[Mapping[str, object]]) -> list[str]:
-    """Merge all names in an order that preserves the order within each configuration."""
+    """Merge all names in an order that preserves the order within each configuration.
+
+    >>> merged_names([{"layers": 1, "bits": 4}, {"layers": 2, "width_2": 16, "bits": 4}])
+    ['layers', 'width_2', 'bits']
+    """
     names: list[str] = []
     for each in params:
         place = 0

@@ -17,7 +17,13 @@ _WIDE = 400  # characters in a line of a file or a pipe, where nothing should be
 
 
 def console_for(stream: TextIO) -> Console:
-    """Create a console that prints text as it is: user-chosen names are never markup."""
+    """Create a console that prints text as it is: user-chosen names are never markup.
+
+    >>> import io
+    >>> console_for(stream := io.StringIO()).print("[red]digits")
+    >>> stream.getvalue().strip()
+    '[red]digits'
+    """
     width = None if stream.isatty() or "COLUMNS" in os.environ else _WIDE
     return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
 
@@ -29,6 +35,11 @@ def has_room_for_params(stream: TextIO, front: Front) -> bool:
 
 
 def progress_for(stream: TextIO | None = None) -> Progress:
-    """Choose a live display if `stream` (standard error) is a terminal, else plain lines."""
+    """Choose a live display if `stream` (standard error) is a terminal, else plain lines.
+
+    >>> import io
+    >>> type(progress_for(io.StringIO())).__name__
+    'PlainProgress'
+    """
     console = console_for(stream or sys.stderr)
     return LiveProgress(console) if console.is_terminal else PlainProgress(console)

@@ -27,6 +27,13 @@ def build_sampler(
     Raises:
         UnknownNameError: There is no such sampler.
         UsageError: A grid of a space that has none.
+
+    >>> from search_spaces import load_space
+    >>> type(build_sampler("grid", load_space("smoke"), (), (), seed=0)).__name__
+    'GridSampler'
+    >>> build_sampler("tpa", load_space("smoke"), (), (), seed=0)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    orchestrator.errors.UnknownNameError: Unknown sampler 'tpa'. Known: gp, grid, nsga2, ...
     """
     # Imported where they are chosen: Optuna takes a second, which `paretune list` need not wait.
     if kind == "grid":
@@ -47,6 +54,13 @@ def check_sampler(kind: str, space: SearchSpace) -> None:
 
     Raises:
         UsageError: A grid of a space that has none.
+
+    >>> from search_spaces import load_space
+    >>> space = load_space({"lr": {"type": "float", "low": 0.1, "high": 1}})
+    >>> check_sampler("random", space)
+    >>> check_sampler("grid", space)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    orchestrator.errors.UsageError: A grid needs a finite space, ...
     """
     if kind == "grid":
         from orchestrator.sampling.grid_sampler import check_grid

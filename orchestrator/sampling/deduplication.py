@@ -106,7 +106,7 @@ class Deduplicator:
 
 
 def _shuffled(items: list[dict[str, Value]], rng: random.Random) -> Iterator[dict[str, Value]]:
-    """All of them in a random order, which takes no longer than what is taken of it."""
+    """Yield the items in random order, lazily: only the items that are taken cost time."""
     while items:
         place = rng.randrange(len(items))
         items[place], items[-1] = items[-1], items[place]

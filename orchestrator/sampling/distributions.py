@@ -19,7 +19,13 @@ from search_spaces import Choice, Domain, Float, Int, SearchSpace
 
 
 def distribution_of(domain: Domain) -> BaseDistribution:
-    """Return the distribution that Optuna samples for a domain."""
+    """Return the distribution that Optuna samples for a domain.
+
+    >>> distribution_of(Choice((4, 8, "float")))  # Optuna samples the place of an option
+    CategoricalDistribution(choices=(0, 1, 2))
+    >>> distribution_of(Float(0.001, 0.1, log=True))
+    FloatDistribution(high=0.1, log=True, low=0.001, step=None)
+    """
     if isinstance(domain, Choice):
         return CategoricalDistribution(range(domain.size))
     if isinstance(domain, Float) and domain.step is None:
@@ -30,7 +36,13 @@ def distribution_of(domain: Domain) -> BaseDistribution:
 
 
 def ask_params(trial: optuna.Trial, space: SearchSpace) -> dict[str, Value]:
-    """Let Optuna choose the active parameters of a trial, one by one, parents first."""
+    """Let Optuna choose the active parameters of a trial, one by one, parents first.
+
+    >>> from search_spaces import load_space
+    >>> trial = optuna.trial.FixedTrial({"fc_width_1": 0, "bits": 1})
+    >>> ask_params(trial, load_space("smoke"))
+    {'fc_width_1': 8, 'bits': 8}
+    """
     params: dict[str, Value] = {}
     for name in space.names:
         condition = space.conditions.get(name)
@@ -43,7 +55,12 @@ def ask_params(trial: optuna.Trial, space: SearchSpace) -> dict[str, Value]:
 def told_params(
     space: SearchSpace, params: Params
 ) -> tuple[dict[str, int | float], dict[str, BaseDistribution]]:
-    """Return a configuration as Optuna stores it: numbers and their distributions."""
+    """Return a configuration as Optuna stores it: numbers and their distributions.
+
+    >>> from search_spaces import load_space
+    >>> told_params(load_space("smoke"), {"fc_width_1": 8, "bits": 8})[0]
+    {'fc_width_1': 0, 'bits': 1}
+    """
     names: Mapping[str, Value] = space.canonical(params)
     numbers = {name: _number(space.domains[name], value) for name, value in names.items()}
     return numbers, {name: distribution_of(space.domains[name]) for name in names}

@@ -59,6 +59,9 @@ def check_grid(space: SearchSpace) -> None:
 
     Raises:
         UsageError: It has no grid, or a larger one than `MAX_LISTED`.
+
+    >>> from search_spaces import load_space
+    >>> check_grid(load_space("smoke"))
     """
     size = space.size
     if size is None:

@@ -33,8 +33,11 @@ def horizon(settled: int) -> int:
     """Return how many of the oldest trials are no longer all shown.
 
     Args:
-        settled: How many of the oldest trials are final, up to the first that is not. Only of
-            those the choice can be made again after a restart.
+        settled: How many of the oldest trials are final, up to the first that is not. Only for
+            these can the choice be repeated after a restart.
+
+    >>> horizon(0), horizon(RECENT + STEP - 1), horizon(RECENT + STEP) == STEP
+    (0, 0, True)
     """
     return max(0, settled - RECENT) // STEP * STEP
 

@@ -15,7 +15,13 @@ UNFIT = "cannot be trained"
 
 
 def is_infeasible(trial: Trial) -> bool:
-    """Return whether the trial failed because of its configuration."""
+    """Return whether the trial failed because of its configuration.
+
+    >>> from orchestrator.trials import Failure, FailureKind, TrialState
+    >>> diverged = Failure(FailureKind.DIVERGED, "The loss became NaN.")
+    >>> is_infeasible(Trial("s", 0, {}, 0, TrialState.FAILED, failure=diverged))
+    True
+    """
     return trial.failure is not None and trial.failure.kind.is_infeasible
 
 

@@ -10,7 +10,12 @@ import optuna
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Optuna's log messages from the terminal within this block."""
+    """Keep Optuna's log messages from the terminal within this block.
+
+    >>> with quiet():
+    ...     optuna.logging.get_verbosity() == optuna.logging.ERROR
+    True
+    """
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(logging.ERROR)
     try:
@@ -21,7 +26,11 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def bold() -> Iterator[None]:
-    """Suppress Optuna's warnings about experimental features, such as names of metrics."""
+    """Suppress Optuna's warnings about experimental features, such as names of metrics.
+
+    >>> with bold():
+    ...     warnings.warn("names of metrics", optuna.exceptions.ExperimentalWarning)
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield

@@ -63,12 +63,12 @@ def export_study(
         sweep: As stored.
         trials: Its trials, by number.
         reports: Gives the reports of a trial.
-        storage: URL of a database, or path of a journal file; made where it is missing.
+        storage: URL of a database, or path of a journal file; created if it is missing.
         name: Of the study; default: the sweep's.
 
     Raises:
-        UsageError: The storage is another program's, or has a study of this name that this sweep
-            is not.
+        UsageError: The storage belongs to another program, or its study of this name is not an
+            export of this sweep.
         OrchestratorError: It cannot be opened or written.
     """
     content, done = StudyTrials(sweep.spec), Exported()
@@ -100,11 +100,15 @@ def study_rows(storage: str, name: str | None = None) -> list[Mapping[str, objec
 
     Args:
         storage: URL of a database, or path of a journal file.
-        name: Of the study; it need not be given where there is one alone.
+        name: Name of the study; not needed if there is only one.
 
     Raises:
         UsageError: There is no such storage or study, or several and none is named.
         OrchestratorError: The storage cannot be read.
+
+    >>> study_rows("absent.log")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    orchestrator.errors.UsageError: There is no Optuna storage at absent.log.
     """
     _check_there(storage)
     with quiet(), bold(), _sentences(storage):
@@ -142,7 +146,7 @@ def _study_of(
     name: str,
     storage: str,
 ) -> optuna.Study:
-    """The study of a sweep; made where it is missing, refused where it is something else's."""
+    """Open the study of a sweep, or create it; refuse one that is not an export of the sweep."""
     directions = [objective.direction.value for objective in objectives]
     if name not in {study.study_name for study in opened.get_all_studies()}:
         study = optuna.create_study(storage=opened, study_name=name, directions=directions)
@@ -163,7 +167,7 @@ def _study_of(
 
 
 def _end(study: optuna.Study, before: FrozenTrial, now: FrozenTrial) -> None:
-    """Bring a trial that was RUNNING to its end; its state last, for then it is closed."""
+    """End a trial that was RUNNING; its state is set last, because that closes it."""
     storage, key = study._storage, before._trial_id  # noqa: SLF001 - Optuna has no public way
     for attr, value in now.user_attrs.items():
         storage.set_trial_user_attr(key, attr, value)
@@ -181,7 +185,7 @@ def _opened(storage: str) -> BaseStorage:
 
 
 def _check_there(storage: str) -> None:
-    """Refuse a file that is not there: Optuna would make one, and find it empty."""
+    """Refuse a missing file: Optuna would create one, and find it empty."""
     path = _file_of(storage)
     if path is not None and not path.is_file():
         raise UsageError(f"There is no Optuna storage at {path}.")
@@ -203,7 +207,7 @@ def _check_not_another_programs(storage: str) -> None:
 
 
 def _file_of(storage: str) -> Path | None:
-    """The file that a storage is; None if it is on a server."""
+    """Return the file of a storage; None if it is on a server."""
     return sqlite_file(storage) if "://" in storage else Path(storage).expanduser()
 
 

@@ -36,7 +36,7 @@ _STATES = {
     TrialState.STOPPED: OptunaState.PRUNED,
     TrialState.FAILED: OptunaState.FAIL,
 }
-# What may stand for an objective while it is trained, the nearest to it first.
+# Values that may replace an objective during training, the closest one first.
 _CURVES = ("{}", "milestone_{}", "float_{}")
 _MAX_STEPS = 1_000_000
 
@@ -96,7 +96,7 @@ class StudyTrials:
         return {name: each if math.isfinite(each) else 1e9 for name, each in found.items()}
 
     def _curve(self, reports: Sequence[Report]) -> dict[int, float]:
-        """What stands for the one objective at each epoch, if anything does."""
+        """Return the values that replace the single objective, by epoch; empty if none do."""
         name = self.objectives[0].name
         names = [each.format(name) for each in _CURVES]
         shown = next((n for n in names if any(n in r.values for r in reports)), name)
@@ -104,7 +104,11 @@ class StudyTrials:
 
 
 def distribution(domain: Domain) -> BaseDistribution:
-    """Return the Optuna distribution of the values that a parameter may take."""
+    """Return the Optuna distribution of the values that a parameter may take.
+
+    >>> distribution(Choice((1, True)))  # equal in Python, so each is shown as JSON
+    CategoricalDistribution(choices=('1', 'true'))
+    """
     if isinstance(domain, Choice):
         return CategoricalDistribution([label(domain, option) for option in domain.options])
     if isinstance(domain, Int):
@@ -117,7 +121,11 @@ def distribution(domain: Domain) -> BaseDistribution:
 
 
 def label(domain: Domain, value: Value) -> Value:
-    """Return a value as it is shown: itself, or JSON if Python considers two options equal."""
+    """Return a value as it is shown: itself, or JSON if Python considers two options equal.
+
+    >>> label(Choice((1, True)), True), label(Choice((1, 2)), 1)
+    ('true', 1)
+    """
     if isinstance(domain, Choice) and len(set(domain.options)) < domain.size:
         return json.dumps(value)
     return value
@@ -133,7 +141,7 @@ def _is_exact(domain: Float) -> bool:
 
 
 def _user_attrs(trial: Trial, reports: Sequence[Report]) -> dict[str, Any]:
-    """What the dashboard shows beside the objectives; what is not known is not there."""
+    """Return what the dashboard shows next to the objectives, as far as it is known."""
     names = dict.fromkeys(name for report in reports for name in report.values)
     curves = {
         f"epochs:{name}": [[r.epoch, r.values[name]] for r in reports if name in r.values]
@@ -153,5 +161,5 @@ def _user_attrs(trial: Trial, reports: Sequence[Report]) -> dict[str, Any]:
 
 
 def _local(moment: datetime) -> datetime:
-    """A moment as Optuna keeps it: in the zone of this machine, without saying so."""
+    """Convert a moment to what Optuna stores: local time, without a time zone."""
     return moment.astimezone().replace(tzinfo=None)

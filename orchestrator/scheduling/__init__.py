@@ -1,4 +1,4 @@
-"""Who stops trials early: functions of the reports at a milestone, without state."""
+"""Schedulers, which stop trials early: functions of the reports at a milestone, without state."""
 
 from collections.abc import Sequence
 
@@ -25,11 +25,16 @@ def build_scheduler(
     and milestones at equal distances.
 
     Args:
-        section: What is asked for.
-        objectives: Of the sweep; the one that ``asha`` and ``median`` look at is
-            `section.metric`, or the first that is measured at milestones.
-        constraints: Of the sweep; they count for all kinds.
-        epochs: Most epochs that a trial may have.
+        section: The scheduler section of the spec.
+        objectives: Objectives of the sweep; ``asha`` and ``median`` use only `section.metric`, or
+            the first that is measured at milestones.
+        constraints: Constraints of the sweep; all kinds use them.
+        epochs: Maximum number of epochs of a trial.
+
+    >>> from orchestrator.objectives import Direction
+    >>> goals = [Objective("accuracy", Direction.MAXIMIZE)]
+    >>> build_scheduler(SchedulerSection(kind="asha"), goals, (), epochs=8).milestones
+    (1, 3)
     """
     if section.kind == "fifo":
         return Fifo()

@@ -86,6 +86,11 @@ def best_first(
         peers: As `place` takes them.
         objectives: As `place` takes them.
         constraints: As `place` takes them.
+
+    >>> from orchestrator.objectives import Direction
+    >>> peers = {0: {"accuracy": 0.8}, 1: {"accuracy": 0.9}, 2: {}}
+    >>> best_first(peers, [Objective("accuracy", Direction.MAXIMIZE)])
+    [1, 0, 2]
     """
     numbers = list(peers)
     return [

@@ -1,1 +1,1 @@
-"""Which configuration is next, and when there is none."""
+"""Which configuration is tried next, and when the search ends."""

@@ -74,6 +74,11 @@ def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
 
     Raises:
         ValueError: No network has this config.
+
+    >>> from trainers.networks.backbones.shapes import backbone_shapes
+    >>> prepared = Prepared(("no", "yes"), {"digitnet": backbone_shapes("digitnet")})
+    >>> known_sizes(TrialConfig(backbone="digitnet", weights="scratch"), prepared)["params"]
+    252658.0
     """
     backbone = prepared.backbones.get(config.architecture)
     if backbone is None:
@@ -95,9 +100,14 @@ def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
 
 
 def sized_backbones(spec: SweepSpec) -> tuple[str, ...]:
-    """Name the backbones whose tensors a run of this sweep needs; none if no size is needed.
+    """Return the backbones whose tensors a run of this sweep needs; none if no size is needed.
 
-    Their tensors take torch, whose import is worth saving: 2 s and more of a run's start.
+    Their tensors need torch, whose import would add 2 s or more to the start of a run.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> sized_backbones(spec)  # no constraint on a size
+    ()
     """
     asked = {constraint.name for constraint in spec.limits}
     scheduler: str = spec.scheduler.kind

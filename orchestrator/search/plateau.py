@@ -43,7 +43,13 @@ def plateau_of(
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint],
 ) -> Plateau | None:
-    """Build the plateau that a budget asks for."""
+    """Build the plateau that a budget asks for.
+
+    >>> plateau_of(None, (), ()) is None
+    True
+    >>> type(plateau_of(PlateauSection(trials=8), (), ())).__name__
+    'FrontPlateau'
+    """
     if section is None:
         return None
     if section.growth is None:

@@ -52,7 +52,13 @@ class Fitted:
 def needed_values(
     objectives: Iterable[Objective], constraints: Iterable[Constraint]
 ) -> tuple[str, ...]:
-    """Name the values that a sampler needs of a point."""
+    """Return the names of the values that a sampler needs of a point.
+
+    >>> from orchestrator.objectives import Direction
+    >>> limits = [Constraint.parse("params <= 50"), Constraint.parse("accuracy >= 0.8")]
+    >>> needed_values([Objective("accuracy", Direction.MAXIMIZE)], limits)
+    ('accuracy', 'params')
+    """
     limited = (constraint.name for constraint in constraints)
     return tuple(dict.fromkeys([*(objective.name for objective in objectives), *limited]))
 
@@ -69,6 +75,11 @@ def fit(rows: Iterable[Row], space: SearchSpace, needed: Iterable[str], source: 
         space: What may be proposed.
         needed: Names of the values.
         source: In words, for the points.
+
+    >>> space = SearchSpace({"bits": Choice((4, 8))})
+    >>> rows = [{"bits": "4", "accuracy": "0.9"}, {"bits": "3", "accuracy": "0.8"}, {"bits": "8"}]
+    >>> fit(rows, space, ["accuracy"], "csv").sentence("csv", ["accuracy"])
+    '1 of 3 points of csv: 1 lacks a number for one of accuracy; 1 is outside the space (bits = 3)'
     """
     names, found = tuple(needed), Fitted()
     for row in rows:
@@ -86,7 +97,7 @@ def fit(rows: Iterable[Row], space: SearchSpace, needed: Iterable[str], source: 
 
 
 def fit_to_domain(domain: Domain, value: object) -> Value | None:
-    """Find the value of a domain that is meant: 4.0 and ``"4"`` are 4, ``"True"`` is true.
+    """Convert a value to the one of the domain that it stands for: 4.0 and ``"4"`` to 4.
 
     Returns:
         The value; None if the domain contains nothing like it.

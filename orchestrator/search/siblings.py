@@ -32,6 +32,12 @@ def siblings(space: SearchSpace, fixed: TrialConfig, params: Params) -> Iterator
         space: Where to look.
         fixed: What all trials of the sweep share.
         params: Active parameters of a configuration.
+
+    >>> from search_spaces import load_space
+    >>> space = load_space("smoke")
+    >>> fixed = TrialConfig(backbone="digitnet", weights="scratch")
+    >>> list(siblings(space, fixed, {"fc_width_1": 8, "bits": 4}))
+    [{'fc_width_1': 8, 'bits': 8}]
     """
     config = with_params(fixed, params, seed=0)
     free = after_training(config.qat) & space.domains.keys()
@@ -169,7 +175,7 @@ def _shares(config: TrialConfig, fixed: TrialConfig, params: Params) -> bool:
 def _changed(
     space: SearchSpace, params: Params, free: frozenset[str], changes: int
 ) -> Iterator[dict[str, Value]]:
-    """Configurations with so many of the free parameters otherwise than in `params`, or new."""
+    """Yield configurations in which this many free parameters differ from `params` or are new."""
 
     def completed(index: int, chosen: dict[str, Value], left: int) -> Iterator[dict[str, Value]]:
         if index == len(space.names):

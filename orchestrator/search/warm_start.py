@@ -28,7 +28,7 @@ class WarmStart:
 
     Attributes:
         points: In the order in which it learns them.
-        note: Where they come from, to a person; empty where there are none.
+        note: Where they come from, in words for the user; empty if there are none.
         is_stored: Whether the store has them already.
     """
 
@@ -53,6 +53,11 @@ def warm_start(spec: SweepSpec, store: Store | None) -> WarmStart:
         UsageError: The source cannot be read or holds nothing to learn from, or the sweep learned
             from another one.
         OrchestratorError: The source cannot be reached.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> warm_start(spec, None).points
+    ()
     """
     source = spec.warm_start
     kept = _kept(spec.name, store)
@@ -69,7 +74,11 @@ def warm_start(spec: SweepSpec, store: Store | None) -> WarmStart:
 
 
 def described(source: WarmStartSection) -> str:
-    """Describe a source in words, without a password."""
+    """Describe a source in words, without a password.
+
+    >>> described(WarmStartSection(csv="earlier.csv")), described(WarmStartSection(sweep="digits"))
+    ('earlier.csv', "sweep 'digits'")
+    """
     if source.csv is not None:
         return source.csv
     if source.mlflow is not None:
@@ -112,7 +121,7 @@ def _read(spec: SweepSpec, source: WarmStartSection, store: Store | None) -> War
 
 
 def _rows(source: WarmStartSection, store: Store | None) -> list[Row]:
-    """What the source holds; each kind is loaded where it is asked."""
+    """What the source holds; the module for its kind is imported only here."""
     if source.csv is not None:
         return csv_rows(Path(source.csv))
     if source.mlflow is not None:
@@ -157,6 +166,14 @@ def csv_rows(path: Path) -> list[Row]:
 
     Raises:
         UsageError: There is no such file, or it is no table.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     table = Path(folder, "earlier.csv")
+    ...     with table.open("w") as file:
+    ...         csv.writer(file).writerows([("bits", "accuracy", "state"), (4, 0.9, "complete")])
+    ...     csv_rows(table)
+    [{'bits': '4', 'accuracy': '0.9', 'state': 'complete'}]
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

@@ -121,7 +121,12 @@ class Scale:
 
 
 def as_trials(recordings: Iterable[Recording]) -> list[Trial]:
-    """Turn recordings into complete trials."""
+    """Turn recordings into complete trials.
+
+    >>> from orchestrator.simulation.table import Recording
+    >>> [trial.params for trial in as_trials([Recording({"bits": 4}, 7, {"train_s": 60.0})])]
+    [{'bits': 4}]
+    """
     return [
         Trial("", number, each.params, each.seed, TrialState.COMPLETE, values=each.values)
         for number, each in enumerate(recordings)
@@ -139,7 +144,7 @@ def compare(
     Args:
         variants: Sweeps by the names that results carry, with the same objectives and constraints.
         table: What trials do.
-        seeds: Of the sweeps, each in the place of `SweepSpec.seed`.
+        seeds: Seeds of the sweeps, each instead of `SweepSpec.seed`.
         slots: How many trials run at once.
 
     Returns:

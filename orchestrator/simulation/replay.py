@@ -12,10 +12,10 @@ _AT_MILESTONES = "milestone_"
 
 
 class Replay:
-    """Goes through the epochs of a recording, and at last to its values.
+    """Goes through the epochs of a recording, and finally to its values.
 
-    Where a recording has no ``milestone_accuracy``, the accuracy in floating point at that epoch
-    stands for it.
+    If a recording has no ``milestone_accuracy``, the accuracy in floating point at that epoch
+    replaces it.
 
     Args:
         job: What is replayed; epochs that an interrupted attempt left in its folder are done.

@@ -152,5 +152,9 @@ def _key(params: Params) -> object:
 
 
 def shown(params: Params) -> str:
-    """Format a configuration for messages."""
+    """Format a configuration for messages.
+
+    >>> shown({"bits": 4, "lr": 0.1}), shown({})
+    ('bits=4, lr=0.1', 'no parameters')
+    """
     return ", ".join(f"{name}={value}" for name, value in params.items()) or "no parameters"

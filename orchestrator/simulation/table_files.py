@@ -33,6 +33,10 @@ def read_table(path: str | Path) -> Table:
 
     Raises:
         UsageError: The file is absent, or cannot be read as a table; the message explains why.
+
+    >>> read_table("absent.csv")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    orchestrator.errors.UsageError: absent.csv cannot be read as a table of trials: ...
     """
     path = Path(path)
     try:
@@ -54,6 +58,13 @@ def write_table(table: Table, path: str | Path) -> Path:
 
     Raises:
         UsageError: The name ends in another way.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from orchestrator.simulation.table import Recording
+    >>> table = Table((Recording({"bits": 4}, 0, {"train_s": 60.0}),), "one trial")
+    >>> with TemporaryDirectory() as folder:
+    ...     read_table(write_table(table, Path(folder, "table.csv.gz"))).recordings[0].params
+    {'bits': 4}
     """
     path = Path(path)
     if not path.name.endswith(_SUFFIXES):

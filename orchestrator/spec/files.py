@@ -58,6 +58,15 @@ def load_sweep(
 
     Raises:
         UsageError: The file or a setting is wrong; the message has one problem per line.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "digits.yaml")
+    ...     _ = file.write_text("{name: digits, data: digits, space: smoke, "
+    ...                         "backbone: {name: digitnet, weights: bundled}, "
+    ...                         "objectives: {accuracy: maximize}}")
+    ...     load_sweep(file, settings=["seed=7"]).seed
+    7
     """
     path = Path(path)
     try:
@@ -78,7 +87,11 @@ def load_sweep(
 
 
 def stored_identity(spec: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Compute the identity of a stored spec; None for one that this version cannot read."""
+    """Compute the identity of a stored spec; None for one that this version cannot read.
+
+    >>> stored_identity({"version": "of another time"}) is None
+    True
+    """
     try:
         return SweepSpec.model_validate(spec).identity()
     except ValueError:
@@ -90,6 +103,10 @@ def stored_sweep(name: str, stored: Mapping[str, Any]) -> SweepSpec:
 
     Raises:
         UsageError: This version cannot read it.
+
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> stored_sweep("digits", spec.model_dump(mode="json")) == spec
+    True
     """
     try:
         return SweepSpec.model_validate(stored)

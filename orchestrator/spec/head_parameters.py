@@ -21,6 +21,13 @@ def head_problems(space: SearchSpace, head: Mapping[str, object]) -> Iterator[tu
 
     Yields:
         The wrong parameter, and a sentence.
+
+    >>> from search_spaces import load_space
+    >>> space = load_space({"fc_fraction": {"type": "float", "low": 0.1, "high": 1}})
+    >>> [name for name, _ in head_problems(space, {"rule": "fraction"})]
+    []
+    >>> [name for name, _ in head_problems(space, {"rule": "sqrt"})]
+    ['fc_fraction']
     """
     if _RULE not in space.domains:
         fixed = head.get("rule") == "fraction" and not set(_WIDTHS) & set(space.domains)

@@ -36,6 +36,11 @@ def identity_of(spec: BaseModel) -> Mapping[str, Any]:
 
     Args:
         spec: A `SweepSpec`.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> "budget" in identity_of(spec), identity_of(spec)["data"]["name"]
+    (False, 'digits')
     """
     # Keys that are not given are left out, so that a later version may add keys.
     identity = spec.model_dump(mode="json", exclude=_FREE, exclude_none=True)
@@ -57,6 +62,11 @@ def fingerprint_of(identity: Mapping[str, Any]) -> str:
 
     Objectives without an attack count with the defaults that attacks had when the first sweeps
     were stored, whose fingerprints hold these.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> len(fingerprint_of(identity_of(spec)))
+    64
     """
     objectives = {
         name: values if quantity(name).is_attack else {**FORMER_DEFAULTS, **values}

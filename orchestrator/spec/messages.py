@@ -37,6 +37,13 @@ def sentences(error: ValidationError) -> Iterator[tuple[Place, str]]:
 
     A missing key is reported at the place where it belongs. If several kinds of value would be
     accepted, they are named together.
+
+    >>> from orchestrator.spec.run_sections import BudgetSection
+    >>> try:
+    ...     BudgetSection(trials="many")
+    ... except ValidationError as error:
+    ...     print(list(sentences(error)))
+    [(('trials',), "'trials' is 'many', but needs an integer.")]
     """
     together: dict[Place, list[ErrorDetails]] = {}
     for detail in error.errors():

@@ -25,6 +25,9 @@ def with_paths(data: Mapping[str, Any], folder_of: FolderOf) -> dict[str, Any]:
     Args:
         data: A sweep file's content.
         folder_of: Returns the base folder of a relative path at a place.
+
+    >>> with_paths({"data": {"folder": "images"}}, lambda place: Path("/sweeps"))["data"]
+    {'folder': '/sweeps/images'}
     """
     resolved = dict(data)
     for key, spelled_out in (("warm_start", with_source), ("tracking", with_tracking)):

@@ -100,12 +100,22 @@ _WITHOUT: Mapping[tuple[str, str], str] = {
 
 
 def is_measured_at_milestones(name: str) -> bool:
-    """Return whether training changes a value, so that milestones have a proxy for it."""
+    """Return whether training changes a value, so that milestones have a proxy for it.
+
+    >>> is_measured_at_milestones("accuracy"), is_measured_at_milestones("params")
+    (True, False)
+    """
     return quantity(name).changed_by_training
 
 
 def with_kind(value: object) -> object:
-    """Convert a single word to a section with this kind."""
+    """Convert a single word to a section with this kind.
+
+    >>> with_kind("tpe")
+    {'kind': 'tpe'}
+    >>> with_kind({"kind": "tpe"})
+    {'kind': 'tpe'}
+    """
     return {"kind": value} if isinstance(value, str) else value
 
 
@@ -115,14 +125,22 @@ CACHE_WORDS = (*_OFF, *_ON)
 
 
 def with_cache(value: object) -> object:
-    """Convert a boolean word for the cache to ``auto`` or ``off``; a folder ``no`` is ``./no``."""
+    """Convert a boolean word for the cache to ``auto`` or ``off``; a folder ``no`` is ``./no``.
+
+    >>> with_cache(False), with_cache("yes"), with_cache("./no")
+    ('off', 'auto', './no')
+    """
     if value is False or value in _OFF:
         return "off"
     return "auto" if value is True or value in _ON else value
 
 
 def with_tracking(value: object) -> object:
-    """Convert a single word to the kind, a single address to the URI, and no to ``none``."""
+    """Convert a single word to the kind, a single address to the URI, and no to ``none``.
+
+    >>> with_tracking("http://mlflow:5000"), with_tracking("off")
+    ({'uri': 'http://mlflow:5000'}, {'kind': 'none'})
+    """
     if value is False or value in _OFF:
         return {"kind": "none"}
     if isinstance(value, str) and "://" in value:
@@ -143,7 +161,11 @@ class PlateauSection(Section):
 
 
 def with_trials(value: object) -> object:
-    """Convert a single number to a section with this number of trials."""
+    """Convert a single number to a section with this number of trials.
+
+    >>> with_trials(48)
+    {'trials': 48}
+    """
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return {"trials": value} if is_number else value
 
@@ -260,7 +282,11 @@ class WarmStartSection(Section):
 
 
 def with_source(value: object) -> object:
-    """Convert a single word to a table if it ends in ``.csv``, else to the name of a sweep."""
+    """Convert a single word to a table if it ends in ``.csv``, else to the name of a sweep.
+
+    >>> with_source("earlier.csv"), with_source("digits-fc")
+    ({'csv': 'earlier.csv'}, {'sweep': 'digits-fc'})
+    """
     if not isinstance(value, str):
         return value
     return {"csv" if value.endswith(".csv") else "sweep": value}

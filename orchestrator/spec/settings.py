@@ -34,6 +34,9 @@ def parse_settings(texts: Sequence[str]) -> list[tuple[Place, Any]]:
     Raises:
         UsageError: A text is not a setting.
         FileProblems: A value does not parse.
+
+    >>> parse_settings(["training.epochs=3,seed=1"])
+    [(('training', 'epochs'), 3), (('seed',), 1)]
     """
     return [_setting(part) for text in texts for part in _parts(text)]
 
@@ -61,12 +64,22 @@ def _setting(text: str) -> tuple[Place, Any]:
 
 
 def parse_source(text: str) -> Any:
-    """Parse the source of a warm start, as an option gives it."""
+    """Parse the source of a warm start, as an option gives it.
+
+    >>> parse_source("earlier.csv"), parse_source("{optuna: 'sqlite:///study.db'}")
+    ({'csv': 'earlier.csv'}, {'optuna': 'sqlite:///study.db'})
+    """
     return with_source(parse_yaml(f"value: {text}", name="--warm-start").data["value"])
 
 
 def changed(data: Any, place: Place, value: Any, *, within: Place = ()) -> dict[str, Any]:
-    """Return `data` with another value at a place; mappings on the path are copied."""
+    """Return `data` with another value at a place; mappings on the path are copied.
+
+    >>> changed({"budget": {"trials": 8}, "seed": 0}, ("budget", "seconds"), 60)
+    {'budget': {'trials': 8, 'seconds': 60}, 'seed': 0}
+    >>> changed({"budget": 8}, ("budget", "seconds"), 60)
+    {'budget': {'trials': 8, 'seconds': 60}}
+    """
     head, *rest = place
     below = _spelled_out(data, within)
     deeper = (*within, head)

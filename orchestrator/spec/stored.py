@@ -19,7 +19,12 @@ PATHS = (("data", "folder"), ("data", "npz"), ("data", "root"), ("backbone", "we
 
 
 def spec_objectives(spec: Mapping[str, Any]) -> tuple[Objective, ...]:
-    """Read the objectives of a stored spec: a direction each, or a mapping that holds one."""
+    """Read the objectives of a stored spec: a direction each, or a mapping that holds one.
+
+    >>> stored = {"accuracy": "maximize", "params": {"direction": "minimize"}}
+    >>> [str(each) for each in spec_objectives({"objectives": stored})]
+    ['accuracy (maximize)', 'params (minimize)']
+    """
     return tuple(
         Objective(name, Direction(goal["direction"] if isinstance(goal, Mapping) else goal))
         for name, goal in spec["objectives"].items()
@@ -27,7 +32,13 @@ def spec_objectives(spec: Mapping[str, Any]) -> tuple[Objective, ...]:
 
 
 def spec_constraints(spec: Mapping[str, Any]) -> tuple[Constraint, ...]:
-    """Read the constraints of a stored spec."""
+    """Read the constraints of a stored spec.
+
+    >>> [str(each) for each in spec_constraints({"constraints": ["memory_bytes <= 200kB"]})]
+    ['memory_bytes <= 200000']
+    >>> spec_constraints({})
+    ()
+    """
     return tuple(map(Constraint.parse, spec.get("constraints") or ()))
 
 
@@ -35,6 +46,9 @@ def places_of(spec: Mapping[str, Any], state: StateFolder) -> dict[str, str]:
     """Return the paths of a spec that are within the project, relative to its state folder.
 
     Data within a project move with it, and are found again from the store alone.
+
+    >>> places_of({"data": {"folder": "/project/images"}}, StateFolder(Path("/project/.paretune")))
+    {'data.folder': '../images'}
     """
     project = state.root.parent
     return {
@@ -53,6 +67,9 @@ def with_places(
         spec: The stored spec.
         content: The stored content of the sweep, including `places_of`.
         state: The state folder.
+
+    >>> with_places({"data": {"name": "digits"}}, {}, StateFolder(Path("/project/.paretune")))
+    {'data': {'name': 'digits'}}
     """
     places = content.get("places") or {}
     found = {**spec}
@@ -73,6 +90,12 @@ def _path(spec: Mapping[str, Any], section: str, key: str) -> Path | None:
 
 
 def spec_claim(spec: Mapping[str, Any]) -> ClaimSection | None:
-    """Read the claim of a stored spec; None if none was fixed before the sweep began."""
+    """Read the claim of a stored spec; None if none was fixed before the sweep began.
+
+    >>> spec_claim({}) is None
+    True
+    >>> spec_claim({"claim": {"margin": 0.03}}).margin
+    0.03
+    """
     section = spec.get("claim")
     return None if section is None else ClaimSection.model_validate(section)

@@ -50,6 +50,9 @@ def as_problem(parse: Callable[[str], _T], text: str) -> _T:
     """Parse a text, and turn an error into a problem with its place.
 
     pydantic does so for a ValueError, which a UsageError is not.
+
+    >>> as_problem(parse_quantity, "200kB")
+    200000.0
     """
     try:
         return parse(text)
@@ -157,7 +160,7 @@ class DataSection(Section):
 
     @property
     def label(self) -> str:
-        """A short name for people."""
+        """A short name to show to the user."""
         own = (self.dataset or "").rpartition(":")[2]
         return self.name or own or Path(self.folder or self.npz or "").name
 
@@ -293,7 +296,11 @@ class ObjectiveSection(MeasureSection):
 
 
 def with_deepfool(sections: object) -> object:
-    """Fill in the attack of DeepFool's values, which need not name it."""
+    """Fill in the attack of DeepFool's values, which need not name it.
+
+    >>> with_deepfool({"deepfool_perturbation": "maximize"})
+    {'deepfool_perturbation': {'attack': 'deepfool', 'direction': 'maximize'}}
+    """
     if not isinstance(sections, dict):
         return sections
     filled = dict(sections)
@@ -308,8 +315,9 @@ def with_deepfool(sections: object) -> object:
 def fits_its_name(name: str, section: MeasureSection) -> None:
     """Reject an attack that cannot yield the value of this name.
 
-    Raises:
-        ValueError: With the sentence.
+    >>> fits_its_name("robust_accuracy", MeasureSection(attack="deepfool"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: robust_accuracy has attack: deepfool, ...
     """
     is_deepfool = section.attack == "deepfool"
     if is_deepfool != name.startswith(PERTURBATION):
@@ -325,27 +333,48 @@ def fits_its_name(name: str, section: MeasureSection) -> None:
 
 
 def with_direction(value: object) -> object:
-    """Convert a single word to a section with this direction."""
+    """Convert a single word to a section with this direction.
+
+    >>> with_direction("maximize")
+    {'direction': 'maximize'}
+    """
     return {"direction": value} if isinstance(value, str) else value
 
 
 def with_attack(value: object) -> object:
-    """Convert a single word to a section with this attack."""
+    """Convert a single word to a section with this attack.
+
+    >>> with_attack("pgd")
+    {'attack': 'pgd'}
+    """
     return {"attack": value} if isinstance(value, str) else value
 
 
 def with_rule(value: object) -> object:
-    """Convert a single word to a section with this rule."""
+    """Convert a single word to a section with this rule.
+
+    >>> with_rule("sqrt")
+    {'rule': 'sqrt'}
+    """
     return {"rule": value} if isinstance(value, str) else value
 
 
 def with_name(value: object) -> object:
-    """Convert a single word to a section with this name."""
+    """Convert a single word to a section with this name.
+
+    >>> with_name("digits")
+    {'name': 'digits'}
+    """
     return {"name": value} if isinstance(value, str) else value
 
 
 def check_measured(name: str) -> str:
-    """Reject a name that no trial measures."""
+    """Reject a name that no trial measures.
+
+    >>> check_measured("acuracy")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: Unknown objective 'acuracy'. Known: accuracy, backbone_bytes, ...
+    """
     if quantity(name).of_front_alone:
         raise ValueError(
             f"{name} is measured of the front alone, when the sweep ends: write it under "

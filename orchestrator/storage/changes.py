@@ -49,7 +49,12 @@ def put(connection: Connection, table: Table, rows: Sequence[Mapping[str, object
 
 
 def insert_into(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:
-    """Build an INSERT with ON CONFLICT for the dialect ``"postgresql"`` or ``"sqlite"``."""
+    """Build an INSERT with ON CONFLICT for the dialect ``"postgresql"`` or ``"sqlite"``.
+
+    >>> from orchestrator.storage.tables import outbox
+    >>> "ON CONFLICT" in str(insert_into(outbox, "sqlite").on_conflict_do_nothing())
+    True
+    """
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 

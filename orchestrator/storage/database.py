@@ -158,7 +158,13 @@ def _is_full(error: BaseException | None) -> bool:
 
 
 def driver_problem(url: str) -> str:
-    """Describe the missing driver of a database's URL; empty if it is installed, or for no URL."""
+    """Describe the missing driver of a database's URL; empty if it is installed, or for no URL.
+
+    >>> driver_problem("sqlite:///sweeps.db")
+    ''
+    >>> driver_problem("sweeps.db")  # no URL
+    ''
+    """
     try:
         make_url(url).get_dialect().import_dbapi()
     except ImportError as error:

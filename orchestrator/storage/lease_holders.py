@@ -6,7 +6,11 @@ from pathlib import Path
 
 
 def this_holder() -> str:
-    """Return ``HOST:PID:START`` of this process; `START` tells apart two with the same PID."""
+    """Return ``HOST:PID:START`` of this process; `START` tells apart two with the same PID.
+
+    >>> this_holder().split(":")[1] == str(os.getpid())
+    True
+    """
     pid = os.getpid()
     return f"{socket.gethostname()}:{pid}:{_start(pid)}"
 
@@ -17,6 +21,9 @@ def is_gone(holder: str) -> bool:
     A holder on another machine, or one that was not written by `this_holder`, is never considered
     gone: its lease has to expire. Machines are distinguished by host name alone; two that share a
     name and a database could take sweeps from each other, which the fencing token makes harmless.
+
+    >>> is_gone(this_holder()), is_gone("another-machine:1:0")
+    (False, False)
     """
     host, pid, start = _parts(holder)
     if host != socket.gethostname() or not 0 < pid < 2**31:

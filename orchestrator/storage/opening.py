@@ -37,6 +37,12 @@ def open_store(
         UsageError: There is no store (``create=False``), or the URL cannot be used.
         OrchestratorError: The schema is newer than this version of paretune; the database cannot
             be reached, or belongs to another program.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     store = open_store(f"sqlite:///{folder}/sweeps.db")
+    ...     store.sweeps()
+    []
     """
     state = state or StateFolder.find()
     url = state.store_url if url is None else url
@@ -71,6 +77,9 @@ def find_store(url: str | None = None, *, state: StateFolder | None = None) -> S
     Raises:
         UsageError: The URL cannot be used.
         OrchestratorError: As in `open_store`.
+
+    >>> find_store("sqlite:///absent.db") is None
+    True
     """
     state = state or StateFolder.find()
     url = state.store_url if url is None else url
@@ -79,7 +88,12 @@ def find_store(url: str | None = None, *, state: StateFolder | None = None) -> S
 
 
 def schema_version(url: str) -> tuple[str | None, str]:
-    """Return the version of the database's schema, None if it has none, and the newest known."""
+    """Return the version of the database's schema, None if it has none, and the newest known.
+
+    >>> current, newest = schema_version("sqlite:///absent.db")
+    >>> current is None, newest == HEAD
+    (True, True)
+    """
     database = Database(url)
     if database.path and not database.path.exists():
         return None, HEAD

@@ -41,6 +41,9 @@ def utc_now() -> datetime:
 
     If this clock is ahead of another driver's by more than a lease, that driver's lease looks
     expired; once it is taken, the other driver's token is outdated and its writes are refused.
+
+    >>> utc_now().tzname()
+    'UTC'
     """
     return datetime.now(UTC)
 
@@ -51,7 +54,7 @@ class SqlStore:
     Args:
         url: SQLAlchemy URL with its driver.
         state: The state folder, under which places are recorded; default: `StateFolder.find`.
-        clock: The present moment with its zone. It does not travel with a pickled store.
+        clock: Returns the present moment with its time zone; not pickled with the store.
         read_only: Never write, even if that would be possible.
     """
 

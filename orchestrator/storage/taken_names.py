@@ -23,6 +23,13 @@ def name_is_taken(
         found: The stored sweep.
         spec: The new spec under the same name.
         measured: Names of the values that its trials have.
+
+    >>> from datetime import UTC, datetime
+    >>> from orchestrator.trials import SweepState
+    >>> began = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> found = SweepRecord("digits", {"seed": 0}, "", SweepState.COMPLETE, began)
+    >>> str(name_is_taken(found, {"seed": 1}, ())).partition(". ")[0]
+    "Sweep 'digits' was started with another spec (seed was 0, is 1)"
     """
     before, now = stored_identity(found.spec), stored_identity(spec)
     if before is None or now is None:

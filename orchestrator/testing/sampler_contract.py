@@ -29,7 +29,7 @@ CONSTRAINTS = (Constraint("memory_bytes", "<=", 60.0),)
 
 # 16 widths x 5 bit-widths: the space in which plain Optuna repeats itself in up to 64 % of asks.
 SMALL = SearchSpace({"width": Int(1, 16), "bits": Choice((2, 3, 4, 6, 8))})
-# Larger than any budget, so that nobody is forced into a corner.
+# Larger than any budget, so that no sampler runs out of configurations.
 ROOMY = SearchSpace({"width": Int(1, 128), "bits": Choice((2, 3, 4, 6, 8))})
 # Conditions, choices of mixed types, steps and a logarithm; 168 configurations.
 FINITE = SearchSpace(
@@ -74,7 +74,7 @@ def is_too_wide(params: Mapping[str, Value]) -> bool:
 
 
 class Loop:
-    """The part of a sweep's loop that a sampler sees: suggestions are stored, and told twice.
+    """The part of a sweep's loop that a sampler sees; every stored trial is observed twice.
 
     Args:
         sampler: What to ask.
@@ -287,7 +287,7 @@ class SamplerContract:
             sampler = self.build(ROOMY, OBJECTIVES[:1], (), seed)
             loop = Loop(sampler, wide_ones_fail, failure=kind).run(self.infeasible_budget)
             late += map(is_too_wide, loop.params[-self.infeasible_budget // 3 :])
-        # The best configuration lies beside those that fail; who forgets fails nearly always.
+        # The best one is next to those that fail: a sampler that forgets nearly always fails.
         assert sum(late) / len(late) < 0.45 or not self.learns
 
     def test_failures_teach_alike_that_configurations_are_to_blame_for_and_others_nothing(

@@ -45,6 +45,10 @@ def build_mirror(
 
     Raises:
         UnknownNameError: There is no such kind.
+
+    >>> build_mirror("wandb", None, experiment="digits", state=None)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    orchestrator.errors.UnknownNameError: Unknown kind of tracking 'wandb'. Known: mlflow, none.
     """
     if kind == "none":
         return NoMirror()

@@ -30,7 +30,7 @@ def bring_home(
     """Move the artifact locations of an experiment, and of one sweep's runs in it, to `home`.
 
     Only places that this package made are changed: those whose path ends as one in `home` does.
-    A person may have given the experiment another place, in a bucket for example.
+    The user may have given the experiment another location, for example in a bucket.
 
     Args:
         client: MLflow's client of a database or of a server.

@@ -32,6 +32,8 @@ def make_database(
 
     Raises:
         OSError: The folder or the file cannot be written.
+
+    >>> make_database("http://mlflow:5000", fill=lambda uri: 1 / 0)  # a server needs no file
     """
     path = sqlite_file(uri)
     if path is None:

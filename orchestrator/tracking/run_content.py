@@ -53,17 +53,38 @@ _SWEEP_STATUS = {
 
 
 def sweep_id(sweep: SweepRecord) -> str:
-    """Return the value of the tag that the runs of this sweep share, and no other runs."""
+    """Return the value of the tag that the runs of this sweep share, and no other runs.
+
+    >>> from datetime import UTC
+    >>> from orchestrator.trials import SweepState
+    >>> sweep = SweepRecord("digits", {}, "", SweepState.RUNNING, datetime(2026, 1, 1, tzinfo=UTC))
+    >>> sweep_id(sweep)
+    'digits/1767225600000'
+    """
     return f"{sweep.name}/{milliseconds(sweep.created)}"
 
 
 def sweep_identity(sweep: SweepRecord) -> dict[str, str]:
-    """Return the tags that find the parent run of a sweep."""
+    """Return the tags that find the parent run of a sweep.
+
+    >>> from datetime import UTC
+    >>> from orchestrator.trials import SweepState
+    >>> sweep = SweepRecord("digits", {}, "", SweepState.RUNNING, datetime(2026, 1, 1, tzinfo=UTC))
+    >>> sweep_identity(sweep)
+    {'paretune.sweep_id': 'digits/1767225600000', 'paretune.run': 'sweep'}
+    """
     return {SWEEP_ID: sweep_id(sweep), RUN: "sweep"}
 
 
 def attempt_identity(sweep: SweepRecord, trial: int, attempt: int) -> dict[str, str]:
-    """Return the tags that find the run of one attempt."""
+    """Return the tags that find the run of one attempt.
+
+    >>> from datetime import UTC
+    >>> from orchestrator.trials import SweepState
+    >>> sweep = SweepRecord("digits", {}, "", SweepState.RUNNING, datetime(2026, 1, 1, tzinfo=UTC))
+    >>> sorted(attempt_identity(sweep, trial=3, attempt=0))
+    ['paretune.attempt', 'paretune.run', 'paretune.sweep_id', 'paretune.trial']
+    """
     identity = {SWEEP_ID: sweep_id(sweep), RUN: "attempt"}
     return {**identity, TRIAL: str(trial), ATTEMPT: str(attempt)}
 
@@ -120,7 +141,12 @@ def attempt_content(
 
 
 def milliseconds(moment: datetime) -> int:
-    """Convert a moment to milliseconds since 1970, UTC."""
+    """Convert a moment to milliseconds since 1970, UTC.
+
+    >>> from datetime import UTC
+    >>> milliseconds(datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC))
+    2000
+    """
     return round(moment.timestamp() * 1_000)
 
 

@@ -13,7 +13,15 @@ _ROWS = 12  # members in the table: a tag holds 5,000 characters
 
 
 def run_description(sweep: SweepRecord, trials: Sequence[Trial]) -> str:
-    """Describe the front as a table, how to read it, and where to find the rest."""
+    """Describe the front as a table, how to read it, and where to find the rest.
+
+    >>> from datetime import UTC, datetime
+    >>> from orchestrator.trials import SweepState
+    >>> spec, began = {"objectives": {"accuracy": "maximize"}}, datetime(2026, 1, 1, tzinfo=UTC)
+    >>> sweep = SweepRecord("digits", spec, "", SweepState.RUNNING, began)
+    >>> run_description(sweep, []).splitlines()[0]
+    'No trial is complete yet, so there is no Pareto front to show.'
+    """
     goals, limits = spec_objectives(sweep.spec), spec_constraints(sweep.spec)
     front = compute_front(trials, goals, limits)
     return "\n".join([*_table(front), *_guide(sweep)])

@@ -81,7 +81,13 @@ class Changes:
 
 
 def missing_from(run: RunView, content: RunContent) -> list[Changes]:
-    """Return the requests that bring `run` to `content`; none if it is there already."""
+    """Return the requests that bring `run` to `content`; none if it is there already.
+
+    >>> content = RunContent("digits", "RUNNING", 0, tags={"state": "running"})
+    >>> run = RunView("id", "RUNNING", tags={"state": "running"})
+    >>> missing_from(run, content), len(missing_from(RunView("id", "RUNNING"), content))
+    ([], 1)
+    """
     logged = int(run.tags.get(LOGGED_STEPS, "-1"))
     curve = [point for point in content.curve if point.step > logged]
     latest = [point for point in content.latest if run.metrics.get(point.key) != point.value]
@@ -105,7 +111,11 @@ def missing_from(run: RunView, content: RunContent) -> list[Changes]:
 
 
 def points(values: Mapping[str, float], timestamp_ms: int, step: int) -> Iterator[MetricPoint]:
-    """Yield points of the finite values: MLflow stores a NaN as 0 and an infinity as 1.8e308."""
+    """Yield points of the finite values: MLflow stores a NaN as 0 and an infinity as 1.8e308.
+
+    >>> [point.value for point in points({"loss": math.nan, "accuracy": 0.9}, 0, step=1)]
+    [0.9]
+    """
     for name, value in values.items():
         if math.isfinite(value):
             yield MetricPoint(_safe_key(name), float(value), timestamp_ms, step)
@@ -117,24 +127,44 @@ def _safe_key(key: str) -> str:
 
 
 def safe_params(params: Mapping[str, object]) -> dict[str, str]:
-    """Convert params to text, with the keys and the lengths that MLflow allows."""
+    """Convert params to text, with the keys and the lengths that MLflow allows.
+
+    >>> {key: len(text) for key, text in safe_params({"lr": 0.1, "note": "x" * 10_000}).items()}
+    {'lr': 3, 'note': 6000}
+    """
     return {_safe_key(key): _cut(str(value), _PARAM_LENGTH) for key, value in params.items()}
 
 
 def safe_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Convert tags to the keys and the lengths that MLflow allows, without empty ones."""
+    """Convert tags to the keys and the lengths that MLflow allows, without empty ones.
+
+    >>> safe_tags({"state": "running", "stop_reason": ""})
+    {'state': 'running'}
+    """
     return {_safe_key(key): _cut(text, _TAG_LENGTH) for key, text in tags.items() if text}
 
 
 def json_tags(key: str, value: object) -> dict[str, str]:
-    """Write a value as JSON in one tag, or in several (``key.1``, ``key.2``) if it is too long."""
+    """Write a value as JSON in one tag, or in several (``key.1``, ``key.2``) if it is too long.
+
+    >>> json_tags("params", {"bits": 4})
+    {'params': '{"bits": 4}'}
+    >>> list(json_tags("params", "x" * 10_000))
+    ['params', 'params.1', 'params.2']
+    """
     text = json.dumps(value, sort_keys=False)
     parts = [text[at : at + _TAG_LENGTH] for at in range(0, len(text), _TAG_LENGTH)]
     return {key if part == 0 else f"{key}.{part}": some for part, some in enumerate(parts)}
 
 
 def from_json_tags(tags: Mapping[str, str], key: str) -> object:
-    """Read the value that `json_tags` wrote, or None if there is none."""
+    """Read the value that `json_tags` wrote, or None if there is none.
+
+    >>> from_json_tags(json_tags("params", {"bits": 4}), "params")
+    {'bits': 4}
+    >>> from_json_tags({}, "params") is None
+    True
+    """
     if key not in tags:
         return None
     parts = [tags[key]]

@@ -8,7 +8,11 @@ _FOLDER = Path(__file__).parent
 
 
 def library_names() -> tuple[str, ...]:
-    """Return the names of all shipped spaces, sorted."""
+    """Return the names of all shipped spaces, sorted.
+
+    >>> "smoke" in library_names()
+    True
+    """
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
 
 
@@ -17,6 +21,9 @@ def library_path(name: str) -> Path:
 
     Raises:
         SpaceError: No shipped space has this name.
+
+    >>> library_path("smoke").name
+    'smoke.yaml'
     """
     names = library_names()
     if name not in names:

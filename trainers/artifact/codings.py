@@ -46,6 +46,9 @@ def smallest_coding(piece: Piece, data: bytes) -> tuple[str, bytes]:
 
     Raises:
         ValueError: The data are not codes as the piece describes them.
+
+    >>> smallest_coding(Piece("head.0.bias", 4000, "F32"), bytes(4000))[0]  # all are zero
+    'zstd'
     """
     return min(_codings(piece, data), key=lambda coded: len(coded[1]))
 
@@ -56,6 +59,10 @@ def decoded(piece: Piece, coding: str, coded: bytes) -> bytes:
     Raises:
         ValueError: The coding is unknown, or the decoded data have another size than the piece.
         zstandard.ZstdError: The coded data are damaged.
+
+    >>> piece = Piece("head.0.bias", 8, "F32")
+    >>> decoded(piece, *smallest_coding(piece, b"weights!"))
+    b'weights!'
     """
     if coding not in _DECODERS:
         raise ValueError(f"{piece.name} has the unknown coding {coding!r}")
@@ -85,6 +92,9 @@ def decompressed(frame: bytes, most: int) -> bytes:
     Raises:
         ValueError: The frame records a size above `most`; frames of `compressed` record none.
         zstandard.ZstdError: The frame is damaged, or holds more.
+
+    >>> decompressed(compressed(b"weights"), most=100)
+    b'weights'
     """
     # `max_output_size` is ignored for a frame that records its size.
     if zstandard.frame_content_size(frame) > most:

@@ -18,12 +18,23 @@ def layout_of(
 
     Raises:
         ValueError: As `packed_layout`.
+
+    >>> from trainers.networks.spec import spec_of
+    >>> spec = spec_of("digitnet", (16,), 10)
+    >>> sizes = [layout_of(spec, QuantizationConfig(bits=bits), None).bytes for bits in (4, 8)]
+    >>> sizes[0] < sizes[1]
+    True
     """
     shapes = network_shapes(backbone_shapes(spec.backbone), spec)
     return packed_layout(spec, shapes, quantization, classes)
 
 
 def empty_network(spec: NetworkSpec) -> Network:
-    """Build the network of a spec on the meta device, where it takes no memory."""
+    """Build the network of a spec on the meta device, where it takes no memory.
+
+    >>> from trainers.networks.spec import spec_of
+    >>> {str(each.device) for each in empty_network(spec_of("digitnet", (), 10)).parameters()}
+    {'meta'}
+    """
     with without_memory():
         return network_from_spec(spec)

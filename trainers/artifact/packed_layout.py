@@ -106,6 +106,14 @@ def packed_layout(
     Raises:
         ValueError: `quantization` names a convolution that the network does not have, or
             the number of `classes` is not that of the network.
+
+    >>> from trainers.networks.backbones.shapes import backbone_shapes
+    >>> from trainers.networks.shapes import network_shapes
+    >>> from trainers.networks.spec import spec_of
+    >>> spec = spec_of("digitnet", (), 2)
+    >>> shapes = network_shapes(backbone_shapes("digitnet"), spec)
+    >>> packed_layout(spec, shapes, QuantizationConfig(bits=4), None).head_bytes  # 2 x 577 floats
+    4616
     """
     if classes is not None and len(classes) != spec.classes:
         raise ValueError(
@@ -137,6 +145,9 @@ def stored_tensors(shapes: Mapping[str, Shape], quantized: Quantized) -> tuple[S
 
     Raises:
         ValueError: Weights would share levels although their levels differ in shape.
+
+    >>> stored_tensors({"head.0.bias": (2,)}, Quantized("symmetric", "channel", {}))
+    (StoredTensor(name='head.0.bias', dtype='F32', shape=(2,)),)
     """
     planned = quantized.weights
     stored: dict[str, StoredTensor] = {}

@@ -87,6 +87,10 @@ def read_header(path: Path | str) -> ArtifactHeader:
 
     Raises:
         ArtifactError: There is no such file, or it is not a packed network of a known version.
+
+    >>> read_header("absent.safetensors")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    trainers.errors.ArtifactError: absent.safetensors cannot be read as a packed network: ...
     """
     try:
         with safe_open(path, framework="numpy") as container:
@@ -108,6 +112,18 @@ def load_artifact(path: Path | str) -> Network:
     Raises:
         ArtifactError: The file is absent, truncated, too long, of another version or program, or
             does not hold exactly the finite tensors that its architecture needs.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from trainers.artifact.writing import write_artifact
+    >>> from trainers.networks.network import build_network
+    >>> from trainers.quantization.config import QuantizationConfig
+    >>> config = QuantizationConfig(bits=4)
+    >>> network = build_network("digitnet", weights="scratch", widths=(16,), classes=2)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "model.safetensors")
+    ...     _ = write_artifact(network, path, quantization=config, classes=None)
+    ...     load_artifact(path).spec == network.spec
+    True
     """
     try:
         with safe_open(path, framework="numpy") as container:
@@ -127,6 +143,10 @@ def read_quantized(path: Path | str) -> Mapping[str, QuantizedWeight]:
 
     Raises:
         ArtifactError: As `load_artifact`, for these weights.
+
+    >>> read_quantized("absent.safetensors")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    trainers.errors.ArtifactError: absent.safetensors cannot be read as a packed network: ...
     """
     try:
         with safe_open(path, framework="numpy") as container:

@@ -64,6 +64,10 @@ def compress_artifact(path: Path, to: Path) -> StorageInfo:
     Raises:
         ArtifactError: There is no artifact at `path`.
         OSError: The disk is full or the folder cannot be written; what was there stays.
+
+    >>> compress_artifact(Path("absent"), Path("small"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    trainers.errors.ArtifactError: absent cannot be read as a packed network: ...
     """
     try:
         content = path.read_bytes()
@@ -100,6 +104,10 @@ def decompress_artifact(path: Path, to: Path, *, most_bytes: int = 1 << 32) -> N
     Raises:
         ArtifactError: There is no such file, it is damaged, or the artifact would be too large.
         OSError: The disk is full or the folder cannot be written; what was there stays.
+
+    >>> decompress_artifact(Path("absent"), Path("model"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    trainers.errors.ArtifactError: absent cannot be read as a compressed network: ...
     """
     try:
         source = io.BytesIO(path.read_bytes())
@@ -117,6 +125,10 @@ def read_storage(path: Path) -> StorageInfo:
 
     Raises:
         ArtifactError: There is no such file, or it is not a compressed artifact.
+
+    >>> read_storage(Path("absent"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    trainers.errors.ArtifactError: absent cannot be read as a compressed network: ...
     """
     try:
         with path.open("rb") as source:

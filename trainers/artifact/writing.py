@@ -64,6 +64,13 @@ def predict_bytes(
 
     Raises:
         ValueError: As `write_artifact`.
+
+    >>> from trainers.networks.spec import spec_of
+    >>> spec, names = spec_of("digitnet", (16,), 2), ("no", "yes")
+    >>> configs = [QuantizationConfig(bits=bits, fc_bits=bits) for bits in (4, 32)]
+    >>> sizes = [predict_bytes(spec, each, names) for each in configs]
+    >>> round(sizes[1] / sizes[0], 1)
+    7.2
     """
     return layout_of(spec, quantization, classes).bytes
 
@@ -92,6 +99,16 @@ def write_artifact(
             are too many or too few, or `steps` do not fit.
         ArtifactError: The network holds NaN or infinity, or does not match its spec.
         OSError: The disk is full or the folder cannot be written; what was there stays.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from trainers.networks.network import build_network
+    >>> network = build_network("digitnet", weights="scratch", widths=(16,), classes=2)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "model.safetensors")
+    ...     config = QuantizationConfig(bits=4)
+    ...     info = write_artifact(network, path, quantization=config, classes=None)
+    ...     info.bytes == path.stat().st_size
+    True
     """
     layout = layout_of(network.spec, quantization, classes)
     weights = _weights(network, layout)

@@ -20,7 +20,11 @@ RESIZES = ("crop", "squash", "pad")
 
 
 def data_names() -> tuple[str, ...]:
-    """Return the names that `DataConfig.name` accepts."""
+    """Return the names that `DataConfig.name` accepts.
+
+    >>> "digits" in data_names()
+    True
+    """
     return _NAMES
 
 
@@ -34,22 +38,22 @@ class DataConfig:
         npz: A NumPy archive with `x_train`, `y_train` (and `x_test`, `y_test`, `classes`), or
             `images` and `labels`.
         dataset: A function of a user's own that returns images; see `trainers.data.own`.
-        root: Where named data sets lie or are downloaded to; default `$PARETUNE_DATA`, else
-            `~/.cache/paretune/data`.
+        root: Folder that named data sets are read from or downloaded to; default
+            `$PARETUNE_DATA`, else `~/.cache/paretune/data`.
         val_fraction: Share of the images that is kept for validation, in (0, 1). Of the official
             training images where there is an official test set.
         test_fraction: Share that is kept for testing, in (0, 1). Ignored where there is an
-            official test set (CIFAR, MNIST, Fashion-MNIST, SVHN, STL-10, an npz with `x_test`):
-            that is the test set then, whole.
+            official test set (CIFAR, MNIST, Fashion-MNIST, SVHN, STL-10, an npz with `x_test`),
+            which is then used whole.
         seed: Decides which image goes to which subset.
         image_size: Side in pixels that all images are brought to; default: their own, and
             `default_size` for pictures that differ in size or are large.
         resize: How an image becomes a square: `crop` (its largest centred square; the default),
             `squash` (its sides are stretched) or `pad` (black is added).
-        limit: Use at most so many images in all, with the classes in their proportions; for
+        limit: Use at most this many images in all, with the classes in their proportions; for
             quick tries.
-        default_size: Side in pixels of pictures without a common size of their own; a sweep gives
-            what its backbone sees.
+        default_size: Side in pixels of pictures that have no common size; in a sweep, the input
+            size of its backbone.
     """
 
     name: str | None = None

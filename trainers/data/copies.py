@@ -11,7 +11,13 @@ from trainers.errors import DataError
 
 
 def digests(images: Images) -> list[bytes]:
-    """Compute a digest of the content of each image."""
+    """Compute a digest of the content of each image.
+
+    >>> import numpy as np
+    >>> first, second, third = digests(np.array([[[[0]]], [[[9]]], [[[0]]]], dtype=np.uint8))
+    >>> first == third, first == second
+    (True, False)
+    """
     return [hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images]
 
 
@@ -39,6 +45,11 @@ def refuse_sameness(
 
     Raises:
         DataError: All images are equal, or all of a class; the text names it.
+
+    >>> firsts, labels = np.array([0, 0]), np.array([0, 1])
+    >>> refuse_sameness(firsts, labels, ("a", "b"), name="mine")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    trainers.errors.DataError: data set mine: all 2 images are equal, pixel for pixel. ...
     """
     advice = (
         "Look at the files: what they show may lie in an alpha channel of white, or was lost when "

@@ -28,7 +28,7 @@ def image_entropies(
 
     H = - sum_v p_v ln p_v, where p_v is the share of the image's values that equal v. It lies
     between 0 (a constant image) and ln 256 = 5.545 (every value equally often), and does not
-    depend on the position of a pixel. It needs some megabytes beside the images, for any number.
+    depend on the position of a pixel. It needs a few megabytes, however many images there are.
 
     Args:
         images: uint8, the first axis counts the images; of any layout.
@@ -40,6 +40,10 @@ def image_entropies(
     Raises:
         PixelTypeError: They are not uint8.
         DataError: There is no image, or no pixel.
+
+    >>> constant, checkered = np.zeros((2, 2)), np.array([[0, 255], [255, 0]])
+    >>> image_entropies(np.array([constant, checkered], dtype=np.uint8)).round(3).tolist()
+    [0.0, 0.693]
     """
     if images.dtype != np.uint8:
         raise PixelTypeError(f"the images are of type {images.dtype}. {WHY_UINT8}")
@@ -73,7 +77,7 @@ def _histograms(rows: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def _entropies(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Entropy of each row; `abs`, for of one value alone the sum is -0.0."""
+    """Entropy of each row; `abs`, because for a single value the sum is -0.0."""
     shares = counts / counts.sum(axis=1, keepdims=True)
     logarithms = np.log(shares, where=shares > 0, out=np.zeros_like(shares))
     found: NDArray[np.float64] = np.abs((shares * logarithms).sum(axis=1))

@@ -29,7 +29,7 @@ _SHOWN = 3
 
 @dataclass
 class _LeftOut:
-    """What of a folder is not read, for one line."""
+    """What is not read of a folder, summed up in one line."""
 
     loose: int = 0
     endings: Counter[str] = field(default_factory=Counter)
@@ -73,23 +73,27 @@ def read_folder(
 ) -> LabelledImages:
     """Read every picture under `path`; the subfolders' sorted names are the classes.
 
-    Subfolders `train`, `val` and `test` (or one or two of them, `train` among them), each with
-    the class folders, are the official subsets. Pictures are turned as their EXIF data say, are
-    laid on white where they are transparent, and become RGB, or grey where all of them are. All
-    become squares by one rule, `resize`. Where no `image_size` is given, pictures of one size
-    keep their pixels unless they are large, and others are brought to `default_size`.
+    Subfolders `train`, `val` and `test` (at least `train`), each with the class folders, are the
+    official subsets. Pictures are rotated by their EXIF orientation, composed onto white where
+    they are transparent, and converted to RGB, or to grey if all of them are grey. `resize` makes
+    them square. Without an `image_size`, pictures of one size keep their pixels unless they are
+    large, and others are brought to `default_size`.
 
     Args:
         path: The folder with the class folders.
         image_size: Side in pixels.
-        without: Names of subfolders that are no classes.
+        without: Names of subfolders that are not classes.
         resize: One of `trainers.data.resizing.RESIZES`.
         default_size: Side in pixels of pictures that differ in size.
 
     Raises:
         AbsentDataError: There is no folder, no class, or one class.
         DataError: A class is empty, a link leads out of the folder, or a picture cannot be read;
-            the text names it. No picture is ever left out in silence.
+            the text names it. No picture is ever skipped silently.
+
+    >>> read_folder("absent", None)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    trainers.errors.AbsentDataError: ...
     """
     root = Path(path).expanduser()
     layout = _layout(root, without)
@@ -126,6 +130,13 @@ def class_folders(root: Path, *, without: frozenset[str] = frozenset()) -> list[
     Raises:
         AbsentDataError: There is no folder, no class, or one class.
         DataError: Official subsets disagree about the classes.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     for name in ("dog", "cat"):
+    ...         Path(folder, name).mkdir()
+    ...     [each.name for each in class_folders(Path(folder))]
+    ['cat', 'dog']
     """
     return _layout(root, without).folders["train"]
 

@@ -23,7 +23,7 @@ class LabelledImages:
         labels: int64 (N,), in [0, len(classes)).
         test: The official test images and labels, if the data set has them.
         val: The official validation images and labels, if the data set has them.
-        notes: What a person should know of how it was read; sentences without a full stop.
+        notes: What the user should know about how it was read; sentences without a full stop.
     """
 
     name: str
@@ -39,8 +39,8 @@ class LabelledImages:
 class ImageData:
     """A data set, split into train, validation and test.
 
-    Only C-contiguous arrays and short text, so that it lies in shared memory as it is; there the
-    arrays come back read-only, and nobody may count on writing to them anywhere.
+    It holds only C-contiguous arrays and short text, so that it can be put into shared memory
+    unchanged. Arrays from there are read-only, so no code may write to them, wherever they are.
 
     Attributes:
         name: Name of the data set.
@@ -51,7 +51,7 @@ class ImageData:
         val_labels: As `train_labels`.
         test_images: As `train_images`.
         test_labels: As `train_labels`.
-        notes: What a person should know of how the data were read and split.
+        notes: What the user should know about how the data were read and split.
     """
 
     name: str

@@ -29,6 +29,10 @@ def load_data(config: DataConfig) -> ImageData:
         AbsentDataError: There is no data set where the config says.
         DataError: The data set is broken, too small to split, or shows nothing to learn; the text
             names the file or the class.
+
+    >>> load_data(DataConfig(npz="absent.npz"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    trainers.errors.AbsentDataError: data file absent.npz does not exist. ...
     """
     source = _read(config)
     pools = {"train": (source.images, source.labels)}
@@ -90,7 +94,7 @@ def _squared(source: LabelledImages, side: int | None, resize: str) -> LabelledI
 
 
 def _limited(pools: dict[str, _Pool], limit: int | None, seed: int) -> dict[str, _Pool]:
-    """At most `limit` images in all, shared out between the pools by their sizes."""
+    """Take at most `limit` images in all, from each pool in proportion to its size."""
     total = sum(len(labels) for _, labels in pools.values())
     if limit is None or limit >= total:
         return pools
@@ -104,7 +108,7 @@ def _limited(pools: dict[str, _Pool], limit: int | None, seed: int) -> dict[str,
 def _without_copies(
     pools: dict[str, _Pool], contents: dict[str, list[bytes]]
 ) -> tuple[dict[str, _Pool], list[str]]:
-    """Official subsets without what another one holds too: test stays whole, then validation."""
+    """Remove images that another subset holds too: test stays whole, then validation."""
     taken: set[bytes] = set()
     kept, notes = dict(pools), []
     for name in (name for name in ("test", "val", "train") if name in pools):
@@ -151,7 +155,7 @@ def _split(
 
 
 def _with_copies(parts: list[Indices], firsts: Indices) -> list[Indices]:
-    """Parts of the images that are the first of their kind, each with the copies of its own."""
+    """Extend each part of the distinct images by the copies of its images."""
     part_of = np.zeros(len(firsts), dtype=np.int64)
     for number, part in enumerate(parts):
         part_of[part] = number

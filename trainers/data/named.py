@@ -69,6 +69,10 @@ def read_named(
 
     Raises:
         DataError: The files are absent and cannot be downloaded, or are broken.
+
+    >>> digits = read_named("digits", None, None)
+    >>> digits.images.shape, digits.classes[:2]
+    ((1797, 1, 8, 8), ('0', '1'))
     """
     if name == "digits":
         return _read_digits()
@@ -90,7 +94,11 @@ def read_named(
 
 
 def data_root(root: str | None) -> Path:
-    """Return the folder of the named data sets."""
+    """Return the folder of the named data sets.
+
+    >>> data_root("/data").as_posix()
+    '/data'
+    """
     given = root or os.environ.get("PARETUNE_DATA") or "~/.cache/paretune/data"
     return Path(given).expanduser()
 

@@ -31,12 +31,20 @@ def read_npz(path: str) -> LabelledImages:
     `train_images` and `train_labels`); optionally `x_test` and `y_test`, `x_val` and `y_val` (the
     official test and validation sets then; MedMNIST's `test_images` and so on) and `classes`
     (names). Images are uint8 and NHW, NHWC or NCHW with one or three channels; labels are
-    integers. Other keys are left out, and said.
+    integers. Other keys are ignored, with a note.
 
     Raises:
         AbsentDataError: There is no such file.
         DataError: The file is broken, holds a pickle, or an array has a wrong type or shape; the
             text names the file and the array.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file, images = Path(folder, "two.npz"), np.zeros((2, 8, 8), np.uint8)
+    ...     np.savez(file, images=images, labels=np.array([3, 7]))
+    ...     found = read_npz(str(file))
+    >>> found.images.shape, found.classes, found.labels.tolist()
+    ((2, 1, 8, 8), ('3', '7'), [0, 1])
     """
     return read_arrays(_file(path), Path(path).stem)
 
@@ -81,7 +89,7 @@ def read_arrays(archive: "Archive", name: str) -> LabelledImages:
 
 
 def _notes(archive: "Archive", used: set[str]) -> list[str]:
-    """What of the archive is not read."""
+    """Note which arrays of the archive are not read."""
     left = sorted(archive.keys - used - {"classes"})
     alone = [
         f"{key} without {other}"
@@ -95,7 +103,7 @@ def _notes(archive: "Archive", used: set[str]) -> list[str]:
 
 
 def _unlabelled(labels: Labels, classes: tuple[str, ...]) -> list[str]:
-    """A word on -1, which often says that nobody knows the class; not of -1 and 1 alone."""
+    """Note that some labels are -1, often "unknown"; not if all are among -1, 0 and 1."""
     count = int((labels == -1).sum())
     if not count or set(classes) <= {"-1", "0", "1"}:
         return []

@@ -44,8 +44,8 @@ class Header:
     """Facts of a picture file.
 
     Attributes:
-        size: Width and height in pixels, after it was turned as its EXIF data say.
-        is_grey: Whether it has one channel, and perhaps an alpha channel.
+        size: Width and height in pixels, after rotation by its EXIF orientation.
+        is_grey: Whether it has one channel, apart from an alpha channel.
         largest: The largest value of a grey picture of 16 bits; None for any other.
         has_deep_colours: Whether its colours have 16 bits, of which Pillow gives the upper 8.
         has_frames: Whether it is animated, or has several pages.
@@ -76,23 +76,29 @@ class Form:
 
 
 def read_header(file: Path) -> Header:
-    """Read the header of a picture; a grey one of 16 bits is decoded for that.
+    """Read the header of a picture; a 16-bit grey one has to be decoded for that.
 
     Raises:
         DataError: It cannot be read.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Image.new("L", (8, 6)).save(Path(folder, "grey.png"))
+    ...     read_header(Path(folder, "grey.png")).is_grey
+    True
     """
     try:
         with _open(file) as image:
-            # First of all: reading a PNG's EXIF data loads its pixels, and forgets its tiles.
+            # First, because reading a PNG's EXIF data loads its pixels and drops its tiles.
             deep = any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
-            turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 lie sideways.
+            turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientations 5 to 8 are sideways.
             return Header(
                 size=image.size[::-1] if turned else image.size,
                 is_grey=image.mode in _GREY_MODES,
                 has_deep_colours=deep and not image.mode.startswith("I"),
-                # A telephone's photograph is one picture, whatever it keeps beside.
+                # A phone's MPO photograph is one picture, whatever else the file holds.
                 has_frames=bool(getattr(image, "is_animated", False)) and image.format != "MPO",
-                # Last, for it loads the pixels.
+                # Last, because it loads the pixels.
                 largest=int(np.asarray(image).max()) if image.mode.startswith("I;16") else None,
             )
     except _DECODING_ERRORS as error:
@@ -103,10 +109,18 @@ def read_pixels(file: Path, form: Form) -> tuple[Images, bool]:
     """Read a picture in the form of its set.
 
     Returns:
-        uint8 (C, H, W), and whether parts of it were transparent; they are white now.
+        uint8 (C, H, W), and whether parts of it were transparent and became white.
 
     Raises:
         DataError: It cannot be read.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> form = Form(side=4, resize="crop", grey=False)
+    >>> with TemporaryDirectory() as folder:
+    ...     Image.new("RGBA", (8, 6)).save(Path(folder, "clear.png"))
+    ...     pixels, was_transparent = read_pixels(Path(folder, "clear.png"), form)
+    >>> pixels.shape, int(pixels.min()), was_transparent
+    ((3, 4, 4), 255, True)
     """
     try:
         with _open(file) as opened:
@@ -130,9 +144,9 @@ def _eight_bit(image: Image.Image, bits: int) -> Image.Image:
 
 
 def _on_white(image: Image.Image) -> tuple[Image.Image, bool]:
-    """The picture in front of white, and whether any of the white shows.
+    """Compose a picture onto white; return it, and whether any of the white shows.
 
-    What lies under transparent pixels is arbitrary, and often black.
+    The color of transparent pixels is arbitrary, and often black.
     """
     if not image.has_transparency_data:
         return image, False

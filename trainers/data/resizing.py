@@ -1,4 +1,4 @@
-"""Bringing pictures to one square shape: the one geometry rule, `resize`."""
+"""Make pictures square and of one size, by the rule that `resize` names."""
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -13,7 +13,7 @@ WORDS = {
     SQUASH: "the sides of each picture are stretched or shrunk to a square",
     PAD: "each picture is made a square by black along its shorter sides",
 }
-"""What each does, for people."""
+"""What each rule does, in words for the user."""
 
 
 def fitted(image: Image.Image, side: int | None, resize: str = CROP) -> Image.Image:
@@ -21,8 +21,11 @@ def fitted(image: Image.Image, side: int | None, resize: str = CROP) -> Image.Im
 
     Args:
         image: Of mode L or RGB.
-        side: None cuts or pads without scaling, and leaves to the network what is to be squashed.
+        side: None crops or pads without scaling, and leaves `squash` to the network.
         resize: One of `RESIZES`.
+
+    >>> fitted(Image.new("L", (8, 6)), 4).size, fitted(Image.new("L", (8, 6)), None).size
+    ((4, 4), (6, 6))
     """
     if side is None:
         plain = np.asarray(image)
@@ -34,7 +37,12 @@ def fitted(image: Image.Image, side: int | None, resize: str = CROP) -> Image.Im
 
 
 def resized(images: Images, side: int | None, resize: str = CROP) -> Images:
-    """Resize images (N, C, H, W) as `fitted` does; return the array itself if all fit."""
+    """Resize images (N, C, H, W) as `fitted` does; return the array itself if all fit.
+
+    >>> images = np.zeros((1, 3, 8, 6), np.uint8)
+    >>> resized(images, None, PAD).shape, resized(images, 4).shape
+    ((1, 3, 8, 8), (1, 3, 4, 4))
+    """
     count, channels, height, width = images.shape
     if height == width and side in (None, height):
         return images

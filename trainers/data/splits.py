@@ -28,6 +28,11 @@ def split_indices(
 
     Raises:
         DataError: A class has fewer images than there are parts.
+
+    >>> labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    >>> train, val = split_indices(labels, ("a", "b"), (0.75,), seed=0)
+    >>> np.bincount(labels[train]).tolist(), np.bincount(labels[val]).tolist()
+    ([3, 3], [1, 1])
     """
     parts: list[list[Indices]] = [[] for _ in range(len(fractions) + 1)]
     rng = np.random.default_rng(seed)
@@ -60,6 +65,10 @@ def stratified_choice(labels: Labels, count: int, seed: int) -> Indices:
 
     The j-th of a class's n images (in a seeded order) has the rank (j + 1/2) / n; the `count`
     images of lowest rank are chosen, so that a larger choice contains a smaller one.
+
+    >>> labels = np.array([0, 0, 0, 0, 1, 1])
+    >>> labels[stratified_choice(labels, 3, seed=0)].tolist()
+    [0, 0, 1]
     """
     rng = np.random.default_rng(seed)
     place = np.empty(len(labels))

@@ -41,6 +41,10 @@ def accuracy(
     Raises:
         ValueError: There are no images, or the number of labels differs.
         TrainerError: A logit is NaN.
+
+    >>> images, labels = np.zeros((2, 1, 1, 1), np.uint8), np.array([0, 1])
+    >>> accuracy(nn.Sequential(nn.Flatten(), nn.Linear(1, 2)), images, labels)  # one answer
+    0.5
     """
     check_labelled(images, labels)
     predictions = predict(network, images, batch_size=batch_size, device=device)
@@ -68,6 +72,10 @@ def predict(
     Raises:
         ValueError: The images have another type or shape, or `batch_size` is below 1.
         TrainerError: A logit is NaN.
+
+    >>> images = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1)
+    >>> predict(nn.Flatten(), images).tolist()  # a single logit is always the largest
+    [0, 0]
     """
     check_images(images)
     if not len(images):
@@ -117,6 +125,9 @@ def logits_of(
 
     Raises:
         TrainerError: A logit is NaN.
+
+    >>> answers(nn.Identity(), [torch.tensor([[0.1, 0.9], [0.5, 0.5]])], "cpu").tolist()
+    [1, 0]
     """
     with under_test(network, device), torch.inference_mode():
         return np.concatenate([_answered(network, batch).cpu().numpy() for batch in batches])
@@ -129,6 +140,11 @@ def feature_vectors(
 
     Returns:
         float (N, n_features), on the device.
+
+    >>> from trainers.networks.network import build_network
+    >>> network = build_network("digitnet", weights="scratch", widths=(), classes=10)
+    >>> tuple(feature_vectors(network, np.zeros((2, 1, 28, 28), np.uint8)).shape)
+    (2, 576)
     """
     check_images(images)
     with under_test(network, device), torch.inference_mode():
@@ -145,6 +161,9 @@ def logits_from(
 
     Raises:
         TrainerError: A logit is NaN.
+
+    >>> predict_from(nn.Identity(), torch.tensor([[0.1, 0.9], [0.5, 0.5]])).tolist()
+    [1, 0]
     """
     batches = (vectors[which].to(device) for which in _slices(len(vectors), _BATCH))
     return logits_of(head, batches, device)
@@ -166,6 +185,10 @@ def classified(network: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
 
     Raises:
         TrainerError: A logit is NaN, so that no class has the largest one.
+
+    >>> classified(nn.Identity(), torch.tensor([[0.1, float("nan")]]))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    trainers.errors.TrainerError: the network answers 1 of 1 images with NaN: ...
     """
     return _answered(network, pixels).argmax(1)
 
@@ -182,7 +205,15 @@ def _answered(network: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
 
 @contextmanager
 def under_test(network: nn.Module, device: torch.device | str) -> Iterator[None]:
-    """Put a network on a device, in eval mode and without gradients; undo that afterwards."""
+    """Put a network on a device, in eval mode and without gradients; undo that afterwards.
+
+    >>> network = nn.Linear(1, 1)
+    >>> with under_test(network, "cpu"):
+    ...     network.training, network.weight.requires_grad
+    (False, False)
+    >>> network.training, network.weight.requires_grad
+    (True, True)
+    """
     modes = {module: module.training for module in network.modules()}
     gradients = {parameter: parameter.requires_grad for parameter in network.parameters()}
     before = next((parameter.device for parameter in gradients), None)
@@ -199,7 +230,12 @@ def under_test(network: nn.Module, device: torch.device | str) -> Iterator[None]
 
 
 def check_images(images: Images) -> None:
-    """Reject an array that is not a set of images."""
+    """Reject an array that is not a set of images.
+
+    >>> check_images(np.zeros((2, 8, 8), np.uint8))
+    Traceback (most recent call last):
+    ValueError: images are uint8 arrays of shape (N, C, H, W); got uint8 (2, 8, 8).
+    """
     if images.dtype != np.uint8 or images.ndim != 4:
         raise ValueError(
             f"images are uint8 arrays of shape (N, C, H, W); got {images.dtype} {images.shape}."
@@ -207,7 +243,12 @@ def check_images(images: Images) -> None:
 
 
 def check_labelled(images: Images, labels: Labels) -> None:
-    """Reject an empty set, which has no accuracy, and labels that do not match."""
+    """Reject an empty set, which has no accuracy, and labels that do not match.
+
+    >>> check_labelled(np.zeros((2, 1, 8, 8), np.uint8), np.array([0]))
+    Traceback (most recent call last):
+    ValueError: 2 images have labels of shape (1,).
+    """
     if len(images) == 0:
         raise ValueError("there are no images to measure an accuracy on; at least 1 is needed.")
     if labels.shape != (len(images),):

@@ -124,7 +124,11 @@ def _take_any_size(square: Any) -> None:
 
 
 def square_size(height: int, width: int) -> tuple[int, int]:
-    """Compute the smallest size that holds an image and whole tiles of the Square attack in L2."""
+    """Compute the smallest size that holds an image and whole tiles of the Square attack in L2.
+
+    >>> square_size(28, 28)
+    (28, 28)
+    """
 
     def holds_tiles(side: int) -> bool:
         return first + side // tile * tile <= side

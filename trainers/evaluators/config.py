@@ -65,7 +65,7 @@ class AttackConfig:
             point of the ball can be reached (Madry et al. 2018, appendix B).
         restarts: Random starts of pgd; an image counts as robust if it withstands them all.
         samples: Largest number of images to attack.
-        queries: For square, how often the network is asked about an image; 5,000 in AutoAttack.
+        queries: For square, the number of forward passes per image; 5,000 in AutoAttack.
     """
 
     attack: AttackName
@@ -120,7 +120,12 @@ class AttackConfig:
 
 
 def gradient_check(attack: AttackConfig) -> AttackConfig:
-    """Build the check of the gradients behind an objective: the same ball, one start."""
+    """Build the check of the gradients behind an objective: the same ball, one start.
+
+    >>> check = gradient_check(AttackConfig("square", epsilon=0.1))
+    >>> check.attack, check.epsilon, check.restarts
+    ('pgd', 0.1, 1)
+    """
     samples = min(attack.samples, _CHECKED_IMAGES)
     if attack.attack in ("bim", "pgd"):
         return replace(attack, restarts=1, samples=samples)

@@ -12,7 +12,11 @@ _COUNTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Count learnable values, trained or not; statistics are not counted."""
+    """Count learnable values, trained or not; statistics are not counted.
+
+    >>> count_parameters(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)))
+    12
+    """
     return sum(parameter.numel() for parameter in network.parameters())
 
 
@@ -25,6 +29,9 @@ def count_macs(network: nn.Module, image_shape: Sequence[int]) -> int:
     Args:
         network: As for `trainers.evaluators.accuracy.predict`, on any device.
         image_shape: (C, H, W).
+
+    >>> count_macs(nn.Conv2d(3, 8, 3, padding=1), (3, 10, 10)) == 8 * 3 * 3 * 3 * 10 * 10
+    True
     """
     macs = 0
 

@@ -1,7 +1,7 @@
-"""Signs that an attack fails for want of gradients, and not because the network is robust.
+"""Signs that an attack fails because gradients are masked, not because the network is robust.
 
 The checks of Athalye, Carlini and Wagner (2018, arXiv:1802.00420, section 3.1) that need no second
-network: what a robust network cannot show, and one that hides its gradients does.
+network: behaviour that a robust network cannot show, but one with masked gradients does.
 """
 
 import math
@@ -19,9 +19,9 @@ from trainers.evaluators.robustness import RobustResult, robust_accuracy
 _MORE = 4
 # Queries of the Square attack for each step of the strong one: a step costs about as much.
 _QUERIES_A_STEP = 3
-# How rare it may be by chance that an image more is won than lost, for that to be a sign.
+# Significance level of the sign test.
 _ALPHA = 0.05
-# So few images that are won, and none lost, may be chance.
+# With fewer images won, and none lost, the sign test is never significant.
 _FEWEST = math.ceil(math.log2(1 / _ALPHA))
 
 
@@ -38,19 +38,18 @@ def masked_gradient_signs(
 
     Three checks, on the same images:
 
-    1. with four times the steps the attack finds no less;
-    2. with an epsilon that reaches every picture, and four times the steps, no more is left than
-       the share of the most frequent class: an attacker who shows one and the same picture in
-       place of every image leaves no more;
-    3. the Square attack, which sees no gradient, finds no more than the attack with four times
-       the steps at about the same cost: three queries for each of these.
+    1. with four times the steps, the attack fools the network on no fewer images;
+    2. with an epsilon that reaches every picture, and four times the steps, no more images
+       survive than the share of the most frequent class: replacing all images by one and the
+       same picture would leave no more;
+    3. the Square attack, which uses no gradient, fools the network on no more images than the
+       attack with four times the steps at about the same cost: three queries per step.
 
-    In 1 and 3 a few images change sides by chance. It is a sign only if those that speak against
-    the gradients outnumber the others by more than chance would (one-sided sign test at 5 %),
-    which takes five images at least. Where the attack with four times the steps leaves fewer than
-    five, which is the rule, there is nothing to find and the other attacks are not made: the
-    checks cost little more than that one attack then. Where it leaves more, the others are made
-    on what it left first.
+    In 1 and 3 a few images differ by chance. It is a sign only if the images that suggest masked
+    gradients outnumber the others by more than chance would (one-sided sign test at 5 %), which
+    takes at least five images. If fewer than five survive the attack with four times the steps,
+    as is usual, there is nothing to find and the other attacks are not run, so that the checks
+    cost little more than that one attack. Otherwise, the others are run on the survivors first.
 
     Args:
         network: As for `robust_accuracy`.
@@ -61,7 +60,7 @@ def masked_gradient_signs(
         device: Where to compute.
 
     Returns:
-        A sentence for each check that failed; none is good.
+        A sentence for each check that failed; empty if there is no sign.
 
     Raises:
         ValueError: The attack has no steps, or as for `robust_accuracy`.
@@ -150,7 +149,7 @@ class _Checks:
     def _found_more(self, attack: AttackConfig) -> RobustResult | None:
         """Return the result of an attack that should be weaker if it finds more beyond chance."""
         count = len(self._standing)
-        # Nearly always so few stand that no attack can be better beyond chance.
+        # Nearly always too few survive for any attack to be better beyond chance.
         if count < _FEWEST or count - self._left(attack) < _FEWEST:
             return None
         found = self._result(self._images, self._labels, attack)
@@ -169,7 +168,7 @@ def _unbounded(attack: AttackConfig, images: Images, steps: int) -> AttackConfig
 
 
 def _won(by_stronger: NDArray[np.bool_], by_weaker: NDArray[np.bool_]) -> bool:
-    """Whether more images stand the attack that should be stronger, beyond chance."""
+    """Whether, beyond chance, more images survive the attack that should be stronger."""
     against = int((by_stronger & ~by_weaker).sum())
     changed = int((by_stronger ^ by_weaker).sum())
     tail = sum(math.comb(changed, count) for count in range(against, changed + 1))

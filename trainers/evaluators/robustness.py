@@ -33,9 +33,9 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class RobustResult:
-    """How a network stands an attack, on the images that were attacked.
+    """How robust a network is under an attack, on the images that were attacked.
 
-    `robust_accuracy <= accuracy`: what is misclassified as it is does not count as robust.
+    `robust_accuracy <= accuracy`: an image misclassified without an attack is not robust.
 
     Attributes:
         accuracy: Fraction classified correctly without an attack.
@@ -43,7 +43,7 @@ class RobustResult:
         epsilon: Largest perturbation.
         samples: Images that were attacked.
         chosen: int64 (samples,), which of the images they are.
-        robust: bool (samples,), whether each is classified correctly in all that.
+        robust: bool (samples,), whether each is classified correctly without and with the attack.
     """
 
     accuracy: float
@@ -55,7 +55,7 @@ class RobustResult:
 
 
 class Transfer(NamedTuple):
-    """Two networks of the same classes: attack the first, ask the second."""
+    """Two networks with the same classes: the first is attacked, the second classifies."""
 
     made_on: nn.Module
     tried_on: nn.Module
@@ -64,9 +64,13 @@ class Transfer(NamedTuple):
 def attacked_images(labels: Labels, samples: int) -> Indices:
     """Choose the images that every attack takes: `samples` of them, or all; sorted.
 
-    All images stand in one order, with the classes in their proportions, that depends on the
-    labels alone, and the first of them are taken. So two attacks meet the same images, or the one
-    those of the other and more: what an attack leaves is never a matter of which images it drew.
+    The images are put in an order that depends only on the labels and keeps the classes in their
+    proportions, and the first ones are taken. Of two attacks, one therefore always takes all
+    images of the other: their results never differ because of the images drawn.
+
+    >>> few, more = (set(attacked_images(np.array([0, 1] * 8), count)) for count in (4, 8))
+    >>> few < more
+    True
     """
     return stratified_choice(labels, samples, derive_seed(0, "attacked images"))
 
@@ -85,13 +89,13 @@ def robust_accuracy(
     PGD with few steps is an upper bound: stronger attacks find more.
 
     Args:
-        network: Pixels in [0, 1] to logits, differentiable. Its mode, device, gradients and
-            weights are afterwards as before. Of a `Transfer`, all that is counted are the answers
-            of the second network.
+        network: Maps pixels in [0, 1] to logits; differentiable. Its mode, device, gradients and
+            weights are restored afterwards. For a `Transfer`, the predictions of the second
+            network count.
         images: uint8 (N, C, H, W), at least one.
         labels: int64 (N,).
         attack: The attack; not DeepFool, which has no epsilon. Of more than `attack.samples`
-            images those that `attacked_images` gives are attacked.
+            images, those that `attacked_images` chooses are attacked.
         seed: Decides the random starts; the global generators stay as they are.
         device: Where to compute.
 
@@ -132,19 +136,19 @@ def relative_perturbation(
     samples: int,
     device: torch.device | str = "cpu",
 ) -> float:
-    """Measure how far the nearest image with another answer is by DeepFool: a mean fraction.
+    """Measure the mean relative distance to the nearest image with another prediction (DeepFool).
 
     The mean of ||r(x)|| / ||x|| in L2 over a sample, r(x) being the perturbation that DeepFool
-    needs to change what the network *answers* to x (Moosavi-Dezfooli et al. 2016,
-    arXiv:1511.04599, equations 1 and 2 and section 4): misclassified images count as any other,
-    so that it says nothing about accuracy. Where DeepFool gives up after 50 steps, r(x) is what
-    it had come to. An image without any light has no relative distance and is left out.
+    needs to change the network's *prediction* for x (Moosavi-Dezfooli et al. 2016,
+    arXiv:1511.04599, equations 1 and 2 and section 4): misclassified images count like any other,
+    so that it says nothing about accuracy. If DeepFool gives up after 50 steps, r(x) is its last
+    perturbation. A black image has no relative distance and is left out.
 
     Args:
         network: As for `robust_accuracy`; of two classes or more.
         images: uint8 (N, C, H, W), at least one.
         labels: int64 (N,); they decide the sample and nothing else.
-        samples: Measure at most so many images, those that `attacked_images` gives.
+        samples: Measure at most this many images, those that `attacked_images` chooses.
         device: Where to compute.
 
     Returns:

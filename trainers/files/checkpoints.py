@@ -34,6 +34,13 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[st
 
     Raises:
         OSError: The disk is full or the folder cannot be written; what was there stays.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "checkpoint")
+    ...     size = save_checkpoint(file, {"weight": torch.ones(2)}, {"epoch": 3})
+    ...     load_checkpoint(file)[1], size == file.stat().st_size
+    ({'epoch': 3}, True)
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     copies = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -58,6 +65,12 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         FileNotFoundError: There is none.
         CheckpointError: It is damaged, or was not written by `save_checkpoint`.
+
+    >>> from tempfile import NamedTemporaryFile
+    >>> with NamedTemporaryFile() as file:
+    ...     load_checkpoint(Path(file.name))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    trainers.files.checkpoints.CheckpointError: The checkpoint ... ...
     """
     try:
         # Read at once: `safe_open` (safetensors 0.8) opens a file twice for torch, and mixes two
@@ -93,13 +106,23 @@ def _checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> int:
 
 
 def fit(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> bool:
-    """Return whether tensors and targets have the same names and shapes."""
+    """Return whether tensors and targets have the same names and shapes.
+
+    >>> fit({"weight": torch.ones(2, 3)}, {"weight": torch.zeros(3, 2)})
+    False
+    """
     shapes, needed = ({n: t.shape for n, t in each.items()} for each in (tensors, targets))
     return shapes == needed
 
 
 def copy_into(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> None:
-    """Copy each tensor into the target of the same name."""
+    """Copy each tensor into the target of the same name.
+
+    >>> target = torch.zeros(2)
+    >>> copy_into({"weight": torch.ones(2)}, {"weight": target})
+    >>> target.tolist()
+    [1.0, 1.0]
+    """
     with torch.no_grad():
         for name, tensor in tensors.items():
             targets[name].copy_(tensor)

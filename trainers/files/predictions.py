@@ -60,7 +60,11 @@ class Predictions:
 
 
 def labels_digest(labels: NDArray[np.int64]) -> str:
-    """Return the SHA-256 of the true classes in order, which identifies a set of images."""
+    """Return the SHA-256 of the true classes in order, which identifies a set of images.
+
+    >>> labels_digest(np.array([0, 1])) == labels_digest(np.array([1, 0]))
+    False
+    """
     return hashlib.sha256(np.ascontiguousarray(labels, "<i8").data).hexdigest()
 
 
@@ -69,6 +73,13 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
     Raises:
         OSError: The disk is full or the folder cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "predictions.npz")
+    ...     write_predictions(file, Predictions(np.array([0, 1]), np.array([0, 0])))
+    ...     read_predictions(file).correct.tolist()
+    [True, False]
     """
     arrays: dict[str, NDArray[np.generic]] = {
         "labels": predictions.labels,
@@ -87,6 +98,12 @@ def read_predictions(path: Path) -> Predictions:
     Raises:
         FileNotFoundError: There is no such file.
         PredictionsError: It is damaged, or another kind of file.
+
+    >>> from tempfile import NamedTemporaryFile
+    >>> with NamedTemporaryFile() as file:
+    ...     read_predictions(Path(file.name))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    trainers.files.predictions.PredictionsError: ... holds no predictions, or is damaged: ...
     """
     try:
         # Opened here, because numpy (2.4) does not close a file that it cannot read.

@@ -13,6 +13,9 @@ def unfinished_beside(path: Path) -> Path:
     """Return the path of the temporary file in which this thread writes `path`.
 
     It is unique to the writer, also among machines with a shared file system.
+
+    >>> unfinished_beside(Path("model.safetensors")).name.startswith(".model.safetensors.")
+    True
     """
     writer = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
     return path.with_name(f".{path.name}.{writer}")
@@ -26,6 +29,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises:
         OSError: The disk is full or the folder cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with replacing(Path(folder, "a.txt")) as unfinished:
+    ...         _ = unfinished.write_text("whole")
+    ...     [path.name for path in Path(folder).iterdir()]
+    ['a.txt']
     """
     unfinished = unfinished_beside(path)
     try:
@@ -43,6 +53,13 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     Raises:
         OSError: The disk is full or the folder cannot be written; what was there stays.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with whole_file(Path(folder, "a.txt")) as file:
+    ...         _ = file.write(b"whole")
+    ...     Path(folder, "a.txt").read_text()
+    'whole'
     """
     with replacing(path) as unfinished, unfinished.open("wb") as file:
         yield file

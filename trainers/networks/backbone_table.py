@@ -145,7 +145,11 @@ def is_weights_file(name: str) -> bool:
 
 
 def backbone_names() -> tuple[str, ...]:
-    """Return the names that `build_backbone` accepts, without aliases."""
+    """Return the names that `build_backbone` accepts, without aliases.
+
+    >>> "digitnet" in backbone_names()
+    True
+    """
     return tuple(BACKBONES)
 
 
@@ -183,7 +187,11 @@ def backbone_info(name: str) -> BackboneInfo:
 
 
 def bundled_file(name: str) -> Path:
-    """Return the path of the bundled weights of a backbone; the file need not exist."""
+    """Return the path of the bundled weights of a backbone; the file need not exist.
+
+    >>> bundled_file("digitnet").name, bundled_file("vgg16").exists()
+    ('digitnet.safetensors', False)
+    """
     return Path(__file__).parent / "backbones" / "weights" / f"{name}.safetensors"
 
 
@@ -192,6 +200,11 @@ def refuse_unknown(info: BackboneInfo, weights: str) -> None:
 
     Raises:
         WeightsError: There are none; the message lists the accepted words.
+
+    >>> refuse_unknown(backbone_info("digitnet"), "bundled")
+    >>> refuse_unknown(backbone_info("digitnet"), "imagenet")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    trainers.errors.WeightsError: there are no imagenet weights of digitnet. Use weights: ...
     """
     if weights in WEIGHT_WORDS and weights not in info.weights:
         raise WeightsError(

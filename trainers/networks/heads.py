@@ -49,6 +49,10 @@ def build_head(
 
     Raises:
         ValueError: More than three hidden layers, or a value out of its range.
+
+    >>> head = build_head(576, (16, 8), 10, dropout=0.5)
+    >>> [type(layer).__name__ for layer in head]
+    ['Linear', 'ReLU', 'Dropout', 'Linear', 'ReLU', 'Dropout', 'Linear']
     """
     sizes = _checked_sizes(n_features, widths, classes)
     if not 0 <= dropout < 1:

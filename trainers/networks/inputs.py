@@ -66,5 +66,9 @@ class InputTransform(nn.Module):
 
 
 def to_unit(pixels: Tensor) -> Tensor:
-    """Convert uint8 pixels to float32 in [0, 1]."""
+    """Convert uint8 pixels to float32 in [0, 1].
+
+    >>> to_unit(torch.tensor([0, 255], dtype=torch.uint8)).tolist()
+    [0.0, 1.0]
+    """
     return pixels.to(torch.float32) / 255

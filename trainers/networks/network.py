@@ -122,6 +122,10 @@ def build_network(
     Raises:
         ValueError: A name or a value is out of range.
         WeightsError: The weights are absent, broken or of another architecture.
+
+    >>> network = build_network("digitnet", weights="scratch", widths=(16,), classes=10)
+    >>> network(torch.zeros(2, 1, 28, 28)).shape
+    torch.Size([2, 10])
     """
     parts = build_backbone(backbone, weights, seed=seed)
     return assemble_network(parts, widths, classes, dropout=dropout, seed=seed)
@@ -135,7 +139,12 @@ def assemble_network(
     dropout: float = 0.0,
     seed: int = 0,
 ) -> Network:
-    """Put a new head on an existing backbone; arguments as in `build_network`."""
+    """Put a new head on an existing backbone; arguments as in `build_network`.
+
+    >>> network = assemble_network(build_backbone("digitnet", "scratch"), (), 10)
+    >>> [tuple(each.shape) for each in network.head.parameters()]
+    [(10, 576), (10,)]
+    """
     head = build_head(backbone.n_features, widths, classes, dropout, seed=seed)
     spec = NetworkSpec(backbone.name, backbone.input, backbone.n_features, tuple(widths), classes)
     return Network(spec, backbone, head)
@@ -145,6 +154,11 @@ def network_from_spec(spec: NetworkSpec) -> Network:
     """Build the network of a spec with arbitrary weights, to be replaced or only to be sized.
 
     Under `torch.device("meta")` it takes no memory and hardly any time.
+
+    >>> from trainers.networks.spec import spec_of
+    >>> spec = spec_of("digitnet", (16,), 10)
+    >>> network_from_spec(spec).spec == spec
+    True
     """
     backbone = build_backbone(spec.backbone, "scratch", image_size=spec.input.height)
     head = build_head(spec.n_features, spec.widths, spec.classes)

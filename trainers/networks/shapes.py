@@ -59,12 +59,23 @@ class BackboneShapes:
 
 
 def network_shapes(backbone: BackboneShapes, spec: NetworkSpec) -> TensorShapes:
-    """Return the tensors of a whole network."""
+    """Return the tensors of a whole network.
+
+    >>> from trainers.networks.backbones.shapes import backbone_shapes
+    >>> from trainers.networks.spec import spec_of
+    >>> found = network_shapes(backbone_shapes("digitnet"), spec_of("digitnet", (), 10))
+    >>> found.stored["head.0.weight"]
+    (10, 576)
+    """
     return backbone.tensors | head_shapes(spec.n_features, spec.widths, spec.classes)
 
 
 def head_shapes(n_features: int, widths: Sequence[int], classes: int) -> TensorShapes:
-    """Return the tensors of the head that `networks.heads.build_head` builds without dropout."""
+    """Return the tensors of the head that `networks.heads.build_head` builds without dropout.
+
+    >>> head_shapes(576, (), 10).stored
+    {'head.0.weight': (10, 576), 'head.0.bias': (10,)}
+    """
     stored: dict[str, Shape] = {}
     for index, (before, after) in enumerate(pairwise((n_features, *widths, classes))):
         # Every second layer is a ReLU.

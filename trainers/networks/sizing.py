@@ -75,6 +75,11 @@ def check_rule(rule: str | None, fraction: float | None, widths: Sequence[int] |
 
     Raises:
         ValueError: As `hidden_widths`.
+
+    >>> check_rule("fraction", 0.5, None)
+    >>> check_rule("explicit", None, None)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: The sizing rule 'explicit' needs the widths of the hidden layers, ...
     """
     rule = rule or ("full" if widths is None else "explicit")
     if rule not in RULES:

@@ -106,6 +106,10 @@ def spec_of(
 
     Raises:
         ValueError: There is no such backbone, or `image_size` is too small for it.
+
+    >>> spec = spec_of("digitnet", (16,), 10)
+    >>> spec.n_features, spec.input.height
+    (576, 28)
     """
     info = backbone_info(backbone)
     spec = input_spec(info, image_size)
@@ -117,6 +121,13 @@ def input_spec(info: BackboneInfo, image_size: int | None) -> InputSpec:
 
     Raises:
         ValueError: `image_size` is too small for it.
+
+    >>> from trainers.networks.backbone_table import backbone_info
+    >>> input_spec(backbone_info("resnet18"), None).height
+    224
+    >>> input_spec(backbone_info("digitnet"), 32)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: digitnet sees images of 28 by 28 pixels; image_size 32 was given.
     """
     size = info.image_size if image_size is None else image_size
     if info.base == "digitnet" and size != info.image_size:

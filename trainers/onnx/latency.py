@@ -86,7 +86,13 @@ class OnnxNetwork:
 
 
 def random_pixels(spec: "InputSpec", count: int) -> NDArray[np.float32]:
-    """Draw noise in [0, 1] of the input size of a network, the same in every call."""
+    """Draw noise in [0, 1] of the input size of a network, the same in every call.
+
+    >>> from trainers.networks.backbone_table import backbone_info
+    >>> from trainers.networks.spec import input_spec
+    >>> random_pixels(input_spec(backbone_info("digitnet"), None), 2).shape
+    (2, 1, 28, 28)
+    """
     shape = (count, spec.channels, spec.height, spec.width)
     return np.random.default_rng(0).random(shape, dtype=np.float32)
 

@@ -68,6 +68,10 @@ def kmeans_codebook(values: Tensor, bits: int) -> Codebook:
     References:
         S. P. Lloyd. Least squares quantization in PCM. IEEE Transactions on Information Theory
         28(2), 1982, method I. https://doi.org/10.1109/TIT.1982.1056489
+
+    >>> weights = torch.tensor([[-1.0, -0.75, 0.0, 1.0, 1.125]])
+    >>> kmeans_codebook(weights, bits=2).levels.codebook.tolist()
+    [[-1.0, -0.75, 0.0, 1.0625]]
     """
     return _codebook(values, bits, "kmeans", rate_weight=0.0)
 
@@ -90,12 +94,21 @@ def entropy_codebook(values: Tensor, bits: int, rate_weight: float) -> Codebook:
         P. A. Chou, T. Lookabaugh, R. M. Gray. Entropy-constrained vector quantization. IEEE
         Transactions on Acoustics, Speech, and Signal Processing 37(1), 1989, section III.
         https://doi.org/10.1109/29.17498
+
+    >>> weights = torch.tensor([[-1.0, -0.75, 0.0, 1.0, 1.125]])
+    >>> len(entropy_codebook(weights, 2, rate_weight=50.0).levels.codebook.unique())
+    1
     """
     return _codebook(values, bits, "entropy", rate_weight=rate_weight)
 
 
 def codebook_codes(values: Tensor, codebook: Codebook) -> Tensor:
-    """Return the code of each weight: int8 `(G, n)`."""
+    """Return the code of each weight: int8 `(G, n)`.
+
+    >>> weights = torch.tensor([[0.0, 1.0, 2.0, 3.0, 3.0]])
+    >>> codebook_codes(weights, kmeans_codebook(weights, bits=2)).tolist()
+    [[-2, -1, 0, 1, 1]]
+    """
     columns = torch.searchsorted(codebook.thresholds, values, right=True, out_int32=True)
     return columns.add_(lowest_code(codebook.levels.bits)).to(torch.int8)
 

@@ -25,12 +25,21 @@ def planned_weights(network: nn.Module, config: QuantizationConfig) -> dict[str,
 
     Raises:
         ValueError: `config.layer_bits` names a convolution that the network does not have.
+
+    >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4, 2))
+    >>> planned = planned_weights(network, QuantizationConfig(bits=4, fc_bits=8))
+    >>> {name: plan.bits for name, plan in planned.items()}
+    {'0.weight': 4, '2.weight': 8}
     """
     return plan_weights(weight_kinds(network), config)
 
 
 def weight_kinds(network: nn.Module) -> dict[str, bool]:
-    """Map the weights of convolutions to True and those of linear layers to False, in order."""
+    """Map the weights of convolutions to True and those of linear layers to False, in order.
+
+    >>> weight_kinds(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2)))
+    {'0.weight': True, '2.weight': False}
+    """
     return {
         f"{name}.weight" if name else "weight": isinstance(module, CONVOLUTIONS)
         for name, module in network.named_modules()
@@ -57,6 +66,10 @@ def quantize_network(
 
     Raises:
         ValueError: As `planned_weights` and `quantized_weights`.
+
+    >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4, 2))
+    >>> list(quantize_network(network, QuantizationConfig(bits=4)))  # FC weights stay in float32
+    ['0.weight']
     """
     planned = planned_weights(network, config)
     weights = {name: network.get_parameter(name) for name in planned}
@@ -82,6 +95,11 @@ def quantized_weights(
     Raises:
         ValueError: A weight holds NaN or infinity; or a step does not belong to a symmetric
             weight with levels of its own, or is not one positive number per group.
+
+    >>> layer, config = nn.Linear(1, 2), QuantizationConfig(fc_bits=8)
+    >>> planned = planned_weights(layer, config)
+    >>> [name for name, _ in quantized_weights(layer.state_dict(), planned, config)]
+    ['weight']
     """
     steps = steps or {}
     unused = steps.keys() - planned.keys()

@@ -120,6 +120,10 @@ def dequantize(quantized: QuantizedWeight) -> Tensor:
     Symmetric `codes * scale`, affine `(codes - zero_point) * scale`, otherwise the entry of the
     codebook. Every network that is measured takes its weights from here, also one loaded from a
     packed file, so that the evaluated weights equal the stored ones, bit for bit.
+
+    >>> from trainers.quantization.weights import quantize_weight
+    >>> dequantize(quantize_weight(torch.tensor([[-1.0, 0.4, 0.0]]), bits=2)).tolist()
+    [[-1.0, 0.0, 0.0]]
     """
     scale, zero_point = quantized.scale, quantized.zero_point
     if scale is None:

@@ -24,6 +24,9 @@ def symmetric_levels(values: Tensor, bits: int) -> Levels:
     References:
         R. Krishnamoorthi. Quantizing deep convolutional networks for efficient inference:
         a whitepaper. 2018, section 2. https://arxiv.org/abs/1806.08342
+
+    >>> symmetric_levels(torch.tensor([[-1.0, 0.5], [0.0, 0.0]]), bits=2).scale.tolist()
+    [1.0, 1.0]
     """
     return Levels(bits, "symmetric", scale=_usable(_largest(values.abs()) / top_code(bits)))
 
@@ -43,6 +46,10 @@ def affine_levels(values: Tensor, bits: int) -> Levels:
         B. Jacob et al. Quantization and training of neural networks for efficient
         integer-arithmetic-only inference. CVPR 2018, section 2.1 and equation 14.
         https://arxiv.org/abs/1712.05877
+
+    >>> levels = affine_levels(torch.tensor([[0.0, 3.0]]), bits=2)
+    >>> levels.scale.tolist(), levels.zero_point.tolist()
+    ([1.0], [-2])
     """
     steps = top_code(bits) - lowest_code(bits)
     lowest, highest = _largest(-values).neg_(), _largest(values)
@@ -66,6 +73,10 @@ def uniform_codes(values: Tensor, levels: Levels) -> Tensor:
 
     Raises:
         ValueError: The levels are not evenly spaced.
+
+    >>> weights = torch.tensor([[-1.0, 0.4, 0.0, 0.6]])
+    >>> uniform_codes(weights, symmetric_levels(weights, bits=2)).tolist()
+    [[-1, 0, 0, 1]]
     """
     if levels.scale is None:
         raise ValueError(f"levels of {levels.scheme!r} are not evenly spaced.")

@@ -42,6 +42,12 @@ def quantize_weight(
     Raises:
         ValueError: A value is out of range or a word unknown; `weight` is a vector, or holds NaN
             or infinity; `step` is not one positive number per group.
+
+    >>> weight = torch.tensor([[-1.0, 0.4], [0.0, 8.0]])
+    >>> quantize_weight(weight, bits=4).codes.tolist()  # each row has a step of its own
+    [[-7, 3], [0, 7]]
+    >>> quantize_weight(weight, bits=4, scope="layer").codes.tolist()
+    [[-1, 0], [0, 7]]
     """
     if scope not in SCOPES:
         raise ValueError(f"scope is {scope!r}; known are {', '.join(SCOPES)}.")
@@ -58,6 +64,10 @@ def shared_levels(
 
     Raises:
         ValueError: As `quantize_weight`.
+
+    >>> small, large = torch.tensor([[0.1, 0.2]]), torch.tensor([[7.0]])
+    >>> shared_levels([small, large], 4, "symmetric").scale.tolist()
+    [1.0]
     """
     groups = [weight_groups(weight, "global") for weight in weights]
     return _fitted(torch.cat(groups, dim=1), bits, scheme, rate_weight)
@@ -68,6 +78,10 @@ def encode(weight: Tensor, levels: Levels | Codebook) -> QuantizedWeight:
 
     Raises:
         ValueError: As `weight_groups`.
+
+    >>> levels = shared_levels([torch.tensor([[7.0]])], 4, "symmetric")
+    >>> encode(torch.tensor([[3.2, -9.0]]), levels).codes.tolist()  # -9 is cut to the range
+    [[3, -7]]
     """
     plain = levels.levels if isinstance(levels, Codebook) else levels
     groups = weight_groups(weight, "layer" if plain.groups == 1 else "channel")
@@ -96,6 +110,10 @@ def weight_groups(weight: Tensor, scope: str) -> Tensor:
 
     Raises:
         ValueError: It is a vector, or holds NaN or infinity.
+
+    >>> kernel = torch.zeros(8, 3, 5, 5)
+    >>> tuple(weight_groups(kernel, "channel").shape), tuple(weight_groups(kernel, "layer").shape)
+    ((8, 75), (1, 600))
     """
     if weight.ndim < 2:
         raise ValueError(

@@ -218,6 +218,12 @@ def open_backend(where: str) -> CacheBackend:
 
     Raises:
         TrainerError: The URL has a protocol that cannot be used here.
+
+    >>> type(open_backend("/cache")).__name__
+    'FolderBackend'
+    >>> open_backend("nowhere://bucket")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    trainers.errors.TrainerError: ...
     """
     protocol, mark, rest = where.partition("://")
     if not mark:

@@ -46,13 +46,26 @@ def training_parameters(config: TrialConfig) -> dict[str, Any]:
 
     The number of threads and the kind of processor are left out: they change only the last bits of
     sums, which matters no more than another seed.
+
+    >>> config = TrialConfig(backbone="digitnet", weights="bundled")
+    >>> read = training_parameters(config)
+    >>> "learning_rate" in read, "bits" in read
+    (True, False)
     """
     unread = _unread(config.qat)
     return {name: value for name, value in config.as_mapping().items() if name not in unread}
 
 
 def training_key(config: TrialConfig) -> str:
-    """Return a key equal for configs with the same training, given the same images and weights."""
+    """Return a key equal for configs with the same training, given the same images and weights.
+
+    >>> from dataclasses import replace
+    >>> config = TrialConfig(backbone="digitnet", weights="bundled", bits=4)
+    >>> training_key(config) == training_key(replace(config, bits=8))
+    True
+    >>> training_key(config) == training_key(replace(config, seed=1))
+    False
+    """
     return _digest(training_parameters(config))
 
 
@@ -67,6 +80,12 @@ def training_entry(
         weights: Digest of the backbone's weights before the training.
         data: Fingerprint of the images.
         device: Name of the device that computes.
+
+    >>> config = TrialConfig(backbone="digitnet", weights="bundled")
+    >>> facts = {"weights": "w", "data": "d", "device": "cpu"}
+    >>> one, other = (training_entry(config, widths=each, **facts) for each in ((16,), (8,)))
+    >>> one == other
+    False
     """
     head = {"widths": list(widths), "fc_rule": None, "fc_fraction": None}
     parameters = {**training_parameters(config), **head, "weights": weights}
@@ -84,6 +103,12 @@ def features_entry(
         weights: Digest of the backbone's weights as they were loaded.
         data: Fingerprint of the images.
         device: Name of the device that computes.
+
+    >>> from dataclasses import replace
+    >>> config = TrialConfig(backbone="digitnet", weights="bundled", qat="none")
+    >>> facts = {"input_spec": {}, "weights": "w", "data": "d", "device": "cpu"}
+    >>> features_entry(config, **facts) == features_entry(replace(config, dropout=0.5), **facts)
+    True
     """
     quantized = None
     if config.qat != "none":
@@ -112,6 +137,11 @@ def packed_features_entry(
         weights: Digest of its weights as they were read back from the file.
         data: Fingerprint of the images.
         device: Name of the device that computes.
+
+    >>> facts = {"input_spec": {}, "weights": "w", "device": "cpu"}
+    >>> one, other = (packed_features_entry("digitnet", data=data, **facts) for data in "ab")
+    >>> one == other
+    False
     """
     parameters = {"backbone": backbone, "input": input_spec, "weights": weights}
     return _entry("packed", parameters, data, device)

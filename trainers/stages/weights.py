@@ -19,6 +19,9 @@ def weights_digest(config: TrialConfig, features: nn.Module) -> str:
     Args:
         config: Config of the trial.
         features: The backbone that was built for it.
+
+    >>> weights_digest(TrialConfig(backbone="digitnet", weights="scratch", seed=7), nn.Identity())
+    'scratch 7'
     """
     if config.start_weights == "scratch":
         return f"scratch {config.seed}"
@@ -38,7 +41,14 @@ def _version(path: Path) -> tuple[int, ...]:
 
 
 def content_digest(module: nn.Module) -> str:
-    """Compute a digest of the names, types, shapes and values of a module's tensors."""
+    """Compute a digest of the names, types, shapes and values of a module's tensors.
+
+    >>> layer = nn.Linear(1, 1)
+    >>> before = content_digest(layer)
+    >>> _ = nn.init.zeros_(layer.weight)
+    >>> content_digest(layer) == before
+    False
+    """
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -110,5 +110,9 @@ def pixels(images: np.ndarray, labels: np.ndarray, device: torch.device) -> Exam
         images: uint8 (N, C, H, W); not modified.
         labels: int64 (N,).
         device: Device of the model.
+
+    >>> examples = pixels(np.array([[[[255]]]], np.uint8), np.array([3]), torch.device("cpu"))
+    >>> [(inputs.tolist(), labels.tolist()) for inputs, labels in examples.batches(1)]
+    [([[[[1.0]]]], [3])]
     """
     return Examples(images, torch.tensor(labels, device=device), device, to_unit)

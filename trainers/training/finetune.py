@@ -369,6 +369,12 @@ def frozen_key(config: TrialConfig) -> Hashable | None:
 
     They change if more than the head is trained. With quantization-aware training they are those
     of the quantized convolutions, which no other training has.
+
+    >>> config = TrialConfig(backbone="digitnet", weights="bundled", tune="head")
+    >>> frozen_key(config)
+    ('digitnet', 'bundled', None, None)
+    >>> frozen_key(TrialConfig(backbone="digitnet", weights="bundled", tune="all")) is None
+    True
     """
     if config.tune != "head" or config.qat != "none":
         return None

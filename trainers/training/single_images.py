@@ -19,6 +19,9 @@ def learns_from_single_images(backbone: str, tune: str, *, image_size: int | Non
 
     Raises:
         ValueError: There is no such backbone, or it does not accept `tune` or `image_size`.
+
+    >>> learns_from_single_images("digitnet", "all")
+    True
     """
     with torch.device("meta"):
         network = network_from_spec(spec_of(backbone, (), 2, image_size=image_size))

@@ -291,12 +291,19 @@ def attack_seed(name: str) -> int:
     """Return the seed of the random starts of an attack, by the name of the measured value.
 
     It is the same in every trial, as are the attacked images, so that only the networks differ.
+
+    >>> attack_seed("robust_accuracy") == attack_seed("robust_accuracy_eps2")
+    False
     """
     return derive_seed(0, "attack", name)
 
 
 def failure_kind(error: BaseException) -> str:
-    """Classify an error: ``diverged``, ``out_of_memory``, ``storage_full`` or ``error``."""
+    """Classify an error: ``diverged``, ``out_of_memory``, ``storage_full`` or ``error``.
+
+    >>> failure_kind(MemoryError()), failure_kind(ValueError("x"))
+    ('out_of_memory', 'error')
+    """
     if isinstance(error, DivergedError):
         return "diverged"
     if isinstance(error, MemoryError | torch.OutOfMemoryError):

@@ -91,13 +91,23 @@ def equivalent(counts: PairedCounts, margin: float) -> float:
         D. J. Schuirmann. A comparison of the two one-sided tests procedure and the power approach
         for assessing the equivalence of average bioavailability. J. Pharmacokinetics and
         Biopharmaceutics 15, 1987. https://doi.org/10.1007/BF01068419
+
+    >>> round(equivalent(PairedCounts(images=1000, gained=10, lost=10), margin=0.02), 4)
+    0.0002
+    >>> round(equivalent(PairedCounts(images=1000, gained=40, lost=10), margin=0.02), 2)
+    0.93
     """
     mirrored = PairedCounts(counts.images, counts.lost, counts.gained)
     return max(not_worse(counts, margin), not_worse(mirrored, margin))
 
 
 def difference_interval(counts: PairedCounts, level: float = 0.95) -> Interval:
-    """Compute Tango's two-sided score interval for the difference of the accuracies."""
+    """Compute Tango's two-sided score interval for the difference of the accuracies.
+
+    >>> found = difference_interval(PairedCounts(images=1000, gained=10, lost=10))
+    >>> round(found.low, 3), round(found.high, 3)
+    (-0.01, 0.01)
+    """
     quantile = float(stats.norm.isf((1 - fraction(level, "level")) / 2))
     middle = counts.difference
 
@@ -128,6 +138,9 @@ def seeds_not_worse(differences: ArrayLike, margin: float, *, resolution: float)
     Raises:
         ValueError: There are fewer than two, or one is NaN; margin or resolution is not in (0, 1)
             (a resolution of 1, one image, is accepted).
+
+    >>> round(seeds_not_worse([0.0, 0.01, -0.01], margin=0.02, resolution=0.001), 3)
+    0.037
     """
     values = numbers(differences, "differences", least=2)
     fraction(margin, "margin")

@@ -54,9 +54,9 @@ def mean_interval(
 ) -> Interval:
     """Compute Student's t interval for a mean over seeds, or for the mean difference of pairs.
 
-    Seeds are few: with three, five and ten of them the interval of a bias-corrected, accelerated
-    bootstrap covers the mean in 77, 88 and 89 of 100 cases, and this one in 95. It assumes normal
-    values, which means over hundreds of images nearly are.
+    Seeds are few: with three, five and ten of them, the interval of a bias-corrected, accelerated
+    bootstrap covers the mean in 77, 88 and 89 of 100 cases, this one in 95. It assumes normally
+    distributed values, which accuracies over hundreds of images nearly are.
 
     Args:
         first: Numbers, at least two; one per seed.
@@ -69,6 +69,10 @@ def mean_interval(
 
     References:
         Student. The probable error of a mean. Biometrika 6, 1908. https://doi.org/10.2307/2331554
+
+    >>> found = mean_interval([0.90, 0.91, 0.92])
+    >>> round(found.low, 3), round(found.high, 3)
+    (0.885, 0.935)
     """
     values = numbers(first, "first", least=2)
     if second is not None:

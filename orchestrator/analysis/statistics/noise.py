@@ -57,6 +57,10 @@ def drawn_accuracies(
 
     Raises:
         ValueError: There are no outcomes, or no draw is asked for.
+
+    >>> rng = np.random.default_rng(0)
+    >>> drawn_accuracies([[True, True], [False, False]], 3, rng).tolist()
+    [[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]
     """
     right = outcomes(correct, "correct")
     _check_count(count)

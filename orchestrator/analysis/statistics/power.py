@@ -43,6 +43,9 @@ def power(  # noqa: PLR0913 - what decides it
 
     Raises:
         ValueError: A number is out of range.
+
+    >>> power(500, 3, 1, 0.02, draws=400) < power(2000, 3, 1, 0.02, draws=400)
+    True
     """
     if min(images, seeds, candidates, draws) < 1:
         raise ValueError("images, seeds, candidates and draws need to be 1 at least.")
@@ -59,7 +62,11 @@ def power(  # noqa: PLR0913 - what decides it
 
 
 def tango_p(images: int, gained: Floats, lost: Floats, margin: float) -> Floats:
-    """Compute the p-values of `equivalence.not_worse` for many pairs at once."""
+    """Compute the p-values of `equivalence.not_worse` for many pairs at once.
+
+    >>> tango_p(1000, np.array([10.0, 0.0]), np.array([10.0, 20.0]), 0.02).round(4).tolist()
+    [0.0002, 0.5]
+    """
     difference = -margin
     deviation = gained - lost - images * difference
     a, c = 2 * images, -lost * difference * (1 - difference)

@@ -17,6 +17,10 @@ def numbers(values: ArrayLike, what: str, *, least: int = 1) -> Floats:
 
     Raises:
         ValueError: There are fewer, they have another shape, or one is NaN or infinite.
+
+    >>> numbers([0.9, float("nan")], "accuracies")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: accuracies holds 1 values that are NaN or infinite: ...
     """
     array = np.asarray(values, np.float64)
     if array.ndim != 1 or len(array) < least:
@@ -37,6 +41,12 @@ def outcomes(values: ArrayLike, what: str) -> Bools:
 
     Raises:
         ValueError: There are none, or they are not bool (predictions given by mistake).
+
+    >>> outcomes([True, False], "candidate").tolist()
+    [True, False]
+    >>> outcomes([3, 7], "candidate")
+    Traceback (most recent call last):
+    ValueError: candidate has the type int64; outcomes are bools: predictions == labels.
     """
     array = np.asarray(values)
     if array.size == 0 or array.ndim not in (1, 2):
@@ -56,6 +66,10 @@ def same_shape(first: NDArray[np.generic], second: NDArray[np.generic]) -> None:
 
     Raises:
         ValueError: The shapes differ.
+
+    >>> same_shape(np.zeros(3), np.zeros(2))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: pairs are needed, but the sides have shapes (3,) and (2,): ...
     """
     if first.shape != second.shape:
         raise ValueError(
@@ -69,6 +83,12 @@ def fraction(value: float, what: str) -> float:
 
     Raises:
         ValueError: The value is outside.
+
+    >>> fraction(0.05, "alpha")
+    0.05
+    >>> fraction(5, "alpha")
+    Traceback (most recent call last):
+    ValueError: alpha is 5; a fraction above 0 and below 1 is needed.
     """
     if not 0 < value < 1:
         raise ValueError(f"{what} is {value!r}; a fraction above 0 and below 1 is needed.")

@@ -75,6 +75,10 @@ def build_backbone(
     Raises:
         ValueError: There is no such backbone, or `image_size` is too small for it.
         WeightsError: The weights are absent, broken or of another architecture.
+
+    >>> backbone = build_backbone("digitnet", "scratch", seed=1)
+    >>> backbone.n_features, backbone.input.height
+    (576, 28)
     """
     info = backbone_info(name)
     spec = input_spec(info, image_size)

@@ -24,6 +24,9 @@ def digitnet_features(*, batch_norm: bool = False) -> nn.Sequential:
     Args:
         batch_norm: Whether to add batch norms, as in training. The bundled form has none; `folded`
             makes it.
+
+    >>> sum(each.numel() for each in digitnet_features().parameters())
+    71792
     """
     layers: list[nn.Module] = []
     channels = 1
@@ -44,7 +47,11 @@ def digitnet_features(*, batch_norm: bool = False) -> nn.Sequential:
 
 
 def digitnet_blocks(features: nn.Sequential) -> list[nn.Module]:
-    """Return the three stages, from input to output."""
+    """Return the three stages, from input to output.
+
+    >>> len(digitnet_blocks(digitnet_features()))
+    3
+    """
     return split_after(features, nn.MaxPool2d)
 
 

@@ -60,6 +60,9 @@ def seen_before(backbone: str, weights: str, data: DataConfig) -> str | None:
 
     Returns:
         Sentences without a full stop at the end; None if no such overlap is known.
+
+    >>> seen_before("digitnet", "scratch", DataConfig(name="mnist")) is None
+    True
     """
     origin = _origin(backbone, weights)
     if origin is None or not _is_same(origin.data, data):

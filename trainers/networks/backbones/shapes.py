@@ -11,7 +11,11 @@ from trainers.quantization.plan import weight_kinds
 
 
 def stored_shapes(network: nn.Module) -> dict[str, Shape]:
-    """Return the shapes of the tensors of a packed network, in the order of the state dict."""
+    """Return the shapes of the tensors of a packed network, in the order of the state dict.
+
+    >>> stored_shapes(nn.Linear(3, 2))
+    {'weight': (2, 3), 'bias': (2,)}
+    """
     return {
         name: tuple(tensor.shape)
         for name, tensor in network.state_dict().items()
@@ -25,6 +29,9 @@ def backbone_shapes(name: str) -> BackboneShapes:
 
     Raises:
         ValueError: There is no such backbone.
+
+    >>> backbone_shapes("digitnet").params
+    71792
     """
     with without_memory():
         backbone = build_backbone(name, "scratch")

@@ -17,6 +17,11 @@ def torchvision_features(name: str) -> nn.Sequential:
     """Build the convolutional part of a network, flat at the end, with random weights.
 
     Its state dict is that of `torchvision.models.<name>()` without the classifier's tensors.
+
+    >>> with torch.device("meta"):
+    ...     features = torchvision_features("squeezenet1_1")
+    >>> features[-1]
+    Flatten(start_dim=1, end_dim=-1)
     """
     model = getattr(torchvision.models, name)(weights=None)
     parts: OrderedDict[str, nn.Module] = OrderedDict(
@@ -37,6 +42,11 @@ def torchvision_blocks(name: str, features: nn.Sequential) -> list[nn.Module]:
     VGG: the stages between pools. AlexNet: its convolutions. ResNet, ResNeXt: the stem and each
     residual block. DenseNet: the stem and each dense block with what follows it. MobileNet,
     EfficientNet, SqueezeNet: each child of `features` that has parameters.
+
+    >>> with torch.device("meta"):
+    ...     features = torchvision_features("vgg11")
+    >>> len(torchvision_blocks("vgg11", features))
+    5
     """
     parts = dict(features.named_children())
     if name.startswith("resn"):
@@ -78,6 +88,9 @@ def imagenet_file(name: str) -> tuple[Path, str, float | None]:
     Returns:
         The file, which need not exist, its URL, and its size in units of 2^20 bytes, if
         torchvision gives it.
+
+    >>> imagenet_file("resnet18")[0].name
+    'resnet18-f37072fd.pth'
     """
     weights: Any = torchvision.models.get_model_weights(name).DEFAULT
     file = Path(torch.hub.get_dir(), "checkpoints", Path(urlsplit(weights.url).path).name)

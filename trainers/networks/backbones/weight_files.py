@@ -30,6 +30,10 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
 
     Raises:
         WeightsError: The file is absent, broken, of another kind, or holds other Python objects.
+
+    >>> read_state(Path("absent.safetensors"))
+    Traceback (most recent call last):
+    trainers.errors.WeightsError: weights file absent.safetensors does not exist, or is not a file.
     """
     if not path.is_file():
         raise WeightsError(f"weights file {path} does not exist, or is not a file.")
@@ -110,6 +114,14 @@ def load_features(features: nn.Module, state: Mapping[str, Tensor], *, source: s
     Raises:
         WeightsError: Names, shapes or number types differ, or a value is not finite; the message
             names a few.
+
+    >>> layer = nn.Linear(1, 1)
+    >>> load_features(layer, {"weight": torch.ones(1, 1), "bias": torch.ones(1)}, source="ones")
+    >>> layer.bias.tolist()
+    [1.0]
+    >>> load_features(layer, {}, source="nothing")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    trainers.errors.WeightsError: nothing does not fit this backbone: 2 missing (weight, ...
     """
     wanted = features.state_dict()
     state = dict(state)

@@ -43,6 +43,9 @@ def check_weights(backbone: str, weights: str) -> WeightsSource:
     Raises:
         ValueError: There is no such backbone.
         WeightsError: They are absent, broken or of another architecture.
+
+    >>> check_weights("digitnet", "bundled").path.name
+    'digitnet.safetensors'
     """
     source = find_weights(backbone, weights)
     is_ours = weights == "bundled" and source.bytes is not None
@@ -59,6 +62,11 @@ def find_weights(backbone: str, weights: str) -> WeightsSource:
     Raises:
         ValueError: There is no such backbone.
         WeightsError: It has no such weights.
+
+    >>> find_weights("digitnet", "scratch").path is None
+    True
+    >>> find_weights("digitnet", "mine.safetensors").bytes is None  # there is no such file
+    True
     """
     info = backbone_info(backbone)
     refuse_unknown(info, weights)
