@@ -13,6 +13,7 @@ from orchestrator.doctor.installation import examine_torch, examine_versions, pr
 from orchestrator.doctor.machine import examine_machine
 from orchestrator.doctor.needs import examine_needs, weights_to_try
 from orchestrator.doctor.services import examine_store, examine_tracking
+from orchestrator.execution.slots import Node
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 
@@ -43,9 +44,9 @@ def doctor(spec: SweepSpec | None = None) -> list[Finding]:
         findings += examine_store(store_url)
         findings += [examine_tracking(tracking_uri, address)] if tracked else []
         torch = torch_asked.result()
-        ray_findings, resources = ray_asked.result()
+        ray_findings, nodes = ray_asked.result()
     findings += [examine_torch(torch), *ray_findings]
     if spec is not None:
-        here = {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(torch.gpus)}
-        findings += examine_needs(spec, here if resources is None else resources, torch)
+        here = Node({"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(torch.gpus)})
+        findings += examine_needs(spec, [here] if nodes is None else nodes, torch)
     return findings

@@ -2,34 +2,38 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 from orchestrator.doctor.finding import Finding, fine, wrong
 from orchestrator.execution.ray_address import HERE, ask_cluster, host_and_port
 from orchestrator.execution.ray_folder import find_ray_folder
+from orchestrator.execution.slots import Node
 from orchestrator.redaction import redacted
 
 
-def examine_ray(address: str) -> tuple[list[Finding], Mapping[str, float] | None]:
-    """Check whether the cluster can be used, and which resources it has.
+def examine_ray(address: str) -> tuple[list[Finding], Sequence[Node] | None]:
+    """Check whether the cluster can be used, and which nodes it has.
 
     Args:
         address: Value of ``RAY_ADDRESS``; empty where there is none.
 
     Returns:
-        The findings, and the cluster's resources by Ray's names; None where there is no cluster
-        or it cannot be used.
+        The findings, and the cluster's nodes; None where there is no cluster or it cannot be used.
     """
     token = _token(os.environ.get("RAY_AUTH_MODE", ""))
     if address in HERE:
         return [_start_here(), token], None
     shown, answer = redacted(address), ask_cluster(address)
-    resources = answer.resources
-    if resources is None:
+    if answer.nodes is None:
         return [wrong("Ray", f"{shown}: {answer.problem}", answer.fix), token], None
-    detail = f"{shown} has {resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
-    return [fine("Ray", detail), token], resources
+    cpus, gpus = (sum(n.resources.get(kind, 0) for n in answer.nodes) for kind in ("CPU", "GPU"))
+    count = len(answer.nodes)
+    where = "one node" if count == 1 else f"{count} nodes"
+    return [
+        fine("Ray", f"{shown} has {cpus:g} CPUs and {gpus:g} GPUs on {where}"),
+        token,
+    ], answer.nodes
 
 
 def _start_here() -> Finding:

@@ -1,12 +1,12 @@
 """What one sweep needs: room for a trial, weights and images. Nothing is downloaded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.doctor.finding import Finding, fine, wrong
 from orchestrator.doctor.installation import TorchProbe
 from orchestrator.errors import OrchestratorError
-from orchestrator.execution.slots import slots
+from orchestrator.execution.slots import Node, slots
 from orchestrator.spec.run_sections import ResourcesSection
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.spec.trial_sections import DataSection
@@ -24,18 +24,16 @@ DATA_PLACES: Mapping[str, str] = {
 }
 
 
-def examine_needs(
-    spec: SweepSpec, resources: Mapping[str, float], probe: TorchProbe
-) -> list[Finding]:
+def examine_needs(spec: SweepSpec, nodes: Sequence[Node], probe: TorchProbe) -> list[Finding]:
     """Check whether trials fit the resources, and whether weights and images are there.
 
     Args:
         spec: The sweep.
-        resources: Resources of the cluster, or of this machine, by Ray's names.
+        nodes: Nodes of the cluster, or this machine.
         probe: Tells where torchvision caches the backbone's weights.
     """
     return [
-        _slots(spec.resources, resources),
+        _slots(spec.resources, nodes),
         _weights(spec.backbone.name, spec.backbone.weights, probe),
         _images(spec.data),
     ]
@@ -50,16 +48,17 @@ def weights_to_try(spec: SweepSpec) -> tuple[str, str]:
     return spec.backbone.name, "" if is_word else weights
 
 
-def _slots(wanted: ResourcesSection, resources: Mapping[str, float]) -> Finding:
-    each = f"{wanted.cpus} CPUs and {wanted.gpus:g} GPUs"
+def _slots(wanted: ResourcesSection, nodes: Sequence[Node]) -> Finding:
+    needs = wanted.as_needs()
     try:
-        fitting = slots(resources, cpus=wanted.cpus, gpus=wanted.gpus)
+        fitting = slots(nodes, needs)
     except OrchestratorError as error:
-        fix = "Lower resources.cpus and resources.gpus in the sweep file, or use a larger cluster."
+        fix = "Lower resources.cpus and resources.gpus in the sweep file, or use larger nodes."
         return wrong("slots", str(error), fix)
-    idle = resources.get("GPU", 0.0) if not wanted.gpus else 0.0
+    gpus = sum(node.resources.get("GPU", 0.0) for node in nodes)
+    idle = gpus if not wanted.gpus else 0.0
     hint = f"; {idle:g} GPUs stay idle (resources.gpus is 0)" if idle else ""
-    return fine("slots", f"{fitting} trials at once, {each} each{hint}")
+    return fine("slots", f"{fitting} trials at once, {needs} each{hint}")
 
 
 def _weights(backbone: str, weights: str, probe: TorchProbe) -> Finding:

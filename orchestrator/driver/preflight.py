@@ -15,7 +15,7 @@ from orchestrator.driver.single_images import refused_single_images
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.execution.ray_address import HERE
 from orchestrator.execution.ray_folder import find_ray_folder
-from orchestrator.execution.slots import slots
+from orchestrator.execution.slots import Node, slots
 from orchestrator.quantities import human
 from orchestrator.queries.data_notes import leaks
 from orchestrator.sampling import check_sampler
@@ -282,17 +282,19 @@ def _check_limits(spec: SweepSpec, prepared: Prepared, report: CheckReport) -> i
 
 def _check_resources(spec: SweepSpec, report: CheckReport) -> None:
     address = os.environ.get("RAY_ADDRESS", "")
-    needs = f"{spec.resources.cpus} CPUs and {spec.resources.gpus:g} GPUs a trial"
+    needs = spec.resources.as_needs()
     if address not in HERE:
-        report.lines.append(("resources", f"{needs}; the cluster at {address} was not asked"))
+        report.lines.append(
+            ("resources", f"{needs} a trial; the cluster at {address} was not asked")
+        )
         return
-    here = {"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(_gpus())}
+    here = Node({"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(_gpus())})
     try:
-        fitting = slots(here, cpus=spec.resources.cpus, gpus=spec.resources.gpus)
+        fitting = slots([here], needs)
     except OrchestratorError as error:
         report.problems.append(str(error))
     else:
-        report.lines.append(("resources", f"{needs}: {fitting} at once on this machine"))
+        report.lines.append(("resources", f"{needs} a trial: {fitting} at once on this machine"))
     folder = find_ray_folder()
     if folder.problem:
         report.problems.append(f"Ray cannot start here: {folder.problem}. {folder.fix}")

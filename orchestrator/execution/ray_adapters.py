@@ -17,6 +17,7 @@ from ray.tune.search import Searcher
 
 from orchestrator.contracts import Decision, Job, JobSource, Outcome
 from orchestrator.execution.batches import Batches
+from orchestrator.execution.slots import LiveSlots
 from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.trial_step import Step
 from orchestrator.execution.worker_failures import WorkerFailures
@@ -30,13 +31,12 @@ class RunningJobs:
 
     Args:
         source: Where they come from.
-        slots: Workers that fit at once.
+        slots: Workers that fit at once; nodes may come and go.
         barrier: How workers and driver communicate besides Tune.
         batches: How many a worker takes at once.
         worker_failures: Explains why workers died.
 
     Attributes:
-        slots: As given.
         error: What the source raised; nothing is asked of it any more after that. Raised through
             Tune, it would arrive as the text of a traceback.
     """
@@ -44,12 +44,12 @@ class RunningJobs:
     def __init__(
         self,
         source: JobSource,
-        slots: int,
+        slots: LiveSlots,
         barrier: StartBarrier,
         batches: Batches | None = None,
         worker_failures: WorkerFailures | None = None,
     ) -> None:
-        self.slots, self._barrier, self._source = slots, barrier, source
+        self._slots, self._barrier, self._source = slots, barrier, source
         self.error: Exception | None = None
         self._batches = batches or Batches()
         self._worker_failures = worker_failures or WorkerFailures()
@@ -74,6 +74,11 @@ class RunningJobs:
             self._jobs[trial_id] = {job.trial: job for job in jobs}
             self._first[trial_id] = jobs[0].trial
         return jobs
+
+    @property
+    def slots(self) -> int:
+        """How many workers fit at once, now."""
+        return self._slots.count
 
     @property
     def count(self) -> int:

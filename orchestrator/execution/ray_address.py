@@ -8,12 +8,13 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from orchestrator.execution.machine_load import patience
+from orchestrator.execution.slots import Node
 from orchestrator.redaction import redacted
 
 HERE = ("", "local")
@@ -43,12 +44,12 @@ class Answer:
     """The answer of an address.
 
     Attributes:
-        resources: What the cluster has, by Ray's names; None if it cannot be used.
+        nodes: The nodes of the cluster; None if it cannot be used.
         problem: Why it cannot be used, without a password.
         fix: What to do about it, as a sentence.
     """
 
-    resources: Mapping[str, float] | None
+    nodes: Sequence[Node] | None
     problem: str = ""
     fix: str = ""
 
@@ -78,7 +79,7 @@ def ask_cluster(address: str) -> Answer:
     except subprocess.TimeoutExpired:
         return Answer(None, f"importing Ray took more than {_IMPORT_S} s", _AWAY_FIX)
     if ended.returncode == 0:
-        return Answer(json.loads(ended.stdout.splitlines()[-1]))
+        return Answer([Node(*node) for node in json.loads(ended.stdout.splitlines()[-1])])
     if ended.returncode != -signal.SIGALRM:
         lines = ended.stderr.strip().splitlines() or ["the connection failed"]
         problem = next((line for line in lines if _REFUSED in line), lines[-1]).rstrip(".")

@@ -12,10 +12,12 @@ from typing import Any
 import ray
 
 from orchestrator.contracts import FrontJob, Prepared, Unmeasured
+from orchestrator.contracts.needs import Needs
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.preparation import found_out, prepare
 from orchestrator.execution.ray_address import ask_cluster
 from orchestrator.execution.ray_start import LocalRay, stderr_in
+from orchestrator.execution.slots import Node
 from orchestrator.execution.task import Task
 from orchestrator.redaction import redacted
 from trainers.errors import TrainerError
@@ -62,10 +64,27 @@ def connect(address: str | None, log: Path, say: Callable[[str], None]) -> Calla
 def _check_cluster(address: str) -> None:
     """Refuse an address where no cluster can be used; Ray would try for ten minutes."""
     answer = ask_cluster(address)
-    if answer.resources is None:
+    if answer.nodes is None:
         raise OrchestratorError(
             f"No Ray cluster can be used at {redacted(address)!r}: {answer.problem}. {answer.fix}"
         )
+
+
+def alive_nodes() -> list[Node]:
+    """List the nodes of the cluster that this process is connected to."""
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    return [Node(node["Resources"], node.get("Labels") or {}) for node in alive]
+
+
+def ray_options(needs: Needs) -> dict[str, Any]:
+    """Return what one trial is given as the options of a Ray task."""
+    return {
+        "num_cpus": needs.cpus,
+        "num_gpus": needs.gpus,
+        "memory": needs.memory or None,
+        "resources": dict(needs.custom) or None,
+        "label_selector": dict(needs.labels) or None,
+    }
 
 
 @ray.remote(num_returns=2)  # type: ignore[untyped-decorator]

@@ -14,8 +14,14 @@ from typing import Any
 import ray
 
 from orchestrator.contracts import FrontJob, JobSource, Prepared, Unmeasured
-from orchestrator.execution.ray_cluster import connect, measure_front_task, prepare_task
-from orchestrator.execution.slots import slots
+from orchestrator.execution.ray_cluster import (
+    alive_nodes,
+    connect,
+    measure_front_task,
+    prepare_task,
+    ray_options,
+)
+from orchestrator.execution.slots import LiveSlots
 from orchestrator.execution.task import Task
 from orchestrator.state_folder import StateFolder
 from trainers.errors import TrainerError
@@ -50,7 +56,7 @@ class RayExecutor:
         self._task, self._address, self._say = task, address, say
         self._log = log or StateFolder.find().ray_log
         self._data: ray.ObjectRef[Any] | None = None
-        self._slots = 0
+        self._slots: LiveSlots | None = None
         self._disconnect: Callable[[], None] | None = None
 
     def prepare(self) -> Prepared:
@@ -58,8 +64,8 @@ class RayExecutor:
         if not ray.is_initialized():
             self._disconnect = connect(self._address, self._log, self._say)
         task = self._task
-        self._slots = slots(ray.cluster_resources(), cpus=task.cpus, gpus=task.gpus)
-        told, self._data = prepare_task.options(num_cpus=task.cpus).remote(task)
+        self._slots = LiveSlots(alive_nodes, task.needs, task.max_slots)
+        told, self._data = prepare_task.options(num_cpus=task.needs.cpus).remote(task)
         # It takes a second, in which nothing else is to do here.
         importlib.import_module("orchestrator.execution.ray_tuning")
         prepared: Prepared | TrainerError = ray.get(told)
@@ -71,7 +77,7 @@ class RayExecutor:
         """Run until no job is left, or the source asks to stop."""
         from orchestrator.execution.ray_tuning import tune_jobs
 
-        if self._data is None:
+        if self._data is None or self._slots is None:
             raise RuntimeError("run() was called before prepare(): there are no images.")
         tune_jobs(source, self._task, self._data, self._slots)
 
@@ -80,7 +86,7 @@ class RayExecutor:
     ) -> Iterator[tuple[int, Mapping[str, float] | Unmeasured]]:
         """Measure packed networks, as many at once as there are slots."""
         task = self._task
-        measure = measure_front_task.options(num_cpus=task.cpus, num_gpus=task.gpus)
+        measure = measure_front_task.options(**ray_options(task.needs))
         pending = {measure.remote(job, self._data, task): n for n, job in jobs.items()}
         try:
             while pending and not interrupted():

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+from typing import Any
 
 _GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # A frame's length (3 bytes), type, flags and stream (4 bytes); no settings follow.
@@ -20,7 +21,7 @@ _EMPTY_SETTINGS = bytes(3) + _SETTINGS + bytes(5)
 
 
 def main(address: str, host: str, port: int, knock_s: int, connect_s: int) -> None:
-    """Print the cluster's resources as JSON, or exit with a sentence.
+    """Print resources and labels of the cluster's nodes as JSON, or exit with a sentence.
 
     Args:
         address: As Ray takes it.
@@ -40,9 +41,10 @@ def main(address: str, host: str, port: int, knock_s: int, connect_s: int) -> No
     _say("imported")
     signal.alarm(connect_s)
     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    resources = ray.cluster_resources()
+    nodes: list[dict[str, Any]] = ray.nodes()
     signal.alarm(0)
-    _say(json.dumps(resources))
+    alive = [node for node in nodes if node["Alive"]]
+    _say(json.dumps([[node["Resources"], node.get("Labels") or {}] for node in alive]))
 
 
 def _say(line: str) -> None:

@@ -16,6 +16,7 @@ from orchestrator.execution.ray_adapters import (
     SourceStopper,
 )
 from orchestrator.execution.ray_worker import Shared, TrialActor
+from orchestrator.execution.slots import LiveSlots
 from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.task import Task
 
@@ -27,25 +28,27 @@ _TUNE_ENV = {
     "TUNE_WARN_THRESHOLD_S": "10",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
+_MOST_PENDING = 100_000
 
 
-def tune_jobs(source: JobSource, task: Task, data: ray.ObjectRef[Any], slots: int) -> None:
+def tune_jobs(source: JobSource, task: Task, data: ray.ObjectRef[Any], slots: LiveSlots) -> None:
     """Run jobs on the cluster that this process is connected to.
 
     Args:
         source: Supplies the jobs and receives their results.
         task: What every worker must know.
         data: The images, in the object store.
-        slots: How many workers fit at once.
+        slots: How many workers fit at once; nodes may come and go meanwhile.
 
     Raises:
         Exception: Whatever the source raised.
     """
-    barrier = StartBarrier(uuid.uuid4().hex, slots)
+    barrier = StartBarrier(uuid.uuid4().hex, slots.count)
     jobs = RunningJobs(source, slots, barrier, task.batches)
     os.environ.update({key: os.environ.get(key, value) for key, value in _TUNE_ENV.items()})
-    # As many pending trials as slots, or Tune starts one worker after the other.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
+    # No fewer pending trials than slots, or Tune starts one worker after the other. There are
+    # never more: the searcher proposes none.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_MOST_PENDING)
     with tempfile.TemporaryDirectory(prefix="paretune-ray-") as scratch:
         try:
             _tuner(jobs, Shared(data, barrier, task), scratch).fit()
@@ -57,9 +60,12 @@ def tune_jobs(source: JobSource, task: Task, data: ray.ObjectRef[Any], slots: in
 
 
 def _tuner(jobs: RunningJobs, shared: Shared, scratch: str) -> tune.Tuner:
-    resources = {"CPU": shared.task.cpus, "GPU": shared.task.gpus}
+    needs = shared.task.needs
+    # A selector of no labels would still keep Ray from packing bundles as it does without one.
+    labels = {"bundle_label_selector": [dict(needs.labels)]} if needs.labels else {}
+    placement = tune.PlacementGroupFactory([needs.as_bundle()], **labels)
     return tune.Tuner(
-        tune.with_resources(tune.with_parameters(TrialActor, shared=shared), resources),
+        tune.with_resources(tune.with_parameters(TrialActor, shared=shared), placement),
         tune_config=tune.TuneConfig(
             search_alg=JobSearcher(jobs),
             scheduler=JobScheduler(jobs),

@@ -1,34 +1,112 @@
 """How many trials fit on a cluster at once; plain arithmetic, so that a check can ask too."""
 
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from orchestrator.contracts.needs import Needs, amount_in_words
 from orchestrator.errors import OrchestratorError
 
+# How long an answer of the cluster is good for.
+_FRESH_S = 2.0
 
-def slots(resources: Mapping[str, float], *, cpus: int, gpus: float) -> int:
-    """Compute how many trials fit at once.
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A machine of a cluster: its resources by Ray's names, and its labels."""
+
+    resources: Mapping[str, float]
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def slots(nodes: Sequence[Node], needs: Needs) -> int:
+    """Compute how many trials fit at once; each runs on a single node.
 
     Args:
-        resources: What the cluster has, by Ray's names (``CPU``, ``GPU``).
-        cpus: CPUs per trial.
-        gpus: GPUs per trial; may be a fraction.
+        nodes: The nodes of the cluster.
+        needs: What one trial is given.
 
     Raises:
-        OrchestratorError: Not even one fits; the message has the numbers.
+        OrchestratorError: No node has room for one; the message has the numbers of the largest.
 
-    >>> slots({"CPU": 16.0, "GPU": 2.0}, cpus=2, gpus=0.4)
+    >>> slots([Node({"CPU": 16.0, "GPU": 2.0}), Node({"CPU": 1.0})], Needs(cpus=2, gpus=0.4))
     4
     """
-    available_cpus, available_gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
-    fitting = int(available_cpus // cpus)
-    if gpus:
-        # Ray packs fractions onto single GPUs: 0.4 fits twice on each, whatever their number.
-        per_gpu = int(1 / gpus + 1e-9) if gpus < 1 else 1 / gpus
-        fitting = min(fitting, int(available_gpus * per_gpu + 1e-9))
+    fitting = sum(_on(node, needs) for node in nodes)
     if fitting < 1:
         raise OrchestratorError(
-            f"No trial fits on the cluster: one needs {cpus} CPUs and {gpus:g} GPUs (resources "
-            f"in the sweep file), and the whole cluster has {available_cpus:g} CPUs and "
-            f"{available_gpus:g} GPUs. Lower the resources, or use a larger cluster."
+            f"No trial fits on the cluster: one needs {needs} (resources in the sweep file) on a "
+            f"single node, and {_largest(nodes, needs)}. Lower the resources, or use larger nodes."
         )
     return fitting
+
+
+def _on(node: Node, needs: Needs) -> int:
+    if any(node.labels.get(name) != value for name, value in needs.labels.items()):
+        return 0
+    return min(
+        _times(node.resources.get(name, 0.0), amount, shared=name == "GPU")
+        for name, amount in needs.as_bundle().items()
+        if amount
+    )
+
+
+def _times(available: float, amount: float, *, shared: bool) -> int:
+    if shared and amount < 1:
+        # Ray packs fractions onto single GPUs: 0.4 fits twice on each, whatever their number.
+        return int(available) * int(1 / amount + 1e-9)
+    return int(available / amount + 1e-9)
+
+
+def _largest(nodes: Sequence[Node], needs: Needs) -> str:
+    if not nodes:
+        return "there is no node"
+    wanted = needs.as_bundle()
+    largest = max(nodes, key=lambda node: [node.resources.get(name, 0.0) for name in wanted])
+    has = [amount_in_words(name, largest.resources.get(name, 0.0)) for name in wanted]
+    labels = [
+        f"the label {name}={largest.labels[name]}" if name in largest.labels else f"no {name}"
+        for name in needs.labels
+    ]
+    words = [*has, *labels]
+    which = "the only node has" if len(nodes) == 1 else f"the largest of {len(nodes)} nodes has"
+    return f"{which} {', '.join(words[:-1])} and {words[-1]}"
+
+
+class LiveSlots:
+    """The number of trials that fit at once on a cluster whose nodes come and go.
+
+    Args:
+        nodes: Asks the cluster for its nodes.
+        needs: What one trial is given.
+        most: Upper bound; None is as many as fit.
+        clock: Seconds.
+
+    Raises:
+        OrchestratorError: No node has room for one trial.
+    """
+
+    def __init__(
+        self,
+        nodes: Callable[[], Sequence[Node]],
+        needs: Needs,
+        most: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._nodes, self._needs, self._clock = nodes, needs, clock
+        self._most = math.inf if most is None else most
+        self._count = int(min(slots(nodes(), needs), self._most))
+        self._asked = clock()
+
+    @property
+    def count(self) -> int:
+        """How many fit now; at least one, for a node that went may come back."""
+        if self._clock() - self._asked >= _FRESH_S:
+            try:
+                fitting = slots(self._nodes(), self._needs)
+            except OrchestratorError:
+                fitting = 1
+            self._count = int(min(fitting, self._most))
+            self._asked = self._clock()
+        return self._count

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.contracts.needs import Needs
 from orchestrator.execution.batches import Batches
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import AttackConfig
@@ -19,8 +20,8 @@ class Task:
         backbone: Arguments of `trainers.networks.backbones.build_backbone`.
         attacks: By the name of the value that each yields.
         front_attacks: The same for what is measured on the front alone.
-        cpus: CPUs a trial, which are threads for torch.
-        gpus: GPUs per trial; may be a fraction.
+        needs: What a trial is given; its CPUs are threads for torch.
+        max_slots: Workers at once, at most; None is as many as fit.
         cache: Folder or URL of the stage cache; None is none.
         cache_bytes: What it may hold.
         batches: How many jobs a worker takes at once.
@@ -30,8 +31,8 @@ class Task:
     data: DataConfig
     backbone: Mapping[str, Any]
     attacks: Mapping[str, AttackConfig]
-    cpus: int = 1
-    gpus: float = 0
+    needs: Needs = field(default_factory=Needs)
+    max_slots: int | None = None
     front_attacks: Mapping[str, AttackConfig] = field(default_factory=dict)
     cache: str | None = None
     cache_bytes: float = math.inf

@@ -192,7 +192,7 @@ def _measured(job: FrontJob, data: ImageData, task: Task) -> dict[str, float]:
     path, values = Path(job.path), {}
     if job.test:
         attacks = task.attacks
-        tested = evaluate_artifact(path, data, attacks, subset="test", threads=task.cpus)
+        tested = evaluate_artifact(path, data, attacks, subset="test", threads=task.needs.cpus)
         values = {f"test_{name}": value for name, value in tested.items()}
     if job.measures:
         values |= measure_survivor(
@@ -200,7 +200,7 @@ def _measured(job: FrontJob, data: ImageData, task: Task) -> dict[str, float]:
             data,
             {name: task.front_attacks[name] for name in job.measures},
             reference=None if job.reference is None else Path(job.reference),
-            threads=task.cpus,
+            threads=task.needs.cpus,
         )
     return values
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from orchestrator.contracts.needs import Needs
 from orchestrator.objectives import Objective
 from orchestrator.quantities import quantity
 from orchestrator.spec.trial_sections import Quantity, Section
@@ -167,10 +168,21 @@ class BudgetSection(Section):
 
 
 class ResourcesSection(Section):
-    """The resources that one trial is given."""
+    """The resources that one trial is given, all on one node.
+
+    `memory` is what Ray reserves (``4GB``); `custom` are amounts of resources that the cluster
+    defines, and `labels` are those that the node must have.
+    """
 
     cpus: int = Field(default=1, ge=1)
     gpus: float = Field(default=0, ge=0)
+    memory: Quantity | None = Field(default=None, gt=0)
+    custom: dict[str, Annotated[float, Field(gt=0)]] | None = None
+    labels: dict[str, str] | None = None
+
+    def as_needs(self) -> Needs:
+        """Build what the executor asks of a node."""
+        return Needs(self.cpus, self.gpus, self.memory or 0, self.custom or {}, self.labels or {})
 
     @field_validator("gpus")
     @classmethod
@@ -190,13 +202,15 @@ class ExecutionSection(Section):
     does so if the budget covers a good part of the space (`SweepSpec.proposes_siblings`). Without
     a cache there are no siblings. `fuse` is the maximum number of trials that a worker takes at
     once, to train their heads together where only heads are trained: ``off`` is one, and ``auto``
-    lets `orchestrator.execution.batches` decide.
+    lets `orchestrator.execution.batches` decide. At most `max_slots` workers train at once, which
+    leaves room on a cluster for others; by default as many as fit.
     """
 
     cache: Annotated[str, BeforeValidator(with_cache)] = Field(default="auto", min_length=1)
     cache_bytes: Quantity = Field(default=10e9, gt=0)
     siblings: bool | Literal["auto"] = "auto"
     fuse: Annotated[int, Field(ge=1, le=256)] | Literal["auto", "off"] = "auto"
+    max_slots: int | None = Field(default=None, ge=1)
 
 
 _SOURCES = ("sweep", "csv", "mlflow", "optuna")

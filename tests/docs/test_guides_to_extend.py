@@ -24,7 +24,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.serial
+@pytest.mark.slow
 @pytest.mark.parametrize("thing", ["a-command", "a-quantizer", "a-sampler", "an-evaluator"])
 def test_who_follows_the_guide_has_tests_that_pass(checkout: Path, thing: str) -> None:
     guide = (REPOSITORY / "docs" / "guides" / f"add-{thing}.md").read_text(encoding="utf-8")

@@ -34,7 +34,7 @@ from orchestrator.spec.files import load_sweep
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import Report, SweepState, TrialState
 
-pytestmark = [pytest.mark.mlflow, pytest.mark.serial]
+pytestmark = [pytest.mark.mlflow, pytest.mark.slow]
 
 SWEEP = """
 name: done

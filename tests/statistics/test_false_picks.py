@@ -27,7 +27,7 @@ GOALS = [Objective("accuracy", Direction.MAXIMIZE), Objective("memory_bytes", Di
 LABELS = np.zeros(IMAGES, np.int64)
 FEWER = 40  # worlds in which the same comparisons are made by other ways
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.slow
 
 
 def trial(folder: Path, number: int, right: np.ndarray, *, is_reference: bool = False) -> Trial:

@@ -9,11 +9,12 @@ import pytest
 from orchestrator.doctor.finding import Finding
 from orchestrator.doctor.installation import TorchProbe, probe_torch
 from orchestrator.doctor.needs import DATA_PLACES, examine_needs, weights_to_try
+from orchestrator.execution.slots import Node
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainers.data.config import data_names
 from trainers.networks.backbone_table import bundled_file
 
-HERE = {"CPU": 4.0, "GPU": 1.0}
+HERE = [Node({"CPU": 4.0, "GPU": 1.0})]
 
 
 def _spec(**sections: Any) -> SweepSpec:

@@ -9,6 +9,7 @@ import pytest
 from ray.exceptions import OutOfMemoryError
 
 from orchestrator.contracts import Decision, Job, Outcome
+from orchestrator.contracts.needs import Needs
 from orchestrator.execution.batches import Batches
 from orchestrator.execution.ray_adapters import (
     JobScheduler,
@@ -16,6 +17,7 @@ from orchestrator.execution.ray_adapters import (
     RunningJobs,
     SourceStopper,
 )
+from orchestrator.execution.slots import LiveSlots, Node
 from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.trial_step import Step
 from orchestrator.trials import Failure, FailureKind, Report, TrialState
@@ -23,6 +25,10 @@ from orchestrator.trials import Failure, FailureKind, Report, TrialState
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 
 DONE = Step((Report(2, {}),), Outcome(TrialState.COMPLETE, {"accuracy": 1.0}))
+
+
+def room_for(workers: int) -> LiveSlots:
+    return LiveSlots(lambda: [Node({"CPU": float(workers)})], Needs())
 
 
 class Source:
@@ -70,7 +76,7 @@ def barrier() -> StartBarrier:
 
 @pytest.fixture
 def jobs(source: Source, barrier: StartBarrier) -> RunningJobs:
-    return RunningJobs(source, 2, barrier)
+    return RunningJobs(source, room_for(2), barrier)
 
 
 def is_open(barrier: StartBarrier) -> bool:
@@ -167,7 +173,7 @@ def test_a_search_is_not_over_while_a_running_job_may_come_again(
 def test_a_worker_takes_several_jobs_and_each_ends_on_its_own(
     source: Source, barrier: StartBarrier
 ) -> None:
-    jobs = RunningJobs(source, 1, barrier, Batches(3))
+    jobs = RunningJobs(source, room_for(1), barrier, Batches(3))
     searcher = JobSearcher(jobs)
     taken = searcher.suggest("x")
     assert isinstance(taken, dict)
@@ -188,7 +194,7 @@ def test_a_worker_takes_several_jobs_and_each_ends_on_its_own(
 
 
 def test_a_worker_leaves_others_their_share(source: Source, barrier: StartBarrier) -> None:
-    jobs = RunningJobs(source, 2, barrier, Batches(3))
+    jobs = RunningJobs(source, room_for(2), barrier, Batches(3))
     assert [[job.trial for job in jobs.start(name)] for name in "xyz"] == [[0, 1], [2], []]
     jobs.interrupt()
     assert {outcome.state for outcome in source.outcomes.values()} == {TrialState.INTERRUPTED}
@@ -199,7 +205,7 @@ def test_siblings_are_asked_for_when_they_are_needed(
     source: Source, barrier: StartBarrier
 ) -> None:
     source.left_jobs[:2] = [Job(number, 0, {}, "", origin=0) for number in (5, 4, 3)]
-    jobs = RunningJobs(source, 1, barrier, Batches(16))
+    jobs = RunningJobs(source, room_for(1), barrier, Batches(16))
     assert [[job.trial for job in jobs.start(name)] for name in "xy"] == [[0, 3, 4], [5]]
 
 

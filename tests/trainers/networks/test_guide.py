@@ -67,7 +67,7 @@ def _once(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
-@pytest.mark.serial
+@pytest.mark.slow
 def test_the_tests_that_the_guide_names_pass_with_new_rows_and_name_a_wrong_number(
     followed: Path,
 ) -> None:
