@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-CONVOLUTIONS_A_STAGE = 2
+STAGES = 3
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -97,17 +97,19 @@ def layers(tensors: dict[str, Tensor], part: str) -> list[tuple[Tensor, Tensor]]
 
 
 def logits(path: Path, images: np.ndarray) -> Tensor:
-    """What digitnet answers: stacks of two 3x3 convolutions and a pool, then the FC layers."""
+    """What digitnet answers: stacks of 3x3 convolutions and a pool, then the FC layers."""
     facts, stored = read_file(path)
-    if facts["version"] != 1 or facts["spec"]["backbone"] != "digitnet":
+    # Of another depth or width it is digitnet[depth=1], digitnet[width=0.5] and the like.
+    if facts["version"] != 1 or facts["spec"]["backbone"].partition("[")[0] != "digitnet":
         raise ValueError(f"{path} is not a packed digitnet of format version 1.")
     tensors = weights(facts, stored)
     x = prepared(images, facts["spec"]["input"])
-    for number, (weight, bias) in enumerate(layers(tensors, "features"), start=1):
+    convolutions = layers(tensors, "features")
+    for number, (weight, bias) in enumerate(convolutions, start=1):
         # The layout decides no more than the speed, and the order in which floats are added.
         kernels = weight.to(memory_format=torch.channels_last)
         x = functional.conv2d(x, kernels, bias, padding=1).relu()
-        if number % CONVOLUTIONS_A_STAGE == 0:
+        if number % (len(convolutions) // STAGES) == 0:
             x = functional.max_pool2d(x, 2)
     x = x.flatten(1)
     *hidden, last = layers(tensors, "head")

@@ -119,6 +119,10 @@ def depth(  # noqa: PLR0913 - the options of a command
         from orchestrator.reporting.depth_page import depth_page
 
         save_page(depth_page(report, _command(data, conversion, image_size)), to)
+    _print(report, how)
+
+
+def _print(report: "DepthReport", how: Format) -> None:
     if how is Format.JSON:
         print_record(report.as_json(), "", how)
         return

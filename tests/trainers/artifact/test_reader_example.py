@@ -44,6 +44,14 @@ def test_the_readers_logits_are_those_of_the_loaded_network(
     assert same_logits(tmp_path / "m", images(*shape))
 
 
+@pytest.mark.parametrize("name", ["digitnet[depth=1]", "digitnet[depth=1,width=1.5]"])
+def test_the_reader_knows_other_depths_and_widths(tmp_path: Path, name: str) -> None:
+    network = build_network(name, weights="scratch", widths=(9,), classes=10)
+    config = QuantizationConfig(bits=4, fc_bits=4)
+    write_artifact(network, tmp_path / "m", quantization=config, classes=None)
+    assert same_logits(tmp_path / "m", images(2, 1, 28, 28))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
