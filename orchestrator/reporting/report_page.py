@@ -65,7 +65,7 @@ def report_page(
         study: The sizing study, or a sentence that says why there is none.
         made: The origin of the page.
     """
-    page: str = _template().render(
+    page: str = page_template("report.html.j2").render(
         name=sweep.name,
         state=f"{sweep.state.value}: {sweep.stop_reason}" if sweep.stop_reason else sweep.state,
         heading=front_heading(front) + (told_at_chance(front) if len(front) > 2 else ""),
@@ -95,7 +95,8 @@ def write_page(page: str, path: Path) -> None:
         file.write(page.encode())
 
 
-def _template() -> Any:
+def page_template(name: str) -> Any:
+    """Load a template of this package; text in it is escaped."""
     environment = Environment(
         loader=PackageLoader("orchestrator.reporting", ""),
         # Text from users' files or from errors is escaped, never treated as markup.
@@ -104,7 +105,7 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _study_tables(study: Study | str) -> Mapping[str, Any]:
@@ -135,12 +136,13 @@ def _figures(
     if history:
         drawings["history"] = history_figure(history)
     return {
-        name: _html(figure, with_library=number == 0)
+        name: as_html(figure, with_library=number == 0)
         for number, (name, figure) in enumerate(drawings.items())
     }
 
 
-def _html(figure: go.Figure, *, with_library: bool) -> str:
+def as_html(figure: go.Figure, *, with_library: bool) -> str:
+    """Render a drawing as HTML, with plotly.js (4.5 MB) in it or without."""
     text: str = figure.to_html(
         full_html=False,
         include_plotlyjs=with_library,
