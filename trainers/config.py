@@ -5,11 +5,12 @@ the parameters that were sampled for this one; `trainers.parameters` lists what 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from trainers.evaluators.config import AttackConfig
 from trainers.networks.backbone_table import backbone_info
+from trainers.networks.reuse_config import ALL, ReuseConfig
 from trainers.networks.sizing import check_rule, hidden_widths
 from trainers.parameters import (
     MAX_HIDDEN_LAYERS,
@@ -50,6 +51,7 @@ class TrialConfig:
         rate_weight: As `QuantizationConfig` takes it.
         qat: ``none``, or how training knows of the quantization: ``absmax`` or ``lsq``.
         attacks: Attack by the name of the value it yields, ``robust_accuracy`` for example.
+        reuse: Which pre-trained kernels are reused.
         seed: Everything random in the trial follows from it.
         threads: Threads for torch: the CPUs that the trial was given.
     """
@@ -76,6 +78,7 @@ class TrialConfig:
     rate_weight: float = RATE_WEIGHT
     qat: str = "none"
     attacks: Mapping[str, AttackConfig] = field(default_factory=dict)
+    reuse: ReuseConfig = field(default_factory=ReuseConfig)
     seed: int = 0
     threads: int = 1
 
@@ -95,6 +98,7 @@ class TrialConfig:
             check_parameter(layer_bits_name(number), bits)
         check_rule(self.fc_rule, self.fc_fraction, self.widths)
         check_qat(self.qat, self.quantizer, self.scope)
+        self.reuse.check(weights=self.weights, tune=self.tune)
 
     @property
     def quantization(self) -> QuantizationConfig:
@@ -127,6 +131,10 @@ class TrialConfig:
         # Keys of a JSON object are texts.
         values["layer_bits"] = {str(number): bits for number, bits in self.layer_bits.items()}
         values["attacks"] = {name: asdict(attack) for name, attack in self.attacks.items()}
+        # Left out where all is reused: checkpoints of earlier versions hold no such key.
+        del values["reuse"]
+        if self.reuse.policy != ALL:
+            values["reuse"] = self.reuse.as_mapping()
         return values
 
     @classmethod
@@ -141,6 +149,8 @@ class TrialConfig:
         values["attacks"] = {
             name: AttackConfig(**attack) for name, attack in values.get("attacks", {}).items()
         }
+        if "reuse" in values:
+            values["reuse"] = ReuseConfig(**values["reuse"])
         return cls(**values)
 
 
@@ -170,6 +180,8 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
     values = {name: getattr(fixed, name) for name in _FIELDS}
     values.update({name: value for name, value in params.items() if name in _FIELDS})
     values |= _head(params, fixed) | {"layer_bits": {**fixed.layer_bits, **layer_bits_of(params)}}
+    if "policy" in params:
+        values["reuse"] = replace(fixed.reuse, policy=str(params["policy"]))
     return TrialConfig(**{**values, "seed": seed})
 
 

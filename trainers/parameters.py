@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from trainers.errors import did_you_mean
 from trainers.networks.backbone_table import backbone_names
+from trainers.networks.reuse_config import POLICIES
 from trainers.networks.sizing import RULES, SMALLEST_FRACTION
 from trainers.quantization.config import (
     FLOAT_BITS,
@@ -105,6 +106,7 @@ PARAMETERS: Mapping[str, Accepts] = {
     "optimizer": Accepts("update rule", words=("adamw", "sgd")),
     "batch_size": Accepts("images a step", 1, 65_536, whole=True),
     "epochs": Accepts("passes over the training images", 1, 10_000, whole=True),
+    "policy": Accepts("which pre-trained kernels are reused", words=POLICIES),
     "backbone": Accepts("the convolutional part", words=backbone_names()),
     **{
         name: _bits(f"the weight of convolution {number}")

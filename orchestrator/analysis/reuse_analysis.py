@@ -153,17 +153,16 @@ def analyze_reuse(  # noqa: PLR0913 - what is judged, and how
 ) -> ReuseReport:
     """Judge whether the kernels of a source network are reusable for a target.
 
-    After Wang et al. 2020 (arXiv 2008.03411); thresholds and their combination are not confirmed
-    by a source. The validation images judge; the test images are not looked at.
+    After Wang et al. 2020; thresholds and their combination are not confirmed by a source. The
+    validation images judge.
 
     Args:
         backbone: Architecture of both networks.
         source: ``imagenet``, ``bundled``, ``scratch``, a file of weights, or a packed network.
-        target: The same, or ``finetuned`` (the source, trained on the data) or ``trained``
-            (trained on the data from scratch).
+        target: The same, or ``finetuned`` (the source) or ``trained`` (from scratch) on the data.
         data: The target's data.
         budget: Settings of every training.
-        seeds: How often everything is trained; at least 1, and 2 for a test.
+        seeds: How often everything is trained.
         per_class: Training images of each class; None for all.
         recalibrate: Whether the norms' statistics are computed anew after a replacement.
         modes: Some of ``replace``, ``freeze`` and ``tune``; the first one decides the verdict.
@@ -183,7 +182,7 @@ def analyze_reuse(  # noqa: PLR0913 - what is judged, and how
     _check(modes, MODES, seeds)
     images = data if isinstance(data, ImageData) else load_data(data)
     settings = budget or Budget()
-    judge = Judge(
+    judged = Judge(
         backbone,
         source,
         target,
@@ -194,13 +193,18 @@ def analyze_reuse(  # noqa: PLR0913 - what is judged, and how
         modes=modes,
         cache=cache,
         progress=progress,
-    )
+    ).run(seeds)
     facts = {
-        **{"backbone": backbone, "source": source, "target": target, "data": images.name},
-        **{"fingerprint": images.fingerprint(), "per_class": per_class, "budget": settings},
+        "backbone": backbone,
+        "source": source,
+        "target": target,
+        "data": images.name,
+        "fingerprint": images.fingerprint(),
+        "per_class": per_class,
+        "budget": settings,
         "recalibrate": recalibrate,
     }
-    return _report(judge.run(seeds), modes, thresholds or Thresholds(), facts)
+    return _report(judged, modes, thresholds or Thresholds(), facts)
 
 
 def _check(modes: tuple[str, ...], known: tuple[str, ...], seeds: int) -> None:

@@ -125,7 +125,7 @@ def reuse(  # noqa: PLR0913 - the options of a command
     _show(report, how, to)
 
 
-def _judged(  # noqa: PLR0913 - what was given, by kind
+def _judged(
     networks: tuple[str, str, str],
     config: "DataConfig",
     settings: tuple[int, int, float, int | None],

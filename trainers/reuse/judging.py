@@ -1,7 +1,5 @@
 """All measurements of one judgement, in a cache, so that an interrupted one goes on."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -22,7 +20,7 @@ from trainers.reuse.arms import (
 )
 from trainers.reuse.kernels import KernelDistance, kernel_distance
 from trainers.reuse.replacing import Replacements
-from trainers.reuse.sources import matched, read_backbone
+from trainers.reuse.sources import matched, read_backbone, state_digest
 from trainers.stages.cache import StageCache
 from trainers.stages.keys import reuse_entry
 
@@ -282,12 +280,3 @@ class Judge:
         if self._cache is not None:
             self._cache.put(name, tensors, {"value": value})
         return tensors, {"value": value}
-
-
-def state_digest(state: Mapping[str, Tensor]) -> str:
-    """Compute a digest of the tensors of a state dict that decide what it computes."""
-    digest = hashlib.sha256()
-    for name in sorted(name for name in state if not name.endswith("num_batches_tracked")):
-        digest.update(json.dumps([name, list(state[name].shape)]).encode())
-        digest.update(state[name].detach().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -1,9 +1,12 @@
 """The two networks that are compared: read, and laid beside each other tensor by tensor."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from trainers.determinism import derive_seed
@@ -11,7 +14,10 @@ from trainers.errors import ArtifactError, WeightsError
 from trainers.networks.backbone_table import WEIGHT_WORDS
 from trainers.networks.backbones import build_backbone
 from trainers.networks.backbones.weight_files import read_state
+from trainers.networks.backbones.weight_sources import find_weights
 from trainers.networks.network import Network
+from trainers.networks.reuse import check_layers
+from trainers.networks.reuse_config import ReuseConfig
 
 _CLASSIFIERS = ("classifier.", "fc.", "linear.", "head.")
 _COUNTER = "num_batches_tracked"
@@ -118,6 +124,41 @@ def matched(
         full = {name: state.get(name, tensor) for name, tensor in wanted.items()}
         states.append({name: t.to(wanted[name].dtype) for name, t in full.items()})
     return states[0], states[1]
+
+
+def check_judged(backbone: str, weights: str, reuse: ReuseConfig, digest: str) -> str:
+    """Say why a verdict cannot be applied to weights; empty if it can, or they are not here.
+
+    Args:
+        backbone: Name of the backbone.
+        weights: As a sweep file gives them.
+        reuse: The verdict.
+        digest: Digest of the source that was judged.
+    """
+    with torch.device("meta"):
+        features = build_backbone(backbone, "scratch").features
+    try:
+        check_layers(reuse, features, backbone)
+        if find_weights(backbone, weights).url:
+            return ""
+        state = build_backbone(backbone, weights).features.state_dict()
+    except WeightsError as error:
+        return str(error)
+    if state_digest(state) != digest:
+        return (
+            f"the verdict is of other weights than {weights}: judge these as SOURCE with "
+            f"'paretune analyze reuse', or name the weights that were judged."
+        )
+    return ""
+
+
+def state_digest(state: Mapping[str, Tensor]) -> str:
+    """Compute a digest of the tensors of a state dict that decide what it computes."""
+    digest = hashlib.sha256()
+    for name in sorted(name for name in state if not name.endswith(_COUNTER)):
+        digest.update(json.dumps([name, list(state[name].shape)]).encode())
+        digest.update(state[name].detach().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _shape(state: Mapping[str, Tensor], name: str) -> tuple[int, ...] | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from trainers.config import TrialConfig
+from trainers.networks.reuse_config import NONE
 
 # A worker loads the same weights for each of its trials, and a digest takes as long as loading.
 _digests: dict[tuple[str, str, tuple[int, ...]], str] = {}
@@ -20,9 +21,12 @@ def weights_digest(config: TrialConfig, features: nn.Module) -> str:
         config: Config of the trial.
         features: The backbone that was built for it.
     """
-    if config.weights == "scratch":
+    if config.weights == "scratch" or config.reuse.policy == NONE:
         return f"scratch {config.seed}"
     version = _version(Path(config.weights).expanduser())
+    if config.reuse.drawn_anew:
+        # Random in part, by the seed.
+        return content_digest(features)
     source = (config.backbone, config.weights, version)
     if source not in _digests:
         _digests[source] = content_digest(features)
