@@ -132,7 +132,11 @@ class ReuseReport:
 
     def records(self) -> list[dict[str, Any]]:
         """Return one mapping for each layer."""
-        told = {"backbone": self.backbone, "source": self.source, "target": self.target}
+        told: dict[str, Any] = {
+            "backbone": self.backbone,
+            "source": self.source,
+            "target": self.target,
+        }
         return [{**told, "data": self.data, **layer.as_json()} for layer in self.layers]
 
 
@@ -182,28 +186,11 @@ def analyze_reuse(  # noqa: PLR0913 - what is judged, and how
     _check(modes, MODES, seeds)
     images = data if isinstance(data, ImageData) else load_data(data)
     settings = budget or Budget()
-    judged = Judge(
-        backbone,
-        source,
-        target,
-        images,
-        budget=settings,
-        per_class=per_class,
-        recalibrate=recalibrate,
-        modes=modes,
-        cache=cache,
-        progress=progress,
-    ).run(seeds)
-    facts = {
-        "backbone": backbone,
-        "source": source,
-        "target": target,
-        "data": images.name,
-        "fingerprint": images.fingerprint(),
-        "per_class": per_class,
-        "budget": settings,
-        "recalibrate": recalibrate,
-    }
+    how: dict[str, Any] = {"modes": modes, "cache": cache, "progress": progress}
+    told: dict[str, Any] = {"budget": settings, "per_class": per_class, "recalibrate": recalibrate}
+    judged = Judge(backbone, source, target, images, **told, **how).run(seeds)
+    facts = {"backbone": backbone, "source": source, "target": target, "data": images.name, **told}
+    facts["fingerprint"] = images.fingerprint()
     return _report(judged, modes, thresholds or Thresholds(), facts)
 
 
