@@ -10,6 +10,7 @@ from typing import Any
 
 from trainers.evaluators.config import AttackConfig
 from trainers.networks.backbone_table import backbone_info
+from trainers.networks.reuse_config import ALL, ReuseConfig
 from trainers.networks.sizing import check_rule, hidden_widths
 from trainers.networks.variants import capped_depth, check_start, variant_name
 from trainers.parameters import (
@@ -59,6 +60,7 @@ class TrialConfig:
         qat: ``none``, or how training knows of the quantization: ``absmax`` or ``lsq``.
         recipe: The rest of the training: augmentation, schedule, averaging, and more.
         attacks: Attack by the name of the value it yields, ``robust_accuracy`` for example.
+        reuse: Which pre-trained kernels are reused.
         seed: Everything random in the trial follows from it.
         threads: Threads for torch: the CPUs that the trial was given.
         functions: Functions of a user's own that measure the packed network, by the name of the
@@ -93,6 +95,7 @@ class TrialConfig:
     qat: str = "none"
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     attacks: Mapping[str, AttackConfig] = field(default_factory=dict)
+    reuse: ReuseConfig = field(default_factory=ReuseConfig)
     seed: int = 0
     threads: int = 1
     functions: Mapping[str, str] = field(default_factory=dict)
@@ -114,6 +117,7 @@ class TrialConfig:
             check_parameter(layer_bits_name(number), bits)
         check_rule(self.fc_rule, self.fc_fraction, self.widths)
         check_qat(self.qat, self.quantizer, self.scope)
+        self.reuse.check(weights=self.weights, tune=self.tune)
         check_start(backbone_info(self.architecture), self.start_weights, self.depth_start)
 
     @property
@@ -166,8 +170,10 @@ class TrialConfig:
         values["attacks"] = {name: asdict(attack) for name, attack in self.attacks.items()}
         # What earlier versions did not know is mentioned only where it is not the default: their
         # checkpoints and cached trainings are still those of this config.
+        reuse = values.pop("reuse")
         later = {
             "recipe": values.pop("recipe").changed(),
+            "reuse": reuse.as_mapping() if reuse.policy != ALL else {},
             "functions": dict(values.pop("functions")),
             "latency": values.pop("latency"),
         }
@@ -186,6 +192,8 @@ class TrialConfig:
             name: AttackConfig(**attack) for name, attack in values.get("attacks", {}).items()
         }
         values["recipe"] = RecipeConfig.from_mapping(values.get("recipe", {}))
+        if "reuse" in values:
+            values["reuse"] = ReuseConfig(**values["reuse"])
         return cls(**values)
 
 
@@ -228,6 +236,8 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
     values |= _head(params, fixed) | {"layer_bits": {**fixed.layer_bits, **layer_bits_of(params)}}
     recipe: dict[str, Any] = {name: params[name] for name in params if name in RECIPE_NAMES}
     values["recipe"] = replace(fixed.recipe, **recipe)
+    if "policy" in params:
+        values["reuse"] = replace(fixed.reuse, policy=str(params["policy"]))
     return TrialConfig(**{**values, "seed": seed})
 
 

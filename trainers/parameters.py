@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from trainers.accepted import Accepts, Value
 from trainers.errors import did_you_mean
 from trainers.networks.backbone_table import backbone_names
+from trainers.networks.reuse_config import POLICIES
 from trainers.networks.sizing import RULES, SMALLEST_FRACTION
 from trainers.networks.variants import MOST_DEPTH, NARROWEST, WIDEST, WIDTH_WORDS
 from trainers.quantization.config import (
@@ -62,6 +63,7 @@ PARAMETERS: Mapping[str, Accepts] = {
     "optimizer": Accepts("update rule", words=("adamw", "sgd")),
     "batch_size": Accepts("images a step", 1, 65_536, whole=True),
     "epochs": Accepts("passes over the training images", 1, 10_000, whole=True),
+    "policy": Accepts("which pre-trained kernels are reused", words=POLICIES),
     "backbone": Accepts("the convolutional part", words=backbone_names()),
     **RECIPE_PARAMETERS,
     "depth": Accepts("blocks that each stage keeps, at most", 1, MOST_DEPTH, whole=True),

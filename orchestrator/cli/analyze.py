@@ -1,4 +1,4 @@
-"""``analyze``: questions that are answered without training."""
+"""``analyze``: questions that are answered without a sweep."""
 
 from itertools import product
 from typing import TYPE_CHECKING, Annotated
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.analyze_depth import depth
+from orchestrator.cli.analyze_reuse import reuse
 from orchestrator.cli.options import Format, FormatOption, data_config, print_records
 from orchestrator.errors import UnknownNameError, UsageError
 
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
     from orchestrator.analysis.sizing_rules import SizingReport
 
-app = typer.Typer(help="Answer questions without training anything.", no_args_is_help=True)
+app = typer.Typer(help="Answer questions without a sweep.", no_args_is_help=True)
 app.command("depth")(depth)
+app.command("reuse")(reuse)
 _CLASSES = "classes="
 
 FractionsOption = Annotated[

@@ -32,6 +32,7 @@ from trainers.config import with_params
 from trainers.data.config import RESIZES
 from trainers.errors import WeightsError
 from trainers.networks.backbone_table import backbone_info
+from trainers.networks.reuse_config import FATES, JUDGED, ReuseConfig
 from trainers.quantization.layer_bits import LAYER_BITS
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ def _check_weights(spec: SweepSpec, report: CheckReport) -> None:
         except WeightsError as error:
             report.problems.append(f"{label}{error}")
         else:
+            _check_verdict(spec, report)
             is_default = "weights" not in spec.backbone.model_fields_set
             report.lines.append(("weights", f"{label}{_source(source, is_default=is_default)}"))
     _check_variants(spec, report)
@@ -190,6 +192,26 @@ def _check_variants(spec: SweepSpec, report: CheckReport) -> None:
         if spec.training.tune != "all":
             text += ", and what tune leaves frozen stays random"
         report.lines.append(("note", text))
+
+
+def _check_verdict(spec: SweepSpec, report: CheckReport) -> None:
+    """Say what is reused, and refuse a verdict of other layers or other weights."""
+    verdict = spec.backbone.verdict
+    if verdict is None:
+        return
+    from trainers.reuse.sources import check_judged
+
+    problem = check_judged(
+        spec.backbone.name,
+        spec.backbone.weights,
+        ReuseConfig(JUDGED, verdict.verdict),
+        verdict.source_digest,
+    )
+    if problem:
+        report.problems.append(problem)
+    fates = list(verdict.verdict.values())
+    counts = ", ".join(f"{fates.count(fate)} {fate}" for fate in FATES)
+    report.lines.append(("reuse", f"judged, of {len(fates)} layers: {counts}"))
 
 
 def _source(source: "WeightsSource", *, is_default: bool) -> str:

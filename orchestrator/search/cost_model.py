@@ -25,7 +25,7 @@ _DECIDING = frozenset(
     (
         *("backbone", "depth", "width_multiplier", "fc_rule", "fc_fraction", "fc_layers"),
         *("fc_width_1", "fc_width_2", "fc_width_3"),
-        *("bits", "fc_bits", "quantizer", "scope", "qat", "tune"),
+        *("bits", "fc_bits", "quantizer", "scope", "qat", "tune", "policy"),
         *LAYER_BITS,
     )
 )
@@ -94,7 +94,7 @@ def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
         "backbone_bytes": layout.backbone_bytes,
         "params": backbone.params + head,
         "head_params": head,
-        "trainable_params": backbone.trainable_params(config.tune) + head,
+        "trainable_params": backbone.trainable_params(config.tune, config.reuse.frozen) + head,
     }
     return {name: float(values[name]) for name in KNOWN_NAMES}
 

@@ -14,6 +14,7 @@ from orchestrator.spec.head_parameters import head_problems
 from orchestrator.spec.messages import sentences
 from orchestrator.spec.paths import with_paths
 from orchestrator.spec.recipe_section import momentum_problem
+from orchestrator.spec.reuse_policy import read_verdict
 from orchestrator.spec.settings import Place, changed, parse_settings, parse_source
 from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import (
@@ -177,7 +178,7 @@ class _Reader:
         space = self._space(data.get("space")) if "space" in data else None
         # A placeholder lets the rest of the file be checked when the space is wrong.
         plain = space.as_mapping() if space else {}
-        resolved = with_paths(data, self._folder_of)
+        resolved = self._with_verdict(with_paths(data, self._folder_of))
         resolved = with_resolved_functions(resolved, self._folder_of(("objectives",)))
         if "space" in data:
             resolved["space"] = plain
@@ -199,6 +200,18 @@ class _Reader:
         if self._problems:
             raise FileProblems(sorted(self._problems, key=lambda p: p.line or 0))
         return spec
+
+    def _with_verdict(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Read the judgement that a path names, so that its content is part of the sweep."""
+        section = data.get("backbone")
+        if not isinstance(section, Mapping) or not isinstance(section.get("verdict"), str):
+            return data
+        read = {key: value for key, value in section.items() if key != "verdict"}
+        try:
+            read["verdict"] = read_verdict(Path(section["verdict"]))
+        except ValueError as error:
+            self._complain(str(error), "backbone", "verdict")
+        return {**data, "backbone": read}
 
     def _folder_of(self, place: Place) -> Path:
         """Return the base of a relative path: the file's folder, or the working directory's."""

@@ -11,7 +11,7 @@ from trainers.networks.backbone_table import is_weights_file
 
 _PATHS = (
     *(("data", "folder"), ("data", "npz"), ("data", "dataset"), ("data", "root")),
-    *(("backbone", "weights"), ("warm_start", "csv")),
+    *(("backbone", "weights"), ("backbone", "verdict"), ("warm_start", "csv")),
     *(("execution", "cache"), ("warm_start", "optuna")),
 )
 _ADDRESSES = (("tracking", "uri"), ("warm_start", "store"), ("warm_start", "mlflow"))

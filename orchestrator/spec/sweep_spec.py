@@ -23,6 +23,7 @@ from orchestrator.spec.claim_section import ClaimSection
 from orchestrator.spec.function_objectives import with_functions
 from orchestrator.spec.identity import fingerprint_of, identity_of
 from orchestrator.spec.network_variants import architectures, variant_problem
+from orchestrator.spec.reuse_policy import reuse_problem
 from orchestrator.spec.run_sections import (
     BudgetSection,
     ExecutionSection,
@@ -241,6 +242,13 @@ class SweepSpec(Section):
             raise ValueError(f"scheduler: {problem}")
         return self
 
+    @model_validator(mode="after")
+    def _can_reuse_what_it_says(self) -> Self:
+        problem = reuse_problem(self.backbone, self.search_space, self.training.tune)
+        if problem:
+            raise ValueError(f"backbone: {problem}")
+        return self
+
     @property
     def most_epochs(self) -> int:
         """The maximum number of epochs of a training."""
@@ -359,6 +367,7 @@ class SweepSpec(Section):
             weights=self.backbone.weights,
             image_size=self.backbone.image_size,
             **self.backbone.cut(),
+            reuse=self.backbone.reuse,
             widths=None if widths is None else tuple(widths),
             fc_rule=self.head.rule,
             fc_fraction=self.head.fraction,

@@ -36,6 +36,7 @@ from trainers.networks.backbone_table import (
     backbone_names,
     is_weights_file,
 )
+from trainers.networks.reuse_config import ALL, JUDGED, ReuseConfig
 from trainers.networks.sizing import check_rule
 from trainers.parameters import check_parameter
 from trainers.quantization.config import QuantizationConfig, check_qat
@@ -67,6 +68,19 @@ def _quantity(value: object) -> object:
 Quantity = Annotated[float, BeforeValidator(_quantity)]
 
 
+class VerdictSection(Section):
+    """What a judgement says of each layer; `paretune analyze reuse --format json` prints it."""
+
+    backbone: str
+    source_digest: str
+    verdict: dict[str, str]
+
+    @model_validator(mode="after")
+    def _is_a_verdict(self) -> Self:
+        ReuseConfig(JUDGED, self.verdict)
+        return self
+
+
 class BackboneSection(Section):
     """The convolutional part and where its weights come from."""
 
@@ -77,6 +91,30 @@ class BackboneSection(Section):
     depth_cap: int | None = None
     depth_start: Literal["prefix", "fused"] | None = None
     width_multiplier: float | str | None = None
+    policy: str | None = None
+    verdict: VerdictSection | None = None
+
+    @field_validator("policy")
+    @classmethod
+    def _is_a_policy(cls, policy: str | None) -> str | None:
+        if policy is not None:
+            check_parameter("policy", policy)
+        return policy
+
+    @model_validator(mode="after")
+    def _is_of_this_backbone(self) -> Self:
+        if self.verdict is not None and self.verdict.backbone != self.name:
+            raise ValueError(
+                f"the verdict is of {self.verdict.backbone}, and the backbone is {self.name}: "
+                f"judge {self.name} with 'paretune analyze reuse'."
+            )
+        return self
+
+    @property
+    def reuse(self) -> ReuseConfig:
+        """Which kernels trials reuse that sample no policy."""
+        layers = {} if self.verdict is None else self.verdict.verdict
+        return ReuseConfig(self.policy or ALL, layers)
 
     @field_validator("name")
     @classmethod

@@ -1,6 +1,6 @@
 """A backbone and a head, as one network on raw pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Self
 
 import torch
@@ -47,6 +47,7 @@ class Network(nn.Module):
         # A plain list: these modules are children of `features`, and must not be registered twice.
         self.blocks = backbone.blocks
         self._tune = "all"
+        self._frozen: list[nn.Module] = []
         self.lay_out()
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -66,11 +67,12 @@ class Network(nn.Module):
         """
         self.features.to(memory_format=torch.channels_last)
 
-    def set_trainable(self, tune: str) -> list[nn.Parameter]:
+    def set_trainable(self, tune: str, *, frozen: Collection[str] = ()) -> list[nn.Parameter]:
         """Freeze everything that `tune` does not name.
 
         Args:
             tune: `head`, `last_blocks:N` (the head and the last N blocks) or `all`.
+            frozen: Names of modules of the backbone that stay as they are all the same.
 
         Returns:
             The parameters to train; they alone require a gradient.
@@ -84,6 +86,9 @@ class Network(nn.Module):
         for part in (self.features if tune == "all" else None, *self._last(count), self.head):
             if part is not None:
                 part.requires_grad_(requires_grad=True)
+        self._frozen = [self.features.get_submodule(name) for name in frozen]
+        for module in self._frozen:
+            module.requires_grad_(requires_grad=False)
         self.train(self.training)
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
@@ -94,6 +99,8 @@ class Network(nn.Module):
             self.features.train(mode=False)
             for block in self._last(tuned_blocks(self._tune, len(self.blocks))):
                 block.train(mode)
+        for module in self._frozen:
+            module.train(mode=False)
         return self
 
     def _last(self, count: int) -> list[nn.Module]:

@@ -1,8 +1,8 @@
 """Shapes of the tensors of packed networks; importable without torch."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from trainers.networks.spec import NetworkSpec, tuned_blocks
@@ -38,24 +38,27 @@ class BackboneShapes:
         tensors: Of the convolutional part.
         block_params: Learnable values of each block, from input to output; every learnable value
             of the convolutional part is in one of them.
+        layer_params: Learnable values of each convolution with its norms, by its name.
     """
 
     tensors: TensorShapes
     block_params: tuple[int, ...]
+    layer_params: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def params(self) -> int:
         """Learnable values of the convolutional part."""
         return sum(self.block_params)
 
-    def trainable_params(self, tune: str) -> int:
-        """Count the learnable values that `tune` trains, without the head.
+    def trainable_params(self, tune: str, frozen: Collection[str] = ()) -> int:
+        """Count the learnable values that `tune` trains, without the head and frozen layers.
 
         Raises:
             ValueError: As `tuned_blocks`.
         """
         count = tuned_blocks(tune, len(self.block_params))
-        return sum(self.block_params[len(self.block_params) - count :])
+        kept = sum(self.layer_params[name] for name in frozen)
+        return sum(self.block_params[len(self.block_params) - count :]) - kept
 
 
 def network_shapes(backbone: BackboneShapes, spec: NetworkSpec) -> TensorShapes:

@@ -147,6 +147,16 @@ def packed_features_entry(
     return _entry("packed", parameters, data, device)
 
 
+def reuse_entry(parameters: Mapping[str, Any], *, data: str) -> str:
+    """Name the cache entry of one measurement of the reuse judge.
+
+    Args:
+        parameters: What the measurement reads, as JSON values.
+        data: Digest of the images.
+    """
+    return _entry("reuse", parameters, data, "cpu")
+
+
 def _unread(qat: str) -> frozenset[str]:
     """Return the fields of `TrialConfig` that training does not read."""
     read = frozenset() if qat == "none" else frozenset(_QUANTIZED_TRAINING)

@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from trainers.config import TrialConfig
+from trainers.networks.reuse_config import NONE
 
 # A worker loads the same weights for each of its trials, and a digest takes as long as loading.
 _digests: dict[tuple[str, str, str, tuple[int, ...]], str] = {}
@@ -23,9 +24,12 @@ def weights_digest(config: TrialConfig, features: nn.Module) -> str:
     >>> weights_digest(TrialConfig(backbone="digitnet", weights="scratch", seed=7), nn.Identity())
     'scratch 7'
     """
-    if config.start_weights == "scratch":
+    if config.start_weights == "scratch" or config.reuse.policy == NONE:
         return f"scratch {config.seed}"
     version = _version(Path(config.weights).expanduser())
+    if config.reuse.drawn_anew:
+        # Random in part, by the seed.
+        return content_digest(features)
     source = (config.architecture, config.weights, config.depth_start, version)
     if source not in _digests:
         _digests[source] = content_digest(features)

@@ -27,8 +27,9 @@ from trainers.files.checkpoints import (
     save_checkpoint,
 )
 from trainers.networks.backbone_table import WEIGHT_WORDS
-from trainers.networks.backbones import Backbone, build_backbone
+from trainers.networks.backbones import Backbone
 from trainers.networks.network import Network, assemble_network
+from trainers.networks.reuse import frozen_modules, reused_backbone
 from trainers.quantization.qat import QuantizedTraining
 from trainers.stages.cache import StageCache
 from trainers.stages.trial_stages import TrialStages
@@ -117,7 +118,8 @@ class FineTuning:
         self._data = data
         seed = derive_seed(config.seed, "weights")
         self.backbone: Backbone = (
-            build_backbone(
+            reused_backbone(
+                config.reuse,
                 config.architecture,
                 config.start_weights,
                 seed=seed,
@@ -137,7 +139,9 @@ class FineTuning:
         # Computed before quantization-aware training rounds the frozen weights.
         self._weights = self._weights_of_a_file()
         self.stages = None if cache is None else self._stages_in(cache)
-        weights = self.network.set_trainable(config.tune)
+        weights = self.network.set_trainable(
+            config.tune, frozen=frozen_modules(self.network.features, config.reuse)
+        )
         self._quantized = QuantizedTraining(self.network, config.quantization, config.qat)
         self.optimizer = build_optimizer(config, self.network, weights, self._quantized.parameters)
         self._parameters = [*weights, *self._quantized.parameters]

@@ -70,7 +70,7 @@ def changed(config: TrialConfig, name: str, value: Any) -> TrialConfig:
 
 
 def test_every_field_of_a_config_is_tried_here() -> None:
-    assert {entry.name for entry in fields(TrialConfig)} == {*ALTERNATIVES, *AFTERWARDS}
+    assert {entry.name for entry in fields(TrialConfig)} == {*ALTERNATIVES, *AFTERWARDS, "reuse"}
 
 
 @pytest.mark.parametrize(
@@ -117,11 +117,16 @@ def test_training_reads_nothing_that_its_key_does_not_hold(
     config = make_config(epochs=1, tune="last_blocks:1", dropout=0.1)
     plain = {entry.name: getattr(config, entry.name) for entry in fields(config)}
     watched = Watched(**plain)
+    # Where all is reused the key has no such part; tests/trainers/networks/test_reuse.py.
     read.clear()
     FineTuning(watched, bands, device=torch.device("cpu")).run_epoch()
     assert {"seed", "dropout", "learning_rate"} <= read
     # All of the quantization is handed over, whether `qat` looks at it or not.
-    assert read & {entry.name for entry in fields(config)} <= {*ALTERNATIVES, *QUANTIZATION}
+    assert read & {entry.name for entry in fields(config)} <= {
+        *ALTERNATIVES,
+        *QUANTIZATION,
+        "reuse",
+    }
 
 
 @pytest.mark.parametrize(

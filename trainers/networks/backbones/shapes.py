@@ -5,6 +5,7 @@ from functools import lru_cache
 from torch import nn
 
 from trainers.networks.backbones.building import build_backbone
+from trainers.networks.conv_layers import conv_layers
 from trainers.networks.meta import without_memory
 from trainers.networks.shapes import BackboneShapes, Shape, TensorShapes, is_counter
 from trainers.quantization.plan import weight_kinds
@@ -38,4 +39,9 @@ def backbone_shapes(name: str) -> BackboneShapes:
     whole = nn.ModuleDict({"features": backbone.features})
     tensors = TensorShapes(stored_shapes(whole), weight_kinds(whole))
     counts = (sum(p.numel() for p in block.parameters()) for block in backbone.blocks)
-    return BackboneShapes(tensors, tuple(counts))
+    learnable = {name: p.numel() for name, p in backbone.features.named_parameters()}
+    layers = {
+        layer.name: sum(learnable.get(name, 0) for name in layer.tensors)
+        for layer in conv_layers(backbone.features)
+    }
+    return BackboneShapes(tensors, tuple(counts), layers)

@@ -1,0 +1,1 @@
+"""Are the kernels of one network worth reusing in another? Measurements for the reuse judge."""
