@@ -16,7 +16,7 @@ from orchestrator.contracts import FrontJob, JobSource, Prepared, Unmeasured
 from orchestrator.execution.carried_files import marked
 from orchestrator.execution.ray_cluster import connect, prepare_task
 from orchestrator.execution.ray_front import FrontTasks
-from orchestrator.execution.slots import slots
+from orchestrator.execution.slots import slots_on
 from orchestrator.execution.task import Task
 from orchestrator.state_folder import StateFolder
 from trainers.errors import TrainerError
@@ -57,7 +57,7 @@ class RayExecutor:
         if not ray.is_initialized():
             self._disconnect = connect(self._address, self._state.ray_log, self._say)
         task = self._task
-        self._slots = slots(ray.cluster_resources(), cpus=task.cpus, gpus=task.gpus)
+        self._slots = slots_on(_nodes(), cpus=task.cpus, gpus=task.gpus)
         told, self._data = prepare_task.options(num_cpus=task.cpus).remote(task)
         # It takes a second, in which nothing else is to do here.
         importlib.import_module("orchestrator.execution.ray_tuning")
@@ -89,3 +89,8 @@ class RayExecutor:
         if self._disconnect is not None:
             self._disconnect()
             self._disconnect = None
+
+
+def _nodes() -> list[Mapping[str, float]]:
+    """What each living node has."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import OrchestratorError
-from orchestrator.execution.slots import slots
+from orchestrator.execution.slots import slots, slots_on
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,18 @@ def test_all_slots_fit_together_and_no_further_one(cpus: int, gpus: float, have:
     if gpus in (0, 0.1, 0.25, 0.5, 1):  # no GPU has a part that is left over
         enough = (fitting + 1) * cpus <= have and (fitting + 1) * gpus <= have % 9 + 1e-9
         assert not enough
+
+
+def test_a_trial_runs_on_one_node_so_that_parts_of_two_are_no_slot() -> None:
+    assert slots_on([{"CPU": 3.0}, {"CPU": 3.0}, {}], cpus=2, gpus=0) == 2
+    assert slots_on([{"CPU": 8.0}, {"CPU": 2.0, "GPU": 1.0}], cpus=1, gpus=1) == 1
+
+
+def test_what_no_node_fits_is_refused_with_the_numbers_of_the_largest() -> None:
+    two_small = [{"CPU": 1.0}, {"CPU": 1.0}]
+    with pytest.raises(OrchestratorError, match="largest of 2 nodes has 1 CPUs and 0 GPUs"):
+        slots_on(two_small, cpus=2, gpus=0)
+    with pytest.raises(OrchestratorError, match="largest of 2 nodes has 2 CPUs and 1 GPUs"):
+        slots_on([{"CPU": 9.0}, {"CPU": 2.0, "GPU": 1.0}], cpus=1, gpus=2)
+    with pytest.raises(OrchestratorError, match="largest of 0 nodes"):
+        slots_on([], cpus=1, gpus=0)
