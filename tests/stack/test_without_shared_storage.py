@@ -15,7 +15,7 @@ from orchestrator.storage.opening import open_store
 from orchestrator.trials import SweepState, TrialState
 from tests.stack.conftest import Nodes
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 SWEEP = {
     "name": "apart",
