@@ -209,6 +209,15 @@ class TrialContract:
             writer.add_values(0, {"test_accuracy": bad})
         assert store.trial("a", 0).values == {}
 
+    def test_a_running_attempt_says_where_it_runs(self, store: Store, writer: SweepWriter) -> None:
+        writer.add_trial({}, seed=0)
+        writer.start_attempt(0, "w")
+        writer.place_attempt(0, 0, "ray 10.0.0.2:7 node ab")
+        writer.finish_attempt(0, 0, Outcome(TrialState.COMPLETE))
+        assert store.attempts("a", 0)[0].worker == "ray 10.0.0.2:7 node ab"
+        with pytest.raises(ValueError, match="has ended"):
+            writer.place_attempt(0, 0, "elsewhere")
+
     def test_an_attempt_ends_with_an_end(self, writer: SweepWriter) -> None:
         writer.add_trial({}, seed=0)
         writer.start_attempt(0, "w")

@@ -1,6 +1,5 @@
 """Nodes that share no disk with the driver: nothing that was trained is lost."""
 
-import os
 import re
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from orchestrator.storage.opening import open_store
 from orchestrator.trials import SweepState, TrialState
 from tests.stack.conftest import Nodes
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 SWEEP = {
     "name": "apart",
@@ -38,12 +37,12 @@ SWEEP = {
 def paretune(
     nodes: Nodes, *words: str, seconds: float = 120
 ) -> "subprocess.CompletedProcess[str]":
-    environment = os.environ | {"PARETUNE_HOME": str(nodes.state), "RAY_ADDRESS": nodes.address}
+    own = {"PARETUNE_HOME": str(nodes.state), "RAY_ADDRESS": nodes.address}
     return subprocess.run(
         [sys.executable, "-c", "from orchestrator.cli.app import main; main()", *words],
         capture_output=True,
         text=True,
-        env=environment,
+        env=nodes.environment | own,
         timeout=seconds,
         check=False,
     )
@@ -76,7 +75,19 @@ def test_every_network_and_its_predictions_return_to_the_driver(
     assert all("test_accuracy" in trial.values for trial in measured)
     # Each attempt says where it ran: address, process and node.
     places = {attempt.worker for n in range(6) for attempt in store.attempts("apart", n)}
-    assert all(re.fullmatch(r"ray 127\.0\.0\.[23]:\d+ node [0-9a-f]{56}", one) for one in places)
-    assert {place.split(":")[0] for place in places} == {"ray 127.0.0.2", "ray 127.0.0.3"}
+    assert all(re.fullmatch(r"ray 10\.79\.0\.[23]:\d+ node [0-9a-f]{56}", one) for one in places)
+    assert {place.split(":")[0] for place in places} == {"ray 10.79.0.2", "ray 10.79.0.3"}
     assert not list(nodes.state.glob(".seen-*"))
     store.close()
+
+
+def test_what_no_node_fits_is_refused_with_the_numbers_of_the_largest(
+    nodes: Nodes, sweep: Path
+) -> None:
+    """Two nodes of one CPU are not one of two: the sweep would wait for ever."""
+    wide = ("--name", "wide", "--set", "resources.cpus=2")
+    done = paretune(nodes, "run", str(sweep), *wide)
+    assert done.returncode == 1
+    assert "No node of the cluster fits a trial: one needs 2 CPUs" in done.stderr
+    assert "the largest of 3 nodes has 1 CPUs" in done.stderr
+    assert "wide" not in paretune(nodes, "list").stdout

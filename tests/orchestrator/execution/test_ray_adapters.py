@@ -1,9 +1,12 @@
 """From what Ray Tune says to what the sweep's loop hears."""
 
+import hashlib
 import pickle
 import threading
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from ray.exceptions import OutOfMemoryError
@@ -11,6 +14,7 @@ from ray.exceptions import OutOfMemoryError
 from orchestrator.contracts import Decision, Job, Outcome
 from orchestrator.contracts.needs import Needs
 from orchestrator.execution.batches import Batches
+from orchestrator.execution.carried_files import CarriedFile
 from orchestrator.execution.ray_adapters import (
     JobScheduler,
     JobSearcher,
@@ -275,3 +279,34 @@ def test_everything_stops_when_the_source_says_so(jobs: RunningJobs, source: Sou
 def test_what_tune_pickles_holds_no_store(jobs: RunningJobs) -> None:
     for each in (JobSearcher(jobs), JobScheduler(jobs), SourceStopper(jobs)):
         assert len(pickle.dumps(each)) < 100
+
+
+def test_files_that_come_with_an_outcome_are_in_the_folder_before_it_is_recorded(
+    source: Source, barrier: StartBarrier, tmp_path: Path
+) -> None:
+    folder = tmp_path / "00000"
+    source.left_jobs = [Job(0, 0, {}, str(folder))]
+    seen: list[bool] = []
+    ended = source.ended
+    source.ended = lambda *args: (seen.append(folder.is_dir()), ended(*args))  # type: ignore[method-assign,assignment,return-value,func-returns-value]
+    jobs = RunningJobs(source, 1, barrier)
+    jobs.start("x")
+    content = b"network"
+    file = CarriedFile("model.safetensors", content, hashlib.sha256(content).hexdigest())
+    jobs.stepped("x", {0: replace(DONE, files=(file,))}, "ray 10.0.0.2:7 node ab")
+    assert seen == [True]
+    assert (folder / "model.safetensors").read_bytes() == content
+    assert source.places == [(0, "ray 10.0.0.2:7 node ab")]
+
+
+def test_files_that_arrive_damaged_are_a_loss_that_is_tried_again(
+    source: Source, barrier: StartBarrier, tmp_path: Path
+) -> None:
+    source.left_jobs = [Job(0, 0, {}, str(tmp_path / "00000"))]
+    jobs = RunningJobs(source, 1, barrier)
+    jobs.start("x")
+    jobs.stepped("x", {0: replace(DONE, files=(CarriedFile("a", b"x", "0" * 64),))})
+    failure = source.outcomes[0].failure
+    assert failure is not None
+    assert failure.kind is FailureKind.FILES_LOST
+    assert failure.kind.is_infrastructure
