@@ -5,7 +5,7 @@ the parameters that were sampled for this one; `trainers.parameters` lists what 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from trainers.evaluators.config import AttackConfig
@@ -18,6 +18,7 @@ from trainers.parameters import (
     Value,
     check_parameter,
 )
+from trainers.pruning.config import PREFIX, PruningConfig, check_pruning
 from trainers.quantization.config import FLOAT_BITS, RATE_WEIGHT, QuantizationConfig, check_qat
 
 
@@ -49,6 +50,7 @@ class TrialConfig:
         layer_bits: Bits of single convolutions, by number, in the place of `bits`.
         rate_weight: As `QuantizationConfig` takes it.
         qat: ``none``, or how training knows of the quantization: ``absmax`` or ``lsq``.
+        pruning: Which weights become zero, and when.
         attacks: Attack by the name of the value it yields, ``robust_accuracy`` for example.
         seed: Everything random in the trial follows from it.
         threads: Threads for torch: the CPUs that the trial was given.
@@ -75,6 +77,7 @@ class TrialConfig:
     layer_bits: Mapping[int, int] = field(default_factory=dict)
     rate_weight: float = RATE_WEIGHT
     qat: str = "none"
+    pruning: PruningConfig = field(default_factory=PruningConfig)
     attacks: Mapping[str, AttackConfig] = field(default_factory=dict)
     seed: int = 0
     threads: int = 1
@@ -95,6 +98,7 @@ class TrialConfig:
             check_parameter(f"bits_{number}", bits)
         check_rule(self.fc_rule, self.fc_fraction, self.widths)
         check_qat(self.qat, self.quantizer, self.scope)
+        check_pruning(self.pruning, tune=self.tune, quantizer=self.quantizer)
 
     @property
     def quantization(self) -> QuantizationConfig:
@@ -127,6 +131,11 @@ class TrialConfig:
         # Keys of a JSON object are texts.
         values["layer_bits"] = {str(number): bits for number, bits in self.layer_bits.items()}
         values["attacks"] = {name: asdict(attack) for name, attack in self.attacks.items()}
+        if self.pruning == PruningConfig():
+            # Checkpoints of versions without pruning hold no such key.
+            del values["pruning"]
+        else:
+            values["pruning"] = asdict(self.pruning)
         return values
 
     @classmethod
@@ -141,6 +150,7 @@ class TrialConfig:
         values["attacks"] = {
             name: AttackConfig(**attack) for name, attack in values.get("attacks", {}).items()
         }
+        values["pruning"] = PruningConfig(**values.get("pruning", {}))
         return cls(**values)
 
 
@@ -170,6 +180,12 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
     values = {name: getattr(fixed, name) for name in _FIELDS}
     values.update({name: value for name, value in params.items() if name in _FIELDS})
     values |= _head(params, fixed) | {"layer_bits": {**fixed.layer_bits, **_layer_bits(params)}}
+    pruning: dict[str, Any] = {
+        name.removeprefix(PREFIX): value
+        for name, value in params.items()
+        if name.startswith(PREFIX)
+    }
+    values["pruning"] = replace(fixed.pruning, **pruning)
     return TrialConfig(**{**values, "seed": seed})
 
 

@@ -3,7 +3,7 @@
 import os
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,8 @@ from trainers.config import with_params
 from trainers.data.config import RESIZES
 from trainers.errors import WeightsError
 from trainers.networks.backbone_table import backbone_info
+from trainers.pruning import PruningConfig
+from trainers.pruning.config import PRUNING_PARAMETERS
 from trainers.quantization.config import MAX_CONVOLUTIONS
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 _SIZING = (
     *("backbone", "fc_rule", "fc_fraction", "fc_layers", "fc_width_1", "fc_width_2", "fc_width_3"),
     *("bits", "fc_bits", "quantizer", "scope", "qat"),
+    *PRUNING_PARAMETERS,
 )
 # Numbers of a kind, which would have too many combinations: all small, or all large.
 _LAYER_BITS = tuple(f"bits_{number}" for number in range(1, MAX_CONVOLUTIONS + 1))
@@ -192,7 +195,9 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     sizes, refusals = memory_sizes(spec, data)
     if sizes:
         ends = [human("memory_bytes", size) for size in (min(sizes), max(sizes))]
-        report.lines.append(("memory", " to ".join(ends)))
+        prunes = spec.pruning is not None or set(PRUNING_PARAMETERS) & spec.space.keys()
+        note = "; less where weights are pruned" if prunes else ""
+        report.lines.append(("memory", " to ".join(ends) + note))
         report.lines.extend(("note", f"some trials will fail: {text}") for text in refusals)
     else:
         report.problems.extend(refusals)
@@ -267,7 +272,7 @@ def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[st
     """Compute the bytes of the packed networks at the corners of a sweep's space.
 
     Sizes grow with every width and every bit-width, so that the smallest and the largest network
-    of the sweep are among them.
+    of the sweep are among them, as they are without pruning.
 
     Args:
         spec: The sweep.
@@ -282,7 +287,10 @@ def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[st
     for params in _corners(spec):
         try:
             config = with_params(spec.trial_config(), params, seed=0)
-            sizes.append(int(known_sizes(config, prepared)["memory_bytes"]))
+            # A pruning that leaves a layer empty is refused here.
+            known_sizes(config, prepared)
+            dense = replace(config, pruning=PruningConfig())
+            sizes.append(int(known_sizes(dense, prepared)["memory_bytes"]))
         except ValueError as error:
             refusals[str(error)] = None
     return sizes, list(refusals)

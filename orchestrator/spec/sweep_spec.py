@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Annotated, Any, Self
 
@@ -21,6 +21,7 @@ from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
 from orchestrator.quantities import quantity
 from orchestrator.spec.claim_section import ClaimSection
+from orchestrator.spec.pruning_section import PruningSection
 from orchestrator.spec.run_sections import (
     BudgetSection,
     ExecutionSection,
@@ -65,6 +66,7 @@ from trainers.evaluators.config import (
     AttackConfig,
 )
 from trainers.networks.backbone_table import WEIGHT_WORDS, backbone_info
+from trainers.pruning import PruningConfig
 from trainers.quantization import QuantizationConfig
 
 BY_CONTENT = "by content"
@@ -89,6 +91,7 @@ class SweepSpec(Section):
     training: TrainingSection = TrainingSection()
     head: Annotated[HeadSection, BeforeValidator(with_rule)] = HeadSection()
     quantization: QuantizationSection = QuantizationSection()
+    pruning: PruningSection | None = None
     objectives: Annotated[
         dict[MeasuredName, Annotated[ObjectiveSection, BeforeValidator(with_direction)]],
         BeforeValidator(with_deepfool),
@@ -328,23 +331,19 @@ class SweepSpec(Section):
             threads=self.resources.cpus,
             **self.training.model_dump(),
             **self.quantization.of_trials(),
+            pruning=(self.pruning or PruningSection()).of_trials(),
         )
 
     def reference_config(self) -> TrialConfig:
-        """Build the full-size, unquantized network, trained with this sweep's defaults."""
-        plain = QuantizationConfig()
+        """Build the full-size network, not quantized, not pruned, trained with the defaults."""
         return replace(
             self.trial_config(),
             widths=None,
             fc_rule=None,
             fc_fraction=None,
-            bits=plain.bits,
-            fc_bits=plain.fc_bits,
-            quantizer=plain.quantizer,
-            scope=plain.scope,
-            layer_bits=plain.layer_bits,
-            rate_weight=plain.rate_weight,
+            **asdict(QuantizationConfig()),
             qat="none",
+            pruning=PruningConfig(),
         )
 
     def identity(self) -> Mapping[str, Any]:

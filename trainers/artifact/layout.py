@@ -1,8 +1,9 @@
 """The layout of a packed network, from its spec alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from trainers.artifact.packed_layout import Layout, packed_layout
+from trainers.artifact.packed_layout import ALL_DENSE, Layout, packed_layout
+from trainers.artifact.sparse import Places
 from trainers.networks.backbones.shapes import backbone_shapes
 from trainers.networks.meta import without_memory
 from trainers.networks.network import Network, network_from_spec
@@ -12,7 +13,10 @@ from trainers.quantization import QuantizationConfig
 
 
 def layout_of(
-    spec: NetworkSpec, quantization: QuantizationConfig, classes: Sequence[str] | None
+    spec: NetworkSpec,
+    quantization: QuantizationConfig,
+    classes: Sequence[str] | None,
+    sparse: Mapping[str, Places] = ALL_DENSE,
 ) -> Layout:
     """Compute the layout of a packed network from its spec, without building it.
 
@@ -20,7 +24,7 @@ def layout_of(
         ValueError: As `packed_layout`.
     """
     shapes = network_shapes(backbone_shapes(spec.backbone), spec)
-    return packed_layout(spec, shapes, quantization, classes)
+    return packed_layout(spec, shapes, quantization, classes, sparse)
 
 
 def empty_network(spec: NetworkSpec) -> Network:

@@ -1,5 +1,6 @@
 """Fine-tune one network: seeded, resumable at every epoch, an epoch at a time."""
 
+import itertools
 import json
 import math
 import time
@@ -29,8 +30,10 @@ from trainers.files.checkpoints import (
 from trainers.networks.backbone_table import WEIGHT_WORDS
 from trainers.networks.backbones import Backbone, build_backbone
 from trainers.networks.network import Network, assemble_network
+from trainers.pruning.masks import Masks
 from trainers.quantization.qat import QuantizedTraining
 from trainers.stages.cache import StageCache
+from trainers.stages.keys import frozen_pruning
 from trainers.stages.trial_stages import TrialStages
 from trainers.stages.weights import weights_digest
 from trainers.training.examples import FEATURE_BYTES, Examples, batch_sizes, pixels
@@ -88,6 +91,7 @@ class FineTuning:
         val: As `train`, for validation.
         on_features: Whether the head is trained on features that are kept.
         reports: Report of each finished epoch; part of a checkpoint.
+        masks: Which weights are pruned; part of a checkpoint.
         milestones: Additional values measured at milestones, by epoch; part of a checkpoint.
         stages: Cached stages of this trial; None without a cache.
     """
@@ -125,6 +129,8 @@ class FineTuning:
         self._weights = self._weights_of_a_file()
         self.stages = None if cache is None else self._stages_in(cache)
         weights = self.network.set_trainable(config.tune)
+        # Pruned before they are rounded: a frozen weight is rounded once.
+        self.masks = Masks(self.network, config.pruning, seed=config.seed)
         self._quantized = QuantizedTraining(self.network, config.quantization, config.qat)
         self.optimizer = _optimizer(config, weights, self._quantized.parameters)
         self._parameters = [*weights, *self._quantized.parameters]
@@ -230,6 +236,7 @@ class FineTuning:
                 f"The checkpoint {path} belongs to a trial with another config or other images."
             )
         copy_into(tensors, targets)
+        self.masks.apply()
         self.reports = [EpochReport(**report) for report in facts["reports"]]
         self.milestones = dict(facts["milestones"])
 
@@ -250,6 +257,7 @@ class FineTuning:
             return
         tensors, facts = found
         copy_into(tensors, self._changing())
+        self.masks.apply()
         self.reports = [EpochReport(**{**report, "seconds": 0.0}) for report in facts["reports"]]
 
     def _weights_of_a_file(self) -> str:
@@ -284,17 +292,23 @@ class FineTuning:
         for name, parameter in network.named_parameters():
             if parameter.requires_grad:
                 tensors[f"parameter.{name}"] = parameter
-        return tensors
+        return tensors | {f"mask.{name}": kept for name, kept in self.masks.kept.items()}
 
     def _recipe(self) -> Recipe:
+        a_epoch = len(batch_sizes(self.train.count, self.config.batch_size))
         rates = cosine_learning_rates(
             self.config.learning_rate,
-            steps_per_epoch=len(batch_sizes(self.train.count, self.config.batch_size)),
+            steps_per_epoch=a_epoch,
             epochs=self.config.epochs,
             from_epoch=self.epoch,
         )
+        taken = itertools.count(self.epoch * a_epoch + 1)
+
+        def prune() -> None:
+            self.masks.after_step(next(taken) / (a_epoch * self.config.epochs))
+
         autocast = _autocast(self._device)
-        return Recipe(self.optimizer, rates, self.config.label_smoothing, autocast)
+        return Recipe(self.optimizer, rates, self.config.label_smoothing, autocast, prune)
 
     def _train_on_features(self) -> None:
         n_features = self.network.spec.n_features
@@ -327,8 +341,9 @@ def frozen_key(config: TrialConfig) -> Hashable | None:
     """
     if config.tune != "head" or config.qat != "none":
         return None
+    pruning = frozen_pruning(config)
     seed = config.seed if config.weights == "scratch" else None
-    return (config.backbone, config.weights, config.image_size, seed)
+    return (config.backbone, config.weights, config.image_size, seed, tuple(pruning.items()))
 
 
 def _optimizer(

@@ -24,12 +24,14 @@ class Recipe:
         learning_rates: One for each step.
         label_smoothing: In [0, 1).
         autocast: Returns the context manager in which the forward pass runs.
+        after_step: Called with the gradients of each step, after it was taken.
     """
 
     optimizer: Optimizer
     learning_rates: Iterator[float]
     label_smoothing: float
     autocast: Callable[[], AbstractContextManager[None]]
+    after_step: Callable[[], None] = lambda: None
 
 
 def train_epoch(
@@ -61,6 +63,7 @@ def train_epoch(
         recipe.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         recipe.optimizer.step(rate)
+        recipe.after_step()
         total += value * len(labels)
         count += len(labels)
     return total / count

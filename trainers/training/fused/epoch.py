@@ -37,8 +37,11 @@ def fusable(config: TrialConfig, *, device: torch.device) -> bool:
 
     It can if only the head is trained, without quantization, and its dropout can be drawn as in a
     training alone: on a GPU torch draws dropout in a kernel of its own, from another sequence.
+    A head that is pruned itself is trained alone.
     """
-    return frozen_key(config) is not None and (not config.dropout or device.type == "cpu")
+    prunes_head = config.pruning.active and config.pruning.layers == "all"
+    alone = prunes_head or (config.dropout and device.type != "cpu")
+    return frozen_key(config) is not None and not alone
 
 
 def fuse_key(training: FineTuning) -> Hashable | None:
