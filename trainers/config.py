@@ -98,7 +98,9 @@ class TrialConfig:
             check_parameter(f"bits_{number}", bits)
         check_rule(self.fc_rule, self.fc_fraction, self.widths)
         check_qat(self.qat, self.quantizer, self.scope)
-        check_pruning(self.pruning, tune=self.tune, quantizer=self.quantizer)
+        check_pruning(
+            self.pruning, backbone=self.backbone, tune=self.tune, quantizer=self.quantizer
+        )
 
     @property
     def quantization(self) -> QuantizationConfig:

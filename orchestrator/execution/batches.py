@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Job
 from trainers.networks.backbone_table import backbone_info
+from trainers.pruning.config import PRUNING_PARAMETERS
 
 if TYPE_CHECKING:
     from orchestrator.spec.sweep_spec import SweepSpec
@@ -53,9 +54,10 @@ def batches_of(spec: "SweepSpec") -> Batches:
     ``auto`` takes up to 16, and at most a quarter of a worker's share of the trials that are
     left, so that the sampler sees results while it still has something to propose. It takes
     one where there is nothing to gain, or where it is not known: where more than a head is
-    trained or may be, with quantization-aware training, with more than one backbone or one of
-    more than 4,096 features, on GPUs, and where time is compared or counted: `train_s`, and the
-    budgets of hours, which count every attempt of a batch from its start to its end.
+    trained or may be, with quantization-aware training, where pruning varies, with more than one
+    backbone or one of more than 4,096 features, on GPUs, and where time is compared or counted:
+    `train_s`, and the budgets of hours, which count every attempt of a batch from its start to
+    its end.
     """
     if spec.execution.fuse == "off":
         return Batches()
@@ -71,7 +73,7 @@ def _has_small_heads(spec: "SweepSpec") -> bool:
     return (
         config.tune == "head"
         and config.qat == "none"
-        and not {"tune", "qat", "backbone"} & spec.search_space.domains.keys()
+        and not {"tune", "qat", "backbone", *PRUNING_PARAMETERS} & spec.search_space.domains.keys()
         and backbone_info(config.backbone).n_features <= _MOST_FEATURES
         and not spec.resources.gpus
         and budget.cpu_hours is budget.gpu_hours is None

@@ -81,7 +81,8 @@ def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
         ValueError: No network has this config, or the pruning leaves a layer of it empty.
     """
     backbone = prepared.backbones.get(backbone_info(config.backbone).name)
-    if backbone is None:
+    if backbone is None or config.pruning.removes_channels:
+        # Which channels depend on which is known once the network is built.
         return {}
     classes = prepared.classes
     widths = config.head_widths(len(classes))

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from trainers.artifact.packed_layout import ALL_DENSE, Layout, packed_layout
 from trainers.artifact.sparse import Places
-from trainers.networks.backbones.shapes import backbone_shapes
+from trainers.networks.backbones.shapes import backbone_shapes, stored_shapes
 from trainers.networks.meta import without_memory
 from trainers.networks.network import Network, network_from_spec
-from trainers.networks.shapes import network_shapes
+from trainers.networks.shapes import TensorShapes, network_shapes
 from trainers.networks.spec import NetworkSpec
 from trainers.quantization import QuantizationConfig
+from trainers.quantization.plan import weight_kinds
 
 
 def layout_of(
@@ -23,7 +24,11 @@ def layout_of(
     Raises:
         ValueError: As `packed_layout`.
     """
-    shapes = network_shapes(backbone_shapes(spec.backbone), spec)
+    if spec.narrowed:
+        network = empty_network(spec)
+        shapes = TensorShapes(stored_shapes(network), weight_kinds(network))
+    else:
+        shapes = network_shapes(backbone_shapes(spec.backbone), spec)
     return packed_layout(spec, shapes, quantization, classes, sparse)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-GRANULARITIES = ("weight", "kernel", "filter")
+GRANULARITIES = ("weight", "kernel", "filter", "channel")
 CONTEXTS = ("layer", "global")
 CRITERIA = ("magnitude", "movement", "gradient", "random")
 SCHEDULES = ("one_shot", "iterative", "gradual", "one_cycle")
@@ -19,6 +19,8 @@ PRUNING_PARAMETERS = tuple(
 )
 """The settings as they are sampled."""
 
+# Tried: a network with removed channels is trained, packed, read back and exported.
+_REMOVABLE = ("digitnet", "vgg", "resnet", "mobilenet_v2")
 # Their scores come from training: a frozen weight neither moves nor has a gradient.
 _NEED_TRAINING = ("movement", "gradient")
 _WORDS: Mapping[str, tuple[str, ...]] = {
@@ -37,7 +39,8 @@ class PruningConfig:
     Attributes:
         sparsity: Share of the groups of weights that end as zero, 0 (no pruning) to 0.999.
         granularity: A group: a single ``weight``, a ``kernel`` (the weights between one input and
-            one output channel), or a ``filter`` (all weights of one output channel).
+            one output channel), a ``filter`` (all weights of one output channel), or a
+            ``channel``, which is removed before the training, with all that depends on it.
         context: Where groups compete: within each ``layer``, which all get the same sparsity, or
             in the whole network (``global``), where each layer keeps its best group at least.
         criterion: What a group is worth; a name of `trainers.pruning.criteria.SCORES`.
@@ -70,20 +73,28 @@ class PruningConfig:
                 )
 
     @property
+    def removes_channels(self) -> bool:
+        """Whether layers get smaller, and not zeros."""
+        return self.active and self.granularity == "channel"
+
+    @property
     def active(self) -> bool:
         """Whether anything is pruned."""
         return self.sparsity > 0
 
 
-def check_pruning(config: PruningConfig, *, tune: str, quantizer: str) -> None:
+def check_pruning(config: PruningConfig, *, backbone: str, tune: str, quantizer: str) -> None:
     """Reject a pruning that the training or the quantizer does not support.
 
-    >>> check_pruning(PruningConfig(sparsity=0.9), tune="head", quantizer="symmetric")
+    >>> check_pruning(PruningConfig(), backbone="resnet18", tune="head", quantizer="affine")
 
     Raises:
         ValueError: With the sentence.
     """
     if not config.active:
+        return
+    if config.removes_channels:
+        _check_removal(config, backbone)
         return
     if config.criterion in _NEED_TRAINING and tune != "all":
         raise ValueError(
@@ -100,6 +111,22 @@ def check_pruning(config: PruningConfig, *, tune: str, quantizer: str) -> None:
             f"{PREFIX}sparsity is {config.sparsity:g} and the quantizer is 'entropy', which may "
             f"drop the level zero, so that pruned weights would not stay zero. Use 'symmetric', "
             f"'affine' or 'kmeans', or {PREFIX}sparsity 0."
+        )
+
+
+def _check_removal(config: PruningConfig, backbone: str) -> None:
+    plain = PruningConfig(sparsity=config.sparsity, granularity="channel")
+    if config != plain:
+        raise ValueError(
+            f"{PREFIX}granularity is 'channel', and channels are removed once, before the "
+            f"training, by magnitude, in each layer: leave {PREFIX}context, {PREFIX}criterion, "
+            f"{PREFIX}schedule and {PREFIX}layers at their defaults."
+        )
+    if not backbone.startswith(_REMOVABLE):
+        raise ValueError(
+            f"{PREFIX}granularity is 'channel', and channels of {backbone} cannot be removed. "
+            f"They can be of backbones whose names begin with {', '.join(_REMOVABLE)}. Use "
+            f"'filter', which sets them to zero."
         )
 
 
@@ -149,13 +176,13 @@ def pruned_names(config: PruningConfig, is_convolution: Mapping[str, bool]) -> l
     if config.layers == "all":
         linear = [name for name, convolves in is_convolution.items() if not convolves]
         names += linear[:-1] if config.granularity == "filter" else linear
-    return names if config.active else []
+    return names if config.active and not config.removes_channels else []
 
 
 def group_count(granularity: str, shape: tuple[int, ...]) -> int:
     """Return the number of groups of a weight `(out, in, ...)`.
 
-    >>> [group_count(each, (8, 4, 3, 3)) for each in GRANULARITIES]
+    >>> [group_count(each, (8, 4, 3, 3)) for each in ("weight", "kernel", "filter")]
     [288, 32, 8]
     """
     axes = {"weight": len(shape), "kernel": 2, "filter": 1}[granularity]

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,9 @@ from trainers.files.checkpoints import (
 )
 from trainers.networks.backbone_table import WEIGHT_WORDS
 from trainers.networks.backbones import Backbone, build_backbone
+from trainers.networks.narrowing import layer_sizes
 from trainers.networks.network import Network, assemble_network
+from trainers.pruning.channels import remove_channels
 from trainers.pruning.masks import Masks
 from trainers.quantization.qat import QuantizedTraining
 from trainers.stages.cache import StageCache
@@ -128,6 +130,8 @@ class FineTuning:
         # Computed before quantization-aware training rounds the frozen weights.
         self._weights = self._weights_of_a_file()
         self.stages = None if cache is None else self._stages_in(cache)
+        if config.pruning.removes_channels:
+            self._narrow(like)
         weights = self.network.set_trainable(config.tune)
         # Pruned before they are rounded: a frozen weight is rounded once.
         self.masks = Masks(self.network, config.pruning, seed=config.seed)
@@ -147,6 +151,21 @@ class FineTuning:
                 self.stages.taken += 1
         elif config.tune == "head" and not self.finished:
             self._train_on_features()
+
+    def _narrow(self, like: "FineTuning | None") -> None:
+        """Remove channels of the backbone, unless `like`, which shares it, has done so."""
+        if like is None:
+            before = layer_sizes(self.network.features)
+            wanted = self.network.spec.input
+            shape = (1, wanted.channels, wanted.height, wanted.width)
+            sample = torch.zeros(shape, device=self._device)
+            share = self.config.pruning.sparsity
+            remove_channels(self.network, sample, share=share, fixed=self.network.head)
+            after = layer_sizes(self.network.features)
+            narrowed = tuple((n, sizes) for n, sizes in after.items() if sizes != before[n])
+        else:
+            narrowed = like.network.spec.narrowed
+        self.network.spec = replace(self.network.spec, narrowed=narrowed)
 
     @property
     def epoch(self) -> int:
