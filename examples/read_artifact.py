@@ -4,7 +4,8 @@ A packed network is one safetensors file: the length of a JSON header (8 bytes, 
 header, then the tensors' bytes. Its `__metadata__` holds, under `paretune`, the architecture and
 which tensors are quantized. `NAME.codes` is a stream of b-bit integers; `NAME.scale` the weight of
 one step, `NAME.zero_point` the code of the weight zero, `NAME.codebook` the weight of each code,
-for every output channel or once. This file is the whole of what a device has to do.
+for every output channel or once. Of a pruned weight only what is not zero is stored, as codes or
+`NAME.values`; `NAME.places` says where it goes. This file is the whole of what a device has to do.
 
 Run: `python read_artifact.py model.safetensors images.npy`, the images being uint8 (N, C, H, W).
 
@@ -14,7 +15,6 @@ Output:
 """
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,16 +64,37 @@ def dequantized(codes: np.ndarray, bits: int, levels: dict[str, np.ndarray]) -> 
     return found
 
 
+def places(stream: np.ndarray, entry: dict[str, Any], count: int) -> np.ndarray:
+    """Which weights of a pruned tensor are not zero, from a bitmap or the gaps between them."""
+    if "gaps" not in entry:
+        return np.unpackbits(stream, count=count).astype(bool)
+    skip = (1 << entry["gap_bits"]) - 1
+    gaps = unpacked(stream, entry["gap_bits"], entry["gaps"]) & skip
+    ends = np.flatnonzero(gaps < skip)
+    kept = np.zeros(count, bool)
+    kept[np.cumsum(gaps)[ends] + np.arange(len(ends))] = True
+    return kept
+
+
 def weights(facts: dict[str, Any], stored: dict[str, np.ndarray]) -> dict[str, Tensor]:
     """Float32 tensors by name: decoded, or what is stored as it is."""
-    tensors, used = {}, set()
-    for name, entry in facts["tensors"].items():
-        shape, owner = entry["shape"], entry.get("levels", name)
-        codes = unpacked(stored[f"{name}.codes"], entry["bits"], math.prod(shape)).reshape(shape)
-        parts = ("scale", "zero_point", "codebook")
-        levels = {part: stored[f"{owner}.{part}"] for part in parts if f"{owner}.{part}" in stored}
-        tensors[name] = torch.tensor(dequantized(codes, entry["bits"], levels))
-        used |= {f"{name}.codes", *(f"{owner}.{part}" for part in parts)}
+    tensors, used, sparse = {}, set(), facts.get("sparse", {})
+    for name in facts["tensors"].keys() | sparse.keys():
+        entry = facts["tensors"].get(name) or sparse[name]
+        kept, found = np.ones(entry["shape"], bool), np.zeros(entry["shape"], np.float32)
+        if name in sparse:
+            kept = places(stored[f"{name}.places"], sparse[name], kept.size).reshape(kept.shape)
+        owner, parts = entry.get("levels", name), ("scale", "zero_point", "codebook")
+        if f"{name}.values" in stored:
+            found[kept] = stored[f"{name}.values"]
+        else:
+            levels = {p: stored[f"{owner}.{p}"] for p in parts if f"{owner}.{p}" in stored}
+            codes = np.zeros(kept.shape, int)
+            codes[kept] = unpacked(stored[f"{name}.codes"], entry["bits"], kept.sum())
+            found[kept] = dequantized(codes, entry["bits"], levels)[kept]
+        tensors[name] = torch.tensor(found)
+        used |= {f"{owner}.{part}" for part in parts}
+        used |= {f"{name}.{part}" for part in ("codes", "places", "values")}
     return tensors | {name: torch.tensor(stored[name]) for name in stored.keys() - used}
 
 

@@ -137,6 +137,7 @@ QUANTITIES: Mapping[str, Quantity] = {
         _size("memory_bytes"),
         _size("head_bytes"),
         _size("backbone_bytes"),
+        Quantity(name="sparsity", direction=Direction.MAXIMIZE),
         Quantity(name="storage_bytes", direction=Direction.MINIMIZE),
         _size("params"),
         _size("head_params"),

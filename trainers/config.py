@@ -19,6 +19,7 @@ from trainers.parameters import (
     Value,
     check_parameter,
 )
+from trainers.pruning.config import PREFIX, PruningConfig, check_kept_epochs, check_pruning
 from trainers.quantization.config import FLOAT_BITS, RATE_WEIGHT, QuantizationConfig, check_qat
 from trainers.quantization.layer_bits import layer_bits_name, layer_bits_of
 from trainers.recipes.config import RECIPE_NAMES, RecipeConfig
@@ -59,6 +60,7 @@ class TrialConfig:
         rate_weight: As `QuantizationConfig` takes it.
         qat: ``none``, or how training knows of the quantization: ``absmax`` or ``lsq``.
         recipe: The rest of the training: augmentation, schedule, averaging, and more.
+        pruning: Which weights become zero, and when.
         attacks: Attack by the name of the value it yields, ``robust_accuracy`` for example.
         reuse: Which pre-trained kernels are reused.
         seed: Everything random in the trial follows from it.
@@ -94,6 +96,7 @@ class TrialConfig:
     rate_weight: float = RATE_WEIGHT
     qat: str = "none"
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
+    pruning: PruningConfig = field(default_factory=PruningConfig)
     attacks: Mapping[str, AttackConfig] = field(default_factory=dict)
     reuse: ReuseConfig = field(default_factory=ReuseConfig)
     seed: int = 0
@@ -118,6 +121,10 @@ class TrialConfig:
         check_rule(self.fc_rule, self.fc_fraction, self.widths)
         check_qat(self.qat, self.quantizer, self.scope)
         self.reuse.check(weights=self.weights, tune=self.tune)
+        check_pruning(
+            self.pruning, backbone=self.backbone, tune=self.tune, quantizer=self.quantizer
+        )
+        check_kept_epochs(self.pruning, tune=self.tune, recipe=self.recipe)
         check_start(backbone_info(self.architecture), self.start_weights, self.depth_start)
 
     @property
@@ -171,7 +178,9 @@ class TrialConfig:
         # What earlier versions did not know is mentioned only where it is not the default: their
         # checkpoints and cached trainings are still those of this config.
         reuse = values.pop("reuse")
+        pruning = values.pop("pruning")
         later = {
+            "pruning": {} if pruning == PruningConfig() else asdict(pruning),
             "recipe": values.pop("recipe").changed(),
             "reuse": reuse.as_mapping() if reuse.policy != ALL else {},
             "functions": dict(values.pop("functions")),
@@ -194,6 +203,7 @@ class TrialConfig:
         values["recipe"] = RecipeConfig.from_mapping(values.get("recipe", {}))
         if "reuse" in values:
             values["reuse"] = ReuseConfig(**values["reuse"])
+        values["pruning"] = PruningConfig(**values.get("pruning", {}))
         return cls(**values)
 
 
@@ -238,6 +248,12 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
     values["recipe"] = replace(fixed.recipe, **recipe)
     if "policy" in params:
         values["reuse"] = replace(fixed.reuse, policy=str(params["policy"]))
+    pruning: dict[str, Any] = {
+        name.removeprefix(PREFIX): value
+        for name, value in params.items()
+        if name.startswith(PREFIX)
+    }
+    values["pruning"] = replace(fixed.pruning, **pruning)
     return TrialConfig(**{**values, "seed": seed})
 
 

@@ -8,6 +8,7 @@ from trainers.networks.backbone_table import backbone_names
 from trainers.networks.reuse_config import POLICIES
 from trainers.networks.sizing import RULES, SMALLEST_FRACTION
 from trainers.networks.variants import MOST_DEPTH, NARROWEST, WIDEST, WIDTH_WORDS
+from trainers.pruning import config as pruning
 from trainers.quantization.config import (
     FLOAT_BITS,
     MAX_RATE_WEIGHT,
@@ -53,6 +54,12 @@ PARAMETERS: Mapping[str, Accepts] = {
     "scope": Accepts("what shares its levels", words=SCOPES),
     "rate_weight": Accepts("what the quantizer entropy pays for a bit less", 0.0, MAX_RATE_WEIGHT),
     "qat": Accepts("how training knows of the quantization", words=QAT_MODES),
+    "pruning_sparsity": Accepts("share of the weights that become zero", 0, pruning.MAX_SPARSITY),
+    "pruning_granularity": Accepts("what is pruned as one", words=pruning.GRANULARITIES),
+    "pruning_context": Accepts("where weights compete to stay", words=pruning.CONTEXTS),
+    "pruning_criterion": Accepts("what a weight is worth", words=pruning.CRITERIA),
+    "pruning_schedule": Accepts("how the sparsity grows", words=pruning.SCHEDULES),
+    "pruning_layers": Accepts("which layers are pruned", words=pruning.LAYERS),
     "tune": Accepts(
         "what is trained", words=("head", "all"), pattern=_LAST_BLOCKS, example="last_blocks:N"
     ),

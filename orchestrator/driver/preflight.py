@@ -2,15 +2,14 @@
 
 import os
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import product
 from typing import TYPE_CHECKING
 
 from orchestrator.constraints import KnownConstraints
 from orchestrator.contracts import Prepared
 from orchestrator.driver.address_checks import address_problems
 from orchestrator.driver.function_checks import check_functions
+from orchestrator.driver.memory_range import memory_sizes, prepared_of
 from orchestrator.driver.mirroring import chosen_tracking
 from orchestrator.driver.recipe_checks import balance_text, check_recipes, unmeasured_problems
 from orchestrator.driver.single_images import refused_single_images
@@ -22,38 +21,21 @@ from orchestrator.quantities import human
 from orchestrator.queries.data_notes import leaks
 from orchestrator.sampling import check_sampler
 from orchestrator.sampling.deduplication import MAX_LISTED
-from orchestrator.search.cost_model import KNOWN_NAMES, CostModel, known_sizes
+from orchestrator.search.cost_model import KNOWN_NAMES, CostModel
 from orchestrator.search.warm_start import described
 from orchestrator.spec.run_sections import BudgetSection
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
-from search_spaces import Choice, Domain, Value
-from trainers.config import with_params
 from trainers.data.config import RESIZES
 from trainers.errors import WeightsError
 from trainers.networks.backbone_table import backbone_info
 from trainers.networks.reuse_config import FATES, JUDGED, ReuseConfig
-from trainers.quantization.layer_bits import LAYER_BITS
+from trainers.pruning.config import PRUNING_PARAMETERS
 
 if TYPE_CHECKING:
     from trainers.data import ImageData
     from trainers.networks.backbones.weight_sources import WeightsSource
 
-# Parameters that decide a network's size.
-_SIZING = (
-    *(
-        "backbone",
-        "depth",
-        "width_multiplier",
-        "fc_rule",
-        "fc_fraction",
-        "fc_layers",
-        "fc_width_1",
-        "fc_width_2",
-        "fc_width_3",
-    ),
-    *("bits", "fc_bits", "quantizer", "scope", "qat"),
-)
 _SHOWN_VARIANTS = 6
 # Of a space that is too large to be listed.
 _SAMPLED = 1_000
@@ -256,14 +238,21 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     report.lines.extend(("training", text) for text in recipes.notes)
     report.problems.extend(recipes.problems)
     report.lines.extend(("note", note) for note in data.notes)
+    _check_memory(spec, data, report)
+    return _check_limits(spec, prepared_of(spec, data), report)
+
+
+def _check_memory(spec: SweepSpec, data: "ImageData", report: CheckReport) -> None:
+    """Give the range of the sizes of networks, or say why there is no network."""
     sizes, refusals = memory_sizes(spec, data)
     if sizes:
         ends = [human("memory_bytes", size) for size in (min(sizes), max(sizes))]
-        report.lines.append(("memory", " to ".join(ends)))
+        prunes = spec.pruning is not None or set(PRUNING_PARAMETERS) & spec.space.keys()
+        note = "; less where weights are pruned" if prunes else ""
+        report.lines.append(("memory", " to ".join(ends) + note))
         report.lines.extend(("note", f"some trials will fail: {text}") for text in refusals)
     else:
         report.problems.extend(refusals)
-    return _check_limits(spec, _prepared(spec, data), report)
 
 
 def _check_claim(spec: SweepSpec, images: int | None, report: CheckReport) -> None:
@@ -330,76 +319,6 @@ def _check_resources(spec: SweepSpec, report: CheckReport) -> None:
     folder = find_ray_folder()
     if folder.problem:
         report.problems.append(f"Ray cannot start here: {folder.problem}. {folder.fix}")
-
-
-def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[str]]:
-    """Compute the bytes of the packed networks at the corners of a sweep's space.
-
-    Sizes grow with every width and every bit-width, so that the smallest and the largest network
-    of the sweep are among them.
-
-    Args:
-        spec: The sweep.
-        data: Its images, for the number and the names of the classes.
-
-    Returns:
-        The sizes, and why no network has the parameters of other corners; each reason once.
-
-    >>> from orchestrator.spec.files import load_sweep
-    >>> from trainers.data.loading import load_data
-    >>> spec = load_sweep("examples/sweeps/digits.yaml")
-    >>> sizes, refused = memory_sizes(spec, load_data(spec.data_config()))
-    >>> refused, max(sizes) > 2 * min(sizes)
-    ([], True)
-    """
-    sizes: list[int] = []
-    prepared = _prepared(spec, data)
-    refusals: dict[str, None] = {}
-    for params in _corners(spec):
-        try:
-            config = with_params(spec.trial_config(), params, seed=0)
-            sizes.append(int(known_sizes(config, prepared)["memory_bytes"]))
-        except ValueError as error:
-            refusals[str(error)] = None
-    return sizes, list(refusals)
-
-
-def _corners(spec: SweepSpec) -> Iterator[dict[str, Value]]:
-    """Smallest and largest values of what decides a size, in every combination.
-
-    Bits of single layers are all small or all large together.
-    """
-    space = spec.search_space
-    names = [name for name in space.names if name in _SIZING]
-    layers = [name for name in space.names if name in LAYER_BITS]
-    ranges = [_ends(space.domains[name]) for name in names]
-    layer_ends = [_ends(space.domains[name]) for name in layers]
-    together = [dict(zip(layers, bits, strict=True)) for bits in zip(*layer_ends, strict=True)]
-    seen: set[tuple[tuple[str, Value], ...]] = set()
-    for corner, layer_bits in product(product(*ranges), together or [{}]):
-        params = dict(zip(names, corner, strict=True)) | layer_bits
-        active = {name: params[name] for name in space.active(params) if name in params}
-        key = tuple(active.items())
-        if key not in seen:
-            seen.add(key)
-            yield active
-
-
-def _ends(domain: Domain) -> tuple[Value, ...]:
-    """Smallest and largest number, or every value if there are words among them."""
-    values: tuple[Value, ...] = (
-        tuple(domain.values()) if isinstance(domain, Choice) else (domain.low, domain.high)
-    )
-    numbers = [value for value in values if not isinstance(value, str)]
-    return (min(numbers), max(numbers)) if len(numbers) == len(values) else values
-
-
-def _prepared(spec: SweepSpec, data: "ImageData") -> Prepared:
-    """What a worker would find out, found out here."""
-    from trainers.networks.backbones.shapes import backbone_shapes
-
-    shapes = {name: backbone_shapes(name) for name in spec.architectures}
-    return Prepared(tuple(data.classes), shapes)
 
 
 def _gpus() -> int:

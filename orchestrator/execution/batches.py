@@ -59,9 +59,9 @@ def batches_of(spec: "SweepSpec") -> Batches:
     left, so that the sampler sees results while it still has something to propose. It takes
     one where there is nothing to gain, or where it is not known: where more than a head is
     trained or may be, with quantization-aware training, with a recipe that is more than a
-    schedule, with more than one backbone or one of more than 4,096 features, on GPUs, and where
-    time is compared or counted: `train_s`, and the budgets of hours, which count every attempt of
-    a batch from its start to its end.
+    schedule, where pruning varies, with more than one backbone or one of more than 4,096 features,
+    on GPUs, and where time is compared or counted: `train_s`, and the budgets of hours, which
+    count every attempt of a batch from its start to its end.
 
     >>> from orchestrator.spec.files import load_sweep
     >>> spec = load_sweep("examples/sweeps/digits.yaml")

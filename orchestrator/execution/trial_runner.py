@@ -21,7 +21,8 @@ from orchestrator.trials import Artifact, Failure, FailureKind, Report, TrialSta
 from trainers.data import ImageData
 from trainers.errors import DivergedError, TrainerError
 from trainers.stages.cache import StageCache
-from trainers.training.finetune import EpochReport, FineTuning, frozen_key
+from trainers.training.beginnings import frozen_key
+from trainers.training.finetune import EpochReport, FineTuning
 from trainers.trial.front_measures import measure_survivor
 from trainers.trial.run import TrialRun, evaluate_artifact, failure_kind
 

@@ -15,6 +15,7 @@ from trainers.artifact.packed_layout import packed_layout
 from trainers.config import TrialConfig, with_params
 from trainers.networks.shapes import count_values, head_shapes, network_shapes
 from trainers.networks.spec import spec_of
+from trainers.pruning.config import PRUNING_PARAMETERS, check_groups, pruned_names
 from trainers.quantization.layer_bits import LAYER_BITS
 
 KNOWN_NAMES = tuple(q.name for q in QUANTITIES.values() if q.known_before_training)
@@ -26,6 +27,7 @@ _DECIDING = frozenset(
         *("backbone", "depth", "width_multiplier", "fc_rule", "fc_fraction", "fc_layers"),
         *("fc_width_1", "fc_width_2", "fc_width_3"),
         *("bits", "fc_bits", "quantizer", "scope", "qat", "tune", "policy"),
+        *PRUNING_PARAMETERS,
         *LAYER_BITS,
     )
 )
@@ -51,7 +53,7 @@ class CostModel:
         self._kept: dict[_Key, Mapping[str, float]] = {}
 
     def __call__(self, params: Params) -> Mapping[str, float]:
-        """Values by the names of `KNOWN_NAMES`, all of them or none."""
+        """Values by the names of `KNOWN_NAMES`; without bytes if the network is pruned."""
         # With the types: to Python 1 == 1.0 == True.
         key = tuple((name, type(v), v) for name, v in params.items() if name in _DECIDING)
         values = self._kept.get(key)
@@ -72,8 +74,10 @@ class CostModel:
 def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
     """Compute the values of `KNOWN_NAMES`; empty if the backbone's tensors are not known.
 
+    The bytes of a pruned network depend on where its zeros are, and are not among them.
+
     Raises:
-        ValueError: No network has this config.
+        ValueError: No network has this config, or the pruning leaves a layer of it empty.
 
     >>> from trainers.networks.backbones.shapes import backbone_shapes
     >>> prepared = Prepared(("no", "yes"), {"digitnet": backbone_shapes("digitnet")})
@@ -81,12 +85,16 @@ def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
     252658.0
     """
     backbone = prepared.backbones.get(config.architecture)
-    if backbone is None:
+    if backbone is None or config.pruning.removes_channels:
+        # Which channels depend on which is known once the network is built.
         return {}
     classes = prepared.classes
     widths = config.head_widths(len(classes))
     spec = spec_of(config.architecture, widths, len(classes), image_size=config.image_size)
-    layout = packed_layout(spec, network_shapes(backbone, spec), config.quantization, classes)
+    shapes = network_shapes(backbone, spec)
+    names = pruned_names(config.pruning, shapes.is_convolution)
+    check_groups(config.pruning, {name: shapes.stored[name] for name in names})
+    layout = packed_layout(spec, shapes, config.quantization, classes)
     head = count_values(head_shapes(spec.n_features, widths, len(classes)).stored)
     values = {
         "memory_bytes": layout.bytes,
@@ -96,7 +104,8 @@ def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
         "head_params": head,
         "trainable_params": backbone.trainable_params(config.tune, config.reuse.frozen) + head,
     }
-    return {name: float(values[name]) for name in KNOWN_NAMES}
+    unknown = "_bytes" if config.pruning.active else "none"
+    return {name: float(values[name]) for name in KNOWN_NAMES if not name.endswith(unknown)}
 
 
 def sized_backbones(spec: SweepSpec) -> tuple[str, ...]:

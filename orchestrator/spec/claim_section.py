@@ -6,8 +6,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from orchestrator.quantities import parse_quantity, quantity
-from orchestrator.spec.section import Section
-from orchestrator.spec.trial_sections import as_problem
+from orchestrator.spec.section import Section, as_problem
 from search_spaces import Condition
 
 _POINTS = re.compile(r"\s*([\d.]+)\s*(?:points?|%)\s*", re.ASCII)

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidatorFunctionWrapHandler
 
 from orchestrator.quantities import QUANTITIES, quantity
-from orchestrator.spec.trial_sections import ObjectiveSection
+from orchestrator.spec.measure_sections import ObjectiveSection
 from trainers.doors import resolved_reference
 
 

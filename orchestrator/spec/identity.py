@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from orchestrator.quantities import quantity
-from orchestrator.spec.trial_sections import FORMER_DEFAULTS
+from orchestrator.spec.measure_sections import FORMER_DEFAULTS
 from trainers.networks.backbone_table import WEIGHT_WORDS
 
 BY_CONTENT = "by content"

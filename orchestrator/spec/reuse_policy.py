@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.spec.trial_sections import BackboneSection
+from orchestrator.spec.backbone_section import BackboneSection
 from search_spaces import Choice, SearchSpace
 from trainers.networks.reuse_config import ALL, JUDGED, ReuseConfig
 

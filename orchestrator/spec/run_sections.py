@@ -8,8 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from orchestrator.contracts.needs import Needs
 from orchestrator.objectives import Objective
 from orchestrator.quantities import quantity
-from orchestrator.spec.section import Section
-from orchestrator.spec.trial_sections import Quantity
+from orchestrator.spec.section import Quantity, Section
 
 
 class SamplerSection(Section):

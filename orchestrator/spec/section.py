@@ -1,9 +1,39 @@
 """What every section of a sweep file has in common."""
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from orchestrator.errors import UsageError
+from orchestrator.quantities import parse_quantity
 
 
 class Section(BaseModel):
     """Base of every section: frozen, strict about types, and no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+_T = TypeVar("_T")
+
+
+def as_problem(parse: Callable[[str], _T], text: str) -> _T:
+    """Parse a text, and turn an error into a problem with its place.
+
+    pydantic does so for a ValueError, which a UsageError is not.
+
+    >>> as_problem(parse_quantity, "200kB")
+    200000.0
+    """
+    try:
+        return parse(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+
+
+def _quantity(value: object) -> object:
+    return as_problem(parse_quantity, value) if isinstance(value, str) else value
+
+
+Quantity = Annotated[float, BeforeValidator(_quantity)]

@@ -1,7 +1,7 @@
 """A sweep as one frozen, closed value: the sweep file with defaults filled in."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Annotated, Any, Self
 
@@ -19,10 +19,22 @@ from pydantic import (
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
 from orchestrator.quantities import quantity
+from orchestrator.spec.backbone_section import BackboneSection
 from orchestrator.spec.claim_section import ClaimSection
 from orchestrator.spec.function_objectives import with_functions
 from orchestrator.spec.identity import fingerprint_of, identity_of
+from orchestrator.spec.measure_sections import (
+    FORMER_DEFAULTS,
+    FrontMeasures,
+    MeasureSection,
+    Objectives,
+    ObjectiveSection,
+    TrialMeasures,
+    check_measured,
+    fits_its_name,
+)
 from orchestrator.spec.network_variants import architectures, variant_problem
+from orchestrator.spec.pruning_section import PruningSection
 from orchestrator.spec.reuse_policy import reuse_problem
 from orchestrator.spec.run_sections import (
     BudgetSection,
@@ -37,25 +49,12 @@ from orchestrator.spec.run_sections import (
     with_tracking,
     with_trials,
 )
-from orchestrator.spec.section import Section
+from orchestrator.spec.section import Section, as_problem
 from orchestrator.spec.trial_sections import (
-    FORMER_DEFAULTS,
-    BackboneSection,
     DataSection,
-    FrontMeasureName,
     HeadSection,
-    MeasuredName,
-    MeasureSection,
-    ObjectiveSection,
     QuantizationSection,
     TrainingSection,
-    TrialMeasureName,
-    as_problem,
-    check_measured,
-    fits_its_name,
-    with_attack,
-    with_deepfool,
-    with_direction,
     with_name,
     with_rule,
 )
@@ -70,9 +69,8 @@ from trainers.evaluators.config import (
     gradient_check,
 )
 from trainers.networks.backbone_table import backbone_info
+from trainers.pruning import PruningConfig
 from trainers.quantization import QuantizationConfig
-
-Measure = Annotated[MeasureSection, BeforeValidator(with_attack)]
 
 
 class SweepSpec(Section):
@@ -89,17 +87,11 @@ class SweepSpec(Section):
     training: TrainingSection = TrainingSection()
     head: Annotated[HeadSection, BeforeValidator(with_rule)] = HeadSection()
     quantization: QuantizationSection = QuantizationSection()
-    objectives: Annotated[
-        dict[MeasuredName, Annotated[ObjectiveSection, BeforeValidator(with_direction)]],
-        BeforeValidator(with_deepfool),
-    ] = Field(min_length=1)
+    pruning: PruningSection | None = None
+    objectives: Objectives = Field(min_length=1)
     # Values of attacks that are not objectives: of every trial, and of the front alone.
-    measures: Annotated[dict[TrialMeasureName, Measure], BeforeValidator(with_deepfool)] | None = (
-        None
-    )
-    front_measures: (
-        Annotated[dict[FrontMeasureName, Measure], BeforeValidator(with_deepfool)] | None
-    ) = None
+    measures: TrialMeasures | None = None
+    front_measures: FrontMeasures | None = None
     constraints: list[str] = Field(default=[])
     sampler: Annotated[SamplerSection, BeforeValidator(with_kind)] = SamplerSection()
     warm_start: Annotated[WarmStartSection | None, BeforeValidator(with_source)] = None
@@ -377,11 +369,11 @@ class SweepSpec(Section):
             latency="latency_ms" in {*self.objectives, *(limit.name for limit in self.limits)},
             **self.training.of_trials(),
             **self.quantization.of_trials(),
+            pruning=(self.pruning or PruningSection()).of_trials(),
         )
 
     def reference_config(self) -> TrialConfig:
-        """Build the full-size, uncut, unquantized network, trained with this sweep's defaults."""
-        plain = QuantizationConfig()
+        """Build the full-size network, uncut, not quantized and not pruned."""
         return replace(
             self.trial_config(),
             depth=None,
@@ -391,13 +383,9 @@ class SweepSpec(Section):
             widths=None,
             fc_rule=None,
             fc_fraction=None,
-            bits=plain.bits,
-            fc_bits=plain.fc_bits,
-            quantizer=plain.quantizer,
-            scope=plain.scope,
-            layer_bits=plain.layer_bits,
-            rate_weight=plain.rate_weight,
+            **asdict(QuantizationConfig()),
             qat="none",
+            pruning=PruningConfig(),
         )
 
     def identity(self) -> Mapping[str, Any]:

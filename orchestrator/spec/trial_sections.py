@@ -1,11 +1,9 @@
 """The sections of a sweep file: closed, frozen, each checked where it is read."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Self
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     ValidationInfo,
@@ -13,161 +11,15 @@ from pydantic import (
     model_validator,
 )
 
-from orchestrator.errors import UsageError
-from orchestrator.quantities import QUANTITIES, parse_quantity, quantity
 from orchestrator.spec.recipe_section import RecipeSection
 from orchestrator.spec.section import Section
-from search_spaces import unknown
-from trainers.config import TrialConfig
 from trainers.data.config import DataConfig
 from trainers.doors import resolved_reference
-from trainers.evaluators.config import (
-    ATTACKED,
-    MASKED,
-    PERTURBATION,
-    AttackConfig,
-    AttackName,
-    Norm,
-)
-from trainers.networks.backbone_table import (
-    WEIGHT_ENDINGS,
-    WEIGHT_WORDS,
-    backbone_info,
-    backbone_names,
-    is_weights_file,
-)
-from trainers.networks.reuse_config import ALL, JUDGED, ReuseConfig
 from trainers.networks.sizing import check_rule
 from trainers.parameters import check_parameter
 from trainers.quantization.config import QuantizationConfig, check_qat
 from trainers.quantization.layer_bits import layer_bits_name
 from trainers.recipes.config import RECIPE_NAMES
-
-# Each of several attacks has a suffix; MLflow and constraints accept no other characters.
-_T = TypeVar("_T")
-
-
-def as_problem(parse: Callable[[str], _T], text: str) -> _T:
-    """Parse a text, and turn an error into a problem with its place.
-
-    pydantic does so for a ValueError, which a UsageError is not.
-
-    >>> as_problem(parse_quantity, "200kB")
-    200000.0
-    """
-    try:
-        return parse(text)
-    except UsageError as error:
-        raise ValueError(str(error)) from None
-
-
-def _quantity(value: object) -> object:
-    return as_problem(parse_quantity, value) if isinstance(value, str) else value
-
-
-Quantity = Annotated[float, BeforeValidator(_quantity)]
-
-
-class VerdictSection(Section):
-    """What a judgement says of each layer; `paretune analyze reuse --format json` prints it."""
-
-    backbone: str
-    source_digest: str
-    verdict: dict[str, str]
-
-    @model_validator(mode="after")
-    def _is_a_verdict(self) -> Self:
-        ReuseConfig(JUDGED, self.verdict)
-        return self
-
-
-class BackboneSection(Section):
-    """The convolutional part and where its weights come from."""
-
-    name: str
-    weights: str = "imagenet"
-    image_size: int | None = None
-    depth: int | None = None
-    depth_cap: int | None = None
-    depth_start: Literal["prefix", "fused"] | None = None
-    width_multiplier: float | str | None = None
-    policy: str | None = None
-    verdict: VerdictSection | None = None
-
-    @field_validator("policy")
-    @classmethod
-    def _is_a_policy(cls, policy: str | None) -> str | None:
-        if policy is not None:
-            check_parameter("policy", policy)
-        return policy
-
-    @model_validator(mode="after")
-    def _is_of_this_backbone(self) -> Self:
-        if self.verdict is not None and self.verdict.backbone != self.name:
-            raise ValueError(
-                f"the verdict is of {self.verdict.backbone}, and the backbone is {self.name}: "
-                f"judge {self.name} with 'paretune analyze reuse'."
-            )
-        return self
-
-    @property
-    def reuse(self) -> ReuseConfig:
-        """Which kernels trials reuse that sample no policy."""
-        layers = {} if self.verdict is None else self.verdict.verdict
-        return ReuseConfig(self.policy or ALL, layers)
-
-    @field_validator("name")
-    @classmethod
-    def _is_known(cls, name: str) -> str:
-        if name not in backbone_names():
-            raise ValueError(unknown("backbone", name, backbone_names()))
-        return name
-
-    @model_validator(mode="after")
-    def _fits_the_backbone(self) -> Self:
-        info = backbone_info(self.name)
-        if self.image_size is not None and self.image_size < info.min_image_size:
-            raise ValueError(
-                f"image_size is {self.image_size}, but {self.name} needs at least "
-                f"{info.min_image_size} pixels."
-            )
-        # Without a global pool, another size would mean another number of features.
-        if self.name == "digitnet" and self.image_size not in (None, info.image_size):
-            raise ValueError(
-                f"image_size is {self.image_size}, but digitnet sees images of {info.image_size} "
-                f"by {info.image_size} pixels: leave it out."
-            )
-        if self.weights in WEIGHT_WORDS and self.weights not in info.weights:
-            raise ValueError(
-                f"there are no {self.weights} weights of {self.name}: use weights: "
-                f"{', '.join(info.weights)}, or a path."
-            )
-        return self
-
-    @field_validator("depth", "width_multiplier")
-    @classmethod
-    def _is_accepted(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is not None:
-            check_parameter(str(info.field_name), value)
-        return value
-
-    @model_validator(mode="after")
-    def _can_be_cut(self) -> Self:
-        TrialConfig(backbone=self.name, weights=self.weights, **self.cut())
-        return self
-
-    def cut(self) -> dict[str, Any]:
-        """Return the given depth and width by their names in `TrialConfig`."""
-        names = {"depth", "depth_cap", "depth_start", "width_multiplier"}
-        return self.model_dump(include=names, exclude_none=True)
-
-    @field_validator("weights")
-    @classmethod
-    def _is_word_or_path(cls, weights: str) -> str:
-        if weights in WEIGHT_WORDS or is_weights_file(weights):
-            return weights
-        hint = unknown("weights", weights, WEIGHT_WORDS)
-        raise ValueError(f"{hint} A path ends in {', '.join(WEIGHT_ENDINGS)}.")
 
 
 class DataSection(Section):
@@ -282,112 +134,6 @@ class QuantizationSection(Section):
         return given | {"layer_bits": layers}
 
 
-class MeasureSection(Section):
-    """An attack that yields a value; see `trainers.evaluators.AttackConfig`."""
-
-    attack: AttackName = "pgd"
-    epsilon: Quantity = 8 / 255
-    norm: Norm = "linf"
-    steps: int = 10
-    step_size: Quantity | None = None
-    restarts: int = 1
-    samples: int = 200
-    queries: int | None = None
-
-    @model_validator(mode="after")
-    def _attack_is_possible(self) -> Self:
-        self.as_attack()
-        return self
-
-    def as_attack(self) -> AttackConfig:
-        """Build the attack for `trainers`."""
-        given = self.model_dump(include=set(MeasureSection.model_fields), exclude_none=True)
-        return AttackConfig(**given)
-
-
-# Must never change, even if the defaults do: fingerprints of stored sweeps were made with it.
-FORMER_DEFAULTS: Mapping[str, str | float] = {
-    "attack": "pgd",
-    "epsilon": 8 / 255,
-    "norm": "linf",
-    "steps": 10,
-    "restarts": 1,
-    "samples": 200,
-}
-
-
-class ObjectiveSection(MeasureSection):
-    """A direction and, for what an attack or a function yields, the attack or the function."""
-
-    direction: Literal["maximize", "minimize"]
-    # Of a user's own: ``module:name``; see `trainers.doors`.
-    function: str | None = None
-
-    @model_validator(mode="after")
-    def _function_is_named(self) -> Self:
-        if self.function is not None:
-            resolved_reference(self.function, Path())
-            spare = sorted(self.model_fields_set - {"direction", "function"})
-            if spare:
-                raise ValueError(f"a function takes no {', '.join(spare)}: leave that out.")
-        return self
-
-
-def with_deepfool(sections: object) -> object:
-    """Fill in the attack of DeepFool's values, which need not name it.
-
-    >>> with_deepfool({"deepfool_perturbation": "maximize"})
-    {'deepfool_perturbation': {'attack': 'deepfool', 'direction': 'maximize'}}
-    """
-    if not isinstance(sections, dict):
-        return sections
-    filled = dict(sections)
-    for name, section in sections.items():
-        # A single word under measures is the attack.
-        given = with_direction(section) if section in ("maximize", "minimize") else section
-        if str(name).startswith(PERTURBATION) and isinstance(given, dict):
-            filled[name] = {"attack": "deepfool", **given}
-    return filled
-
-
-def fits_its_name(name: str, section: MeasureSection) -> None:
-    """Reject an attack that cannot yield the value of this name.
-
-    >>> fits_its_name("robust_accuracy", MeasureSection(attack="deepfool"))  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ValueError: robust_accuracy has attack: deepfool, ...
-    """
-    is_deepfool = section.attack == "deepfool"
-    if is_deepfool != name.startswith(PERTURBATION):
-        raise ValueError(
-            f"{name} has attack: {section.attack}, but deepfool yields {PERTURBATION} and nothing "
-            f"else does; the other attacks yield {ATTACKED}."
-        )
-    if name.startswith(MASKED) and section.attack not in ("bim", "pgd"):
-        raise ValueError(
-            f"{name} has attack: {section.attack}, but the checks for masked gradients vary the "
-            f"steps of bim or pgd."
-        )
-
-
-def with_direction(value: object) -> object:
-    """Convert a single word to a section with this direction.
-
-    >>> with_direction("maximize")
-    {'direction': 'maximize'}
-    """
-    return {"direction": value} if isinstance(value, str) else value
-
-
-def with_attack(value: object) -> object:
-    """Convert a single word to a section with this attack.
-
-    >>> with_attack("pgd")
-    {'attack': 'pgd'}
-    """
-    return {"attack": value} if isinstance(value, str) else value
-
-
 def with_rule(value: object) -> object:
     """Convert a single word to a section with this rule.
 
@@ -404,41 +150,3 @@ def with_name(value: object) -> object:
     {'name': 'digits'}
     """
     return {"name": value} if isinstance(value, str) else value
-
-
-def check_measured(name: str) -> str:
-    """Reject a name that no trial measures.
-
-    >>> check_measured("acuracy")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ValueError: Unknown objective 'acuracy'. Known: accuracy, backbone_bytes, ...
-    """
-    if quantity(name).of_front_alone:
-        raise ValueError(
-            f"{name} is measured of the front alone, when the sweep ends: write it under "
-            f"front_measures."
-        )
-    if quantity(name).direction is None:
-        raise ValueError(unknown("objective", name, QUANTITIES))
-    return name
-
-
-def _trial_measure(name: str) -> str:
-    if not quantity(check_measured(name)).is_attack:
-        raise ValueError(
-            f"{name} is measured anyway. A measure is an attack: its name is {ATTACKED} or "
-            f"{PERTURBATION}, with a word of its own behind it, as in {ATTACKED}_eps2."
-        )
-    return name
-
-
-def _front_measure(name: str) -> str:
-    if not quantity(name).is_attack:
-        hint = unknown("front measure", name, [q.name for q in QUANTITIES.values() if q.is_attack])
-        raise ValueError(f"{hint} Each with a word of its own behind it, if there are several.")
-    return name
-
-
-MeasuredName = Annotated[str, AfterValidator(check_measured)]
-TrialMeasureName = Annotated[str, AfterValidator(_trial_measure)]
-FrontMeasureName = Annotated[str, AfterValidator(_front_measure)]

@@ -10,14 +10,21 @@
 There is one group for each output channel (scope `channel`) or one for the tensor (`layer`). In
 the scope `global` the levels of several tensors are stored once, under a name of their own that
 the tensors' entries give as `levels`. Every tensor that is not quantized is stored as it is, in
-float32. The counters `num_batches_tracked`, which no evaluation reads, are left out. The key
-`paretune` of the container's `__metadata__` holds, as JSON, what is needed to rebuild the network:
+float32.
+
+Of a pruned tensor (`trainers.artifact.sparse`) only what is not pruned is stored, as `NAME.codes`
+or, in float32, as `NAME.values`; `NAME.places` (uint8) says where it belongs, and the header has
+an entry under `sparse`: `{NAME: {"shape": [...], "kept": 25, "gap_bits": 4, "gaps": 31}, ...}`,
+without gaps for a bitmap.
+
+The counters `num_batches_tracked`, which no evaluation reads, are left out. The key `paretune` of
+the container's `__metadata__` holds, as JSON, what is needed to rebuild the network:
 
     {"version": 1, "spec": {...}, "classes": [...] or null,
      "scheme": "symmetric", "scope": "channel",
      "tensors": {NAME: {"bits": 4, "shape": [16, 1, 3, 3]}, ...}}
 
-Nothing in it varies from run to run, so that its size follows from the configuration alone.
+Nothing in it varies from run to run; without pruning its size follows from the configuration.
 """
 
 from importlib import import_module

@@ -14,6 +14,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from trainers.artifact.sparse import from_gap_stream, gap_stream
 from trainers.quantization.packing import pack_codes, packed_bytes, unpack_codes
 
 _LEVEL = 1
@@ -116,7 +117,10 @@ def _codings(piece: Piece, data: bytes) -> Iterator[tuple[str, bytes]]:
         often = int(np.uint8(counts.argmax()).view(np.int8))
         rare = codes != often
         others = compressed(pack_codes(codes[rare], piece.bits).tobytes())
-        for name, places in (("bitmap", np.packbits(rare)), ("positions", _gaps(rare))):
+        for name, places in (
+            ("bitmap", np.packbits(rare)),
+            ("positions", gap_stream(rare, _SKIP)),
+        ):
             where = compressed(places.tobytes())
             yield name, _SPARSE.pack(often, len(where)) + where + others
 
@@ -126,23 +130,8 @@ def _planes(data: bytes, parts: int) -> bytes:
     return np.frombuffer(data, np.uint8).reshape(-1, parts).T.tobytes()
 
 
-def _gaps(rare: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return the gaps between rare codes, a byte each; 255 means that many and more to come."""
-    gaps = np.diff(np.flatnonzero(rare), prepend=-1) - 1
-    ends = np.cumsum(gaps // _SKIP + 1) - 1
-    stream = np.full(int(ends[-1]) + 1 if ends.size else 0, _SKIP, np.uint8)
-    stream[ends] = gaps % _SKIP
-    return stream
-
-
 def _from_gaps(stream: NDArray[np.uint8], count: int) -> NDArray[np.bool_]:
-    """Invert `_gaps`."""
-    ends = np.flatnonzero(stream < _SKIP)
-    places = np.cumsum(stream, dtype=np.int64)[ends] + np.arange(ends.size)
-    rare = np.zeros(count, np.bool_)
-    # NumPy itself rejects an index out of range.
-    rare[places] = True
-    return rare
+    return from_gap_stream(stream, _SKIP, count)
 
 
 def _from_bitmap(stream: NDArray[np.uint8], count: int) -> NDArray[np.bool_]:

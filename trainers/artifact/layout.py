@@ -1,18 +1,23 @@
 """The layout of a packed network, from its spec alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from trainers.artifact.packed_layout import Layout, packed_layout
-from trainers.networks.backbones.shapes import backbone_shapes
+from trainers.artifact.packed_layout import ALL_DENSE, Layout, packed_layout
+from trainers.artifact.sparse import Places
+from trainers.networks.backbones.shapes import backbone_shapes, stored_shapes
 from trainers.networks.meta import without_memory
 from trainers.networks.network import Network, network_from_spec
-from trainers.networks.shapes import network_shapes
+from trainers.networks.shapes import TensorShapes, network_shapes
 from trainers.networks.spec import NetworkSpec
 from trainers.quantization import QuantizationConfig
+from trainers.quantization.plan import weight_kinds
 
 
 def layout_of(
-    spec: NetworkSpec, quantization: QuantizationConfig, classes: Sequence[str] | None
+    spec: NetworkSpec,
+    quantization: QuantizationConfig,
+    classes: Sequence[str] | None,
+    sparse: Mapping[str, Places] = ALL_DENSE,
 ) -> Layout:
     """Compute the layout of a packed network from its spec, without building it.
 
@@ -25,8 +30,12 @@ def layout_of(
     >>> sizes[0] < sizes[1]
     True
     """
-    shapes = network_shapes(backbone_shapes(spec.backbone), spec)
-    return packed_layout(spec, shapes, quantization, classes)
+    if spec.narrowed:
+        network = empty_network(spec)
+        shapes = TensorShapes(stored_shapes(network), weight_kinds(network))
+    else:
+        shapes = network_shapes(backbone_shapes(spec.backbone), spec)
+    return packed_layout(spec, shapes, quantization, classes, sparse)
 
 
 def empty_network(spec: NetworkSpec) -> Network:

@@ -4,8 +4,10 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
+from trainers.artifact.sparse import Places
 from trainers.networks.shapes import Shape, TensorShapes
 from trainers.networks.spec import NetworkSpec
 from trainers.quantization.config import CODEBOOKS, QuantizationConfig
@@ -18,6 +20,11 @@ CODES = ".codes"
 SCALE = ".scale"
 ZERO_POINT = ".zero_point"
 CODEBOOK = ".codebook"
+VALUES = ".values"
+PLACES = ".places"
+
+ALL_DENSE: Mapping[str, Places] = MappingProxyType({})
+"""Of a network in which nothing is pruned."""
 
 HEAD = "head."
 
@@ -66,12 +73,14 @@ class Layout:
         tensors: The tensors that follow, in this order and without gaps.
         quantized: Which tensors of the network are stored as codes.
         shapes: Shapes of all tensors of the network that are stored, by their names there.
+        sparse: How the places of pruned tensors are stored.
     """
 
     header: bytes
     tensors: tuple[StoredTensor, ...]
     quantized: Quantized
     shapes: Mapping[str, Shape]
+    sparse: Mapping[str, Places]
 
     @property
     def bytes(self) -> int:
@@ -94,6 +103,7 @@ def packed_layout(
     shapes: TensorShapes,
     quantization: QuantizationConfig,
     classes: Sequence[str] | None,
+    sparse: Mapping[str, Places] = ALL_DENSE,
 ) -> Layout:
     """Compute the layout of a packed network, which need not exist.
 
@@ -102,6 +112,7 @@ def packed_layout(
         shapes: Shapes of all its tensors.
         quantization: Quantization of its weights.
         classes: Names of its outputs, or None.
+        sparse: How the places of pruned tensors are stored; all others are dense.
 
     Raises:
         ValueError: `quantization` names a convolution that the network does not have, or
@@ -123,7 +134,7 @@ def packed_layout(
     stored = shapes.stored
     planned = plan_weights(shapes.is_convolution, quantization)
     quantized = Quantized(quantization.quantizer, quantization.scope, planned)
-    tensors = stored_tensors(stored, quantized)
+    tensors = stored_tensors(stored, quantized, sparse)
     facts = {
         "version": VERSION,
         "spec": spec.as_mapping(),
@@ -132,7 +143,13 @@ def packed_layout(
         "scope": quantized.scope,
         "tensors": {name: _entry(name, plan, stored[name]) for name, plan in planned.items()},
     }
-    return Layout(_container_header(facts, tensors), tensors, quantized, stored)
+    if sparse:
+        # Left out otherwise, so that the file of an unpruned network is what it always was.
+        facts["sparse"] = {
+            name: {"shape": list(stored[name]), **places.as_mapping()}
+            for name, places in sparse.items()
+        }
+    return Layout(_container_header(facts, tensors), tensors, quantized, stored, sparse)
 
 
 def _entry(name: str, plan: PlannedWeight, shape: Shape) -> dict[str, Any]:
@@ -140,7 +157,9 @@ def _entry(name: str, plan: PlannedWeight, shape: Shape) -> dict[str, Any]:
     return entry if plan.levels == name else entry | {"levels": plan.levels}
 
 
-def stored_tensors(shapes: Mapping[str, Shape], quantized: Quantized) -> tuple[StoredTensor, ...]:
+def stored_tensors(
+    shapes: Mapping[str, Shape], quantized: Quantized, sparse: Mapping[str, Places] = ALL_DENSE
+) -> tuple[StoredTensor, ...]:
     """List the tensors of the container, four-byte types first, so that each is aligned.
 
     Raises:
@@ -155,12 +174,16 @@ def stored_tensors(shapes: Mapping[str, Shape], quantized: Quantized) -> tuple[S
         parts = [StoredTensor(name, "F32", shape)]
         if name in planned:
             parts = _levels(planned[name], shape, quantized)
+        elif name in sparse:
+            parts = [StoredTensor(name + VALUES, "F32", (sparse[name].kept,))]
         for part in parts:
             if stored.setdefault(part.name, part) != part:
                 raise ValueError(f"{name} shares {part.name} with a weight of other levels")
     for name, plan in planned.items():
-        count = math.prod(shapes[name])
+        count = sparse[name].kept if name in sparse else math.prod(shapes[name])
         stored[name + CODES] = StoredTensor(name + CODES, "U8", (packed_bytes(count, plan.bits),))
+    for name, places in sparse.items():
+        stored[name + PLACES] = StoredTensor(name + PLACES, "U8", (places.bytes,))
     return tuple(sorted(stored.values(), key=lambda tensor: tensor.dtype != "F32"))
 
 

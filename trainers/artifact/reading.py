@@ -17,12 +17,15 @@ from trainers.artifact.packed_layout import (
     CODEBOOK,
     CODES,
     KEY,
+    PLACES,
     SCALE,
+    VALUES,
     VERSION,
     ZERO_POINT,
     Quantized,
     stored_tensors,
 )
+from trainers.artifact.sparse import Kept, Places, places_from, read_places
 from trainers.errors import ArtifactError
 from trainers.networks.backbones.shapes import stored_shapes
 from trainers.networks.network import Network
@@ -51,6 +54,8 @@ class ArtifactHeader:
         quantized: How tensors are quantized, by their names in the network; the others are
             float32.
         shapes: Shapes of the quantized tensors.
+        sparse: How the places of pruned tensors are stored, by their names in the network.
+        sparse_shapes: Shapes of these tensors.
     """
 
     version: int
@@ -58,6 +63,8 @@ class ArtifactHeader:
     classes: tuple[str, ...] | None
     quantized: Quantized
     shapes: Mapping[str, Shape]
+    sparse: Mapping[str, Places]
+    sparse_shapes: Mapping[str, Shape]
 
 
 class _Container(Protocol):
@@ -181,6 +188,13 @@ def _header(container: _Container) -> ArtifactHeader:
         classes=_classes(facts["classes"], spec),
         quantized=_how_quantized(facts),
         shapes={name: tuple(entry["shape"]) for name, entry in facts["tensors"].items()},
+        sparse={
+            name: places_from(entry, math.prod(entry["shape"]))
+            for name, entry in facts.get("sparse", {}).items()
+        },
+        sparse_shapes={
+            name: tuple(entry["shape"]) for name, entry in facts.get("sparse", {}).items()
+        },
     )
 
 
@@ -220,15 +234,15 @@ def _check_tensors(
     container: _Container, header: ArtifactHeader, shapes: Mapping[str, Shape]
 ) -> None:
     """Make sure that the container holds the tensors of the architecture and nothing else."""
-    for name, shape in header.shapes.items():
+    for name, shape in (*header.shapes.items(), *header.sparse_shapes.items()):
         if shapes.get(name) != shape:
             raise ValueError(
-                f"it quantizes {name} of shape {shape}, and its architecture has "
+                f"it describes {name} of shape {shape}, and its architecture has "
                 f"{shapes.get(name, 'no such tensor')}"
             )
     expected = {
         tensor.name: (tensor.dtype, tensor.shape)
-        for tensor in stored_tensors(shapes, header.quantized)
+        for tensor in stored_tensors(shapes, header.quantized, header.sparse)
     }
     found = {}
     for name in container.keys():  # noqa: SIM118 - a container cannot be iterated over
@@ -246,7 +260,7 @@ def _weight(container: _Container, header: ArtifactHeader, name: str) -> Tensor:
     if is_counter(name):
         return torch.zeros((), dtype=torch.int64)
     if name not in header.shapes:
-        return torch.from_numpy(_finite(container, name))
+        return torch.from_numpy(_float_weight(container, header, name))
     weight = dequantize(_quantized(container, header, name))
     if not torch.isfinite(weight).all():
         raise ValueError(f"{name} overflows float32")
@@ -256,11 +270,45 @@ def _weight(container: _Container, header: ArtifactHeader, name: str) -> Tensor:
 def _quantized(container: _Container, header: ArtifactHeader, name: str) -> QuantizedWeight:
     scheme, plan = header.quantized.scheme, header.quantized.weights[name]
     shape = header.shapes[name]
-    codes = unpack_codes(container.get_tensor(name + CODES), plan.bits, math.prod(shape))
+    count = header.sparse[name].kept if name in header.sparse else math.prod(shape)
+    codes = unpack_codes(container.get_tensor(name + CODES), plan.bits, count)
     if scheme == "symmetric" and codes.size and codes.min() == lowest_code(plan.bits):
         raise ValueError(f"{name} holds a code below {-top_code(plan.bits)}, which no weight has")
     levels = _stored_levels(container, scheme, plan)
+    if name in header.sparse:
+        codes = _with_pruned(codes, _kept(container, header, name), _zero_codes(levels, name))
     return QuantizedWeight(torch.from_numpy(codes).reshape(shape), levels)
+
+
+def _float_weight(container: _Container, header: ArtifactHeader, name: str) -> np.ndarray:
+    if name not in header.sparse:
+        return _finite(container, name)
+    weight = np.zeros(header.sparse[name].count, np.float32)
+    weight[_kept(container, header, name)] = _finite(container, name + VALUES)
+    return weight.reshape(header.sparse_shapes[name])
+
+
+def _kept(container: _Container, header: ArtifactHeader, name: str) -> Kept:
+    return read_places(container.get_tensor(name + PLACES), header.sparse[name])
+
+
+def _zero_codes(levels: Levels, name: str) -> np.ndarray:
+    """Return the code of the weight zero in each group: int8 `(G,)`."""
+    if levels.codebook is not None:
+        is_zero = levels.codebook.numpy() == 0
+        if not is_zero.any(axis=1).all():
+            raise ValueError(f"{name} is pruned, and its codebook has no level zero")
+        return np.asarray(is_zero.argmax(axis=1) + lowest_code(levels.bits), np.int8)
+    if levels.zero_point is not None:
+        return np.asarray(levels.zero_point)
+    return np.zeros(levels.groups, np.int8)
+
+
+def _with_pruned(codes: np.ndarray, kept: Kept, zeros: np.ndarray) -> np.ndarray:
+    """Put the codes of kept weights to their places, and zeros everywhere else."""
+    every: np.ndarray = np.repeat(zeros, kept.size // len(zeros))
+    every[kept] = codes
+    return every
 
 
 def _stored_levels(container: _Container, scheme: str, plan: PlannedWeight) -> Levels:

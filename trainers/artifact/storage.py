@@ -192,7 +192,9 @@ def _pieces(header: bytes) -> list[Piece]:
         if quantized is None or not name.endswith(CODES):
             pieces.append(Piece(name, size, str(entry["dtype"])))
         else:
-            bits, count = _size(quantized["bits"]), _size(math.prod(quantized["shape"]))
+            sparse = facts.get("sparse", {}).get(name.removesuffix(CODES))
+            count = math.prod(quantized["shape"]) if sparse is None else sparse["kept"]
+            bits, count = _size(quantized["bits"]), _size(count)
             if not 2 <= bits <= 8 or packed_bytes(count, bits) != size:
                 raise ValueError(f"{name} has {size} bytes for {count} codes of {bits} bits")
             pieces.append(Piece(name, size, "U8", bits, count))

@@ -13,18 +13,21 @@ from trainers.artifact.layout import layout_of
 from trainers.artifact.packed_layout import (
     CODEBOOK,
     CODES,
+    PLACES,
     SCALE,
+    VALUES,
     ZERO_POINT,
     Layout,
     StoredTensor,
 )
+from trainers.artifact.sparse import Kept, Places, smallest_places, stored_places
 from trainers.errors import ArtifactError
 from trainers.files.whole_file import whole_file
 from trainers.networks.network import Network
 from trainers.networks.shapes import is_counter
 from trainers.networks.spec import NetworkSpec
-from trainers.quantization import QuantizationConfig
-from trainers.quantization.packing import pack_codes
+from trainers.quantization import FLOAT_BITS, QuantizationConfig
+from trainers.quantization.packing import pack_codes, unpack_codes
 from trainers.quantization.plan import quantized_weights
 from trainers.quantization.quantized import Levels
 
@@ -82,6 +85,7 @@ def write_artifact(
     quantization: QuantizationConfig,
     classes: Sequence[str] | None,
     steps: Mapping[str, Tensor] | None = None,
+    kept: Mapping[str, Tensor] | None = None,
 ) -> ArtifactInfo:
     """Quantize, pack and write a network, which is not modified.
 
@@ -93,6 +97,9 @@ def write_artifact(
         steps: Learned steps of symmetric weights, one for each channel or layer, by the name of
             the weight in the network's state dict; they replace the steps that follow from the
             weights.
+        kept: Which weights are not pruned, bool, by the name of the weight in the state dict. A
+            pruned tensor is stored in the smallest form: densely, or its kept values with a
+            bitmap of their places or the gaps between them.
 
     Raises:
         ValueError: `quantization` names a convolution that the network does not have, `classes`
@@ -114,7 +121,14 @@ def write_artifact(
     weights = _weights(network, layout)
     renamed = dict(zip(_names(network), layout.shapes, strict=True))
     given = {renamed.get(name, name): step for name, step in (steps or {}).items()}
+    masks = {
+        renamed[name]: mask.cpu().contiguous().numpy().reshape(-1)
+        for name, mask in (kept or {}).items()
+    }
+    if sparse := _sparse(masks, layout):
+        layout = layout_of(network.spec, quantization, classes, sparse)
     arrays = _stored_arrays(weights, layout, quantization, given)
+    _leave_out(arrays, {name: masks[name] for name in sparse}, layout)
     digest = hashlib.sha256()
     with whole_file(path) as file:
         for part in _parts(layout, arrays):
@@ -123,6 +137,30 @@ def write_artifact(
     return ArtifactInfo(
         path, layout.bytes, digest.hexdigest(), layout.head_bytes, layout.backbone_bytes
     )
+
+
+def _sparse(masks: Mapping[str, Kept], layout: Layout) -> dict[str, Places]:
+    """Return how the places of those weights are stored that are smaller sparse than dense."""
+    planned = layout.quantized.weights
+    found = {
+        name: smallest_places(kept, planned[name].bits if name in planned else FLOAT_BITS)
+        for name, kept in masks.items()
+    }
+    return {name: places for name, places in found.items() if places is not None}
+
+
+def _leave_out(arrays: dict[str, np.ndarray], masks: Mapping[str, Kept], layout: Layout) -> None:
+    """Replace dense arrays by their kept values, and add the places of these."""
+    planned = layout.quantized.weights
+    for name, kept in masks.items():
+        arrays[name + PLACES] = stored_places(kept, layout.sparse[name])
+        if name in planned:
+            bits = planned[name].bits
+            codes = unpack_codes(arrays[name + CODES], bits, kept.size)
+            arrays[name + CODES] = pack_codes(codes[kept], bits)
+        else:
+            # In C order, whatever the memory layout of a convolution is.
+            arrays[name + VALUES] = np.ascontiguousarray(arrays.pop(name)).reshape(-1)[kept]
 
 
 def _weights(network: Network, layout: Layout) -> dict[str, Tensor]:

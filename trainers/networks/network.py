@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from trainers.networks.backbones.building import Backbone, build_backbone
 from trainers.networks.heads import build_head
 from trainers.networks.inputs import InputTransform
+from trainers.networks.narrowing import narrow
 from trainers.networks.spec import InputSpec, NetworkSpec, spec_of, tuned_blocks
 
 __all__ = [
@@ -168,5 +169,6 @@ def network_from_spec(spec: NetworkSpec) -> Network:
     True
     """
     backbone = build_backbone(spec.backbone, "scratch", image_size=spec.input.height)
+    narrow(backbone.features, dict(spec.narrowed))
     head = build_head(spec.n_features, spec.widths, spec.classes)
     return Network(spec, backbone, head)

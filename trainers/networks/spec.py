@@ -69,6 +69,8 @@ class NetworkSpec:
         n_features: Inputs of the head.
         widths: Hidden widths of the head.
         classes: Outputs of the head.
+        narrowed: Layers of the backbone of which channels were removed: the name of each, and its
+            sizes as in `trainers.networks.narrowing`.
     """
 
     backbone: str
@@ -76,16 +78,21 @@ class NetworkSpec:
     n_features: int
     widths: tuple[int, ...]
     classes: int
+    narrowed: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def as_mapping(self) -> dict[str, Any]:
         """Return plain values, ready for JSON; `from_mapping` is the inverse."""
-        return {
+        values = {
             "backbone": self.backbone,
             "input": self.input.as_mapping(),
             "n_features": self.n_features,
             "widths": list(self.widths),
             "classes": self.classes,
         }
+        if self.narrowed:
+            # Left out otherwise, so that other files stay as they always were.
+            values["narrowed"] = {name: list(sizes) for name, sizes in self.narrowed}
+        return values
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "NetworkSpec":
@@ -96,6 +103,10 @@ class NetworkSpec:
             n_features=int(mapping["n_features"]),
             widths=tuple(int(width) for width in mapping["widths"]),
             classes=int(mapping["classes"]),
+            narrowed=tuple(
+                (name, tuple(int(size) for size in sizes))
+                for name, sizes in mapping.get("narrowed", {}).items()
+            ),
         )
 
 

@@ -266,6 +266,8 @@ def _start(groups: _Groups, bits: int) -> Tensor:
     equal = (shares * count).to(torch.int64).expand(len(wide), -1)
     zero = torch.zeros((len(wide), 1))
     places = [torch.searchsorted(groups.ordered, zero, right=right) for right in (False, True)]
+    # Most weights of a pruned layer are zero, and no interval may divide these.
+    equal = torch.where((equal > places[0]) & (equal < places[1]), places[1], equal)
     places += [wide, equal, torch.zeros_like(places[0]), torch.full_like(places[0], count)]
     counts, sums = groups.between(torch.cat(places, dim=1).sort(dim=1).values)
     held = counts > 0

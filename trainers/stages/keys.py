@@ -8,6 +8,7 @@ name) of weights and images, and the parameters that the stage reads.
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import trainers
 from trainers.config import TrialConfig
 from trainers.parameters import PARAMETERS
+from trainers.pruning.config import PREFIX
 from trainers.quantization.layer_bits import LAYER_BITS
 
 _QUANTIZATION = ("bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight")
@@ -52,7 +54,9 @@ def training_parameters(config: TrialConfig) -> dict[str, Any]:
     >>> "learning_rate" in read, "bits" in read
     (True, False)
     """
-    unread = _unread(config.qat)
+    unread = set(_unread(config.qat))
+    if not config.pruning.active:
+        unread.add("pruning")
     return {name: value for name, value in config.as_mapping().items() if name not in unread}
 
 
@@ -120,10 +124,21 @@ def features_entry(
         "input": input_spec,
         "weights": weights,
         "quantized": quantized,
+        **frozen_pruning(config),
     }
     if views := config.recipe.view_parameters():
         parameters |= {**views, "seed": config.seed}
     return _entry("features", parameters, data, device)
+
+
+def frozen_pruning(config: TrialConfig) -> dict[str, Any]:
+    """Return what decides the pruning of a frozen backbone; empty without pruning."""
+    if not config.pruning.active:
+        return {}
+    settings = {f"{PREFIX}{name}": value for name, value in asdict(config.pruning).items()}
+    if config.pruning.criterion == "random":
+        settings["seed"] = config.seed
+    return settings
 
 
 def packed_features_entry(

@@ -3,9 +3,9 @@
 import json
 import math
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -29,11 +29,13 @@ from trainers.files.checkpoints import (
 from trainers.networks.backbone_table import WEIGHT_WORDS
 from trainers.networks.backbones import Backbone
 from trainers.networks.network import Network, assemble_network
-from trainers.networks.reuse import frozen_modules, reused_backbone
+from trainers.networks.reuse import frozen_modules
+from trainers.pruning.masks import Masks
 from trainers.quantization.qat import QuantizedTraining
 from trainers.stages.cache import StageCache
 from trainers.stages.trial_stages import TrialStages
 from trainers.stages.weights import weights_digest
+from trainers.training.beginnings import backbone_of, narrow
 from trainers.training.class_weights import class_weights
 from trainers.training.epochs import EpochBatches, kept_views
 from trainers.training.examples import FEATURE_BYTES, Examples, batch_sizes, pixels
@@ -98,6 +100,7 @@ class FineTuning:
         val: As `train`, for validation.
         on_features: Whether the head is trained on features that are kept.
         reports: Report of each finished epoch; part of a checkpoint.
+        masks: Which weights are pruned; part of a checkpoint.
         milestones: Additional values measured at milestones, by epoch; part of a checkpoint.
         stages: Cached stages of this trial; None without a cache.
     """
@@ -116,32 +119,23 @@ class FineTuning:
         self.milestones: dict[int, dict[str, float]] = {}
         self._device = device
         self._data = data
-        seed = derive_seed(config.seed, "weights")
-        self.backbone: Backbone = (
-            reused_backbone(
-                config.reuse,
-                config.architecture,
-                config.start_weights,
-                seed=seed,
-                image_size=config.image_size,
-                depth_start=config.depth_start,
-            )
-            if like is None
-            else like.backbone
-        )
+        self.backbone: Backbone = backbone_of(config) if like is None else like.backbone
         self.network: Network = assemble_network(
             self.backbone,
             config.head_widths(len(data.classes)),
             len(data.classes),
             dropout=config.dropout,
-            seed=seed,
+            seed=derive_seed(config.seed, "weights"),
         ).to(device)
         # Computed before quantization-aware training rounds the frozen weights.
         self._weights = self._weights_of_a_file()
         self.stages = None if cache is None else self._stages_in(cache)
+        self._narrow(like)
         weights = self.network.set_trainable(
             config.tune, frozen=frozen_modules(self.network.features, config.reuse)
         )
+        # Pruned before they are rounded: a frozen weight is rounded once.
+        self.masks = Masks(self.network, config.pruning, seed=config.seed)
         self._quantized = QuantizedTraining(self.network, config.quantization, config.qat)
         self.optimizer = build_optimizer(config, self.network, weights, self._quantized.parameters)
         self._parameters = [*weights, *self._quantized.parameters]
@@ -161,6 +155,16 @@ class FineTuning:
                 self.stages.taken += 1
         elif config.tune == "head" and config.recipe.keeps_features and not self.finished:
             self._train_on_features()
+
+    def _narrow(self, like: "FineTuning | None") -> None:
+        """Remove channels of the backbone, unless `like`, which shares it, has done so."""
+        if not self.config.pruning.removes_channels:
+            return
+        if like is None:
+            narrowed = narrow(self.network, self.config.pruning.sparsity, self._device)
+        else:
+            narrowed = like.network.spec.narrowed
+        self.network.spec = replace(self.network.spec, narrowed=narrowed)
 
     @property
     def epoch(self) -> int:
@@ -202,6 +206,8 @@ class FineTuning:
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self._parameters):
             raise DivergedError(number, math.nan)
         self._kept.end_epoch()
+        # An average over steps has parts of weights that were pruned meanwhile.
+        self.masks.apply()
         self._model.eval()
         # Weights that do not change are rounded once, not for every batch.
         with parametrize.cached():
@@ -260,6 +266,7 @@ class FineTuning:
                 f"The checkpoint {path} belongs to a trial with another config or other images."
             )
         copy_into(own, targets)
+        self.masks.apply()
         self.reports = [EpochReport(**report) for report in facts["reports"]]
         self.milestones = dict(facts["milestones"])
 
@@ -280,6 +287,7 @@ class FineTuning:
             return
         tensors, facts = found
         copy_into(tensors, self._changing())
+        self.masks.apply()
         self.reports = [EpochReport(**{**report, "seconds": 0.0}) for report in facts["reports"]]
 
     def _weights_of_a_file(self) -> str:
@@ -314,7 +322,7 @@ class FineTuning:
         for name, parameter in network.named_parameters():
             if parameter.requires_grad:
                 tensors[f"parameter.{name}"] = parameter
-        return tensors
+        return tensors | {f"mask.{name}": kept for name, kept in self.masks.kept.items()}
 
     @property
     def _accuracies(self) -> list[float]:
@@ -338,7 +346,13 @@ class FineTuning:
             epochs=config.epochs,
             from_epoch=self.epoch,
         )
-        done = count(1 + steps * self.epoch)
+        taken = count(1 + steps * self.epoch)
+
+        def after_step() -> None:
+            step = next(taken)
+            self.masks.after_step(step / (steps * config.epochs))
+            self._kept.after_step(step)
+
         return Recipe(
             self.optimizer,
             rates,
@@ -346,7 +360,7 @@ class FineTuning:
             _autocast(self._device),
             class_weights(config.recipe.class_weights, self.train.labels, len(self._data.classes)),
             config.recipe.clip,
-            lambda: self._kept.after_step(next(done)),
+            after_step,
         )
 
     def _train_on_features(self) -> None:
@@ -366,28 +380,6 @@ class FineTuning:
         self.further_views = tuple(further)
         self._model = self.network.head
         self.on_features = True
-
-
-def frozen_key(config: TrialConfig) -> Hashable | None:
-    """Return a key of the features of a frozen backbone; None if they cannot be shared.
-
-    They change if more than the head is trained. With quantization-aware training they are those
-    of the quantized convolutions, which no other training has.
-
-    >>> config = TrialConfig(backbone="digitnet", weights="bundled", tune="head")
-    >>> frozen_key(config)
-    ('digitnet', 'bundled', None, None)
-    >>> frozen_key(TrialConfig(backbone="digitnet", weights="bundled", tune="all")) is None
-    True
-    """
-    if config.tune != "head" or config.qat != "none":
-        return None
-    augmented = (*config.recipe.view_parameters().items(), kept_views(config))
-    weights = config.start_weights
-    seed = config.seed if weights == "scratch" or config.recipe.augments else None
-    kept = config.recipe.keeps_features
-    start = (config.architecture, weights, config.depth_start, config.image_size, seed)
-    return (*start, augmented, kept)
 
 
 def _autocast(device: torch.device) -> Callable[[], AbstractContextManager[None]]:

@@ -31,7 +31,7 @@ class Recipe:
         autocast: Returns the context manager in which the forward pass runs.
         class_weights: Weight of each class in the loss, float (classes,); None weighs all alike.
         clip: Largest norm of the gradients of all parameters together; 0 is no limit.
-        after_step: Called after each step.
+        after_step: Called with the gradients of each step, after it was taken.
     """
 
     optimizer: Optimizer

@@ -37,6 +37,7 @@ from trainers.files.trial_folder import (
 )
 from trainers.networks.network import Network
 from trainers.networks.spec import NetworkSpec
+from trainers.pruning.masks import zero_share
 from trainers.stages.cache import StageCache
 from trainers.training.examples import FEATURE_BYTES
 from trainers.training.finetune import EpochReport, FineTuning
@@ -210,6 +211,7 @@ class TrialRun:
             quantization=config.quantization,
             classes=self._data.classes,
             steps=steps,
+            kept=self.training.masks.kept,
         )
         storage = compress_artifact(artifact.path, self._folder / STORAGE_NAME)
         packed = load_artifact(artifact.path)
@@ -228,6 +230,7 @@ class TrialRun:
             "head_bytes": float(artifact.head_bytes),
             "backbone_bytes": float(artifact.backbone_bytes),
             "storage_bytes": float(storage.bytes),
+            "sparsity": zero_share(packed),
             "params": float(count_parameters(packed)),
             "head_params": float(count_parameters(packed.head)),
             **_head_sizes(packed.spec),

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.driver.preflight import check, memory_sizes
+from orchestrator.driver.memory_range import memory_sizes
+from orchestrator.driver.preflight import check
 from orchestrator.execution import ray_folder
 from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import library_names, load_space
@@ -374,3 +375,19 @@ def test_what_the_environment_says_of_tracking_is_said(monkeypatch: pytest.Monke
     assert "tracking" not in dict(check(make_spec(tracking={"kind": "none"})).lines)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "mlruns")
     assert "folder of files" in check(make_spec()).problems[0]
+
+
+def test_a_pruning_that_leaves_a_layer_empty_is_refused_with_layer_and_numbers() -> None:
+    report = check(make_spec(pruning={"sparsity": 0.98, "granularity": "filter"}))
+    assert "leaves none of the 16 filters of features.0.weight" in "\n".join(report.problems)
+    fine = check(make_spec(pruning={"sparsity": 0.9}))
+    assert fine.problems == []
+    assert "less where weights are pruned" in dict(fine.lines)["memory"]
+
+
+def test_an_axis_on_which_some_prunings_fail_is_noted() -> None:
+    space = {**SPACE, "pruning_sparsity": {"type": "choice", "values": [0.0, 0.98]}}
+    report = check(make_spec(space=space, pruning={"granularity": "filter"}))
+    assert report.problems == []
+    notes = [line for label, line in report.lines if label == "note"]
+    assert any("some trials will fail" in note and "16 filters" in note for note in notes)

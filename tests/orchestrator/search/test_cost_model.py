@@ -153,3 +153,12 @@ def test_tensors_are_asked_for_only_if_a_constraint_needs_them() -> None:
 def test_sizes_are_known_without_torch() -> None:
     code = "import sys, orchestrator.search.cost_model; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_bytes_of_a_pruned_network_are_not_known_and_an_empty_layer_is() -> None:
+    model = CostModel(TrialConfig(backbone="digitnet", weights="scratch"), prepared("digitnet"))
+    assert model({"pruning_sparsity": 0.0}).keys() == set(KNOWN_NAMES)
+    assert model({"pruning_sparsity": 0.5}).keys() == {
+        name for name in KNOWN_NAMES if not name.endswith("_bytes")
+    }
+    assert model({"pruning_sparsity": 0.99, "pruning_granularity": "filter"}) == {}

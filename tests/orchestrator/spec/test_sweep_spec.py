@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from orchestrator.objectives import Direction, Objective
+from orchestrator.spec.measure_sections import ObjectiveSection
 from orchestrator.spec.stored import places_of, with_places
 from orchestrator.spec.sweep_spec import SweepSpec
-from orchestrator.spec.trial_sections import ObjectiveSection
 from orchestrator.state_folder import StateFolder
 from search_spaces import load_space
 from trainers.evaluators.config import AttackConfig

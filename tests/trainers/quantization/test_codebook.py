@@ -61,6 +61,18 @@ def test_kmeans_is_never_worse_than_evenly_spaced_levels(
         assert error <= even * (1 + 1e-5) + rounding
 
 
+@pytest.mark.parametrize("bits", [2, 4])
+def test_kmeans_of_a_large_pruned_group_keeps_its_zeros(bits: int) -> None:
+    weight = gaussian(8, 4000) * (
+        torch.rand(8, 4000, generator=torch.Generator().manual_seed(1)) > 0.9
+    )
+    for scope in ("channel", "layer"):
+        quantized = quantize_weight(weight, bits, scheme="kmeans", scope=scope)
+        assert not dequantize(quantized)[weight == 0].any()
+        even = quantize_weight(weight, bits, scheme="symmetric", scope=scope)
+        assert squared_error(weight, quantized) < squared_error(weight, even)
+
+
 @pytest.mark.parametrize(("bits", "optimum"), [(2, 0.1175), (3, 0.03454), (4, 0.009497)])
 def test_kmeans_finds_the_least_error_of_gaussian_weights(bits: int, optimum: float) -> None:
     # Max, Quantizing for minimum distortion, 1960, table I.

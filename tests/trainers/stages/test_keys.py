@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trainers.config import PARAMETERS, TrialConfig
 from trainers.data import ImageData
 from trainers.evaluators.config import AttackConfig
+from trainers.pruning import PruningConfig
 from trainers.recipes.config import RecipeConfig
 from trainers.stages.keys import (
     after_training,
@@ -45,6 +46,7 @@ ALTERNATIVES: dict[str, list[Any]] = {
     "seed": [1],
     "qat": ["absmax", "lsq"],
     "recipe": [RecipeConfig(augment="flip"), RecipeConfig(ema=0.9), RecipeConfig(patience=3)],
+    "pruning": [PruningConfig(sparsity=0.5), PruningConfig(sparsity=0.5, granularity="filter")],
 }
 AFTERWARDS: dict[str, list[Any]] = {
     "bits": [2, 8],
@@ -84,6 +86,23 @@ def test_what_training_reads_decides_its_key(name: str, value: Any) -> None:
 @given(st.fixed_dictionaries({}, optional={n: st.sampled_from(v) for n, v in AFTERWARDS.items()}))
 def test_what_is_read_after_training_does_not(changes: dict[str, Any]) -> None:
     assert training_key(replace(PLAIN, **changes)) == training_key(PLAIN)
+
+
+def test_without_pruning_its_other_settings_decide_nothing() -> None:
+    assert training_key(replace(PLAIN, pruning=PruningConfig(granularity="filter"))) == (
+        training_key(PLAIN)
+    )
+
+
+def test_features_of_a_pruned_backbone_have_a_key_of_their_own() -> None:
+    def key(**pruning: Any) -> str:
+        config = replace(PLAIN, seed=pruning.pop("seed", 0), pruning=PruningConfig(**pruning))
+        return features_entry(config, input_spec={}, weights="w", data="d", device="cpu")
+
+    assert key(granularity="kernel") == key()
+    assert len({key(), key(sparsity=0.5), key(sparsity=0.5, context="global")}) == 3
+    assert key(sparsity=0.5, seed=1) == key(sparsity=0.5)
+    assert key(sparsity=0.5, criterion="random", seed=1) != key(sparsity=0.5, criterion="random")
 
 
 @pytest.mark.parametrize("name", ["bits", "fc_bits", "layer_bits", "scope"])

@@ -16,9 +16,10 @@ from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.recipes.config import RecipeConfig
 from trainers.stages.cache import StageCache
+from trainers.training.beginnings import frozen_key
 from trainers.training.epochs import EpochBatches
 from trainers.training.examples import pixels
-from trainers.training.finetune import FineTuning, frozen_key
+from trainers.training.finetune import FineTuning
 from trainers.training.fused import fuse_key, run_epoch
 from trainers.trial.run import TrialRun
 

@@ -13,7 +13,8 @@ from trainers.data import ImageData
 from trainers.networks.backbones.shapes import backbone_shapes
 from trainers.networks.shapes import count_values, head_shapes
 from trainers.stages.cache import StageCache
-from trainers.training.finetune import FineTuning, frozen_key
+from trainers.training.beginnings import frozen_key
+from trainers.training.finetune import FineTuning
 from trainers.trial.run import TrialRun
 
 Config = Callable[..., TrialConfig]

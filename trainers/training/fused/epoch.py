@@ -22,8 +22,9 @@ from torch import Tensor, _log_softmax_backward_data
 from trainers.config import TrialConfig
 from trainers.determinism import derive_seed
 from trainers.errors import DivergedError
+from trainers.training.beginnings import frozen_key
 from trainers.training.examples import batch_sizes
-from trainers.training.finetune import EpochReport, FineTuning, frozen_key
+from trainers.training.finetune import EpochReport, FineTuning
 from trainers.training.fused.wide import WideHeads
 from trainers.training.optimizers import Update, joined
 from trainers.training.schedules import learning_rates
@@ -37,10 +38,13 @@ def fusable(config: TrialConfig, *, device: torch.device) -> bool:
 
     It can if only the head is trained, without quantization, by a recipe that is no more than a
     schedule, and its dropout can be drawn as in a training alone: on a GPU torch draws dropout in
-    a kernel of its own, from another sequence.
+    a kernel of its own, from another sequence. A head that is pruned itself is trained alone.
     """
+    prunes_head = config.pruning.active and config.pruning.layers == "all"
     draws_alike = not config.dropout or device.type == "cpu"
-    return frozen_key(config) is not None and config.recipe.is_fusable and draws_alike
+    if prunes_head or not draws_alike:
+        return False
+    return frozen_key(config) is not None and config.recipe.is_fusable
 
 
 def fuse_key(training: FineTuning) -> Hashable | None:

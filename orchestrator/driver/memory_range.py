@@ -1,0 +1,109 @@
+"""The range of sizes that the networks of a sweep have, known before any is trained."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING
+
+from orchestrator.contracts import Prepared
+from orchestrator.search.cost_model import known_sizes
+from orchestrator.spec.sweep_spec import SweepSpec
+from search_spaces import Choice, Domain, Value
+from trainers.config import with_params
+from trainers.pruning import PruningConfig
+from trainers.pruning.config import PRUNING_PARAMETERS
+from trainers.quantization.layer_bits import LAYER_BITS
+
+if TYPE_CHECKING:
+    from trainers.data import ImageData
+
+
+# Parameters that decide a network's size.
+_SIZING = (
+    *(
+        "backbone",
+        "depth",
+        "width_multiplier",
+        "fc_rule",
+        "fc_fraction",
+        "fc_layers",
+        "fc_width_1",
+        "fc_width_2",
+        "fc_width_3",
+    ),
+    *("bits", "fc_bits", "quantizer", "scope", "qat"),
+    *PRUNING_PARAMETERS,
+)
+
+
+def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[str]]:
+    """Compute the bytes of the packed networks at the corners of a sweep's space.
+
+    Sizes grow with every width and every bit-width, so that the smallest and the largest network
+    of the sweep are among them, as they are without pruning.
+
+    Args:
+        spec: The sweep.
+        data: Its images, for the number and the names of the classes.
+
+    Returns:
+        The sizes, and why no network has the parameters of other corners; each reason once.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> from trainers.data.loading import load_data
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> sizes, refused = memory_sizes(spec, load_data(spec.data_config()))
+    >>> refused, max(sizes) > 2 * min(sizes)
+    ([], True)
+    """
+    sizes: list[int] = []
+    prepared = prepared_of(spec, data)
+    refusals: dict[str, None] = {}
+    for params in _corners(spec):
+        try:
+            config = with_params(spec.trial_config(), params, seed=0)
+            # A pruning that leaves a layer empty is refused here.
+            known_sizes(config, prepared)
+            dense = replace(config, pruning=PruningConfig())
+            sizes.append(int(known_sizes(dense, prepared)["memory_bytes"]))
+        except ValueError as error:
+            refusals[str(error)] = None
+    return sizes, list(refusals)
+
+
+def _corners(spec: SweepSpec) -> Iterator[dict[str, Value]]:
+    """Smallest and largest values of what decides a size, in every combination.
+
+    Bits of single layers are all small or all large together.
+    """
+    space = spec.search_space
+    names = [name for name in space.names if name in _SIZING]
+    layers = [name for name in space.names if name in LAYER_BITS]
+    ranges = [_ends(space.domains[name]) for name in names]
+    layer_ends = [_ends(space.domains[name]) for name in layers]
+    together = [dict(zip(layers, bits, strict=True)) for bits in zip(*layer_ends, strict=True)]
+    seen: set[tuple[tuple[str, Value], ...]] = set()
+    for corner, layer_bits in product(product(*ranges), together or [{}]):
+        params = dict(zip(names, corner, strict=True)) | layer_bits
+        active = {name: params[name] for name in space.active(params) if name in params}
+        key = tuple(active.items())
+        if key not in seen:
+            seen.add(key)
+            yield active
+
+
+def _ends(domain: Domain) -> tuple[Value, ...]:
+    """Smallest and largest number, or every value if there are words among them."""
+    values: tuple[Value, ...] = (
+        tuple(domain.values()) if isinstance(domain, Choice) else (domain.low, domain.high)
+    )
+    numbers = [value for value in values if not isinstance(value, str)]
+    return (min(numbers), max(numbers)) if len(numbers) == len(values) else values
+
+
+def prepared_of(spec: SweepSpec, data: "ImageData") -> Prepared:
+    """What a worker would find out, found out here."""
+    from trainers.networks.backbones.shapes import backbone_shapes
+
+    shapes = {name: backbone_shapes(name) for name in spec.architectures}
+    return Prepared(tuple(data.classes), shapes)

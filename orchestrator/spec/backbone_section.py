@@ -1,0 +1,120 @@
+"""The section `backbone` of a sweep file."""
+
+from typing import Any, Literal, Self
+
+from pydantic import ValidationInfo, field_validator, model_validator
+
+from orchestrator.spec.section import Section
+from search_spaces import unknown
+from trainers.config import TrialConfig
+from trainers.networks.backbone_table import (
+    WEIGHT_ENDINGS,
+    WEIGHT_WORDS,
+    backbone_info,
+    backbone_names,
+    is_weights_file,
+)
+from trainers.networks.reuse_config import ALL, JUDGED, ReuseConfig
+from trainers.parameters import check_parameter
+
+
+class VerdictSection(Section):
+    """What a judgement says of each layer; `paretune analyze reuse --format json` prints it."""
+
+    backbone: str
+    source_digest: str
+    verdict: dict[str, str]
+
+    @model_validator(mode="after")
+    def _is_a_verdict(self) -> Self:
+        ReuseConfig(JUDGED, self.verdict)
+        return self
+
+
+class BackboneSection(Section):
+    """The convolutional part and where its weights come from."""
+
+    name: str
+    weights: str = "imagenet"
+    image_size: int | None = None
+    depth: int | None = None
+    depth_cap: int | None = None
+    depth_start: Literal["prefix", "fused"] | None = None
+    width_multiplier: float | str | None = None
+    policy: str | None = None
+    verdict: VerdictSection | None = None
+
+    @field_validator("policy")
+    @classmethod
+    def _is_a_policy(cls, policy: str | None) -> str | None:
+        if policy is not None:
+            check_parameter("policy", policy)
+        return policy
+
+    @model_validator(mode="after")
+    def _is_of_this_backbone(self) -> Self:
+        if self.verdict is not None and self.verdict.backbone != self.name:
+            raise ValueError(
+                f"the verdict is of {self.verdict.backbone}, and the backbone is {self.name}: "
+                f"judge {self.name} with 'paretune analyze reuse'."
+            )
+        return self
+
+    @property
+    def reuse(self) -> ReuseConfig:
+        """Which kernels trials reuse that sample no policy."""
+        layers = {} if self.verdict is None else self.verdict.verdict
+        return ReuseConfig(self.policy or ALL, layers)
+
+    @field_validator("name")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in backbone_names():
+            raise ValueError(unknown("backbone", name, backbone_names()))
+        return name
+
+    @model_validator(mode="after")
+    def _fits_the_backbone(self) -> Self:
+        info = backbone_info(self.name)
+        if self.image_size is not None and self.image_size < info.min_image_size:
+            raise ValueError(
+                f"image_size is {self.image_size}, but {self.name} needs at least "
+                f"{info.min_image_size} pixels."
+            )
+        # Without a global pool, another size would mean another number of features.
+        if self.name == "digitnet" and self.image_size not in (None, info.image_size):
+            raise ValueError(
+                f"image_size is {self.image_size}, but digitnet sees images of {info.image_size} "
+                f"by {info.image_size} pixels: leave it out."
+            )
+        if self.weights in WEIGHT_WORDS and self.weights not in info.weights:
+            raise ValueError(
+                f"there are no {self.weights} weights of {self.name}: use weights: "
+                f"{', '.join(info.weights)}, or a path."
+            )
+        return self
+
+    @field_validator("depth", "width_multiplier")
+    @classmethod
+    def _is_accepted(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None:
+            check_parameter(str(info.field_name), value)
+        return value
+
+    @model_validator(mode="after")
+    def _can_be_cut(self) -> Self:
+        TrialConfig(backbone=self.name, weights=self.weights, **self.cut())
+        return self
+
+    def cut(self) -> dict[str, Any]:
+        """Return the given depth and width by their names in `TrialConfig`."""
+        names = {"depth", "depth_cap", "depth_start", "width_multiplier"}
+        return self.model_dump(include=names, exclude_none=True)
+
+    @field_validator("weights")
+    @classmethod
+    def _is_word_or_path(cls, weights: str) -> str:
+        if weights in WEIGHT_WORDS or is_weights_file(weights):
+            return weights
+        hint = unknown("weights", weights, WEIGHT_WORDS)
+        raise ValueError(f"{hint} A path ends in {', '.join(WEIGHT_ENDINGS)}.")

@@ -1,0 +1,174 @@
+"""Sections of a sweep file on what is measured: objectives, and attacks on trials or fronts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, model_validator
+
+from orchestrator.quantities import QUANTITIES, quantity
+from orchestrator.spec.section import Quantity, Section
+from search_spaces import unknown
+from trainers.doors import resolved_reference
+from trainers.evaluators.config import (
+    ATTACKED,
+    MASKED,
+    PERTURBATION,
+    AttackConfig,
+    AttackName,
+    Norm,
+)
+
+
+class MeasureSection(Section):
+    """An attack that yields a value; see `trainers.evaluators.AttackConfig`."""
+
+    attack: AttackName = "pgd"
+    epsilon: Quantity = 8 / 255
+    norm: Norm = "linf"
+    steps: int = 10
+    step_size: Quantity | None = None
+    restarts: int = 1
+    samples: int = 200
+    queries: int | None = None
+
+    @model_validator(mode="after")
+    def _attack_is_possible(self) -> Self:
+        self.as_attack()
+        return self
+
+    def as_attack(self) -> AttackConfig:
+        """Build the attack for `trainers`."""
+        given = self.model_dump(include=set(MeasureSection.model_fields), exclude_none=True)
+        return AttackConfig(**given)
+
+
+# Must never change, even if the defaults do: fingerprints of stored sweeps were made with it.
+FORMER_DEFAULTS: Mapping[str, str | float] = {
+    "attack": "pgd",
+    "epsilon": 8 / 255,
+    "norm": "linf",
+    "steps": 10,
+    "restarts": 1,
+    "samples": 200,
+}
+
+
+class ObjectiveSection(MeasureSection):
+    """A direction and, for what an attack or a function yields, the attack or the function."""
+
+    direction: Literal["maximize", "minimize"]
+    # Of a user's own: ``module:name``; see `trainers.doors`.
+    function: str | None = None
+
+    @model_validator(mode="after")
+    def _function_is_named(self) -> Self:
+        if self.function is not None:
+            resolved_reference(self.function, Path())
+            spare = sorted(self.model_fields_set - {"direction", "function"})
+            if spare:
+                raise ValueError(f"a function takes no {', '.join(spare)}: leave that out.")
+        return self
+
+
+def with_deepfool(sections: object) -> object:
+    """Fill in the attack of DeepFool's values, which need not name it.
+
+    >>> with_deepfool({"deepfool_perturbation": "maximize"})
+    {'deepfool_perturbation': {'attack': 'deepfool', 'direction': 'maximize'}}
+    """
+    if not isinstance(sections, dict):
+        return sections
+    filled = dict(sections)
+    for name, section in sections.items():
+        # A single word under measures is the attack.
+        given = with_direction(section) if section in ("maximize", "minimize") else section
+        if str(name).startswith(PERTURBATION) and isinstance(given, dict):
+            filled[name] = {"attack": "deepfool", **given}
+    return filled
+
+
+def fits_its_name(name: str, section: MeasureSection) -> None:
+    """Reject an attack that cannot yield the value of this name.
+
+    >>> fits_its_name("robust_accuracy", MeasureSection(attack="deepfool"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: robust_accuracy has attack: deepfool, ...
+    """
+    is_deepfool = section.attack == "deepfool"
+    if is_deepfool != name.startswith(PERTURBATION):
+        raise ValueError(
+            f"{name} has attack: {section.attack}, but deepfool yields {PERTURBATION} and nothing "
+            f"else does; the other attacks yield {ATTACKED}."
+        )
+    if name.startswith(MASKED) and section.attack not in ("bim", "pgd"):
+        raise ValueError(
+            f"{name} has attack: {section.attack}, but the checks for masked gradients vary the "
+            f"steps of bim or pgd."
+        )
+
+
+def with_direction(value: object) -> object:
+    """Convert a single word to a section with this direction.
+
+    >>> with_direction("maximize")
+    {'direction': 'maximize'}
+    """
+    return {"direction": value} if isinstance(value, str) else value
+
+
+def with_attack(value: object) -> object:
+    """Convert a single word to a section with this attack.
+
+    >>> with_attack("pgd")
+    {'attack': 'pgd'}
+    """
+    return {"attack": value} if isinstance(value, str) else value
+
+
+def check_measured(name: str) -> str:
+    """Reject a name that no trial measures.
+
+    >>> check_measured("acuracy")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: Unknown objective 'acuracy'. Known: accuracy, backbone_bytes, ...
+    """
+    if quantity(name).of_front_alone:
+        raise ValueError(
+            f"{name} is measured of the front alone, when the sweep ends: write it under "
+            f"front_measures."
+        )
+    if quantity(name).direction is None:
+        raise ValueError(unknown("objective", name, QUANTITIES))
+    return name
+
+
+def _trial_measure(name: str) -> str:
+    if not quantity(check_measured(name)).is_attack:
+        raise ValueError(
+            f"{name} is measured anyway. A measure is an attack: its name is {ATTACKED} or "
+            f"{PERTURBATION}, with a word of its own behind it, as in {ATTACKED}_eps2."
+        )
+    return name
+
+
+def _front_measure(name: str) -> str:
+    if not quantity(name).is_attack:
+        hint = unknown("front measure", name, [q.name for q in QUANTITIES.values() if q.is_attack])
+        raise ValueError(f"{hint} Each with a word of its own behind it, if there are several.")
+    return name
+
+
+MeasuredName = Annotated[str, AfterValidator(check_measured)]
+
+
+TrialMeasureName = Annotated[str, AfterValidator(_trial_measure)]
+
+
+FrontMeasureName = Annotated[str, AfterValidator(_front_measure)]
+
+_Measure = Annotated[MeasureSection, BeforeValidator(with_attack)]
+_Objective = Annotated[ObjectiveSection, BeforeValidator(with_direction)]
+Objectives = Annotated[dict[MeasuredName, _Objective], BeforeValidator(with_deepfool)]
+TrialMeasures = Annotated[dict[TrialMeasureName, _Measure], BeforeValidator(with_deepfool)]
+FrontMeasures = Annotated[dict[FrontMeasureName, _Measure], BeforeValidator(with_deepfool)]

@@ -1,0 +1,123 @@
+"""Removed channels are gone from training to file: fewer multiplications, the same answers."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from trainers.artifact import load_artifact, write_artifact
+from trainers.config import TrialConfig
+from trainers.data import ImageData
+from trainers.errors import ArtifactError
+from trainers.evaluators.counts import count_macs
+from trainers.networks.narrowing import layer_sizes, narrow
+from trainers.networks.network import Network
+from trainers.networks.spec import NetworkSpec
+from trainers.onnx.export import export_onnx
+from trainers.pruning import PruningConfig
+from trainers.quantization import QuantizationConfig
+from trainers.quantization.plan import quantize_network
+from trainers.quantization.quantized import dequantize
+from trainers.training.finetune import FineTuning
+
+Config = Callable[..., TrialConfig]
+LARGE = [pytest.param(name, marks=pytest.mark.slow) for name in ("resnet18", "vgg11_bn")]
+CPU = torch.device("cpu")
+
+
+def channels(share: float) -> PruningConfig:
+    return PruningConfig(sparsity=share, granularity="channel")
+
+
+def begun(config: TrialConfig, data: ImageData, **given: Any) -> FineTuning:
+    return FineTuning(config, data, device=CPU, **given)
+
+
+def macs(network: Network) -> int:
+    wanted = network.spec.input
+    return count_macs(network, (wanted.channels, wanted.height, wanted.width))
+
+
+@pytest.mark.parametrize("backbone", ["digitnet", "mobilenet_v2", *LARGE])
+def test_half_of_the_channels_are_less_than_half_of_the_multiplications(
+    tmp_path: Path, bands: ImageData, make_config: Config, backbone: str
+) -> None:
+    size = None if backbone == "digitnet" else 32
+    config = make_config(backbone=backbone, image_size=size, pruning=channels(0.5), tune="all")
+    training = begun(config, bands)
+    network = training.network.eval()
+    whole = begun(replace(config, pruning=PruningConfig()), bands).network
+    assert macs(network) < 0.5 * macs(whole)
+    assert network.spec.n_features == whole.spec.n_features
+    plan = QuantizationConfig(bits=4)
+    write_artifact(network, tmp_path / "m", quantization=plan, classes=None)
+    state, read = network.state_dict(), load_artifact(tmp_path / "m")
+    assert read.spec == network.spec == NetworkSpec.from_mapping(network.spec.as_mapping())
+    expected = {n: dequantize(q) for n, q in quantize_network(network, plan).items()}
+    for (name, tensor), (own, before) in zip(
+        read.state_dict().items(), state.items(), strict=True
+    ):
+        if not name.endswith("num_batches_tracked"):
+            assert torch.equal(tensor, expected.get(own, before))
+
+
+def test_a_resumed_training_of_a_narrowed_network_is_the_same(
+    tmp_path: Path, bands: ImageData, make_config: Config
+) -> None:
+    config = make_config(pruning=channels(0.5), tune="all", qat="lsq", bits=4, epochs=2)
+    first = begun(config, bands)
+    first.run_epoch()
+    first.save(tmp_path / "c")
+    second = begun(config, bands)
+    second.load(tmp_path / "c")
+    assert first.run_epoch().train_loss == second.run_epoch().train_loss
+
+
+def test_heads_share_one_narrowed_backbone(bands: ImageData, make_config: Config) -> None:
+    first = begun(make_config(pruning=channels(0.5)), bands)
+    second = begun(make_config(pruning=channels(0.5), learning_rate=0.1), bands, like=first)
+    assert second.network.spec.narrowed == first.network.spec.narrowed != ()
+    assert second.network.features is first.network.features
+    assert layer_sizes(second.network.features)["0"][0] == 8
+
+
+def test_a_narrowed_network_is_exported(
+    tmp_path: Path, bands: ImageData, make_config: Config
+) -> None:
+    network = begun(make_config(pruning=channels(0.5)), bands).network
+    write_artifact(network, tmp_path / "m", quantization=QuantizationConfig(bits=4), classes=None)
+    # It compares the logits of both.
+    info = export_onnx(tmp_path / "m", tmp_path / "m.onnx")
+    assert info.max_difference <= info.tolerance
+
+
+def test_sizes_that_no_layer_can_have_are_refused(
+    tmp_path: Path, bands: ImageData, make_config: Config
+) -> None:
+    network = begun(make_config(), bands).network
+    for sizes in ({"0": (99, 1)}, {"0": (0, 1)}, {"0": (4,)}, {"nowhere": (1, 1)}):
+        with pytest.raises(ValueError, match="was narrowed to"):
+            narrow(network.features, sizes)
+    network.spec = replace(network.spec, narrowed=(("0", (4, 1)),))
+    with pytest.raises(ArtifactError, match="other shapes"):
+        write_artifact(network, tmp_path / "m", quantization=QuantizationConfig(), classes=None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"pruning": PruningConfig(sparsity=0.5, granularity="channel", context="global")},
+            "defaults",
+        ),
+        ({"backbone": "cifar_resnet20", "pruning": channels(0.5)}, "cannot be removed"),
+    ],
+)
+def test_what_cannot_be_removed_is_refused(
+    make_config: Config, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        make_config(**changes)

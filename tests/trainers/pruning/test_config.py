@@ -1,0 +1,56 @@
+"""A pruning that cannot work is refused with a sentence, before any training."""
+
+from typing import Any
+
+import pytest
+
+from trainers.config import TrialConfig, with_params
+from trainers.pruning import PruningConfig
+from trainers.pruning.config import CRITERIA, PRUNING_PARAMETERS, check_groups
+from trainers.pruning.criteria import SCORES
+
+PLAIN = TrialConfig(backbone="digitnet", weights="scratch")
+
+
+def test_every_criterion_has_a_score() -> None:
+    assert tuple(SCORES) == CRITERIA
+
+
+def test_sampled_settings_replace_the_fixed_ones() -> None:
+    params: dict[str, Any] = {"pruning_sparsity": 0.5, "pruning_granularity": "kernel"}
+    config = with_params(PLAIN, params, seed=1)
+    assert config.pruning == PruningConfig(sparsity=0.5, granularity="kernel")
+    assert TrialConfig.from_mapping(config.as_mapping()) == config
+
+
+def test_an_unpruned_config_is_written_as_before_there_was_pruning() -> None:
+    assert "pruning" not in PLAIN.as_mapping()
+    assert set(PRUNING_PARAMETERS) == {f"pruning_{name}" for name in PruningConfig.__slots__}
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"pruning_sparsity": 1.0}, "0 to 0.999"),
+        ({"pruning_criterion": "size"}, "'magnitude' or 'movement'"),
+        ({"pruning_sparsity": 0.5, "pruning_criterion": "movement"}, "frozen weights"),
+        ({"pruning_sparsity": 0.5, "pruning_schedule": "gradual"}, "frozen convolutions"),
+        ({"pruning_sparsity": 0.5, "quantizer": "entropy"}, "may drop the level zero"),
+    ],
+)
+def test_what_cannot_work_is_refused(params: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        with_params(PLAIN, params, seed=0)
+
+
+def test_a_layer_that_would_be_empty_is_named_with_its_numbers() -> None:
+    shapes = {"features.0.weight": (16, 1, 3, 3), "features.2.weight": (200, 16, 3, 3)}
+    pruning = PruningConfig(sparsity=0.98, granularity="filter")
+    with pytest.raises(ValueError, match=r"none of the 16 filters of features\.0\.weight"):
+        check_groups(pruning, shapes)
+    check_groups(PruningConfig(sparsity=0.98, granularity="filter", context="global"), shapes)
+    with pytest.raises(ValueError, match="leaves 1 of 20 filters for 2 layers"):
+        check_groups(
+            PruningConfig(sparsity=0.95, granularity="filter", context="global"),
+            {"a": (10, 1, 3, 3), "b": (10, 1, 3, 3)},
+        )

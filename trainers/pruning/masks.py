@@ -1,0 +1,145 @@
+"""Masks: which weights are pruned, chosen step by step, and kept at zero through a training."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from trainers.determinism import derive_seed
+from trainers.pruning.config import (
+    PruningConfig,
+    check_groups,
+    group_count,
+    pruned_count,
+    pruned_names,
+)
+from trainers.pruning.criteria import SCORES, Evidence
+from trainers.pruning.schedules import sparsity_at
+from trainers.quantization.plan import weight_kinds
+
+# Masks are chosen anew at most this often: sorting all weights in every step would cost more.
+_CHOICES = 100
+
+
+class Masks:
+    """The masks of a network in training.
+
+    Weights that are frozen are pruned at once, to the final sparsity; trained ones as the
+    schedule says, and each set by itself in the context ``global``. A pruned group never returns.
+
+    Args:
+        network: The network, before quantization-aware training; frozen parameters require no
+            gradient. Its pruned weights are changed in place.
+        config: The pruning.
+        seed: Decides the criterion ``random``.
+
+    Attributes:
+        kept: By the name of each pruned weight in the network: bool, True where it is kept.
+
+    Raises:
+        ValueError: A layer would be empty.
+    """
+
+    def __init__(self, network: nn.Module, config: PruningConfig, *, seed: int) -> None:
+        self._config = config
+        self._seed = seed
+        names = pruned_names(config, weight_kinds(network))
+        # The parameters themselves: a parametrized layer has them under another name.
+        self._weights = {name: network.get_parameter(name) for name in names}
+        check_groups(config, {name: tuple(w.shape) for name, w in self._weights.items()})
+        self.kept: dict[str, Tensor] = {
+            name: torch.ones_like(weight, dtype=torch.bool, requires_grad=False)
+            for name, weight in self._weights.items()
+        }
+        self._initial: dict[str, Tensor] = {}
+        if config.criterion == "movement":
+            self._initial = {name: w.detach().clone() for name, w in self._weights.items()}
+        frozen = [name for name, weight in self._weights.items() if not weight.requires_grad]
+        self._trained = [name for name in names if name not in frozen]
+        self._prune(frozen, config.sparsity)
+
+    def after_step(self, progress: float) -> None:
+        """Prune as far as the schedule says, and set pruned weights to zero.
+
+        Args:
+            progress: Share of the training's steps that are done, in [0, 1].
+        """
+        if not self._trained:
+            return
+        rounded = math.floor(progress * _CHOICES) / _CHOICES
+        self._prune(
+            self._trained, sparsity_at(self._config.schedule, self._config.sparsity, rounded)
+        )
+
+    @torch.no_grad()
+    def apply(self) -> None:
+        """Set pruned weights to zero."""
+        for name, kept in self.kept.items():
+            # Not a product, which makes -0 of negative weights.
+            self._weights[name].masked_fill_(~kept, 0.0)
+
+    def _prune(self, names: Sequence[str], sparsity: float) -> None:
+        if self._config.context == "layer":
+            for name in names:
+                self._prune_together([name], sparsity)
+        elif names:
+            self._prune_together(names, sparsity)
+        self.apply()
+
+    @torch.no_grad()
+    def _prune_together(self, names: Sequence[str], sparsity: float) -> None:
+        """Prune the groups with the lowest scores of some weights, if more than are pruned."""
+        shapes = {name: tuple(self._weights[name].shape) for name in names}
+        sizes = [group_count(self._config.granularity, shape) for shape in shapes.values()]
+        wanted = pruned_count(sparsity, sum(sizes))
+        pruned = torch.cat([~self._groups(self.kept[name]).flatten() for name in names])
+        if wanted <= int(pruned.sum()):
+            return
+        scores = []
+        for name in names:
+            own = self._groups(self._scores(name)).flatten()
+            own.masked_fill_(~self._groups(self.kept[name]).flatten(), -torch.inf)
+            # The best group stays in any context: no layer is ever empty.
+            own[own.argmax()] = torch.inf
+            scores.append(own)
+        every = torch.cat(scores)
+        chosen = torch.ones_like(every, dtype=torch.bool)
+        # Stable, so that equal scores give the same mask everywhere.
+        chosen[torch.sort(every, stable=True).indices[:wanted]] = False
+        for name, own in zip(names, torch.split(chosen, sizes), strict=True):
+            kept = self.kept[name]
+            kept.copy_(own.reshape(self._groups(kept).shape).expand_as(kept))
+
+    def _scores(self, name: str) -> Tensor:
+        weight = self._weights[name]
+        gradient = weight.grad
+        generator = torch.Generator().manual_seed(derive_seed(self._seed, "pruning", name))
+        evidence = Evidence(
+            weight=weight.detach(),
+            initial=self._initial.get(name, weight.detach()),
+            gradient=torch.zeros_like(weight) if gradient is None else gradient,
+            noise=torch.rand(weight.shape, generator=generator).to(weight.device),
+        )
+        return SCORES[self._config.criterion](evidence).float()
+
+    def _groups(self, values: Tensor) -> Tensor:
+        """Average over each group; its other axes keep a length of 1."""
+        first = {"weight": values.ndim, "kernel": 2, "filter": 1}[self._config.granularity]
+        axes = tuple(range(first, values.ndim))
+        if values.dtype == torch.bool:
+            return values.all(dim=axes, keepdim=True) if axes else values.clone()
+        return values.mean(dim=axes, keepdim=True) if axes else values.clone()
+
+    def load(self, kept: Mapping[str, Tensor]) -> None:
+        """Take over masks of the same weights, and apply them."""
+        for name, mask in kept.items():
+            self.kept[name].copy_(mask)
+        self.apply()
+
+
+def zero_share(network: nn.Module) -> float:
+    """Compute the share of exact zeros among the weights of convolutions and linear layers."""
+    weights = [network.get_parameter(name) for name in weight_kinds(network)]
+    zeros = sum(int((weight == 0).sum()) for weight in weights)
+    return zeros / max(1, sum(weight.numel() for weight in weights))
