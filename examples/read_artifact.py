@@ -8,7 +8,6 @@ for every output channel or once. Of a pruned weight only what is not zero is st
 `NAME.values`; `NAME.places` says where it goes. This file is the whole of what a device has to do.
 
 Run: `python read_artifact.py model.safetensors images.npy`, the images being uint8 (N, C, H, W).
-
 Output:
     image 0: 7
     image 1: 2

@@ -236,7 +236,8 @@ class SweepSpec(Section):
 
     @model_validator(mode="after")
     def _can_reuse_what_it_says(self) -> Self:
-        problem = reuse_problem(self.backbone, self.search_space, self.training.tune)
+        reuses = {"policy", "verdict"} & (self.space.keys() | self.backbone.model_fields_set)
+        problem = reuses and reuse_problem(self.backbone, self.search_space, self.training.tune)
         if problem:
             raise ValueError(f"backbone: {problem}")
         return self

@@ -22,7 +22,7 @@ def _spec(**sections: Any) -> SweepSpec:
         "name": "a",
         "backbone": {"name": "digitnet", "weights": "bundled"},
         "data": "digits",
-        "space": {"bits": {"kind": "int", "low": 2, "high": 8}},
+        "space": {"bits": {"type": "int", "low": 2, "high": 8}},
         "objectives": {"accuracy": "maximize"},
     }
     return SweepSpec.model_validate({**whole, **sections})

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from orchestrator.contracts import FrontJob, Job, JobSource, Outcome, Plan, Silent, Store
+from orchestrator.contracts.needs import Needs
 from orchestrator.driver.running import resume, run
 from orchestrator.errors import (
     LeaseHeldError,
@@ -145,7 +146,7 @@ def test_a_worker_is_told_the_images_the_weights_and_the_attacks(store: Store) -
     assert (task.data.name, task.data.seed) == ("digits", 3)
     assert task.backbone == {"name": "digitnet", "weights": "scratch", "image_size": None}
     assert task.attacks["robust_accuracy"].attack == "fgsm"
-    assert (task.cpus, task.gpus) == (2, 0)
+    assert task.needs == Needs(cpus=2)
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from search_spaces import load_space
 from trainers.evaluators.config import AttackConfig
 from trainers.networks.backbone_table import WEIGHT_WORDS
 from trainers.parameters import PARAMETERS
+from trainers.pruning.config import PRUNING_PARAMETERS
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.layer_bits import LAYER_BITS
 
@@ -97,7 +98,7 @@ def test_every_section_is_in_the_fingerprint_or_known_to_be_free() -> None:
     free = {"name", "budget", "execution", "front_measures", "reference"}
     free |= {"resources", "tracking", "store", "warm_start"}
     measures = {"robust_accuracy_eps2": {"epsilon": "2/255"}}
-    given = spec(measures=measures, reference=True, claim={})
+    given = spec(measures=measures, reference=True, claim={}, pruning={"sparsity": 0.5})
     assert set(given.identity()) == set(SweepSpec.model_fields) - free
     assert "measures" not in spec().identity()
 
@@ -215,7 +216,7 @@ def test_training_has_every_parameter_that_is_not_of_the_network() -> None:
         *type(spec().quantization).model_fields,
         *LAYER_BITS,
     }
-    cut = {"depth", "width_multiplier", "policy"}
+    cut = {"depth", "width_multiplier", "policy", *PRUNING_PARAMETERS}
     network = {"backbone", *cut, *quantization, *(name for name in PARAMETERS if "fc_" in name)}
     assert set(type(spec().training).model_fields) == set(PARAMETERS) - network
 
