@@ -89,7 +89,16 @@ NO_EXAMPLE = {
     ),
     "returns what is to be looked at": ("orchestrator/plots/",),
     "depends on the machine": ("orchestrator/doctor/", "trainers/determinism.py::gpu_count"),
-    "trains a network, or measures a trained one": ("trainers/training/", "trainers/trial/"),
+    "trains a network, or measures a trained one": (
+        "orchestrator/analysis/reuse_analysis.py::analyze_reuse",
+        "trainers/reuse/arms.py::accuracy",
+        "trainers/reuse/arms.py::train",
+        "trainers/training/",
+        "trainers/trial/",
+    ),
+    "builds a backbone at each of its depths": (
+        "trainers/networks/backbones/matching.py::matched_widths",
+    ),
     "imports what takes a second: an attack's library, onnxruntime, torch's compiler": (
         "trainers/evaluators/attacks.py",
         "trainers/evaluators/masking.py",

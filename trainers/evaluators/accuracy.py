@@ -106,6 +106,10 @@ def compute_logits(
     Raises:
         ValueError: The images have another type or shape, or `batch_size` is below 1.
         TrainerError: A logit is NaN.
+
+    >>> images = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1)
+    >>> compute_logits(nn.Flatten(), images).tolist()  # the network sees pixels in [0, 1]
+    [[0.0], [1.0]]
     """
     check_images(images)
     if batch_size < 1:

@@ -75,6 +75,11 @@ def kernel_distance(
 
     Raises:
         ValueError: As `kernel_rmse`.
+
+    >>> source, seeded = torch.tensor([1.0, 3.0]), torch.zeros(2)
+    >>> found = kernel_distance(source, torch.tensor([2.0, 4.0]), seeded, layer="conv1")
+    >>> found.rmse, found.normalized
+    (1.0, 1.0)
     """
     rmse = kernel_rmse(source, target, layer=layer)
     generator = torch.Generator().manual_seed(seed)

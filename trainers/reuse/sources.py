@@ -67,6 +67,10 @@ def read_backbone(backbone: str, weights: str, *, role: str) -> dict[str, Tensor
 
     Raises:
         WeightsError: They are absent or broken.
+
+    >>> source, target = (read_backbone("digitnet", "scratch", role=r) for r in ("source", "target"))
+    >>> source.keys() == target.keys(), state_digest(source) == state_digest(target)
+    (True, False)
     """
     if weights in WEIGHT_WORDS:
         seed = derive_seed(0, "reuse", role)
@@ -101,6 +105,11 @@ def matched(
 
     Raises:
         OtherArchitectureError: They do not; its `matches` say where.
+
+    >>> state = read_backbone("digitnet", "bundled", role="source")
+    >>> source, target = matched("digitnet", state, {n: t.half() for n, t in state.items()})
+    >>> {tensor.dtype for tensor in target.values() if tensor.is_floating_point()}
+    {torch.float32}
     """
     wanted = build_backbone(backbone, "scratch").features.state_dict()
     names = dict.fromkeys((*wanted, *source, *target))
@@ -134,6 +143,14 @@ def check_judged(backbone: str, weights: str, reuse: ReuseConfig, digest: str) -
         weights: As a sweep file gives them.
         reuse: The verdict.
         digest: Digest of the source that was judged.
+
+    >>> from trainers.networks.conv_layers import conv_layers
+    >>> features = build_backbone("digitnet", "bundled").features
+    >>> reuse = ReuseConfig("judged", {layer.name: "tune" for layer in conv_layers(features)})
+    >>> check_judged("digitnet", "bundled", reuse, state_digest(features.state_dict()))
+    ''
+    >>> check_judged("digitnet", "bundled", reuse, "0123")
+    'the verdict is of other weights than bundled: ...'
     """
     with torch.device("meta"):
         features = build_backbone(backbone, "scratch").features
@@ -153,7 +170,11 @@ def check_judged(backbone: str, weights: str, reuse: ReuseConfig, digest: str) -
 
 
 def state_digest(state: Mapping[str, Tensor]) -> str:
-    """Compute a digest of the tensors of a state dict that decide what it computes."""
+    """Compute a digest of the tensors of a state dict that decide what it computes.
+
+    >>> state_digest({"a": torch.zeros(2)}) == state_digest({"a": torch.zeros(2, 1)})
+    False
+    """
     digest = hashlib.sha256()
     for name in sorted(name for name in state if not name.endswith(_COUNTER)):
         digest.update(json.dumps([name, list(state[name].shape)]).encode())
