@@ -96,15 +96,14 @@ NO_EXAMPLE = {
         "trainers/training/",
         "trainers/trial/",
     ),
-    "builds a backbone at each of its depths": (
-        "trainers/networks/backbones/matching.py::matched_widths",
-    ),
-    "imports what takes a second: an attack's library, onnxruntime, torch's compiler": (
+    "imports what takes a second: an attack's library, onnxruntime, torch's compiler, sympy": (
         "trainers/evaluators/attacks.py",
         "trainers/evaluators/masking.py",
         "trainers/evaluators/robustness.py",
         "trainers/networks/backbones/digitnet.py::folded",
+        "trainers/networks/backbones/matching.py::matched_widths",
         "trainers/onnx/",
+        "trainers/reuse/sources.py::check_judged",
     ),
     "downloads": ("trainers/networks/backbones/torchvision_nets.py::imagenet_state",),
 }

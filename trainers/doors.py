@@ -105,7 +105,7 @@ def call_measure(reference: str, network: Any, images: Any, labels: Any) -> floa
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     file = Path(folder, "my_metric.py")
-    ...     _ = file.write_text("share = lambda network, images, labels: sum(labels) / len(images)")
+    ...     _ = file.write_text("share = lambda net, images, labels: sum(labels) / len(images)")
     ...     call_measure(f"{file}:share", None, ["an image", "another"], [0, 1])
     0.5
     """

@@ -108,7 +108,7 @@ def prepared_of(spec: SweepSpec, data: "ImageData") -> Prepared:
     >>> from trainers.data.loading import load_data
     >>> spec = load_sweep("examples/sweeps/digits.yaml")
     >>> prepared = prepared_of(spec, load_data(spec.data_config()))
-    >>> len(prepared.classes), list(prepared.shapes)
+    >>> len(prepared.classes), list(prepared.backbones)
     (10, ['digitnet'])
     """
     from trainers.networks.backbones.shapes import backbone_shapes

@@ -45,9 +45,10 @@ def check_recipes(spec: SweepSpec, data: "ImageData") -> RecipeChecks:
 
     >>> from orchestrator.spec.files import load_sweep
     >>> from trainers.data.loading import load_data
-    >>> spec = load_sweep("examples/sweeps/digits.yaml")
-    >>> check_recipes(spec, load_data(spec.data_config()))
-    RecipeChecks(problems=[], notes=[])
+    >>> changes = ["space={bits: {type: choice, values: [4, 8]}}", "training.class_weights=[1, 2]"]
+    >>> spec = load_sweep("examples/sweeps/digits.yaml", settings=changes)
+    >>> check_recipes(spec, load_data(spec.data_config())).problems
+    ["class_weights has 2 numbers, and there are 10 classes: ..."]
     """
     found = RecipeChecks()
     reasons: Counter[str] = Counter()

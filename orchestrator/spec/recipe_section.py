@@ -89,7 +89,7 @@ def momentum_problem(space: SearchSpace, training: Mapping[str, object]) -> str:
     >>> momentum_problem(space, {"optimizer": "sgd"})
     ''
     >>> momentum_problem(space, {"optimizer": "adamw"})
-    'momentum is for sgd, and no trial has it: ...'
+    "momentum is for sgd, and no trial has it: ..."
     """
     domain = space.domains.get("optimizer")
     possible = domain.values() if isinstance(domain, Choice) else ()

@@ -41,8 +41,8 @@ class KernelDistance:
 def kernel_rmse(source: Tensor, target: Tensor, *, layer: str) -> float:
     """Compute the RMSE of two kernels.
 
-    >>> kernel_rmse(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]), layer="conv1") ** 2
-    2.0...
+    >>> kernel_rmse(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]), layer="conv1")
+    2.0
 
     Args:
         source: Kernel of the source.

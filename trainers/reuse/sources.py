@@ -68,7 +68,8 @@ def read_backbone(backbone: str, weights: str, *, role: str) -> dict[str, Tensor
     Raises:
         WeightsError: They are absent or broken.
 
-    >>> source, target = (read_backbone("digitnet", "scratch", role=r) for r in ("source", "target"))
+    >>> roles = ("source", "target")
+    >>> source, target = (read_backbone("digitnet", "scratch", role=role) for role in roles)
     >>> source.keys() == target.keys(), state_digest(source) == state_digest(target)
     (True, False)
     """
@@ -143,14 +144,6 @@ def check_judged(backbone: str, weights: str, reuse: ReuseConfig, digest: str) -
         weights: As a sweep file gives them.
         reuse: The verdict.
         digest: Digest of the source that was judged.
-
-    >>> from trainers.networks.conv_layers import conv_layers
-    >>> features = build_backbone("digitnet", "bundled").features
-    >>> reuse = ReuseConfig("judged", {layer.name: "tune" for layer in conv_layers(features)})
-    >>> check_judged("digitnet", "bundled", reuse, state_digest(features.state_dict()))
-    ''
-    >>> check_judged("digitnet", "bundled", reuse, "0123")
-    'the verdict is of other weights than bundled: ...'
     """
     with torch.device("meta"):
         features = build_backbone(backbone, "scratch").features
