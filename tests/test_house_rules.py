@@ -89,13 +89,21 @@ NO_EXAMPLE = {
     ),
     "returns what is to be looked at": ("orchestrator/plots/",),
     "depends on the machine": ("orchestrator/doctor/", "trainers/determinism.py::gpu_count"),
-    "trains a network, or measures a trained one": ("trainers/training/", "trainers/trial/"),
-    "imports what takes a second: an attack's library, onnxruntime, torch's compiler": (
+    "trains a network, or measures a trained one": (
+        "orchestrator/analysis/reuse_analysis.py::analyze_reuse",
+        "trainers/reuse/arms.py::accuracy",
+        "trainers/reuse/arms.py::train",
+        "trainers/training/",
+        "trainers/trial/",
+    ),
+    "imports what takes a second: an attack's library, onnxruntime, torch's compiler, sympy": (
         "trainers/evaluators/attacks.py",
         "trainers/evaluators/masking.py",
         "trainers/evaluators/robustness.py",
         "trainers/networks/backbones/digitnet.py::folded",
+        "trainers/networks/backbones/matching.py::matched_widths",
         "trainers/onnx/",
+        "trainers/reuse/sources.py::check_judged",
     ),
     "downloads": ("trainers/networks/backbones/torchvision_nets.py::imagenet_state",),
 }

@@ -52,6 +52,9 @@ def load_reference(reference: str) -> Any:
 
     Raises:
         DoorError: The file or the module is missing, cannot be imported, or lacks the name.
+
+    >>> load_reference("statistics:fmean")([1, 2])
+    1.5
     """
     module, _, name = reference.rpartition(":")
     try:
@@ -73,6 +76,9 @@ def reference_digest(reference: str) -> str:
 
     Raises:
         DoorError: The file is missing.
+
+    >>> reference_digest("statistics:fmean") == reference_digest("statistics:median")
+    False
     """
     module, _, name = reference.rpartition(":")
     path = Path(module) if module.endswith(_ENDING) else _origin(module)
@@ -95,6 +101,13 @@ def call_measure(reference: str, network: Any, images: Any, labels: Any) -> floa
 
     Raises:
         DoorError: It cannot be imported or called, raises, or returns anything else.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "my_metric.py")
+    ...     _ = file.write_text("share = lambda net, images, labels: sum(labels) / len(images)")
+    ...     call_measure(f"{file}:share", None, ["an image", "another"], [0, 1])
+    0.5
     """
     function: Callable[..., Any] = load_reference(reference)
     called = f"{reference} was called with a network, {len(images)} images and their labels"

@@ -84,6 +84,12 @@ def compare_arms(full: Arm, others: Sequence[Arm], margin: float) -> list[ArmCom
 
     Raises:
         ValueError: The margin is out of range, or an arm has fewer than two seeds.
+
+    >>> full = Arm("full", "vgg16", (0.90, 0.91, 0.92), (4.0, 4.0, 4.0), params=2000, macs=9000)
+    >>> cut = replace(full, label="cut", network="vgg16[depth=1]", seconds=(1.0, 1.0, 1.0))
+    >>> (found,) = compare_arms(full, [cut], margin=0.05)
+    >>> found.verdict(0.05), found.saved
+    ('equivalent', 0.75)
     """
     fraction(margin, "margin")
     for arm in (full, *others):

@@ -16,6 +16,19 @@ def check_functions(spec: SweepSpec, data: "ImageData") -> tuple[list[str], list
 
     Returns:
         What each returned, and why others cannot be used, as sentences.
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from orchestrator.spec.files import load_sweep
+    >>> from trainers.data.loading import load_data
+    >>> code = "classes = lambda network, images, labels: 'ten'"
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "my_metric.py")
+    ...     _ = file.write_text(code)
+    ...     own = f"objectives.classes={{function: '{file}:classes', direction: minimize}}"
+    ...     spec = load_sweep("examples/sweeps/digits.yaml", settings=[own])
+    ...     check_functions(spec, load_data(spec.data_config()))
+    ([], ["classes: ...returned 'ten'; a number is needed."])
     """
     lines: list[str] = []
     problems: list[str] = []

@@ -102,7 +102,15 @@ def _ends(domain: Domain) -> tuple[Value, ...]:
 
 
 def prepared_of(spec: SweepSpec, data: "ImageData") -> Prepared:
-    """What a worker would find out, found out here."""
+    """Find out, before any worker starts, the classes and shapes that each of them would.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> from trainers.data.loading import load_data
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> prepared = prepared_of(spec, load_data(spec.data_config()))
+    >>> len(prepared.classes), list(prepared.backbones)
+    (10, ['digitnet'])
+    """
     from trainers.networks.backbones.shapes import backbone_shapes
 
     shapes = {name: backbone_shapes(name) for name in spec.architectures}

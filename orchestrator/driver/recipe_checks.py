@@ -42,6 +42,13 @@ def check_recipes(spec: SweepSpec, data: "ImageData") -> RecipeChecks:
     """Try the recipes of a sweep's configurations on its images, without training.
 
     All configurations are tried if there are at most a thousand, else a thousand drawn at random.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> from trainers.data.loading import load_data
+    >>> changes = ["space={bits: {type: choice, values: [4, 8]}}", "training.class_weights=[1, 2]"]
+    >>> spec = load_sweep("examples/sweeps/digits.yaml", settings=changes)
+    >>> check_recipes(spec, load_data(spec.data_config())).problems
+    ["class_weights has 2 numbers, and there are 10 classes: ..."]
     """
     found = RecipeChecks()
     reasons: Counter[str] = Counter()
@@ -68,7 +75,12 @@ def check_recipes(spec: SweepSpec, data: "ImageData") -> RecipeChecks:
 
 
 def balance_text(classes: Sequence[str], labels: "np.ndarray") -> str:
-    """Write how many training images a class has, and what to do if the classes differ much."""
+    """Write how many training images a class has, and what to do if the classes differ much.
+
+    >>> import numpy as np
+    >>> balance_text(("cat", "dog"), np.array([0, 1, 1]))
+    '1 (cat) to 2 (dog) training images in a class'
+    """
     counts = [int((labels == label).sum()) for label in range(len(classes))]
     few, many = min(counts), max(counts)
     smallest, largest = (classes[counts.index(count)] for count in (few, many))
@@ -84,7 +96,14 @@ def balance_text(classes: Sequence[str], labels: "np.ndarray") -> str:
 
 
 def unmeasured_problems(spec: SweepSpec, classes: int) -> list[str]:
-    """List the objectives and constraints on values that no trial on so many classes has."""
+    """List the objectives and constraints on values that no trial on so many classes has.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> asked = ["objectives.top5_accuracy=maximize"]
+    >>> spec = load_sweep("examples/sweeps/digits.yaml", settings=asked)
+    >>> unmeasured_problems(spec, classes=10), len(unmeasured_problems(spec, classes=5))
+    ([], 1)
+    """
     asked = [*spec.objectives, *(limit.name for limit in spec.limits)]
     if classes > _TOP or "top5_accuracy" not in asked:
         return []

@@ -22,6 +22,10 @@ def with_functions(
 
     Raises:
         ValueError: A function measures a value that has a meaning already.
+
+    >>> own = {"sharpness": {"function": "my_metric:sharpness", "direction": "minimize"}}
+    >>> with_functions(own, dict)["sharpness"].function
+    'my_metric:sharpness'
     """
     own = {
         name: section
@@ -43,6 +47,13 @@ def with_resolved_functions(data: Mapping[str, Any], folder: Path) -> dict[str, 
     """Return a sweep file's content with the functions of its objectives found in a folder.
 
     What is no reference stays, to be refused where it is validated.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> data = {"objectives": {"size": {"function": "my_metric:size", "direction": "minimize"}}}
+    >>> with TemporaryDirectory() as folder:
+    ...     Path(folder, "my_metric.py").touch()
+    ...     with_resolved_functions(data, Path(folder))["objectives"]["size"]["function"]
+    '/...my_metric.py:size'
     """
     sections = data.get("objectives")
     if not isinstance(sections, Mapping):

@@ -15,6 +15,10 @@ def architectures(fixed: TrialConfig, space: SearchSpace) -> tuple[str, ...]:
     Args:
         fixed: What all trials share.
         space: What they sample; it has no `variant_problem`.
+
+    >>> fixed = TrialConfig(backbone="cifar_resnet20", weights="scratch")
+    >>> architectures(fixed, SearchSpace({"depth": Choice((1, 2))}))
+    ('cifar_resnet20', 'cifar_resnet20[depth=1]', 'cifar_resnet20[depth=2]')
     """
     found: dict[str, None] = {fixed.architecture: None}
     for params in _combinations(space):
@@ -30,6 +34,12 @@ def variant_problem(fixed: TrialConfig, space: SearchSpace) -> str:
     """Say why no trial can have some depth or width of a space; empty if there is no problem.
 
     With several backbones it is a problem only if no combination is possible.
+
+    >>> fixed = TrialConfig(backbone="cifar_resnet20", weights="scratch")
+    >>> variant_problem(fixed, SearchSpace({"depth": Choice((1, 2))}))
+    ''
+    >>> variant_problem(fixed, SearchSpace({"depth": Choice((1, 9))}))
+    'depth is 9, but the stages of cifar_resnet20 have 3, 3, 3 blocks...'
     """
     width = space.domains.get("width_multiplier")
     if width is not None and not isinstance(width, Choice):

@@ -84,6 +84,12 @@ def momentum_problem(space: SearchSpace, training: Mapping[str, object]) -> str:
     Args:
         space: The search space.
         training: The settings that all trials share, as in a sweep file.
+
+    >>> space = SearchSpace({"momentum": Choice((0.8, 0.9))})
+    >>> momentum_problem(space, {"optimizer": "sgd"})
+    ''
+    >>> momentum_problem(space, {"optimizer": "adamw"})
+    "momentum is for sgd, and no trial has it: ..."
     """
     domain = space.domains.get("optimizer")
     possible = domain.values() if isinstance(domain, Choice) else ()

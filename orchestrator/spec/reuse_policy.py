@@ -17,6 +17,14 @@ def read_verdict(path: Path) -> dict[str, Any]:
 
     Raises:
         ValueError: The file cannot be read, or is another one.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> judged = {"backbone": "digitnet", "source_digest": "0123", "verdict": {"0": "tune"}}
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "verdict.json")
+    ...     _ = file.write_text(json.dumps({**judged, "seeds": 3}))
+    ...     read_verdict(file) == judged
+    True
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -34,7 +42,14 @@ def read_verdict(path: Path) -> dict[str, Any]:
 
 
 def reuse_problem(backbone: BackboneSection, space: SearchSpace, tune: str) -> str:
-    """Say why a policy of a sweep cannot be run with the rest of it; empty if all can."""
+    """Say why a policy of a sweep cannot be run with the rest of it; empty if all can.
+
+    >>> backbone = BackboneSection(name="digitnet", weights="bundled", policy="none")
+    >>> reuse_problem(backbone, SearchSpace({"bits": Choice((4, 8))}), tune="all")
+    ''
+    >>> reuse_problem(backbone, SearchSpace({"bits": Choice((4, 8))}), tune="head")
+    'policy none with tune head: ...'
+    """
     policies = _values(space, "policy", backbone.policy or ALL)
     if backbone.verdict is not None and JUDGED not in policies:
         return "verdict is read by policy: judged alone, and no trial has it. Leave it out."

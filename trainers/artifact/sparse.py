@@ -53,6 +53,9 @@ def places_from(entry: dict[str, Any], count: int) -> Places:
 
     Raises:
         ValueError: They cannot be places of so many values.
+
+    >>> places_from({"kept": 2}, 8)
+    Places(count=8, kept=2, gap_bits=0, gaps=0)
     """
     given = [entry["kept"], entry.get("gap_bits", 0), entry.get("gaps", 0)]
     whole = all(isinstance(value, int) and not isinstance(value, bool) for value in given)
@@ -86,7 +89,11 @@ def smallest_places(kept: Kept, value_bits: int) -> Places | None:
 
 
 def stored_places(kept: Kept, places: Places) -> NDArray[np.uint8]:
-    """Return the bytes of the places of kept values."""
+    """Return the bytes of the places of kept values.
+
+    >>> stored_places(np.array([True, False, False, True]), Places(4, 2)).tolist()  # 0b10010000
+    [144]
+    """
     if not places.gap_bits:
         return np.packbits(kept)
     return pack_codes(
@@ -99,6 +106,10 @@ def read_places(stored: NDArray[np.uint8], places: Places) -> Kept:
 
     Raises:
         ValueError: The bytes are not those of so many places.
+
+    >>> kept, places = np.array([True, False, False, True]), Places(4, 2)
+    >>> read_places(stored_places(kept, places), places).tolist()
+    [True, False, False, True]
     """
     if places.gap_bits:
         codes = unpack_codes(stored, places.gap_bits, places.gaps)
@@ -135,6 +146,9 @@ def from_gap_stream(stream: NDArray[np.uint8], skip: int, count: int) -> Kept:
 
     Raises:
         ValueError: A gap leads beyond the last value.
+
+    >>> from_gap_stream(np.array([1, 0, 3, 0], np.uint8), 3, 7).tolist()
+    [False, True, True, False, False, False, True]
     """
     ends = np.flatnonzero(stream < skip)
     found = np.cumsum(stream, dtype=np.int64)[ends] + np.arange(ends.size)

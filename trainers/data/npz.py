@@ -54,6 +54,11 @@ def read_arrays(archive: "Archive", name: str) -> LabelledImages:
 
     Raises:
         DataError: An array has a wrong type or shape, or is missing; the text names it.
+
+    >>> arrays = {"x": np.zeros((2, 8, 8), np.uint8), "y": np.array([3, 7])}
+    >>> found = read_arrays(Archive("my images", "Correct them.", arrays), "two")
+    >>> found.name, found.images.shape, found.classes
+    ('two', (2, 1, 8, 8), ('3', '7'))
     """
     keys = next((keys for keys in _KEYS if set(keys["train"]) <= archive.keys), None)
     if keys is None:

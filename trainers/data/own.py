@@ -26,6 +26,16 @@ def read_own(reference: str) -> LabelledImages:
     Raises:
         DoorError: The function cannot be imported.
         DataError: It raises, or returns anything else; the text names it.
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> code = "import numpy as n; two = lambda: [(n.zeros((8, 8), n.uint8), y) for y in (3, 7)]"
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "my_data.py")
+    ...     _ = file.write_text(code)
+    ...     found = read_own(f"{file}:two")
+    >>> found.name, found.images.shape, found.classes
+    ('two', (2, 1, 8, 8), ('3', '7'))
     """
     empty = Archive(f"data.dataset {reference}", f"{_FIX}.", {})
     function = load_reference(reference)

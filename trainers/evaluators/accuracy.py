@@ -106,6 +106,10 @@ def compute_logits(
     Raises:
         ValueError: The images have another type or shape, or `batch_size` is below 1.
         TrainerError: A logit is NaN.
+
+    >>> images = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1)
+    >>> compute_logits(nn.Flatten(), images).tolist()  # the network sees pixels in [0, 1]
+    [[0.0], [1.0]]
     """
     check_images(images)
     if batch_size < 1:
@@ -126,8 +130,8 @@ def logits_of(
     Raises:
         TrainerError: A logit is NaN.
 
-    >>> answers(nn.Identity(), [torch.tensor([[0.1, 0.9], [0.5, 0.5]])], "cpu").tolist()
-    [1, 0]
+    >>> logits_of(nn.ReLU(), [torch.tensor([[-1.0, 2.0]]), torch.zeros(1, 2)], "cpu").tolist()
+    [[0.0, 2.0], [0.0, 0.0]]
     """
     with under_test(network, device), torch.inference_mode():
         return np.concatenate([_answered(network, batch).cpu().numpy() for batch in batches])
@@ -162,8 +166,8 @@ def logits_from(
     Raises:
         TrainerError: A logit is NaN.
 
-    >>> predict_from(nn.Identity(), torch.tensor([[0.1, 0.9], [0.5, 0.5]])).tolist()
-    [1, 0]
+    >>> logits_from(nn.ReLU(), torch.tensor([[-1.0, 2.0], [3.0, -4.0]])).tolist()
+    [[0.0, 2.0], [3.0, 0.0]]
     """
     batches = (vectors[which].to(device) for which in _slices(len(vectors), _BATCH))
     return logits_of(head, batches, device)

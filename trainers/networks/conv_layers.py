@@ -79,6 +79,11 @@ def transplant(features: nn.Module, state: Mapping[str, Tensor], names: Sequence
 
     Raises:
         ValueError: A tensor is absent or of another shape; the message names it and both shapes.
+
+    >>> source, target = nn.Linear(2, 2), nn.Linear(2, 2)
+    >>> transplant(target, source.state_dict(), ["weight"])
+    >>> torch.equal(target.weight, source.weight), torch.equal(target.bias, source.bias)
+    (True, False)
     """
     targets = features.state_dict()
     for name in names:

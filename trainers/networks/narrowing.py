@@ -29,6 +29,11 @@ def narrow(features: nn.Module, sizes: Sizes) -> None:
 
     Raises:
         ValueError: A layer is not there, or not larger.
+
+    >>> features = nn.Sequential(nn.Conv2d(3, 8, 5), nn.BatchNorm2d(8))
+    >>> narrow(features, {"0": (4, 3), "1": (4,)})
+    >>> layer_sizes(features)
+    {'0': (4, 3), '1': (4,)}
     """
     known = layer_sizes(features)
     for name, size in sizes.items():

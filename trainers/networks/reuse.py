@@ -30,6 +30,11 @@ def reused_backbone(
     Raises:
         ValueError: As `build_backbone`, or the verdict is of another architecture.
         WeightsError: As `build_backbone`.
+
+    >>> without = reused_backbone(ReuseConfig("none"), "digitnet", "bundled", seed=0)
+    >>> drawn = build_backbone("digitnet", "scratch", seed=0).features.state_dict()
+    >>> all(bool((drawn[n] == t).all()) for n, t in without.features.state_dict().items())
+    True
     """
     start = "scratch" if reuse.policy == NONE else weights
     backbone = build_backbone(
@@ -45,7 +50,12 @@ def reused_backbone(
 
 
 def frozen_modules(features: nn.Module, reuse: ReuseConfig) -> tuple[str, ...]:
-    """Return the names of the modules of a backbone that are not trained, norms included."""
+    """Return the names of the modules of a backbone that are not trained, norms included.
+
+    >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Conv2d(2, 2, 3))
+    >>> frozen_modules(net, ReuseConfig("judged", {"0": "freeze", "2": "tune"}))
+    ('0', '1')
+    """
     kept = [layer for layer in conv_layers(features) if layer.name in reuse.frozen]
     return tuple(name for layer in kept for name in layer.modules)
 
@@ -55,6 +65,13 @@ def check_layers(reuse: ReuseConfig, features: nn.Module, backbone: str) -> None
 
     Raises:
         WeightsError: The message names a few.
+
+    >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Conv2d(2, 2, 3))
+    >>> check_layers(ReuseConfig("judged", {"0": "freeze", "2": "tune"}), net, "small")
+    >>> check_layers(ReuseConfig("judged", {"0": "freeze"}), net, "small")
+    Traceback (most recent call last):
+        ...
+    trainers.errors.WeightsError: the verdict is not of small: it names 1 layers...
     """
     names = {layer.name for layer in conv_layers(features)}
     wrong = sorted(names ^ reuse.layers.keys())

@@ -153,6 +153,12 @@ def check_depth(base: str, depth: int | None, cap: int | None = None) -> None:
 
     Raises:
         ValueError: With the numbers that it can have.
+
+    >>> check_depth("cifar_resnet20", 3)
+    >>> check_depth("cifar_resnet20", 4)
+    Traceback (most recent call last):
+        ...
+    ValueError: depth is 4, but the stages of cifar_resnet20 have 3, 3, 3 blocks...
     """
     stages = STAGES.get(base)
     for key, given in (("depth", depth), ("depth_cap", cap)):
@@ -216,6 +222,13 @@ def check_start(info: "BackboneInfo", weights: str, depth_start: str) -> None:
 
     Raises:
         ValueError: The message says why not, and what to write.
+
+    >>> from trainers.networks.backbone_table import backbone_info
+    >>> check_start(backbone_info("vgg16"), "imagenet", "fused")
+    >>> check_start(backbone_info("vgg16"), "scratch", "fused")
+    Traceback (most recent call last):
+        ...
+    ValueError: depth_start is fused, but the network begins from scratch...
     """
     if depth_start not in DEPTH_STARTS:
         raise ValueError(f"depth_start is {depth_start!r}; known are {', '.join(DEPTH_STARTS)}.")
@@ -242,6 +255,11 @@ def variant_facts(info: "BackboneInfo", depth: int | None, width: float) -> tupl
         info: The full network.
         depth: Blocks a stage; None is all.
         width: Multiplier of the channels.
+
+    >>> from trainers.networks.backbone_table import backbone_info
+    >>> full = backbone_info("cifar_resnet20")
+    >>> variant_facts(full, None, 1.0), variant_facts(full, 1, 2.0)
+    ((64, 10), (128, 4))
     """
     stages = STAGES[info.name]
     channels, n_blocks = info.n_features // stages.positions, info.n_blocks

@@ -33,6 +33,11 @@ def remove_channels(network: nn.Module, sample: Tensor, *, share: float, fixed: 
     References:
         G. Fang et al. DepGraph: towards any structural pruning. CVPR 2023.
         https://arxiv.org/abs/2301.12900
+
+    >>> net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 4, 1), nn.Flatten(), nn.Linear(4, 2))
+    >>> remove_channels(net, torch.zeros(1, 1, 3, 3), share=0.5, fixed=net[3])
+    >>> [tuple(layer.weight.shape[:2]) for layer in (net[0], net[1], net[3])]
+    [(4, 1), (4, 4), (2, 4)]
     """
     # Imported here: only trainings that remove channels need it.
     import torch_pruning

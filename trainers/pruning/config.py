@@ -215,5 +215,9 @@ def group_count(granularity: str, shape: tuple[int, ...]) -> int:
 
 
 def pruned_count(sparsity: float, groups: int) -> int:
-    """Return how many of some groups are pruned: rounded to the nearest."""
+    """Return how many of some groups are pruned: rounded to the nearest.
+
+    >>> pruned_count(0.3, 8)
+    2
+    """
     return round(sparsity * groups)

@@ -139,7 +139,13 @@ class Masks:
 
 
 def zero_share(network: nn.Module) -> float:
-    """Compute the share of exact zeros among the weights of convolutions and linear layers."""
+    """Compute the share of exact zeros among the weights of convolutions and linear layers.
+
+    >>> layer = nn.Linear(4, 1)
+    >>> layer.weight = nn.Parameter(torch.tensor([[0.0, 1.0, 0.0, 2.0]]))
+    >>> zero_share(layer)
+    0.5
+    """
     weights = [network.get_parameter(name) for name in weight_kinds(network)]
     zeros = sum(int((weight == 0).sum()) for weight in weights)
     return zeros / max(1, sum(weight.numel() for weight in weights))

@@ -66,14 +66,26 @@ class Budget:
 def build_network(
     backbone: str, state: Mapping[str, Tensor], classes: int, *, budget: Budget, seed: int
 ) -> Network:
-    """Build a network with the given backbone and a new linear head."""
+    """Build a network with the given backbone and a new linear head.
+
+    >>> state = scratch_state("digitnet", seed=0)
+    >>> network = build_network("digitnet", state, 10, budget=Budget(), seed=0)
+    >>> network(torch.zeros(1, 1, 28, 28)).shape
+    torch.Size([1, 10])
+    """
     parts = build_backbone(backbone, "scratch", seed=0, image_size=budget.image_size)
     parts.features.load_state_dict(dict(state))
     return assemble_network(parts, (), classes, seed=derive_seed(seed, "weights"))
 
 
 def scratch_state(backbone: str, seed: int) -> dict[str, Tensor]:
-    """Return the state dict of a backbone drawn at random."""
+    """Return the state dict of a backbone drawn at random.
+
+    >>> one, same, other = (scratch_state("digitnet", seed) for seed in (0, 0, 1))
+    >>> name = next(iter(one))
+    >>> torch.equal(one[name], same[name]), torch.equal(one[name], other[name])
+    (True, False)
+    """
     return build_backbone(backbone, "scratch", seed=seed).features.state_dict()
 
 
@@ -139,6 +151,11 @@ def few_per_class(data: ImageData, count: int | None, *, seed: int) -> ImageData
 
     Raises:
         ValueError: `count` is below 1.
+
+    >>> images, labels = np.zeros((4, 1, 8, 8), np.uint8), np.array([0, 0, 0, 1])
+    >>> data = ImageData("few", ("a", "b"), images, labels, images, labels, images, labels)
+    >>> few_per_class(data, 1, seed=0).train_labels.tolist()
+    [0, 1]
     """
     if count is None:
         return data

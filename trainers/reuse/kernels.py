@@ -41,8 +41,8 @@ class KernelDistance:
 def kernel_rmse(source: Tensor, target: Tensor, *, layer: str) -> float:
     """Compute the RMSE of two kernels.
 
-    >>> kernel_rmse(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]), layer="conv1") ** 2
-    2.0...
+    >>> kernel_rmse(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]), layer="conv1")
+    2.0
 
     Args:
         source: Kernel of the source.
@@ -75,6 +75,11 @@ def kernel_distance(
 
     Raises:
         ValueError: As `kernel_rmse`.
+
+    >>> source, seeded = torch.tensor([1.0, 3.0]), torch.zeros(2)
+    >>> found = kernel_distance(source, torch.tensor([2.0, 4.0]), seeded, layer="conv1")
+    >>> found.rmse, found.normalized
+    (1.0, 1.0)
     """
     rmse = kernel_rmse(source, target, layer=layer)
     generator = torch.Generator().manual_seed(seed)

@@ -67,6 +67,11 @@ def read_backbone(backbone: str, weights: str, *, role: str) -> dict[str, Tensor
 
     Raises:
         WeightsError: They are absent or broken.
+
+    >>> roles = ("source", "target")
+    >>> source, target = (read_backbone("digitnet", "scratch", role=role) for role in roles)
+    >>> source.keys() == target.keys(), state_digest(source) == state_digest(target)
+    (True, False)
     """
     if weights in WEIGHT_WORDS:
         seed = derive_seed(0, "reuse", role)
@@ -101,6 +106,11 @@ def matched(
 
     Raises:
         OtherArchitectureError: They do not; its `matches` say where.
+
+    >>> state = read_backbone("digitnet", "bundled", role="source")
+    >>> source, target = matched("digitnet", state, {n: t.half() for n, t in state.items()})
+    >>> {tensor.dtype for tensor in target.values() if tensor.is_floating_point()}
+    {torch.float32}
     """
     wanted = build_backbone(backbone, "scratch").features.state_dict()
     names = dict.fromkeys((*wanted, *source, *target))
@@ -153,7 +163,11 @@ def check_judged(backbone: str, weights: str, reuse: ReuseConfig, digest: str) -
 
 
 def state_digest(state: Mapping[str, Tensor]) -> str:
-    """Compute a digest of the tensors of a state dict that decide what it computes."""
+    """Compute a digest of the tensors of a state dict that decide what it computes.
+
+    >>> state_digest({"a": torch.zeros(2)}) == state_digest({"a": torch.zeros(2, 1)})
+    False
+    """
     digest = hashlib.sha256()
     for name in sorted(name for name in state if not name.endswith(_COUNTER)):
         digest.update(json.dumps([name, list(state[name].shape)]).encode())

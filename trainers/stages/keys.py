@@ -132,7 +132,18 @@ def features_entry(
 
 
 def frozen_pruning(config: TrialConfig) -> dict[str, Any]:
-    """Return what decides the pruning of a frozen backbone; empty without pruning."""
+    """Return what decides the pruning of a frozen backbone; empty without pruning.
+
+    >>> from dataclasses import replace
+    >>> from trainers.pruning.config import PruningConfig
+    >>> config = TrialConfig(backbone="digitnet", weights="bundled", seed=7)
+    >>> frozen_pruning(config)
+    {}
+    >>> pruning = PruningConfig(sparsity=0.5, criterion="random")
+    >>> found = frozen_pruning(replace(config, pruning=pruning))
+    >>> found["pruning_sparsity"], found["seed"]
+    (0.5, 7)
+    """
     if not config.pruning.active:
         return {}
     settings = {f"{PREFIX}{name}": value for name, value in asdict(config.pruning).items()}
@@ -168,6 +179,10 @@ def reuse_entry(parameters: Mapping[str, Any], *, data: str) -> str:
     Args:
         parameters: What the measurement reads, as JSON values.
         data: Digest of the images.
+
+    >>> one, other = (reuse_entry({"layer": "conv1"}, data=data) for data in "ab")
+    >>> one == other
+    False
     """
     return _entry("reuse", parameters, data, "cpu")
 

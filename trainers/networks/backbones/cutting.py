@@ -25,6 +25,13 @@ def resized(features: nn.Sequential, info: BackboneInfo) -> nn.Sequential:
     Args:
         features: The network of `info.base`; it is changed.
         info: The variant.
+
+    >>> from trainers.networks.backbone_table import backbone_info
+    >>> from trainers.networks.backbones.building import build_backbone
+    >>> full = build_backbone("digitnet", "scratch").features
+    >>> cut = resized(full, backbone_info("digitnet[depth=1]"))
+    >>> [len(stage) for stage in stage_convolutions(cut)]
+    [1, 1, 1]
     """
     if info.depth is not None:
         features = _cut(features, info.base, info.depth)
@@ -34,7 +41,12 @@ def resized(features: nn.Sequential, info: BackboneInfo) -> nn.Sequential:
 
 
 def split_after(body: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
-    """Split the layers of a network into groups, each of which ends with a layer of that kind."""
+    """Split the layers of a network into groups, each of which ends with a layer of that kind.
+
+    >>> body = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2), nn.MaxPool2d(2), nn.Flatten())
+    >>> [len(block) for block in split_after(body, nn.MaxPool2d)]
+    [2, 1]
+    """
     blocks: list[nn.Module] = []
     current: list[nn.Module] = []
     for layer in body.children():
@@ -46,7 +58,12 @@ def split_after(body: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
 
 
 def stage_convolutions(features: nn.Module) -> list[list[nn.Conv2d]]:
-    """Return the convolutions of each stage of a network whose stages end with a pool."""
+    """Return the convolutions of each stage of a network whose stages end with a pool.
+
+    >>> body = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.MaxPool2d(2))
+    >>> [len(stage) for stage in stage_convolutions(body)]
+    [2]
+    """
     stages = split_after(features, nn.MaxPool2d)
     return [[layer for layer in stage.children() if _is_conv(layer)] for stage in stages]  # type: ignore[misc]
 

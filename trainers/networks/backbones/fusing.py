@@ -34,6 +34,15 @@ def fuse_dropped(features: nn.Sequential, info: BackboneInfo) -> None:
     Args:
         features: The full network of `info.base`, with its weights; it is changed.
         info: The variant to which it will be cut.
+
+    >>> from trainers.networks.backbone_table import backbone_info
+    >>> from trainers.networks.backbones.building import build_backbone
+    >>> features = build_backbone("digitnet", "bundled").features
+    >>> kept = stage_convolutions(features)[0][0].weight
+    >>> before = kept.detach().clone()
+    >>> fuse_dropped(features, backbone_info("digitnet[depth=1]"))
+    >>> torch.equal(kept, before)
+    False
     """
     if info.depth is None:
         return
@@ -68,6 +77,11 @@ def fused(
 
     Returns:
         Kernels (C2, C0, k, k) and biases (C2,).
+
+    >>> first, second = torch.full((1, 1, 1, 1), 2.0), torch.full((1, 1, 1, 1), 3.0)
+    >>> bias = torch.tensor([100.0])  # so large that the ReLU passes every input
+    >>> [each.item() for each in fused(first, bias, second, torch.tensor([1.0]))]
+    [6.0, 301.0]
     """
     spread = first.flatten(1).norm(dim=1).clamp_min(torch.finfo(first.dtype).tiny)
     ratio = first_bias / spread
