@@ -17,6 +17,7 @@ from trainers.parameters import (
     Value,
     check_parameter,
 )
+from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import FLOAT_BITS, RATE_WEIGHT, QuantizationConfig, check_qat
 from trainers.quantization.layer_bits import layer_bits_name, layer_bits_of
 
@@ -48,6 +49,10 @@ class TrialConfig:
         scope: As `QuantizationConfig` takes it.
         layer_bits: Bits of single convolutions, by number, in the place of `bits`.
         rate_weight: As `QuantizationConfig` takes it.
+        step: As `QuantizationConfig` takes it.
+        rounding: ``nearest``, or how a look at training images decides codes:
+            ``bias_corrected``, ``adaround`` or ``gptq``.
+        calibration: Which images those are, and what else is done with them.
         qat: ``none``, or how training knows of the quantization: ``absmax`` or ``lsq``.
         attacks: Attack by the name of the value it yields, ``robust_accuracy`` for example.
         seed: Everything random in the trial follows from it.
@@ -74,6 +79,9 @@ class TrialConfig:
     scope: str = "channel"
     layer_bits: Mapping[int, int] = field(default_factory=dict)
     rate_weight: float = RATE_WEIGHT
+    step: str = "absmax"
+    rounding: str = "nearest"
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     qat: str = "none"
     attacks: Mapping[str, AttackConfig] = field(default_factory=dict)
     seed: int = 0
@@ -94,7 +102,13 @@ class TrialConfig:
         for number, bits in self.layer_bits.items():
             check_parameter(layer_bits_name(number), bits)
         check_rule(self.fc_rule, self.fc_fraction, self.widths)
-        check_qat(self.qat, self.quantizer, self.scope)
+        check_qat(
+            self.qat,
+            self.quantizer,
+            self.scope,
+            step=self.step,
+            calibrated=self.is_calibrated,
+        )
 
     @property
     def quantization(self) -> QuantizationConfig:
@@ -106,7 +120,13 @@ class TrialConfig:
             scope=self.scope,
             layer_bits=self.layer_bits,
             rate_weight=self.rate_weight,
+            step=self.step,
         )
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether quantization looks at training images."""
+        return self.rounding != "nearest" or self.calibration.batch_norm
 
     def head_widths(self, classes: int) -> tuple[int, ...]:
         """Compute the hidden FC widths by the rule, which needs the number of classes."""
@@ -121,8 +141,16 @@ class TrialConfig:
         )
 
     def as_mapping(self) -> dict[str, Any]:
-        """Return the config as JSON values; `from_mapping` reads them back."""
+        """Return the config as JSON values; `from_mapping` reads them back.
+
+        Settings that earlier versions did not have are left out where they have no effect, so that
+        checkpoints of those versions are still of the same config.
+        """
         values = {name: getattr(self, name) for name in _FIELDS}
+        values["calibration"] = asdict(self.calibration)
+        for name, default in _LATER.items():
+            if values[name] == default:
+                del values[name]
         values["widths"] = None if self.widths is None else list(self.widths)
         # Keys of a JSON object are texts.
         values["layer_bits"] = {str(number): bits for number, bits in self.layer_bits.items()}
@@ -138,6 +166,7 @@ class TrialConfig:
         values["layer_bits"] = {
             int(number): bits for number, bits in values.get("layer_bits", {}).items()
         }
+        values["calibration"] = CalibrationConfig(**values.get("calibration", {}))
         values["attacks"] = {
             name: AttackConfig(**attack) for name, attack in values.get("attacks", {}).items()
         }
@@ -146,6 +175,7 @@ class TrialConfig:
 
 _FIELDS = {entry.name for entry in fields(TrialConfig)}
 _OPTIONAL = ("fc_rule", "fc_fraction")
+_LATER = {"step": "absmax", "rounding": "nearest", "calibration": asdict(CalibrationConfig())}
 
 
 def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -> TrialConfig:

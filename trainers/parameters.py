@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from trainers.errors import did_you_mean
 from trainers.networks.backbone_table import backbone_names
 from trainers.networks.sizing import RULES, SMALLEST_FRACTION
+from trainers.quantization.calibration import ROUNDINGS
 from trainers.quantization.config import (
     FLOAT_BITS,
     MAX_RATE_WEIGHT,
     QAT_MODES,
     QUANTIZERS,
     SCOPES,
+    STEPS,
 )
 from trainers.quantization.layer_bits import LAYER_BITS
 
@@ -96,6 +98,8 @@ PARAMETERS: Mapping[str, Accepts] = {
     "quantizer": Accepts("how levels are placed; see docs/guides/quantize.md", words=QUANTIZERS),
     "scope": Accepts("what shares its levels", words=SCOPES),
     "rate_weight": Accepts("what the quantizer entropy pays for a bit less", 0.0, MAX_RATE_WEIGHT),
+    "step": Accepts("what decides the range of evenly spaced levels", words=STEPS),
+    "rounding": Accepts("how the code of each weight is chosen", words=ROUNDINGS),
     "qat": Accepts("how training knows of the quantization", words=QAT_MODES),
     "tune": Accepts("what is trained", words=("head", "all"), pattern=_LAST_BLOCKS),
     "learning_rate": Accepts("peak learning rate", 1e-8, 10.0),

@@ -67,6 +67,7 @@ from trainers.evaluators.config import (
 )
 from trainers.networks.backbone_table import backbone_info
 from trainers.quantization import QuantizationConfig
+from trainers.quantization.calibration import CalibrationConfig
 
 Measure = Annotated[MeasureSection, BeforeValidator(with_attack)]
 
@@ -340,6 +341,9 @@ class SweepSpec(Section):
             scope=plain.scope,
             layer_bits=plain.layer_bits,
             rate_weight=plain.rate_weight,
+            step=plain.step,
+            rounding="nearest",
+            calibration=CalibrationConfig(),
             qat="none",
         )
 

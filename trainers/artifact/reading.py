@@ -237,8 +237,6 @@ def _quantized(container: _Container, header: ArtifactHeader, name: str) -> Quan
     scheme, plan = header.quantized.scheme, header.quantized.weights[name]
     shape = header.shapes[name]
     codes = unpack_codes(container.get_tensor(name + CODES), plan.bits, math.prod(shape))
-    if scheme == "symmetric" and codes.size and codes.min() == lowest_code(plan.bits):
-        raise ValueError(f"{name} holds a code below {-top_code(plan.bits)}, which no weight has")
     levels = _stored_levels(container, scheme, plan)
     return QuantizedWeight(torch.from_numpy(codes).reshape(shape), levels)
 

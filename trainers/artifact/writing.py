@@ -26,7 +26,7 @@ from trainers.networks.spec import NetworkSpec
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.packing import pack_codes
 from trainers.quantization.plan import quantized_weights
-from trainers.quantization.quantized import Levels
+from trainers.quantization.quantized import Levels, QuantizedWeight
 
 _NUMPY = {"F32": "<f4", "I8": "i1", "U8": "u1"}
 
@@ -75,6 +75,7 @@ def write_artifact(
     quantization: QuantizationConfig,
     classes: Sequence[str] | None,
     steps: Mapping[str, Tensor] | None = None,
+    rounded: Mapping[str, QuantizedWeight] | None = None,
 ) -> ArtifactInfo:
     """Quantize, pack and write a network, which is not modified.
 
@@ -86,10 +87,12 @@ def write_artifact(
         steps: Learned steps of symmetric weights, one for each channel or layer, by the name of
             the weight in the network's state dict; they replace the steps that follow from the
             weights.
+        rounded: Weights that are quantized already, by the names in the network's state dict; as
+            `quantization` describes them. All planned ones, or None.
 
     Raises:
         ValueError: `quantization` names a convolution that the network does not have, `classes`
-            are too many or too few, or `steps` do not fit.
+            are too many or too few, or `steps` or `rounded` do not fit.
         ArtifactError: The network holds NaN or infinity, or does not match its spec.
         OSError: The disk is full or the folder cannot be written; what was there stays.
     """
@@ -97,7 +100,12 @@ def write_artifact(
     weights = _weights(network, layout)
     renamed = dict(zip(_names(network), layout.shapes, strict=True))
     given = {renamed.get(name, name): step for name, step in (steps or {}).items()}
-    arrays = _stored_arrays(weights, layout, quantization, given)
+    if rounded is None:
+        planned = layout.quantized.weights
+        found = dict(quantized_weights(weights, planned, quantization, steps=given))
+    else:
+        found = {renamed.get(name, name): weight for name, weight in rounded.items()}
+    arrays = _stored_arrays(weights, layout, found)
     digest = hashlib.sha256()
     with whole_file(path) as file:
         for part in _parts(layout, arrays):
@@ -139,13 +147,17 @@ def _names(network: Network) -> list[str]:
 def _stored_arrays(
     weights: Mapping[str, Tensor],
     layout: Layout,
-    quantization: QuantizationConfig,
-    steps: Mapping[str, Tensor],
+    found: Mapping[str, QuantizedWeight],
 ) -> dict[str, np.ndarray]:
     """Compute the content of each stored tensor."""
     planned = layout.quantized.weights
+    if found.keys() != planned.keys():
+        raise ValueError(
+            f"rounded weights were given of {sorted(found)}, and the quantization is of "
+            f"{sorted(planned)}."
+        )
     arrays = {name: w.numpy() for name, w in weights.items() if name not in planned}
-    for name, quantized in quantized_weights(weights, planned, quantization, steps=steps):
+    for name, quantized in found.items():
         arrays[name + CODES] = pack_codes(quantized.codes.numpy(), quantized.bits)
         arrays |= _level_arrays(planned[name].levels, quantized.levels)
     return arrays

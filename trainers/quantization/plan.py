@@ -103,7 +103,7 @@ def quantized_weights(
                     scheme=config.quantizer,
                     scope=config.scope,
                     rate_weight=config.rate_weight,
-                    step=steps.get(name),
+                    step=steps.get(name, config.step),
                 ),
             )
 
@@ -122,6 +122,7 @@ def _shared(
             planned[names[0]].bits,
             config.quantizer,
             rate_weight=config.rate_weight,
+            step=config.step,
         )
         for levels, names in members.items()
     }

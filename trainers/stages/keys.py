@@ -8,6 +8,7 @@ name) of weights and images, and the parameters that the stage reads.
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,7 @@ from trainers.parameters import PARAMETERS
 from trainers.quantization.layer_bits import LAYER_BITS
 
 _QUANTIZATION = ("bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight")
+_ROUNDING = ("step", "rounding", "calibration")
 # With `qat` training sees the weights as they will be packed; its quantizer is always the same.
 _QUANTIZED_TRAINING = ("bits", "fc_bits", "scope", "layer_bits")
 _NEVER_READ = ("attacks", "threads")
@@ -30,7 +32,7 @@ def after_training(qat: str) -> frozenset[str]:
     Configurations that differ only in these share their training.
 
     >>> sorted(after_training("lsq"))
-    ['quantizer', 'rate_weight']
+    ['quantizer', 'rate_weight', 'rounding', 'step']
 
     Args:
         qat: As `TrialConfig.qat`.
@@ -115,10 +117,26 @@ def packed_features_entry(
     return _entry("packed", parameters, data, device)
 
 
+def rounding_entry(config: TrialConfig, *, weights: str, data: str, device: str) -> str:
+    """Name the cache entry of the codes that a look at training images decided.
+
+    Args:
+        config: Config of the trial.
+        weights: Digest of the trained network.
+        data: Fingerprint of the images.
+        device: Name of the device that computes.
+    """
+    values = {name: getattr(config, name) for name in _QUANTIZATION}
+    values["layer_bits"] = {str(number): bits for number, bits in config.layer_bits.items()}
+    values |= {"step": config.step, "rounding": config.rounding}
+    parameters = {**values, "calibration": asdict(config.calibration), "weights": weights}
+    return _entry("rounding", parameters, data, device)
+
+
 def _unread(qat: str) -> frozenset[str]:
     """Return the fields of `TrialConfig` that training does not read."""
     read = frozenset() if qat == "none" else frozenset(_QUANTIZED_TRAINING)
-    return frozenset((*_NEVER_READ, *_QUANTIZATION)) - read
+    return frozenset((*_NEVER_READ, *_QUANTIZATION, *_ROUNDING)) - read
 
 
 def _entry(stage: str, parameters: Mapping[str, Any], data: str, device: str) -> str:
