@@ -1,6 +1,7 @@
 """Quantize a trained network with a look at training images, and keep what is better."""
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -33,7 +34,8 @@ class Calibrated:
         weights: Quantized weights by tensor name.
         values: Mean divergence of the predictions from those of the trained network, in nats, on
             images that were not used to choose the codes: `nearest_divergence` of rounding to
-            nearest, and `rounding_divergence` of what is kept. Never above it.
+            nearest, and `rounding_divergence` of what is kept. Never above it. Left out where
+            activations overflow.
     """
 
     network: Network
@@ -68,6 +70,7 @@ def calibrated(
 
     found = make() if stages is None else stages.rounding(network, make)
     values = {name: float(found[name]) for name in (_NEAREST, _ROUNDED)}
+    values = {name: value for name, value in values.items() if math.isfinite(value)}
     weights = {
         name: QuantizedWeight(found[name + _CODES], weight.levels)
         for name, weight in nearest.items()
@@ -99,7 +102,7 @@ def _rounded(
     found = {name + _CODES: weight.codes for name, weight in weights.items()}
     found |= {_FLOAT + name: tensor.cpu() for name, tensor in floats.items()}
     found[_NEAREST] = torch.tensor(before, dtype=torch.float64)
-    found[_ROUNDED] = torch.tensor(min(before, after), dtype=torch.float64)
+    found[_ROUNDED] = torch.tensor(after if after < before else before, dtype=torch.float64)
     return found
 
 

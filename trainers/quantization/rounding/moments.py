@@ -34,6 +34,11 @@ class Moments:
     output_mean: Tensor
     output_variance: Tensor
 
+    @property
+    def are_finite(self) -> bool:
+        """Whether no activation overflowed."""
+        return bool(torch.isfinite(self.second).all() and torch.isfinite(self.cross).all())
+
 
 def groups_of(layer: nn.Module) -> int:
     """Return the number of groups of a convolution; 1 for a linear layer."""
@@ -62,15 +67,19 @@ def moments_of(layer: nn.Module, pairs: Iterator[tuple[Tensor, Tensor]], images:
     rows = weight.reshape(groups, weight.shape[0] // groups, -1)
     keep, total = max(1, _POSITIONS // max(1, images)), 0
     sums: list[Tensor] = []
+    shift = torch.zeros(())
     for before, after in pairs:
         (x, z), count = _inputs(layer, before, after, groups, keep, draws)
-        output = torch.bmm(rows, x)
-        # In float64 from here on: differences of large sums follow.
+        output, change = torch.bmm(rows, x), x - z
+        if not sums:
+            shift = z.mean(2, keepdim=True)
+        # About some mean first and in float64 afterwards: differences of large sums follow.
+        z = z - shift
         parts = [
             z.sum(2, dtype=torch.float64),
             torch.bmm(z, z.mT).double(),
-            torch.bmm(x - z, z.mT).double(),
-            (x - z).sum(2, dtype=torch.float64),
+            torch.bmm(change, z.mT).double(),
+            change.sum(2, dtype=torch.float64),
             output.sum(2, dtype=torch.float64),
             output.square().sum(2, dtype=torch.float64),
         ]
@@ -78,7 +87,7 @@ def moments_of(layer: nn.Module, pairs: Iterator[tuple[Tensor, Tensor]], images:
         total += count
     z, zz, dz, d, y, yy = (each / total for each in sums)
     return Moments(
-        mean=z,
+        mean=z + shift.squeeze(2),
         second=zz - z.unsqueeze(2) * z.unsqueeze(1),
         cross=dz - d.unsqueeze(2) * z.unsqueeze(1),
         output_mean=y.reshape(-1),

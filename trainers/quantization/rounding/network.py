@@ -49,8 +49,8 @@ def round_network(
     Their mean is corrected in the layer's bias, or in the batch norm behind it. The levels stay
     as they are, and so does a weight of exactly zero.
 
-    A layer whose moments cannot be computed (more than 8192 inputs an output, or another padding
-    than zeros) keeps its nearest codes.
+    A layer whose moments cannot be computed (more than 8192 inputs an output, another padding than
+    zeros, or activations that overflow) keeps its nearest codes.
 
     Args:
         network: Float network in eval mode on any device; not modified.
@@ -72,6 +72,8 @@ def round_network(
                 continue
             inputs = (_inputs(each, layer, batches) for each in (network, quantized))
             moments = moments_of(module, zip(*inputs, strict=True), images)
+            if not moments.are_finite:
+                continue
             if rounding in _RULES:
                 rule, damping = _RULES[rounding], calibration.damping
                 weights[name] = _rounded(module, nearest[name], moments, rule, damping)

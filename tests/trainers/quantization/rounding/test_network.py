@@ -72,6 +72,7 @@ def outputs(network: nn.Module, layer: int) -> Tensor:
     return torch.cat([network[: layer + 1](batch) for batch in images()])  # type: ignore[index]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounding", ["gptq", "adaround"])
 @pytest.mark.parametrize("quantizer", ["symmetric", "kmeans"])
 def test_predictions_stay_closer_than_with_the_nearest_codes_on_other_images(
@@ -150,6 +151,25 @@ def test_moments_are_those_of_what_each_output_is_computed_from() -> None:
     torch.testing.assert_close(
         (rows @ moments.cross * rows).sum(2).flatten(), expected, atol=1e-6, rtol=1e-5
     )
+
+
+def test_a_network_whose_activations_overflow_keeps_its_nearest_codes() -> None:
+    network = small()
+    network.get_parameter("0.weight").mul_(1e30)
+    network.get_buffer("1.running_var").fill_(1e-30)
+    nearest = quantize_network(network, QuantizationConfig(3, 3))
+    rounded = round_network(network, nearest, images, rounding="gptq", calibration=PLAIN)
+    assert torch.equal(rounded.weights["9.weight"].codes, nearest["9.weight"].codes)
+
+
+def test_inputs_far_from_zero_do_not_blur_their_moments() -> None:
+    torch.manual_seed(4)
+    layer = nn.Linear(3, 2).requires_grad_(requires_grad=False)
+    inputs = 1000 + torch.randn(500, 3)
+    moments = moments_of(layer, iter([(inputs[:250],) * 2, (inputs[250:],) * 2]), 500)
+    expected = torch.cov(inputs.double().T, correction=0)
+    torch.testing.assert_close(moments.second[0], expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(moments.mean[0], inputs.double().mean(0), atol=1e-4, rtol=1e-7)
 
 
 @pytest.mark.parametrize(
