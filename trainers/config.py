@@ -20,6 +20,7 @@ from trainers.parameters import (
     check_parameter,
 )
 from trainers.pruning.config import PREFIX, PruningConfig, check_kept_epochs, check_pruning
+from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import FLOAT_BITS, RATE_WEIGHT, QuantizationConfig, check_qat
 from trainers.quantization.layer_bits import layer_bits_name, layer_bits_of
 from trainers.recipes.config import RECIPE_NAMES, RecipeConfig
@@ -58,6 +59,10 @@ class TrialConfig:
         scope: As `QuantizationConfig` takes it.
         layer_bits: Bits of single convolutions, by number, instead of `bits`.
         rate_weight: As `QuantizationConfig` takes it.
+        step: As `QuantizationConfig` takes it.
+        rounding: ``nearest``, or how a look at training images decides codes:
+            ``bias_corrected``, ``adaround`` or ``gptq``.
+        calibration: Which images those are, and what else is done with them.
         qat: ``none``, or how training knows of the quantization: ``absmax`` or ``lsq``.
         recipe: The rest of the training: augmentation, schedule, averaging, and more.
         pruning: Which weights become zero, and when.
@@ -94,6 +99,9 @@ class TrialConfig:
     scope: str = "channel"
     layer_bits: Mapping[int, int] = field(default_factory=dict)
     rate_weight: float = RATE_WEIGHT
+    step: str = "absmax"
+    rounding: str = "nearest"
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     qat: str = "none"
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     pruning: PruningConfig = field(default_factory=PruningConfig)
@@ -119,7 +127,13 @@ class TrialConfig:
         for number, bits in self.layer_bits.items():
             check_parameter(layer_bits_name(number), bits)
         check_rule(self.fc_rule, self.fc_fraction, self.widths)
-        check_qat(self.qat, self.quantizer, self.scope)
+        check_qat(
+            self.qat,
+            self.quantizer,
+            self.scope,
+            step=self.step,
+            calibrated=self.is_calibrated,
+        )
         self.reuse.check(weights=self.weights, tune=self.tune)
         check_pruning(
             self.pruning, backbone=self.backbone, tune=self.tune, quantizer=self.quantizer
@@ -149,7 +163,13 @@ class TrialConfig:
             scope=self.scope,
             layer_bits=self.layer_bits,
             rate_weight=self.rate_weight,
+            step=self.step,
         )
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether quantization looks at training images."""
+        return self.rounding != "nearest" or self.calibration.batch_norm
 
     def head_widths(self, classes: int) -> tuple[int, ...]:
         """Compute the hidden FC widths by the rule, which needs the number of classes."""
@@ -170,7 +190,8 @@ class TrialConfig:
         earlier ones still belong to the same config.
         """
         values = {name: getattr(self, name) for name in _FIELDS}
-        values = {name: v for name, v in values.items() if name not in _UNCUT or v != _UNCUT[name]}
+        values["calibration"] = asdict(self.calibration)
+        values = {name: v for name, v in values.items() if name not in _LATER or v != _LATER[name]}
         values["widths"] = None if self.widths is None else list(self.widths)
         # Keys of a JSON object are texts.
         values["layer_bits"] = {str(number): bits for number, bits in self.layer_bits.items()}
@@ -197,6 +218,7 @@ class TrialConfig:
         values["layer_bits"] = {
             int(number): bits for number, bits in values.get("layer_bits", {}).items()
         }
+        values["calibration"] = CalibrationConfig(**values.get("calibration", {}))
         values["attacks"] = {
             name: AttackConfig(**attack) for name, attack in values.get("attacks", {}).items()
         }
@@ -209,11 +231,14 @@ class TrialConfig:
 
 _FIELDS = {entry.name for entry in fields(TrialConfig)}
 _OPTIONAL = ("fc_rule", "fc_fraction", "depth")
-_UNCUT = {
+_LATER = {
     "depth": None,
     "width_multiplier": "none",
     "depth_cap": None,
     "depth_start": "prefix",
+    "step": "absmax",
+    "rounding": "nearest",
+    "calibration": asdict(CalibrationConfig()),
 }
 
 

@@ -9,12 +9,14 @@ from trainers.networks.reuse_config import POLICIES
 from trainers.networks.sizing import RULES, SMALLEST_FRACTION
 from trainers.networks.variants import MOST_DEPTH, NARROWEST, WIDEST, WIDTH_WORDS
 from trainers.pruning import config as pruning
+from trainers.quantization.calibration import ROUNDINGS
 from trainers.quantization.config import (
     FLOAT_BITS,
     MAX_RATE_WEIGHT,
     QAT_MODES,
     QUANTIZERS,
     SCOPES,
+    STEPS,
 )
 from trainers.quantization.layer_bits import LAYER_BITS
 from trainers.recipes.config import RECIPE_PARAMETERS
@@ -53,6 +55,8 @@ PARAMETERS: Mapping[str, Accepts] = {
     "quantizer": Accepts("how levels are placed; see docs/guides/quantize.md", words=QUANTIZERS),
     "scope": Accepts("what shares its levels", words=SCOPES),
     "rate_weight": Accepts("what the quantizer entropy pays for a bit less", 0.0, MAX_RATE_WEIGHT),
+    "step": Accepts("what decides the range of evenly spaced levels", words=STEPS),
+    "rounding": Accepts("how the code of each weight is chosen", words=ROUNDINGS),
     "qat": Accepts("how training knows of the quantization", words=QAT_MODES),
     "pruning_sparsity": Accepts("share of the weights that become zero", 0, pruning.MAX_SPARSITY),
     "pruning_granularity": Accepts("what is pruned as one", words=pruning.GRANULARITIES),

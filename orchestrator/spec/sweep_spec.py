@@ -71,6 +71,7 @@ from trainers.evaluators.config import (
 from trainers.networks.backbone_table import backbone_info
 from trainers.pruning import PruningConfig
 from trainers.quantization import QuantizationConfig
+from trainers.quantization.calibration import CalibrationConfig
 
 
 class SweepSpec(Section):
@@ -208,7 +209,6 @@ class SweepSpec(Section):
 
     @model_validator(mode="after")
     def _has_networks(self) -> Self:
-        # Nothing else can vary here, and a space that is itself wrong is empty and reported.
         is_sampled = {"depth", "width_multiplier"} & self.space.keys()
         problem = is_sampled and variant_problem(self.trial_config(), self.search_space)
         if problem:
@@ -385,6 +385,8 @@ class SweepSpec(Section):
             fc_rule=None,
             fc_fraction=None,
             **asdict(QuantizationConfig()),
+            rounding="nearest",
+            calibration=CalibrationConfig(),
             qat="none",
             pruning=PruningConfig(),
         )

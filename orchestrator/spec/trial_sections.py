@@ -17,6 +17,7 @@ from trainers.data.config import DataConfig
 from trainers.doors import resolved_reference
 from trainers.networks.sizing import check_rule
 from trainers.parameters import check_parameter
+from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import QuantizationConfig, check_qat
 from trainers.quantization.layer_bits import layer_bits_name
 from trainers.recipes.config import RECIPE_NAMES
@@ -96,6 +97,24 @@ def _with_numbers(layers: object) -> object:
     }
 
 
+class CalibrationSection(Section):
+    """Which training images a rounding looks at; see `trainers.quantization.calibration`."""
+
+    images: int = 256
+    seed: int = 0
+    batch_norm: bool = False
+    damping: float = 0.01
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        self.as_calibration()
+        return self
+
+    def as_calibration(self) -> CalibrationConfig:
+        """Build the settings for `trainers`."""
+        return CalibrationConfig(**self.model_dump())
+
+
 class QuantizationSection(Section):
     """Bits of a weight in the artifact, and how its levels are placed; see docs/guides."""
 
@@ -104,10 +123,15 @@ class QuantizationSection(Section):
     quantizer: str | None = None
     scope: str | None = None
     rate_weight: float | None = None
+    step: str | None = None
+    rounding: str | None = None
+    calibration: CalibrationSection | None = None
     qat: str | None = None
     layers: Annotated[dict[int, int], BeforeValidator(_with_numbers)] | None = None
 
-    @field_validator("bits", "fc_bits", "quantizer", "scope", "rate_weight", "qat")
+    @field_validator(
+        "bits", "fc_bits", "quantizer", "scope", "rate_weight", "step", "rounding", "qat"
+    )
     @classmethod
     def _is_accepted(cls, value: Any, info: ValidationInfo) -> Any:
         if value is not None:
@@ -124,13 +148,22 @@ class QuantizationSection(Section):
     @model_validator(mode="after")
     def _can_be_trained(self) -> Self:
         plain = QuantizationConfig()
-        check_qat(self.qat or "none", self.quantizer or plain.quantizer, self.scope or plain.scope)
+        moves_norms = self.calibration is not None and self.calibration.batch_norm
+        check_qat(
+            self.qat or "none",
+            self.quantizer or plain.quantizer,
+            self.scope or plain.scope,
+            step=self.step or plain.step,
+            calibrated=self.rounding not in (None, "nearest") or moves_norms,
+        )
         return self
 
     def of_trials(self) -> dict[str, Any]:
         """Return the given settings by their names in `TrialConfig`."""
         given = self.model_dump(exclude_none=True)
         layers = given.pop("layers", {})
+        if self.calibration is not None:
+            given["calibration"] = self.calibration.as_calibration()
         return given | {"layer_bits": layers}
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from trainers.evaluators.config import AttackConfig
 from trainers.parameters import PARAMETERS, Accepts, check_parameter
 from trainers.pruning.config import PRUNING_PARAMETERS
 from trainers.quantization import QuantizationConfig
+from trainers.quantization.calibration import CalibrationConfig
 
 FIXED = TrialConfig(backbone="digitnet", weights="scratch", widths=(9,))
 
@@ -118,6 +120,29 @@ def test_every_word_of_a_quantization_reaches_it() -> None:
     assert quantization == QuantizationConfig(32, 5, "entropy", "global", rate_weight=2.0)
 
 
+def test_settings_without_effect_are_not_part_of_a_config_as_earlier_versions_wrote_it() -> None:
+    later = {"step", "rounding", "calibration"}
+    assert not later & FIXED.as_mapping().keys()
+    rounded = with_params(FIXED, {"bits": 3, "step": "mse", "rounding": "gptq"}, seed=0)
+    rounded = replace(rounded, calibration=CalibrationConfig(images=7))
+    assert later <= rounded.as_mapping().keys()
+    assert rounded.quantization.step == "mse"
+    assert rounded.is_calibrated
+    for config in (FIXED, rounded):
+        assert TrialConfig.from_mapping(json.loads(json.dumps(config.as_mapping()))) == config
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"step": "mse"}, {"rounding": "gptq"}, {"calibration": CalibrationConfig(batch_norm=True)}],
+)
+def test_training_with_quantized_weights_decides_their_codes_itself(
+    changes: dict[str, Any],
+) -> None:
+    with pytest.raises(ValueError, match="decides steps, codes and batch norms itself"):
+        replace(FIXED, qat="lsq", **changes)
+
+
 def test_training_with_quantized_weights_needs_symmetric_ones() -> None:
     assert with_params(FIXED, {"qat": "lsq"}, seed=0).qat == "lsq"
     with pytest.raises(ValueError, match="qat is 'lsq' with the quantizer 'affine'"):
@@ -212,6 +237,8 @@ def test_a_rule_with_what_it_does_not_take_is_refused(
         ("quantizer", "k-means"),
         ("scope", "row"),
         ("qat", True),
+        ("step", "max"),
+        ("rounding", "stochastic"),
         ("rate_weight", -1),
     ],
 )

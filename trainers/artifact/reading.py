@@ -272,8 +272,6 @@ def _quantized(container: _Container, header: ArtifactHeader, name: str) -> Quan
     shape = header.shapes[name]
     count = header.sparse[name].kept if name in header.sparse else math.prod(shape)
     codes = unpack_codes(container.get_tensor(name + CODES), plan.bits, count)
-    if scheme == "symmetric" and codes.size and codes.min() == lowest_code(plan.bits):
-        raise ValueError(f"{name} holds a code below {-top_code(plan.bits)}, which no weight has")
     levels = _stored_levels(container, scheme, plan)
     if name in header.sparse:
         codes = _with_pruned(codes, _kept(container, header, name), _zero_codes(levels, name))

@@ -29,7 +29,7 @@ from trainers.networks.spec import NetworkSpec
 from trainers.quantization import FLOAT_BITS, QuantizationConfig
 from trainers.quantization.packing import pack_codes, unpack_codes
 from trainers.quantization.plan import quantized_weights
-from trainers.quantization.quantized import Levels
+from trainers.quantization.quantized import Levels, QuantizedWeight
 
 _NUMPY = {"F32": "<f4", "I8": "i1", "U8": "u1"}
 
@@ -78,7 +78,7 @@ def predict_bytes(
     return layout_of(spec, quantization, classes).bytes
 
 
-def write_artifact(
+def write_artifact(  # noqa: PLR0913 - all that decides the bytes of a file
     network: Network,
     path: Path,
     *,
@@ -86,6 +86,7 @@ def write_artifact(
     classes: Sequence[str] | None,
     steps: Mapping[str, Tensor] | None = None,
     kept: Mapping[str, Tensor] | None = None,
+    rounded: Mapping[str, QuantizedWeight] | None = None,
 ) -> ArtifactInfo:
     """Quantize, pack and write a network, which is not modified.
 
@@ -100,10 +101,12 @@ def write_artifact(
         kept: Which weights are not pruned, bool, by the name of the weight in the state dict. A
             pruned tensor is stored in the smallest form: densely, or its kept values with a
             bitmap of their places or the gaps between them.
+        rounded: Weights that are quantized already, by the names in the network's state dict; as
+            `quantization` describes them. All planned ones, or None.
 
     Raises:
         ValueError: `quantization` names a convolution that the network does not have, `classes`
-            are too many or too few, or `steps` do not fit.
+            are too many or too few, or `steps` or `rounded` do not fit.
         ArtifactError: The network holds NaN or infinity, or does not match its spec.
         OSError: The disk is full or the folder cannot be written; what was there stays.
 
@@ -127,7 +130,12 @@ def write_artifact(
     }
     if sparse := _sparse(masks, layout):
         layout = layout_of(network.spec, quantization, classes, sparse)
-    arrays = _stored_arrays(weights, layout, quantization, given)
+    if rounded is None:
+        planned = layout.quantized.weights
+        found = dict(quantized_weights(weights, planned, quantization, steps=given))
+    else:
+        found = {renamed.get(name, name): weight for name, weight in rounded.items()}
+    arrays = _stored_arrays(weights, layout, found)
     _leave_out(arrays, {name: masks[name] for name in sparse}, layout)
     digest = hashlib.sha256()
     with whole_file(path) as file:
@@ -194,13 +202,17 @@ def _names(network: Network) -> list[str]:
 def _stored_arrays(
     weights: Mapping[str, Tensor],
     layout: Layout,
-    quantization: QuantizationConfig,
-    steps: Mapping[str, Tensor],
+    found: Mapping[str, QuantizedWeight],
 ) -> dict[str, np.ndarray]:
     """Compute the content of each stored tensor."""
     planned = layout.quantized.weights
+    if found.keys() != planned.keys():
+        raise ValueError(
+            f"rounded weights were given of {sorted(found)}, and the quantization is of "
+            f"{sorted(planned)}."
+        )
     arrays = {name: w.numpy() for name, w in weights.items() if name not in planned}
-    for name, quantized in quantized_weights(weights, planned, quantization, steps=steps):
+    for name, quantized in found.items():
         arrays[name + CODES] = pack_codes(quantized.codes.numpy(), quantized.bits)
         arrays |= _level_arrays(planned[name].levels, quantized.levels)
     return arrays

@@ -14,6 +14,7 @@ MAX_RATE_WEIGHT = 1000.0
 
 QUANTIZERS = ("symmetric", "affine", "kmeans", "entropy")
 SCOPES = ("channel", "layer", "global")
+STEPS = ("absmax", "mse", "percentile")
 QAT_MODES = ("none", "absmax", "lsq")
 CODEBOOKS = ("kmeans", "entropy")
 """The quantizers whose levels are listed, not spaced evenly."""
@@ -37,6 +38,9 @@ class QuantizationConfig:
             to output, from 1.
         rate_weight: For the quantizer ``entropy`` alone, at least 0: how much squared error a
             bit less is worth; see `trainers.quantization.codebook.entropy_codebook`.
+        step: For ``symmetric`` and ``affine`` alone: what decides the range of the levels, the
+            largest weight (``absmax``), the least squared error (``mse``) or a ``percentile``;
+            see `trainers.quantization.steps`.
     """
 
     bits: int = FLOAT_BITS
@@ -45,6 +49,7 @@ class QuantizationConfig:
     scope: str = "channel"
     layer_bits: Mapping[int, int] = field(default_factory=dict)
     rate_weight: float = RATE_WEIGHT
+    step: str = "absmax"
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -56,6 +61,7 @@ class QuantizationConfig:
         _check_bits("fc_bits", self.fc_bits)
         _check_word("quantizer", self.quantizer, QUANTIZERS)
         _check_word("scope", self.scope, SCOPES)
+        _check_word("step", self.step, STEPS)
         if not 0 <= self.rate_weight <= MAX_RATE_WEIGHT:
             raise ValueError(
                 f"rate_weight is {self.rate_weight!r}; it goes from 0 to {MAX_RATE_WEIGHT:g}."
@@ -69,17 +75,27 @@ class QuantizationConfig:
             _check_bits(f"bits_{number}", bits)
 
 
-def check_qat(qat: str, quantizer: str, scope: str) -> None:
+def check_qat(
+    qat: str, quantizer: str, scope: str, *, step: str = "absmax", calibrated: bool = False
+) -> None:
     """Reject quantization-aware training for settings that it does not support.
 
     >>> check_qat("lsq", "symmetric", "channel")
 
     Raises:
-        ValueError: `qat` is unknown, or does not support the quantizer or the scope.
+        ValueError: `qat` is unknown, or does not support the quantizer, the scope or the step, or
+            codes are chosen with a look at images (`calibrated`).
     """
     _check_word("qat", qat, QAT_MODES)
     if qat == "none":
         return
+    if step != "absmax" or calibrated:
+        raise ValueError(
+            f"qat is {qat!r} with the step {step!r}{' and calibration' if calibrated else ''}; "
+            f"training with quantized weights decides steps, codes and batch norms itself, so "
+            f"that only step: absmax and rounding: nearest, without calibration.batch_norm, go "
+            f"with it. Use qat: none to quantize after training."
+        )
     if quantizer != "symmetric" or scope == "global":
         raise ValueError(
             f"qat is {qat!r} with the quantizer {quantizer!r} and the scope {scope!r}; training "

@@ -121,7 +121,7 @@ def quantized_weights(
                     scheme=config.quantizer,
                     scope=config.scope,
                     rate_weight=config.rate_weight,
-                    step=steps.get(name),
+                    step=steps.get(name, config.step),
                 ),
             )
 
@@ -140,6 +140,7 @@ def _shared(
             planned[names[0]].bits,
             config.quantizer,
             rate_weight=config.rate_weight,
+            step=config.step,
         )
         for levels, names in members.items()
     }

@@ -22,6 +22,8 @@ class Levels:
         zero_point: int8 `(G,)`, the code of the weight 0; only for ``affine``, else None.
         codebook: float32 `(G, 2**bits)`, ascending: the value of the code c is in the column
             `c - lowest_code(bits)`; None without one.
+        full_range: For ``symmetric`` alone: whether weights may have the lowest code too, so that
+            there are `2**bits` levels.
     """
 
     bits: int
@@ -29,6 +31,7 @@ class Levels:
     scale: Tensor | None = None
     zero_point: Tensor | None = None
     codebook: Tensor | None = None
+    full_range: bool = False
 
     def __post_init__(self) -> None:
         """Check that the fields needed to decode the scheme are set, and no others.
@@ -40,6 +43,12 @@ class Levels:
         given = (self.scale is None, self.zero_point is None, self.codebook is None)
         if given != (by_codebook, self.scheme != "affine", not by_codebook):
             raise ValueError(f"weights quantized by {self.scheme!r} lack what decodes them.")
+
+    @property
+    def first_code(self) -> int:
+        """The lowest code that a weight may have."""
+        is_short = self.scheme == "symmetric" and not self.full_range
+        return lowest_code(self.bits) + is_short
 
     @property
     def groups(self) -> int:

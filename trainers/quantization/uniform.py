@@ -83,10 +83,9 @@ def uniform_codes(values: Tensor, levels: Levels) -> Tensor:
     top = top_code(levels.bits)
     codes = values * (1 / levels.scale).unsqueeze(1)
     codes.round_()
-    if levels.zero_point is None:
-        return codes.clamp_(-top, top).to(torch.int8)
-    codes += levels.zero_point.to(torch.float32).unsqueeze(1)
-    return codes.clamp_(lowest_code(levels.bits), top).to(torch.int8)
+    if levels.zero_point is not None:
+        codes += levels.zero_point.to(torch.float32).unsqueeze(1)
+    return codes.clamp_(levels.first_code, top).to(torch.int8)
 
 
 def _largest(values: Tensor) -> Tensor:

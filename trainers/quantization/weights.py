@@ -13,7 +13,8 @@ from trainers.quantization.codebook import (
 )
 from trainers.quantization.config import QUANTIZERS, RATE_WEIGHT, SCOPES
 from trainers.quantization.quantized import Levels, QuantizedWeight
-from trainers.quantization.uniform import affine_levels, symmetric_levels, uniform_codes
+from trainers.quantization.steps import uniform_levels
+from trainers.quantization.uniform import uniform_codes
 
 _SMALLEST_STEP = torch.finfo(torch.float32).tiny
 
@@ -25,7 +26,7 @@ def quantize_weight(
     scheme: str = "symmetric",
     scope: str = "channel",
     rate_weight: float = RATE_WEIGHT,
-    step: Tensor | None = None,
+    step: Tensor | str = "absmax",
 ) -> QuantizedWeight:
     """Quantize one weight.
 
@@ -36,8 +37,9 @@ def quantize_weight(
         scheme: A name of `trainers.quantization.config.QUANTIZERS`.
         scope: ``channel``, one step or codebook for each output channel; otherwise one for all.
         rate_weight: Only for ``entropy``: as `entropy_codebook` takes it.
-        step: Only for ``symmetric``: the steps, one per group, which replace those that follow
-            from the weight.
+        step: Only for ``symmetric`` and ``affine``: a name of
+            `trainers.quantization.config.STEPS`; or, only for ``symmetric``, the steps themselves,
+            one per group.
 
     Raises:
         ValueError: A value is out of range or a word unknown; `weight` is a vector, or holds NaN
@@ -51,14 +53,20 @@ def quantize_weight(
     """
     if scope not in SCOPES:
         raise ValueError(f"scope is {scope!r}; known are {', '.join(SCOPES)}.")
-    levels = _fitted(weight_groups(weight, scope), bits, scheme, rate_weight)
-    if step is not None:
+    rule = step if isinstance(step, str) else "absmax"
+    levels = _fitted(weight_groups(weight, scope), bits, scheme, rate_weight, rule)
+    if not isinstance(step, str):
         levels = _with_steps(levels, step)
     return encode(weight, levels)
 
 
 def shared_levels(
-    weights: Sequence[Tensor], bits: int, scheme: str, *, rate_weight: float = RATE_WEIGHT
+    weights: Sequence[Tensor],
+    bits: int,
+    scheme: str,
+    *,
+    rate_weight: float = RATE_WEIGHT,
+    step: str = "absmax",
 ) -> Levels | Codebook:
     """Find the levels that several weights share, as a single group, for `encode`.
 
@@ -70,7 +78,7 @@ def shared_levels(
     [1.0]
     """
     groups = [weight_groups(weight, "global") for weight in weights]
-    return _fitted(torch.cat(groups, dim=1), bits, scheme, rate_weight)
+    return _fitted(torch.cat(groups, dim=1), bits, scheme, rate_weight, step)
 
 
 def encode(weight: Tensor, levels: Levels | Codebook) -> QuantizedWeight:
@@ -92,12 +100,12 @@ def encode(weight: Tensor, levels: Levels | Codebook) -> QuantizedWeight:
     return QuantizedWeight(codes.reshape(weight.shape), plain)
 
 
-def _fitted(groups: Tensor, bits: int, scheme: str, rate_weight: float) -> Levels | Codebook:
+def _fitted(
+    groups: Tensor, bits: int, scheme: str, rate_weight: float, step: str
+) -> Levels | Codebook:
     """Fit levels to these weights, one row per group."""
-    if scheme == "symmetric":
-        return symmetric_levels(groups, bits)
-    if scheme == "affine":
-        return affine_levels(groups, bits)
+    if scheme in ("symmetric", "affine"):
+        return uniform_levels(groups, bits, scheme, step)
     if scheme == "kmeans":
         return kmeans_codebook(groups, bits)
     if scheme == "entropy":

@@ -21,6 +21,7 @@ from trainers.pruning.config import PREFIX
 from trainers.quantization.layer_bits import LAYER_BITS
 
 _QUANTIZATION = ("bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight")
+_ROUNDING = ("step", "rounding", "calibration")
 # With `qat` training sees the weights as they will be packed; its quantizer is always the same.
 _QUANTIZED_TRAINING = ("bits", "fc_bits", "scope", "layer_bits")
 _NEVER_READ = ("attacks", "threads", "functions", "latency")
@@ -32,7 +33,7 @@ def after_training(qat: str) -> frozenset[str]:
     Configurations that differ only in these share their training.
 
     >>> sorted(after_training("lsq"))
-    ['quantizer', 'rate_weight']
+    ['quantizer', 'rate_weight', 'rounding', 'step']
 
     Args:
         qat: As `TrialConfig.qat`.
@@ -187,10 +188,26 @@ def reuse_entry(parameters: Mapping[str, Any], *, data: str) -> str:
     return _entry("reuse", parameters, data, "cpu")
 
 
+def rounding_entry(config: TrialConfig, *, weights: str, data: str, device: str) -> str:
+    """Name the cache entry of the codes that a look at training images decided.
+
+    Args:
+        config: Config of the trial.
+        weights: Digest of the trained network.
+        data: Fingerprint of the images.
+        device: Name of the device that computes.
+    """
+    values = {name: getattr(config, name) for name in _QUANTIZATION}
+    values["layer_bits"] = {str(number): bits for number, bits in config.layer_bits.items()}
+    values |= {"step": config.step, "rounding": config.rounding}
+    parameters = {**values, "calibration": asdict(config.calibration), "weights": weights}
+    return _entry("rounding", parameters, data, device)
+
+
 def _unread(qat: str) -> frozenset[str]:
     """Return the fields of `TrialConfig` that training does not read."""
     read = frozenset() if qat == "none" else frozenset(_QUANTIZED_TRAINING)
-    return frozenset((*_NEVER_READ, *_QUANTIZATION)) - read
+    return frozenset((*_NEVER_READ, *_QUANTIZATION, *_ROUNDING)) - read
 
 
 def _entry(stage: str, parameters: Mapping[str, Any], data: str, device: str) -> str:

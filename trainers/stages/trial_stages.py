@@ -13,7 +13,12 @@ from trainers.networks.network import Network
 from trainers.networks.spec import NetworkSpec
 from trainers.stages.backends import Content
 from trainers.stages.cache import StageCache
-from trainers.stages.keys import features_entry, packed_features_entry, training_entry
+from trainers.stages.keys import (
+    features_entry,
+    packed_features_entry,
+    rounding_entry,
+    training_entry,
+)
 from trainers.stages.weights import content_digest
 
 MakeFeatures = Callable[[str, slice], Tensor]
@@ -51,6 +56,7 @@ class TrialStages:
         device: torch.device,
     ) -> None:
         self._cache = cache
+        self._config = config
         self.taken = 0
         self.has_training = False
         self._backend = {"data": data, "device": _name(device)}
@@ -88,6 +94,21 @@ class TrialStages:
             **self._backend,
         )
         return self._in_blocks(name, make, {"val": count})["val"]
+
+    def rounding(
+        self, trained: Network, make: Callable[[], dict[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """Return what rounding with a look at images gave, computed if not cached.
+
+        Args:
+            trained: The trained network.
+            make: Rounds its weights.
+        """
+        weights = content_digest(trained)
+        name = rounding_entry(self._config, weights=weights, **self._backend)
+        (tensors, _), was_there = self._cache.made(name, make)
+        self.taken += was_there
+        return dict(tensors)
 
     def training(self) -> Content | None:
         """Return the finished training of this trial or of an equal one, if the cache has it."""

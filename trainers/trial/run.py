@@ -38,10 +38,13 @@ from trainers.files.trial_folder import (
 from trainers.networks.network import Network
 from trainers.networks.spec import NetworkSpec
 from trainers.pruning.masks import zero_share
+from trainers.quantization.plan import planned_weights
+from trainers.quantization.quantized import QuantizedWeight
 from trainers.stages.cache import StageCache
 from trainers.training.examples import FEATURE_BYTES
 from trainers.training.finetune import EpochReport, FineTuning
 from trainers.training.fused import fuse_key, run_epoch
+from trainers.trial.calibrated import calibrated
 from trainers.trial.latency import measure_latency
 from trainers.trial.milestones import milestone_values
 
@@ -205,6 +208,13 @@ class TrialRun:
         steps = self.training.finish()
         config, network = self._config, self.training.network.to("cpu")
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
+        rounded: Mapping[str, QuantizedWeight] | None = None
+        divergences: Mapping[str, float] = {}
+        if config.is_calibrated and planned_weights(network, config.quantization):
+            found = calibrated(
+                network, config, self._data, device=self._device, stages=self.training.stages
+            )
+            network, rounded, divergences = found.network, found.weights, found.values
         artifact = write_artifact(
             network,
             self._folder / ARTIFACT_NAME,
@@ -212,6 +222,7 @@ class TrialRun:
             classes=self._data.classes,
             steps=steps,
             kept=self.training.masks.kept,
+            rounded=rounded,
         )
         storage = compress_artifact(artifact.path, self._folder / STORAGE_NAME)
         packed = load_artifact(artifact.path)
@@ -226,6 +237,7 @@ class TrialRun:
         write_predictions(self._folder / PREDICTIONS_NAME, answers)
         values = {
             **measured,
+            **divergences,
             "memory_bytes": float(artifact.bytes),
             "head_bytes": float(artifact.head_bytes),
             "backbone_bytes": float(artifact.backbone_bytes),

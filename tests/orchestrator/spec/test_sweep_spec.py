@@ -19,6 +19,7 @@ from trainers.networks.backbone_table import WEIGHT_WORDS
 from trainers.parameters import PARAMETERS
 from trainers.pruning.config import PRUNING_PARAMETERS
 from trainers.quantization import QuantizationConfig
+from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.layer_bits import LAYER_BITS
 
 GIVEN: dict[str, Any] = {
@@ -151,6 +152,15 @@ def test_a_quantization_reaches_the_trials() -> None:
     assert spec(quantization={"bits": 4, "qat": "lsq"}).trial_config().qat == "lsq"
 
 
+def test_a_rounding_and_its_images_reach_the_trials() -> None:
+    asked = {"rounding": "gptq", "step": "mse", "calibration": {"images": 64, "batch_norm": True}}
+    config = spec(quantization={"bits": 3, **asked}).trial_config()
+    assert (config.rounding, config.step) == ("gptq", "mse")
+    assert config.calibration == CalibrationConfig(images=64, batch_norm=True)
+    reference = spec(quantization={"bits": 3, **asked}).reference_config()
+    assert reference == spec().reference_config()
+
+
 def test_the_reference_is_not_quantized_whatever_the_trials_are() -> None:
     quantized = spec(quantization=QUANTIZATION).reference_config()
     assert quantized == spec().reference_config()
@@ -181,6 +191,14 @@ def test_what_is_not_asked_of_a_quantization_is_not_part_of_a_sweeps_identity() 
         ({"layers": [8]}, "valid dictionary"),
         ({"qat": "lsq", "quantizer": "kmeans"}, "qat is 'lsq' with the quantizer 'kmeans'"),
         ({"qat": "absmax", "scope": "global"}, "and the scope 'global'"),
+        ({"step": "max"}, "step is 'max', but a trial needs 'absmax' or 'mse' or 'percentile'"),
+        ({"rounding": "up"}, "rounding is 'up', but a trial needs 'nearest' or"),
+        (
+            {"rounding": "gptq", "qat": "lsq"},
+            "qat is 'lsq' with the step 'absmax' and calibration",
+        ),
+        ({"calibration": {"images": 0}}, "calibration.images is 0; it is an integer from 1"),
+        ({"calibration": {"damping": 0.0}}, "calibration.damping is 0.0"),
     ],
 )
 def test_a_quantization_that_no_trial_can_have_is_refused(

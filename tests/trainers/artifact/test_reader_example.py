@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.artifact import load_artifact, write_artifact
+from trainers.artifact import load_artifact, read_quantized, write_artifact
 from trainers.evaluators.accuracy import predict
 from trainers.networks.inputs import to_unit
 from trainers.networks.network import build_network
@@ -91,3 +91,17 @@ def test_the_example_uses_nothing_of_this_project() -> None:
     assert "trainers" not in source
     assert "safetensors.torch" not in source
     assert len(source.splitlines()) <= 150
+
+
+@pytest.mark.parametrize("step", ["mse", "percentile"])
+def test_the_reader_decodes_the_lowest_code_of_symmetric_weights(
+    tmp_path: Path, step: str
+) -> None:
+    network = build_network("digitnet", weights="scratch", widths=(), classes=10)
+    config = QuantizationConfig(2, 2, step=step)
+    write_artifact(network, tmp_path / "m", quantization=config, classes=None)
+    assert any((w.codes == -2).any() for w in read_quantized(tmp_path / "m").values())
+    reader = runpy.run_path(str(EXAMPLE))
+    found = reader["weights"](*reader["read_file"](tmp_path / "m"))
+    expected = load_artifact(tmp_path / "m").state_dict()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)

@@ -293,8 +293,6 @@ def put(name: str, value: float) -> Callable[[dict[str, np.ndarray]], None]:
         (put(CONV + ".scale", 0), "steps that are not positive"),
         (put(CONV + ".scale", -1), "steps that are not positive"),
         (put(CONV + ".scale", 3e38), "overflows float32"),
-        # The lowest three bits are the first code: 100 is -4 in two's complement.
-        (put(CONV + ".codes", 0b100), "a code below -3"),
     ],
 )
 def test_tensors_that_do_not_fit_are_refused(

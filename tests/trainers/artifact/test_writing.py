@@ -10,10 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from trainers.artifact import load_artifact, predict_bytes, write_artifact
+from trainers.artifact import load_artifact, predict_bytes, read_quantized, write_artifact
 from trainers.errors import ArtifactError
 from trainers.networks.network import Network, build_network
 from trainers.quantization import QuantizationConfig
+from trainers.quantization.plan import quantize_network
+from trainers.quantization.quantized import QuantizedWeight
 
 CLASSES = tuple("abc")
 FOUR = QuantizationConfig(bits=4, fc_bits=4)
@@ -234,3 +236,16 @@ def test_the_size_of_the_largest_network_is_known_without_its_weights() -> None:
     weights = 576 * 65_536 + 2 * 65_536**2 + 65_536 * 3
     size = predict_bytes(spec, FOUR, CLASSES)
     assert 0 < size - weights / 2 < 2_000_000
+
+
+def test_weights_that_are_quantized_already_are_written_as_they_are(tmp_path: Path) -> None:
+    network = digitnet(dropout=0.5)
+    found = quantize_network(network, FOUR)
+    given = {name: QuantizedWeight(-weight.codes, weight.levels) for name, weight in found.items()}
+    write_artifact(network, tmp_path / "m", quantization=FOUR, classes=None, rounded=given)
+    written = read_quantized(tmp_path / "m")
+    for stored, weight in zip(written.values(), given.values(), strict=True):
+        assert torch.equal(stored.codes, weight.codes)
+    given.popitem()
+    with pytest.raises(ValueError, match="rounded weights were given of"):
+        write_artifact(network, tmp_path / "m", quantization=FOUR, classes=None, rounded=given)

@@ -44,7 +44,8 @@ def assert_same_bits(first: Tensor, second: Tensor) -> None:
 
 
 def packed(weight: Tensor, bits: int, scope: str, step: Tensor | None = None) -> Tensor:
-    return dequantize(quantize_weight(weight, bits, scope=scope, step=step))
+    given = "absmax" if step is None else step
+    return dequantize(quantize_weight(weight, bits, scope=scope, step=given))
 
 
 @pytest.mark.slow

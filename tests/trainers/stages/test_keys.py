@@ -13,17 +13,19 @@ from trainers.config import PARAMETERS, TrialConfig
 from trainers.data import ImageData
 from trainers.evaluators.config import AttackConfig
 from trainers.pruning import PruningConfig
+from trainers.quantization.calibration import CalibrationConfig
 from trainers.recipes.config import RecipeConfig
 from trainers.stages.keys import (
     after_training,
     features_entry,
     packed_features_entry,
+    rounding_entry,
     training_entry,
     training_key,
 )
 from trainers.training.finetune import FineTuning
 
-QUANTIZATION = {"bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight"}
+QUANTIZATION = {"bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight", "step"}
 ALTERNATIVES: dict[str, list[Any]] = {
     "backbone": ["cifar_resnet20"],
     "weights": ["bundled", "some.safetensors"],
@@ -55,6 +57,9 @@ AFTERWARDS: dict[str, list[Any]] = {
     "quantizer": ["kmeans", "affine"],
     "scope": ["layer", "global"],
     "rate_weight": [1.0],
+    "step": ["mse", "percentile"],
+    "rounding": ["gptq", "adaround"],
+    "calibration": [CalibrationConfig(images=8)],
     "attacks": [{"robust_accuracy": AttackConfig("fgsm")}],
     "threads": [2],
     "functions": [{"my_metric": "my_module:size"}],
@@ -118,7 +123,8 @@ def test_the_parameters_after_training_are_those_that_the_key_does_not_hold() ->
     assert later <= PARAMETERS.keys()
     assert {"bits", "fc_bits", "quantizer", "scope", "rate_weight", "bits_1"} <= later
     assert not later & set(ALTERNATIVES)
-    assert after_training("lsq") == after_training("absmax") == {"quantizer", "rate_weight"}
+    for qat in ("lsq", "absmax"):
+        assert after_training(qat) == {"quantizer", "rate_weight", "step", "rounding"}
 
 
 def test_training_reads_nothing_that_its_key_does_not_hold(
@@ -153,6 +159,7 @@ def test_training_reads_nothing_that_its_key_does_not_hold(
     [
         ("none", {"bits": 3, "fc_bits": 2, "quantizer": "kmeans", "scope": "layer"}),
         ("none", {"layer_bits": {1: 4}, "rate_weight": 1.0, "quantizer": "entropy"}),
+        ("none", {"step": "mse", "rounding": "gptq"}),
         ("absmax", {"rate_weight": 1.0}),
     ],
 )
@@ -229,3 +236,25 @@ def test_bits_decide_features_only_where_training_sees_them() -> None:
     assert entry(bits=4, qat="absmax", fc_bits=2) == entry(bits=4, qat="absmax")
     assert entry(bits=4, qat="lsq", scope="layer") != entry(bits=4, qat="lsq")
     assert features_entry(PLAIN, input_spec={"height": 32}, **GIVEN) != entry()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bits": 3},
+        {"fc_bits": 3},
+        {"layer_bits": {1: 4}},
+        {"quantizer": "kmeans"},
+        {"scope": "layer"},
+        {"step": "mse"},
+        {"rounding": "gptq"},
+        {"calibration": CalibrationConfig(batch_norm=True)},
+    ],
+)
+def test_all_of_a_quantization_and_the_trained_weights_decide_its_codes(
+    changes: dict[str, Any],
+) -> None:
+    plain = rounding_entry(PLAIN, **GIVEN)
+    assert rounding_entry(replace(PLAIN, **changes), **GIVEN) != plain
+    assert rounding_entry(PLAIN, **GIVEN | {"weights": "x"}) != plain
+    assert rounding_entry(replace(PLAIN, learning_rate=0.5, seed=3), **GIVEN) == plain

@@ -1,0 +1,80 @@
+"""Ranges of evenly spaced levels: never worse than the plain one, zero exact, every code used."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from trainers.quantization.quantized import dequantize, lowest_code, top_code
+from trainers.quantization.steps import uniform_levels
+from trainers.quantization.weights import quantize_weight
+
+SCHEMES = ("symmetric", "affine")
+
+
+def gaussian(rows: int, count: int, seed: int = 0) -> Tensor:
+    return torch.randn(rows, count, generator=torch.Generator().manual_seed(seed))
+
+
+def errors(weight: Tensor, bits: int, scheme: str, step: str) -> Tensor:
+    quantized = quantize_weight(weight, bits, scheme=scheme, step=step)
+    return (dequantize(quantized) - weight).double().square().sum(1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", SCHEMES)
+@given(seed=st.integers(0, 99), bits=st.integers(2, 8), power=st.integers(1, 3))
+def test_least_error_is_never_more_than_that_of_the_largest_weight(
+    scheme: str, seed: int, bits: int, power: int
+) -> None:
+    weight = gaussian(3, 24, seed) ** power
+    assert (
+        errors(weight, bits, scheme, "mse") <= errors(weight, bits, scheme, "absmax") * (1 + 1e-5)
+    ).all()
+
+
+@pytest.mark.parametrize(("bits", "step"), [(2, 0.9957), (3, 0.5860), (4, 0.3352)])
+def test_the_error_of_normal_weights_is_that_of_the_best_uniform_quantizer(
+    bits: int, step: float
+) -> None:
+    # Max (1960), table II: mean squared errors 0.1188, 0.03744 and 0.01154 of 4, 8 and 16 levels.
+    best = {2: 0.1188, 3: 0.03744, 4: 0.01154}[bits]
+    weight = gaussian(1, 40_000)
+    levels = uniform_levels(weight, bits, "symmetric", "mse")
+    error = float(errors(weight, bits, "symmetric", "mse") / weight.numel())
+    # With a level at zero, which the best one has not, the error is somewhat larger.
+    assert best < error < 1.25 * best
+    assert float(levels.scale) == pytest.approx(step, rel=0.2)
+
+
+@pytest.mark.parametrize("step", ["mse", "percentile"])
+def test_symmetric_levels_use_every_code(step: str) -> None:
+    quantized = quantize_weight(gaussian(1, 4000), 3, step=step)
+    assert quantized.codes.unique().tolist() == list(range(lowest_code(3), top_code(3) + 1))
+    plain = quantize_weight(gaussian(1, 4000), 3)
+    assert plain.codes.min() == lowest_code(3) + 1
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("step", ["absmax", "mse", "percentile"])
+def test_zero_stays_zero_and_a_group_of_zeros_can_be_packed(scheme: str, step: str) -> None:
+    weight = gaussian(3, 50)
+    weight[:, ::3] = 0
+    weight[1] = 0
+    found = quantize_weight(weight, 3, scheme=scheme, step=step)
+    assert (dequantize(found)[weight == 0] == 0).all()
+    assert found.scale is not None
+    assert (found.scale > 0).all()
+
+
+def test_a_percentile_clips_one_weight_of_a_hundred() -> None:
+    weight = torch.arange(1.0, 101.0).unsqueeze(0)
+    levels = uniform_levels(weight, 8, "symmetric", "percentile")
+    assert float(levels.scale * top_code(8)) == pytest.approx(99)
+
+
+def test_an_empty_weight_and_an_unknown_word() -> None:
+    assert quantize_weight(torch.empty(2, 0), 4, step="mse").codes.shape == (2, 0)
+    with pytest.raises(ValueError, match="step is 'max'; known are absmax, mse, percentile"):
+        quantize_weight(gaussian(1, 4), 4, step="max")

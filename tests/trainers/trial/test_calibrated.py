@@ -1,0 +1,96 @@
+"""A trial whose codes are chosen with a look at training images."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from trainers.artifact import load_artifact, predict_bytes
+from trainers.config import TrialConfig
+from trainers.data import ImageData
+from trainers.quantization.calibration import CalibrationConfig
+from trainers.quantization.plan import quantize_network
+from trainers.stages.cache import StageCache
+from trainers.trial.calibrated import calibrated
+from trainers.trial.run import Measurement, TrialRun
+
+Config = Callable[..., TrialConfig]
+CPU = torch.device("cpu")
+
+
+def run(
+    config: TrialConfig, data: ImageData, folder: Path, cache: StageCache | None = None
+) -> Measurement:
+    trial = TrialRun(config, data, folder, cache=cache)
+    while not trial.finished:
+        trial.advance(to_epoch=2**31, seconds=60)
+    return trial.measure()
+
+
+@pytest.mark.slow
+def test_the_file_has_the_size_of_one_that_was_rounded_to_nearest(
+    bands: ImageData, make_config: Config, tmp_path: Path
+) -> None:
+    plain = make_config(bits=3, fc_bits=3, epochs=1, dropout=0.1)
+    rounded = replace(plain, rounding="gptq", step="mse")
+    first, second = (run(c, bands, tmp_path / c.rounding) for c in (plain, rounded))
+    assert first.values["memory_bytes"] == second.values["memory_bytes"]
+    assert first.artifact.sha256 != second.artifact.sha256
+    network = load_artifact(second.artifact.path)
+    size = predict_bytes(network.spec, rounded.quantization, bands.classes)
+    assert second.values["memory_bytes"] == size
+    assert second.values["rounding_divergence"] <= second.values["nearest_divergence"]
+    assert "rounding_divergence" not in first.values
+
+
+@pytest.mark.slow
+def test_a_sibling_shares_the_training_and_the_same_trial_its_codes(
+    bands: ImageData, make_config: Config, tmp_path: Path
+) -> None:
+    cache = StageCache(str(tmp_path / "cache"), 1e9)
+    config = make_config(bits=3, fc_bits=3, epochs=1, tune="all", rounding="gptq")
+    nearest = run(replace(config, rounding="nearest"), bands, tmp_path / "a", cache)
+    first = run(config, bands, tmp_path / "b", cache)
+    again = run(config, bands, tmp_path / "c", cache)
+    taken = [each.values["cached_stages"] for each in (nearest, first, again)]
+    assert taken == [0, 1, 2]
+    assert first.artifact.sha256 == again.artifact.sha256 != nearest.artifact.sha256
+    assert first.values["rounding_divergence"] == again.values["rounding_divergence"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("images", [1, 5, 1000])
+def test_any_number_of_images_will_do(
+    bands: ImageData, make_config: Config, tmp_path: Path, images: int
+) -> None:
+    config = make_config(
+        bits=2, epochs=1, rounding="gptq", calibration=CalibrationConfig(images=images)
+    )
+    training = TrialRun(config, bands, tmp_path)
+    training.advance(to_epoch=1, seconds=60)
+    network = training.training.network
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    found = calibrated(network, config, bands, device=CPU, stages=None)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert 0 <= found.values["rounding_divergence"] <= found.values["nearest_divergence"]
+    assert np.isfinite(found.values["nearest_divergence"])
+
+
+def test_what_does_not_help_is_not_kept(
+    bands: ImageData, make_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(bits=3, epochs=1, rounding="gptq")
+    training = TrialRun(config, bands, tmp_path)
+    training.advance(to_epoch=1, seconds=60)
+    told = iter([0.1, 0.2])
+    monkeypatch.setattr("trainers.trial.calibrated.divergence", lambda *_: next(told))
+    network = training.training.network
+    found = calibrated(network, config, bands, device=CPU, stages=None)
+    nearest = quantize_network(network, config.quantization)
+    assert all(torch.equal(found.weights[n].codes, w.codes) for n, w in nearest.items())
+    assert found.values == {"nearest_divergence": 0.1, "rounding_divergence": 0.1}
+    for name, tensor in found.network.state_dict().items():
+        assert torch.equal(tensor, network.state_dict()[name])

@@ -1,0 +1,140 @@
+"""Ranges of evenly spaced levels: by the largest weight, the squared error or a percentile.
+
+With few bits a range that holds every weight is too wide for most of them: a few large weights
+that are clipped cost less than a coarse step does.
+"""
+
+import torch
+from torch import Tensor
+
+from trainers.quantization.config import STEPS
+from trainers.quantization.quantized import Levels, lowest_code, top_code
+from trainers.quantization.uniform import affine_levels, symmetric_levels, uniform_codes
+
+PERCENTILE = 99.0
+"""Share of the weights, in percent, that the range of ``percentile`` holds."""
+
+# Ranges that are tried, as shares of that of the largest weight. At 2 bits the best range of a
+# normal distribution has its end at about a third of the largest of some hundred weights.
+_SHARES = torch.linspace(0.15, 1.0, 35)
+# Rounds of least squares after the best share is found. Most groups converge in fewer.
+_ROUNDS = 10
+# The range, the codes and the errors of a weight take some forty bytes.
+_VALUES_AT_ONCE = 1 << 22
+
+
+def uniform_levels(values: Tensor, bits: int, scheme: str, step: str) -> Levels:
+    """Place evenly spaced levels for each row of `values`.
+
+    ``absmax`` gives `symmetric_levels` and `affine_levels`. The others use all `2**bits` codes of
+    ``symmetric`` too. ``mse`` searches for the step, and for the code of zero of ``affine``, of
+    least squared error: it tries 35 ranges, and improves the best one by least squares for as long
+    as that helps; its error is never above that of ``absmax``. ``percentile`` clips the 1 % of the
+    weights that are farthest from zero; with ``affine``, half a percent at either end.
+
+    Zero stays exactly zero with each of them.
+
+    Args:
+        values: float32 `(G, n)`, finite; one row per group.
+        bits: 2 to 8.
+        scheme: ``symmetric`` or ``affine``.
+        step: A name of `trainers.quantization.config.STEPS`.
+
+    Raises:
+        ValueError: A word is unknown.
+    """
+    if step not in STEPS:
+        raise ValueError(f"step is {step!r}; known are {', '.join(STEPS)}.")
+    place = symmetric_levels if scheme == "symmetric" else affine_levels
+    if step == "absmax" or values.numel() == 0:
+        return place(values, bits)
+    if step == "percentile":
+        levels = place(_clipped(values, scheme), bits)
+        return Levels(
+            bits, scheme, levels.scale, levels.zero_point, full_range=scheme == "symmetric"
+        )
+    rows = max(1, _VALUES_AT_ONCE // values.shape[1])
+    parts = [_least_error(part, bits, scheme) for part in torch.split(values, rows)]
+    scale = torch.cat([scale for scale, _ in parts])
+    if scheme == "symmetric":
+        return Levels(bits, scheme, scale, full_range=True)
+    return Levels(bits, scheme, scale, torch.cat([zero for _, zero in parts]).to(torch.int8))
+
+
+def _clipped(values: Tensor, scheme: str) -> Tensor:
+    """Return values clipped to the range of the percentile."""
+    count = values.shape[1]
+    if scheme == "symmetric":
+        rank = max(1, round(PERCENTILE / 100 * count))
+        largest = values.abs().kthvalue(rank, dim=1, keepdim=True).values
+        return values.clamp(-largest, largest)
+    outside = round((1 - PERCENTILE / 100) / 2 * count)
+    lowest = values.kthvalue(outside + 1, dim=1, keepdim=True).values
+    highest = values.kthvalue(count - outside, dim=1, keepdim=True).values
+    return values.clamp(lowest, highest)
+
+
+def _least_error(values: Tensor, bits: int, scheme: str) -> tuple[Tensor, Tensor]:
+    """Search for the step and the code of zero: float32 `(G,)` each."""
+    place = symmetric_levels if scheme == "symmetric" else affine_levels
+    plain = place(values, bits)
+    assert plain.scale is not None  # noqa: S101 - evenly spaced levels have it
+    zero = torch.zeros_like(plain.scale)
+    if plain.zero_point is not None:
+        zero = plain.zero_point.to(torch.float32)
+    # The step and zero of `absmax` are among those that are tried, with its fewer codes.
+    best = plain.scale, zero, _error(values, plain)
+    for share in _SHARES:
+        for shift in (0,) if scheme == "symmetric" else (-1, 0, 1):
+            moved = (zero + shift).clamp(lowest_code(bits), top_code(bits))
+            best = _better(values, bits, scheme, best, (plain.scale * share, moved))
+    for _ in range(_ROUNDS):
+        before = best[2].clone()
+        best = _better(values, bits, scheme, best, _fitted(values, bits, scheme, best[:2]))
+        if torch.equal(best[2], before):
+            break
+    return best[:2]
+
+
+def _better(
+    values: Tensor,
+    bits: int,
+    scheme: str,
+    best: tuple[Tensor, Tensor, Tensor],
+    tried: tuple[Tensor, Tensor],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the better step, code of zero and error of each group."""
+    usable = tried[0] >= torch.finfo(torch.float32).tiny
+    scale = torch.where(usable, tried[0], best[0])
+    error = _error(values, _levels(bits, scheme, scale, tried[1]))
+    is_better = error < best[2]
+    new = (scale, tried[1], error)
+    scale, zero, error = (torch.where(is_better, a, b) for a, b in zip(new, best, strict=True))
+    return scale, zero, error
+
+
+def _levels(bits: int, scheme: str, scale: Tensor, zero: Tensor) -> Levels:
+    if scheme == "symmetric":
+        return Levels(bits, scheme, scale, full_range=True)
+    return Levels(bits, scheme, scale, zero.to(torch.int8))
+
+
+def _error(values: Tensor, levels: Levels) -> Tensor:
+    """Compute the squared error of each group: float32 `(G,)`."""
+    assert levels.scale is not None  # noqa: S101 - evenly spaced levels have it
+    codes = uniform_codes(values, levels).to(torch.float32)
+    if levels.zero_point is not None:
+        codes -= levels.zero_point.to(torch.float32).unsqueeze(1)
+    return (codes * levels.scale.unsqueeze(1) - values).square_().sum(dim=1)
+
+
+def _fitted(
+    values: Tensor, bits: int, scheme: str, found: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Fit the step to the codes of the present step by least squares."""
+    scale, zero = found
+    steps = uniform_codes(values, _levels(bits, scheme, scale, zero)).to(torch.float32)
+    steps -= zero.unsqueeze(1)
+    power = steps.square().sum(dim=1)
+    fitted = (steps * values).sum(dim=1) / power
+    return torch.where(power > 0, fitted, scale), zero

@@ -1,0 +1,139 @@
+"""Quantize a trained network with a look at training images, and keep what is better."""
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trainers.config import TrialConfig
+from trainers.data import ImageData
+from trainers.data.splits import stratified_choice
+from trainers.determinism import derive_seed
+from trainers.networks.inputs import to_unit
+from trainers.networks.network import Network
+from trainers.quantization.plan import quantize_network
+from trainers.quantization.quantized import QuantizedWeight, dequantize
+from trainers.quantization.rounding.network import Batches, divergence, round_network
+from trainers.stages.trial_stages import TrialStages
+
+_BATCH = 32
+_CODES = ".codes"
+_FLOAT = "float."
+_NEAREST, _ROUNDED = "nearest_divergence", "rounding_divergence"
+
+
+@dataclass(frozen=True, eq=False)
+class Calibrated:
+    """A network to pack, with the codes of its weights.
+
+    Attributes:
+        network: On the CPU; biases and statistics of batch norms may differ from the trained ones.
+        weights: Quantized weights by tensor name.
+        values: Mean divergence of the predictions from those of the trained network, in nats, on
+            images that were not used to choose the codes: `nearest_divergence` of rounding to
+            nearest, and `rounding_divergence` of what is kept. Never above it. Left out where
+            activations overflow.
+    """
+
+    network: Network
+    weights: Mapping[str, QuantizedWeight]
+    values: Mapping[str, float]
+
+
+def calibrated(
+    network: Network,
+    config: TrialConfig,
+    data: ImageData,
+    *,
+    device: torch.device,
+    stages: TrialStages | None,
+) -> Calibrated:
+    """Quantize a trained network by the rounding of its config.
+
+    Both this and rounding to nearest are tried on training images that were not used; the one
+    whose predictions diverge less from those of the trained network is kept.
+
+    Args:
+        network: The trained network, on the CPU; not modified.
+        config: Config of the trial, with the quantization.
+        data: Data set; the training images are used.
+        device: Where to compute.
+        stages: Cached stages of the trial, or None.
+    """
+    nearest = quantize_network(network, config.quantization)
+
+    def make() -> dict[str, Tensor]:
+        return _rounded(network, nearest, config, data, device)
+
+    found = make() if stages is None else stages.rounding(network, make)
+    values = {name: float(found[name]) for name in (_NEAREST, _ROUNDED)}
+    values = {name: value for name, value in values.items() if math.isfinite(value)}
+    weights = {
+        name: QuantizedWeight(found[name + _CODES], weight.levels)
+        for name, weight in nearest.items()
+    }
+    packed = copy.deepcopy(network)
+    state = packed.state_dict()
+    for name, tensor in found.items():
+        if name.startswith(_FLOAT):
+            state[name.removeprefix(_FLOAT)].copy_(tensor)
+    return Calibrated(packed, weights, values)
+
+
+def _rounded(
+    network: Network,
+    nearest: Mapping[str, QuantizedWeight],
+    config: TrialConfig,
+    data: ImageData,
+    device: torch.device,
+) -> dict[str, Tensor]:
+    """Return codes, corrected floats and both divergences, as tensors for the cache."""
+    trained = copy.deepcopy(network).to(device).eval().requires_grad_(requires_grad=False)
+    fitted, judged = _images(config, data, device)
+    rounded = round_network(
+        trained, nearest, fitted, rounding=config.rounding, calibration=config.calibration
+    )
+    before = divergence(trained, _with(trained, nearest, {}), judged)
+    after = divergence(trained, _with(trained, rounded.weights, rounded.floats), judged)
+    weights, floats = (rounded.weights, rounded.floats) if after < before else (nearest, {})
+    found = {name + _CODES: weight.codes for name, weight in weights.items()}
+    found |= {_FLOAT + name: tensor.cpu() for name, tensor in floats.items()}
+    found[_NEAREST] = torch.tensor(before, dtype=torch.float64)
+    found[_ROUNDED] = torch.tensor(after if after < before else before, dtype=torch.float64)
+    return found
+
+
+def _with(
+    network: nn.Module, weights: Mapping[str, QuantizedWeight], floats: Mapping[str, Tensor]
+) -> nn.Module:
+    """Return a copy of a network with other weights."""
+    changed = copy.deepcopy(network)
+    state = changed.state_dict()
+    for name, weight in weights.items():
+        state[name].copy_(dequantize(weight))
+    for name, tensor in floats.items():
+        state[name].copy_(tensor)
+    return changed
+
+
+def _images(config: TrialConfig, data: ImageData, device: torch.device) -> tuple[Batches, Batches]:
+    """Choose the images that codes are fitted to, and as many others that judge them."""
+    images, labels = data.subset("train")
+    seed = derive_seed(config.calibration.seed, "calibration")
+    count = min(2 * config.calibration.images, len(images))
+    chosen = stratified_choice(labels, count, seed)
+
+    def batches(which: slice) -> Batches:
+        def begin() -> Iterator[Tensor]:
+            indices = chosen[which]
+            for first in range(0, len(indices), _BATCH):
+                batch = images[indices[first : first + _BATCH]]
+                yield to_unit(torch.tensor(batch, device=device))
+
+        return begin
+
+    # One image alone judges itself.
+    return batches(slice(0, None, 2)), batches(slice(1 if count > 1 else 0, None, 2))
