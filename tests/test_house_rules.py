@@ -89,6 +89,9 @@ NO_EXAMPLE = {
     ),
     "returns what is to be looked at": ("orchestrator/plots/",),
     "depends on the machine": ("orchestrator/doctor/", "trainers/determinism.py::gpu_count"),
+    "needs the moments of a layer's inputs: tests/trainers/quantization/rounding has some": (
+        "trainers/quantization/rounding/",
+    ),
     "trains a network, or measures a trained one": (
         "orchestrator/analysis/reuse_analysis.py::analyze_reuse",
         "trainers/reuse/arms.py::accuracy",

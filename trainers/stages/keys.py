@@ -191,6 +191,10 @@ def reuse_entry(parameters: Mapping[str, Any], *, data: str) -> str:
 def rounding_entry(config: TrialConfig, *, weights: str, data: str, device: str) -> str:
     """Name the cache entry of the codes that a look at training images decided.
 
+    >>> config = TrialConfig(backbone="digitnet", weights="scratch", bits=4)
+    >>> rounding_entry(config, weights="w", data="d", device="cpu").split("-")[0]
+    'rounding'
+
     Args:
         config: Config of the trial.
         weights: Digest of the trained network.
