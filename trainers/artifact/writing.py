@@ -137,6 +137,10 @@ def write_artifact(  # noqa: PLR0913 - all that decides the bytes of a file
         found = {renamed.get(name, name): weight for name, weight in rounded.items()}
     arrays = _stored_arrays(weights, layout, found)
     _leave_out(arrays, {name: masks[name] for name in sparse}, layout)
+    return _written(path, layout, arrays)
+
+
+def _written(path: Path, layout: Layout, arrays: Mapping[str, np.ndarray]) -> ArtifactInfo:
     digest = hashlib.sha256()
     with whole_file(path) as file:
         for part in _parts(layout, arrays):

@@ -205,25 +205,8 @@ class TrialRun:
         if not self.training.keep() and self._since_checkpoint:
             self.checkpoint()
         began = time.perf_counter()
-        steps = self.training.finish()
-        config, network = self._config, self.training.network.to("cpu")
-        trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
-        rounded: Mapping[str, QuantizedWeight] | None = None
-        divergences: Mapping[str, float] = {}
-        if config.is_calibrated and planned_weights(network, config.quantization):
-            found = calibrated(
-                network, config, self._data, device=self._device, stages=self.training.stages
-            )
-            network, rounded, divergences = found.network, found.weights, found.values
-        artifact = write_artifact(
-            network,
-            self._folder / ARTIFACT_NAME,
-            quantization=config.quantization,
-            classes=self._data.classes,
-            steps=steps,
-            kept=self.training.masks.kept,
-            rounded=rounded,
-        )
+        config = self._config
+        artifact, divergences = self._packed()
         storage = compress_artifact(artifact.path, self._folder / STORAGE_NAME)
         packed = load_artifact(artifact.path)
         measured, answers = _evaluated(
@@ -246,7 +229,7 @@ class TrialRun:
             "params": float(count_parameters(packed)),
             "head_params": float(count_parameters(packed.head)),
             **_head_sizes(packed.spec),
-            "trainable_params": float(trained),
+            "trainable_params": float(_trainable(self.training.network)),
             "macs": float(count_macs(packed, self._data.train_images.shape[1:])),
             "train_s": self._setup_s + self.training.seconds,
             "cached_stages": float(self.training.cached_stages),
@@ -261,6 +244,28 @@ class TrialRun:
             values |= measure_latency(artifact.path, threads=config.threads)
         values["eval_s"] = time.perf_counter() - began
         return Measurement(values, artifact)
+
+    def _packed(self) -> tuple[ArtifactInfo, Mapping[str, float]]:
+        """Quantize the trained network and pack it; return what the calibration measured too."""
+        steps = self.training.finish()
+        config, network = self._config, self.training.network.to("cpu")
+        rounded: Mapping[str, QuantizedWeight] | None = None
+        divergences: Mapping[str, float] = {}
+        if config.is_calibrated and planned_weights(network, config.quantization):
+            found = calibrated(
+                network, config, self._data, device=self._device, stages=self.training.stages
+            )
+            network, rounded, divergences = found.network, found.weights, found.values
+        artifact = write_artifact(
+            network,
+            self._folder / ARTIFACT_NAME,
+            quantization=config.quantization,
+            classes=self._data.classes,
+            steps=steps,
+            kept=self.training.masks.kept,
+            rounded=rounded,
+        )
+        return artifact, divergences
 
     def _logits(self, packed: Network) -> Logits:
         """Compute the packed network's logits; heads on the same backbone share the features."""
@@ -327,6 +332,10 @@ def failure_kind(error: BaseException) -> str:
     if isinstance(error, RuntimeError) and "not enough memory" in str(error):
         return "out_of_memory"
     return "storage_full" if is_storage_full(error) else "error"
+
+
+def _trainable(network: Network) -> int:
+    return sum(each.numel() for each in network.parameters() if each.requires_grad)
 
 
 def _head_sizes(spec: NetworkSpec) -> dict[str, float]:
