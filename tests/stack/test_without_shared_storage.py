@@ -1,5 +1,6 @@
 """Nodes that share no disk with the driver: nothing that was trained is lost."""
 
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,14 @@ from orchestrator.storage.opening import open_store
 from orchestrator.trials import SweepState, TrialState
 from tests.stack.conftest import Nodes
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.serial,
+    pytest.mark.skipif(
+        "PARETUNE_TEST_STACK" not in os.environ,
+        reason="makes network namespaces, as root, for minutes: PARETUNE_TEST_STACK=1 asks for it",
+    ),
+]
 
 SWEEP = {
     "name": "apart",

@@ -45,27 +45,27 @@ def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_a_cluster_says_what_it_has_to_those_with_its_token(
     head: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (ray, _), resources = examine_ray(head)
+    (ray, _), nodes = examine_ray(head)
     assert ray.ok, ray
-    assert resources is not None
-    assert resources["CPU"] == 3
+    assert nodes is not None
+    assert [node.resources["CPU"] for node in nodes] == [3]
     assert "3 CPUs" in ray.detail
     assert not is_remote(head)
 
     monkeypatch.delenv("RAY_AUTH_MODE")
-    (ray, _), resources = examine_ray(head)
+    (ray, _), nodes = examine_ray(head)
     assert not ray.ok
-    assert resources is None
+    assert nodes is None
     assert "RAY_AUTH_MODE=token" in ray.fix
     assert "Traceback" not in ray.detail
 
 
 @pytest.mark.parametrize("address", ["", "local"])
 def test_without_an_address_no_cluster_is_asked(address: str) -> None:
-    (ray, token), resources = examine_ray(address)
+    (ray, token), nodes = examine_ray(address)
     assert ray.ok
     assert token.ok
-    assert resources is None
+    assert nodes is None
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_without_an_address_no_cluster_is_asked(address: str) -> None:
     ["127.0.0.1:1", "ray://me:geheim@127.0.0.1:1", "127.0.0.1:port", "http://127.0.0.1:99999"],
 )
 def test_an_address_where_nothing_listens_is_found(address: str) -> None:
-    (ray, _), resources = examine_ray(address)
+    (ray, _), nodes = examine_ray(address)
     assert not ray.ok
-    assert resources is None
+    assert nodes is None
     assert "RAY_ADDRESS" in ray.fix
     assert "geheim" not in repr(ray)
 

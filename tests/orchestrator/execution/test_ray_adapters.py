@@ -289,7 +289,7 @@ def test_files_that_come_with_an_outcome_are_in_the_folder_before_it_is_recorded
     seen: list[bool] = []
     ended = source.ended
     source.ended = lambda *args: (seen.append(folder.is_dir()), ended(*args))  # type: ignore[method-assign,assignment,return-value,func-returns-value]
-    jobs = RunningJobs(source, 1, barrier)
+    jobs = RunningJobs(source, room_for(1), barrier)
     jobs.start("x")
     content = b"network"
     file = CarriedFile("model.safetensors", content, hashlib.sha256(content).hexdigest())
@@ -303,7 +303,7 @@ def test_files_that_arrive_damaged_are_a_loss_that_is_tried_again(
     source: Source, barrier: StartBarrier, tmp_path: Path
 ) -> None:
     source.left_jobs = [Job(0, 0, {}, str(tmp_path / "00000"))]
-    jobs = RunningJobs(source, 1, barrier)
+    jobs = RunningJobs(source, room_for(1), barrier)
     jobs.start("x")
     jobs.stepped("x", {0: replace(DONE, files=(CarriedFile("a", b"x", "0" * 64),))})
     failure = source.outcomes[0].failure

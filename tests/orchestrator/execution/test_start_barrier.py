@@ -105,7 +105,7 @@ class Runner:
 def actor(at: StartBarrier, runner: Runner) -> TrialActor:
     worker = TrialActor.__new__(TrialActor)
     worker._barrier, worker._runner = at, runner
-    worker._worker, worker._trial = "a", 0
+    worker._worker, worker._trial, worker._sees_folder = "a", 0, True
     return worker
 
 
