@@ -19,7 +19,7 @@ class DoorError(TrainerError):
 
 
 def resolved_reference(reference: str, folder: Path) -> str:
-    """Turn ``package.module:name`` into ``file:name`` where the module lies in a folder.
+    """Turn ``package.module:name`` into ``file:name`` if the folder contains the module.
 
     Others are modules of installed packages, and stay as they are.
 

@@ -20,8 +20,7 @@ from orchestrator.cli.options import (
     FormatOption,
     check_page,
     data_config,
-    print_record,
-    print_records,
+    print_analysis,
     save_page,
     say,
 )
@@ -119,16 +118,7 @@ def depth(  # noqa: PLR0913 - the options of a command
         from orchestrator.reporting.depth_page import depth_page
 
         save_page(depth_page(report, _command(data, conversion, image_size)), to)
-    _print(report, how)
-
-
-def _print(report: "DepthReport", how: Format) -> None:
-    if how is Format.JSON:
-        print_record(report.as_json(), "", how)
-        return
-    if how is Format.TABLE:
-        typer.echo(_heading(report))
-    print_records(report.records(), _table(report), how)
+    print_analysis(report, _heading(report), _table(report), how)
 
 
 def _config(data: str, image_size: int | None, root: str | None) -> "DataConfig":

@@ -11,9 +11,9 @@ from orchestrator.cli.options import (
     FormatOption,
     data_config,
     listed,
-    print_record,
-    print_records,
+    print_analysis,
     print_table,
+    save_page,
     say,
 )
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
@@ -173,17 +173,10 @@ def _show(report: "ReuseReport", how: Format, to: Path | None) -> None:
     for note in report.notes:
         say(f"Note: {note}.")
     if to is not None:
-        from orchestrator.reporting.page_parts import write_page
         from orchestrator.reporting.reuse_page import reuse_page
 
-        write_page(reuse_page(report), to)
-        say(f"Written: {to}")
-    if how is Format.JSON:
-        print_record(report.as_json(), "", how)
-        return
-    if how is Format.TABLE:
-        typer.echo(_heading(report))
-    print_records(report.records(), _table(report), how)
+        save_page(reuse_page(report), to)
+    print_analysis(report, _heading(report), _table(report), how)
 
 
 def _tell(what: str, done: int, parts: int) -> None:

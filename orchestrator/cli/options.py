@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 from rich.console import RenderableType
@@ -166,3 +166,25 @@ def save_page(page: str, to: Path) -> None:
     except OSError as error:
         raise OrchestratorError(f"{to} cannot be written: {error.strerror}.") from error
     say(f"Wrote {to}")
+
+
+class Analysis(Protocol):
+    """A report of an analysis, as values and as rows."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it."""
+        ...
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return its rows."""
+        ...
+
+
+def print_analysis(report: Analysis, heading: str, table: RenderableType, how: Format) -> None:
+    """Print an analysis: whole as JSON, else its rows, below a heading if people read them."""
+    if how is Format.JSON:
+        print_record(report.as_json(), "", how)
+        return
+    if how is Format.TABLE:
+        typer.echo(heading)
+    print_records(report.records(), table, how)

@@ -6,34 +6,15 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Prepared
-from orchestrator.search.cost_model import known_sizes
+from orchestrator.search.cost_model import SIZING, known_sizes
 from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import Choice, Domain, Value
 from trainers.config import with_params
 from trainers.pruning import PruningConfig
-from trainers.pruning.config import PRUNING_PARAMETERS
 from trainers.quantization.layer_bits import LAYER_BITS
 
 if TYPE_CHECKING:
     from trainers.data import ImageData
-
-
-# Parameters that decide a network's size.
-_SIZING = (
-    *(
-        "backbone",
-        "depth",
-        "width_multiplier",
-        "fc_rule",
-        "fc_fraction",
-        "fc_layers",
-        "fc_width_1",
-        "fc_width_2",
-        "fc_width_3",
-    ),
-    *("bits", "fc_bits", "quantizer", "scope", "qat"),
-    *PRUNING_PARAMETERS,
-)
 
 
 def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[str]]:
@@ -77,7 +58,7 @@ def _corners(spec: SweepSpec) -> Iterator[dict[str, Value]]:
     Bits of single layers are all small or all large together.
     """
     space = spec.search_space
-    names = [name for name in space.names if name in _SIZING]
+    names = [name for name in space.names if name in SIZING]
     layers = [name for name in space.names if name in LAYER_BITS]
     ranges = [_ends(space.domains[name]) for name in names]
     layer_ends = [_ends(space.domains[name]) for name in layers]

@@ -126,8 +126,7 @@ def _cost(config: TrialConfig, data: "ImageData") -> str:
     if not recipe.augments:
         return ""
     n_bytes = 4 * backbone_info(config.backbone).n_features * len(data.train_labels)
-    # As many as `trainers.training.epochs.kept_views`, which takes torch to import.
-    views = min(recipe.views, config.epochs)
+    views = recipe.kept_views(config.tune, config.epochs)
     taken = human("memory_bytes", views * n_bytes)
     return (
         f"augment with tune: head: the features of {views} augmented views of each image "

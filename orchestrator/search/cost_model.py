@@ -21,16 +21,17 @@ from trainers.quantization.layer_bits import LAYER_BITS
 KNOWN_NAMES = tuple(q.name for q in QUANTITIES.values() if q.known_before_training)
 """Names of the values that are known before training."""
 
-# Parameters that decide these values, or whether there is such a network at all.
-_DECIDING = frozenset(
+SIZING = frozenset(
     (
         *("backbone", "depth", "width_multiplier", "fc_rule", "fc_fraction", "fc_layers"),
         *("fc_width_1", "fc_width_2", "fc_width_3"),
-        *("bits", "fc_bits", "quantizer", "scope", "qat", "tune", "policy"),
+        *("bits", "fc_bits", "quantizer", "scope", "qat"),
         *PRUNING_PARAMETERS,
-        *LAYER_BITS,
     )
 )
+"""Names of the parameters that decide a network's size, the bits of single layers aside."""
+# Parameters that decide these values, or whether there is such a network at all.
+_DECIDING = SIZING | {"tune", "policy", *LAYER_BITS}
 # A few hundred bytes each.
 _MOST_KEPT = 100_000
 

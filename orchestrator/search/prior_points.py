@@ -97,7 +97,7 @@ def fit(rows: Iterable[Row], space: SearchSpace, needed: Iterable[str], source: 
 
 
 def fit_to_domain(domain: Domain, value: object) -> Value | None:
-    """Convert a value to the one of the domain that it stands for: 4.0 and ``"4"`` to 4.
+    """Convert a value to the equal value of the domain: 4.0 and ``"4"`` to 4.
 
     Returns:
         The value; None if the domain contains nothing like it.

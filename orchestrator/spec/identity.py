@@ -12,7 +12,7 @@ from orchestrator.spec.measure_sections import FORMER_DEFAULTS
 from trainers.networks.backbone_table import WEIGHT_WORDS
 
 BY_CONTENT = "by content"
-"""Stands in an identity for a path."""
+"""Replaces a path in an identity."""
 _FREE = {
     "name",
     "budget",

@@ -12,7 +12,7 @@ from trainers.recipes.config import RECIPE_NAMES, RecipeConfig
 
 
 def _as_text(value: object) -> object:
-    """Write a list of augmentations as the text that stands for it."""
+    """Convert a list of augmentations to its text form."""
     if not isinstance(value, list):
         return value
     return ", ".join(map(_item, value))

@@ -1,4 +1,4 @@
-"""Whoever follows the guide to an objective of one's own has a sweep that runs."""
+"""A sweep that follows the guide to a custom objective runs."""
 
 import re
 from pathlib import Path

@@ -64,7 +64,7 @@ PRESETS: Mapping[str, str] = {
     "trivial": "crop, flip, trivial",
     "randaugment": "crop, flip, randaugment",
 }
-"""Texts that a single word stands for; ``flip`` is itself.
+"""The augmentations that a single word abbreviates; ``flip`` abbreviates nothing.
 
 References:
     crop_flip: K. He et al. Deep residual learning for image recognition. 2016, section 4.2 (4 of

@@ -162,6 +162,17 @@ class RecipeConfig:
         """Whether the features of a frozen backbone can be computed once."""
         return not self.mixes
 
+    def kept_views(self, tune: str, epochs: int) -> int:
+        """Count the augmented views of an image whose features are kept; 0 if they are not.
+
+        An epoch trains on one view, so that there are never more than epochs.
+
+        >>> RecipeConfig(augment="flip").kept_views("head", 5)
+        5
+        """
+        has_views = tune == "head" and self.augments and self.keeps_features
+        return min(self.views, epochs) if has_views else 0
+
     @property
     def is_fusable(self) -> bool:
         """Whether heads can be trained together by this recipe: it is no more than a schedule."""

@@ -12,7 +12,6 @@ from trainers.networks.network import Network
 from trainers.networks.reuse import reused_backbone
 from trainers.pruning.channels import remove_channels
 from trainers.stages.keys import frozen_pruning
-from trainers.training.epochs import kept_views
 
 
 def backbone_of(config: TrialConfig) -> Backbone:
@@ -62,7 +61,8 @@ def frozen_key(config: TrialConfig) -> Hashable | None:
     """
     if config.tune != "head" or config.qat != "none":
         return None
-    augmented = (*config.recipe.view_parameters().items(), kept_views(config))
+    views = config.recipe.kept_views(config.tune, config.epochs)
+    augmented = (*config.recipe.view_parameters().items(), views)
     weights = config.start_weights
     seed = config.seed if weights == "scratch" or config.recipe.augments else None
     kept = config.recipe.keeps_features

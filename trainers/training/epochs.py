@@ -38,7 +38,7 @@ class EpochBatches:
             raise TrainerError(problem)
         self._augmenter = _augmenter(config, self._images.shape[1:]) if recipe.augments else None
         self._mixer = Mixer(recipe, config.seed, classes) if recipe.mixes else None
-        self._views = kept_views(config)
+        self._views = config.recipe.kept_views(config.tune, config.epochs)
         self._chances = _balanced(labels) if recipe.balanced_sampling else None
 
     def of(self, epoch: int, examples: Examples) -> Iterator[Batch]:
@@ -103,16 +103,6 @@ def _augmenter(config: TrialConfig, image_shape: tuple[int, ...]) -> "Augmenter"
     from trainers.training.augmenting import Augmenter
 
     return Augmenter(config.recipe, config.seed, image_shape)
-
-
-def kept_views(config: TrialConfig) -> int:
-    """Count the augmented views of an image whose features are kept; 0 if they are not.
-
-    An epoch trains on one view, so that there are never more than epochs.
-    """
-    recipe = config.recipe
-    has_views = config.tune == "head" and recipe.augments and recipe.keeps_features
-    return min(recipe.views, config.epochs) if has_views else 0
 
 
 def _draws(epoch: int, chosen: np.ndarray, repeats: np.ndarray) -> Sequence[Draw]:

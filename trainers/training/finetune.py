@@ -37,7 +37,7 @@ from trainers.stages.trial_stages import TrialStages
 from trainers.stages.weights import weights_digest
 from trainers.training.beginnings import backbone_of, narrow
 from trainers.training.class_weights import class_weights
-from trainers.training.epochs import EpochBatches, kept_views
+from trainers.training.epochs import EpochBatches
 from trainers.training.examples import FEATURE_BYTES, Examples, batch_sizes, pixels
 from trainers.training.frozen_features import FrozenFeatures
 from trainers.training.kept_weights import KeptWeights, is_out_of_patience
@@ -364,7 +364,8 @@ class FineTuning:
         )
 
     def _train_on_features(self) -> None:
-        views = max(1, kept_views(self.config))
+        config = self.config
+        views = max(1, config.recipe.kept_views(config.tune, config.epochs))
         features = FrozenFeatures(self.network, self._batches, views, self.train, self.val)
         if features.n_bytes > FEATURE_BYTES:
             return
