@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Job
 from trainers.networks.backbone_table import backbone_info
+from trainers.pruning.config import PRUNING_PARAMETERS
 from trainers.recipes.config import FUSABLE_NAMES, RECIPE_NAMES
 
 if TYPE_CHECKING:
@@ -19,9 +20,11 @@ _MOST_SHARED = 2
 # Heads on more features are large: their products fill a core on their own.
 _MOST_FEATURES = 4096
 # Parameters that, if sampled, may give trials that do not train together.
-_PREVENTING = {"tune", "qat", "backbone", "depth", "width_multiplier"} | (
-    RECIPE_NAMES - FUSABLE_NAMES
-)
+_PREVENTING = {
+    *("tune", "qat", "backbone", "depth", "width_multiplier"),
+    *PRUNING_PARAMETERS,
+    *(RECIPE_NAMES - FUSABLE_NAMES),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ def test_of_what_shares_a_finished_training_a_batch_has_two(
         ({"quantization": {"qat": "lsq"}}, False),
         ({"space": {"tune": {"type": "choice", "values": ["head", "all"]}}}, False),
         ({"space": {"backbone": {"type": "choice", "values": ["digitnet"]}}}, False),
+        ({"space": {"pruning_sparsity": {"type": "choice", "values": [0.0, 0.5]}}}, False),
         ({"backbone": {"name": "vgg11", "weights": "scratch"}}, False),
         ({"resources": {"gpus": 1}}, False),
         ({"objectives": {"accuracy": "maximize", "train_s": "minimize"}}, False),
