@@ -5,8 +5,9 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from trainers.errors import TrainerError
@@ -124,16 +125,33 @@ def call_measure(reference: str, network: Any, images: Any, labels: Any) -> floa
     return value
 
 
+class _AsWritten(SourceFileLoader):
+    """Compile what the file contains now.
+
+    Python's bytecode cache takes a file for unchanged if its size and its second are those of the
+    cached one; the digest of a reference would then name other code than the one that runs.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise _missing(str(path))
-    spec = importlib.util.spec_from_file_location(f"paretune_door_{path.stem}", path)
+    name = f"paretune_door_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path, loader=_AsWritten(name, str(path)))
     if spec is None or spec.loader is None:
         raise DoorError(f"{path} is no Python module.")
     module = importlib.util.module_from_spec(spec)
+    # Dataclasses and pickle look a class's module up by its name.
+    sys.modules[name] = module
     sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     finally:
         sys.path.remove(str(path.parent))
     return module

@@ -1,5 +1,6 @@
 """Code of a user's own: found beside the sweep file, called as promised, or refused."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,27 @@ def test_a_function_beside_the_sweep_file_is_found_and_called(folder: Path) -> N
     before = list(sys.path)
     assert call_measure(reference, None, [1, 2], [0, 1]) == 3.0
     assert sys.path == before
+
+
+def test_the_code_that_runs_is_what_the_file_contains_now(folder: Path) -> None:
+    file = folder / "metric.py"
+    reference = resolved_reference("metric:size", folder)
+    call_measure(reference, None, [1, 2], [0, 1])
+    written = file.stat()
+    # As long as before and, to the clock, as old: bytecode that was kept for it would be believed.
+    file.write_text(MODULE.replace("+ helper.ONE", "- helper.ONE"))
+    os.utime(file, ns=(written.st_atime_ns, written.st_mtime_ns))
+    assert call_measure(reference, None, [1, 2], [0, 1]) == 1.0
+
+
+def test_a_file_may_define_dataclasses_whose_annotations_are_text(folder: Path) -> None:
+    (folder / "metric.py").write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n\n"
+        "@dataclass\nclass Size:\n    images: int\n\n"
+        "def size(network, images, labels):\n    return Size(len(images)).images\n"
+    )
+    assert call_measure(resolved_reference("metric:size", folder), None, [1, 2], [0, 1]) == 2.0
 
 
 def test_modules_of_folders_and_installed_ones_are_found(folder: Path) -> None:
