@@ -44,7 +44,7 @@ demo: install  ## Run a real sweep (a few minutes on two cores) and print its fr
 	@echo "Plot the front:                 $(BIN)/paretune front digits-fc --plot front.html"
 
 quick: install  ## Run the tests of half a second that need neither Ray, MLflow, PostgreSQL nor shared data
-	$(BIN)/python -m pytest -q -n 2 -m "not (ray or mlflow or postgres or shared_data or slow or serial)"
+	$(BIN)/python -m pytest -q -n 2 -m "not (ray or mlflow or postgres or shared_data or slow or serial)" --durations=5 --durations-min=0.5
 
 test: install check  ## Run everything that CI runs
 	$(BIN)/python -m pytest -q --doctest-modules orchestrator trainers search_spaces --ignore=orchestrator/storage/migrations

@@ -304,6 +304,7 @@ def test_the_picture_of_the_architecture_is_that_of_the_imports() -> None:
     assert module.TARGET.read_text() == module.picture(), "run: python docs/make_architecture.py"
 
 
+@pytest.mark.slow
 def test_no_tracked_file_names_a_machine_or_a_registry() -> None:
     found = [
         f"{_named(path, number)} {line.strip()[:80]}"

@@ -22,6 +22,7 @@ def public_api() -> list[str]:
     return ended.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_the_public_api_is_the_promised_one() -> None:
     promised = GOLDEN.read_text().splitlines()
     changes = [

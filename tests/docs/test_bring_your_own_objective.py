@@ -28,6 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_its_sweep_measures_goes_on_and_is_refused_with_other_code(folder: Path) -> None:
     file = folder / "sweep.yaml"
     run(load_sweep(file, settings=SMALL), executor=InlineExecutor)
@@ -42,6 +43,7 @@ def test_its_sweep_measures_goes_on_and_is_refused_with_other_code(folder: Path)
         run(load_sweep(file, settings=SMALL, trials=3), executor=InlineExecutor)
 
 
+@pytest.mark.slow
 def test_the_images_of_a_function_are_those_of_the_sweep(folder: Path) -> None:
     text = (GUIDES / "bring-your-own-data.md").read_text()
     (code,) = re.findall(r"```python\n# my_data.py\n(.*?)```", text, re.S)

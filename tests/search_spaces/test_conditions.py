@@ -208,6 +208,7 @@ tests = st.one_of(
 
 
 @given(st.lists(tests, min_size=1, max_size=4), st.dictionaries(names, literals))
+@pytest.mark.slow
 def test_the_written_form_reads_back_as_the_same_condition(written, params):
     condition = Condition.parse(" and ".join(written))
     again = Condition.parse(str(condition))

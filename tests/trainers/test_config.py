@@ -61,6 +61,7 @@ def test_a_config_of_reused_cut_or_pruned_networks_survives_json(params: dict[st
 
 
 @given(PARAMS, st.integers(0, 2**62))
+@pytest.mark.slow
 def test_a_config_survives_json(params: dict[str, Any], seed: int) -> None:
     attacks = {"robust_accuracy": AttackConfig("pgd", 8 / 255), "r2": AttackConfig("fgsm", 0.5)}
     fixed = TrialConfig(backbone="vgg16", weights="imagenet", attacks=attacks, image_size=64)

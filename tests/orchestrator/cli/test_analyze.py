@@ -97,6 +97,7 @@ def test_csv_and_json_say_the_same(call: Call) -> None:
         assert int(row["memory_bytes"]) == found[row["rule"]]["memory_bytes"]
 
 
+@pytest.mark.slow
 def test_a_synthetic_full_head_is_called_so(call: Call) -> None:
     pooled = call("analyze", "sizing", "resnet18", "classes=10")
     assert "its full head is synthetic: 512 and 256 wide" in " ".join(pooled.stdout.split())

@@ -15,6 +15,7 @@ Call = Callable[..., Any]
 QUICK = ("--data", "digits", "--limit", 120, "--epochs", 1, "--seeds", 1)
 
 
+@pytest.mark.slow
 def test_a_network_is_reusable_for_itself(call: Call, tmp_path: Path) -> None:
     page = tmp_path / "reuse.html"
     words = ("analyze", "reuse", "bundled", "bundled", "--backbone", "digitnet", *QUICK)
@@ -30,6 +31,7 @@ def test_a_network_is_reusable_for_itself(call: Call, tmp_path: Path) -> None:
     assert "seed 0" not in shown.stdout
 
 
+@pytest.mark.slow
 def test_random_kernels_are_to_be_drawn_anew(call: Call) -> None:
     words = ("analyze", "reuse", "scratch", "bundled", "--backbone", "digitnet", *QUICK[:2])
     found = json.loads(call(*words, "--seeds", 1, "-f", "json").stdout)

@@ -79,6 +79,7 @@ def test_the_reference_is_what_the_commands_say_now() -> None:
     assert all(f"\n## {name}\n" in page for name in COMMANDS)
 
 
+@pytest.mark.slow
 def test_help_loads_nothing_heavy() -> None:
     loaded = loaded_by("--help")
     assert "orchestrator.cli.app" in loaded

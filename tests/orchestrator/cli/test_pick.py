@@ -63,6 +63,7 @@ def test_a_condition_on_what_was_measured_is_corrected_for(compared: Path, call:
     assert "after Holm over 2 comparisons" in record["reason"]
 
 
+@pytest.mark.slow
 def test_a_pick_says_whether_it_was_claimed_beforehand_and_counts_the_looks(
     compared: Path, spec: Mapping[str, object], call: Call
 ) -> None:

@@ -17,6 +17,7 @@ def visible(page: str) -> str:
     return re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_a_page_stands_alone_and_says_what_there_is(call, tmp_path: Path) -> None:
     to = tmp_path / "report.html"
     result = call("report", "digits-fc", "--to", str(to))

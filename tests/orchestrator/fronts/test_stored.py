@@ -139,6 +139,7 @@ numbers = st.lists(st.sampled_from([math.nan, -1.0, 0.0, 1.0, 2.0, 0.1 + 0.2, ma
 
 
 @given(numbers, st.sampled_from([each for each in CONDITIONS if "x" in each]))
+@pytest.mark.slow
 def test_a_condition_on_numbers_side_by_side_is_that_on_each_row(column, text) -> None:
     condition = Filter.parse(text)
     found = condition.mask(

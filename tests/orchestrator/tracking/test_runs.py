@@ -108,6 +108,7 @@ def test_a_point_that_is_no_number_is_not_sent():
         max_leaves=6,
     )
 )
+@pytest.mark.slow
 def test_json_tags_are_read_as_they_were_written(value):
     tags = {"other": "1", **json_tags("paretune.params", value)}
     assert from_json_tags(tags, "paretune.params") == value

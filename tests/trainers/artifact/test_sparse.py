@@ -88,6 +88,7 @@ def pruned(**settings: Any) -> tuple[Network, Masks]:
 
 @pytest.mark.parametrize("scope", ["channel", "layer", "global"])
 @pytest.mark.parametrize("quantizer", ["symmetric", "affine", "kmeans"])
+@pytest.mark.slow
 def test_pruned_weights_are_zero_in_the_file_and_all_readers_agree(
     tmp_path: Path, quantizer: str, scope: str
 ) -> None:

@@ -97,6 +97,7 @@ def test_levels_that_cost_less_weigh_less(tmp_path: Path, network: Network) -> N
 
 
 @given(st.data())
+@pytest.mark.slow
 def test_every_coding_gives_the_codes_again(data: st.DataObject) -> None:
     bits = data.draw(st.integers(2, 8))
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1

@@ -90,6 +90,7 @@ def test_it_is_between_none_and_what_so_many_pixels_can_have(images: NDArray[np.
 
 
 @given(IMAGES, st.integers(0, 2**32 - 1))
+@pytest.mark.slow
 def test_where_a_pixel_lies_does_not_matter(images: NDArray[np.uint8], seed: int) -> None:
     rows = images.reshape(len(images), -1)
     shuffled = np.random.default_rng(seed).permuted(rows, axis=1)

@@ -12,6 +12,7 @@ from trainers.evaluators.class_metrics import class_metrics
 
 
 @given(st.integers(0, 2**32), st.integers(2, 9), st.integers(1, 60))
+@pytest.mark.slow
 def test_they_are_those_of_scikit_learn(seed: int, classes: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 3, (count, classes)).astype(np.float32)

@@ -134,6 +134,7 @@ def test_halves_round_up(half: int) -> None:
 
 
 @given(references, fractions, fractions)
+@pytest.mark.slow
 def test_a_fraction_is_the_share_that_it_says(
     reference: list[int], one: float, other: float
 ) -> None:

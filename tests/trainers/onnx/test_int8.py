@@ -55,6 +55,7 @@ def test_it_computes_in_int8_and_has_an_accuracy_of_its_own(
     assert bad.accuracy < info.accuracy - 0.05
 
 
+@pytest.mark.slow
 def test_without_images_there_is_nothing_to_calibrate_with(
     artifact: Path, images: ImageData
 ) -> None:

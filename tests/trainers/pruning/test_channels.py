@@ -42,6 +42,7 @@ def macs(network: Network) -> int:
 
 
 @pytest.mark.parametrize("backbone", ["digitnet", "mobilenet_v2", *LARGE])
+@pytest.mark.slow
 def test_half_of_the_channels_are_less_than_half_of_the_multiplications(
     tmp_path: Path, bands: ImageData, make_config: Config, backbone: str
 ) -> None:
@@ -84,6 +85,7 @@ def test_heads_share_one_narrowed_backbone(bands: ImageData, make_config: Config
     assert layer_sizes(second.network.features)["0"][0] == 8
 
 
+@pytest.mark.slow
 def test_a_narrowed_network_is_exported(
     tmp_path: Path, bands: ImageData, make_config: Config
 ) -> None:

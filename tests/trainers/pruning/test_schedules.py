@@ -32,6 +32,7 @@ def test_values_computed_by_hand(schedule: str, progress: float, expected: float
 
 
 @given(st.sampled_from(NAMES), st.floats(0, 0.999), st.floats(0, 1), st.floats(0, 1))
+@pytest.mark.slow
 def test_sparsity_never_falls(schedule: str, final: float, one: float, other: float) -> None:
     low, high = sorted((one, other))
     # Up to rounding of the last bit.

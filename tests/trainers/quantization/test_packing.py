@@ -37,6 +37,7 @@ def stream_by_definition(codes: NDArray[np.int8], bits: int) -> bytes:
 
 @pytest.mark.usefixtures("_small_chunks")
 @given(codes_and_bits())
+@pytest.mark.slow
 def test_packed_codes_come_back(case: tuple[NDArray[np.int8], int]) -> None:
     codes, bits = case
     restored = unpack_codes(pack_codes(codes, bits), bits, codes.size)

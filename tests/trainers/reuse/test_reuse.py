@@ -71,6 +71,7 @@ def test_every_tensor_of_a_backbone_belongs_to_one_layer() -> None:
     assert sorted(names) == sorted(state)
 
 
+@pytest.mark.slow
 def test_replacements_on_shared_prefixes_equal_whole_networks() -> None:
     target, source = network(1), network(2).features.state_dict()
     pixels, labels = images(16, 3)
@@ -96,6 +97,7 @@ def whole(target: Network, source: dict, names: object, pixels: object, labels: 
     return float((logits.argmax(1) == torch.from_numpy(labels)).double().mean())
 
 
+@pytest.mark.slow
 def test_the_target_is_not_modified_by_a_recalibration() -> None:
     target = network(1)
     before = copy.deepcopy(target.state_dict())
@@ -115,6 +117,7 @@ def test_networks_of_other_architectures_are_laid_beside_each_other() -> None:
     assert by_name["layer1.3.conv1.weight"].target == (16, 16, 3, 3)
 
 
+@pytest.mark.slow
 def test_a_network_judged_by_itself_loses_nothing_and_an_interrupted_judgement_goes_on(
     tmp_path: Path,
 ) -> None:

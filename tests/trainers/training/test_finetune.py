@@ -108,6 +108,7 @@ def test_a_training_that_was_interrupted_equals_one_that_was_not(
     assert_same(state(second), state(whole))
 
 
+@pytest.mark.slow
 def test_running_statistics_are_part_of_a_checkpoint(
     bands: ImageData, make_config: Config, tmp_path: Path
 ) -> None:

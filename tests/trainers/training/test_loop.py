@@ -92,6 +92,7 @@ def test_a_loss_that_is_no_number_ends_training_before_its_step(bad: float) -> N
 
 
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=4))
+@pytest.mark.slow
 def test_correct_ones_are_counted_over_all_batches(sizes: list[int]) -> None:
     torch.manual_seed(0)
     model = nn.Linear(4, 3)

@@ -78,6 +78,7 @@ RECIPES = [
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: "-".join(recipe.changed()))
 @pytest.mark.parametrize("tune", ["all", "last_blocks:1", "head"])
+@pytest.mark.slow
 def test_a_resumed_training_ends_with_the_same_weights(
     bands: ImageData, make_config: Config, tmp_path: Path, recipe: RecipeConfig, tune: str
 ) -> None:
@@ -189,6 +190,7 @@ def test_the_average_is_what_is_measured_and_kept(bands: ImageData, make_config:
         assert torch.allclose(parameter.detach(), expected, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_kept(bands: ImageData, make_config: Config) -> None:
     """With a rate that destroys what was learnt, the last epoch is not the best."""
     changes = {"tune": "all", "epochs": 6, "learning_rate": 0.05, "batch_size": 16}
@@ -243,6 +245,7 @@ def test_layers_further_from_the_head_learn_more_slowly(
     assert len(by_parameter) == len(list(training.network.parameters()))
 
 
+@pytest.mark.slow
 def test_frozen_batch_norms_keep_their_statistics(bands: ImageData, make_config: Config) -> None:
     moved = {}
     for freeze in (False, True):
@@ -291,6 +294,7 @@ def test_there_are_no_more_views_than_epochs(bands: ImageData, make_config: Conf
 
 @pytest.mark.parametrize("qat", ["lsq", "absmax"])
 @pytest.mark.parametrize("tune", ["head", "all"])
+@pytest.mark.slow
 def test_an_averaged_network_is_written_as_it_was_measured(
     bands: ImageData, make_config: Config, tmp_path: Path, qat: str, tune: str
 ) -> None:
@@ -361,6 +365,7 @@ training.run_epoch()
 """
 
 
+@pytest.mark.slow
 def test_a_training_killed_in_mid_epoch_ends_with_the_same_weights(
     bands: ImageData, make_config: Config, tmp_path: Path
 ) -> None:

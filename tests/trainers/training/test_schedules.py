@@ -61,6 +61,7 @@ def test_a_constant_schedule_only_warms_up() -> None:
     assert rates == [1.0, 2.0, 2.0, 2.0]
 
 
+@pytest.mark.slow
 def test_one_cycle_is_that_of_torch() -> None:
     """torch puts its phases at fractions of a step: with whole ones both have the same rates."""
     parameter = torch.nn.Parameter(torch.zeros(1))

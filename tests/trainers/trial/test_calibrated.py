@@ -79,6 +79,7 @@ def test_any_number_of_images_will_do(
     assert np.isfinite(found.values["nearest_divergence"])
 
 
+@pytest.mark.slow
 def test_what_does_not_help_is_not_kept(
     bands: ImageData, make_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

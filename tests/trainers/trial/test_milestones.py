@@ -76,6 +76,7 @@ def test_training_goes_on_bit_for_bit_as_if_nothing_had_been_measured(
     assert all(np.isfinite(value) for value in run.at_milestone(1).values())
 
 
+@pytest.mark.slow
 def test_measuring_leaves_modes_gradients_and_the_global_generator_alone(
     bands: ImageData, make_config: Config
 ) -> None:

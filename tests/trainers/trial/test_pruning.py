@@ -41,6 +41,7 @@ def run_of(config: TrialConfig, data: ImageData, folder: Path, **given: Any) -> 
 
 
 @kinds
+@pytest.mark.slow
 def test_pruned_weights_are_zero_from_the_training_to_the_file(
     tmp_path: Path, bands: ImageData, make_config: Config, kind: dict[str, Any]
 ) -> None:
@@ -60,6 +61,7 @@ def test_pruned_weights_are_zero_from_the_training_to_the_file(
 
 
 @kinds
+@pytest.mark.slow
 def test_a_resumed_training_is_the_same_to_the_last_bit(
     tmp_path: Path, bands: ImageData, make_config: Config, kind: dict[str, Any]
 ) -> None:
@@ -94,6 +96,7 @@ def test_heads_on_a_pruned_backbone_share_features_with_its_like_alone(
     assert fuse_key(FineTuning(whole, bands, device=CPU)) is None
 
 
+@pytest.mark.slow
 def test_a_ninety_percent_sparse_file_is_a_third_of_the_dense_one_and_as_accurate(
     tmp_path: Path, bands: ImageData, make_config: Config
 ) -> None:
@@ -113,6 +116,7 @@ def test_a_ninety_percent_sparse_file_is_a_third_of_the_dense_one_and_as_accurat
 
 
 @pytest.mark.parametrize("tune", ["head", "all"])
+@pytest.mark.slow
 def test_a_finished_pruned_training_is_taken_from_the_cache_with_its_masks(
     tmp_path: Path, bands: ImageData, make_config: Config, tune: str
 ) -> None:

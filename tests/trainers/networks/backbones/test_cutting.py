@@ -42,6 +42,7 @@ def test_a_variant_has_the_features_and_the_blocks_that_its_facts_say(name: str)
 
 
 @pytest.mark.parametrize("base", ["digitnet", "cifar_resnet32", "vgg11_bn", "mobilenet_v2"])
+@pytest.mark.slow
 def test_a_cut_keeps_the_first_layers_of_each_stage_with_their_weights(base: str) -> None:
     full = build_backbone(base, "scratch", seed=3).features.state_dict()
     cut = build_backbone(variant_name(base, 1), "scratch", seed=3).features.state_dict()

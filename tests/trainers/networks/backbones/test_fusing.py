@@ -66,6 +66,7 @@ def test_a_cut_network_starts_with_the_fusion_of_what_was_cut() -> None:
         torch.testing.assert_close(layer.bias, bias)
 
 
+@pytest.mark.slow
 def test_batch_norms_are_folded_into_what_is_fused() -> None:
     """With a positive shift no ReLU acts, and 1x1 taps lose nothing: the cut network is equal."""
     features = build_backbone("vgg11_bn", "scratch").features.eval()
