@@ -19,6 +19,7 @@ from orchestrator.cli import (
     run,
     show,
     simulate,
+    start,
     studies,
     tools,
     ui,
@@ -65,6 +66,7 @@ app = typer.Typer(
 
 
 _COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
+    "Start": (start.init, start.schema),
     "Run": (run.check, run.run, run.resume, run.stop),
     "Look": (show.list_, show.status, show.trials, show.show),
     "Choose": (fronts.front, fronts.pick, report.report, tools.export, studies.export_study),

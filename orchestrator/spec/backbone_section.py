@@ -1,10 +1,10 @@
 """The section `backbone` of a sweep file."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, ValidationInfo, field_validator, model_validator
 
-from orchestrator.spec.section import Section
+from orchestrator.spec.section import Section, with_name
 from search_spaces import unknown
 from trainers.config import TrialConfig
 from trainers.networks.backbone_table import (
@@ -19,7 +19,13 @@ from trainers.parameters import check_parameter
 
 
 class VerdictSection(Section):
-    """What a judgement says of each layer; `paretune analyze reuse --format json` prints it."""
+    """What a judgement says of each layer; `paretune analyze reuse --format json` prints it.
+
+    Attributes:
+        backbone: The backbone that was judged.
+        source_digest: SHA-256 of the weights that were judged.
+        verdict: ``freeze``, ``tune`` or ``reinitialize``, by the name of the layer.
+    """
 
     backbone: str
     source_digest: str
@@ -32,7 +38,15 @@ class VerdictSection(Section):
 
 
 class BackboneSection(Section):
-    """The convolutional part and where its weights come from."""
+    """The convolutional part and where its weights come from.
+
+    Attributes:
+        name: Name of the network; see docs/guides/add-a-backbone.md for others.
+        weights: ``imagenet``, ``bundled`` (for digitnet), ``scratch``, or the path of a file.
+        policy: Which pre-trained kernels are reused: ``all``, ``none``, or as the `verdict` says
+            (``judged``).
+        verdict: What `paretune analyze reuse --format json` found.
+    """
 
     name: str
     weights: str = "imagenet"
@@ -118,3 +132,8 @@ class BackboneSection(Section):
             return weights
         hint = unknown("weights", weights, WEIGHT_WORDS)
         raise ValueError(f"{hint} A path ends in {', '.join(WEIGHT_ENDINGS)}.")
+
+
+Backbone = Annotated[
+    BackboneSection, BeforeValidator(with_name, json_schema_input_type=str | BackboneSection)
+]

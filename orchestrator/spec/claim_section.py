@@ -37,16 +37,22 @@ def _listed(value: object) -> object:
 class ClaimSection(Section):
     """The claim that the smallest network that keeps some accuracies is not worse.
 
-    `keep`: accuracies none of which may be worse than the reference's by the `margin` or more.
-    `alpha`: accepted probability of at least one wrong "not worse". `family`: a condition on
-    parameters, such as ``bits <= 4``, for the configurations that the claim is about; without it,
-    all. The claim is part of the sweep's identity, and cannot change once the sweep has begun.
+    It is part of the sweep's identity, and cannot change once the sweep has begun.
+
+    Attributes:
+        keep: Accuracies none of which may be worse than the reference's by the margin or more.
+        margin: Largest loss that counts as none: ``2 points`` or ``0.02``.
+        alpha: Accepted probability of at least one wrong "not worse".
+        family: A condition on parameters, such as ``bits <= 4``, for the configurations that the
+            claim is about; without it, all.
     """
 
-    keep: Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)] = Field(
-        default=["accuracy"]
-    )
-    margin: Annotated[float, BeforeValidator(_margin)] = 0.02
+    keep: Annotated[
+        list[str],
+        BeforeValidator(_listed, json_schema_input_type=str | list[str]),
+        Field(min_length=1),
+    ] = Field(default=["accuracy"])
+    margin: Annotated[float, BeforeValidator(_margin, json_schema_input_type=float | str)] = 0.02
     alpha: float = Field(default=0.05, gt=0, lt=1)
     family: str | None = None
 

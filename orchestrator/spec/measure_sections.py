@@ -1,8 +1,8 @@
 """Sections of a sweep file on what is measured: objectives, and attacks on trials or fronts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
@@ -55,7 +55,12 @@ FORMER_DEFAULTS: Mapping[str, str | float] = {
 
 
 class ObjectiveSection(MeasureSection):
-    """A direction and, for what an attack or a function yields, the attack or the function."""
+    """A direction and, for what an attack or a function yields, the attack or the function.
+
+    Attributes:
+        direction: ``maximize`` or ``minimize``.
+        function: A function of one's own that measures the packed network, as ``module:name``.
+    """
 
     direction: Literal["maximize", "minimize"]
     # Of a user's own: ``module:name``; see `trainers.doors`.
@@ -167,8 +172,90 @@ TrialMeasureName = Annotated[str, AfterValidator(_trial_measure)]
 
 FrontMeasureName = Annotated[str, AfterValidator(_front_measure)]
 
-_Measure = Annotated[MeasureSection, BeforeValidator(with_attack)]
-_Objective = Annotated[ObjectiveSection, BeforeValidator(with_direction)]
-Objectives = Annotated[dict[MeasuredName, _Objective], BeforeValidator(with_deepfool)]
-TrialMeasures = Annotated[dict[TrialMeasureName, _Measure], BeforeValidator(with_deepfool)]
-FrontMeasures = Annotated[dict[FrontMeasureName, _Measure], BeforeValidator(with_deepfool)]
+_Measure = Annotated[
+    MeasureSection, BeforeValidator(with_attack, json_schema_input_type=str | MeasureSection)
+]
+_Objective = Annotated[
+    ObjectiveSection,
+    BeforeValidator(with_direction, json_schema_input_type=str | ObjectiveSection),
+]
+Objectives = Annotated[
+    dict[MeasuredName, _Objective],
+    BeforeValidator(with_deepfool, json_schema_input_type=dict[str, _Objective]),
+]
+TrialMeasures = Annotated[
+    dict[TrialMeasureName, _Measure],
+    BeforeValidator(with_deepfool, json_schema_input_type=dict[str, _Measure]),
+]
+FrontMeasures = Annotated[
+    dict[FrontMeasureName, _Measure],
+    BeforeValidator(with_deepfool, json_schema_input_type=dict[str, _Measure]),
+]
+
+
+def with_attacks_where_possible(
+    sections: dict[str, ObjectiveSection],
+) -> dict[str, ObjectiveSection]:
+    """Reject the settings of an attack on an objective that has none.
+
+    >>> plain = {"accuracy": ObjectiveSection(direction="maximize")}
+    >>> with_attacks_where_possible(plain) == plain
+    True
+
+    Raises:
+        ValueError: Of the first such objective.
+    """
+    for name, section in sections.items():
+        # A spec that an older version stored has defaults filled in; they mean nothing here.
+        plain = ObjectiveSection(direction=section.direction).model_dump().items()
+        given = section.model_dump().items() - plain - FORMER_DEFAULTS.items()
+        extra = sorted(key for key, _ in given if key != "function")
+        if quantity(name).is_attack:
+            fits_its_name(name, section)
+        elif extra:
+            raise ValueError(
+                f"{name} has no attack, so that {', '.join(extra)} would do nothing: write "
+                f"'{name}: {section.direction}'."
+            )
+    return sections
+
+
+def without_idle_attacks(written: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Leave the settings of an attack out of objectives that have none.
+
+    >>> without_idle_attacks({"macs": {"direction": "minimize", "steps": 10, "function": None}})
+    {'macs': {'direction': 'minimize'}}
+    """
+    return {
+        name: {
+            key: value
+            for key, value in values.items()
+            if (value is not None if key == "function" else quantity(name).is_attack)
+            or key == "direction"
+        }
+        for name, values in written.items()
+    }
+
+
+def check_own_names(
+    sections: Mapping[str, MeasureSection], taken: Mapping[str, Collection[str]]
+) -> None:
+    """Reject measures whose name does not fit, or is another section's already.
+
+    >>> check_own_names({"robust_accuracy": MeasureSection()}, {"objectives": ["accuracy"]})
+
+    Args:
+        sections: The measures.
+        taken: Names by the section that has them.
+
+    Raises:
+        ValueError: Of the first such measure.
+    """
+    for name, section in sections.items():
+        fits_its_name(name, section)
+        for place, names in taken.items():
+            if name in names:
+                raise ValueError(
+                    f"{name} is under {place} already: values of different budgets never share a "
+                    f"name. Give one of them a suffix of its own, as in {name}_strong."
+                )

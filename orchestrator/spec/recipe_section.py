@@ -41,7 +41,9 @@ def _as_numbers(value: object) -> object:
 class RecipeSection(Section):
     """What is trained how; keys that are left out have the defaults of `RecipeConfig`."""
 
-    augment: Annotated[str, BeforeValidator(_as_text)] | None = None
+    augment: (
+        Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | list[Any])] | None
+    ) = None
     views: int | None = None
     erasing: float | None = None
     mixup: float | None = None
@@ -54,7 +56,13 @@ class RecipeSection(Section):
     backbone_rate_factor: float | None = None
     layer_decay: float | None = None
     freeze_batch_norm: bool | None = None
-    class_weights: Annotated[str | list[float], BeforeValidator(_as_numbers)] | None = None
+    class_weights: (
+        Annotated[
+            str | list[float],
+            BeforeValidator(_as_numbers),
+        ]
+        | None
+    ) = None
     balanced_sampling: bool | None = None
     best: bool | None = None
     patience: int | None = None

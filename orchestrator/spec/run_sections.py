@@ -12,18 +12,28 @@ from orchestrator.spec.section import Quantity, Section
 
 
 class SamplerSection(Section):
-    """The sampler, which proposes configurations."""
+    """The sampler, which proposes configurations.
+
+    Attributes:
+        kind: ``tpe``, ``nsga2`` and ``gp`` learn from what was measured; ``random`` does not, and
+            ``grid`` tries every configuration of a finite space.
+    """
 
     kind: Literal["tpe", "nsga2", "gp", "random", "grid"] = "tpe"
 
 
 class SchedulerSection(Section):
-    """The scheduler, which stops trials early; ``fifo`` stops none.
+    """The scheduler, which stops trials early; see docs/guides/stop-trials-early.md.
 
-    See docs/guides/stop-trials-early.md. The first milestone (rung) is after `min_epochs` epochs,
-    each further one after `reduction` (eta) times as many, and one trial in `reduction` is
-    promoted; ``median`` compares every `min_epochs` epochs, and the better half continues.
-    ``asha`` and ``median`` use one objective, the `metric`.
+    Attributes:
+        kind: ``fifo`` stops none. ``moasha`` compares all objectives at milestones, ``asha`` one
+            of them; ``median`` stops what is worse than half of the others.
+        min_epochs: Epochs up to the first milestone (rung); for ``median``, between comparisons.
+            1 unless it is given.
+        reduction: Eta: each further milestone is after that many times as many epochs, and one
+            trial in as many is promoted. Not for ``median``; 3 unless it is given.
+        metric: The one objective of ``asha`` and ``median``; the first that training changes
+            unless it is given.
     """
 
     kind: Literal["fifo", "moasha", "asha", "median"] = "fifo"
@@ -150,9 +160,11 @@ def with_tracking(value: object) -> object:
 class PlateauSection(Section):
     """The plateau at which a search ends; a single number is the number of trials.
 
-    Without `growth`: that many complete trials in a row did not change the front. With it: the
-    hypervolume grew by less than this share over that many complete trials;
-    `orchestrator.search.plateau.VolumePlateau` documents the bounds.
+    Attributes:
+        trials: Complete trials in a row that do not change the front.
+        growth: With it, the front may change, as long as its hypervolume grows by less than this
+            share over that many trials; `orchestrator.search.plateau.VolumePlateau` documents
+            the bounds.
     """
 
     trials: int = Field(ge=1)
@@ -170,18 +182,30 @@ def with_trials(value: object) -> object:
 
 
 class BudgetSection(Section):
-    """Limits at which the sweep ends; the first one reached counts.
+    """Limits at which the sweep ends, and limits of each trial; the first one reached counts.
 
-    `cpu_hours` and `gpu_hours` limit the total of all attempts of all runs: the time from start
-    to end of each, times the CPUs or GPUs of a trial. `disk` is the size of the sweep's folder, in
-    bytes, from which no further trial starts. The last two are limits of each trial: how often it
-    may be retried because its worker or its node died, and how long an attempt may train before
-    it is failed.
+    Attributes:
+        trials: Trials in all, those of earlier runs included.
+        seconds: Wall-clock seconds of a run.
+        plateau: Trials without progress after which the search ends.
+        cpu_hours: Hours from start to end of every attempt of every run, times the CPUs of a
+            trial, in all.
+        gpu_hours: The same with the GPUs of a trial.
+        disk: Bytes of the sweep's folder from which on no further trial starts, for example
+            ``20GB``.
+        retries: How often a trial may start again because its worker or its node died.
+        trial_seconds: Seconds that an attempt may train before it has failed.
     """
 
     trials: int = Field(default=32, ge=1)
     seconds: float | None = Field(default=None, gt=0)
-    plateau: Annotated[PlateauSection, BeforeValidator(with_trials)] | None = None
+    plateau: (
+        Annotated[
+            PlateauSection,
+            BeforeValidator(with_trials, json_schema_input_type=int | PlateauSection),
+        ]
+        | None
+    ) = None
     cpu_hours: float | None = Field(default=None, gt=0)
     gpu_hours: float | None = Field(default=None, gt=0)
     disk: Quantity | None = Field(default=None, gt=0)
@@ -192,8 +216,12 @@ class BudgetSection(Section):
 class ResourcesSection(Section):
     """The resources that one trial is given, all on one node.
 
-    `memory` is what Ray reserves (``4GB``); `custom` are amounts of resources that the cluster
-    defines, and `labels` are those that the node must have.
+    Attributes:
+        cpus: CPUs, and threads of torch.
+        gpus: GPUs: whole ones, or a part of one.
+        memory: Bytes that Ray reserves on the node, for example ``4GB``.
+        custom: Amounts of resources that the cluster defines, by their names.
+        labels: Labels that the node must have, with their values.
     """
 
     cpus: int = Field(default=1, ge=1)
@@ -215,20 +243,26 @@ class ResourcesSection(Section):
 
 
 class ExecutionSection(Section):
-    """How trials share computations; this does not change what they measure.
+    """How trials share computations and machines; this does not change what they measure.
 
-    `cache` is the place where results of stages are kept for other trials and sweeps: ``auto`` is
-    the folder ``cache`` of the state folder, ``off`` keeps nothing, else a path or an fsspec URL.
-    It holds at most `cache_bytes`; the least recently used entries are removed first. With
-    `siblings`, the other configurations that share a finished training are tried next; ``auto``
-    does so if the budget covers a good part of the space (`SweepSpec.proposes_siblings`). Without
-    a cache there are no siblings. `fuse` is the maximum number of trials that a worker takes at
-    once, to train their heads together where only heads are trained: ``off`` is one, and ``auto``
-    lets `orchestrator.execution.batches` decide. At most `max_slots` workers train at once, which
-    leaves room on a cluster for others; by default as many as fit.
+    Attributes:
+        cache: Where results of stages are kept for other trials and sweeps: ``auto`` is the
+            folder ``cache`` of the state folder, ``off`` keeps nothing, else a path or an fsspec
+            URL.
+        cache_bytes: Most bytes of the cache; the least recently used entries are removed first.
+        siblings: Whether the other configurations that share a finished training are tried next;
+            ``auto`` does so if the budget covers a good part of the space
+            (`SweepSpec.proposes_siblings`). Without a cache there are none.
+        fuse: Most trials that a worker takes at once, to train their heads together where only
+            heads are trained; ``off`` is one, and ``auto`` lets `orchestrator.execution.batches`
+            decide.
+        max_slots: Most workers that train at once, which leaves room on a cluster for others; by
+            default as many as fit.
     """
 
-    cache: Annotated[str, BeforeValidator(with_cache)] = Field(default="auto", min_length=1)
+    cache: Annotated[str, BeforeValidator(with_cache, json_schema_input_type=bool | str)] = Field(
+        default="auto", min_length=1
+    )
     cache_bytes: Quantity = Field(default=10e9, gt=0)
     siblings: bool | Literal["auto"] = "auto"
     fuse: Annotated[int, Field(ge=1, le=256)] | Literal["auto", "off"] = "auto"
@@ -241,10 +275,16 @@ _SOURCES = ("sweep", "csv", "mlflow", "optuna")
 class WarmStartSection(Section):
     """Earlier results from which the sampler learns before the first trial: one of four sources.
 
-    A sweep (`store`: its store, if it is another one), a table, an `experiment` of
-    an MLflow server or database (`parent_run`: the id of the sweep's own run, where several have
-    its name), or a `study` of an Optuna storage, which need not be named where
-    there is one. `rename` maps names of parameters or values of the source to this sweep's names.
+    Attributes:
+        sweep: Name of a sweep.
+        store: Its store, if it is another one.
+        csv: A table of parameters and values.
+        mlflow: Address of an MLflow server or database.
+        experiment: The experiment there, which has the name of its sweep.
+        parent_run: Id of the sweep's own run, where several have its name.
+        optuna: Address of an Optuna storage.
+        study: The study there; needed only where there are several.
+        rename: This sweep's names of parameters and values, by the names in the source.
     """
 
     sweep: str | None = None
@@ -292,7 +332,30 @@ def with_source(value: object) -> object:
 
 
 class TrackingSection(Section):
-    """The tracker in which people browse the trials."""
+    """The tracker in which people browse the trials.
+
+    Attributes:
+        kind: ``mlflow``, or ``none`` for no tracker.
+        uri: Its address; otherwise `MLFLOW_TRACKING_URI`, or else a database in the state folder.
+    """
 
     kind: Literal["mlflow", "none"] = "mlflow"
     uri: str | None = None
+
+
+Sampler = Annotated[
+    SamplerSection, BeforeValidator(with_kind, json_schema_input_type=str | SamplerSection)
+]
+Scheduler = Annotated[
+    SchedulerSection, BeforeValidator(with_kind, json_schema_input_type=str | SchedulerSection)
+]
+WarmStart = Annotated[
+    WarmStartSection, BeforeValidator(with_source, json_schema_input_type=str | WarmStartSection)
+]
+Budget = Annotated[
+    BudgetSection, BeforeValidator(with_trials, json_schema_input_type=int | BudgetSection)
+]
+Tracking = Annotated[
+    TrackingSection,
+    BeforeValidator(with_tracking, json_schema_input_type=bool | str | TrackingSection),
+]

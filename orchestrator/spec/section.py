@@ -32,8 +32,17 @@ def as_problem(parse: Callable[[str], _T], text: str) -> _T:
         raise ValueError(str(error)) from None
 
 
+def with_name(value: object) -> object:
+    """Convert a single word to a section with this name.
+
+    >>> with_name("digits")
+    {'name': 'digits'}
+    """
+    return {"name": value} if isinstance(value, str) else value
+
+
 def _quantity(value: object) -> object:
     return as_problem(parse_quantity, value) if isinstance(value, str) else value
 
 
-Quantity = Annotated[float, BeforeValidator(_quantity)]
+Quantity = Annotated[float, BeforeValidator(_quantity, json_schema_input_type=float | str)]

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from pydantic import (
-    BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
     ValidationInfo,
@@ -19,44 +18,44 @@ from pydantic import (
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
 from orchestrator.quantities import quantity
-from orchestrator.spec.backbone_section import BackboneSection
+from orchestrator.spec.backbone_section import Backbone
 from orchestrator.spec.claim_section import ClaimSection
 from orchestrator.spec.function_objectives import with_functions
 from orchestrator.spec.identity import fingerprint_of, identity_of
 from orchestrator.spec.measure_sections import (
-    FORMER_DEFAULTS,
     FrontMeasures,
     MeasureSection,
     Objectives,
     ObjectiveSection,
     TrialMeasures,
     check_measured,
-    fits_its_name,
+    check_own_names,
+    with_attacks_where_possible,
+    without_idle_attacks,
 )
 from orchestrator.spec.network_variants import architectures, variant_problem
 from orchestrator.spec.pruning_section import PruningSection
 from orchestrator.spec.reuse_policy import reuse_problem
 from orchestrator.spec.run_sections import (
+    Budget,
     BudgetSection,
     ExecutionSection,
     ResourcesSection,
+    Sampler,
     SamplerSection,
+    Scheduler,
     SchedulerSection,
+    Tracking,
     TrackingSection,
-    WarmStartSection,
-    with_kind,
-    with_source,
-    with_tracking,
-    with_trials,
+    WarmStart,
 )
 from orchestrator.spec.section import Section, as_problem
 from orchestrator.spec.trial_sections import (
-    DataSection,
+    Data,
+    Head,
     HeadSection,
     QuantizationSection,
     TrainingSection,
-    with_name,
-    with_rule,
 )
 from orchestrator.state_folder import check_sweep_name
 from search_spaces import Choice, Int, SearchSpace, parse_space
@@ -77,37 +76,63 @@ from trainers.quantization.calibration import CalibrationConfig
 class SweepSpec(Section):
     """A whole sweep.
 
-    `space` is the search space in its plain form, even if the file referred to it by name, so
-    that a stored spec needs no other file.
+    Attributes:
+        name: Name of the sweep, unique in its store.
+        backbone: The convolutional part and where its weights come from.
+        data: Which images, and how they are split.
+        space: The search space: a name of the library, a path, or domains by the names of
+            parameters; see docs/guides/write-a-space.md. A stored spec has the domains, so that
+            it needs no other file.
+        training: What the space does not sample of the training.
+        head: The hidden FC layers, where the space samples none.
+        quantization: How weights are quantized, where the space does not sample it.
+        pruning: Which weights become zero.
+        objectives: What is optimized, by the name of the value: a direction, or a section.
+        measures: Attacks that are measured of every trial and are no objectives.
+        front_measures: Attacks that are measured of the front alone, when the sweep ends.
+        constraints: Conditions that a trial must meet to be in the front, for example
+            ``memory_bytes <= 200kB``.
+        sampler: What proposes configurations.
+        warm_start: Earlier results from which the sampler learns: a sweep, a table, an MLflow
+            experiment or an Optuna study.
+        scheduler: What stops trials early.
+        budget: Limits at which the sweep ends; a single number is the number of trials.
+        replicates: Seeds with which each configuration is trained, 1 to 1000.
+        reference: Whether the full-size network is measured too, for sized ones to be compared
+            with.
+        claim: What is to be shown of the trials compared with it, fixed beforehand.
+        resources: What each trial is given.
+        execution: How trials share computations and machines.
+        tracking: Where people browse the trials: ``mlflow``, ``none`` or an address.
+        store: The database of the results: ``default``, a path, or a database URL.
+        seed: Everything random in the sweep follows from it, 0 to 2**62; replicates count up
+            from it.
     """
 
     name: str
-    backbone: Annotated[BackboneSection, BeforeValidator(with_name)]
-    data: Annotated[DataSection, BeforeValidator(with_name)]
+    backbone: Backbone
+    data: Data
     space: dict[str, Any]
     training: TrainingSection = TrainingSection()
-    head: Annotated[HeadSection, BeforeValidator(with_rule)] = HeadSection()
+    head: Head = HeadSection()
     quantization: QuantizationSection = QuantizationSection()
     pruning: PruningSection | None = None
     objectives: Objectives = Field(min_length=1)
-    # Values of attacks that are not objectives: of every trial, and of the front alone.
     measures: TrialMeasures | None = None
     front_measures: FrontMeasures | None = None
     constraints: list[str] = Field(default=[])
-    sampler: Annotated[SamplerSection, BeforeValidator(with_kind)] = SamplerSection()
-    warm_start: Annotated[WarmStartSection | None, BeforeValidator(with_source)] = None
-    scheduler: Annotated[SchedulerSection, BeforeValidator(with_kind)] = SchedulerSection()
-    budget: Annotated[BudgetSection, BeforeValidator(with_trials)] = BudgetSection()
+    sampler: Sampler = SamplerSection()
+    warm_start: WarmStart | None = None
+    scheduler: Scheduler = SchedulerSection()
+    budget: Budget = BudgetSection()
     replicates: int = Field(default=1, ge=1, le=1000)
-    # Whether the full-size network is measured too, for sized ones to be compared with.
     reference: bool = False
-    # The claim about the trials compared with it, fixed beforehand.
     claim: ClaimSection | None = None
     resources: ResourcesSection = ResourcesSection()
     execution: ExecutionSection = ExecutionSection()
-    tracking: Annotated[TrackingSection, BeforeValidator(with_tracking)] = TrackingSection()
+    tracking: Tracking = TrackingSection()
     store: str = "default"
-    # Replicates count up from it, and the store holds 63 bits.
+    # The store holds 63 bits.
     seed: int = Field(default=0, ge=0, lt=2**62)
 
     @field_validator("name")
@@ -127,33 +152,13 @@ class SweepSpec(Section):
     def _attack_where_possible(
         cls, sections: dict[str, ObjectiveSection]
     ) -> dict[str, ObjectiveSection]:
-        for name, section in sections.items():
-            # A spec that an older version stored has defaults filled in; they mean nothing here.
-            plain = ObjectiveSection(direction=section.direction).model_dump().items()
-            given = section.model_dump().items() - plain - FORMER_DEFAULTS.items()
-            extra = sorted(key for key, _ in given if key != "function")
-            if quantity(name).is_attack:
-                fits_its_name(name, section)
-            elif extra:
-                raise ValueError(
-                    f"{name} has no attack, so that {', '.join(extra)} would do nothing: write "
-                    f"'{name}: {section.direction}'."
-                )
-        return sections
+        return with_attacks_where_possible(sections)
 
     @field_serializer("objectives", mode="wrap")
     def _without_attacks_where_there_are_none(
         self, sections: dict[str, ObjectiveSection], written: SerializerFunctionWrapHandler
     ) -> dict[str, Any]:
-        return {
-            name: {
-                key: value
-                for key, value in values.items()
-                if (value is not None if key == "function" else quantity(name).is_attack)
-                or key == "direction"
-            }
-            for name, values in written(sections).items()
-        }
+        return without_idle_attacks(written(sections))
 
     @field_validator("constraints")
     @classmethod
@@ -177,14 +182,8 @@ class SweepSpec(Section):
     def _have_names_of_their_own(
         cls, sections: dict[str, MeasureSection] | None, info: ValidationInfo
     ) -> dict[str, MeasureSection] | None:
-        for name, section in (sections or {}).items():
-            fits_its_name(name, section)
-            for place in ("objectives", "measures"):
-                if name in (info.data.get(place) or ()):
-                    raise ValueError(
-                        f"{name} is under {place} already: values of different budgets never "
-                        f"share a name. Give one of them a suffix of its own, as in {name}_strong."
-                    )
+        taken = {place: info.data.get(place) or () for place in ("objectives", "measures")}
+        check_own_names(sections or {}, taken)
         return sections
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from orchestrator.spec.recipe_section import RecipeSection
-from orchestrator.spec.section import Section
+from orchestrator.spec.section import Section, with_name
 from trainers.data.config import DataConfig
 from trainers.doors import resolved_reference
 from trainers.networks.sizing import check_rule
@@ -75,7 +75,13 @@ class TrainingSection(RecipeSection):
 
 
 class HeadSection(Section):
-    """The head of trials whose space samples none: a rule or widths; by default the full one."""
+    """The head of trials whose space samples none: a rule or widths; by default the full one.
+
+    Attributes:
+        rule: Name of a rule that sizes the hidden layers; see docs/guides/size-the-head.md.
+        fraction: Share of the full widths, for the rule ``fraction`` alone.
+        widths: Widths of the hidden layers, from input to output.
+    """
 
     rule: str | None = None
     fraction: float | None = None
@@ -116,7 +122,13 @@ class CalibrationSection(Section):
 
 
 class QuantizationSection(Section):
-    """Bits of a weight in the artifact, and how its levels are placed; see docs/guides."""
+    """Bits of a weight in the artifact, and how its levels are placed; docs/guides/quantize.md.
+
+    Attributes:
+        calibration: Which training images a rounding looks at.
+        layers: Bits of single convolutions, which replace `bits`, by their number from input to
+            output, from 1.
+    """
 
     bits: int = 32
     fc_bits: int = 32
@@ -176,10 +188,5 @@ def with_rule(value: object) -> object:
     return {"rule": value} if isinstance(value, str) else value
 
 
-def with_name(value: object) -> object:
-    """Convert a single word to a section with this name.
-
-    >>> with_name("digits")
-    {'name': 'digits'}
-    """
-    return {"name": value} if isinstance(value, str) else value
+Head = Annotated[HeadSection, BeforeValidator(with_rule, json_schema_input_type=str | HeadSection)]
+Data = Annotated[DataSection, BeforeValidator(with_name, json_schema_input_type=str | DataSection)]

@@ -44,6 +44,8 @@ def loaded_by(*words: str) -> set[str]:
 def test_the_commands_are_those_of_the_contract() -> None:
     queries = ["list", "status", "trials", "show", "front", "pick", "report"]
     others = [
+        "init",
+        "schema",
         "check",
         "run",
         "resume",
