@@ -6,7 +6,11 @@ from typing import Any
 
 # Also of a URL with too few or too many slashes, or without a scheme.
 _USER = re.compile(r"([^\s/:@'\"=]*:)(/*)(\S*)@")
-_NO_PORT = re.compile(r"(://(?:\*\*\*@)?[^\s/:@\[\]?#]+):(?!\d{1,5}(?:[^\w]|$))[^\s/?#'\"]+")
+# What should be a port and is no number may be a password whose "@" is missing: to its word's end.
+_NO_PORT = re.compile(
+    r"(?P<scheme>[^\s/:@'\"=]*)(?P<host>:/{1,3}(?:\*\*\*@)?[^\s/:@?#\[\]]*):"
+    r"(?!\d{1,5}(?:[/?#'\"),;.\s]|$))(?P<secret>[^\s'\"]+)"
+)
 _TOKEN = re.compile(r"(?i)(password|passwd|token|secret)=([^&\s]+)")
 _FILES = ("sqlite", "file:")
 
@@ -21,10 +25,8 @@ def redacted(text: str) -> str:
     >>> redacted("postgresql:/me:secret@db/paretune")
     'postgresql:/***@db/paretune'
     """
-    text = _USER.sub(_without_user, text)
     # A user without a host is read as the host, and the password as its port.
-    text = _NO_PORT.sub(r"\1:***", text)
-    return redacted_options(text)
+    return redacted_options(_NO_PORT.sub(_without_port, _USER.sub(_without_user, text)))
 
 
 def redacted_options(text: str) -> str:
@@ -43,11 +45,14 @@ def passwords_in(url: str) -> list[str]:
     ['secret', 'abc']
     >>> passwords_in("http://me@mlflow:5000")
     []
+    >>> passwords_in("http://me:secret")  # read as a host and a port
+    ['secret']
     """
     found = [match[2] for match in _TOKEN.finditer(url)]
     user = _USER.search(url)
     if user is None or _is_path(user):
-        return found
+        port = _NO_PORT.search(url)
+        return found if port is None or _is_file(port) else [port["secret"], *found]
     name, colon, password = user[3].partition(":")
     # Without slashes what looks like a scheme is the user.
     secret = password if colon else "" if user[2] else name
@@ -56,6 +61,14 @@ def passwords_in(url: str) -> list[str]:
 
 def _without_user(match: re.Match[str]) -> str:
     return match[0] if _is_path(match) else f"{match[1]}{match[2]}***@"
+
+
+def _without_port(match: re.Match[str]) -> str:
+    return match[0] if _is_file(match) else f"{match['scheme']}{match['host']}:***"
+
+
+def _is_file(match: re.Match[str]) -> bool:
+    return match["scheme"].partition("+")[0] in ("sqlite", "file")
 
 
 def _is_path(match: re.Match[str]) -> bool:

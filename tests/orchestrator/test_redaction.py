@@ -1,5 +1,7 @@
 """Secrets in URLs."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,9 +9,12 @@ from typer.testing import CliRunner
 
 from orchestrator.addresses import tracking_problem
 from orchestrator.cli.app import app
-from orchestrator.doctor.services import examine_tracking
+from orchestrator.doctor.services import examine_store, examine_tracking
+from orchestrator.driver.address_checks import address_problems
 from orchestrator.errors import OrchestratorError
 from orchestrator.redaction import redacted, redacted_section
+from orchestrator.spec.files import load_sweep
+from orchestrator.state_folder import StateFolder
 from orchestrator.storage.database import Database
 
 
@@ -91,3 +96,50 @@ def test_a_bad_port_of_mlflow_is_answered_by_a_sentence(url):
     finding = examine_tracking(url)
     assert not finding.ok
     assert "QXQ" not in repr(finding)
+
+
+@st.composite
+def broken_urls(draw: st.DrawFn) -> tuple[str, str]:
+    """A URL with a password, and up to three slips of the hand anywhere but in the password."""
+    secret = draw(SECRETS)
+    before = f"{draw(SCHEMES)}://{draw(st.sampled_from(['me', 'me.you', 'm-e']))}:"
+    after = f"@{draw(st.sampled_from(['db', '127.0.0.1', '[::1]']))}:5432/sweeps?sslmode=require"
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(before) + len(after) - 1))
+        put = draw(st.sampled_from(["", "/", ":", "@", " ", "[", "x", "?", "#", "//"]))
+        if at < len(before):
+            before = before[:at] + put + before[at + 1 :]
+        else:
+            after = after[: at - len(before)] + put + after[at - len(before) + 1 :]
+    return before + secret + after, secret
+
+
+KEYS = st.sampled_from(
+    ["store", "tracking.uri", "execution.cache", "warm_start.optuna", "warm_start.mlflow"]
+)
+
+
+@pytest.mark.slow
+@given(broken_urls(), KEYS)
+def test_no_check_of_a_sweep_prints_a_password_whatever_the_url_s_mistake(broken, key):
+    url, _ = broken
+    quoted = "'" + url.replace("'", "''") + "'"
+    more = ["warm_start.experiment=x"] if key == "warm_start.mlflow" else []
+    shown: list[str] = []
+    try:
+        spec = load_sweep("examples/sweeps/digits.yaml", settings=[f"{key}={quoted}", *more])
+    except OrchestratorError as error:
+        shown.append(str(error))
+    else:
+        shown += address_problems(spec, StateFolder(Path("absent")))
+    assert "QXQ" not in "\n".join(shown)
+
+
+@pytest.mark.slow
+@given(broken_urls())
+def test_no_error_of_a_service_prints_a_password_whatever_the_url_s_mistake(broken):
+    url, _ = broken
+    shown = [redacted(url), redacted(f"{url!r}"), repr(examine_store(url)), tracking_problem(url)]
+    # Above all of those that no server is asked about.
+    shown += [] if url.startswith("http") else [repr(examine_tracking(url))]
+    assert "QXQ" not in "\n".join(shown)
