@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from orchestrator.redaction import redacted
+from orchestrator.references import has_reference
 
 _SQLITE = "sqlite"
 # What SQLAlchemy leaves as it is when it writes a URL.
@@ -59,11 +60,13 @@ def sqlite_file(url: str) -> Path | None:
 def anchored(address: str, folder: Path) -> str:
     """Resolve a relative SQLite file in `address` against `folder`; return any other as it is.
 
+    So too an address that refers to variables, which are known only where it is used.
+
     >>> anchored("sqlite:///sweeps.db", Path("/data"))
     'sqlite:////data/sweeps.db'
     """
     path, parts = sqlite_file(address), _split(address)
-    if path is None:
+    if path is None or has_reference(address):
         return address
     given = Path(unquote(parts.path.removeprefix("/"))).expanduser()
     return sqlite_url((folder / given).resolve(), scheme=parts.scheme, query=parts.query)

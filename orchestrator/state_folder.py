@@ -18,9 +18,12 @@ from pathlib import Path
 
 from orchestrator.addresses import sqlite_url
 from orchestrator.errors import UsageError
+from orchestrator.references import resolved
 
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 """Sets the tracking URI if the sweep file does not, as in MLflow itself."""
+STORE_VARIABLE = "PARETUNE_STORE"
+"""Names the store where neither the command line nor the sweep file does."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -41,6 +44,25 @@ def check_sweep_name(name: str) -> str:
             f"beginning with a letter or a digit, without '..'; for example 'digits-fc'."
         )
     return name
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it, so that only their owner can enter them.
+
+    Folders that exist stay as they are.
+
+    Raises:
+        OSError: It cannot be made.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     make_private(Path(folder, "state"))
+    ...     oct(Path(folder, "state").stat().st_mode & 0o777)
+    '0o700'
+    """
+    if not folder.is_dir():
+        make_private(folder.parent)
+        folder.mkdir(exist_ok=True, mode=0o700)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +88,17 @@ class StateFolder:
         """SQLAlchemy URL of the default store."""
         return sqlite_url(self.root / "paretune.db")
 
+    def store_address(self, url: str | None = None) -> tuple[str, str]:
+        """Return where sweeps are stored, and the variable that says so; empty if none does.
+
+        Args:
+            url: Of the command line, else of the sweep file; None and ``default`` name none.
+        """
+        if url not in (None, "default"):
+            return str(url), ""
+        named = os.environ.get(STORE_VARIABLE)
+        return (named, STORE_VARIABLE) if named else (self.store_url, "")
+
     @property
     def tracking_uri(self) -> str:
         """MLflow tracking URI of the default tracker."""
@@ -81,11 +114,14 @@ class StateFolder:
 
         Args:
             uri: The ``tracking.uri`` of its file.
+
+        Raises:
+            UsageError: It refers to a variable that is not set.
         """
         named = os.environ.get(TRACKING_VARIABLE)
         if uri is None and named:
             return named, TRACKING_VARIABLE
-        return uri or self.tracking_uri, ""
+        return resolved(uri) if uri else self.tracking_uri, ""
 
     @property
     def tracking_artifacts(self) -> Path:

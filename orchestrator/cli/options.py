@@ -26,12 +26,38 @@ class Format(StrEnum):
 FormatOption = Annotated[
     Format, typer.Option("--format", "-f", help="How to print; json stands alone on stdout.")
 ]
+_STORE_HELP = (
+    "SQLAlchemy URL of the store, with its driver; by default {file}what PARETUNE_STORE names, "
+    "else the one in the state folder (.paretune, or PARETUNE_HOME)."
+)
+
+
+def _with_a_word(url: str | None) -> str | None:
+    """Say which store is meant if a variable decides that."""
+    from orchestrator.redaction import redacted
+    from orchestrator.state_folder import StateFolder
+
+    address, variable = StateFolder.find().store_address(url)
+    if variable:
+        say(f"the store is {redacted(address)}, as {variable} says")
+    return url
+
+
 StoreOption = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="SQLAlchemy URL of the store, with its driver; by default the one in the state "
-        "folder (.paretune, or PARETUNE_HOME).",
+        help=_STORE_HELP.format(file=""),
+        show_default=False,
+        callback=_with_a_word,
+    ),
+]
+RunStoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help=_STORE_HELP.format(file="what the file names, else "),
         show_default=False,
     ),
 ]

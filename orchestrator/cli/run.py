@@ -9,6 +9,7 @@ import typer
 from orchestrator.cli.options import (
     FileArgument,
     NameArgument,
+    RunStoreOption,
     SettingsOption,
     StoreOption,
     print_table,
@@ -69,7 +70,7 @@ def run(  # noqa: PLR0913 - the options of a command
         ),
     ] = None,
     address: AddressOption = None,
-    store: StoreOption = None,
+    store: RunStoreOption = None,
 ) -> None:
     """Run a sweep to its end; after a crash, the same command goes on where it was.
 

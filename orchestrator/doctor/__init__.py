@@ -8,11 +8,12 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 from orchestrator.doctor.cluster import examine_ray
-from orchestrator.doctor.finding import Finding
+from orchestrator.doctor.finding import Finding, wrong
 from orchestrator.doctor.installation import examine_torch, examine_versions, probe_torch
 from orchestrator.doctor.machine import examine_machine
 from orchestrator.doctor.needs import examine_needs, weights_to_try
 from orchestrator.doctor.services import examine_store, examine_tracking
+from orchestrator.errors import UsageError
 from orchestrator.execution.slots import Node
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
@@ -32,17 +33,16 @@ def doctor(spec: SweepSpec | None = None) -> list[Finding]:
     """
     state = StateFolder.find()
     address = os.environ.get("RAY_ADDRESS", "")
-    store_url = state.store_url if spec is None or spec.store == "default" else spec.store
+    store_url, variable = state.store_address(spec.store if spec else None)
     tracked = spec is None or spec.tracking.kind == "mlflow"
-    tracking_uri, _ = state.tracking_address(spec.tracking.uri if spec else None)
     with ThreadPoolExecutor(2) as pool:
         # Both take seconds, and neither needs the other.
         torch_asked = pool.submit(probe_torch, *(weights_to_try(spec) if spec else (None,)))
         ray_asked = pool.submit(examine_ray, address)
         findings = examine_versions()
         findings += examine_machine(state.root)
-        findings += examine_store(store_url)
-        findings += [examine_tracking(tracking_uri, address)] if tracked else []
+        findings += examine_store(store_url, variable)
+        findings += [_tracking(spec, state, address)] if tracked else []
         torch = torch_asked.result()
         ray_findings, nodes = ray_asked.result()
     findings += [examine_torch(torch), *ray_findings]
@@ -50,3 +50,11 @@ def doctor(spec: SweepSpec | None = None) -> list[Finding]:
         here = Node({"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(torch.gpus)})
         findings += examine_needs(spec, [here] if nodes is None else nodes, torch)
     return findings
+
+
+def _tracking(spec: SweepSpec | None, state: StateFolder, address: str) -> Finding:
+    try:
+        uri, _ = state.tracking_address(spec.tracking.uri if spec else None)
+    except UsageError as error:
+        return wrong("MLflow", *str(error).split(": ", 1))
+    return examine_tracking(uri, address)

@@ -1,8 +1,11 @@
 """Checks of the store and of MLflow."""
 
 import base64
+import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -17,10 +20,23 @@ from orchestrator.redaction import redacted
 _MOUNTS = Path("/proc/mounts")
 _TIMEOUT_S = 5.0
 _TRACKING = "MLflow"
+# Unlike /health, it needs the rights that a run needs.
+_SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 
 
-def examine_store(url: str) -> list[Finding]:
-    """Check that the store opens, has this version's schema, and is in an allowed place."""
+def examine_store(url: str, variable: str = "") -> list[Finding]:
+    """Check that the store opens, has this version's schema, and is in an allowed place.
+
+    Args:
+        url: URL of the store.
+        variable: The environment variable that names it, if one does.
+    """
+    first, *others = _store_findings(url)
+    said = f", as {variable} says" if variable else ""
+    return [replace(first, detail=first.detail + said), *others]
+
+
+def _store_findings(url: str) -> list[Finding]:
     from orchestrator.storage.database import Database
     from orchestrator.storage.opening import schema_version
 
@@ -78,10 +94,11 @@ def examine_tracking(uri: str, ray_address: str = "") -> Finding:
         uri: Tracking URI.
         ray_address: Value of ``RAY_ADDRESS``, empty where there is none.
     """
-    parts, shown = urlsplit(uri, allow_fragments=False), redacted(uri)
+    shown = redacted(uri)
     if problem := tracking_problem(uri):
         detail, _, fix = problem.partition(". ")
         return wrong(_TRACKING, detail, fix)
+    parts = urlsplit(uri, allow_fragments=False)
     local = parts.scheme.startswith("sqlite") or is_here(parts.hostname or "")
     if local and is_remote(ray_address):
         return wrong(
@@ -111,12 +128,18 @@ def _mlflow_file(path: Path) -> Finding:
 
 def _mlflow_server(parts: SplitResult, shown: str) -> Finding:
     try:
-        status = _health(parts)
-    except (OSError, HTTPException, ValueError) as error:
+        status = _asked(parts)
+    except ValueError:
+        fix = "Write tracking.uri as http://HOST:5000, with a number as its port."
+        return wrong(_TRACKING, f"{shown} cannot be read as the URL of a server", fix)
+    except (OSError, HTTPException) as error:
         fix = "Start the server (mlflow server --host HOST), or correct tracking.uri."
         return wrong(_TRACKING, f"{shown} does not answer: {error}", fix)
-    if status == 200:
-        return fine(_TRACKING, f"{shown} answers")
+    if status == HTTPStatus.OK:
+        return fine(_TRACKING, f"{shown} answers, and lets experiments be read")
+    if status == HTTPStatus.UNAUTHORIZED:
+        fix = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to a user that it knows."
+        return wrong(_TRACKING, f"{shown} refuses user or password (status 401)", fix)
     fix = (
         "Check the path and the password in tracking.uri; a server that refuses a host name "
         "wants it in --allowed-hosts."
@@ -124,13 +147,23 @@ def _mlflow_server(parts: SplitResult, shown: str) -> Finding:
     return wrong(_TRACKING, f"{shown} answers with status {status}", fix)
 
 
-def _health(parts: SplitResult) -> int:
-    """Return the HTTP status of MLflow's ``/health``."""
+def _asked(parts: SplitResult) -> int:
+    """Return the HTTP status of a search for one experiment, with the rights of a run."""
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    headers = {}
-    if parts.username:
-        secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-        headers["Authorization"] = f"Basic {base64.b64encode(secret).decode()}"
+    secret = _credentials(parts)
+    headers = {"Authorization": secret} if secret else {}
     with closing(kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)) as connection:
-        connection.request("GET", f"{parts.path.rstrip('/')}/health", headers=headers)
+        connection.request("GET", f"{parts.path.rstrip('/')}{_SEARCH}", headers=headers)
         return connection.getresponse().status
+
+
+def _credentials(parts: SplitResult) -> str:
+    """What MLflow (3.17) would send: of the URL, else of the environment."""
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not user:
+        user = os.environ.get("MLFLOW_TRACKING_USERNAME", "")
+        password = os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    if user:
+        return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN", "")
+    return f"Bearer {token}" if token else ""

@@ -1,13 +1,17 @@
 """Whether the addresses that a sweep names can be used, as far as that is known without asking."""
 
 from orchestrator.addresses import is_server, tracking_problem
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.references import resolved, secret_problem
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 
 
 def address_problems(spec: SweepSpec, state: StateFolder) -> list[str]:
-    """Find a tracking URI that MLflow refuses, an invalid store, and missing database drivers.
+    """Find addresses that cannot be used, or that would store a password with the sweep.
+
+    A password in clear, a reference to a variable that is not set, a tracking URI that MLflow
+    refuses, an invalid store, a missing database driver.
 
     Args:
         spec: The sweep.
@@ -22,16 +26,42 @@ def address_problems(spec: SweepSpec, state: StateFolder) -> list[str]:
     ["MLflow has no scheme 'ftp'"]
     """
     problems: list[str] = []
+    given = _given(spec)
+    for place, text in given.items():
+        problems += filter(None, (secret_problem(place, text), _unset(text)))
+    if problems:
+        return problems
     databases: list[str] = []
     if spec.tracking.kind == "mlflow":
         address, _ = state.tracking_address(spec.tracking.uri)
         problem = tracking_problem(address)
         problems += [problem] if problem else []
         databases += [] if problem else [address]
-    source = spec.warm_start
-    if source is not None:
-        databases += [text for text in (source.optuna, source.mlflow) if text and "://" in text]
+    learned = [given.get(f"warm_start.{key}", "") for key in ("optuna", "mlflow")]
+    databases += [resolved(text) for text in learned if "://" in text]
     return [*problems, *_store_problems(spec), *_driver_problems(databases)]
+
+
+def _given(spec: SweepSpec) -> dict[str, str]:
+    """The addresses of a sweep file by their keys, as they would be stored."""
+    source = spec.warm_start
+    found = {
+        "store": spec.store,
+        "tracking.uri": spec.tracking.uri,
+        "execution.cache": spec.execution.cache,
+        "warm_start.store": source and source.store,
+        "warm_start.mlflow": source and source.mlflow,
+        "warm_start.optuna": source and source.optuna,
+    }
+    return {place: text for place, text in found.items() if text}
+
+
+def _unset(text: str) -> str:
+    try:
+        resolved(text)
+    except UsageError as error:
+        return str(error)
+    return ""
 
 
 def _store_problems(spec: SweepSpec) -> list[str]:

@@ -62,7 +62,19 @@ def chosen_tracking(spec: SweepSpec, state: StateFolder) -> str:
     >>> chosen_tracking(spec, StateFolder.find())
     ''
     """
-    address, variable = state.tracking_address(spec.tracking.uri)
-    if not variable or spec.tracking.kind == "none":
+    if spec.tracking.uri is not None or spec.tracking.kind == "none":
+        return ""
+    address, variable = state.tracking_address(None)
+    if not variable:
         return ""
     return f"{redacted(address)}, as {variable} says, because the sweep file names no tracking.uri"
+
+
+def chosen_store(url: str | None, state: StateFolder) -> str:
+    """Say where a sweep is stored if a variable decides that; else empty.
+
+    >>> chosen_store("sqlite:///sweeps.db", StateFolder.find())
+    ''
+    """
+    address, variable = state.store_address(url)
+    return f"{redacted(address)}, as {variable} says" if variable else ""

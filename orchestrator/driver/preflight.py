@@ -10,7 +10,7 @@ from orchestrator.contracts import Prepared
 from orchestrator.driver.address_checks import address_problems
 from orchestrator.driver.function_checks import check_functions
 from orchestrator.driver.memory_range import memory_sizes, prepared_of
-from orchestrator.driver.mirroring import chosen_tracking
+from orchestrator.driver.mirroring import chosen_store, chosen_tracking
 from orchestrator.driver.recipe_checks import balance_text, check_recipes, unmeasured_problems
 from orchestrator.driver.single_images import refused_single_images
 from orchestrator.errors import OrchestratorError, UsageError
@@ -78,6 +78,8 @@ def check(spec: SweepSpec) -> CheckReport:
         report.lines.append(("warm start", f"learns first from {described(spec.warm_start)}"))
     report.lines.append(("budget", _budget(spec.budget)))
     state = StateFolder.find()
+    if stored := chosen_store(spec.store, state):
+        report.lines.append(("store", stored))
     if tracked := chosen_tracking(spec, state):
         report.lines.append(("tracking", tracked))
     report.problems.extend(address_problems(spec, state))

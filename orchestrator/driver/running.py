@@ -26,7 +26,7 @@ from orchestrator.driver.identity import checked_content, claim, stored
 from orchestrator.driver.lease import LEASE_S, interrupted_by_signals, lease_kept
 from orchestrator.driver.leftovers import remove_empty_folder, remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
-from orchestrator.driver.mirroring import mirrored, warmed_up_mirror
+from orchestrator.driver.mirroring import chosen_store, mirrored, warmed_up_mirror
 from orchestrator.errors import (
     LeaseLostError,
     OrchestratorError,
@@ -37,6 +37,7 @@ from orchestrator.execution.batches import batches_of
 from orchestrator.execution.task import Task
 from orchestrator.fronts.front import Front, compute_front
 from orchestrator.queries.data_notes import data_notes
+from orchestrator.references import resolved
 from orchestrator.sampling import build_sampler, check_sampler
 from orchestrator.scheduling import build_scheduler
 from orchestrator.search.cost_model import CostModel, sized_backbones
@@ -113,6 +114,8 @@ def run(
     # Before workers start, so that an unreadable source is reported at once.
     prior = warm_start(spec, found)
     _refuse_addresses(spec, found, folder)
+    if (store is None or isinstance(store, str)) and (words := chosen_store(where, folder)):
+        progress.note(f"stored at {words}")
     _check_writable(folder)
     interrupted = True
     with warmed_up_mirror(spec, folder) as want_mirror:
@@ -307,6 +310,7 @@ def _cache(where: str, state: StateFolder) -> str | None:
         return None
     if where == "auto":
         return str(state.cache)
+    where = resolved(where)
     return where if "://" in where else str(Path(where).expanduser().resolve())
 
 

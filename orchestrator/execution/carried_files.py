@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.state_folder import make_private
 from orchestrator.trials import Artifact
 from trainers.files.trial_folder import ARTIFACT_NAME, PREDICTIONS_NAME, STORAGE_NAME
 from trainers.files.whole_file import whole_file
@@ -54,7 +55,7 @@ def marked(folder: Path) -> Iterator[Path]:
     Raises:
         OSError: The folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     marker = folder / f".seen-{uuid.uuid4().hex}"
     marker.touch()
     try:
@@ -109,7 +110,7 @@ def write_files(files: Sequence[CarriedFile], folder: Path) -> None:
                 f"{file.name} of {folder.name} arrived with another checksum than it was sent "
                 f"with ({len(file.content):,} bytes)."
             )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     for file in files:
         with whole_file(folder / file.name) as written:
             written.write(file.content)

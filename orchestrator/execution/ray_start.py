@@ -18,6 +18,7 @@ from ray._private import services
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.machine_load import patience
 from orchestrator.execution.ray_folder import find_ray_folder, make_link
+from orchestrator.state_folder import make_private
 
 # Ray's own waits for its processes on a machine with nothing else to do.
 _WAIT_S = 30
@@ -113,7 +114,7 @@ class LocalRay:
 @contextmanager
 def stderr_in(log: Path) -> Iterator[None]:
     """Append to a file what C++ and Python write to standard error within this block."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_private(log.parent)
     sys.stderr.flush()
     kept = os.dup(2)
     try:

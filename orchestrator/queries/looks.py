@@ -12,7 +12,7 @@ from pathlib import Path
 from orchestrator.analysis.claim import Claim, Look
 from orchestrator.queries.sweeps import Sweep
 from orchestrator.spec.claim_section import parse_margin
-from orchestrator.state_folder import StateFolder
+from orchestrator.state_folder import StateFolder, make_private
 
 _FILE = "looks.jsonl"
 
@@ -57,7 +57,7 @@ def count_look(sweep: str, look: Look, state: StateFolder | None = None) -> Sequ
     try:
         looks = _read(path)
         if look not in looks:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(path.parent)
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(look)) + "\n")
             looks.append(look)

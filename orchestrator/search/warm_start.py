@@ -13,6 +13,7 @@ from pathlib import Path
 from orchestrator.contracts import Progress, Sampler, Store, SweepWriter
 from orchestrator.errors import UsageError
 from orchestrator.redaction import redacted
+from orchestrator.references import resolved
 from orchestrator.search.prior_points import Row, fit, needed_values
 from orchestrator.spec.run_sections import WarmStartSection
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -128,11 +129,12 @@ def _rows(source: WarmStartSection, store: Store | None) -> list[Row]:
         from orchestrator.tracking.mlflow_reader import trials_from_mlflow
 
         experiment, run = source.experiment or "", source.parent_run
-        return _measured(trials_from_mlflow(source.mlflow, experiment, parent_run=run)[1])
+        uri = resolved(source.mlflow)
+        return _measured(trials_from_mlflow(uri, experiment, parent_run=run)[1])
     if source.optuna is not None:
         from orchestrator.sampling.optuna_studies import study_rows
 
-        return study_rows(source.optuna, source.study)
+        return study_rows(resolved(source.optuna), source.study)
     if source.store is None and store is None:
         raise UsageError(
             f"warm_start names sweep {source.sweep!r}, and there is no store here that could hold "

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.addresses import anchored
+from orchestrator.references import has_reference
 from orchestrator.spec.run_sections import CACHE_WORDS, with_source, with_tracking
 from trainers.doors import resolved_reference
 from trainers.networks.backbone_table import is_weights_file
@@ -15,6 +16,8 @@ _PATHS = (
     *(("execution", "cache"), ("warm_start", "optuna")),
 )
 _ADDRESSES = (("tracking", "uri"), ("warm_start", "store"), ("warm_start", "mlflow"))
+# May refer to variables, and are then known only where they are used.
+_REFERRING = (*_ADDRESSES, ("execution", "cache"), ("warm_start", "optuna"))
 
 FolderOf = Callable[[tuple[str, ...]], Path]
 
@@ -40,6 +43,8 @@ def with_paths(data: Mapping[str, Any], folder_of: FolderOf) -> dict[str, Any]:
         if isinstance(text, str) and text:
             folder = folder_of(place)
             is_path = place in _PATHS and "://" not in text
+            if place in _REFERRING and has_reference(text):
+                continue
             made = _absolute(place, text, folder) if is_path else anchored(text, folder)
             resolved[section] = {**resolved[section], key: made}
     if isinstance(resolved.get("store"), str):

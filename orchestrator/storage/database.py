@@ -1,6 +1,7 @@
 """One database, SQLite or PostgreSQL: transactions to read or write in, errors as sentences."""
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +14,13 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, Statemen
 
 from orchestrator.addresses import missing_driver
 from orchestrator.errors import OrchestratorError, StorageFullError, UsageError
+from orchestrator.redaction import redacted, redacted_options, shown_unreadable
+from orchestrator.references import resolved
 
 _SQLITE = ("sqlite", "sqlite+pysqlite")
 _POSTGRES = "postgresql+psycopg"
+# As SQLAlchemy reads it.
+_USER = re.compile(r"://[^:/@]*(?::[^@]*)?@")
 _BUSY_S = 60.0
 # postgresql.org/docs/current/errcodes-appendix.html
 _POSTGRES_DISK_FULL = "53100"
@@ -31,7 +36,7 @@ class Database:
     """Opens connections lazily; nothing touches the disk before the first transaction.
 
     Args:
-        url: SQLAlchemy URL with its driver.
+        url: SQLAlchemy URL with its driver; it may refer to variables (`references.resolved`).
         read_only: Never write, even if that would be possible.
 
     Raises:
@@ -40,9 +45,9 @@ class Database:
     """
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
-        parsed = _checked(url)
+        parsed = _checked(resolved(url))
         self.full_url = parsed.render_as_string(hide_password=False)
-        self.url = parsed.render_as_string(hide_password=True)
+        self.url = _shown(parsed)
         self.path = Path(parsed.database or "") if parsed.drivername in _SQLITE else None
         self.read_only = self.path is not None and (read_only or _is_read_only(self.path))
         self._engine = (
@@ -110,7 +115,7 @@ class Database:
             raise
 
     def _failed(self, error: BaseException | None) -> OrchestratorError:
-        reason = str(error).strip().partition("\n")[0]
+        reason = redacted(str(error).strip().partition("\n")[0])
         if _is_full(error):
             return StorageFullError(
                 f"The disk of the store at {self.url} is full: {reason}. Nothing of this step was "
@@ -169,7 +174,7 @@ def driver_problem(url: str) -> str:
         make_url(url).get_dialect().import_dbapi()
     except ImportError as error:
         return missing_driver(url, error)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         # Not a URL of SQLAlchemy, or of a database that it does not know: reported elsewhere.
         return ""
     return ""
@@ -178,22 +183,37 @@ def driver_problem(url: str) -> str:
 def _checked(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the second: its port is not a number
+        parsed = None
+    # A user and a password that are read as something else would be shown.
+    if parsed is None or (parsed.drivername not in _SQLITE and _is_misread(url)):
         raise UsageError(
-            f"Cannot read {url!r} as a database URL. Write 'sqlite:///relative/path.db', "
-            f"'sqlite:////absolute/path.db' or 'postgresql+psycopg://user:password@host/database'."
-        ) from None
-    shown = parsed.render_as_string(hide_password=True)
+            f"Cannot read {shown_unreadable(url)!r} as a database URL. Write "
+            f"'sqlite:///relative/path.db', 'sqlite:////absolute/path.db' or "
+            f"'postgresql+psycopg://user:password@host/database'; of a password, write '@', ':', "
+            f"'/', '?' and '#' as %40, %3A, %2F, %3F and %23, or refer to a variable: ${{NAME}}."
+        )
+    shown = _shown(parsed)
     if parsed.drivername in _SQLITE:
         return _checked_sqlite(parsed, shown)
     if parsed.drivername != _POSTGRES:
         hint = (
-            f"Write it as {parsed.set(drivername=_POSTGRES).render_as_string()}"
+            f"Write it as {_shown(parsed.set(drivername=_POSTGRES))}"
             if parsed.get_backend_name() == "postgresql"
             else f"Known: sqlite:///PATH and {_POSTGRES}://USER@HOST/DATABASE"
         )
         raise UsageError(f"The store's URL {shown} names no driver that paretune uses. {hint}")
     return parsed
+
+
+def _is_misread(url: str) -> bool:
+    """Whether an ``@`` of a server's URL is not the one that ends its user."""
+    return "@" in _USER.sub("", url, count=1)
+
+
+def _shown(url: URL) -> str:
+    """The URL with neither its password nor a secret among its options."""
+    return redacted_options(url.render_as_string(hide_password=True))
 
 
 def _checked_sqlite(url: URL, shown: str) -> URL:

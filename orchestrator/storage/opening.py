@@ -11,7 +11,7 @@ from sqlalchemy.sql.expression import column, table
 
 from orchestrator.contracts import Store
 from orchestrator.errors import OrchestratorError, UsageError
-from orchestrator.state_folder import StateFolder
+from orchestrator.state_folder import StateFolder, make_private
 from orchestrator.storage.alembic_lock import ALEMBIC_LOCK
 from orchestrator.storage.database import Database
 from orchestrator.storage.sql_store import SqlStore
@@ -27,7 +27,8 @@ def open_store(
     """Open the store at `url`.
 
     Args:
-        url: SQLAlchemy URL with its driver; None for the one in the state folder.
+        url: SQLAlchemy URL with its driver; None for what ``PARETUNE_STORE`` names,
+            else the one in the state folder.
         create: Create the folder, the file and the schema if they are missing. False, for
             callers that only read, changes nothing but an older schema.
         state: The state folder, under which files of trials are looked for; default:
@@ -45,7 +46,7 @@ def open_store(
     []
     """
     state = state or StateFolder.find()
-    url = state.store_url if url is None else url
+    url, _ = state.store_address(url)
     if create:
         upgrade(url)
         return SqlStore(url, state)
@@ -82,7 +83,7 @@ def find_store(url: str | None = None, *, state: StateFolder | None = None) -> S
     True
     """
     state = state or StateFolder.find()
-    url = state.store_url if url is None else url
+    url, _ = state.store_address(url)
     current, _ = schema_version(url)
     return None if current is None else open_store(url, state=state)
 
@@ -136,7 +137,7 @@ def upgrade(url: str) -> None:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
     except OSError as error:
         raise OrchestratorError(
             f"Cannot make the folder {folder} for the store: {error.strerror}. Set PARETUNE_HOME "

@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 from orchestrator.addresses import sqlite_file, sqlite_url
+from orchestrator.state_folder import make_private
 from orchestrator.storage.alembic_lock import ALEMBIC_LOCK
 
 # If two threads need one, the second waits and finds it.
@@ -48,7 +49,7 @@ def make_database(
             if not is_wanted():
                 return
             # SQLite does not create folders, and MLflow would retry for minutes.
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(path.parent)
             _put(made, path)
 
 

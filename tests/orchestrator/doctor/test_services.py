@@ -15,6 +15,7 @@ from orchestrator.doctor.services import examine_store, examine_tracking
 from orchestrator.storage.opening import upgrade
 from orchestrator.storage.tables import VERSION_TABLE
 
+SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 CLUSTER = "ray://head.example:10001"
 
 
@@ -107,12 +108,12 @@ class TestTracking:
     @pytest.mark.slow
     def test_a_server_that_answers_is_fine(self, server: str) -> None:
         assert examine_tracking(f"http://{server}").ok
-        assert _Mlflow.asked == [("/health", None)]
+        assert _Mlflow.asked == [(SEARCH, None)]
 
     @pytest.mark.slow
     def test_a_server_below_a_path_is_asked_there(self, server: str) -> None:
         assert examine_tracking(f"http://{server}/mlflow/").ok
-        assert _Mlflow.asked == [("/mlflow/health", None)]
+        assert _Mlflow.asked == [(f"/mlflow{SEARCH}", None)]
 
     @pytest.mark.slow
     def test_the_password_goes_to_the_server_and_not_into_the_finding(self, server: str) -> None:
@@ -131,6 +132,25 @@ class TestTracking:
         assert not finding.ok
         assert "403" in finding.detail
         assert "--allowed-hosts" in finding.fix
+
+    def test_the_environment_s_user_goes_to_the_server(
+        self, monkeypatch: pytest.MonkeyPatch, server: str
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "geheim")
+        assert examine_tracking(f"http://{server}").ok
+        (asked,) = _Mlflow.asked
+        assert asked[1] == f"Basic {base64.b64encode(b'me:geheim').decode()}"
+
+    def test_a_user_that_the_server_does_not_know_is_a_sentence(
+        self, monkeypatch: pytest.MonkeyPatch, server: str
+    ) -> None:
+        monkeypatch.setattr(_Mlflow, "status", 401)
+        finding = examine_tracking(f"http://me:geheim@{server}")
+        assert not finding.ok
+        assert "refuses user or password (status 401)" in finding.detail
+        assert "MLFLOW_TRACKING_PASSWORD" in finding.fix
+        assert "geheim" not in repr(finding)
 
     @pytest.mark.parametrize("uri", ["http://me:geheim@127.0.0.1:1", "http://127.0.0.1:port"])
     def test_a_server_that_is_away_is_found(self, uri: str) -> None:
