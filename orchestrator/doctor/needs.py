@@ -10,6 +10,7 @@ from orchestrator.execution.slots import Node, slots
 from orchestrator.spec.run_sections import ResourcesSection
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.spec.trial_sections import DataSection
+from trainers.networks.backbone_table import WEIGHT_WORDS
 from trainers.networks.backbones.weight_sources import find_weights
 
 # The folders in the data root once a data set is there; torchvision's names (0.29).
@@ -49,7 +50,7 @@ def weights_to_try(spec: SweepSpec) -> tuple[str, str]:
     """
     weights = spec.backbone.weights
     is_word = (
-        weights in ("scratch", "bundled", "imagenet") or not Path(weights).expanduser().is_file()
+        weights in WEIGHT_WORDS or not Path(weights).expanduser().is_file()
     )
     return spec.backbone.name, "" if is_word else weights
 
@@ -71,6 +72,10 @@ def _weights(backbone: str, weights: str, probe: TorchProbe) -> Finding:
     name = f"weights of {backbone}"
     if weights == "scratch":
         return fine(name, "none are needed: trained from scratch")
+    if weights == "own":
+        return fine(name, "its function returns them")
+    if weights == "pretrained":
+        return fine(name, "timm downloads them where its cache lacks them")
     if weights == "imagenet":
         return _cached_weights(name, backbone, probe)
     path = find_weights(backbone, weights).path

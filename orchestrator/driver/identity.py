@@ -18,6 +18,7 @@ _WORDS = {
     "data": "images",
     "weights": "backbone weights",
     "functions": "functions of its objectives",
+    "code": "code of its backbone",
 }
 
 
@@ -129,6 +130,8 @@ def _other(spec: SweepSpec, what: str, why: str) -> SweepExistsError:
     ]
     if what == _WORDS["functions"]:
         places = [f"objectives.{name}: {each}" for name, each in spec.functions.items()]
+    if what == _WORDS["code"]:
+        places = [f"backbone.name: {spec.backbone.name}"]
     at = f" ({', '.join(places)})" if places else ""
     return SweepExistsError(
         f"Sweep {spec.name!r} was started with other {what} than those that are here now{at}: "

@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from trainers.networks.backbones.weight_sources import WeightsSource
 
 _SHOWN_VARIANTS = 6
+_WITHOUT_FILE = {
+    "scratch": "scratch: drawn at random by the seed",
+    "own": "own: as the backbone's function returns them",
+    "pretrained": "pretrained: timm's, which timm downloads where its cache lacks them",
+}
 # Of a space that is too large to be listed.
 _SAMPLED = 1_000
 # Data sets that are read without a download.
@@ -199,7 +204,7 @@ def _check_verdict(spec: SweepSpec, report: CheckReport) -> None:
 def _source(source: "WeightsSource", *, is_default: bool) -> str:
     """Where weights come from, in words."""
     if source.path is None:
-        return "scratch: drawn at random by the seed"
+        return _WITHOUT_FILE[source.weights]
     size = "unknown size" if source.bytes is None else human("disk_bytes", source.bytes)
     if source.weights == "bundled":
         return f"bundled with paretune, {size}"

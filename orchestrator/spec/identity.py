@@ -9,7 +9,9 @@ from pydantic import BaseModel
 
 from orchestrator.quantities import quantity
 from orchestrator.spec.measure_sections import FORMER_DEFAULTS
+from trainers.doors import is_reference
 from trainers.networks.backbone_table import WEIGHT_WORDS
+from trainers.networks.brought.registry import is_code
 
 BY_CONTENT = "by content"
 """Replaces a path in an identity."""
@@ -52,6 +54,8 @@ def identity_of(spec: BaseModel) -> Mapping[str, Any]:
             # The name in the module counts, and its content.
             name = section["function"].rpartition(":")[2]
             section["function"] = f"{BY_CONTENT}:{name}"
+    if is_reference(backbone["name"]) and is_code(backbone["name"]):
+        backbone["name"] = f"{BY_CONTENT}:{backbone['name'].rpartition(':')[2]}"
     if backbone["weights"] not in WEIGHT_WORDS:
         backbone["weights"] = BY_CONTENT
     return identity

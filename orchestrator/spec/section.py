@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from orchestrator.errors import UsageError
 from orchestrator.quantities import parse_quantity
+from trainers.doors import reference_of
 
 
 class Section(BaseModel):
@@ -37,3 +38,15 @@ def _quantity(value: object) -> object:
 
 
 Quantity = Annotated[float, BeforeValidator(_quantity)]
+
+
+def with_reference(value: object) -> object:
+    """Replace a function or a class by the reference to it, which workers find it by.
+
+    Raises:
+        ValueError: It is not at the top level of a module with a file.
+
+    >>> with_reference("my_data:load")
+    'my_data:load'
+    """
+    return reference_of(value) if callable(value) else value

@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from orchestrator.spec.recipe_section import RecipeSection
-from orchestrator.spec.section import Section
+from orchestrator.spec.section import Section, with_reference
 from trainers.data.config import DataConfig
 from trainers.doors import resolved_reference
 from trainers.networks.sizing import check_rule
@@ -30,7 +30,7 @@ class DataSection(Section):
     folder: str | None = None
     npz: str | None = None
     # A function of a user's own: ``module:name``; see `trainers.doors`.
-    dataset: str | None = None
+    dataset: Annotated[str | None, BeforeValidator(with_reference)] = None
     root: str | None = None
     val_fraction: float = 0.15
     test_fraction: float = 0.2
@@ -177,9 +177,9 @@ def with_rule(value: object) -> object:
 
 
 def with_name(value: object) -> object:
-    """Convert a single word to a section with this name.
+    """Convert a single word, or a function that is one's own, to a section with this name.
 
     >>> with_name("digits")
     {'name': 'digits'}
     """
-    return {"name": value} if isinstance(value, str) else value
+    return {"name": value} if isinstance(value, str) or callable(value) else value
