@@ -10,6 +10,7 @@ from trainers.doors.references import (
     reference_digest,
     reference_of,
     resolved_reference,
+    take_note,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "reference_digest",
     "reference_of",
     "resolved_reference",
+    "take_note",
 ]
