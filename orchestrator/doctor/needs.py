@@ -24,6 +24,12 @@ DATA_PLACES: Mapping[str, str] = {
     "caltech101": "caltech101/101_ObjectCategories",
 }
 
+_WITHOUT_FILE = {
+    "scratch": "none are needed: trained from scratch",
+    "own": "its function returns them",
+    "pretrained": "timm downloads them where its cache lacks them",
+}
+
 
 def examine_needs(spec: SweepSpec, nodes: Sequence[Node], probe: TorchProbe) -> list[Finding]:
     """Check whether trials fit the resources, and whether weights and images are there.
@@ -49,9 +55,7 @@ def weights_to_try(spec: SweepSpec) -> tuple[str, str]:
     ('digitnet', '')
     """
     weights = spec.backbone.weights
-    is_word = (
-        weights in WEIGHT_WORDS or not Path(weights).expanduser().is_file()
-    )
+    is_word = weights in WEIGHT_WORDS or not Path(weights).expanduser().is_file()
     return spec.backbone.name, "" if is_word else weights
 
 
@@ -70,12 +74,8 @@ def _slots(wanted: ResourcesSection, nodes: Sequence[Node]) -> Finding:
 
 def _weights(backbone: str, weights: str, probe: TorchProbe) -> Finding:
     name = f"weights of {backbone}"
-    if weights == "scratch":
-        return fine(name, "none are needed: trained from scratch")
-    if weights == "own":
-        return fine(name, "its function returns them")
-    if weights == "pretrained":
-        return fine(name, "timm downloads them where its cache lacks them")
+    if weights in _WITHOUT_FILE:
+        return fine(name, _WITHOUT_FILE[weights])
     if weights == "imagenet":
         return _cached_weights(name, backbone, probe)
     path = find_weights(backbone, weights).path

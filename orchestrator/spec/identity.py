@@ -18,6 +18,7 @@ BY_CONTENT = "by content"
 _FREE = {
     "name",
     "budget",
+    "callbacks",
     "execution",
     "front_measures",
     "reference",
@@ -54,8 +55,9 @@ def identity_of(spec: BaseModel) -> Mapping[str, Any]:
             # The name in the module counts, and its content.
             name = section["function"].rpartition(":")[2]
             section["function"] = f"{BY_CONTENT}:{name}"
-    if is_reference(backbone["name"]) and is_code(backbone["name"]):
-        backbone["name"] = f"{BY_CONTENT}:{backbone['name'].rpartition(':')[2]}"
+    for section, key in ((backbone, "name"), (identity["sampler"], "kind")):
+        if is_reference(section[key]) and is_code(section[key]):
+            section[key] = f"{BY_CONTENT}:{section[key].rpartition(':')[2]}"
     if backbone["weights"] not in WEIGHT_WORDS:
         backbone["weights"] = BY_CONTENT
     return identity

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.addresses import anchored
-from orchestrator.spec.run_sections import CACHE_WORDS, with_source, with_tracking
+from orchestrator.spec.run_sections import CACHE_WORDS, with_kind, with_source, with_tracking
 from orchestrator.spec.trial_sections import with_name
 from trainers.doors import resolved_reference
 from trainers.networks.backbone_table import is_weights_file
@@ -14,17 +14,18 @@ from trainers.networks.brought.registry import is_code
 _PATHS = (
     *(("data", "folder"), ("data", "npz"), ("data", "dataset"), ("data", "root")),
     *(("backbone", "name"), ("backbone", "weights"), ("backbone", "verdict")),
-    ("warm_start", "csv"),
+    *(("sampler", "kind"), ("warm_start", "csv")),
     *(("execution", "cache"), ("warm_start", "optuna")),
 )
 _SPELLED_OUT: tuple[tuple[str, Callable[[object], object]], ...] = (
     ("warm_start", with_source),
     ("tracking", with_tracking),
     ("backbone", with_name),
+    ("sampler", with_kind),
 )
 _ADDRESSES = (("tracking", "uri"), ("warm_start", "store"), ("warm_start", "mlflow"))
 
-_CODE = (("data", "dataset"), ("backbone", "name"))
+_CODE = (("data", "dataset"), ("backbone", "name"), ("sampler", "kind"))
 
 FolderOf = Callable[[tuple[str, ...]], Path]
 

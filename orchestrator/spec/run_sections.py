@@ -11,12 +11,6 @@ from orchestrator.quantities import quantity
 from orchestrator.spec.section import Quantity, Section
 
 
-class SamplerSection(Section):
-    """The sampler, which proposes configurations."""
-
-    kind: Literal["tpe", "nsga2", "gp", "random", "grid"] = "tpe"
-
-
 class SchedulerSection(Section):
     """The scheduler, which stops trials early; ``fifo`` stops none.
 
@@ -108,14 +102,14 @@ def is_measured_at_milestones(name: str) -> bool:
 
 
 def with_kind(value: object) -> object:
-    """Convert a single word to a section with this kind.
+    """Convert a single word, or a function that is one's own, to a section with this kind.
 
     >>> with_kind("tpe")
     {'kind': 'tpe'}
     >>> with_kind({"kind": "tpe"})
     {'kind': 'tpe'}
     """
-    return {"kind": value} if isinstance(value, str) else value
+    return {"kind": value} if isinstance(value, str) or callable(value) else value
 
 
 _OFF, _ON = ("off", "no", "none"), ("auto", "yes", "on")

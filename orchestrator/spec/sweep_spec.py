@@ -20,6 +20,7 @@ from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
 from orchestrator.quantities import quantity
 from orchestrator.spec.backbone_section import BackboneSection
+from orchestrator.spec.callbacks_section import Callbacks
 from orchestrator.spec.claim_section import ClaimSection
 from orchestrator.spec.function_objectives import with_functions
 from orchestrator.spec.identity import fingerprint_of, identity_of
@@ -40,7 +41,6 @@ from orchestrator.spec.run_sections import (
     BudgetSection,
     ExecutionSection,
     ResourcesSection,
-    SamplerSection,
     SchedulerSection,
     TrackingSection,
     WarmStartSection,
@@ -49,6 +49,7 @@ from orchestrator.spec.run_sections import (
     with_tracking,
     with_trials,
 )
+from orchestrator.spec.sampler_section import SamplerSection
 from orchestrator.spec.section import Section, as_problem
 from orchestrator.spec.trial_sections import (
     DataSection,
@@ -107,6 +108,8 @@ class SweepSpec(Section):
     execution: ExecutionSection = ExecutionSection()
     tracking: Annotated[TrackingSection, BeforeValidator(with_tracking)] = TrackingSection()
     store: str = "default"
+    # Who is told of events: references to code of a user's own.
+    callbacks: Callbacks = Field(default=[])
     # Replicates count up from it, and the store holds 63 bits.
     seed: int = Field(default=0, ge=0, lt=2**62)
 

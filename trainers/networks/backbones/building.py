@@ -70,9 +70,9 @@ def build_backbone(
         name: One of `backbone_names()`, an alias, or a variant (`trainers.networks.variants`).
         weights: `scratch` (random by `seed`), `bundled` (digitnet), `imagenet` (torchvision's
             best, downloaded if not cached), `own` (what a user's own function returns),
-            `pretrained` (timm's, downloaded if not cached), or the path of a file that `read_state` reads, with
-            the state dict of the backbone or of the whole network, whose classifier is then
-            ignored.
+            `pretrained` (timm's, downloaded if not cached), or the path of a file that
+            `read_state` reads, with the state dict of the backbone or of the whole network, whose
+            classifier is then ignored.
         seed: For `scratch` alone; the global generators are left as they were.
         image_size: Side in pixels that images are resized to; default: the one at which the
             pre-trained weights were measured. The number of features is the same at any size.
@@ -110,9 +110,7 @@ def build_backbone(
     return Backbone(info.name, features, info.n_features, blocks, spec, info.reference_widths)
 
 
-def _brought(
-    info: BackboneInfo, weights: str, seed: int
-) -> tuple[nn.Module, list[nn.Module]]:
+def _brought(info: BackboneInfo, weights: str, seed: int) -> tuple[nn.Module, list[nn.Module]]:
     """Build a backbone that is brought along, and load weights of a file into it."""
     refuse_unknown(info, weights)
     drawn = derive_seed(seed, "backbone", info.name) if weights == "scratch" else 0

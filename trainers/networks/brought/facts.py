@@ -7,7 +7,7 @@ from trainers.doors import DoorError
 
 
 class BroughtError(DoorError, ValueError):
-    """A backbone that is brought along cannot be built, or breaks a promise; the text says which."""
+    """A backbone that is brought along cannot be built, or breaks a promise."""
 
 
 @dataclass(frozen=True, slots=True)

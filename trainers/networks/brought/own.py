@@ -89,8 +89,8 @@ def _facts(reference: str, name: str) -> BroughtFacts:
     said = getattr(model, "num_features", n_features)
     if said != n_features:
         raise BroughtError(
-            f"{reference} has num_features {said!r}, and returns {n_features} features for an image: "
-            f"correct the attribute, or leave it out."
+            f"{reference} has num_features {said!r}, and returns {n_features} features for an "
+            f"image: correct the attribute, or leave it out."
         )
     return BroughtFacts(
         name=name,

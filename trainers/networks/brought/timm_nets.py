@@ -33,7 +33,7 @@ def timm_facts(name: str) -> BroughtFacts:
         BroughtError: timm is not installed, knows no such network, or the network cannot be used.
     """
     model = _built(name, pretrained=False, seed=0)
-    from timm.data import resolve_model_data_config
+    from timm.data.config import resolve_model_data_config
 
     config = resolve_model_data_config(model)
     channels, height, width = config["input_size"]

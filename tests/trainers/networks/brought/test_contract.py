@@ -6,7 +6,7 @@ import pytest
 
 from trainers.testing.backbone_contract import BackboneContract
 
-OWN = '''
+OWN = """
 import torch
 from torch import nn
 
@@ -29,7 +29,7 @@ class Small(nn.Module):
     def forward(self, images):
         maps = self.layers(self.norm(self.stem(images * self.scale)).relu())
         return self.linear(maps.flatten(1))
-'''
+"""
 
 
 class TestOfTheTable(BackboneContract):
