@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from orchestrator.contracts.callbacks import Callback
     from orchestrator.driver.running import RunResult, resume, run
     from orchestrator.fronts.front import Front, FrontMember
     from orchestrator.queries.sweeps import Sweep, list_sweeps, open_sweep, pareto_front
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.spec.sweep_spec import SweepSpec
 
 _HOMES = {
+    "Callback": "contracts.callbacks",
     "Front": "fronts.front",
     "FrontMember": "fronts.front",
     "RunResult": "driver.running",
@@ -36,6 +38,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Callback",
     "Front",
     "FrontMember",
     "RunResult",

@@ -10,6 +10,7 @@ from typing import Any
 
 from trainers.evaluators.config import AttackConfig
 from trainers.networks.backbone_table import backbone_info
+from trainers.networks.brought.registry import is_code
 from trainers.networks.reuse_config import ALL, ReuseConfig
 from trainers.networks.sizing import check_rule, hidden_widths
 from trainers.networks.variants import capped_depth, check_start, variant_name
@@ -31,8 +32,8 @@ class TrialConfig:
     """One trial: which network, how it is trained, how it is stored, how it is attacked.
 
     Attributes:
-        backbone: A name of `trainers.networks.backbones`.
-        weights: ``imagenet``, ``bundled``, ``scratch``, or a path.
+        backbone: As `backbone_info` takes it; code of a user's own is a resolved reference.
+        weights: A word of `WEIGHT_WORDS`, or a path.
         depth: Blocks that each stage keeps, at most; None is all, or as `depth_cap` allows.
         width_multiplier: Of the channels of every convolution: a number, ``none``, or what makes
             the cut network as large as the full one, ``match_params`` or ``match_macs``.
@@ -192,6 +193,9 @@ class TrialConfig:
         values = {name: getattr(self, name) for name in _FIELDS}
         values["calibration"] = asdict(self.calibration)
         values = {name: v for name, v in values.items() if name not in _LATER or v != _LATER[name]}
+        if is_code(self.backbone):
+            # By its content, wherever its file is.
+            values["backbone"] = backbone_info(self.backbone).name
         values["widths"] = None if self.widths is None else list(self.widths)
         # Keys of a JSON object are texts.
         values["layer_bits"] = {str(number): bits for number, bits in self.layer_bits.items()}

@@ -75,7 +75,12 @@ PARAMETERS: Mapping[str, Accepts] = {
     "batch_size": Accepts("images a step", 1, 65_536, whole=True),
     "epochs": Accepts("passes over the training images", 1, 10_000, whole=True),
     "policy": Accepts("which pre-trained kernels are reused", words=POLICIES),
-    "backbone": Accepts("the convolutional part", words=backbone_names()),
+    "backbone": Accepts(
+        "the convolutional part",
+        words=backbone_names(),
+        pattern=r"\S+:\S+",
+        example="timm:NAME",
+    ),
     **RECIPE_PARAMETERS,
     "depth": Accepts("blocks that each stage keeps, at most", 1, MOST_DEPTH, whole=True),
     "width_multiplier": Accepts(

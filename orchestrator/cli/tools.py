@@ -51,10 +51,11 @@ def export(
     from orchestrator.reporting.export import export as export_trial
     from orchestrator.reporting.export import export_int8, export_onnx
     from orchestrator.spec.files import stored_sweep
-    from orchestrator.spec.stored import with_places
+    from orchestrator.spec.stored import note_code, with_places
     from orchestrator.state_folder import StateFolder
 
     sweep = open_sweep(name, store)
+    note_code(sweep.spec)
     for path in export_trial(name, trial, to, sweep.store):
         typer.echo(f"{path}  {path.stat().st_size} bytes")
     if onnx:

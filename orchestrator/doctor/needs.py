@@ -10,6 +10,7 @@ from orchestrator.execution.slots import Node, slots
 from orchestrator.spec.run_sections import ResourcesSection
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.spec.trial_sections import DataSection
+from trainers.networks.backbone_table import WEIGHT_WORDS
 from trainers.networks.backbones.weight_sources import find_weights
 
 # The folders in the data root once a data set is there; torchvision's names (0.29).
@@ -21,6 +22,12 @@ DATA_PLACES: Mapping[str, str] = {
     "mnist": "MNIST/raw",
     "fashion_mnist": "FashionMNIST/raw",
     "caltech101": "caltech101/101_ObjectCategories",
+}
+
+_WITHOUT_FILE = {
+    "scratch": "none are needed: trained from scratch",
+    "own": "its function returns them",
+    "pretrained": "timm downloads them where its cache lacks them",
 }
 
 
@@ -48,9 +55,7 @@ def weights_to_try(spec: SweepSpec) -> tuple[str, str]:
     ('digitnet', '')
     """
     weights = spec.backbone.weights
-    is_word = (
-        weights in ("scratch", "bundled", "imagenet") or not Path(weights).expanduser().is_file()
-    )
+    is_word = weights in WEIGHT_WORDS or not Path(weights).expanduser().is_file()
     return spec.backbone.name, "" if is_word else weights
 
 
@@ -69,8 +74,8 @@ def _slots(wanted: ResourcesSection, nodes: Sequence[Node]) -> Finding:
 
 def _weights(backbone: str, weights: str, probe: TorchProbe) -> Finding:
     name = f"weights of {backbone}"
-    if weights == "scratch":
-        return fine(name, "none are needed: trained from scratch")
+    if weights in _WITHOUT_FILE:
+        return fine(name, _WITHOUT_FILE[weights])
     if weights == "imagenet":
         return _cached_weights(name, backbone, probe)
     path = find_weights(backbone, weights).path

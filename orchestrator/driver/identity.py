@@ -18,6 +18,8 @@ _WORDS = {
     "data": "images",
     "weights": "backbone weights",
     "functions": "functions of its objectives",
+    "code": "code of its backbone",
+    "sampler": "code of its sampler",
 }
 
 
@@ -129,6 +131,10 @@ def _other(spec: SweepSpec, what: str, why: str) -> SweepExistsError:
     ]
     if what == _WORDS["functions"]:
         places = [f"objectives.{name}: {each}" for name, each in spec.functions.items()]
+    if what == _WORDS["code"]:
+        places = [f"backbone.name: {spec.backbone.name}"]
+    if what == _WORDS["sampler"]:
+        places = [f"sampler.kind: {spec.sampler.kind}"]
     at = f" ({', '.join(places)})" if places else ""
     return SweepExistsError(
         f"Sweep {spec.name!r} was started with other {what} than those that are here now{at}: "

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from orchestrator.constraints import KnownConstraints
 from orchestrator.contracts import Prepared
 from orchestrator.driver.address_checks import address_problems
+from orchestrator.driver.callbacks import check_callbacks
 from orchestrator.driver.function_checks import check_functions
 from orchestrator.driver.memory_range import memory_sizes, prepared_of
 from orchestrator.driver.mirroring import chosen_store, chosen_tracking
 from orchestrator.driver.recipe_checks import balance_text, check_recipes, unmeasured_problems
+from orchestrator.driver.samplers import check_samplers
 from orchestrator.driver.single_images import refused_single_images
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.execution.ray_address import HERE
@@ -19,7 +21,6 @@ from orchestrator.execution.ray_folder import find_ray_folder
 from orchestrator.execution.slots import Node, slots
 from orchestrator.quantities import human
 from orchestrator.queries.data_notes import leaks
-from orchestrator.sampling import check_sampler
 from orchestrator.sampling.deduplication import MAX_LISTED
 from orchestrator.search.cost_model import KNOWN_NAMES, CostModel
 from orchestrator.search.warm_start import described
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
     from trainers.networks.backbones.weight_sources import WeightsSource
 
 _SHOWN_VARIANTS = 6
+_WITHOUT_FILE = {
+    "scratch": "scratch: drawn at random by the seed",
+    "own": "own: as the backbone's function returns them",
+    "pretrained": "pretrained: timm's, which timm downloads where its cache lacks them",
+}
 # Of a space that is too large to be listed.
 _SAMPLED = 1_000
 # Data sets that are read without a download.
@@ -83,10 +89,11 @@ def check(spec: SweepSpec) -> CheckReport:
     if tracked := chosen_tracking(spec, state):
         report.lines.append(("tracking", tracked))
     report.problems.extend(address_problems(spec, state))
-    try:
-        check_sampler(spec.sampler.kind, space)
-    except UsageError as error:
-        report.problems.append(str(error))
+    for look in (check_samplers, check_callbacks):
+        try:
+            look(spec)
+        except UsageError as error:
+            report.problems.append(str(error))
     _check_single_images(spec, report)
     _check_weights(spec, report)
     refused = _check_data(spec, report)
@@ -201,7 +208,7 @@ def _check_verdict(spec: SweepSpec, report: CheckReport) -> None:
 def _source(source: "WeightsSource", *, is_default: bool) -> str:
     """Where weights come from, in words."""
     if source.path is None:
-        return "scratch: drawn at random by the seed"
+        return _WITHOUT_FILE[source.weights]
     size = "unknown size" if source.bytes is None else human("disk_bytes", source.bytes)
     if source.weights == "bundled":
         return f"bundled with paretune, {size}"

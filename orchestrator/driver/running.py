@@ -5,7 +5,7 @@ The only place where a spec becomes objects: store, lease, sampler, scheduler, e
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +21,18 @@ from orchestrator.contracts import (
     SweepWriter,
 )
 from orchestrator.driver.address_checks import address_problems
+from orchestrator.driver.callbacks import with_callbacks
 from orchestrator.driver.final_measures import add_final_measures, check_front_measures
 from orchestrator.driver.identity import checked_content, claim, stored
 from orchestrator.driver.lease import LEASE_S, interrupted_by_signals, lease_kept
 from orchestrator.driver.leftovers import remove_empty_folder, remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
 from orchestrator.driver.mirroring import chosen_store, mirrored, warmed_up_mirror
+from orchestrator.driver.samplers import (
+    sampler_of,
+    with_checked_sampler,
+    with_sampler_code,
+)
 from orchestrator.errors import (
     LeaseLostError,
     OrchestratorError,
@@ -38,7 +44,6 @@ from orchestrator.execution.task import Task
 from orchestrator.fronts.front import Front, compute_front
 from orchestrator.queries.data_notes import data_notes
 from orchestrator.references import resolved
-from orchestrator.sampling import build_sampler, check_sampler
 from orchestrator.scheduling import build_scheduler
 from orchestrator.search.cost_model import CostModel, sized_backbones
 from orchestrator.search.warm_start import WarmStart, warm_start
@@ -75,7 +80,7 @@ class RunResult:
     interrupted: bool
 
 
-def run(
+def run(  # noqa: PLR0913 - what a caller may bring along
     spec: SweepSpec,
     *,
     store: Store | str | None = None,
@@ -83,6 +88,8 @@ def run(
     address: str | None = None,
     executor: ExecutorFactory | None = None,
     state: StateFolder | None = None,
+    sampler: object = None,
+    callbacks: Sequence[object] = (),
 ) -> RunResult:
     """Run a sweep until its budget is used up; continue where an earlier run ended.
 
@@ -95,19 +102,23 @@ def run(
         address: Of a running Ray cluster; default: ``RAY_ADDRESS``, else this machine.
         executor: Builds the executor; default: Ray.
         state: Where trials are kept; default: `StateFolder.find`.
+        sampler: A sampler (`orchestrator.contracts.Sampler`) or one of Optuna's, instead of the
+            spec's. The sweep can then be continued only by passing it again.
+        callbacks: Objects with methods of `Callback`, beside those of the spec.
 
     Raises:
         SweepExistsError: The name is taken by a sweep with another spec.
         LeaseHeldError: Another driver runs this sweep.
         TrainerError: The images or the weights cannot be used by any trial.
-        UsageError: No grid for the space, no usable warm start, or an unusable address.
+        UsageError: No grid for the space, no usable warm start, an unusable address, or a sampler
+            or a callback that cannot be used.
     """
     # First of all, because it refuses a grid of an endless space.
-    check_sampler(spec.sampler.kind, spec.search_space)
+    spec = with_checked_sampler(spec, sampler)
+    progress = with_callbacks(progress or Silent(), callbacks, spec)
     folder = state or StateFolder.find()
     where = store if isinstance(store, str) else spec.store
     found = _find(where, folder) if store is None or isinstance(store, str) else store
-    progress = progress or Silent()
     done = None if found is None else _finished_before(spec, found)
     if found is not None and done is not None:
         return _result(done, spec, found, interrupted=False)
@@ -125,7 +136,9 @@ def run(
             known, content = _images_read(spec, worker, found, folder, progress)
             found = found or _open(where, state=folder)
             want_mirror()
-            interrupted = _drive(spec, found, worker, known, prior, progress, folder, content)
+            suggests = sampler_of(spec, known, sampler)
+            parts = (spec, found, worker, known, suggests, prior)
+            interrupted = _drive(*parts, progress, folder, content)
         finally:
             worker.close()
             if interrupted and found is not None:
@@ -148,7 +161,7 @@ def _images_read(
         SweepExistsError: The sweep was begun with other images.
     """
     progress.note("starting workers, reading the images")
-    prepared = worker.prepare()
+    prepared = with_sampler_code(spec, worker.prepare())
     content = checked_content(spec, prepared, store, folder, progress)
     for note in data_notes(spec, prepared, stored(spec.name, store)):
         progress.note(note)
@@ -191,6 +204,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
     store: Store,
     worker: Executor,
     known: KnownValues,
+    sampler: Sampler,
     prior: WarmStart,
     progress: Progress,
     folder: StateFolder,
@@ -206,7 +220,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
         parts = Parts(
             store,
             writer,
-            prior.taught(_sampler(spec, known), writer, progress),
+            prior.taught(sampler, writer, progress),
             build_scheduler(spec.scheduler, spec.directed, spec.limits, spec.most_epochs),
             progress,
             folder,
@@ -312,11 +326,6 @@ def _cache(where: str, state: StateFolder) -> str | None:
         return str(state.cache)
     where = resolved(where)
     return where if "://" in where else str(Path(where).expanduser().resolve())
-
-
-def _sampler(spec: SweepSpec, known: KnownValues) -> Sampler:
-    space = spec.search_space
-    return build_sampler(spec.sampler.kind, space, spec.directed, spec.limits, spec.seed, known)
 
 
 def _find(url: str, state: StateFolder) -> Store | None:

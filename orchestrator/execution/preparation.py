@@ -8,7 +8,8 @@ from orchestrator.contracts import Prepared
 from orchestrator.execution.task import Task
 from trainers.doors import reference_digest
 from trainers.files.predictions import labels_digest
-from trainers.networks.backbone_table import WEIGHT_WORDS
+from trainers.networks.backbone_table import FIXED_WORDS, backbone_info
+from trainers.networks.brought.registry import is_code
 from trainers.networks.shapes import BackboneShapes
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def found_out(task: Task, data: "ImageData") -> Prepared:
     if task.sized:
         from trainers.networks.backbones.shapes import backbone_shapes
 
+        # Code of a user's own is named by its content there, and found once it was looked at.
+        backbone_info(task.backbone["name"])
         backbones = {name: backbone_shapes(name) for name in task.sized}
     return Prepared(tuple(data.classes), backbones, data.notes, _content(task, data))
 
@@ -55,7 +58,10 @@ def _content(task: Task, data: "ImageData") -> dict[str, str]:
         digests = {name: reference_digest(each) for name, each in task.functions.items()}
         text = json.dumps(digests, sort_keys=True)
         content["functions"] = hashlib.sha256(text.encode()).hexdigest()
-    if task.backbone["weights"] not in WEIGHT_WORDS:
+    name = task.backbone["name"]
+    if is_code(name):
+        content["code"] = backbone_info(name).name.partition("#")[2]
+    if task.backbone["weights"] not in FIXED_WORDS:
         from trainers.networks.backbones import build_backbone
         from trainers.stages.weights import content_digest
 

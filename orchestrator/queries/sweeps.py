@@ -15,7 +15,12 @@ from orchestrator.fronts.stored import Question, stored_front
 from orchestrator.objectives import Objective, parse_objectives
 from orchestrator.queries.liveness import seen_now
 from orchestrator.queries.records import trial_record
-from orchestrator.spec.stored import spec_claim, spec_constraints, spec_objectives
+from orchestrator.spec.stored import (
+    note_code,
+    spec_claim,
+    spec_constraints,
+    spec_objectives,
+)
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState, Value
 
 if TYPE_CHECKING:
@@ -274,6 +279,9 @@ def _front(
     where: str | None,
     subsets: tuple[Subset, Subset] = ("val", "val"),
 ) -> Front:
+    for record in records:
+        # Members may be loaded, for which the code of a backbone must be found.
+        note_code(record.spec)
     per_sweep = {record.name: spec_objectives(record.spec) for record in records}
     if names is None and len({frozenset(each) for each in per_sweep.values()}) > 1:
         listed = "; ".join(

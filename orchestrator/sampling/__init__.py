@@ -1,32 +1,49 @@
 """Samplers, which propose the next configuration. `build_sampler` builds one by its name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from orchestrator.constraints import Constraint, KnownConstraints
 from orchestrator.contracts import KnownValues, Sampler, nothing_known
-from orchestrator.errors import UnknownNameError
+from orchestrator.errors import UnknownNameError, UsageError
 from orchestrator.objectives import Objective
+from orchestrator.sampling.setting import Setting
 from search_spaces import SearchSpace
+from trainers.doors import is_reference
 
 OPTUNA_KINDS = ("tpe", "nsga2", "gp", "random")
 SAMPLERS = (*OPTUNA_KINDS, "grid")
 
-__all__ = ["OPTUNA_KINDS", "SAMPLERS", "build_sampler", "check_sampler"]
+__all__ = ["OPTUNA_KINDS", "SAMPLERS", "Setting", "build_sampler", "check_sampler"]
 
 
-def build_sampler(
+def build_sampler(  # noqa: PLR0913 - what a sampler is built from
     kind: str,
     space: SearchSpace,
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint],
     seed: int,
     known: KnownValues = nothing_known,
+    *,
+    options: Mapping[str, Any] | None = None,
 ) -> Sampler:
-    """Build the sampler named in `SAMPLERS`; what is `known` to violate a constraint is refused.
+    """Build the sampler named in `SAMPLERS`, or by code of a user's own.
+
+    What is `known` to violate a constraint is refused.
+
+    Args:
+        kind: A name, or a resolved reference (`trainers.doors`).
+        space: What may be proposed.
+        objectives: At least one.
+        constraints: Limits on values.
+        seed: Of all that is random.
+        known: What is known of a configuration before training.
+        options: Of Optuna's sampler, or arguments of the user's own function.
 
     Raises:
         UnknownNameError: There is no such sampler.
-        UsageError: A grid of a space that has none.
+        UsageError: A grid of a space that has none, an option that the sampler does not take, or
+            code that is missing or builds no sampler.
 
     >>> from search_spaces import load_space
     >>> type(build_sampler("grid", load_space("smoke"), (), (), seed=0)).__name__
@@ -36,24 +53,37 @@ def build_sampler(
     orchestrator.errors.UnknownNameError: Unknown sampler 'tpa'. Known: gp, grid, nsga2, ...
     """
     # Imported where they are chosen: Optuna takes a second, which `paretune list` need not wait.
+    if is_reference(kind):
+        from orchestrator.sampling.own_sampler import made_by
+
+        setting = Setting(space, objectives, constraints, seed, known)
+        return made_by(kind, setting, options or {})
     if kind == "grid":
         from orchestrator.sampling.grid_sampler import GridSampler
 
+        refuse_options(kind, options)
         return GridSampler(
             space, seed=seed, known_constraints=KnownConstraints(constraints, known)
         )
     if kind not in OPTUNA_KINDS:
         raise UnknownNameError("sampler", kind, SAMPLERS)
+    from orchestrator.sampling.kinds import with_options
     from orchestrator.sampling.optuna_sampler import OptunaSampler
 
-    return OptunaSampler(space, objectives, constraints, seed=seed, kind=kind, known=known)
+    of = with_options(kind, options or {})
+    return OptunaSampler(space, objectives, constraints, seed=seed, kind=of, known=known)
 
 
-def check_sampler(kind: str, space: SearchSpace) -> None:
+def check_sampler(kind: str, space: SearchSpace, options: Mapping[str, Any] | None = None) -> None:
     """Refuse a sampler that cannot propose from a space, before anything is loaded for it.
 
+    Args:
+        kind: As `build_sampler` takes it.
+        space: What is to be proposed.
+        options: The same. Those of code of a user's own are seen when it is called.
+
     Raises:
-        UsageError: A grid of a space that has none.
+        UsageError: A grid of a space that has none, or an option that the sampler does not take.
 
     >>> from search_spaces import load_space
     >>> space = load_space({"lr": {"type": "float", "low": 0.1, "high": 1}})
@@ -66,3 +96,22 @@ def check_sampler(kind: str, space: SearchSpace) -> None:
         from orchestrator.sampling.grid_sampler import check_grid
 
         check_grid(space)
+        refuse_options(kind, options)
+    elif options and kind in OPTUNA_KINDS:
+        from orchestrator.sampling.kinds import with_options
+
+        with_options(kind, options)
+
+
+def refuse_options(kind: str, options: Mapping[str, Any] | None) -> None:
+    """Refuse options of a sampler that takes none.
+
+    >>> refuse_options("grid", {"seed": 1})
+    Traceback (most recent call last):
+    orchestrator.errors.UsageError: The sampler grid takes no options: leave seed out.
+
+    Raises:
+        UsageError: There are some.
+    """
+    if options:
+        raise UsageError(f"The sampler {kind} takes no options: leave {', '.join(options)} out.")

@@ -22,7 +22,7 @@ from orchestrator.sampling.deduplication import Deduplicator
 from orchestrator.sampling.distributions import ask_params, told_params
 from orchestrator.sampling.history_window import SAMPLE, STEP, Window, horizon
 from orchestrator.sampling.infeasible import UNFIT, WorstKnown, is_infeasible
-from orchestrator.sampling.kinds import KINDS
+from orchestrator.sampling.kinds import KINDS, Kind
 from orchestrator.sampling.optuna_logging import quiet
 from orchestrator.trials import Params, PriorPoint, Trial, TrialState
 from search_spaces import SearchSpace
@@ -82,7 +82,7 @@ class OptunaSampler:
         objectives: At least one.
         constraints: Limits on values.
         seed: Seed of all random numbers.
-        kind: A name in `orchestrator.sampling.OPTUNA_KINDS`.
+        kind: A name in `orchestrator.sampling.OPTUNA_KINDS`, or how Optuna's sampler is made.
         known: What is known of a configuration before training.
 
     References:
@@ -99,10 +99,11 @@ class OptunaSampler:
         constraints: Sequence[Constraint],
         *,
         seed: int,
-        kind: str = "tpe",
+        kind: str | Kind = "tpe",
         known: KnownValues = nothing_known,
     ) -> None:
-        self._space, self._seed, self._kind = space, seed, KINDS[kind]
+        self._space, self._seed = space, seed
+        self._kind = KINDS[kind] if isinstance(kind, str) else kind
         self._objectives, self._constraints = tuple(objectives), tuple(constraints)
         self._known_constraints = KnownConstraints(constraints, known)
         self._deduplicator = Deduplicator(space, self._known_constraints)

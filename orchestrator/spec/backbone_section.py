@@ -1,5 +1,6 @@
 """The section `backbone` of a sweep file."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ValidationInfo, field_validator, model_validator
@@ -7,15 +8,36 @@ from pydantic import BeforeValidator, ValidationInfo, field_validator, model_val
 from orchestrator.spec.section import Section, with_name
 from search_spaces import unknown
 from trainers.config import TrialConfig
+from trainers.doors import reference_of
 from trainers.networks.backbone_table import (
+    BACKBONES,
     WEIGHT_ENDINGS,
     WEIGHT_WORDS,
     backbone_info,
     backbone_names,
     is_weights_file,
 )
+from trainers.networks.brought.registry import check_size, default_weights, is_brought
 from trainers.networks.reuse_config import ALL, JUDGED, ReuseConfig
 from trainers.parameters import check_parameter
+
+
+def with_brought(given: object) -> object:
+    """Fill in what the section leaves out of a backbone that is brought along: its weights.
+
+    A function or a class is replaced by the reference to it.
+
+    >>> with_brought({"name": "my_model:build"})
+    {'name': 'my_model:build', 'weights': 'own'}
+    """
+    if not isinstance(given, Mapping) or "name" not in given:
+        return given
+    name = given["name"]
+    if callable(name):
+        name = reference_of(name)
+    if not isinstance(name, str) or name in BACKBONES or not is_brought(name):
+        return given
+    return {"weights": default_weights(name), **given, "name": name}
 
 
 class VerdictSection(Section):
@@ -80,10 +102,17 @@ class BackboneSection(Section):
         layers = {} if self.verdict is None else self.verdict.verdict
         return ReuseConfig(self.policy or ALL, layers)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_what_is_brought(cls, given: Any) -> Any:
+        return with_brought(given)
+
     @field_validator("name")
     @classmethod
     def _is_known(cls, name: str) -> str:
-        if name not in backbone_names():
+        if is_brought(name) and name not in BACKBONES:
+            backbone_info(name)
+        elif name not in backbone_names():
             raise ValueError(unknown("backbone", name, backbone_names()))
         return name
 
@@ -95,6 +124,8 @@ class BackboneSection(Section):
                 f"image_size is {self.image_size}, but {self.name} needs at least "
                 f"{info.min_image_size} pixels."
             )
+        if info.source and self.image_size is not None:
+            check_size(info.name, self.image_size)
         # Without a global pool, another size would mean another number of features.
         if self.name == "digitnet" and self.image_size not in (None, info.image_size):
             raise ValueError(

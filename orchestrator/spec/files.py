@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.errors import UsageError
+from orchestrator.spec.callbacks_section import with_resolved_callbacks
 from orchestrator.spec.function_objectives import with_resolved_functions
 from orchestrator.spec.head_parameters import head_problems
 from orchestrator.spec.messages import sentences
@@ -180,6 +181,7 @@ class _Reader:
         plain = space.as_mapping() if space else {}
         resolved = self._with_verdict(with_paths(data, self._folder_of))
         resolved = with_resolved_functions(resolved, self._folder_of(("objectives",)))
+        resolved = with_resolved_callbacks(resolved, self._folder_of(("callbacks",)))
         if "space" in data:
             resolved["space"] = plain
         try:

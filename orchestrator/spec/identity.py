@@ -9,13 +9,16 @@ from pydantic import BaseModel
 
 from orchestrator.quantities import quantity
 from orchestrator.spec.measure_sections import FORMER_DEFAULTS
+from trainers.doors import is_reference
 from trainers.networks.backbone_table import WEIGHT_WORDS
+from trainers.networks.brought.registry import is_code
 
 BY_CONTENT = "by content"
 """Replaces a path in an identity."""
 _FREE = {
     "name",
     "budget",
+    "callbacks",
     "execution",
     "front_measures",
     "reference",
@@ -52,6 +55,9 @@ def identity_of(spec: BaseModel) -> Mapping[str, Any]:
             # The name in the module counts, and its content.
             name = section["function"].rpartition(":")[2]
             section["function"] = f"{BY_CONTENT}:{name}"
+    for section, key in ((backbone, "name"), (identity["sampler"], "kind")):
+        if is_reference(section[key]) and is_code(section[key]):
+            section[key] = f"{BY_CONTENT}:{section[key].rpartition(':')[2]}"
     if backbone["weights"] not in WEIGHT_WORDS:
         backbone["weights"] = BY_CONTENT
     return identity

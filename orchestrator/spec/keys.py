@@ -22,11 +22,11 @@ from orchestrator.spec.run_sections import (
     ExecutionSection,
     PlateauSection,
     ResourcesSection,
-    SamplerSection,
     SchedulerSection,
     TrackingSection,
     WarmStartSection,
 )
+from orchestrator.spec.sampler_section import SamplerSection
 from orchestrator.spec.section import Quantity, Section
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.spec.trial_sections import (

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from orchestrator.quantities import QUANTITIES, quantity
-from orchestrator.spec.section import Quantity, Section
+from orchestrator.spec.section import Quantity, Section, with_reference
 from search_spaces import unknown
 from trainers.doors import resolved_reference
 from trainers.evaluators.config import (
@@ -64,7 +64,7 @@ class ObjectiveSection(MeasureSection):
 
     direction: Literal["maximize", "minimize"]
     # Of a user's own: ``module:name``; see `trainers.doors`.
-    function: str | None = None
+    function: Annotated[str | None, BeforeValidator(with_reference)] = None
 
     @model_validator(mode="after")
     def _function_is_named(self) -> Self:

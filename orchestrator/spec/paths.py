@@ -7,17 +7,28 @@ from typing import Any
 from orchestrator.addresses import anchored
 from orchestrator.references import has_reference
 from orchestrator.spec.run_sections import CACHE_WORDS, with_source, with_tracking
+from orchestrator.spec.section import with_kind, with_name
 from trainers.doors import resolved_reference
 from trainers.networks.backbone_table import is_weights_file
+from trainers.networks.brought.registry import is_code
 
 _PATHS = (
     *(("data", "folder"), ("data", "npz"), ("data", "dataset"), ("data", "root")),
-    *(("backbone", "weights"), ("backbone", "verdict"), ("warm_start", "csv")),
+    *(("backbone", "name"), ("backbone", "weights"), ("backbone", "verdict")),
+    *(("sampler", "kind"), ("warm_start", "csv")),
     *(("execution", "cache"), ("warm_start", "optuna")),
+)
+_SPELLED_OUT: tuple[tuple[str, Callable[[object], object]], ...] = (
+    ("warm_start", with_source),
+    ("tracking", with_tracking),
+    ("backbone", with_name),
+    ("sampler", with_kind),
 )
 _ADDRESSES = (("tracking", "uri"), ("warm_start", "store"), ("warm_start", "mlflow"))
 # May refer to variables, and are then known only where they are used.
 _REFERRING = (*_ADDRESSES, ("execution", "cache"), ("warm_start", "optuna"))
+
+_CODE = (("data", "dataset"), ("backbone", "name"), ("sampler", "kind"))
 
 FolderOf = Callable[[tuple[str, ...]], Path]
 
@@ -33,7 +44,7 @@ def with_paths(data: Mapping[str, Any], folder_of: FolderOf) -> dict[str, Any]:
     {'folder': '/sweeps/images'}
     """
     resolved = dict(data)
-    for key, spelled_out in (("warm_start", with_source), ("tracking", with_tracking)):
+    for key, spelled_out in _SPELLED_OUT:
         if key in resolved:
             resolved[key] = spelled_out(resolved[key])
     for place in (*_PATHS, *_ADDRESSES):
@@ -53,9 +64,9 @@ def with_paths(data: Mapping[str, Any], folder_of: FolderOf) -> dict[str, Any]:
 
 
 def _absolute(place: tuple[str, str], text: str, folder: Path) -> str:
-    if place[1] == "dataset":
+    if place in _CODE:
         try:
-            return resolved_reference(text, folder)
+            return resolved_reference(text, folder) if is_code(text) else text
         except ValueError:
             return text  # refused where the section is validated
     is_word = (place[1] == "weights" and not is_weights_file(text)) or (

@@ -8,18 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from orchestrator.contracts.needs import Needs
 from orchestrator.objectives import Objective
 from orchestrator.quantities import quantity
-from orchestrator.spec.section import Quantity, Section
-
-
-class SamplerSection(Section):
-    """The sampler, which proposes configurations.
-
-    Attributes:
-        kind: ``tpe``, ``nsga2`` and ``gp`` learn from what was measured; ``random`` does not, and
-            ``grid`` tries every configuration of a finite space.
-    """
-
-    kind: Literal["tpe", "nsga2", "gp", "random", "grid"] = "tpe"
+from orchestrator.spec.section import Quantity, Section, with_kind
 
 
 class SchedulerSection(Section):
@@ -115,17 +104,6 @@ def is_measured_at_milestones(name: str) -> bool:
     (True, False)
     """
     return quantity(name).changed_by_training
-
-
-def with_kind(value: object) -> object:
-    """Convert a single word to a section with this kind.
-
-    >>> with_kind("tpe")
-    {'kind': 'tpe'}
-    >>> with_kind({"kind": "tpe"})
-    {'kind': 'tpe'}
-    """
-    return {"kind": value} if isinstance(value, str) else value
 
 
 _OFF, _ON = ("off", "no", "none"), ("auto", "yes", "on")
@@ -343,9 +321,6 @@ class TrackingSection(Section):
     uri: str | None = None
 
 
-Sampler = Annotated[
-    SamplerSection, BeforeValidator(with_kind, json_schema_input_type=str | SamplerSection)
-]
 Scheduler = Annotated[
     SchedulerSection, BeforeValidator(with_kind, json_schema_input_type=str | SchedulerSection)
 ]

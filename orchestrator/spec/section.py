@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from orchestrator.errors import UsageError
 from orchestrator.quantities import parse_quantity
+from trainers.doors import reference_of
 
 
 class Section(BaseModel):
@@ -33,12 +34,23 @@ def as_problem(parse: Callable[[str], _T], text: str) -> _T:
 
 
 def with_name(value: object) -> object:
-    """Convert a single word to a section with this name.
+    """Convert a single word, or a function that is one's own, to a section with this name.
 
     >>> with_name("digits")
     {'name': 'digits'}
     """
-    return {"name": value} if isinstance(value, str) else value
+    return {"name": value} if isinstance(value, str) or callable(value) else value
+
+
+def with_kind(value: object) -> object:
+    """Convert a single word, or a function that is one's own, to a section with this kind.
+
+    >>> with_kind("tpe")
+    {'kind': 'tpe'}
+    >>> with_kind({"kind": "tpe"})
+    {'kind': 'tpe'}
+    """
+    return {"kind": value} if isinstance(value, str) or callable(value) else value
 
 
 def _quantity(value: object) -> object:
@@ -46,3 +58,15 @@ def _quantity(value: object) -> object:
 
 
 Quantity = Annotated[float, BeforeValidator(_quantity, json_schema_input_type=float | str)]
+
+
+def with_reference(value: object) -> object:
+    """Replace a function or a class by the reference to it, which workers find it by.
+
+    Raises:
+        ValueError: It is not at the top level of a module with a file.
+
+    >>> with_reference("my_data:load")
+    'my_data:load'
+    """
+    return reference_of(value) if callable(value) else value

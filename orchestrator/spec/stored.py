@@ -12,7 +12,9 @@ from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
 from orchestrator.spec.claim_section import ClaimSection
 from orchestrator.state_folder import StateFolder
+from trainers.doors import take_note
 from trainers.networks.backbone_table import WEIGHT_WORDS
+from trainers.networks.brought.registry import is_code
 
 PATHS = (("data", "folder"), ("data", "npz"), ("data", "root"), ("backbone", "weights"))
 """Keys of a spec that may hold a path to what trials learn from."""
@@ -87,6 +89,17 @@ def _path(spec: Mapping[str, Any], section: str, key: str) -> Path | None:
     if not isinstance(text, str) or text in WEIGHT_WORDS:
         return None
     return Path(text)
+
+
+def note_code(spec: Mapping[str, Any]) -> None:
+    """Remember where a stored sweep's backbone has its code, for packed networks to be loaded.
+
+    >>> note_code({"backbone": {"name": "digitnet"}})
+    """
+    section = spec.get("backbone")
+    name = section.get("name") if isinstance(section, Mapping) else None
+    if isinstance(name, str) and is_code(name):
+        take_note(name)
 
 
 def spec_claim(spec: Mapping[str, Any]) -> ClaimSection | None:

@@ -19,6 +19,7 @@ from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
 from orchestrator.quantities import quantity
 from orchestrator.spec.backbone_section import Backbone
+from orchestrator.spec.callbacks_section import Callbacks
 from orchestrator.spec.claim_section import ClaimSection
 from orchestrator.spec.function_objectives import with_functions
 from orchestrator.spec.identity import fingerprint_of, identity_of
@@ -41,14 +42,13 @@ from orchestrator.spec.run_sections import (
     BudgetSection,
     ExecutionSection,
     ResourcesSection,
-    Sampler,
-    SamplerSection,
     Scheduler,
     SchedulerSection,
     Tracking,
     TrackingSection,
     WarmStart,
 )
+from orchestrator.spec.sampler_section import Sampler, SamplerSection
 from orchestrator.spec.section import Section, as_problem
 from orchestrator.spec.trial_sections import (
     Data,
@@ -105,6 +105,7 @@ class SweepSpec(Section):
         execution: How trials share computations and machines.
         tracking: Where people browse the trials: ``mlflow``, ``none`` or an address.
         store: The database of the results: ``default``, a path, or a database URL.
+        callbacks: Code of one's own that is told of events, as ``module:name``.
         seed: Everything random in the sweep follows from it, 0 to 2**62; replicates count up
             from it.
     """
@@ -132,7 +133,7 @@ class SweepSpec(Section):
     execution: ExecutionSection = ExecutionSection()
     tracking: Tracking = TrackingSection()
     store: str = "default"
-    # The store holds 63 bits.
+    callbacks: Callbacks = Field(default=[])
     seed: int = Field(default=0, ge=0, lt=2**62)
 
     @field_validator("name")

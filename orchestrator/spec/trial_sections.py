@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from orchestrator.spec.recipe_section import RecipeSection
-from orchestrator.spec.section import Section, with_name
+from orchestrator.spec.section import Section, with_name, with_reference
 from trainers.data.config import DataConfig
 from trainers.doors import resolved_reference
 from trainers.networks.sizing import check_rule
@@ -30,7 +30,7 @@ class DataSection(Section):
     folder: str | None = None
     npz: str | None = None
     # A function of a user's own: ``module:name``; see `trainers.doors`.
-    dataset: str | None = None
+    dataset: Annotated[str | None, BeforeValidator(with_reference)] = None
     root: str | None = None
     val_fraction: float = 0.15
     test_fraction: float = 0.2

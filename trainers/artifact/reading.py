@@ -26,6 +26,7 @@ from trainers.artifact.packed_layout import (
     stored_tensors,
 )
 from trainers.artifact.sparse import Kept, Places, places_from, read_places
+from trainers.doors import DoorError
 from trainers.errors import ArtifactError
 from trainers.networks.backbones.shapes import stored_shapes
 from trainers.networks.network import Network
@@ -166,6 +167,9 @@ def read_quantized(path: Path | str) -> Mapping[str, QuantizedWeight]:
 
 def _refuse(path: Path | str, error: Exception) -> NoReturn:
     reason = str(error)
+    if isinstance(error, DoorError):
+        # The file is intact: what is missing is the code of its backbone.
+        raise ArtifactError(f"{path} cannot be loaded: {reason}") from error
     if isinstance(error, (KeyError, TypeError, AttributeError)):
         reason = f"its header has another form than expected ({type(error).__name__}: {error})"
     raise ArtifactError(

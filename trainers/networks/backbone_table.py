@@ -1,9 +1,21 @@
-"""Facts of each backbone, known without torch; tests compare them with the networks."""
+"""Facts of each backbone: the one door to all of them.
+
+Those of the table are known without torch; tests compare them with the networks. Those of others,
+which are brought along (`trainers.networks.brought`), are found by building them once.
+"""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from trainers.doors import DoorError
 from trainers.errors import WeightsError, did_you_mean
+from trainers.networks.brought.facts import BroughtError
+from trainers.networks.brought.registry import (
+    WORDS,
+    brought_facts,
+    is_brought,
+    shipped,
+)
 from trainers.networks.variants import split_variant, variant_facts, variant_name
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -15,7 +27,9 @@ WEIGHT_ENDINGS = (".safetensors", ".pth", ".pt", ".th", ".pth.tar", ".pt.tar")
 """Endings, in any case, of the files that weights are read from; the first is no pickle."""
 _ALIASES = {"resnext50": "resnext50_32x4d"}
 
-WEIGHT_WORDS = ("imagenet", "bundled", "scratch")
+FIXED_WORDS = ("imagenet", "bundled", "scratch")
+"""Words that decide the weights of a backbone of the table."""
+WEIGHT_WORDS = (*FIXED_WORDS, *WORDS)
 """Words that name weights without a path; anything else is a path."""
 
 
@@ -40,6 +54,8 @@ class BackboneInfo:
         imagenet: Whether torchvision has the network, and its weights for ImageNet.
         depth: Blocks that a stage keeps, at most; None if the network is not cut.
         width: Multiplier of its channels.
+        source: What builds it, if it is brought along: `trainers.networks.brought`.
+        brought_words: The words that name its weights then.
     """
 
     name: str
@@ -55,6 +71,8 @@ class BackboneInfo:
     imagenet: bool = True
     depth: int | None = None
     width: float = 1.0
+    source: str = ""
+    brought_words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Fill in the synthetic reference head where no reference widths are given."""
@@ -70,6 +88,8 @@ class BackboneInfo:
     @property
     def weights(self) -> tuple[str, ...]:
         """The words that name weights of this backbone; a path is accepted too."""
+        if self.brought_words:
+            return self.brought_words
         words = {"imagenet": self.imagenet, "bundled": self.bundled, "scratch": True}
         return tuple(word for word, is_there in words.items() if is_there)
 
@@ -147,14 +167,16 @@ def is_weights_file(name: str) -> bool:
 def backbone_names() -> tuple[str, ...]:
     """Return the names that `build_backbone` accepts, without aliases.
 
+    Those of installed packages are among them, code of a user's own and timm's networks are not.
+
     >>> "digitnet" in backbone_names()
     True
     """
-    return tuple(BACKBONES)
+    return tuple(dict.fromkeys((*BACKBONES, *shipped())))
 
 
 def backbone_info(name: str) -> BackboneInfo:
-    """Return the facts of the backbone of that name, alias or variant.
+    """Return the facts of the backbone of that name, alias or variant, or of one brought along.
 
     >>> backbone_info("resnext50").name
     'resnext50_32x4d'
@@ -162,8 +184,11 @@ def backbone_info(name: str) -> BackboneInfo:
     96
 
     Raises:
-        ValueError: There is none; the message lists the names and the closest one.
+        ValueError: There is none, the message lists the names and the closest one; or code that
+            is brought along is missing or breaks a promise.
     """
+    if is_brought(name) and name not in BACKBONES:
+        return _brought(name)
     base, depth, width = split_variant(name)
     info = BACKBONES.get(_ALIASES.get(base, base))
     if info is None:
@@ -183,6 +208,28 @@ def backbone_info(name: str) -> BackboneInfo:
         depth=split_variant(full_name)[1],
         width=split_variant(full_name)[2],
         reference_widths=() if info.has_synthetic_head else info.reference_widths,
+    )
+
+
+def _brought(name: str) -> BackboneInfo:
+    try:
+        facts = brought_facts(name)
+    except BroughtError:
+        raise
+    except DoorError as error:
+        raise BroughtError(str(error)) from error
+    return BackboneInfo(
+        facts.name,
+        n_features=facts.n_features,
+        n_blocks=facts.n_blocks,
+        parameters=facts.parameters,
+        image_size=facts.image_size,
+        min_image_size=1,
+        mean=facts.mean,
+        std=facts.std,
+        imagenet=False,
+        source=facts.source,
+        brought_words=facts.words,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import trainers
 from trainers.config import TrialConfig
+from trainers.networks.brought.registry import version_of
 from trainers.parameters import PARAMETERS
 from trainers.pruning.config import PREFIX
 from trainers.quantization.layer_bits import LAYER_BITS
@@ -58,7 +59,8 @@ def training_parameters(config: TrialConfig) -> dict[str, Any]:
     unread = set(_unread(config.qat))
     if not config.pruning.active:
         unread.add("pruning")
-    return {name: value for name, value in config.as_mapping().items() if name not in unread}
+    read = {name: value for name, value in config.as_mapping().items() if name not in unread}
+    return read | package_version(config.backbone)
 
 
 def training_key(config: TrialConfig) -> str:
@@ -126,6 +128,7 @@ def features_entry(
         "weights": weights,
         "quantized": quantized,
         **frozen_pruning(config),
+        **package_version(config.backbone),
     }
     if views := config.recipe.view_parameters():
         parameters |= {**views, "seed": config.seed}
@@ -153,6 +156,16 @@ def frozen_pruning(config: TrialConfig) -> dict[str, Any]:
     return settings
 
 
+def package_version(backbone: str) -> dict[str, str]:
+    """Return the version of the package that builds a backbone; empty if its name fixes its code.
+
+    >>> package_version("digitnet")
+    {}
+    """
+    found = version_of(backbone)
+    return {"package": found} if found else {}
+
+
 def packed_features_entry(
     backbone: str, *, input_spec: Mapping[str, Any], weights: str, data: str, device: str
 ) -> str:
@@ -171,6 +184,7 @@ def packed_features_entry(
     False
     """
     parameters = {"backbone": backbone, "input": input_spec, "weights": weights}
+    parameters |= package_version(backbone)
     return _entry("packed", parameters, data, device)
 
 

@@ -26,7 +26,7 @@ from trainers.files.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from trainers.networks.backbone_table import WEIGHT_WORDS
+from trainers.networks.backbone_table import FIXED_WORDS
 from trainers.networks.backbones import Backbone
 from trainers.networks.network import Network, assemble_network
 from trainers.networks.reuse import frozen_modules
@@ -292,7 +292,7 @@ class FineTuning:
 
     def _weights_of_a_file(self) -> str:
         """Return a digest of weights read from a file; for others, the word that names them."""
-        if self.config.start_weights in WEIGHT_WORDS:
+        if self.config.start_weights in FIXED_WORDS:
             return self.config.start_weights
         return f"sha256 {weights_digest(self.config, self.network.features)}"
 

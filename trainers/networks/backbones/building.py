@@ -1,5 +1,6 @@
 """Build a backbone from its name and a source of weights."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 from trainers.determinism import derive_seed
+from trainers.doors import DoorError
 from trainers.errors import WeightsError
 from trainers.networks.backbone_table import (
     BackboneInfo,
@@ -23,8 +25,12 @@ from trainers.networks.backbones.cutting import resized
 from trainers.networks.backbones.digitnet import digitnet_blocks, digitnet_features
 from trainers.networks.backbones.fusing import fuse_dropped
 from trainers.networks.backbones.weight_files import load_features, read_state
+from trainers.networks.brought.registry import brought_blocks, brought_features
 from trainers.networks.meta import without_memory
 from trainers.networks.spec import InputSpec, input_spec
+
+# Where networks keep their classifiers: torchvision's, published CIFAR ResNets', timm's.
+_CLASSIFIERS = ("classifier.", "fc.", "linear.", "head.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +69,10 @@ def build_backbone(
     Args:
         name: One of `backbone_names()`, an alias, or a variant (`trainers.networks.variants`).
         weights: `scratch` (random by `seed`), `bundled` (digitnet), `imagenet` (torchvision's
-            best, downloaded if not cached), or the path of a file that `read_state` reads, with
-            the state dict of the backbone or of the whole network, whose classifier is then
-            ignored.
+            best, downloaded if not cached), `own` (what a user's own function returns),
+            `pretrained` (timm's, downloaded if not cached), or the path of a file that
+            `read_state` reads, with the state dict of the backbone or of the whole network, whose
+            classifier is then ignored.
         seed: For `scratch` alone; the global generators are left as they were.
         image_size: Side in pixels that images are resized to; default: the one at which the
             pre-trained weights were measured. The number of features is the same at any size.
@@ -82,6 +89,9 @@ def build_backbone(
     """
     info = backbone_info(name)
     spec = input_spec(info, image_size)
+    if info.source:
+        features, blocks = _brought(info, weights, seed)
+        return Backbone(info.name, features, info.n_features, blocks, spec, info.reference_widths)
     if weights == "scratch":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "backbone", info.base))
@@ -98,6 +108,21 @@ def build_backbone(
         features = resized(features, info)
     blocks = _blocks(info.base, features)
     return Backbone(info.name, features, info.n_features, blocks, spec, info.reference_widths)
+
+
+def _brought(info: BackboneInfo, weights: str, seed: int) -> tuple[nn.Module, list[nn.Module]]:
+    """Build a backbone that is brought along, and load weights of a file into it."""
+    refuse_unknown(info, weights)
+    drawn = derive_seed(seed, "backbone", info.name) if weights == "scratch" else 0
+    word = weights if weights in info.weights else "scratch"
+    try:
+        features = brought_features(info.source, seed=drawn, weights=word)
+    except DoorError as error:
+        raise WeightsError(str(error)) from error
+    if weights not in info.weights:
+        path = Path(weights).expanduser()
+        _load(features, read_state(path), f"weights file {path}")
+    return features, brought_blocks(info.source, features)
 
 
 def _features(name: str) -> nn.Sequential:
@@ -131,12 +156,17 @@ def _loaded_features(info: BackboneInfo, weights: str) -> nn.Sequential:
     else:
         path = Path(weights).expanduser()
         state, source = read_state(path), f"weights file {path}"
-    classifier = ("classifier.", "fc.", "linear.")
-    state = {key: value for key, value in state.items() if not key.startswith(classifier)}
     with without_memory():
         features = _features(info.base)
-    load_features(features, state, source=source)
+    _load(features, state, source)
     return features
+
+
+def _load(features: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
+    """Load a state dict without the classifier that it may hold."""
+    known = features.state_dict().keys()
+    kept = {k: v for k, v in state.items() if k in known or not k.startswith(_CLASSIFIERS)}
+    load_features(features, kept, source=source)
 
 
 def _imagenet_state(info: BackboneInfo) -> dict[str, torch.Tensor]:

@@ -89,6 +89,9 @@ def _origin(backbone: str, weights: str) -> _Origin | None:
         return None
     if weights == "imagenet":
         return _Origin(_IMAGENET)
+    if weights == "pretrained":
+        # Nearly all of timm's are.
+        return _Origin(_IMAGENET, is_certain=False)
     path = Path(weights).expanduser()
     if weights == "bundled":
         path = _BUNDLED / f"{backbone_info(backbone).name}.safetensors"

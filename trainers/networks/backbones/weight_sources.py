@@ -12,6 +12,7 @@ from trainers.networks.backbone_table import (
     bundled_file,
     refuse_unknown,
 )
+from trainers.networks.brought.registry import WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class WeightsSource:
     Attributes:
         backbone: Its name.
         weights: The word or the path that was given.
-        path: The file; None if weights are drawn at random.
+        path: The file; None if weights are drawn at random, or come from a function or a package.
         url: URL that a run downloads it from; empty if nothing is to be downloaded.
         bytes: Size of the file or of the download; None if it is not known.
     """
@@ -49,7 +50,8 @@ def check_weights(backbone: str, weights: str) -> WeightsSource:
     """
     source = find_weights(backbone, weights)
     is_ours = weights == "bundled" and source.bytes is not None
-    if source.path is not None and not source.url and not is_ours:
+    is_local = source.path is not None and not source.url
+    if weights == "own" or (is_local and not is_ours):
         from trainers.networks.backbones.building import build_backbone
 
         build_backbone(backbone, weights)
@@ -70,7 +72,7 @@ def find_weights(backbone: str, weights: str) -> WeightsSource:
     """
     info = backbone_info(backbone)
     refuse_unknown(info, weights)
-    if weights == "scratch":
+    if weights in ("scratch", *WORDS):
         return WeightsSource(info.name, weights)
     if weights == "imagenet":
         return _imagenet(info)

@@ -1,10 +1,11 @@
-"""Code of a user's own, named in a sweep file as ``module:name``; importable without torch."""
+"""References to code of a user's own: found, imported, and identified by content."""
 
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
-from collections.abc import Callable
+from contextlib import suppress
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -13,6 +14,10 @@ from typing import Any
 from trainers.errors import TrainerError
 
 _ENDING = ".py"
+# Of a digest in a name: two contents that share them are not met by chance.
+_DIGITS = 16
+# Where code of a content was seen by this process. The content is compared each time.
+_LOCATED: dict[str, str] = {}
 
 
 class DoorError(TrainerError):
@@ -44,6 +49,33 @@ def resolved_reference(reference: str, folder: Path) -> str:
         )
     path = folder.joinpath(*module.split(".")).with_suffix(_ENDING)
     return f"{path.resolve()}:{name}" if path.is_file() else reference
+
+
+def reference_of(code: object) -> str:
+    """Return the resolved reference of a function or a class, by which every worker finds it.
+
+    Raises:
+        ValueError: It is not at the top level of a module with a file, or the module has another
+            object of that name.
+
+    >>> from statistics import fmean
+    >>> reference_of(fmean).rpartition("/")[2]
+    'statistics.py:fmean'
+    >>> reference_of(lambda: None)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: <function <lambda> at ...> cannot be found again by a worker: give a function ...
+    """
+    name, module = getattr(code, "__qualname__", ""), inspect.getmodule(code)
+    if not name.isidentifier() or getattr(module, name, None) is not code:
+        file = None
+    else:
+        file = getattr(module, "__file__", None)
+    if file is None or not Path(file).is_file():
+        raise ValueError(
+            f"{code!r} cannot be found again by a worker: give a function or a class at the top "
+            f"level of a module that has a file."
+        )
+    return f"{Path(file).resolve()}:{name}"
 
 
 def load_reference(reference: str) -> Any:
@@ -88,41 +120,79 @@ def reference_digest(reference: str) -> str:
     return hashlib.sha256(name.encode() + b"\n" + path.read_bytes()).hexdigest()
 
 
-def call_measure(reference: str, network: Any, images: Any, labels: Any) -> float:
-    """Call a function that measures a network.
+def is_reference(text: str) -> bool:
+    """Return whether a text is written like a reference, whatever it names.
+
+    >>> is_reference("my_model:build"), is_reference("resnet18")
+    (True, False)
+    """
+    return ":" in text
+
+
+def content_name(reference: str) -> str:
+    """Name code by module, name and content, wherever its file is; `located` is the inverse.
 
     Args:
-        reference: Resolved; names ``function(network, images, labels)``.
-        network: An `nn.Module` in eval mode, from float pixels in [0, 1] to logits.
-        images: uint8 (N, C, H, W).
-        labels: int64 (N,).
-
-    Returns:
-        A finite number.
+        reference: Resolved.
 
     Raises:
-        DoorError: It cannot be imported or called, raises, or returns anything else.
+        DoorError: The file is missing.
 
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "my_metric.py")
-    ...     _ = file.write_text("share = lambda net, images, labels: sum(labels) / len(images)")
-    ...     call_measure(f"{file}:share", None, ["an image", "another"], [0, 1])
-    0.5
+    >>> content_name("statistics:fmean").partition("#")[0]
+    'statistics:fmean'
     """
-    function: Callable[..., Any] = load_reference(reference)
-    called = f"{reference} was called with a network, {len(images)} images and their labels"
-    try:
-        answer = function(network, images, labels)
-    except Exception as error:
-        raise DoorError(f"{called}, and raised {type(error).__name__}: {error}") from error
-    try:
-        value = float(answer)
-    except (TypeError, ValueError):
-        raise DoorError(f"{called}, and returned {answer!r}; a number is needed.") from None
-    if value != value or value in (float("inf"), float("-inf")):
-        raise DoorError(f"{called}, and returned {value}; a finite number is needed.")
-    return value
+    module, _, name = reference.rpartition(":")
+    stem = Path(module).stem if module.endswith(_ENDING) else module
+    found = f"{stem}:{name}#{reference_digest(reference)[:_DIGITS]}"
+    _LOCATED[found] = reference
+    return found
+
+
+def take_note(reference: str) -> None:
+    """Remember where code is, so that `located` finds it by its content; nothing is imported.
+
+    >>> take_note("/no/such/my_model.py:build")
+    """
+    with suppress(DoorError):
+        content_name(reference)
+
+
+def located(name: str) -> str:
+    """Find the code that `content_name` named: where it was last seen, else where Python looks.
+
+    Nothing is imported, so that code of another content is never run.
+
+    Raises:
+        DoorError: It is not there, or has another content by now.
+
+    >>> located(content_name("statistics:fmean"))
+    'statistics:fmean'
+    >>> located("statistics:fmean#0123456789abcdef")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    trainers.doors.references.DoorError: statistics:fmean was changed: ...
+    """
+    reference, _, digest = name.partition("#")
+    found = [_LOCATED[name]] if name in _LOCATED else []
+    found += [resolved_reference(reference, Path(place)) for place in (".", *sys.path)]
+    others = []
+    for each in dict.fromkeys(found):
+        try:
+            now = reference_digest(each)[:_DIGITS]
+        except DoorError:
+            continue
+        if now == digest:
+            return each
+        others.append(f"{each.rpartition(':')[0]} has {now}")
+    if others:
+        raise DoorError(
+            f"{reference} was changed: the digest of its file began with {digest}, and "
+            f"{', '.join(others)}. Restore the file as it was."
+        )
+    raise DoorError(
+        f"The code {reference} is needed, and {reference.rpartition(':')[0]}{_ENDING} is neither "
+        f"in this folder nor where Python looks for modules: work in the folder that has it, or "
+        f"name that folder in PYTHONPATH."
+    )
 
 
 class _AsWritten(SourceFileLoader):

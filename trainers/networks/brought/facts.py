@@ -1,0 +1,59 @@
+"""Facts of a backbone that is brought along, as they are found by building it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from trainers.doors import DoorError
+
+
+class BroughtError(DoorError, ValueError):
+    """A backbone that is brought along cannot be built, or breaks a promise."""
+
+
+@dataclass(frozen=True, slots=True)
+class BroughtFacts:
+    """Facts of one backbone.
+
+    Attributes:
+        name: By which artifacts and cache keys refer to it: with the digest of its code, without
+            the folder that this lies in.
+        source: What builds it: a resolved reference, or timm's name after ``timm:``.
+        n_features: Numbers that it returns for an image.
+        n_blocks: Blocks that were given or found.
+        parameters: Learnable parameters.
+        image_size: Side in pixels of the images that it sees.
+        mean: Of each input channel, pixels in [0, 1].
+        std: As `mean`.
+        words: The words that name weights of it; the first is the default.
+    """
+
+    name: str
+    source: str
+    n_features: int
+    n_blocks: int
+    parameters: int
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    words: tuple[str, ...]
+
+
+def check_channels(name: str, mean: Any, std: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return a mean and a deviation for each channel, of which there are one or three.
+
+    Raises:
+        BroughtError: There are others; the message names them.
+
+    >>> check_channels("my_model:build", [0.5], [0.25])
+    ((0.5,), (0.25,))
+    """
+    try:
+        means, stds = tuple(map(float, mean)), tuple(map(float, std))
+    except (TypeError, ValueError):
+        means, stds = (), ()
+    if len(means) not in (1, 3) or len(means) != len(stds) or not min(stds) > 0:
+        raise BroughtError(
+            f"{name} has mean {mean!r} and std {std!r}; one number for each of 1 or 3 channels is "
+            f"needed, of pixels in [0, 1], the deviations positive."
+        )
+    return means, stds

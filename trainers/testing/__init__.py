@@ -1,0 +1,1 @@
+"""Contract suites: what everything that is brought along must keep; run by pytest."""
