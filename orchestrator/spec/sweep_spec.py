@@ -1,7 +1,7 @@
 """A sweep as one frozen, closed value: the sweep file with defaults filled in."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Self
 
@@ -60,7 +60,7 @@ from orchestrator.spec.trial_sections import (
 )
 from orchestrator.state_folder import check_sweep_name
 from search_spaces import Choice, Int, SearchSpace, parse_space
-from trainers.config import TrialConfig
+from trainers.config import UNQUANTIZED, TrialConfig
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import (
     GRADIENT_CHECK,
@@ -70,8 +70,6 @@ from trainers.evaluators.config import (
 )
 from trainers.networks.backbone_table import backbone_info
 from trainers.pruning import PruningConfig
-from trainers.quantization import QuantizationConfig
-from trainers.quantization.calibration import CalibrationConfig
 
 
 class SweepSpec(Section):
@@ -384,10 +382,7 @@ class SweepSpec(Section):
             widths=None,
             fc_rule=None,
             fc_fraction=None,
-            **asdict(QuantizationConfig()),
-            rounding="nearest",
-            calibration=CalibrationConfig(),
-            qat="none",
+            **UNQUANTIZED,
             pruning=PruningConfig(),
         )
 

@@ -11,6 +11,7 @@ from pydantic import (
     model_validator,
 )
 
+from orchestrator.spec.allocation_section import AllocationSection
 from orchestrator.spec.recipe_section import RecipeSection
 from orchestrator.spec.section import Section
 from trainers.data.config import DataConfig
@@ -126,6 +127,7 @@ class QuantizationSection(Section):
     step: str | None = None
     rounding: str | None = None
     calibration: CalibrationSection | None = None
+    allocation: AllocationSection | None = None
     qat: str | None = None
     layers: Annotated[dict[int, int], BeforeValidator(_with_numbers)] | None = None
 
@@ -164,6 +166,8 @@ class QuantizationSection(Section):
         layers = given.pop("layers", {})
         if self.calibration is not None:
             given["calibration"] = self.calibration.as_calibration()
+        if self.allocation is not None:
+            given["allocation"] = self.allocation.as_allocation()
         return given | {"layer_bits": layers}
 
 
