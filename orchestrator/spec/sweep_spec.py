@@ -19,6 +19,7 @@ from pydantic import (
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
 from orchestrator.quantities import quantity
+from orchestrator.spec.allocation_section import check_sampled_bits
 from orchestrator.spec.backbone_section import BackboneSection
 from orchestrator.spec.claim_section import ClaimSection
 from orchestrator.spec.function_objectives import with_functions
@@ -207,6 +208,7 @@ class SweepSpec(Section):
 
     @model_validator(mode="after")
     def _has_networks(self) -> Self:
+        check_sampled_bits(self.space, **self.quantization.bits_given())
         is_sampled = {"depth", "width_multiplier"} & self.space.keys()
         problem = is_sampled and variant_problem(self.trial_config(), self.search_space)
         if problem:

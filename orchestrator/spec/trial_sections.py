@@ -158,7 +158,18 @@ class QuantizationSection(Section):
             step=self.step or plain.step,
             calibrated=self.rounding not in (None, "nearest") or moves_norms,
         )
+        if self.allocation is not None:
+            given = {name: v for name in ("bits", "fc_bits") if (v := getattr(self, name)) != 32}
+            given |= {layer_bits_name(number): v for number, v in (self.layers or {}).items()}
+            self.allocation.as_allocation().check(
+                given, scope=self.scope or plain.scope, qat=self.qat or "none"
+            )
         return self
+
+    def bits_given(self) -> dict[str, Any]:
+        """Return what `check_sampled_bits` compares a space with."""
+        budget = self.allocation is not None and self.allocation.as_allocation().active
+        return {"has_budget": budget, "bits": self.bits, "fc_bits": self.fc_bits}
 
     def of_trials(self) -> dict[str, Any]:
         """Return the given settings by their names in `TrialConfig`."""
