@@ -21,6 +21,7 @@ from trainers.parameters import (
     check_parameter,
 )
 from trainers.pruning.config import PREFIX, PruningConfig, check_kept_epochs, check_pruning
+from trainers.quantization.allocation import AllocationConfig
 from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import FLOAT_BITS, RATE_WEIGHT, QuantizationConfig, check_qat
 from trainers.quantization.layer_bits import layer_bits_name, layer_bits_of
@@ -64,6 +65,7 @@ class TrialConfig:
         rounding: ``nearest``, or how a look at training images decides codes:
             ``bias_corrected``, ``adaround`` or ``gptq``.
         calibration: Which images those are, and what else is done with them.
+        allocation: A budget from which the bits of each layer follow once it is trained.
         qat: ``none``, or how training knows of the quantization: ``absmax`` or ``lsq``.
         recipe: The rest of the training: augmentation, schedule, averaging, and more.
         pruning: Which weights become zero, and when.
@@ -103,6 +105,7 @@ class TrialConfig:
     step: str = "absmax"
     rounding: str = "nearest"
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    allocation: AllocationConfig = field(default_factory=AllocationConfig)
     qat: str = "none"
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     pruning: PruningConfig = field(default_factory=PruningConfig)
@@ -135,12 +138,20 @@ class TrialConfig:
             step=self.step,
             calibrated=self.is_calibrated,
         )
+        self.allocation.check(self._bits_given(), scope=self.scope, qat=self.qat)
         self.reuse.check(weights=self.weights, tune=self.tune)
         check_pruning(
             self.pruning, backbone=self.backbone, tune=self.tune, quantizer=self.quantizer
         )
         check_kept_epochs(self.pruning, tune=self.tune, recipe=self.recipe)
         check_start(backbone_info(self.architecture), self.start_weights, self.depth_start)
+
+    def _bits_given(self) -> dict[str, object]:
+        """Return the settings of bits that are not the default."""
+        given = {"bits": self.bits, "fc_bits": self.fc_bits}
+        found: dict[str, object] = {name: v for name, v in given.items() if v != FLOAT_BITS}
+        layers = {layer_bits_name(number): bits for number, bits in self.layer_bits.items()}
+        return found | layers
 
     @property
     def architecture(self) -> str:
@@ -156,10 +167,11 @@ class TrialConfig:
 
     @property
     def quantization(self) -> QuantizationConfig:
-        """What is done to the weights after training."""
+        """What is done to the weights after training; with a budget, before it is spent."""
+        stand_in = self.allocation.stand_in_bits if self.allocation.active else None
         return QuantizationConfig(
-            bits=self.bits,
-            fc_bits=self.fc_bits,
+            bits=stand_in or self.bits,
+            fc_bits=stand_in or self.fc_bits,
             quantizer=self.quantizer,
             scope=self.scope,
             layer_bits=self.layer_bits,
@@ -205,6 +217,7 @@ class TrialConfig:
         reuse = values.pop("reuse")
         pruning = values.pop("pruning")
         later = {
+            "allocation": values.pop("allocation").as_mapping(),
             "pruning": {} if pruning == PruningConfig() else asdict(pruning),
             "recipe": values.pop("recipe").changed(),
             "reuse": reuse.as_mapping() if reuse.policy != ALL else {},
@@ -223,6 +236,7 @@ class TrialConfig:
             int(number): bits for number, bits in values.get("layer_bits", {}).items()
         }
         values["calibration"] = CalibrationConfig(**values.get("calibration", {}))
+        values["allocation"] = AllocationConfig(**values.get("allocation", {}))
         values["attacks"] = {
             name: AttackConfig(**attack) for name, attack in values.get("attacks", {}).items()
         }
@@ -232,6 +246,15 @@ class TrialConfig:
         values["pruning"] = PruningConfig(**values.get("pruning", {}))
         return cls(**values)
 
+
+UNQUANTIZED: Mapping[str, Any] = {
+    **asdict(QuantizationConfig()),
+    "rounding": "nearest",
+    "calibration": CalibrationConfig(),
+    "allocation": AllocationConfig(),
+    "qat": "none",
+}
+"""Fields of a config with which no weight is quantized."""
 
 _FIELDS = {entry.name for entry in fields(TrialConfig)}
 _OPTIONAL = ("fc_rule", "fc_fraction", "depth")
@@ -275,6 +298,7 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
     values |= _head(params, fixed) | {"layer_bits": {**fixed.layer_bits, **layer_bits_of(params)}}
     recipe: dict[str, Any] = {name: params[name] for name in params if name in RECIPE_NAMES}
     values["recipe"] = replace(fixed.recipe, **recipe)
+    values["allocation"] = fixed.allocation.with_params(params)
     if "policy" in params:
         values["reuse"] = replace(fixed.reuse, policy=str(params["policy"]))
     pruning: dict[str, Any] = {

@@ -9,6 +9,7 @@ from trainers.networks.reuse_config import POLICIES
 from trainers.networks.sizing import RULES, SMALLEST_FRACTION
 from trainers.networks.variants import MOST_DEPTH, NARROWEST, WIDEST, WIDTH_WORDS
 from trainers.pruning import config as pruning
+from trainers.quantization.allocation import ALLOCATED_BITS, BIT_WIDTHS
 from trainers.quantization.calibration import ROUNDINGS
 from trainers.quantization.config import (
     FLOAT_BITS,
@@ -57,6 +58,9 @@ PARAMETERS: Mapping[str, Accepts] = {
     "rate_weight": Accepts("what the quantizer entropy pays for a bit less", 0.0, MAX_RATE_WEIGHT),
     "step": Accepts("what decides the range of evenly spaced levels", words=STEPS),
     "rounding": Accepts("how the code of each weight is chosen", words=ROUNDINGS),
+    ALLOCATED_BITS: Accepts(
+        "mean bits of a weight; which layer has how many follows", BIT_WIDTHS[0], BIT_WIDTHS[-1]
+    ),
     "qat": Accepts("how training knows of the quantization", words=QAT_MODES),
     "pruning_sparsity": Accepts("share of the weights that become zero", 0, pruning.MAX_SPARSITY),
     "pruning_granularity": Accepts("what is pruned as one", words=pruning.GRANULARITIES),

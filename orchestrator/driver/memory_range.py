@@ -1,5 +1,6 @@
 """The range of sizes that the networks of a sweep have, known before any is trained."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
@@ -9,8 +10,9 @@ from orchestrator.contracts import Prepared
 from orchestrator.search.cost_model import SIZING, known_sizes
 from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import Choice, Domain, Value
-from trainers.config import with_params
+from trainers.config import TrialConfig, with_params
 from trainers.pruning import PruningConfig
+from trainers.quantization.allocation import BIT_WIDTHS, AllocationConfig
 from trainers.quantization.layer_bits import LAYER_BITS
 
 if TYPE_CHECKING:
@@ -45,11 +47,37 @@ def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[st
             config = with_params(spec.trial_config(), params, seed=0)
             # A pruning that leaves a layer empty is refused here.
             known_sizes(config, prepared)
-            dense = replace(config, pruning=PruningConfig())
-            sizes.append(int(known_sizes(dense, prepared)["memory_bytes"]))
+            sizes += _sizes(replace(config, pruning=PruningConfig()), prepared)
         except ValueError as error:
             refusals[str(error)] = None
     return sizes, list(refusals)
+
+
+def _sizes(config: TrialConfig, prepared: Prepared) -> list[int]:
+    """Return the size of the packed network; under a budget, the ends of what it can be.
+
+    Raises:
+        ValueError: No network has this config, or none is within the budget.
+    """
+    budget = config.allocation
+    if not budget.active:
+        return [int(known_sizes(config, prepared)["memory_bytes"])]
+    plain = replace(config, allocation=AllocationConfig())
+    ends = (BIT_WIDTHS[0], BIT_WIDTHS[-1])
+    if budget.bits is not None:
+        ends = (math.floor(budget.bits), math.ceil(budget.bits))
+    least, most = (
+        int(known_sizes(replace(plain, bits=bits, fc_bits=bits), prepared)["memory_bytes"])
+        for bits in ends
+    )
+    if budget.bytes is None:
+        return [least, most]
+    if least > budget.bytes:
+        raise ValueError(
+            f"allocation.bytes is {budget.bytes:,}, and with {ends[0]} bits everywhere the packed "
+            f"network has {least:,} bytes: raise the budget, or take a smaller network."
+        )
+    return [least, min(most, budget.bytes)]
 
 
 def _corners(spec: SweepSpec) -> Iterator[dict[str, Value]]:

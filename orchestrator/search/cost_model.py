@@ -16,6 +16,7 @@ from trainers.config import TrialConfig, with_params
 from trainers.networks.shapes import count_values, head_shapes, network_shapes
 from trainers.networks.spec import spec_of
 from trainers.pruning.config import PRUNING_PARAMETERS, check_groups, pruned_names
+from trainers.quantization.allocation import ALLOCATED_BITS
 from trainers.quantization.layer_bits import LAYER_BITS
 
 KNOWN_NAMES = tuple(q.name for q in QUANTITIES.values() if q.known_before_training)
@@ -25,7 +26,7 @@ SIZING = frozenset(
     (
         *("backbone", "depth", "width_multiplier", "fc_rule", "fc_fraction", "fc_layers"),
         *("fc_width_1", "fc_width_2", "fc_width_3"),
-        *("bits", "fc_bits", "quantizer", "scope", "qat"),
+        *("bits", "fc_bits", "quantizer", "scope", "qat", ALLOCATED_BITS),
         *PRUNING_PARAMETERS,
     )
 )
@@ -105,7 +106,8 @@ def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
         "head_params": head,
         "trainable_params": backbone.trainable_params(config.tune, config.reuse.frozen) + head,
     }
-    unknown = "_bytes" if config.pruning.active else "none"
+    # With a budget the bits of layers follow from the trained weights.
+    unknown = "_bytes" if config.pruning.active or config.allocation.active else "none"
     return {name: float(values[name]) for name in KNOWN_NAMES if not name.endswith(unknown)}
 
 

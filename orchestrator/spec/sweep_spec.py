@@ -1,7 +1,7 @@
 """A sweep as one frozen, closed value: the sweep file with defaults filled in."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from pydantic import (
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
 from orchestrator.quantities import quantity
+from orchestrator.spec.allocation_section import check_sampled_bits
 from orchestrator.spec.backbone_section import Backbone
 from orchestrator.spec.callbacks_section import Callbacks
 from orchestrator.spec.claim_section import ClaimSection
@@ -59,7 +60,7 @@ from orchestrator.spec.trial_sections import (
 )
 from orchestrator.state_folder import check_sweep_name
 from search_spaces import Choice, Int, SearchSpace, parse_space
-from trainers.config import TrialConfig
+from trainers.config import UNQUANTIZED, TrialConfig
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import (
     GRADIENT_CHECK,
@@ -69,8 +70,6 @@ from trainers.evaluators.config import (
 )
 from trainers.networks.backbone_table import backbone_info
 from trainers.pruning import PruningConfig
-from trainers.quantization import QuantizationConfig
-from trainers.quantization.calibration import CalibrationConfig
 
 
 class SweepSpec(Section):
@@ -209,6 +208,7 @@ class SweepSpec(Section):
 
     @model_validator(mode="after")
     def _has_networks(self) -> Self:
+        check_sampled_bits(self.space, **self.quantization.bits_given())
         is_sampled = {"depth", "width_multiplier"} & self.space.keys()
         problem = is_sampled and variant_problem(self.trial_config(), self.search_space)
         if problem:
@@ -384,10 +384,7 @@ class SweepSpec(Section):
             widths=None,
             fc_rule=None,
             fc_fraction=None,
-            **asdict(QuantizationConfig()),
-            rounding="nearest",
-            calibration=CalibrationConfig(),
-            qat="none",
+            **UNQUANTIZED,
             pruning=PruningConfig(),
         )
 

@@ -11,6 +11,7 @@ from pydantic import (
     model_validator,
 )
 
+from orchestrator.spec.allocation_section import AllocationSection
 from orchestrator.spec.recipe_section import RecipeSection
 from orchestrator.spec.section import Section, with_name, with_reference
 from trainers.data.config import DataConfig
@@ -138,6 +139,7 @@ class QuantizationSection(Section):
     step: str | None = None
     rounding: str | None = None
     calibration: CalibrationSection | None = None
+    allocation: AllocationSection | None = None
     qat: str | None = None
     layers: Annotated[dict[int, int], BeforeValidator(_with_numbers)] | None = None
 
@@ -168,7 +170,18 @@ class QuantizationSection(Section):
             step=self.step or plain.step,
             calibrated=self.rounding not in (None, "nearest") or moves_norms,
         )
+        if self.allocation is not None:
+            given = {name: v for name in ("bits", "fc_bits") if (v := getattr(self, name)) != 32}
+            given |= {layer_bits_name(number): v for number, v in (self.layers or {}).items()}
+            self.allocation.as_allocation().check(
+                given, scope=self.scope or plain.scope, qat=self.qat or "none"
+            )
         return self
+
+    def bits_given(self) -> dict[str, Any]:
+        """Return what `check_sampled_bits` compares a space with."""
+        budget = self.allocation is not None and self.allocation.as_allocation().active
+        return {"has_budget": budget, "bits": self.bits, "fc_bits": self.fc_bits}
 
     def of_trials(self) -> dict[str, Any]:
         """Return the given settings by their names in `TrialConfig`."""
@@ -176,6 +189,8 @@ class QuantizationSection(Section):
         layers = given.pop("layers", {})
         if self.calibration is not None:
             given["calibration"] = self.calibration.as_calibration()
+        if self.allocation is not None:
+            given["allocation"] = self.allocation.as_allocation()
         return given | {"layer_bits": layers}
 
 

@@ -19,10 +19,11 @@ from trainers.config import TrialConfig
 from trainers.networks.brought.registry import version_of
 from trainers.parameters import PARAMETERS
 from trainers.pruning.config import PREFIX
+from trainers.quantization.allocation import ALLOCATED_BITS
 from trainers.quantization.layer_bits import LAYER_BITS
 
 _QUANTIZATION = ("bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight")
-_ROUNDING = ("step", "rounding", "calibration")
+_ROUNDING = ("step", "rounding", "calibration", "allocation")
 # With `qat` training sees the weights as they will be packed; its quantizer is always the same.
 _QUANTIZED_TRAINING = ("bits", "fc_bits", "scope", "layer_bits")
 _NEVER_READ = ("attacks", "threads", "functions", "latency")
@@ -34,7 +35,7 @@ def after_training(qat: str) -> frozenset[str]:
     Configurations that differ only in these share their training.
 
     >>> sorted(after_training("lsq"))
-    ['quantizer', 'rate_weight', 'rounding', 'step']
+    ['allocated_bits', 'quantizer', 'rate_weight', 'rounding', 'step']
 
     Args:
         qat: As `TrialConfig.qat`.
@@ -42,7 +43,7 @@ def after_training(qat: str) -> frozenset[str]:
     unread = _unread(qat)
     if "layer_bits" in unread:
         unread |= set(LAYER_BITS)
-    return unread & PARAMETERS.keys()
+    return (unread | {ALLOCATED_BITS}) & PARAMETERS.keys()
 
 
 def training_parameters(config: TrialConfig) -> dict[str, Any]:
@@ -220,6 +221,31 @@ def rounding_entry(config: TrialConfig, *, weights: str, data: str, device: str)
     values |= {"step": config.step, "rounding": config.rounding}
     parameters = {**values, "calibration": asdict(config.calibration), "weights": weights}
     return _entry("rounding", parameters, data, device)
+
+
+def sensitivity_entry(config: TrialConfig, *, weights: str, data: str, device: str) -> str:
+    """Name the cache entry of how much each layer of a trained network minds few bits.
+
+    It does not depend on the budget, so that all budgets share it.
+
+    >>> from dataclasses import replace
+    >>> from trainers.quantization.allocation import AllocationConfig
+    >>> config = TrialConfig(backbone="digitnet", weights="scratch")
+    >>> configs = [replace(config, allocation=AllocationConfig(bits=bits)) for bits in (3, 4)]
+    >>> facts = {"weights": "w", "data": "d", "device": "cpu"}
+    >>> len({sensitivity_entry(each, **facts) for each in configs})
+    1
+
+    Args:
+        config: Config of the trial.
+        weights: Digest of the trained network.
+        data: Fingerprint of the images.
+        device: Name of the device that computes.
+    """
+    names = ("quantizer", "scope", "rate_weight", "step")
+    parameters: dict[str, Any] = {name: getattr(config, name) for name in names}
+    parameters |= {"images": config.allocation.images, "seed": config.calibration.seed}
+    return _entry("sensitivity", {**parameters, "weights": weights}, data, device)
 
 
 def _unread(qat: str) -> frozenset[str]:

@@ -17,6 +17,7 @@ from trainers.stages.keys import (
     features_entry,
     packed_features_entry,
     rounding_entry,
+    sensitivity_entry,
     training_entry,
 )
 from trainers.stages.weights import content_digest
@@ -96,16 +97,31 @@ class TrialStages:
         return self._in_blocks(name, make, {"val": count})["val"]
 
     def rounding(
-        self, trained: Network, make: Callable[[], dict[str, Tensor]]
+        self, trained: Network, config: TrialConfig, make: Callable[[], dict[str, Tensor]]
     ) -> dict[str, Tensor]:
         """Return what rounding with a look at images gave, computed if not cached.
 
         Args:
             trained: The trained network.
+            config: Config of the trial, with the bits of every layer.
             make: Rounds its weights.
         """
         weights = content_digest(trained)
-        name = rounding_entry(self._config, weights=weights, **self._backend)
+        return self._made(rounding_entry(config, weights=weights, **self._backend), make)
+
+    def sensitivity(
+        self, trained: Network, make: Callable[[], dict[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """Return how much each layer minds few bits, computed if not cached.
+
+        Args:
+            trained: The trained network.
+            make: Measures it.
+        """
+        weights = content_digest(trained)
+        return self._made(sensitivity_entry(self._config, weights=weights, **self._backend), make)
+
+    def _made(self, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         (tensors, _), was_there = self._cache.made(name, make)
         self.taken += was_there
         return dict(tensors)

@@ -68,7 +68,7 @@ def calibrated(
     def make() -> dict[str, Tensor]:
         return _rounded(network, nearest, config, data, device)
 
-    found = make() if stages is None else stages.rounding(network, make)
+    found = make() if stages is None else stages.rounding(network, config, make)
     values = {name: float(found[name]) for name in (_NEAREST, _ROUNDED)}
     values = {name: value for name, value in values.items() if math.isfinite(value)}
     weights = {

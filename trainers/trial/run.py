@@ -44,6 +44,7 @@ from trainers.stages.cache import StageCache
 from trainers.training.examples import FEATURE_BYTES
 from trainers.training.finetune import EpochReport, FineTuning
 from trainers.training.fused import fuse_key, run_epoch
+from trainers.trial.allocated import allocated
 from trainers.trial.calibrated import calibrated
 from trainers.trial.latency import measure_latency
 from trainers.trial.milestones import milestone_values
@@ -251,6 +252,11 @@ class TrialRun:
         config, network = self._config, self.training.network.to("cpu")
         rounded: Mapping[str, QuantizedWeight] | None = None
         divergences: Mapping[str, float] = {}
+        of_bits: Mapping[str, float] = {}
+        if config.allocation.active:
+            config, of_bits = allocated(
+                network, config, self._data, device=self._device, stages=self.training.stages
+            )
         if config.is_calibrated and planned_weights(network, config.quantization):
             found = calibrated(
                 network, config, self._data, device=self._device, stages=self.training.stages
@@ -265,7 +271,7 @@ class TrialRun:
             kept=self.training.masks.kept,
             rounded=rounded,
         )
-        return artifact, divergences
+        return artifact, {**of_bits, **divergences}
 
     def _logits(self, packed: Network) -> Logits:
         """Compute the packed network's logits; heads on the same backbone share the features."""

@@ -19,6 +19,7 @@ from trainers.networks.backbone_table import WEIGHT_WORDS
 from trainers.parameters import PARAMETERS
 from trainers.pruning.config import PRUNING_PARAMETERS
 from trainers.quantization import QuantizationConfig
+from trainers.quantization.allocation import ALLOCATED_BITS
 from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.layer_bits import LAYER_BITS
 
@@ -233,6 +234,7 @@ def test_training_has_every_parameter_that_is_not_of_the_network() -> None:
     quantization = {
         *type(spec().quantization).model_fields,
         *LAYER_BITS,
+        ALLOCATED_BITS,
     }
     cut = {"depth", "width_multiplier", "policy", *PRUNING_PARAMETERS}
     network = {"backbone", *cut, *quantization, *(name for name in PARAMETERS if "fc_" in name)}

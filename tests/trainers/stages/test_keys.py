@@ -13,6 +13,7 @@ from trainers.config import PARAMETERS, TrialConfig
 from trainers.data import ImageData
 from trainers.evaluators.config import AttackConfig
 from trainers.pruning import PruningConfig
+from trainers.quantization.allocation import AllocationConfig
 from trainers.quantization.calibration import CalibrationConfig
 from trainers.recipes.config import RecipeConfig
 from trainers.stages.keys import (
@@ -77,7 +78,12 @@ def changed(config: TrialConfig, name: str, value: Any) -> TrialConfig:
 
 
 def test_every_field_of_a_config_is_tried_here() -> None:
-    assert {entry.name for entry in fields(TrialConfig)} == {*ALTERNATIVES, *AFTERWARDS, "reuse"}
+    assert {entry.name for entry in fields(TrialConfig)} == {
+        *ALTERNATIVES,
+        *AFTERWARDS,
+        "allocation",
+        "reuse",
+    }
 
 
 @pytest.mark.parametrize(
@@ -91,6 +97,11 @@ def test_what_training_reads_decides_its_key(name: str, value: Any) -> None:
 @given(st.fixed_dictionaries({}, optional={n: st.sampled_from(v) for n, v in AFTERWARDS.items()}))
 def test_what_is_read_after_training_does_not(changes: dict[str, Any]) -> None:
     assert training_key(replace(PLAIN, **changes)) == training_key(PLAIN)
+
+
+def test_a_budget_of_bits_is_read_after_training() -> None:
+    assert training_key(replace(PLAIN, allocation=AllocationConfig(bits=3))) == training_key(PLAIN)
+    assert "allocated_bits" in after_training("none")
 
 
 def test_without_pruning_its_other_settings_decide_nothing() -> None:

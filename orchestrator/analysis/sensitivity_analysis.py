@@ -1,0 +1,175 @@
+"""The sensitivity of a network's layers to few bits, and the allocations that follow from it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trainers.data.config import DataConfig
+    from trainers.data.image_data import ImageData
+    from trainers.networks.network import Network
+    from trainers.quantization.config import QuantizationConfig
+    from trainers.quantization.sensitivity import Change, LayerSensitivity
+    from trainers.trial.allocated import Allocation
+
+_FRONT_STEPS = 4  # of a bit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensitivityReport:
+    """How much each layer of one network minds few bits.
+
+    Attributes:
+        network: As it was given.
+        backbone: Name of the backbone.
+        data: Name of the data set.
+        images: How many training images were used.
+        seed: Decided which.
+        quantizer: As `trainers.quantization.config.QuantizationConfig` takes it.
+        scope: As there.
+        step: As there.
+        loss: Cross-entropy of the float network is compared with it; False without labels.
+        layers: Each convolution from input to output, and the FC layers together.
+        front: The best allocation for each mean number of bits, if asked for.
+        notes: Caveats; sentences without a full stop.
+    """
+
+    network: str
+    backbone: str
+    data: str
+    images: int
+    seed: int
+    quantizer: str
+    scope: str
+    step: str
+    loss: bool
+    layers: "tuple[LayerSensitivity, ...]"
+    front: "tuple[Allocation, ...]" = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """The numbers of bits that were tried."""
+        return tuple(self.layers[0].alone)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return one mapping for each layer and number of bits."""
+        return [record for layer in self.layers for record in _records(layer)]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the whole report as one mapping."""
+        return {
+            "network": self.network,
+            "backbone": self.backbone,
+            "data": self.data,
+            "images": self.images,
+            "seed": self.seed,
+            "quantizer": self.quantizer,
+            "scope": self.scope,
+            "step": self.step,
+            "layers": self.records(),
+            "front": self.front_records(),
+            "notes": list(self.notes),
+        }
+
+    def front_records(self) -> list[dict[str, Any]]:
+        """Return one mapping for each allocation of the front."""
+        return [
+            {
+                "mean_bits": each.mean_bits,
+                "memory_bytes": each.memory_bytes,
+                "divergence": each.divergence,
+                "layers": {str(number): bits for number, bits in each.layer_bits.items()},
+                "fc_bits": each.fc_bits,
+            }
+            for each in self.front
+        ]
+
+
+def _records(layer: "LayerSensitivity") -> Iterator[dict[str, Any]]:
+    for bits, change in layer.alone.items():
+        together: Change | None = layer.cumulative.get(bits)
+        yield {
+            "layer": layer.name,
+            "number": layer.number,
+            "weights": layer.weights,
+            "bits": bits,
+            "divergence": change.divergence,
+            "loss": change.loss,
+            "cumulative_divergence": None if together is None else together.divergence,
+            "cumulative_loss": None if together is None else together.loss,
+        }
+
+
+def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
+    network: "str | Path | Network",
+    data: "DataConfig | ImageData",
+    *,
+    weights: str | None = None,
+    epochs: int = 10,
+    quantization: "QuantizationConfig | None" = None,
+    images: int = 64,
+    seed: int = 0,
+    cumulative: bool = True,
+    front: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> SensitivityReport:
+    """Measure how much the predictions of a network change when its layers get few bits.
+
+    Every convolution, and the FC layers together, are quantized to 2 to 8 bits: alone, and with
+    all layers before them. Training images alone are looked at.
+
+    Args:
+        network: A network; the path of a packed one or of a trial's folder; or the name of a
+            backbone, on which a linear head is trained on the data first.
+        data: Data set.
+        weights: Of a backbone: as a sweep file takes them; None for its default.
+        epochs: Of the head's training.
+        quantization: Quantizer, scope and step; by default evenly spaced levels of least squared
+            error for each channel.
+        images: How many training images are used.
+        seed: Decides which, and the training of a head.
+        cumulative: Whether layers are quantized together with those before them too.
+        front: Whether to compute the best allocations of 2 to 8 mean bits.
+        progress: Called with the number of measurements that are done, and of all.
+
+    Raises:
+        ValueError: A setting is out of range, or the images have other channels or classes.
+        TrainerError: The network or the images cannot be read.
+    """
+    from trainers.data.image_data import ImageData
+    from trainers.data.loading import load_data
+    from trainers.quantization.config import QuantizationConfig
+    from trainers.trial.allocated import Allocations, sensitivities
+    from trainers.trial.trained import trained_network
+
+    shown = data if isinstance(data, ImageData) else load_data(data)
+    config = quantization or QuantizationConfig(quantizer="affine", step="mse")
+    found, notes = trained_network(network, shown, weights=weights, epochs=epochs, seed=seed)
+    layers = sensitivities(
+        found,
+        replace(config, bits=8, fc_bits=8),
+        shown,
+        images=images,
+        seed=seed,
+        cumulative=cumulative,
+        progress=progress,
+    )
+    allocations = Allocations(found.spec, config, shown.classes, layers)
+    budgets = [step / _FRONT_STEPS for step in range(2 * _FRONT_STEPS, 8 * _FRONT_STEPS + 1)]
+    return SensitivityReport(
+        network=network if isinstance(network, str) else found.spec.backbone,
+        backbone=found.spec.backbone,
+        data=shown.name,
+        images=min(images, len(shown.train_labels)),
+        seed=seed,
+        quantizer=config.quantizer,
+        scope=config.scope,
+        step=config.step,
+        loss=next(iter(layers[0].alone.values())).loss is not None,
+        layers=layers,
+        front=tuple(allocations.front(budgets)) if front else (),
+        notes=notes,
+    )
