@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from trainers.accepted import Accepts, Value
 from trainers.errors import did_you_mean
+from trainers.methods.config import METHOD_PARAMETERS
 from trainers.networks.backbone_table import backbone_names
 from trainers.networks.reuse_config import POLICIES
 from trainers.networks.sizing import RULES, SMALLEST_FRACTION
@@ -77,6 +78,7 @@ PARAMETERS: Mapping[str, Accepts] = {
     "policy": Accepts("which pre-trained kernels are reused", words=POLICIES),
     "backbone": Accepts("the convolutional part", words=backbone_names()),
     **RECIPE_PARAMETERS,
+    **METHOD_PARAMETERS,
     "depth": Accepts("blocks that each stage keeps, at most", 1, MOST_DEPTH, whole=True),
     "width_multiplier": Accepts(
         "of the channels of convolutions", NARROWEST, WIDEST, words=WIDTH_WORDS

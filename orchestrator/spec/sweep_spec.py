@@ -1,7 +1,6 @@
 """A sweep as one frozen, closed value: the sweep file with defaults filled in."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Annotated, Any, Self
 
@@ -33,6 +32,7 @@ from orchestrator.spec.measure_sections import (
     check_measured,
     fits_its_name,
 )
+from orchestrator.spec.methods_section import MethodsSection, method_problem
 from orchestrator.spec.network_variants import architectures, variant_problem
 from orchestrator.spec.pruning_section import PruningSection
 from orchestrator.spec.reuse_policy import reuse_problem
@@ -60,7 +60,7 @@ from orchestrator.spec.trial_sections import (
 )
 from orchestrator.state_folder import check_sweep_name
 from search_spaces import Choice, Int, SearchSpace, parse_space
-from trainers.config import TrialConfig
+from trainers.config import TrialConfig, reference_of
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import (
     GRADIENT_CHECK,
@@ -69,9 +69,6 @@ from trainers.evaluators.config import (
     gradient_check,
 )
 from trainers.networks.backbone_table import backbone_info
-from trainers.pruning import PruningConfig
-from trainers.quantization import QuantizationConfig
-from trainers.quantization.calibration import CalibrationConfig
 
 
 class SweepSpec(Section):
@@ -89,6 +86,7 @@ class SweepSpec(Section):
     head: Annotated[HeadSection, BeforeValidator(with_rule)] = HeadSection()
     quantization: QuantizationSection = QuantizationSection()
     pruning: PruningSection | None = None
+    methods: MethodsSection | None = None
     objectives: Objectives = Field(min_length=1)
     # Values of attacks that are not objectives: of every trial, and of the front alone.
     measures: TrialMeasures | None = None
@@ -242,6 +240,15 @@ class SweepSpec(Section):
             raise ValueError(f"backbone: {problem}")
         return self
 
+    @model_validator(mode="after")
+    def _uses_the_methods_that_it_sets(self) -> Self:
+        problem = method_problem(self.search_space, self.methods)
+        if problem:
+            raise ValueError(f"methods: {problem}")
+        if self.methods is not None or self.pruning is not None:
+            self.trial_config()
+        return self
+
     @property
     def most_epochs(self) -> int:
         """The maximum number of epochs of a training."""
@@ -371,25 +378,12 @@ class SweepSpec(Section):
             **self.training.of_trials(),
             **self.quantization.of_trials(),
             pruning=(self.pruning or PruningSection()).of_trials(),
+            methods=(self.methods or MethodsSection()).of_trials(),
         )
 
     def reference_config(self) -> TrialConfig:
         """Build the full-size network, uncut, not quantized and not pruned."""
-        return replace(
-            self.trial_config(),
-            depth=None,
-            depth_cap=None,
-            depth_start="prefix",
-            width_multiplier="none",
-            widths=None,
-            fc_rule=None,
-            fc_fraction=None,
-            **asdict(QuantizationConfig()),
-            rounding="nearest",
-            calibration=CalibrationConfig(),
-            qat="none",
-            pruning=PruningConfig(),
-        )
+        return reference_of(self.trial_config())
 
     def identity(self) -> Mapping[str, Any]:
         """Return what determines the meaning of the trials; see `orchestrator.spec.identity`."""
