@@ -25,6 +25,7 @@ from trainers.methods.reparametrizing import contract
 from trainers.networks.backbones import Backbone
 from trainers.networks.network import Network, assemble_network
 from trainers.networks.reuse import frozen_modules
+from trainers.pruning.before_training import prune_before_training, sample_gradients
 from trainers.pruning.masks import Masks
 from trainers.quantization.qat import QuantizedTraining
 from trainers.stages.cache import StageCache
@@ -44,6 +45,8 @@ from trainers.training.schedules import learning_rates
 from trainers.training.step_loss import StepLoss, Teach
 
 _EVALUATION_BATCH = 256
+# Before a training, weights are judged by the gradient on so many images.
+_PRUNING_IMAGES = 512
 # Prefix of the names of an optimizer's tensors in a checkpoint.
 _OPTIMIZER = "optimizer."
 
@@ -214,6 +217,8 @@ class FineTuning:
             self._kept.begin_epoch()
             self._step_loss.progress = self.epoch / self.config.epochs
             self._begin_training()
+            if self.epoch == 0 and self.masks.is_chosen_before:
+                self._prune_before_training()
             views = (self.train, *self.further_views)
             batches = self._batches.of(number, views[(number - 1) % len(views)])
             loss = train_epoch(self._model, batches, self._recipe(), epoch=number)
@@ -316,6 +321,7 @@ class FineTuning:
             if parameter.requires_grad:
                 tensors[f"parameter.{name}"] = parameter
         tensors |= self._step_loss.tensors()
+        tensors |= {f"score.{name}": each for name, each in self.masks.accumulated.items()}
         return tensors | {f"mask.{name}": kept for name, kept in self.masks.kept.items()}
 
     @property
@@ -329,6 +335,12 @@ class FineTuning:
             for part in self._model.modules():
                 if isinstance(part, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - their base
                     part.eval()
+
+    def _prune_before_training(self) -> None:
+        config, batches = self.config.pruning, self._batches.of(1, self.train)
+        loss = nn.functional.cross_entropy
+        gradients = sample_gradients(self._model, batches, loss, _PRUNING_IMAGES)
+        prune_before_training(self.masks, config.criterion, config.sparsity, gradients)
 
     def _recipe(self) -> Recipe:
         config = self.config
