@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from trainers.evaluators.config import AttackConfig
+from trainers.methods.checking import check_adjoined, check_methods
+from trainers.methods.config import MethodsConfig
 from trainers.networks.backbone_table import backbone_info
 from trainers.networks.brought.registry import is_code
 from trainers.networks.reuse_config import ALL, ReuseConfig
-from trainers.networks.sizing import check_rule, hidden_widths
+from trainers.networks.sizing import check_rule, hidden_widths, sampled_head
 from trainers.networks.variants import capped_depth, check_start, variant_name
 from trainers.parameters import (
-    MAX_HIDDEN_LAYERS,
     PARAMETERS,
     Value,
     check_parameter,
@@ -69,6 +70,7 @@ class TrialConfig:
         qat: ``none``, or how training knows of the quantization: ``absmax`` or ``lsq``.
         recipe: The rest of the training: augmentation, schedule, averaging, and more.
         pruning: Which weights become zero, and when.
+        methods: Methods of other papers: penalties, distillation, adversarial training, and more.
         attacks: Attack by the name of the value it yields, ``robust_accuracy`` for example.
         reuse: Which pre-trained kernels are reused.
         seed: Everything random in the trial follows from it.
@@ -109,6 +111,7 @@ class TrialConfig:
     qat: str = "none"
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     pruning: PruningConfig = field(default_factory=PruningConfig)
+    methods: MethodsConfig = field(default_factory=MethodsConfig)
     attacks: Mapping[str, AttackConfig] = field(default_factory=dict)
     reuse: ReuseConfig = field(default_factory=ReuseConfig)
     seed: int = 0
@@ -144,6 +147,14 @@ class TrialConfig:
             self.pruning, backbone=self.backbone, tune=self.tune, quantizer=self.quantizer
         )
         check_kept_epochs(self.pruning, tune=self.tune, recipe=self.recipe)
+        check_methods(
+            self.methods,
+            weights=self.start_weights,
+            tune=self.tune,
+            qat=self.qat,
+            pruning=self.pruning,
+            recipe=self.recipe,
+        )
         check_start(backbone_info(self.architecture), self.start_weights, self.depth_start)
 
     def _bits_given(self) -> dict[str, object]:
@@ -187,7 +198,7 @@ class TrialConfig:
     def head_widths(self, classes: int) -> tuple[int, ...]:
         """Compute the hidden FC widths by the rule, which needs the number of classes."""
         info = backbone_info(self.architecture)
-        return hidden_widths(
+        widths = hidden_widths(
             self.fc_rule,
             n_features=info.n_features,
             classes=classes,
@@ -195,6 +206,9 @@ class TrialConfig:
             fraction=self.fc_fraction,
             widths=self.widths,
         )
+        if self.methods.adjoined:
+            check_adjoined(widths, info.reference_widths)
+        return widths
 
     def as_mapping(self) -> dict[str, Any]:
         """Return the config as JSON values; `from_mapping` reads them back.
@@ -218,6 +232,7 @@ class TrialConfig:
         pruning = values.pop("pruning")
         later = {
             "allocation": values.pop("allocation").as_mapping(),
+            "methods": values.pop("methods").changed(),
             "pruning": {} if pruning == PruningConfig() else asdict(pruning),
             "recipe": values.pop("recipe").changed(),
             "reuse": reuse.as_mapping() if reuse.policy != ALL else {},
@@ -244,6 +259,7 @@ class TrialConfig:
         if "reuse" in values:
             values["reuse"] = ReuseConfig(**values["reuse"])
         values["pruning"] = PruningConfig(**values.get("pruning", {}))
+        values["methods"] = MethodsConfig(**values.get("methods", {}))
         return cls(**values)
 
 
@@ -295,7 +311,9 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
         check_parameter(name, value)
     values = {name: getattr(fixed, name) for name in _FIELDS}
     values.update({name: value for name, value in params.items() if name in _FIELDS})
-    values |= _head(params, fixed) | {"layer_bits": {**fixed.layer_bits, **layer_bits_of(params)}}
+    values |= sampled_head(params, widths=fixed.widths, fraction=fixed.fc_fraction) | {
+        "layer_bits": {**fixed.layer_bits, **layer_bits_of(params)}
+    }
     recipe: dict[str, Any] = {name: params[name] for name in params if name in RECIPE_NAMES}
     values["recipe"] = replace(fixed.recipe, **recipe)
     values["allocation"] = fixed.allocation.with_params(params)
@@ -307,33 +325,53 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
         if name.startswith(PREFIX)
     }
     values["pruning"] = replace(fixed.pruning, **pruning)
+    values["methods"] = fixed.methods.sampled(params)
+    if values["methods"].distillation:
+        values["methods"] = replace(values["methods"], teacher=_as_teacher(fixed))
     return TrialConfig(**{**values, "seed": seed})
 
 
-def _head(params: Mapping[str, Value], fixed: TrialConfig) -> dict[str, Any]:
-    """Return the fields of `TrialConfig` that decide the head."""
-    given = _widths(params)
-    rule, fraction = params.get("fc_rule"), params.get("fc_fraction")
-    if rule is None and given is None:
-        return {"fc_fraction": fixed.fc_fraction if fraction is None else fraction}
-    # A sampled rule takes from the fixed head what the space leaves open.
-    if rule == "explicit" and given is None:
-        given = fixed.widths
-    if rule == "fraction" and fraction is None:
-        fraction = fixed.fc_fraction
-    return {"widths": given, "fc_rule": rule, "fc_fraction": fraction}
+def reference_of(config: TrialConfig) -> TrialConfig:
+    """Build the full-size network, uncut, not quantized and not pruned, trained in the same way.
+
+    >>> config = TrialConfig(backbone="digitnet", weights="bundled", widths=(8,), bits=4)
+    >>> reference_of(config).widths, reference_of(config).bits
+    (None, 32)
+    """
+    return replace(
+        config,
+        depth=None,
+        depth_cap=None,
+        depth_start="prefix",
+        width_multiplier="none",
+        widths=None,
+        fc_rule=None,
+        fc_fraction=None,
+        **UNQUANTIZED,
+        pruning=PruningConfig(),
+        methods=config.methods.without_teaching(),
+    )
 
 
-def _widths(params: Mapping[str, Value]) -> tuple[int, ...] | None:
-    names = [f"fc_width_{number}" for number in range(1, MAX_HIDDEN_LAYERS + 1)]
-    given = [name for name in names if name in params]
-    if not given and "fc_layers" not in params:
-        return None
-    layers = int(params.get("fc_layers", len(given)))
-    missing = [name for name in names[:layers] if name not in params]
-    if missing:
-        raise ValueError(
-            f"fc_layers is {layers}, but {', '.join(missing)} is not given: a head of {layers} "
-            f"hidden layers needs {', '.join(names[:layers])} in the search space."
-        )
-    return tuple(int(params[name]) for name in names[:layers])
+def teacher_of(config: TrialConfig) -> TrialConfig:
+    """Build the config of the network that teaches: the reference, with the seed of the trial.
+
+    In a sweep it is trained as the sweep's file says, whatever was sampled for this trial: it is
+    the training of the sweep's reference, and all trials with a seed share it.
+
+    >>> fixed = TrialConfig(backbone="digitnet", weights="bundled", epochs=3)
+    >>> params = {"distillation": 0.5, "fc_width_1": 8, "epochs": 9}
+    >>> teacher = teacher_of(with_params(fixed, params, seed=7))
+    >>> teacher.widths, teacher.epochs, teacher.seed
+    (None, 3, 7)
+    """
+    given = config.methods.teacher or _as_teacher(config)
+    return replace(TrialConfig.from_mapping(given), seed=config.seed, threads=config.threads)
+
+
+def _as_teacher(config: TrialConfig) -> dict[str, Any]:
+    """Return the reference of a config, with what says nothing of its training left out."""
+    plain = replace(
+        reference_of(config), seed=0, threads=1, attacks={}, functions={}, latency=False
+    )
+    return plain.as_mapping()

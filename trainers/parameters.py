@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from trainers.accepted import Accepts, Value
 from trainers.errors import did_you_mean
+from trainers.methods.config import METHOD_PARAMETERS
 from trainers.networks.backbone_table import backbone_names
 from trainers.networks.reuse_config import POLICIES
-from trainers.networks.sizing import RULES, SMALLEST_FRACTION
+from trainers.networks.sizing import MAX_HIDDEN_LAYERS, RULES, SMALLEST_FRACTION
 from trainers.networks.variants import MOST_DEPTH, NARROWEST, WIDEST, WIDTH_WORDS
 from trainers.pruning import config as pruning
 from trainers.quantization.allocation import ALLOCATED_BITS, BIT_WIDTHS
@@ -30,8 +31,6 @@ __all__ = [
     "Value",
     "check_parameter",
 ]
-
-MAX_HIDDEN_LAYERS = 3
 
 
 def _bits(of: str) -> Accepts:
@@ -86,6 +85,7 @@ PARAMETERS: Mapping[str, Accepts] = {
         example="timm:NAME",
     ),
     **RECIPE_PARAMETERS,
+    **METHOD_PARAMETERS,
     "depth": Accepts("blocks that each stage keeps, at most", 1, MOST_DEPTH, whole=True),
     "width_multiplier": Accepts(
         "of the channels of convolutions", NARROWEST, WIDEST, words=WIDTH_WORDS

@@ -10,6 +10,7 @@ from orchestrator.quantities import human
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import Params
 from trainers.config import TrialConfig, with_params
+from trainers.methods.checking import MethodError
 from trainers.networks.backbone_table import backbone_info
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def check_recipes(spec: SweepSpec, data: "ImageData") -> RecipeChecks:
             config = with_params(fixed, params, seed=0)
         except ValueError as error:
             # What is wrong with a head is said where sizes are computed.
-            reasons[str(error) if "mixup" in str(error) else ""] += 1
+            is_said = isinstance(error, MethodError) or "mixup" in str(error)
+            reasons[str(error) if is_said else ""] += 1
             continue
         reasons[config.recipe.problem(channels=channels, classes=classes)] += 1
         configs.append(config)
@@ -115,9 +117,14 @@ def unmeasured_problems(spec: SweepSpec, classes: int) -> list[str]:
 
 def _cost(config: TrialConfig, data: "ImageData") -> str:
     """Say what a recipe costs where only the head is trained; empty if it costs nothing."""
-    recipe = config.recipe
+    recipe, methods = config.recipe, config.methods
     if config.tune != "head":
         return ""
+    if methods.needs_pixels:
+        return (
+            f"{' and '.join(methods.used())} with tune: head: no features are kept, and each "
+            f"epoch computes the whole backbone"
+        )
     if not recipe.keeps_features:
         return (
             "mixup and cutmix with tune: head: mixed images differ in every epoch, so that no "

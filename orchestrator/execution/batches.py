@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Job
+from trainers.methods.config import METHOD_NAMES
 from trainers.networks.backbone_table import backbone_info
 from trainers.pruning.config import PRUNING_PARAMETERS
 from trainers.recipes.config import FUSABLE_NAMES, RECIPE_NAMES
@@ -23,6 +24,7 @@ _MOST_FEATURES = 4096
 _PREVENTING = {
     *("tune", "qat", "backbone", "depth", "width_multiplier"),
     *PRUNING_PARAMETERS,
+    *METHOD_NAMES,
     *(RECIPE_NAMES - FUSABLE_NAMES),
 }
 
@@ -62,9 +64,9 @@ def batches_of(spec: "SweepSpec") -> Batches:
     left, so that the sampler sees results while it still has something to propose. It takes
     one where there is nothing to gain, or where it is not known: where more than a head is
     trained or may be, with quantization-aware training, with a recipe that is more than a
-    schedule, where pruning varies, with more than one backbone or one of more than 4,096 features,
-    on GPUs, and where time is compared or counted: `train_s`, and the budgets of hours, which
-    count every attempt of a batch from its start to its end.
+    schedule, with one of the `methods`, where pruning varies, with more than one backbone or one
+    of more than 4,096 features, on GPUs, and where time is compared or counted: `train_s`, and
+    the budgets of hours, which count every attempt of a batch from its start to its end.
 
     >>> from orchestrator.spec.files import load_sweep
     >>> spec = load_sweep("examples/sweeps/digits.yaml")
@@ -86,6 +88,7 @@ def _has_small_heads(spec: "SweepSpec") -> bool:
         config.tune == "head"
         and config.qat == "none"
         and config.recipe.is_fusable
+        and not config.methods.active
         and not _PREVENTING & spec.search_space.domains.keys()
         and backbone_info(config.architecture).n_features <= _MOST_FEATURES
         and not spec.resources.gpus

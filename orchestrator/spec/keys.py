@@ -13,9 +13,11 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from orchestrator.spec.allocation_section import AllocationSection
 from orchestrator.spec.backbone_section import BackboneSection, VerdictSection
 from orchestrator.spec.claim_section import ClaimSection
 from orchestrator.spec.measure_sections import MeasureSection, ObjectiveSection
+from orchestrator.spec.methods_section import MethodsSection
 from orchestrator.spec.pruning_section import PruningSection
 from orchestrator.spec.run_sections import (
     BudgetSection,
@@ -39,9 +41,11 @@ from orchestrator.spec.trial_sections import (
 from trainers.config import TrialConfig
 from trainers.data.config import DataConfig, data_names
 from trainers.evaluators.config import AttackConfig
+from trainers.methods.config import MethodsConfig
 from trainers.networks.backbone_table import backbone_names
 from trainers.parameters import PARAMETERS, Accepts
 from trainers.pruning.config import PREFIX, PruningConfig
+from trainers.quantization.allocation import AllocationConfig
 from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import QuantizationConfig
 from trainers.quantization.layer_bits import LAYER_BITS
@@ -56,7 +60,9 @@ SECTIONS: Mapping[str, type[Section]] = {
     "head": HeadSection,
     "quantization": QuantizationSection,
     "quantization.calibration": CalibrationSection,
+    "quantization.allocation": AllocationSection,
     "pruning": PruningSection,
+    "methods": MethodsSection,
     "objectives.NAME": ObjectiveSection,
     "measures.NAME": MeasureSection,
     "front_measures.NAME": MeasureSection,
@@ -79,7 +85,9 @@ _BUILDS: Mapping[type[Section], tuple[type, ...]] = {
     TrainingSection: (RecipeConfig, TrialConfig),
     QuantizationSection: (QuantizationConfig, TrialConfig),
     CalibrationSection: (CalibrationConfig,),
+    AllocationSection: (AllocationConfig,),
     PruningSection: (PruningConfig,),
+    MethodsSection: (MethodsConfig,),
     MeasureSection: (AttackConfig,),
     ObjectiveSection: (AttackConfig,),
 }
@@ -198,6 +206,7 @@ _SAMPLED = {
     BackboneSection: "",
     TrainingSection: "",
     QuantizationSection: "",
+    MethodsSection: "",
     PruningSection: PREFIX,
 }
 _PARAMETER_NAMES = {"backbone.name": "backbone"}

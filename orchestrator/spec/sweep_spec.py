@@ -1,7 +1,6 @@
 """A sweep as one frozen, closed value: the sweep file with defaults filled in."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -35,6 +34,7 @@ from orchestrator.spec.measure_sections import (
     with_attacks_where_possible,
     without_idle_attacks,
 )
+from orchestrator.spec.methods_section import MethodsSection, method_problem
 from orchestrator.spec.network_variants import architectures, variant_problem
 from orchestrator.spec.pruning_section import PruningSection
 from orchestrator.spec.reuse_policy import reuse_problem
@@ -60,7 +60,7 @@ from orchestrator.spec.trial_sections import (
 )
 from orchestrator.state_folder import check_sweep_name
 from search_spaces import Choice, Int, SearchSpace, parse_space
-from trainers.config import UNQUANTIZED, TrialConfig
+from trainers.config import TrialConfig, reference_of
 from trainers.data.config import DataConfig
 from trainers.evaluators.config import (
     GRADIENT_CHECK,
@@ -69,7 +69,6 @@ from trainers.evaluators.config import (
     gradient_check,
 )
 from trainers.networks.backbone_table import backbone_info
-from trainers.pruning import PruningConfig
 
 
 class SweepSpec(Section):
@@ -86,6 +85,7 @@ class SweepSpec(Section):
         head: The hidden FC layers, where the space samples none.
         quantization: How weights are quantized, where the space does not sample it.
         pruning: Which weights become zero.
+        methods: Methods of other papers that a training uses.
         objectives: What is optimized, by the name of the value: a direction, or a section.
         measures: Attacks that are measured of every trial and are no objectives.
         front_measures: Attacks that are measured of the front alone, when the sweep ends.
@@ -117,6 +117,7 @@ class SweepSpec(Section):
     head: Head = HeadSection()
     quantization: QuantizationSection = QuantizationSection()
     pruning: PruningSection | None = None
+    methods: MethodsSection | None = None
     objectives: Objectives = Field(min_length=1)
     measures: TrialMeasures | None = None
     front_measures: FrontMeasures | None = None
@@ -240,6 +241,15 @@ class SweepSpec(Section):
         problem = reuses and reuse_problem(self.backbone, self.search_space, self.training.tune)
         if problem:
             raise ValueError(f"backbone: {problem}")
+        return self
+
+    @model_validator(mode="after")
+    def _uses_the_methods_that_it_sets(self) -> Self:
+        problem = method_problem(self.search_space, self.methods)
+        if problem:
+            raise ValueError(f"methods: {problem}")
+        if self.methods is not None or self.pruning is not None:
+            self.trial_config()
         return self
 
     @property
@@ -371,22 +381,12 @@ class SweepSpec(Section):
             **self.training.of_trials(),
             **self.quantization.of_trials(),
             pruning=(self.pruning or PruningSection()).of_trials(),
+            methods=(self.methods or MethodsSection()).of_trials(),
         )
 
     def reference_config(self) -> TrialConfig:
         """Build the full-size network, uncut, not quantized and not pruned."""
-        return replace(
-            self.trial_config(),
-            depth=None,
-            depth_cap=None,
-            depth_start="prefix",
-            width_multiplier="none",
-            widths=None,
-            fc_rule=None,
-            fc_fraction=None,
-            **UNQUANTIZED,
-            pruning=PruningConfig(),
-        )
+        return reference_of(self.trial_config())
 
     def identity(self) -> Mapping[str, Any]:
         """Return what determines the meaning of the trials; see `orchestrator.spec.identity`."""

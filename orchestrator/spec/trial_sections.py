@@ -127,6 +127,7 @@ class QuantizationSection(Section):
 
     Attributes:
         calibration: Which training images a rounding looks at.
+        allocation: A budget from which the bits of each layer follow.
         layers: Bits of single convolutions, which replace `bits`, by their number from input to
             output, from 1.
     """

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from trainers.config import TrialConfig, with_params
 from trainers.evaluators.config import AttackConfig
+from trainers.methods.config import METHOD_NAMES
 from trainers.parameters import PARAMETERS, Accepts, check_parameter
 from trainers.pruning.config import PRUNING_PARAMETERS
 from trainers.quantization import QuantizationConfig
@@ -37,7 +38,7 @@ PARAMS = st.fixed_dictionaries(
         name: values(accepts)
         for name, accepts in PARAMETERS.items()
         # Not possible with every backbone, quantizer and tune: a test of their own is below.
-        if name not in ("policy", "depth", *PRUNING_PARAMETERS)
+        if name not in ("policy", "depth", *PRUNING_PARAMETERS, *METHOD_NAMES)
         and (not name.startswith("bits_") or name in ("bits_1", "bits_7", "bits_200"))
     },
 )
@@ -50,10 +51,14 @@ PARAMS = st.fixed_dictionaries(
         {"depth": 3, "width_multiplier": 0.5},
         {"pruning_sparsity": 0.5, "pruning_schedule": "gradual", "pruning_criterion": "movement"},
         {"pruning_sparsity": 0.25, "pruning_granularity": "channel"},
+        {"distillation": 0.5, "temperature": 2.0, "l2sp": 0.1},
+        {"adversarial": "pgd", "adversarial_epsilon": 0.1, "expand": "all"},
     ],
     ids=str,
 )
-def test_a_config_of_reused_cut_or_pruned_networks_survives_json(params: dict[str, Any]) -> None:
+def test_a_config_of_reused_cut_pruned_or_taught_networks_survives_json(
+    params: dict[str, Any],
+) -> None:
     fixed = TrialConfig(backbone="vgg16", weights="imagenet", tune="all")
     config = with_params(fixed, params, seed=3)
     assert config != with_params(fixed, {}, seed=3)

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from trainers.determinism import derive_seed
-
-MAX_HIDDEN_LAYERS = 3
+from trainers.networks.sizing import MAX_HIDDEN_LAYERS
 
 
 def head_parameters(n_features: int, widths: Sequence[int], classes: int) -> int:

@@ -23,10 +23,12 @@ nearest whole number, halves up; the next layer's preceding width is the rounded
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 Widths = tuple[int, ...]
 
 SMALLEST_FRACTION = 1e-3
+MAX_HIDDEN_LAYERS = 3
 
 
 def hidden_widths(
@@ -151,3 +153,46 @@ _RULES: Mapping[str, Callable[[int, int, Widths], Widths]] = {
 }
 RULES = (*_RULES, "fraction", "explicit")
 """Names of the rules, as in a sweep file."""
+
+
+def sampled_head(
+    params: Mapping[str, Any], *, widths: tuple[int, ...] | None, fraction: float | None
+) -> dict[str, Any]:
+    """Return the fields of `TrialConfig` that decide the head, from what was sampled.
+
+    >>> sampled_head({"fc_layers": 1, "fc_width_1": 16}, widths=None, fraction=None)
+    {'widths': (16,), 'fc_rule': None, 'fc_fraction': None}
+
+    Args:
+        params: The sampled parameters; others than those of the head are not looked at.
+        widths: Widths of the head that all trials share.
+        fraction: Fraction of the rule that all trials share.
+
+    Raises:
+        ValueError: A width is missing.
+    """
+    given = _sampled_widths(params)
+    rule, sampled = params.get("fc_rule"), params.get("fc_fraction")
+    if rule is None and given is None:
+        return {"fc_fraction": fraction if sampled is None else sampled}
+    # A sampled rule takes from the fixed head what the space leaves open.
+    if rule == "explicit" and given is None:
+        given = widths
+    if rule == "fraction" and sampled is None:
+        sampled = fraction
+    return {"widths": given, "fc_rule": rule, "fc_fraction": sampled}
+
+
+def _sampled_widths(params: Mapping[str, Any]) -> tuple[int, ...] | None:
+    names = [f"fc_width_{number}" for number in range(1, MAX_HIDDEN_LAYERS + 1)]
+    given = [name for name in names if name in params]
+    if not given and "fc_layers" not in params:
+        return None
+    layers = int(params.get("fc_layers", len(given)))
+    missing = [name for name in names[:layers] if name not in params]
+    if missing:
+        raise ValueError(
+            f"fc_layers is {layers}, but {', '.join(missing)} is not given: a head of {layers} "
+            f"hidden layers needs {', '.join(names[:layers])} in the search space."
+        )
+    return tuple(int(params[name]) for name in names[:layers])

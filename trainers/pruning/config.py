@@ -7,7 +7,12 @@ from trainers.recipes.config import RecipeConfig
 
 GRANULARITIES = ("weight", "kernel", "filter", "channel")
 CONTEXTS = ("layer", "global")
-CRITERIA = ("magnitude", "movement", "gradient", "random")
+BEFORE_TRAINING_CRITERIA = ("snip", "iter_snip", "force")
+"""Criteria by which weights are pruned once, before the first step."""
+CRITERIA = (
+    *("magnitude", "movement", "accumulated_movement", "gradient", "weight_momentum", "random"),
+    *BEFORE_TRAINING_CRITERIA,
+)
 SCHEDULES = ("one_shot", "iterative", "gradual", "one_cycle")
 LAYERS = ("convolutions", "all")
 MAX_SPARSITY = 0.999
@@ -24,7 +29,7 @@ PRUNING_PARAMETERS = tuple(
 # Tried: a network with removed channels is trained, packed, read back and exported.
 _REMOVABLE = ("digitnet", "vgg", "resnet", "mobilenet_v2")
 # Their scores come from training: a frozen weight neither moves nor has a gradient.
-_NEED_TRAINING = ("movement", "gradient")
+_NEED_TRAINING = tuple(name for name in CRITERIA if name not in ("magnitude", "random"))
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "granularity": GRANULARITIES,
     "context": CONTEXTS,
@@ -45,7 +50,8 @@ class PruningConfig:
             ``channel``, which is removed before the training, with all that depends on it.
         context: Where groups compete: within each ``layer``, which all get the same sparsity, or
             in the whole network (``global``), where each layer keeps its best group at least.
-        criterion: What a group is worth; a name of `trainers.pruning.criteria.SCORES`.
+        criterion: What a group is worth; a name of `trainers.pruning.criteria.SCORES`, or of
+            `trainers.pruning.before_training.BEFORE_TRAINING`.
         schedule: How the sparsity grows; a name of `trainers.pruning.schedules.SCHEDULES`.
         layers: ``convolutions``, or ``all``: FC layers too, whose kernels are single weights. The
             units of the last layer are the classes, so that it is never pruned by filters.
@@ -103,6 +109,12 @@ def check_pruning(config: PruningConfig, *, backbone: str, tune: str, quantizer:
             f"{PREFIX}criterion is {config.criterion!r} and tune is {tune!r}; frozen weights "
             f"neither move nor have gradients. Use 'magnitude' or 'random', or tune: all."
         )
+    if config.criterion in BEFORE_TRAINING_CRITERIA and config.schedule != "one_shot":
+        raise ValueError(
+            f"{PREFIX}schedule is {config.schedule!r} and {PREFIX}criterion is "
+            f"{config.criterion!r}, by which weights are pruned before the training: leave "
+            f"{PREFIX}schedule out, or use another criterion."
+        )
     if config.schedule != "one_shot" and tune == "head" and config.layers == "convolutions":
         raise ValueError(
             f"{PREFIX}schedule is {config.schedule!r} and tune is 'head'; frozen convolutions are "
@@ -125,6 +137,8 @@ def check_kept_epochs(config: PruningConfig, *, tune: str, recipe: RecipeConfig)
         ValueError: With the sentence.
     """
     is_frozen = tune == "head" and config.layers == "convolutions"
+    # Such masks are those of every epoch, as frozen weights are.
+    is_frozen |= config.criterion in BEFORE_TRAINING_CRITERIA
     if not config.active or config.removes_channels or is_frozen:
         return
     given = [name for name in ("best", "patience") if getattr(recipe, name)]

@@ -8,13 +8,14 @@ from torch import Tensor, nn
 
 from trainers.determinism import derive_seed
 from trainers.pruning.config import (
+    BEFORE_TRAINING_CRITERIA,
     PruningConfig,
     check_groups,
     group_count,
     pruned_count,
     pruned_names,
 )
-from trainers.pruning.criteria import SCORES, Evidence
+from trainers.pruning.criteria import ACCUMULATED, SCORES, Evidence
 from trainers.pruning.schedules import sparsity_at
 from trainers.quantization.plan import weight_kinds
 
@@ -36,6 +37,7 @@ class Masks:
 
     Attributes:
         kept: By the name of each pruned weight in the network: bool, True where it is kept.
+        accumulated: By the same name: what some criteria gather in every step.
 
     Raises:
         ValueError: A layer would be empty.
@@ -57,6 +59,10 @@ class Masks:
             self._initial = {name: w.detach().clone() for name, w in self._weights.items()}
         frozen = [name for name, weight in self._weights.items() if not weight.requires_grad]
         self._trained = [name for name in names if name not in frozen]
+        self.accumulated: dict[str, Tensor] = {}
+        if config.criterion in ACCUMULATED:
+            of_trained = {name: self._weights[name] for name in self._trained}
+            self.accumulated = {n: torch.zeros_like(w).detach() for n, w in of_trained.items()}
         self._prune(frozen, config.sparsity)
 
     def after_step(self, progress: float) -> None:
@@ -67,10 +73,45 @@ class Masks:
         """
         if not self._trained:
             return
+        if self.is_chosen_before:
+            self.apply()
+            return
+        self._accumulate()
         rounded = math.floor(progress * _CHOICES) / _CHOICES
         self._prune(
             self._trained, sparsity_at(self._config.schedule, self._config.sparsity, rounded)
         )
+
+    @property
+    def is_chosen_before(self) -> bool:
+        """Whether the masks of trained weights are chosen before the training."""
+        return bool(self._trained) and self._config.criterion in BEFORE_TRAINING_CRITERIA
+
+    @property
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The masked weights that are trained, by name."""
+        return {name: self._weights[name] for name in self._trained}
+
+    def choose(self, scores: Mapping[str, Tensor], sparsity: float, *, returns: bool) -> None:
+        """Choose the masks of trained weights by scores from outside, and apply them.
+
+        Args:
+            scores: By the name of a trained weight, of its shape.
+            sparsity: Share of the groups that are pruned then.
+            returns: Whether a pruned group may be kept again.
+        """
+        if returns:
+            for name in self._trained:
+                self.kept[name].fill_(value=True)
+        self._prune(self._trained, sparsity, scores)
+
+    @torch.no_grad()
+    def _accumulate(self) -> None:
+        gather = ACCUMULATED.get(self._config.criterion)
+        for name, gathered in self.accumulated.items():
+            weight = self._weights[name]
+            if gather is not None and weight.grad is not None:
+                gathered.copy_(gather(gathered, weight.detach(), weight.grad))
 
     @torch.no_grad()
     def apply(self) -> None:
@@ -79,16 +120,20 @@ class Masks:
             # Not a product, which makes -0 of negative weights.
             self._weights[name].masked_fill_(~kept, 0.0)
 
-    def _prune(self, names: Sequence[str], sparsity: float) -> None:
+    def _prune(
+        self, names: Sequence[str], sparsity: float, scores: Mapping[str, Tensor] | None = None
+    ) -> None:
         if self._config.context == "layer":
             for name in names:
-                self._prune_together([name], sparsity)
+                self._prune_together([name], sparsity, scores)
         elif names:
-            self._prune_together(names, sparsity)
+            self._prune_together(names, sparsity, scores)
         self.apply()
 
     @torch.no_grad()
-    def _prune_together(self, names: Sequence[str], sparsity: float) -> None:
+    def _prune_together(
+        self, names: Sequence[str], sparsity: float, given: Mapping[str, Tensor] | None
+    ) -> None:
         """Prune the groups with the lowest scores of some weights, if more than are pruned."""
         shapes = {name: tuple(self._weights[name].shape) for name in names}
         sizes = [group_count(self._config.granularity, shape) for shape in shapes.values()]
@@ -98,7 +143,8 @@ class Masks:
             return
         scores = []
         for name in names:
-            own = self._groups(self._scores(name)).flatten()
+            own = self._scores(name) if given is None else given[name].float()
+            own = self._groups(own).flatten()
             own.masked_fill_(~self._groups(self.kept[name]).flatten(), -torch.inf)
             # The best group stays in any context: no layer is ever empty.
             own[own.argmax()] = torch.inf
@@ -120,8 +166,12 @@ class Masks:
             initial=self._initial.get(name, weight.detach()),
             gradient=torch.zeros_like(weight) if gradient is None else gradient,
             noise=torch.rand(weight.shape, generator=generator).to(weight.device),
+            accumulated=self.accumulated.get(name, weight.detach().abs()),
+            kept_share=float(self.kept[name].float().mean()),
         )
-        return SCORES[self._config.criterion](evidence).float()
+        # A frozen weight has no gradient that a criterion before the training could judge it by.
+        score = SCORES.get(self._config.criterion, SCORES["magnitude"])
+        return score(evidence).float()
 
     def _groups(self, values: Tensor) -> Tensor:
         """Average over each group; its other axes keep a length of 1."""

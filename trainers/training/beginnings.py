@@ -3,10 +3,14 @@
 from collections.abc import Hashable
 
 import torch
+from torch import nn
 
-from trainers.config import TrialConfig
+from trainers.config import TrialConfig, teacher_of
 from trainers.determinism import derive_seed
+from trainers.methods.reparametrizing import adapters, adjoin, reparametrize
+from trainers.networks.backbone_table import backbone_info
 from trainers.networks.backbones import Backbone
+from trainers.networks.heads import build_head
 from trainers.networks.narrowing import layer_sizes
 from trainers.networks.network import Network
 from trainers.networks.reuse import reused_backbone
@@ -46,6 +50,45 @@ def narrow(
     return tuple((name, sizes) for name, sizes in after.items() if sizes != before[name])
 
 
+def reparametrized(network: Network, config: TrialConfig) -> list[nn.Parameter]:
+    """Give a network's weights the forms in which they are trained; return added adapters.
+
+    >>> from trainers.networks.network import build_network
+    >>> network = build_network("digitnet", weights="scratch", widths=(8,), classes=10)
+    >>> reparametrized(network, TrialConfig(backbone="digitnet", weights="scratch"))
+    []
+    """
+    seed, device = derive_seed(config.seed, "weights"), next(network.parameters()).device
+    reparametrize(network.features, network.head, config.methods, seed=seed)
+    if config.methods.adjoined:
+        spec = network.spec
+        widths = backbone_info(config.architecture).reference_widths
+        full = build_head(spec.n_features, widths, spec.classes, seed=seed).to(device)
+        adjoin(network.head, full)
+    return adapters(network.features)
+
+
+def keeps_features(config: TrialConfig) -> bool:
+    """Return whether the features of a frozen backbone are computed once, and then kept.
+
+    A network that teaches must have the same ones, since it only sees these.
+
+    >>> from trainers.methods import MethodsConfig
+    >>> config = TrialConfig(backbone="digitnet", weights="bundled")
+    >>> keeps_features(config)
+    True
+    >>> from dataclasses import replace
+    >>> keeps_features(replace(config, methods=MethodsConfig(adversarial="pgd")))
+    False
+    """
+    if config.tune != "head" or not config.recipe.keeps_features or config.methods.needs_pixels:
+        return False
+    if not config.methods.distillation:
+        return True
+    key = frozen_key(config)
+    return key is not None and key == frozen_key(teacher_of(config))
+
+
 def frozen_key(config: TrialConfig) -> Hashable | None:
     """Return a key of the features of a frozen backbone; None if they cannot be shared.
 
@@ -59,7 +102,7 @@ def frozen_key(config: TrialConfig) -> Hashable | None:
     >>> frozen_key(replace(config, tune="all")) is None
     True
     """
-    if config.tune != "head" or config.qat != "none":
+    if config.tune != "head" or config.qat != "none" or config.methods.needs_pixels:
         return None
     views = config.recipe.kept_views(config.tune, config.epochs)
     augmented = (*config.recipe.view_parameters().items(), views)

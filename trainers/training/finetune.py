@@ -1,15 +1,10 @@
 """Fine-tune one network: seeded, resumable at every epoch, an epoch at a time."""
 
-import json
 import math
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,26 +21,32 @@ from trainers.files.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from trainers.networks.backbone_table import FIXED_WORDS
+from trainers.methods.reparametrizing import contract
 from trainers.networks.backbones import Backbone
 from trainers.networks.network import Network, assemble_network
 from trainers.networks.reuse import frozen_modules
+from trainers.pruning.before_training import prune_before_training, sample_gradients
 from trainers.pruning.masks import Masks
 from trainers.quantization.qat import QuantizedTraining
 from trainers.stages.cache import StageCache
 from trainers.stages.trial_stages import TrialStages
 from trainers.stages.weights import weights_digest
-from trainers.training.beginnings import backbone_of, narrow
+from trainers.training.beginnings import backbone_of, keeps_features, narrow, reparametrized
 from trainers.training.class_weights import class_weights
+from trainers.training.devices import autocast, forked
 from trainers.training.epochs import EpochBatches
 from trainers.training.examples import FEATURE_BYTES, Examples, batch_sizes, pixels
 from trainers.training.frozen_features import FrozenFeatures
+from trainers.training.identity import TrainingIdentity
 from trainers.training.kept_weights import KeptWeights, is_out_of_patience
 from trainers.training.loop import Recipe, correct_fraction, train_epoch
 from trainers.training.parameter_groups import build_optimizer
 from trainers.training.schedules import learning_rates
+from trainers.training.step_loss import StepLoss, Teach
 
 _EVALUATION_BATCH = 256
+# Before a training, weights are judged by the gradient on so many images.
+_PRUNING_IMAGES = 512
 # Prefix of the names of an optimizer's tensors in a checkpoint.
 _OPTIMIZER = "optimizer."
 
@@ -89,6 +90,7 @@ class FineTuning:
             (equal `frozen_key`); they are shared, not recomputed.
         cache: Cache of the features and trainings of other trials. A finished training found
             there is used at once; its epochs count as taking no time.
+        teach: As `StepLoss` takes it; for distillation alone.
 
     Attributes:
         config: As given.
@@ -113,6 +115,7 @@ class FineTuning:
         device: torch.device,
         like: "FineTuning | None" = None,
         cache: StageCache | None = None,
+        teach: Teach | None = None,
     ) -> None:
         self.config = config
         self.reports: list[EpochReport] = []
@@ -128,17 +131,17 @@ class FineTuning:
             seed=derive_seed(config.seed, "weights"),
         ).to(device)
         # Computed before quantization-aware training rounds the frozen weights.
-        self._weights = self._weights_of_a_file()
+        self._identity = TrainingIdentity(config, data, self.network.features)
         self.stages = None if cache is None else self._stages_in(cache)
         self._narrow(like)
-        weights = self.network.set_trainable(
-            config.tune, frozen=frozen_modules(self.network.features, config.reuse)
-        )
+        weights = self._set_trainable()
+        self._step_loss = StepLoss(self.network, config, teach)
         # Pruned before they are rounded: a frozen weight is rounded once.
         self.masks = Masks(self.network, config.pruning, seed=config.seed)
         self._quantized = QuantizedTraining(self.network, config.quantization, config.qat)
-        self.optimizer = build_optimizer(config, self.network, weights, self._quantized.parameters)
-        self._parameters = [*weights, *self._quantized.parameters]
+        learned = [*self._quantized.parameters, *self._step_loss.parameters]
+        self.optimizer = build_optimizer(config, self.network, weights, learned)
+        self._parameters = [*weights, *learned]
         self._model: nn.Module = self.network
         self.on_features = False
         self.train = pixels(*data.subset("train"), device)
@@ -148,13 +151,8 @@ class FineTuning:
         if self.stages is not None:
             self._take_up(self.stages)
         self._kept = KeptWeights(self._changing(), config.recipe)
-        if like is not None and like.on_features:
-            self._train_on((like.train, *like.further_views), like.val)
-            if self.stages is not None and not self.finished:
-                # The training that shares them has put them into the cache.
-                self.stages.taken += 1
-        elif config.tune == "head" and config.recipe.keeps_features and not self.finished:
-            self._train_on_features()
+        if keeps_features(config):
+            self._keep_features(like)
 
     def _narrow(self, like: "FineTuning | None") -> None:
         """Remove channels of the backbone, unless `like`, which shares it, has done so."""
@@ -165,6 +163,25 @@ class FineTuning:
         else:
             narrowed = like.network.spec.narrowed
         self.network.spec = replace(self.network.spec, narrowed=narrowed)
+
+    def _set_trainable(self) -> list[nn.Parameter]:
+        """Freeze what the config does not train, and return what it does."""
+        added = reparametrized(self.network, self.config)
+        frozen = frozen_modules(self.network.features, self.config.reuse)
+        weights = self.network.set_trainable(self.config.tune, frozen=frozen)
+        for adapter in added:
+            adapter.requires_grad_()
+        return [*weights, *added]
+
+    def _keep_features(self, like: "FineTuning | None") -> None:
+        """Train the head on features that are computed once, here or by another training."""
+        if like is not None and like.on_features:
+            self._train_on((like.train, *like.further_views), like.val)
+            if self.stages is not None and not self.finished:
+                # The training that shares them has put them into the cache.
+                self.stages.taken += 1
+        elif not self.finished:
+            self._train_on_features()
 
     @property
     def epoch(self) -> int:
@@ -195,10 +212,13 @@ class FineTuning:
         """
         began = time.perf_counter()
         number = self.epoch + 1
-        with torch.random.fork_rng(devices=_forked(self._device)):
+        with torch.random.fork_rng(devices=forked(self._device)):
             torch.manual_seed(derive_seed(self.config.seed, "dropout", number))
             self._kept.begin_epoch()
+            self._step_loss.progress = self.epoch / self.config.epochs
             self._begin_training()
+            if self.epoch == 0 and self.masks.is_chosen_before:
+                self._prune_before_training()
             views = (self.train, *self.further_views)
             batches = self._batches.of(number, views[(number - 1) % len(views)])
             loss = train_epoch(self._model, batches, self._recipe(), epoch=number)
@@ -223,6 +243,8 @@ class FineTuning:
             Steps for `write_artifact`, by tensor name; empty without ``qat``. The network written
             with them gives, bit for bit, the same outputs as in the last epoch.
         """
+        contract(self.network)
+        self.network.lay_out()
         return self._quantized.remove()
 
     def keep(self) -> bool:
@@ -240,7 +262,7 @@ class FineTuning:
         facts = {
             "reports": [asdict(report) for report in self.reports],
             "milestones": [[epoch, values] for epoch, values in self.milestones.items()],
-            **self._identity(),
+            **self._identity.facts(),
         }
         save_checkpoint(path, tensors, facts)
 
@@ -257,7 +279,7 @@ class FineTuning:
         of_optimizer = [name for name in tensors if name.startswith(_OPTIMIZER)]
         state = {name.removeprefix(_OPTIMIZER): tensors.pop(name) for name in of_optimizer}
         if not (
-            self._is_ours(facts)
+            self._identity.is_of(facts)
             and fit(own, targets)
             and self.optimizer.load(state)
             and self._kept.load(tensors, len(facts["reports"]))
@@ -290,30 +312,6 @@ class FineTuning:
         self.masks.apply()
         self.reports = [EpochReport(**{**report, "seconds": 0.0}) for report in facts["reports"]]
 
-    def _weights_of_a_file(self) -> str:
-        """Return a digest of weights read from a file; for others, the word that names them."""
-        if self.config.start_weights in FIXED_WORDS:
-            return self.config.start_weights
-        return f"sha256 {weights_digest(self.config, self.network.features)}"
-
-    def _identity(self) -> dict[str, str]:
-        """Return the facts that a checkpoint must share with this training to be resumed."""
-        config = {**self.config.as_mapping(), "weights": self._weights}
-        identity = {"config": json.dumps(config, sort_keys=True), "data": self._data.content()}
-        if batch_sizes(self.train.count, self.config.batch_size)[-1] > self.config.batch_size:
-            # Earlier versions took a step with the last image alone.
-            identity["last_image"] = "goes with the batch before"
-        return identity
-
-    def _is_ours(self, facts: Mapping[str, Any]) -> bool:
-        identity = self._identity()
-        if all(facts.get(key) == value for key, value in identity.items()):
-            return True
-        # Earlier versions wrote the path of the weights and the name of the images.
-        config = json.dumps(self.config.as_mapping(), sort_keys=True)
-        identity |= {"config": config, "data": self._data.fingerprint()}
-        return all(facts.get(key) == value for key, value in identity.items())
-
     def _changing(self) -> dict[str, Tensor]:
         """Return the tensors that training changes, by name."""
         network = self.network
@@ -322,6 +320,8 @@ class FineTuning:
         for name, parameter in network.named_parameters():
             if parameter.requires_grad:
                 tensors[f"parameter.{name}"] = parameter
+        tensors |= self._step_loss.tensors()
+        tensors |= {f"score.{name}": each for name, each in self.masks.accumulated.items()}
         return tensors | {f"mask.{name}": kept for name, kept in self.masks.kept.items()}
 
     @property
@@ -335,6 +335,12 @@ class FineTuning:
             for part in self._model.modules():
                 if isinstance(part, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - their base
                     part.eval()
+
+    def _prune_before_training(self) -> None:
+        config, batches = self.config.pruning, self._batches.of(1, self.train)
+        loss = nn.functional.cross_entropy
+        gradients = sample_gradients(self._model, batches, loss, _PRUNING_IMAGES)
+        prune_before_training(self.masks, config.criterion, config.sparsity, gradients)
 
     def _recipe(self) -> Recipe:
         config = self.config
@@ -357,10 +363,11 @@ class FineTuning:
             self.optimizer,
             rates,
             config.label_smoothing,
-            _autocast(self._device),
+            autocast(self._device),
             class_weights(config.recipe.class_weights, self.train.labels, len(self._data.classes)),
             config.recipe.clip,
             after_step,
+            self._step_loss,
         )
 
     def _train_on_features(self) -> None:
@@ -381,14 +388,3 @@ class FineTuning:
         self.further_views = tuple(further)
         self._model = self.network.head
         self.on_features = True
-
-
-def _autocast(device: torch.device) -> Callable[[], AbstractContextManager[None]]:
-    # bfloat16 needs no loss scaling; GPUs without it train in float32.
-    if device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return partial(torch.autocast, "cuda", dtype=torch.bfloat16)
-    return nullcontext
-
-
-def _forked(device: torch.device) -> list[torch.device]:
-    return [device] if device.type == "cuda" else []

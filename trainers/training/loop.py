@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,19 @@ Batch = tuple[Tensor, Tensor]
 """Inputs, and labels: int64 (N,), or the share of each class, float (N, classes)."""
 
 
+Criterion = Callable[[Tensor, Tensor], Tensor]
+"""Computes the mean loss of logits (N, classes) and labels."""
+LossOf = Callable[[nn.Module, Tensor, Tensor, Criterion], Tensor]
+"""Computes the loss of a batch from the model, inputs, labels and the loss on labels."""
+
+
 def _nothing() -> None:
     """Do nothing after a step."""
+
+
+def _on_labels(model: nn.Module, inputs: Tensor, labels: Tensor, criterion: Criterion) -> Tensor:
+    """Compute the loss on labels alone."""
+    return criterion(model(inputs), labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +44,7 @@ class Recipe:
         class_weights: Weight of each class in the loss, float (classes,); None weighs all alike.
         clip: Largest norm of the gradients of all parameters together; 0 is no limit.
         after_step: Called with the gradients of each step, after it was taken.
+        loss: Computes the loss of a batch.
     """
 
     optimizer: Optimizer
@@ -41,6 +54,7 @@ class Recipe:
     class_weights: Tensor | None = None
     clip: float = 0.0
     after_step: Callable[[], None] = _nothing
+    loss: LossOf = _on_labels
 
 
 def train_epoch(
@@ -60,17 +74,16 @@ def train_epoch(
     Raises:
         DivergedError: A loss is NaN or infinite; the step is not taken.
     """
+    criterion = partial(
+        functional.cross_entropy,
+        weight=recipe.class_weights,
+        label_smoothing=recipe.label_smoothing,
+    )
     total, count = 0.0, 0
     for inputs, labels in batches:
         rate = next(recipe.learning_rates)
         with recipe.autocast():
-            logits = model(inputs)
-            loss = functional.cross_entropy(
-                logits,
-                labels,
-                weight=recipe.class_weights,
-                label_smoothing=recipe.label_smoothing,
-            )
+            loss = recipe.loss(model, inputs, labels, criterion)
         value = loss.item()
         if not math.isfinite(value):
             raise DivergedError(epoch, value)

@@ -19,6 +19,7 @@ from trainers.evaluators.accuracy import compute_logits, logits_of
 from trainers.evaluators.class_metrics import class_metrics
 from trainers.evaluators.config import AT_MILESTONE, AttackConfig
 from trainers.evaluators.robustness import relative_perturbation, robust_accuracy
+from trainers.methods.reparametrizing import contract, is_reparametrized
 from trainers.quantization.plan import planned_weights, quantize_network
 from trainers.quantization.quantized import dequantize
 from trainers.training.finetune import FineTuning
@@ -74,6 +75,9 @@ def milestone_values(training: FineTuning, data: ImageData) -> dict[str, float]:
 def _as_packed(training: FineTuning) -> nn.Module:
     """Return the network with the weights that its file would hold."""
     config, network = training.config, training.network
+    if is_reparametrized(network):
+        network = copy.deepcopy(network)
+        contract(network)
     if config.qat != "none" or not planned_weights(network, config.quantization):
         return network
     packed = copy.deepcopy(network).to("cpu")

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -48,6 +49,7 @@ from trainers.trial.allocated import allocated
 from trainers.trial.calibrated import calibrated
 from trainers.trial.latency import measure_latency
 from trainers.trial.milestones import milestone_values
+from trainers.trial.teaching import taught
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +109,10 @@ class TrialRun:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.damaged = ""
         began = time.perf_counter()
-        self.training = FineTuning(config, data, device=self._device, like=like, cache=cache)
+        teach = partial(taught, config, data, device=self._device, cache=cache)
+        self.training = FineTuning(
+            config, data, device=self._device, like=like, cache=cache, teach=teach
+        )
         try:
             if not self.training.finished:
                 self.training.load(self._checkpoint)

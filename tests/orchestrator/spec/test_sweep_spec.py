@@ -15,6 +15,7 @@ from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from search_spaces import load_space
 from trainers.evaluators.config import AttackConfig
+from trainers.methods.config import METHOD_NAMES
 from trainers.networks.backbone_table import WEIGHT_WORDS
 from trainers.parameters import PARAMETERS
 from trainers.pruning.config import PRUNING_PARAMETERS
@@ -100,7 +101,8 @@ def test_every_section_is_in_the_fingerprint_or_known_to_be_free() -> None:
     free = {"name", "budget", "execution", "front_measures", "reference"}
     free |= {"resources", "tracking", "store", "warm_start"}
     measures = {"robust_accuracy_eps2": {"epsilon": "2/255"}}
-    given = spec(measures=measures, reference=True, claim={}, pruning={"sparsity": 0.5})
+    sections = {"pruning": {"sparsity": 0.5}, "methods": {}}
+    given = spec(measures=measures, reference=True, claim={}, **sections)
     assert set(given.identity()) == set(SweepSpec.model_fields) - free
     assert "measures" not in spec().identity()
 
@@ -236,7 +238,7 @@ def test_training_has_every_parameter_that_is_not_of_the_network() -> None:
         *LAYER_BITS,
         ALLOCATED_BITS,
     }
-    cut = {"depth", "width_multiplier", "policy", *PRUNING_PARAMETERS}
+    cut = {"depth", "width_multiplier", "policy", *PRUNING_PARAMETERS, *METHOD_NAMES}
     network = {"backbone", *cut, *quantization, *(name for name in PARAMETERS if "fc_" in name)}
     assert set(type(spec().training).model_fields) == set(PARAMETERS) - network
 

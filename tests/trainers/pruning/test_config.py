@@ -6,14 +6,22 @@ import pytest
 
 from trainers.config import TrialConfig, with_params
 from trainers.pruning import PruningConfig
-from trainers.pruning.config import CRITERIA, PRUNING_PARAMETERS, check_groups
-from trainers.pruning.criteria import SCORES
+from trainers.pruning.before_training import BEFORE_TRAINING
+from trainers.pruning.config import (
+    BEFORE_TRAINING_CRITERIA,
+    CRITERIA,
+    PRUNING_PARAMETERS,
+    check_groups,
+)
+from trainers.pruning.criteria import ACCUMULATED, SCORES
 
 PLAIN = TrialConfig(backbone="digitnet", weights="scratch")
 
 
 def test_every_criterion_has_a_score() -> None:
-    assert tuple(SCORES) == CRITERIA
+    assert {*SCORES, *BEFORE_TRAINING} == set(CRITERIA)
+    assert tuple(BEFORE_TRAINING) == BEFORE_TRAINING_CRITERIA
+    assert ACCUMULATED.keys() <= SCORES.keys()
 
 
 def test_sampled_settings_replace_the_fixed_ones() -> None:
@@ -35,6 +43,16 @@ def test_an_unpruned_config_is_written_as_before_there_was_pruning() -> None:
         ({"pruning_criterion": "size"}, "'magnitude' or 'movement'"),
         ({"pruning_sparsity": 0.5, "pruning_criterion": "movement"}, "frozen weights"),
         ({"pruning_sparsity": 0.5, "pruning_schedule": "gradual"}, "frozen convolutions"),
+        ({"pruning_sparsity": 0.5, "pruning_criterion": "snip"}, "frozen weights"),
+        (
+            {
+                "tune": "all",
+                "pruning_sparsity": 0.5,
+                "pruning_criterion": "force",
+                "pruning_schedule": "gradual",
+            },
+            "are pruned before the training",
+        ),
         ({"pruning_sparsity": 0.5, "quantizer": "entropy"}, "may drop the level zero"),
     ],
 )

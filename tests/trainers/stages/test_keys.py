@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trainers.config import PARAMETERS, TrialConfig
 from trainers.data import ImageData
 from trainers.evaluators.config import AttackConfig
+from trainers.methods import MethodsConfig
 from trainers.pruning import PruningConfig
 from trainers.quantization.allocation import AllocationConfig
 from trainers.quantization.calibration import CalibrationConfig
@@ -49,6 +50,7 @@ ALTERNATIVES: dict[str, list[Any]] = {
     "seed": [1],
     "qat": ["absmax", "lsq"],
     "recipe": [RecipeConfig(augment="flip"), RecipeConfig(ema=0.9), RecipeConfig(patience=3)],
+    "methods": [MethodsConfig(distillation=0.5), MethodsConfig(adjoined=True)],
     "pruning": [PruningConfig(sparsity=0.5), PruningConfig(sparsity=0.5, granularity="filter")],
 }
 AFTERWARDS: dict[str, list[Any]] = {

@@ -38,8 +38,11 @@ def fusable(config: TrialConfig, *, device: torch.device) -> bool:
 
     It can if only the head is trained, without quantization, by a recipe that is no more than a
     schedule, and its dropout can be drawn as in a training alone: on a GPU torch draws dropout in
-    a kernel of its own, from another sequence. A head that is pruned itself is trained alone.
+    a kernel of its own, from another sequence. A head that is pruned itself is trained alone, and
+    so is one whose loss or weights are those of a method of `trainers.methods`.
     """
+    if config.methods.active:
+        return False
     prunes_head = config.pruning.active and config.pruning.layers == "all"
     draws_alike = not config.dropout or device.type == "cpu"
     if prunes_head or not draws_alike:

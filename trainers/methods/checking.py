@@ -1,0 +1,157 @@
+"""What the methods of a training do not go together with; importable without torch."""
+
+from collections.abc import Iterator, Sequence
+
+from trainers.methods.config import MethodsConfig
+from trainers.pruning.config import PruningConfig
+from trainers.recipes.config import RecipeConfig
+
+
+class MethodError(ValueError):
+    """A method that a training does not support, or that would do nothing in it."""
+
+
+def check_methods(
+    methods: MethodsConfig,
+    *,
+    weights: str,
+    tune: str,
+    qat: str,
+    pruning: PruningConfig,
+    recipe: RecipeConfig,
+) -> None:
+    """Reject methods that would do nothing in this training, or that it does not support.
+
+    >>> given = {"weights": "scratch", "qat": "none", "pruning": PruningConfig()}
+    >>> check_methods(MethodsConfig(halo=1e-8), tune="all", recipe=RecipeConfig(), **given)
+    >>> check_methods(MethodsConfig(halo=1e-8), tune="head", recipe=RecipeConfig(), **given)
+    Traceback (most recent call last):
+    trainers.methods.checking.MethodError: halo shrinks the weights of convolutions, and tune: ...
+
+    Args:
+        methods: The methods.
+        weights: The weights that training begins with.
+        tune: As `TrialConfig.tune`.
+        qat: As `TrialConfig.qat`.
+        pruning: The pruning of the training.
+        recipe: Its recipe.
+
+    Raises:
+        MethodError: With the sentence.
+    """
+    problems = [
+        *_without_effect(methods, weights, tune),
+        *_adapted(methods, tune, pruning),
+        *_reparametrized(methods, tune, qat, pruning),
+        *_mixed(methods, recipe),
+    ]
+    if problems:
+        raise MethodError(problems[0])
+
+
+def check_adjoined(widths: Sequence[int], full: Sequence[int]) -> None:
+    """Reject a head that is no part of the full one.
+
+    >>> check_adjoined((8, 4), (256, 128))
+    >>> check_adjoined((8,), (256, 128))
+    Traceback (most recent call last):
+    ValueError: adjoined trains a head as the first units of the full one, of the widths 256, ...
+
+    Args:
+        widths: Hidden widths of the head.
+        full: Those of the full head.
+
+    Raises:
+        ValueError: With the sentence.
+    """
+    fits = len(widths) == len(full)
+    if not (fits and all(own <= most for own, most in zip(widths, full, strict=True))):
+        raise ValueError(
+            f"adjoined trains a head as the first units of the full one, of the widths "
+            f"{', '.join(map(str, full))}, and this head has {', '.join(map(str, widths))}: give "
+            f"it as many layers, none of them wider, or leave adjoined out."
+        )
+
+
+def _without_effect(methods: MethodsConfig, weights: str, tune: str) -> Iterator[str]:
+    if methods.l2sp and weights == "scratch":
+        yield (
+            "l2sp pulls weights towards the pre-trained ones, and weights is 'scratch': there are "
+            "none. Give pre-trained weights, or use weight_decay."
+        )
+    if methods.l2sp and tune == "head":
+        yield (
+            "l2sp pulls the weights of the backbone towards the pre-trained ones, and tune: head "
+            "freezes them there. Use tune: all or last_blocks:N, or leave l2sp out."
+        )
+    if methods.halo and tune == "head":
+        yield (
+            "halo shrinks the weights of convolutions, and tune: head freezes them. Use tune: all "
+            "or last_blocks:N, or leave halo out."
+        )
+    if methods.window < 1 and tune == "head":
+        yield (
+            "window shows the training a part of each image, and with tune: head the convolutions "
+            "learn nothing from it. Use tune: all or last_blocks:N, or leave window out."
+        )
+
+
+def _adapted(methods: MethodsConfig, tune: str, pruning: PruningConfig) -> Iterator[str]:
+    if not methods.adapter_rank:
+        return
+    if tune != "head":
+        yield (
+            f"adapter_rank is {methods.adapter_rank} and tune is {tune!r}; adapters stand beside "
+            f"frozen convolutions. Use tune: head, or adapter_rank 0."
+        )
+    if pruning.active and not pruning.removes_channels:
+        yield (
+            "adapter_rank and pruning exclude each other: an adapter is added to the kernel "
+            "beside it, so that pruned weights would not stay zero. Leave one of them out."
+        )
+
+
+def _reparametrized(
+    methods: MethodsConfig, tune: str, qat: str, pruning: PruningConfig
+) -> Iterator[str]:
+    changed = {
+        "expand": methods.expand != "none",
+        "adapter_rank": methods.adapter_rank > 0,
+        "adjoined": methods.adjoined,
+    }
+    given = [name for name, is_on in changed.items() if is_on]
+    if given and qat != "none":
+        yield (
+            f"{given[0]} trains weights in another form, and qat is {qat!r}, which needs them as "
+            f"they are packed. Use qat: none, or leave {given[0]} out."
+        )
+    convolves, forms_head = methods.expand in ("convolutions", "all"), methods.adjoined
+    prunes_head = pruning.layers == "all" and (forms_head or methods.expand in ("head", "all"))
+    if pruning.active and not pruning.removes_channels and (convolves or prunes_head):
+        yield (
+            f"{given[0]} and pruning exclude each other where they concern the same layers: masks "
+            f"need the weights as they are packed. Leave one of them out."
+        )
+    if convolves and tune == "head":
+        yield (
+            f"expand is {methods.expand!r}, and tune: head freezes the convolutions, of which "
+            f"nothing would be trained. Use expand: head, or tune more."
+        )
+    if convolves and (methods.halo or methods.l2sp):
+        yield (
+            f"expand is {methods.expand!r}, and halo and l2sp penalize the weights of "
+            f"convolutions, which are products then. Use expand: head, or leave the penalty out."
+        )
+    if methods.adjoined and methods.expand in ("head", "all"):
+        yield (
+            "adjoined and expand both train the head in a form of their own. Use one of them, or "
+            "expand: convolutions."
+        )
+
+
+def _mixed(methods: MethodsConfig, recipe: RecipeConfig) -> Iterator[str]:
+    if methods.adversarial != "none" and recipe.mixes:
+        yield (
+            "adversarial training cannot be used with mixup or cutmix: an attack moves away from "
+            "a label, and a mixed image has two. Leave one of them out."
+        )
