@@ -27,6 +27,7 @@ from orchestrator.driver.lease import LEASE_S, interrupted_by_signals, lease_kep
 from orchestrator.driver.leftovers import remove_empty_folder, remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
 from orchestrator.driver.mirroring import mirrored, warmed_up_mirror
+from orchestrator.driver.suggested_cap import with_suggested_cap
 from orchestrator.errors import (
     LeaseLostError,
     OrchestratorError,
@@ -103,6 +104,7 @@ def run(
     """
     # First of all, because it refuses a grid of an endless space.
     check_sampler(spec.sampler.kind, spec.search_space)
+    spec = with_suggested_cap(spec)
     folder = state or StateFolder.find()
     where = store if isinstance(store, str) else spec.store
     found = _find(where, folder) if store is None or isinstance(store, str) else store

@@ -15,7 +15,13 @@ from trainers.networks.backbone_table import (
     is_weights_file,
 )
 from trainers.networks.reuse_config import ALL, JUDGED, ReuseConfig
+from trainers.networks.variants import check_depth
 from trainers.parameters import check_parameter
+
+AUTO = "auto"
+"""A `depth_cap` that the images decide."""
+MOST_LAYERS = 1_000
+"""More convolution layers than any stage has."""
 
 
 class VerdictSection(Section):
@@ -32,13 +38,17 @@ class VerdictSection(Section):
 
 
 class BackboneSection(Section):
-    """The convolutional part and where its weights come from."""
+    """The convolutional part and where its weights come from.
+
+    `depth_cap_basis` says where a `depth_cap` is from; it is written where that was ``auto``.
+    """
 
     name: str
     weights: str = "imagenet"
     image_size: int | None = None
     depth: int | None = None
-    depth_cap: int | None = None
+    depth_cap: int | Literal["auto"] | None = None
+    depth_cap_basis: str | None = None
     depth_start: Literal["prefix", "fused"] | None = None
     width_multiplier: float | str | None = None
     policy: str | None = None
@@ -102,6 +112,13 @@ class BackboneSection(Section):
         return value
 
     @model_validator(mode="after")
+    def _has_stages_to_cap(self) -> Self:
+        if self.depth_cap == AUTO:
+            # Before images are read for a network that no cap fits.
+            check_depth(backbone_info(self.name).base, None, MOST_LAYERS)
+        return self
+
+    @model_validator(mode="after")
     def _can_be_cut(self) -> Self:
         TrialConfig(backbone=self.name, weights=self.weights, **self.cut())
         return self
@@ -109,7 +126,9 @@ class BackboneSection(Section):
     def cut(self) -> dict[str, Any]:
         """Return the given depth and width by their names in `TrialConfig`."""
         names = {"depth", "depth_cap", "depth_start", "width_multiplier"}
-        return self.model_dump(include=names, exclude_none=True)
+        given = self.model_dump(include=names, exclude_none=True)
+        # Known once the images are read: `orchestrator.driver.suggested_cap`.
+        return {name: value for name, value in given.items() if value != AUTO}
 
     @field_validator("weights")
     @classmethod
