@@ -311,7 +311,8 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
         check_parameter(name, value)
     values = {name: getattr(fixed, name) for name in _FIELDS}
     values.update({name: value for name, value in params.items() if name in _FIELDS})
-    values |= sampled_head(params, widths=fixed.widths, fraction=fixed.fc_fraction) | {
+    values |= sampled_head(params, widths=fixed.widths, fraction=fixed.fc_fraction)
+    values["layer_bits"] = {**fixed.layer_bits, **layer_bits_of(params)}
         "layer_bits": {**fixed.layer_bits, **layer_bits_of(params)}
     }
     recipe: dict[str, Any] = {name: params[name] for name in params if name in RECIPE_NAMES}

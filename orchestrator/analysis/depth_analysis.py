@@ -83,6 +83,20 @@ class DepthReport:
         """The suggested maximum number of convolution layers, per stage or in total."""
         return self.conversion.cap(self.overall.mean)
 
+    @property
+    def kind(self) -> str:
+        """The word of the command."""
+        return "depth"
+
+    def inputs(self) -> dict[str, object]:
+        """Return what was analyzed, and how."""
+        return {**self._source(), "fingerprint": self.fingerprint, **self.conversion.as_json()}
+
+    def results(self) -> dict[str, float]:
+        """Return the numbers that sum it up."""
+        mean, std = self.overall.mean, self.overall.std
+        return {"depth_cap": float(self.cap), "mean_nats": mean, "std_nats": std}
+
     def as_json(self) -> dict[str, object]:
         """Return the whole report as one mapping."""
         return {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from orchestrator.analysis.reuse_verdict import (
+    ARMS,
     BASIS,
     LayerTest,
     NetworkTest,
@@ -15,6 +16,7 @@ from orchestrator.analysis.reuse_verdict import (
     network_test,
     verdict,
 )
+from trainers.networks.reuse_config import FATES
 
 if TYPE_CHECKING:
     from trainers.data.config import DataConfig
@@ -35,7 +37,8 @@ class LayerReport:
         close: Judgement C: the RMSE is a small enough share of the null.
         tests: Judgement B by mode.
         groups: Mean loss of accuracy by parameter group, of pure replacement.
-        prefix_drops: Mean loss with this layer and all before it replaced, by mode.
+        prefix_drops: Mean loss with this layer and all before it replaced, by mode; of the modes
+            in which that was measured.
         verdict: ``freeze``, ``tune`` or ``reinitialize``.
     """
 
@@ -108,6 +111,36 @@ class ReuseReport:
     layers: tuple[LayerReport, ...]
     notes: tuple[str, ...] = field(default=())
 
+    @property
+    def kind(self) -> str:
+        """The word of the command."""
+        return "reuse"
+
+    def inputs(self) -> dict[str, Any]:
+        """Return what was judged, and how."""
+        named = ("backbone", "source", "target", "source_digest", "target_digest", "data")
+        counted = ("fingerprint", "train_images", "val_images", "per_class", "recalibrate")
+        limits = {f"threshold.{name}": limit for name, limit in asdict(self.thresholds).items()}
+        return {
+            **{name: getattr(self, name) for name in (*named, *counted)},
+            "modes": ",".join(self.layers[0].tests),
+            "seeds": len(self.network.own),
+            **asdict(self.budget),
+            **limits,
+        }
+
+    def results(self) -> dict[str, float]:
+        """Return the numbers that sum it up: means of the arms, retention, counts of verdicts."""
+        found = {name: float(np.mean(getattr(self.network, name))) for name in ARMS}
+        if self.network.retention is not None:
+            found["retention"] = self.network.retention
+        fates = [layer.verdict for layer in self.layers]
+        return {
+            **found,
+            "reusable": float(self.network.reusable),
+            **{f"layers_{fate}": float(fates.count(fate)) for fate in FATES},
+        }
+
     def as_json(self) -> dict[str, Any]:
         """Return the whole report as one mapping; a sweep reads ``verdict`` from it."""
         return {
@@ -151,6 +184,7 @@ def analyze_reuse(  # noqa: PLR0913 - what is judged, and how
     per_class: int | None = None,
     recalibrate: bool = False,
     modes: tuple[str, ...] = ("replace",),
+    prefixes: bool = False,
     thresholds: Thresholds | None = None,
     cache: "StageCache | None" = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -170,6 +204,7 @@ def analyze_reuse(  # noqa: PLR0913 - what is judged, and how
         per_class: Training images of each class; None for all.
         recalibrate: Whether the norms' statistics are computed anew after a replacement.
         modes: Some of ``replace``, ``freeze`` and ``tune``; the first one decides the verdict.
+        prefixes: Whether the last two train prefixes too, which takes twice as long.
         thresholds: The limits.
         cache: Where finished parts are found again after an interruption.
         progress: Called with what is done next, and the numbers of finished and of all parts.
@@ -186,7 +221,8 @@ def analyze_reuse(  # noqa: PLR0913 - what is judged, and how
     _check(modes, MODES, seeds)
     images = data if isinstance(data, ImageData) else load_data(data)
     settings = budget or Budget()
-    how: dict[str, Any] = {"modes": modes, "cache": cache, "progress": progress}
+    how: dict[str, Any] = {"modes": modes, "prefixes": prefixes, "cache": cache}
+    how["progress"] = progress
     told: dict[str, Any] = {"budget": settings, "per_class": per_class, "recalibrate": recalibrate}
     judged = Judge(backbone, source, target, images, **told, **how).run(seeds)
     facts = {"backbone": backbone, "source": source, "target": target, "data": images.name, **told}
@@ -225,10 +261,7 @@ def _judgements(
 ) -> tuple[NetworkTest, tuple[LayerReport, ...]]:
     seeds = judged.seeds
     network = network_test(
-        [each.reuse for each in seeds],
-        [each.scratch for each in seeds],
-        [each.own for each in seeds],
-        limits,
+        {name: [getattr(each, name) for each in seeds] for name in ARMS}, limits
     )
     names = [layer.name for layer in judged.layers]
     # Where networks are trained again, so is the one that they are compared with.
@@ -258,6 +291,7 @@ def _judgements(
                 prefix_drops={
                     mode: _drop([s.prefixes[mode][layer.name] for s in seeds], without[mode])
                     for mode in modes
+                    if all(s.prefixes[mode] for s in seeds)
                 },
                 verdict=verdict(network=network.reusable, works=works, close=close),
             )
@@ -281,9 +315,9 @@ def _notes(network: NetworkTest, seeds: int) -> tuple[str, ...]:
     notes = []
     if network.retention is None:
         notes.append(
-            "the target's own kernels are no better here than training from scratch, so that a "
-            "retention has no meaning; reusable is then only what is significantly better than "
-            "scratch"
+            "the target's own kernels are no better here than random ones, so that a retention "
+            "has no meaning; reusable is then what is better than both, or significantly better "
+            "than scratch"
         )
     if seeds < 2:
         notes.append("one seed shows no spread, so that nothing was tested")

@@ -16,6 +16,9 @@ from trainers.networks.reuse_config import FREEZE, REINITIALIZE, TUNE
 
 BASIS = "After Wang et al. 2020; thresholds and their combination are not confirmed by a source"
 
+ARMS = ("reuse", "random", "own", "tuned", "scratch")
+"""The networks of judgement A, see `NetworkTest`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
@@ -49,53 +52,85 @@ class Thresholds:
 class NetworkTest:
     """Judgement A: is the network reusable?
 
+    Accuracies of each seed. Arms of one kind of training are compared with each other: `reuse`
+    and `own` freeze their kernels as `random` does, `tuned` trains everything as `scratch` does.
+
     Attributes:
-        reuse: Accuracy of each seed with the source's kernels.
-        scratch: The same from scratch.
-        own: The same with the target's own kernels.
-        retention: (reuse - scratch) / (own - scratch) of the means; None where the target's own
-            kernels are no better than none and differ from the source's in accuracy.
-        p_scratch: Paired t-test of reuse against scratch over the seeds; None if impossible.
-        p_own: The same against own.
-        reusable: Whether the retention is large enough, or reuse is significantly better than
-            scratch.
+        reuse: With the source's kernels, frozen.
+        random: With random kernels, frozen.
+        own: With the target's own kernels, frozen.
+        tuned: From the source, everything trained.
+        scratch: From random weights, everything trained.
+        retention: (reuse - random) / (own - random) of the means: what the source's kernels keep
+            of what the target's own are worth. None where the target's own kernels are no better
+            than random ones and differ from the source's in accuracy.
+        retention_scratch: (reuse - scratch) / (own - scratch) of the means, the form of the
+            literature, in which only scratch trains its kernels. None likewise.
+        p_random: Paired t-test of reuse against random over the seeds; None if impossible.
+        p_tuned: The same of tuned against scratch.
+        p_scratch: The same of reuse against scratch.
+        p_own: The same of reuse against own.
+        reusable: Whether the retention is large enough, or the source's kernels are at least as
+            good as the target's own and better than random ones, or a network that reuses is
+            significantly better than one from scratch: tuned, or reuse (Holm's correction over
+            the two).
     """
 
     reuse: tuple[float, ...]
-    scratch: tuple[float, ...]
+    random: tuple[float, ...]
     own: tuple[float, ...]
+    tuned: tuple[float, ...]
+    scratch: tuple[float, ...]
     retention: float | None
+    retention_scratch: float | None
+    p_random: float | None
+    p_tuned: float | None
     p_scratch: float | None
     p_own: float | None
     reusable: bool
 
 
-def network_test(
-    reuse: Sequence[float], scratch: Sequence[float], own: Sequence[float], limits: Thresholds
-) -> NetworkTest:
+def network_test(arms: Mapping[str, Sequence[float]], limits: Thresholds) -> NetworkTest:
     """Judge the network as a whole.
 
-    >>> network_test([0.9, 0.8], [0.5, 0.5], [0.9, 0.8], Thresholds()).retention
-    1.0
+    Args:
+        arms: Accuracies of each seed by the name of an arm, see `NetworkTest`.
+        limits: The limits.
+
+    >>> frozen = {"reuse": [0.9, 0.8], "random": [0.3, 0.4], "own": [0.9, 0.8]}
+    >>> found = network_test({**frozen, "tuned": [0.9, 0.9], "scratch": [0.5, 0.5]}, Thresholds())
+    >>> found.retention, found.reusable
+    (1.0, True)
     """
-    reused, drawn, ours = (float(np.mean(each)) for each in (reuse, scratch, own))
-    retention: float | None = None
-    if list(reuse) == list(own):
-        retention = 1.0
-    elif ours > drawn:
-        retention = (reused - drawn) / (ours - drawn)
-    p_scratch = _p(reuse, scratch)
-    is_better = p_scratch is not None and p_scratch < limits.alpha and reused > drawn
-    enough = retention is not None and retention >= limits.network
+    reuse, own, scratch = arms["reuse"], arms["own"], arms["scratch"]
+    retention = _retention(reuse, arms["random"], own)
+    p_tuned, p_scratch = _p(arms["tuned"], scratch), _p(reuse, scratch)
+    # Where the source's kernels serve better than the target's own, a share of these is no limit.
+    serves = np.mean(reuse) > np.mean(arms["random"]) and np.mean(reuse) >= np.mean(own)
+    enough = bool(serves) or (retention is not None and retention >= limits.network)
+    pairs = {"tuned": p_tuned, "reuse": p_scratch}
+    known = {name: p for name, p in pairs.items() if p is not None}
+    adjusted = zip(known, holm(list(known.values())).tolist() if known else [], strict=True)
+    better = [n for n, p in adjusted if p < limits.alpha and np.mean(arms[n]) > np.mean(scratch)]
     return NetworkTest(
-        reuse=tuple(reuse),
-        scratch=tuple(scratch),
-        own=tuple(own),
+        **{name: tuple(values) for name, values in arms.items()},
         retention=retention,
+        retention_scratch=_retention(reuse, scratch, own),
+        p_random=_p(reuse, arms["random"]),
+        p_tuned=p_tuned,
         p_scratch=p_scratch,
         p_own=_p(reuse, own),
-        reusable=enough or is_better,
+        reusable=enough or bool(better),
     )
+
+
+def _retention(
+    reuse: Sequence[float], floor: Sequence[float], own: Sequence[float]
+) -> float | None:
+    if list(reuse) == list(own):
+        return 1.0
+    reused, least, ours = (float(np.mean(each)) for each in (reuse, floor, own))
+    return (reused - least) / (ours - least) if ours > least else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

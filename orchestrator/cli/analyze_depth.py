@@ -15,13 +15,11 @@ from orchestrator.analysis.depth_cap import (
     EntropyUnit,
     Rounding,
 )
+from orchestrator.cli.analysis_output import AnalysisOutput, TrackOption
 from orchestrator.cli.options import (
     Format,
     FormatOption,
-    check_page,
     data_config,
-    print_analysis,
-    save_page,
     say,
 )
 from orchestrator.errors import OrchestratorError, UsageError
@@ -77,6 +75,7 @@ def depth(  # noqa: PLR0913 - the options of a command
         Path | None,
         typer.Option(metavar="FILE.html", help="A page to write too.", show_default=False),
     ] = None,
+    track: TrackOption = None,
     how: FormatOption = Format.TABLE,
 ) -> None:
     """Print the entropy of the training images, and the depth cap that it suggests.
@@ -93,8 +92,7 @@ def depth(  # noqa: PLR0913 - the options of a command
 
     Example: paretune analyze depth photos/ --image-size 64 --unit bits --per total --format json
     """
-    if to is not None:
-        check_page(to)
+    output = AnalysisOutput.checked(to, track)
     config = _config(data, image_size, root)
     try:
         conversion = DepthConversion(
@@ -112,13 +110,19 @@ def depth(  # noqa: PLR0913 - the options of a command
             f"The images of {data} do not fit into memory, into which a sweep reads them too "
             f"({error}). Give a smaller --image-size, or a data set with fewer images."
         ) from None
-    for note in report.notes:
-        say(f"Note: {note}.")
-    if to is not None:
-        from orchestrator.reporting.depth_page import depth_page
+    output.show(
+        report,
+        lambda: _page(report, _command(data, conversion, image_size)),
+        _heading(report),
+        _table(report),
+        how,
+    )
 
-        save_page(depth_page(report, _command(data, conversion, image_size)), to)
-    print_analysis(report, _heading(report), _table(report), how)
+
+def _page(report: "DepthReport", command: str) -> str:
+    from orchestrator.reporting.depth_page import depth_page
+
+    return depth_page(report, command)
 
 
 def _config(data: str, image_size: int | None, root: str | None) -> "DataConfig":

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.analysis_output import AnalysisOutput, TrackOption
 from orchestrator.cli.options import (
     Format,
     FormatOption,
     data_config,
     listed,
-    print_analysis,
     print_table,
-    save_page,
     say,
 )
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
@@ -38,7 +37,13 @@ ModesOption = Annotated[
     typer.Option(
         metavar="A,B",
         help="How layers are tried: replace (no training), freeze (the rest is trained again), "
-        "tune (all is); the first decides the verdict. The last two take two trainings a layer.",
+        "tune (all is); the first decides the verdict. The last two take a training a layer.",
+    ),
+]
+PrefixesOption = Annotated[
+    bool,
+    typer.Option(
+        "--prefixes", help="Also train with all layers up to each one replaced: twice as long."
     ),
 ]
 PerClassOption = Annotated[
@@ -99,7 +104,9 @@ def reuse(  # noqa: PLR0913 - the options of a command
     alpha: AlphaOption = 0.05,
     image_size: SizeOption = None,
     limit: LimitOption = None,
+    prefixes: PrefixesOption = False,
     to: PageOption = None,
+    track: TrackOption = None,
     how: FormatOption = Format.TABLE,
 ) -> None:
     """Judge which kernels of SOURCE are worth reusing in TARGET, on the target's data.
@@ -116,13 +123,21 @@ def reuse(  # noqa: PLR0913 - the options of a command
     Example: paretune analyze reuse a.pth b.pth --backbone cifar_resnet20 --data cifar10.npz
     --format json
     """
+    output = AnalysisOutput.checked(to, track)
     config = replace(data_config(data, side=image_size or 224), limit=limit)
     settings = (epochs, batch_size, learning_rate, image_size)
     limits = (tau_network, tau_layer, tau_rmse, alpha)
     options = {"seeds": seeds, "per_class": per_class, "recalibrate": recalibrate}
+    options["prefixes"] = prefixes
     modes_asked = tuple(listed(modes) or ())
     report = _judged((backbone, source, target), config, settings, limits, modes_asked, options)
-    _show(report, how, to)
+    output.show(report, lambda: _page(report), _heading(report), _table(report), how)
+
+
+def _page(report: "ReuseReport") -> str:
+    from orchestrator.reporting.reuse_page import reuse_page
+
+    return reuse_page(report)
 
 
 def _judged(
@@ -167,16 +182,6 @@ def _judged(
         raise OrchestratorError(str(error)) from None
     except ValueError as error:
         raise UsageError(str(error)) from None
-
-
-def _show(report: "ReuseReport", how: Format, to: Path | None) -> None:
-    for note in report.notes:
-        say(f"Note: {note}.")
-    if to is not None:
-        from orchestrator.reporting.reuse_page import reuse_page
-
-        save_page(reuse_page(report), to)
-    print_analysis(report, _heading(report), _table(report), how)
 
 
 def _tell(what: str, done: int, parts: int) -> None:

@@ -1,5 +1,6 @@
 """Options and arguments that several commands share, and how they print."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -178,9 +179,26 @@ def data_config(
 
 
 def check_page(to: Path) -> None:
-    """Reject a path of a page that does not look like one."""
+    """Reject a path to which no page can be written, before anything long begins.
+
+    Raises:
+        UsageError: It does not end like a page, or is a folder.
+        OrchestratorError: Its folder is missing, or cannot be written to.
+    """
     if to.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--to names the page to write and ends in .html; got {str(to)!r}.")
+    if to.is_dir():
+        raise UsageError(f"--to names the page to write, and {to} is a folder.")
+    if not to.parent.is_dir():
+        raise OrchestratorError(
+            f"{to} cannot be written: there is no folder {to.parent}. Make it, or name another "
+            f"place with --to."
+        )
+    if not os.access(to.parent, os.W_OK):
+        raise OrchestratorError(
+            f"{to} cannot be written: the folder {to.parent} is not yours to write to. Name "
+            f"another place with --to."
+        )
 
 
 def save_page(page: str, to: Path) -> None:

@@ -15,6 +15,7 @@ from orchestrator.driver.mirroring import chosen_store, chosen_tracking
 from orchestrator.driver.recipe_checks import balance_text, check_recipes, unmeasured_problems
 from orchestrator.driver.samplers import check_samplers
 from orchestrator.driver.single_images import refused_single_images
+from orchestrator.driver.suggested_cap import with_suggested_cap
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.execution.ray_address import HERE
 from orchestrator.execution.ray_folder import find_ray_folder
@@ -71,7 +72,7 @@ def check(spec: SweepSpec) -> CheckReport:
     Raises:
         TrainerError: The images cannot be used.
     """
-    report = CheckReport()
+    spec, report = with_suggested_cap(spec), CheckReport()
     space, trials = spec.search_space, spec.budget.trials
     size = space.size
     count = "infinitely many (a parameter is continuous)" if size is None else f"{size:,}"
@@ -82,6 +83,9 @@ def check(spec: SweepSpec) -> CheckReport:
         report.lines.append(("reference", text))
     if spec.warm_start is not None:
         report.lines.append(("warm start", f"learns first from {described(spec.warm_start)}"))
+    if spec.backbone.depth_cap_basis is not None:
+        cap = f"{spec.backbone.depth_cap} convolution layers a stage at most"
+        report.lines.append(("depth cap", f"{cap}: {spec.backbone.depth_cap_basis}"))
     report.lines.append(("budget", _budget(spec.budget)))
     state = StateFolder.find()
     if stored := chosen_store(spec.store, state):

@@ -33,6 +33,7 @@ from orchestrator.driver.samplers import (
     with_checked_sampler,
     with_sampler_code,
 )
+from orchestrator.driver.suggested_cap import with_suggested_cap
 from orchestrator.errors import (
     LeaseLostError,
     OrchestratorError,
@@ -115,6 +116,7 @@ def run(  # noqa: PLR0913 - what a caller may bring along
     """
     # First of all, because it refuses a grid of an endless space.
     spec = with_checked_sampler(spec, sampler)
+    spec = with_suggested_cap(spec)
     progress = with_callbacks(progress or Silent(), callbacks, spec)
     folder = state or StateFolder.find()
     where = store if isinstance(store, str) else spec.store

@@ -4,7 +4,7 @@ import json
 import statistics
 from typing import TYPE_CHECKING
 
-from orchestrator.analysis.reuse_verdict import BASIS
+from orchestrator.analysis.reuse_verdict import ARMS, BASIS
 from orchestrator.plots.reuse_map import reuse_map
 
 if TYPE_CHECKING:
@@ -20,35 +20,29 @@ _TOLD = {
 def sentences(report: "ReuseReport") -> list[str]:
     """Return what is to be read before the table."""
     network = report.network
-    means = [
-        f"{name} {100 * statistics.fmean(values):.2f} %"
-        for name, values in (
-            ("source's kernels", network.reuse),
-            ("scratch", network.scratch),
-            ("target's own", network.own),
-        )
-    ]
-    retention = (
-        "retention not defined"
-        if network.retention is None
-        else f"retention {network.retention:.3f} (at least {report.thresholds.network:g} wanted)"
-    )
-    told = {
-        "p of reuse against scratch": network.p_scratch,
-        "against own": network.p_own,
-    }
-    tested = ", ".join(f"{name} {_p(p)}" for name, p in told.items())
+    means = {name: f"{100 * statistics.fmean(getattr(network, name)):.2f} %" for name in ARMS}
+    wanted = f" (at least {report.thresholds.network:g} wanted)"
     counts = {fate: sum(layer.verdict == fate for layer in report.layers) for fate in _TOLD}
     return [
         f"{report.backbone}: {report.source} for {report.target} on {report.data}; "
         f"{report.train_images:,} training and {report.val_images:,} validation images, "
         f"{len(network.own)} seed{'s' if len(network.own) > 1 else ''}, {report.budget.epochs} "
         f"epoch{'s' if report.budget.epochs > 1 else ''}.",
-        f"The network is {'' if network.reusable else 'not '}reusable: {', '.join(means)}; "
-        f"{retention}; {tested}.",
+        f"The network is {'' if network.reusable else 'not '}reusable.",
+        f"Kernels frozen, norms and head trained: source's kernels {means['reuse']}, random ones "
+        f"{means['random']} (p {_p(network.p_random)}), target's own {means['own']} "
+        f"(p {_p(network.p_own)}); {_retention(network.retention, wanted)}.",
+        f"Everything trained: from the source {means['tuned']}, from scratch {means['scratch']} "
+        f"(p {_p(network.p_tuned)}).",
+        f"Frozen kernels of the source against scratch: p {_p(network.p_scratch)}; "
+        f"{_retention(network.retention_scratch)}.",
         "Layers: " + ", ".join(f"{count} {_TOLD[fate]}" for fate, count in counts.items()) + ".",
         f"({BASIS}.)",
     ]
+
+
+def _retention(value: float | None, wanted: str = "") -> str:
+    return "retention not defined" if value is None else f"retention {value:.3f}{wanted}"
 
 
 def headings(report: "ReuseReport") -> list[str]:
@@ -60,7 +54,11 @@ def headings(report: "ReuseReport") -> list[str]:
         *(
             f"{part}{'' if mode == 'replace' else ' ' + mode}"
             for mode in modes
-            for part in ("drop", "p", "prefix")
+            for part in (
+                "drop",
+                "p",
+                *(["prefix"] if mode in report.layers[0].prefix_drops else []),
+            )
         ),
         *(group.replace("_", " ") for group in _groups(report)),
         "verdict",
@@ -82,7 +80,8 @@ def _row(layer: "LayerReport", groups: list[str]) -> list[str]:
         f"{distance.ratio:.2f}",
     ]
     for mode, test in layer.tests.items():
-        cells += [_points(test.drop), _p(test.p), _points(layer.prefix_drops[mode])]
+        cells += [_points(test.drop), _p(test.p)]
+        cells += [_points(layer.prefix_drops[mode])] if mode in layer.prefix_drops else []
     cells += [_points(layer.groups[g]) if g in layer.groups else "" for g in groups]
     return [*cells, _TOLD[layer.verdict]]
 
@@ -113,9 +112,12 @@ def reuse_page(report: "ReuseReport") -> str:
     for layer in report.layers:
         for mode, test in layer.tests.items():
             drops[layer.name, f"layer, {mode}"] = test.drop
-            drops[layer.name, f"prefix, {mode}"] = layer.prefix_drops[mode]
-    modes = list(report.layers[0].tests)
-    columns += [f"{part}, {mode}" for mode in modes for part in ("layer", "prefix")]
+        for mode, drop in layer.prefix_drops.items():
+            drops[layer.name, f"prefix, {mode}"] = drop
+    first = report.layers[0]
+    for mode in first.tests:
+        columns += [f"layer, {mode}"]
+        columns += [f"prefix, {mode}"] if mode in first.prefix_drops else []
     figure = reuse_map([layer.name for layer in report.layers], columns, drops)
     facts = {key: value for key, value in report.as_json().items() if key != "layers"}
     page: str = template("reuse.html.j2").render(

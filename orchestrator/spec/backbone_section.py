@@ -19,7 +19,13 @@ from trainers.networks.backbone_table import (
 )
 from trainers.networks.brought.registry import check_size, default_weights, is_brought
 from trainers.networks.reuse_config import ALL, JUDGED, ReuseConfig
+from trainers.networks.variants import check_depth
 from trainers.parameters import check_parameter
+
+AUTO = "auto"
+"""A `depth_cap` that the images decide."""
+MOST_LAYERS = 1_000
+"""More convolution layers than any stage has."""
 
 
 def with_brought(given: object) -> object:
@@ -65,6 +71,9 @@ class BackboneSection(Section):
     Attributes:
         name: Name of the network; see docs/guides/add-a-backbone.md for others.
         weights: ``imagenet``, ``bundled`` (for digitnet), ``scratch``, or the path of a file.
+        depth_cap: Convolution layers of a stage, at most, or ``auto``: what `paretune analyze
+            depth` suggests for the images.
+        depth_cap_basis: Where a `depth_cap` is from; written where that was ``auto``.
         policy: Which pre-trained kernels are reused: ``all``, ``none``, or as the `verdict` says
             (``judged``).
         verdict: What `paretune analyze reuse --format json` found.
@@ -74,7 +83,8 @@ class BackboneSection(Section):
     weights: str = "imagenet"
     image_size: int | None = None
     depth: int | None = None
-    depth_cap: int | None = None
+    depth_cap: int | Literal["auto"] | None = None
+    depth_cap_basis: str | None = None
     depth_start: Literal["prefix", "fused"] | None = None
     width_multiplier: float | str | None = None
     policy: str | None = None
@@ -147,6 +157,13 @@ class BackboneSection(Section):
         return value
 
     @model_validator(mode="after")
+    def _has_stages_to_cap(self) -> Self:
+        if self.depth_cap == AUTO:
+            # Before images are read for a network that no cap fits.
+            check_depth(backbone_info(self.name).base, None, MOST_LAYERS)
+        return self
+
+    @model_validator(mode="after")
     def _can_be_cut(self) -> Self:
         TrialConfig(backbone=self.name, weights=self.weights, **self.cut())
         return self
@@ -154,7 +171,9 @@ class BackboneSection(Section):
     def cut(self) -> dict[str, Any]:
         """Return the given depth and width by their names in `TrialConfig`."""
         names = {"depth", "depth_cap", "depth_start", "width_multiplier"}
-        return self.model_dump(include=names, exclude_none=True)
+        given = self.model_dump(include=names, exclude_none=True)
+        # Known once the images are read: `orchestrator.driver.suggested_cap`.
+        return {name: value for name, value in given.items() if value != AUTO}
 
     @field_validator("weights")
     @classmethod

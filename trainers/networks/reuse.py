@@ -6,6 +6,7 @@ from trainers.errors import WeightsError
 from trainers.networks.backbones.building import Backbone, build_backbone
 from trainers.networks.conv_layers import conv_layers, transplant
 from trainers.networks.reuse_config import JUDGED, NONE, ReuseConfig
+from trainers.networks.variants import split_variant
 
 
 def reused_backbone(
@@ -63,6 +64,9 @@ def frozen_modules(features: nn.Module, reuse: ReuseConfig) -> tuple[str, ...]:
 def check_layers(reuse: ReuseConfig, features: nn.Module, backbone: str) -> None:
     """Reject a verdict that does not name every layer of a backbone, and no other.
 
+    The verdict of the full network also serves one that is cut in depth, whose layers are some of
+    the full one's.
+
     Raises:
         WeightsError: The message names a few.
 
@@ -74,7 +78,8 @@ def check_layers(reuse: ReuseConfig, features: nn.Module, backbone: str) -> None
     trainers.errors.WeightsError: the verdict is not of small: it names 1 layers...
     """
     names = {layer.name for layer in conv_layers(features)}
-    wrong = sorted(names ^ reuse.layers.keys())
+    is_cut = split_variant(backbone)[1] is not None
+    wrong = sorted(names - reuse.layers.keys() if is_cut else names ^ reuse.layers.keys())
     if wrong:
         raise WeightsError(
             f"the verdict is not of {backbone}: it names {len(reuse.layers)} layers, the backbone "

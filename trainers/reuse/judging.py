@@ -36,13 +36,18 @@ class Measured:
 
     Attributes:
         reuse: Accuracy with the source's kernels, norms and head trained.
-        scratch: Accuracy with random kernels, everything trained.
+        random: Accuracy with random kernels, norms and head trained: the floor of `reuse`.
+        tuned: Accuracy that begins with the source, everything trained.
+        scratch: Accuracy with random kernels, everything trained: the floor of `tuned`.
         own: Accuracy with the target's kernels, norms and head trained.
         single: Accuracy by mode, layer and group with one layer replaced.
-        prefixes: Accuracy by mode and layer with it and all before it replaced.
+        prefixes: Accuracy by mode and layer with it and all before it replaced; empty for a mode
+            in which no prefix was trained.
     """
 
     reuse: float
+    random: float
+    tuned: float
     scratch: float
     own: float
     single: Mapping[str, Mapping[tuple[str, str], float]]
@@ -84,6 +89,7 @@ class Judge:
         per_class: Training images of each class; None for all.
         recalibrate: Whether the norms' statistics are computed anew after a replacement.
         modes: Some of `MODES`.
+        prefixes: Whether prefixes are trained again too, in modes that train.
         cache: Where finished measurements are looked for and stored.
         progress: Called with what is done next, and the numbers of finished and of all parts.
 
@@ -104,11 +110,13 @@ class Judge:
         per_class: int | None = None,
         recalibrate: bool = False,
         modes: tuple[str, ...] = ("replace",),
+        prefixes: bool = False,
         cache: StageCache | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._backbone, self._budget, self._cache = backbone, budget, cache
         self._modes, self._recalibrate, self._per_class = modes, recalibrate, per_class
+        self._prefixes = prefixes
         self._progress = progress or (lambda _text, _done, _all: None)
         self._full, self._data = data, few_per_class(data, per_class, seed=0)
         given = read_backbone(backbone, source, role="source")
@@ -124,7 +132,7 @@ class Judge:
 
     def run(self, seeds: int) -> Judged:
         """Measure everything with so many seeds."""
-        self._done, self._parts = 0, seeds * (3 + self._parts_a_seed())
+        self._done, self._parts = 0, seeds * (5 + self._parts_a_seed())
         distances = {
             layer.name: kernel_distance(
                 *(
@@ -147,14 +155,20 @@ class Judge:
 
     def _parts_a_seed(self) -> int:
         trained = sum(mode != "replace" for mode in self._modes)
-        return ("replace" in self._modes) + trained * (1 + 2 * len(self._layers))
+        a_layer = 2 if self._prefixes else 1
+        return ("replace" in self._modes) + trained * (1 + a_layer * len(self._layers))
 
     def _of_seed(self, seed: int) -> Measured:
         own, state = self._arm("own", seed, self._target, Trained.REST)
-        mixed = {**self._target, **self._kernels(self._source)}
-        reuse, _ = self._arm("reuse", seed, mixed, Trained.REST)
         drawn = scratch_state(self._backbone, derive_seed(seed, "reuse", "scratch"))
-        scratch, _ = self._arm("scratch", seed, drawn, Trained.ALL)
+        # All three frozen arms have the target's norms, so that they differ in the kernels alone.
+        reused, at_random = ({**self._target, **self._kernels(s)} for s in (self._source, drawn))
+        found = {
+            "reuse": self._arm("reuse", seed, reused, Trained.REST)[0],
+            "random": self._arm("random", seed, at_random, Trained.REST)[0],
+            "tuned": self._arm("tuned", seed, self._source, Trained.ALL)[0],
+            "scratch": self._arm("scratch", seed, drawn, Trained.ALL)[0],
+        }
         single: dict[str, dict[tuple[str, str], float]] = {}
         prefixes: dict[str, dict[str, float]] = {}
         for mode in self._modes:
@@ -162,7 +176,7 @@ class Judge:
                 single[mode], prefixes[mode] = self._replaced(seed, state)
             else:
                 single[mode], prefixes[mode] = self._retrained(mode, seed, state)
-        return Measured(reuse=reuse, scratch=scratch, own=own, single=single, prefixes=prefixes)
+        return Measured(**found, own=own, single=single, prefixes=prefixes)
 
     def _kernels(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         groups = ("conv_weight", "conv_bias")
@@ -207,14 +221,15 @@ class Judge:
     def _retrained(
         self, mode: str, seed: int, state: Mapping[str, Tensor]
     ) -> tuple[dict[tuple[str, str], float], dict[str, float]]:
-        """Replace a layer, or all up to it, and train again; the same without, as key ``none``."""
+        """Replace a layer, or all up to it, and train again; without any under an empty name."""
         single: dict[tuple[str, str], float] = {}
         prefixes: dict[str, float] = {}
         single["", "all"] = self._again(mode, seed, state, ())
         for number, layer in enumerate(self._layers):
             single[layer.name, "all"] = self._again(mode, seed, state, (layer,))
-            so_far = self._layers[: number + 1]
-            prefixes[layer.name] = self._again(mode, seed, state, so_far)
+            if self._prefixes:
+                so_far = self._layers[: number + 1]
+                prefixes[layer.name] = self._again(mode, seed, state, so_far)
         return single, prefixes
 
     def _again(

@@ -2,25 +2,48 @@
 
 import pytest
 
-from orchestrator.analysis.reuse_verdict import Thresholds, layer_tests, network_test, verdict
+from orchestrator.analysis.reuse_verdict import (
+    ARMS,
+    NetworkTest,
+    Thresholds,
+    layer_tests,
+    network_test,
+    verdict,
+)
 
 
-def test_retention_is_the_share_of_what_the_targets_kernels_gain() -> None:
-    found = network_test([0.8, 0.8], [0.5, 0.5], [0.9, 0.9], Thresholds(network=0.9))
+def judged(limits: Thresholds | None = None, **arms: list[float]) -> NetworkTest:
+    """Judge arms; all that are not given are at chance."""
+    return network_test({**{name: [0.1, 0.1] for name in ARMS}, **arms}, limits or Thresholds())
+
+
+def test_retention_is_the_share_of_what_the_targets_frozen_kernels_gain_over_random_ones() -> None:
+    found = judged(reuse=[0.8, 0.8], random=[0.5, 0.5], own=[0.9, 0.9], scratch=[0.7, 0.7])
     assert found.retention == pytest.approx(0.75)
+    assert found.retention_scratch == pytest.approx(0.5)
     assert not found.reusable
 
 
+def test_a_network_that_trains_everything_does_not_lower_the_retention_of_frozen_ones() -> None:
+    frozen = {"reuse": [0.5, 0.5], "random": [0.2, 0.2], "own": [0.5, 0.6]}
+    low, high = (judged(**frozen, scratch=[x, x]) for x in (0.1, 0.9))
+    assert low.retention == high.retention
+    assert high.retention_scratch is None
+
+
 def test_a_significant_gain_over_scratch_is_enough() -> None:
-    found = network_test([0.70, 0.72, 0.71], [0.50, 0.51, 0.52], [0.9] * 3, Thresholds())
-    assert found.retention is not None
-    assert found.retention < 0.9
-    assert found.reusable
+    gained = {"own": [0.9] * 3, "random": [0.5] * 3, "scratch": [0.50, 0.51, 0.52]}
+    better, same = [0.70, 0.72, 0.71], [0.50, 0.50, 0.53]
+    assert judged(**gained, tuned=better, reuse=[0.4] * 3).reusable
+    assert judged(**gained, tuned=same, reuse=better).reusable
+    assert not judged(**gained, tuned=same, reuse=same).reusable
 
 
-def test_without_a_gain_of_the_targets_kernels_there_is_no_retention() -> None:
-    found = network_test([0.6], [0.7], [0.65], Thresholds())
-    assert (found.retention, found.reusable, found.p_scratch) == (None, False, None)
+def test_kernels_that_serve_better_than_the_targets_own_are_reusable_without_a_retention() -> None:
+    worse = {"own": [0.6], "random": [0.7], "tuned": [0.5], "scratch": [0.5]}
+    found = judged(**worse, reuse=[0.8])
+    assert (found.retention, found.reusable, found.p_scratch) == (None, True, None)
+    assert not judged(**worse, reuse=[0.65]).reusable
 
 
 def test_a_layer_works_if_it_loses_no_more_than_the_limit() -> None:

@@ -55,9 +55,21 @@ def test_other_architectures_are_shown_in_a_table(call: Call, tmp_path: Path) ->
         (("--backbone", "digitnett"), "Did you mean 'digitnet'"),
         (("--backbone", "digitnet", "--modes", "swap"), "replace, freeze, tune"),
         (("--backbone", "digitnet", "--alpha", "2"), "alpha is 2"),
+        (("--backbone", "digitnet", "--to", "reuse.txt"), "ends in .html"),
     ],
 )
 def test_a_wrong_word_is_told(call: Call, words: tuple[str, ...], told: str) -> None:
     result = call("analyze", "reuse", "bundled", "bundled", "--data", "digits", *words)
     assert result.exit_code == 2
     assert told in result.stderr
+
+
+def test_a_place_where_no_page_can_be_written_is_told_before_anything_is_trained(
+    call: Call, tmp_path: Path
+) -> None:
+    page = tmp_path / "absent" / "reuse.html"
+    words = ("analyze", "reuse", "bundled", "bundled", "--backbone", "digitnet", *QUICK)
+    result = call(*words, "--to", page)
+    assert result.exit_code == 1
+    assert f"no folder {page.parent}" in result.stderr
+    assert "seed 0" not in result.stderr

@@ -100,3 +100,19 @@ def test_what_excludes_itself_is_refused(changes: dict[str, object], told: str) 
 def test_a_verdict_of_another_backbone_is_refused() -> None:
     with pytest.raises(WeightsError, match="not of cifar_resnet20"):
         reused_backbone(VERDICT, "cifar_resnet20", "scratch", seed=0)
+
+
+def test_the_verdict_of_the_full_network_serves_one_that_is_cut() -> None:
+    cut = reused_backbone(VERDICT, "digitnet[depth=1]", "bundled", seed=0).features.state_dict()
+    full = reused_backbone(VERDICT, "digitnet", "bundled", seed=0).features.state_dict()
+    layers = {name.split(".")[0] for name in cut}
+    assert layers == {"0", "5", "10"}
+    for name, tensor in cut.items():
+        if VERDICT.layers[name.split(".")[0]] != "reinitialize":
+            assert torch.equal(tensor, full[name]), name
+
+
+def test_a_verdict_that_lacks_a_layer_of_a_cut_network_is_refused() -> None:
+    verdict = ReuseConfig("judged", {"0": "tune", "5": "tune"})
+    with pytest.raises(WeightsError, match="not in both are 10"):
+        reused_backbone(verdict, "digitnet[depth=1]", "bundled", seed=0)

@@ -12,7 +12,7 @@ from trainers.data.image_data import ImageData
 from trainers.networks.conv_layers import conv_layers, transplant
 from trainers.networks.network import Network
 from trainers.reuse.arms import Budget, build_network, few_per_class, scratch_state
-from trainers.reuse.judging import Judge
+from trainers.reuse.judging import Judge, Judged
 from trainers.reuse.kernels import kernel_distance, kernel_rmse
 from trainers.reuse.replacing import Replacements
 from trainers.reuse.sources import OtherArchitectureError, matched
@@ -140,7 +140,8 @@ def test_a_network_judged_by_itself_loses_nothing_and_an_interrupted_judgement_g
     assert set(seed.single["replace"].values()) == {seed.own}
     assert {each.rmse for each in first.distances.values()} == {0.0}
     entries = sorted((tmp_path / "cache").glob("reuse-*.safetensors"))
-    assert len(entries) == 3  # own and reuse are one training here, scratch, replaced
+    # Own and reuse are one training here; random, tuned, scratch, and what was replaced.
+    assert len(entries) == 5
     # Nothing is computed again: a cached training is read, whatever would be computed now.
     written = [each.stat().st_ino for each in entries]
     assert judged() == first
@@ -151,3 +152,36 @@ def test_few_images_of_each_class_are_kept() -> None:
     kept = few_per_class(tiny(), 2, seed=0)
     assert sorted(kept.train_labels) == [0, 0, 1, 1]
     assert len(kept.val_labels) == 6
+
+
+def test_prefixes_are_trained_only_if_asked_for() -> None:
+    def judged(*, prefixes: bool) -> Judged:
+        weights = (RESNET, "scratch", "scratch")
+        how = {"budget": Budget(epochs=1, image_size=8), "modes": ("tune",)}
+        return Judge(*weights, tiny(), prefixes=prefixes, **how).run(1)
+
+    (without,), (asked,) = (judged(prefixes=p).seeds for p in (False, True))
+    assert without.prefixes == {"tune": {}}
+    assert without.single == asked.single
+    assert len(asked.prefixes["tune"]) == len(asked.single["tune"]) - 1  # one without a name
+
+
+def test_frozen_arms_differ_in_their_kernels_alone(tmp_path: Path) -> None:
+    cache = StageCache(str(tmp_path), 1e9)
+    how = {"budget": Budget(epochs=1, image_size=8), "cache": cache}
+    weights = {"source": scratch_state(RESNET, 1), "target": scratch_state(RESNET, 2)}
+    for name, state in weights.items():
+        torch.save(state, tmp_path / f"{name}.pth")
+    Judge(RESNET, *(str(tmp_path / f"{name}.pth") for name in weights), tiny(), **how).run(1)
+    kernels = []
+    for entry in tmp_path.glob("reuse-*.safetensors"):
+        found = cache.get(entry.stem)
+        assert found is not None
+        if found[0]:
+            kernels.append(found[0]["features.conv1.weight"])
+
+    def kept(kernel: torch.Tensor) -> int:
+        return sum(torch.equal(kernel, each) for each in kernels)
+
+    source, target = (state["conv1.weight"] for state in weights.values())
+    assert kept(source) == kept(target) == 1  # the source's move in `tuned`, and not in `reuse`
