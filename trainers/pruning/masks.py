@@ -137,7 +137,8 @@ class Masks:
         """Prune the groups with the lowest scores of some weights, if more than are pruned."""
         shapes = {name: tuple(self._weights[name].shape) for name in names}
         sizes = [group_count(self._config.granularity, shape) for shape in shapes.values()]
-        wanted = pruned_count(sparsity, sum(sizes))
+        # A set that is pruned by itself may have fewer groups to spare than the whole network has.
+        wanted = min(pruned_count(sparsity, sum(sizes)), sum(sizes) - len(names))
         pruned = torch.cat([~self._groups(self.kept[name]).flatten() for name in names])
         if wanted <= int(pruned.sum()):
             return

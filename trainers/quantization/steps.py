@@ -12,7 +12,7 @@ from trainers.quantization.quantized import Levels, lowest_code, top_code
 from trainers.quantization.uniform import affine_levels, symmetric_levels, uniform_codes
 
 PERCENTILE = 99.0
-"""Share of the weights, in percent, that the range of ``percentile`` holds."""
+"""Share of the weights other than zero, in percent, that the range of ``percentile`` holds."""
 
 # Ranges that are tried, as shares of that of the largest weight. At 2 bits the best range of a
 # normal distribution has its end at about a third of the largest of some hundred weights.
@@ -30,7 +30,8 @@ def uniform_levels(values: Tensor, bits: int, scheme: str, step: str) -> Levels:
     ``symmetric`` too. ``mse`` searches for the step, and for the code of zero of ``affine``, of
     least squared error: it tries 35 ranges, and improves the best one by least squares for as long
     as that helps; its error is never above that of ``absmax``. ``percentile`` clips the 1 % of the
-    weights that are farthest from zero; with ``affine``, half a percent at either end.
+    weights that are farthest from zero; with ``affine``, half a percent at either end. It does not
+    count zeros, of which a pruned layer may have any number.
 
     Zero stays exactly zero with each of them.
 
@@ -54,7 +55,7 @@ def uniform_levels(values: Tensor, bits: int, scheme: str, step: str) -> Levels:
     if step == "absmax" or values.numel() == 0:
         return place(values, bits)
     if step == "percentile":
-        levels = place(_clipped(values, scheme), bits)
+        levels = place(torch.stack([_clipped(row, scheme) for row in values]), bits)
         return Levels(
             bits, scheme, levels.scale, levels.zero_point, full_range=scheme == "symmetric"
         )
@@ -66,17 +67,20 @@ def uniform_levels(values: Tensor, bits: int, scheme: str, step: str) -> Levels:
     return Levels(bits, scheme, scale, torch.cat([zero for _, zero in parts]).to(torch.int8))
 
 
-def _clipped(values: Tensor, scheme: str) -> Tensor:
-    """Return values clipped to the range of the percentile."""
-    count = values.shape[1]
+def _clipped(row: Tensor, scheme: str) -> Tensor:
+    """Return the values of a group `(n,)`, clipped to the range of the percentile."""
+    kept = row[row != 0]
+    count = len(kept)
+    if not count:
+        return row
     if scheme == "symmetric":
         rank = max(1, round(PERCENTILE / 100 * count))
-        largest = values.abs().kthvalue(rank, dim=1, keepdim=True).values
-        return values.clamp(-largest, largest)
+        largest = kept.abs().kthvalue(rank).values
+        return row.clamp(-largest, largest)
     outside = round((1 - PERCENTILE / 100) / 2 * count)
-    lowest = values.kthvalue(outside + 1, dim=1, keepdim=True).values
-    highest = values.kthvalue(count - outside, dim=1, keepdim=True).values
-    return values.clamp(lowest, highest)
+    lowest = kept.kthvalue(outside + 1).values
+    highest = kept.kthvalue(count - outside).values
+    return row.clamp(lowest, highest).masked_fill(row == 0, 0.0)
 
 
 def _least_error(values: Tensor, bits: int, scheme: str) -> tuple[Tensor, Tensor]:

@@ -55,6 +55,15 @@ def test_a_global_context_spares_the_layer_of_large_weights() -> None:
     assert int(kept["3.weight"].sum()) == 1
 
 
+def test_a_global_context_empties_no_layer_where_few_are_frozen() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 64, 3))
+    for frozen in net[:2]:
+        frozen.requires_grad_(requires_grad=False)
+    found = masks(net, context="global", granularity="filter", sparsity=0.95)
+    found.after_step(1.0)
+    assert [int(kept.flatten(1).any(1).sum()) for kept in found.kept.values()] == [1, 1, 3]
+
+
 def test_units_of_the_last_layer_are_never_pruned() -> None:
     assert masks(network(), granularity="filter", layers="all").kept.keys() == {
         "0.weight",

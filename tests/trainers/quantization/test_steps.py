@@ -74,6 +74,17 @@ def test_a_percentile_clips_one_weight_of_a_hundred() -> None:
     assert float(levels.scale * top_code(8)) == pytest.approx(99)
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_percentile_counts_no_pruned_weights(scheme: str) -> None:
+    kept = gaussian(2, 300)
+    pruned = torch.zeros(2, 30_000)
+    pruned[:, 50::100] = kept
+    alone, among_zeros = (uniform_levels(each, 4, scheme, "percentile") for each in (kept, pruned))
+    assert alone.scale is not None
+    assert among_zeros.scale is not None
+    assert torch.equal(alone.scale, among_zeros.scale)
+
+
 def test_an_empty_weight_and_an_unknown_word() -> None:
     assert quantize_weight(torch.empty(2, 0), 4, step="mse").codes.shape == (2, 0)
     with pytest.raises(ValueError, match="step is 'max'; known are absmax, mse, percentile"):

@@ -229,6 +229,27 @@ def test_the_backbone_learns_at_a_rate_of_its_own(bands: ImageData, make_config:
     assert moved == {"head"}
 
 
+def test_a_learned_step_learns_as_fast_as_its_weights(
+    bands: ImageData, make_config: Config
+) -> None:
+    recipe = RecipeConfig(backbone_rate_factor=0.1, layer_decay=0.5)
+    config = make_config(tune="all", qat="lsq", bits=4, fc_bits=4, recipe=recipe)
+    training = begun(config, bands)
+    factor = {
+        id(parameter): group.rate_factor
+        for group in training.optimizer.groups
+        for parameter in group.parameters
+    }
+    pairs = [
+        (name, name.replace("original", "0.spread"))
+        for name, _ in training.network.named_parameters()
+        if name.endswith(".original")
+    ]
+    of = {name: factor[id(each)] for name, each in training.network.named_parameters()}
+    assert all(of[weight] == of[spread] for weight, spread in pairs)
+    assert len({of[spread] for _, spread in pairs}) == len(training.network.blocks) + 1
+
+
 def test_layers_further_from_the_head_learn_more_slowly(
     bands: ImageData, make_config: Config
 ) -> None:
