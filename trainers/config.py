@@ -313,8 +313,6 @@ def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -
     values.update({name: value for name, value in params.items() if name in _FIELDS})
     values |= sampled_head(params, widths=fixed.widths, fraction=fixed.fc_fraction)
     values["layer_bits"] = {**fixed.layer_bits, **layer_bits_of(params)}
-        "layer_bits": {**fixed.layer_bits, **layer_bits_of(params)}
-    }
     recipe: dict[str, Any] = {name: params[name] for name in params if name in RECIPE_NAMES}
     values["recipe"] = replace(fixed.recipe, **recipe)
     values["allocation"] = fixed.allocation.with_params(params)

@@ -73,20 +73,8 @@ def check(spec: SweepSpec) -> CheckReport:
         TrainerError: The images cannot be used.
     """
     spec, report = with_suggested_cap(spec), CheckReport()
-    space, trials = spec.search_space, spec.budget.trials
-    size = space.size
-    count = "infinitely many (a parameter is continuous)" if size is None else f"{size:,}"
-    report.lines.append(("sweep", f"{spec.name}: {trials} trials, sampled by {spec.sampler.kind}"))
-    report.lines.append(("configurations", f"{count}, over {', '.join(space.names)}"))
-    if spec.reference:
-        text = "the full-size head in floating point is measured first, as part of the budget"
-        report.lines.append(("reference", text))
-    if spec.warm_start is not None:
-        report.lines.append(("warm start", f"learns first from {described(spec.warm_start)}"))
-    if spec.backbone.depth_cap_basis is not None:
-        cap = f"{spec.backbone.depth_cap} convolution layers a stage at most"
-        report.lines.append(("depth cap", f"{cap}: {spec.backbone.depth_cap_basis}"))
-    report.lines.append(("budget", _budget(spec.budget)))
+    size = spec.search_space.size
+    report.lines.extend(_described(spec, size))
     state = StateFolder.find()
     if stored := chosen_store(spec.store, state):
         report.lines.append(("store", stored))
@@ -104,6 +92,23 @@ def check(spec: SweepSpec) -> CheckReport:
     _check_size(spec, size, refused, report)
     _check_resources(spec, report)
     return report
+
+
+def _described(spec: SweepSpec, size: int | None) -> Iterator[tuple[str, str]]:
+    """Describe what the file says of the search."""
+    count = "infinitely many (a parameter is continuous)" if size is None else f"{size:,}"
+    trials = spec.budget.trials
+    yield "sweep", f"{spec.name}: {trials} trials, sampled by {spec.sampler.kind}"
+    yield "configurations", f"{count}, over {', '.join(spec.search_space.names)}"
+    if spec.reference:
+        text = "the full-size head in floating point is measured first, as part of the budget"
+        yield "reference", text
+    if spec.warm_start is not None:
+        yield "warm start", f"learns first from {described(spec.warm_start)}"
+    if spec.backbone.depth_cap_basis is not None:
+        cap = f"{spec.backbone.depth_cap} convolution layers a stage at most"
+        yield "depth cap", f"{cap}: {spec.backbone.depth_cap_basis}"
+    yield "budget", _budget(spec.budget)
 
 
 def _check_size(spec: SweepSpec, size: int | None, refused: int, report: CheckReport) -> None:
