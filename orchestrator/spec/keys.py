@@ -91,6 +91,8 @@ _BUILDS: Mapping[type[Section], tuple[type, ...]] = {
     MeasureSection: (AttackConfig,),
     ObjectiveSection: (AttackConfig,),
 }
+# Sections that a file may name instead, which has their content.
+_FILES = ("backbone.verdict",)
 _KNOWN_WORDS = {"data.name": data_names, "backbone.name": backbone_names}
 _ENTRY = re.compile(r"^(\w+): (.*(?:\n {4}.*)*)", re.MULTILINE)
 
@@ -217,6 +219,8 @@ _UNITS = ", for example `200kB`, `8/255` or `1e6`"
 def _accepted(path: str, sampled_as: str, info: FieldInfo) -> str:
     if path == "space":
         return "text or a mapping"
+    if path in _FILES:
+        return "a path or a section"
     known = _KNOWN_WORDS.get(path)
     if known:
         return ", ".join(f"`{name}`" for name in known())
@@ -280,6 +284,8 @@ def _plain(value: Any) -> str:
 
 def _with_values(key: Key, given: dict[str, Any]) -> dict[str, Any]:
     """Add what a parameter accepts, and names that an editor may suggest."""
+    if key.path in _FILES:
+        return {**given, "anyOf": [{"type": "string"}, *given["anyOf"]]}
     known = _KNOWN_WORDS.get(key.path)
     if known:
         return {**given, "anyOf": [{"enum": list(known())}, {"type": "string"}]}

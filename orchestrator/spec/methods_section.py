@@ -1,11 +1,11 @@
 """The section `methods` of a sweep file."""
 
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import ValidationInfo, field_validator
 
 from orchestrator.spec.section import Section
-from search_spaces import SearchSpace
 from trainers.methods import MethodsConfig
 from trainers.methods.config import SETTINGS
 from trainers.parameters import check_parameter
@@ -42,23 +42,20 @@ class MethodsSection(Section):
         return MethodsConfig(**self.model_dump(exclude_none=True))
 
 
-def method_problem(space: SearchSpace, section: MethodsSection | None) -> str:
+def method_problem(sampled: Collection[str], section: MethodsSection | None) -> str:
     """Say which setting would do nothing, because its method is never switched on; else empty.
 
     Args:
-        space: The search space.
+        sampled: The parameters of the space.
         section: What all trials share.
 
-    >>> from search_spaces import Choice
-    >>> space = SearchSpace({"bits": Choice((4, 8))})
-    >>> method_problem(space, MethodsSection(temperature=2.0))
+    >>> method_problem(["bits"], MethodsSection(temperature=2.0))
     'temperature is a setting of distillation, which no trial has: switch distillation on, or ...'
-    >>> method_problem(space, MethodsSection(temperature=2.0, distillation=0.5))
+    >>> method_problem(["bits"], MethodsSection(temperature=2.0, distillation=0.5))
     ''
     """
     fixed = (section or MethodsSection()).of_trials()
     given = set() if section is None else section.model_fields_set
-    sampled = space.domains.keys()
     for setting, switch in SETTINGS.items():
         is_given = setting in sampled or setting in given
         if is_given and switch not in sampled and switch not in fixed.used():

@@ -245,7 +245,7 @@ class SweepSpec(Section):
 
     @model_validator(mode="after")
     def _uses_the_methods_that_it_sets(self) -> Self:
-        problem = method_problem(self.search_space, self.methods)
+        problem = method_problem(self.space, self.methods)
         if problem:
             raise ValueError(f"methods: {problem}")
         if self.methods is not None or self.pruning is not None:
