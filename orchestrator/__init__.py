@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.contracts.callbacks import Callback
     from orchestrator.driver.running import RunResult, resume, run
-    from orchestrator.fronts.front import Front, FrontMember
+    from orchestrator.fronts.front import Front
+    from orchestrator.fronts.member import FrontMember
     from orchestrator.queries.sweeps import Sweep, list_sweeps, open_sweep, pareto_front
     from orchestrator.spec.files import load_sweep
     from orchestrator.spec.sweep_spec import SweepSpec
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Callback": "contracts.callbacks",
     "Front": "fronts.front",
-    "FrontMember": "fronts.front",
+    "FrontMember": "fronts.member",
     "RunResult": "driver.running",
     "Sweep": "queries.sweeps",
     "SweepSpec": "spec.sweep_spec",

@@ -38,7 +38,8 @@ from orchestrator.cli.options import (
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.fronts.front import Front, FrontMember
+    from orchestrator.fronts.front import Front
+    from orchestrator.fronts.member import FrontMember
     from orchestrator.fronts.uncertainty import Uncertainty
     from orchestrator.queries.sweeps import Sweep
 

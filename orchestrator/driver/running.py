@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from orchestrator.contracts import (
@@ -43,6 +44,7 @@ from orchestrator.errors import (
 from orchestrator.execution.batches import batches_of
 from orchestrator.execution.task import Task
 from orchestrator.fronts.front import Front, compute_front
+from orchestrator.fronts.notebook import front_html
 from orchestrator.queries.data_notes import data_notes
 from orchestrator.references import resolved
 from orchestrator.scheduling import build_scheduler
@@ -79,6 +81,12 @@ class RunResult:
     stopped: int
     failed: int
     interrupted: bool
+
+    def _repr_html_(self) -> str:
+        counts = f"{self.complete} complete, {self.stopped} stopped, {self.failed} failed"
+        ended = "interrupted" if self.interrupted else self.sweep.state.value
+        said = escape(f"Sweep {self.sweep.name}, {ended}: {counts}.")
+        return f"<p>{said}</p>{front_html(self.front)}"
 
 
 def run(  # noqa: PLR0913 - what a caller may bring along

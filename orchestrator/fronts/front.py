@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -12,93 +12,20 @@ from orchestrator.columns import Floats
 from orchestrator.constraints import Constraint
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.fronts.frames import frame_of
+from orchestrator.fronts.member import FrontMember, Pick
+from orchestrator.fronts.notebook import front_html, front_text
 from orchestrator.fronts.picking import best_within, most_balanced
 from orchestrator.objectives import Objective
 from orchestrator.pareto.constrained import constrained_front
 from orchestrator.pareto.hypervolume import HypervolumeScale
 from orchestrator.pareto.losses import loss_matrix
-from orchestrator.places import network_file
-from orchestrator.trials import Artifact, Params, Trial, TrialState
+from orchestrator.trials import Trial, TrialState
 
 if TYPE_CHECKING:
     import pandas as pd
+    import plotly.graph_objects as go
 
-    from orchestrator.analysis.comparison import Reference, Selection
-
-_SHOWN = 20  # members that `repr` lists
-
-
-@dataclass(frozen=True, slots=True)
-class FrontMember:
-    """One trial of a front.
-
-    Attributes:
-        sweep: Name of its sweep.
-        trial: Its number in the sweep.
-        params: Active parameters.
-        values: Everything measured of it.
-        mlflow_run_id: Its MLflow run, once it is mirrored.
-        artifact: Path of its packed network, if it has one.
-        packed: The size and digest of that file, by which it is recognised.
-    """
-
-    sweep: str
-    trial: int
-    params: Params
-    values: Mapping[str, float]
-    mlflow_run_id: str | None
-    artifact: str | None
-    packed: Artifact | None = field(default=None, kw_only=True, repr=False, compare=False)
-
-    @classmethod
-    def of(cls, trial: Trial) -> "FrontMember":
-        """Convert a trial to a member."""
-        path = trial.artifact.path if trial.artifact else None
-        run = trial.mlflow_run_id
-        known = (trial.sweep, trial.number, trial.params, trial.values, run, path)
-        return cls(*known, packed=trial.artifact)
-
-    def as_json(self) -> dict[str, object]:
-        """Return the record that ``paretune front --format json`` prints."""
-        return {
-            "sweep": self.sweep,
-            "trial": self.trial,
-            "params": dict(self.params),
-            "values": dict(self.values),
-            "mlflow_run_id": self.mlflow_run_id,
-            "artifact": self.artifact,
-        }
-
-    def load_model(self) -> Any:
-        """Load the packed network as a torch module; imports torch.
-
-        Raises:
-            OrchestratorError: The trial has no artifact.
-            LostNetworkError: Its file is gone, or is not the one that was measured.
-        """
-        if self.artifact is None:
-            raise OrchestratorError(
-                f"Trial {self.trial} of {self.sweep!r} has no packed network to load: none was "
-                f"stored with it. Choose another member of the front, or run the sweep again."
-            )
-        from trainers.artifact import load_artifact
-
-        # Of a member that was constructed by hand only the path is known.
-        packed = self.packed or Artifact(self.artifact, 0, "")
-        return load_artifact(network_file(packed, f"trial {self.trial} of {self.sweep!r}"))
-
-
-@dataclass(frozen=True, slots=True)
-class Pick(FrontMember):
-    """A trial that was picked, and why.
-
-    Attributes:
-        reason: In a sentence or two.
-        selection: The comparisons that were made.
-    """
-
-    reason: str
-    selection: "Selection"
+    from orchestrator.analysis.comparison import Reference
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -274,35 +201,38 @@ class Front(Sequence[FrontMember]):
         """Build a table with one row per member: parameters, values, MLflow run, artifact."""
         return frame_of(member.as_json() for member in self.members)
 
-    def plot(self, path: str | Path) -> Path:
-        """Write an interactive page of the front and of the trials that it dominates.
+    @overload
+    def plot(self, path: None = None) -> "go.Figure": ...
+    @overload
+    def plot(self, path: str | Path) -> Path: ...
+    def plot(self, path: str | Path | None = None) -> "Path | go.Figure":
+        """Draw the front and the trials that it dominates.
+
+        Args:
+            path: A file that ends in ``.html``, to which an interactive page is written that
+                needs no network.
 
         Returns:
-            The file.
+            The file, or without a path the figure, which a notebook shows.
 
         Raises:
             UsageError: `path` does not end in ``.html``.
         """
+        from orchestrator.plots.figures import front_figure, write_figure
+
+        if path is None:
+            return front_figure(self, self.others)
         file = Path(path)
         if file.suffix.lower() != ".html":
             raise UsageError(f"A front is plotted to a file that ends in .html, not to {path}.")
-        from orchestrator.plots.figures import front_figure, write_figure
-
         write_figure(front_figure(self, self.others), file)
         return file
 
     def __repr__(self) -> str:
-        goals = ", ".join(map(str, self.objectives))
-        note = "" if self.feasible else " (no trial meets the constraints: least violating)"
-        lines = [f"Front of {len(self)} over {goals}{note}"]
-        for member in self.members[:_SHOWN]:
-            known = [o.name for o in self.objectives if o.name in member.values]
-            values = "  ".join(f"{name}={member.values[name]:.6g}" for name in known)
-            params = "  ".join(f"{name}={value}" for name, value in member.params.items())
-            lines.append(f"  {member.sweep} #{member.trial}  {values}  |  {params}")
-        if len(self) > _SHOWN:
-            lines.append(f"  and {len(self) - _SHOWN} more")
-        return "\n".join(lines)
+        return front_text(self)
+
+    def _repr_html_(self) -> str:
+        return front_html(self)
 
 
 def compute_front(

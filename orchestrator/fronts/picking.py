@@ -14,7 +14,8 @@ from orchestrator.pareto.losses import loss_matrix
 from orchestrator.quantities import known_direction, parse_quantity
 
 if TYPE_CHECKING:
-    from orchestrator.fronts.front import Front, FrontMember
+    from orchestrator.fronts.front import Front
+    from orchestrator.fronts.member import FrontMember
 
 CHANCE_ERRORS = 3.0
 """Standard errors above the share of the most frequent class within which a network may have

@@ -1,19 +1,20 @@
 """Queries of finished and running sweeps. Needs neither Ray nor torch, and writes nothing."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.constraints import Constraint
 from orchestrator.contracts import Store
-from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
-from orchestrator.fronts.filters import Filter
+from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.fronts.frames import frame_of
 from orchestrator.fronts.front import Front, compute_front
 from orchestrator.fronts.stored import Question, stored_front
 from orchestrator.objectives import Objective, parse_objectives
+from orchestrator.queries.conditions import facts_of, read_condition, row_of
 from orchestrator.queries.liveness import seen_now
+from orchestrator.queries.notebook import sweep_html
 from orchestrator.queries.records import trial_record
 from orchestrator.spec.stored import (
     note_code,
@@ -21,7 +22,7 @@ from orchestrator.spec.stored import (
     spec_constraints,
     spec_objectives,
 )
-from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState, Value
+from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,10 +33,11 @@ if TYPE_CHECKING:
 
 Subset = Literal["val", "test"]
 
-# Names that a filter may use beside parameters and values.
-FACTS = ("sweep", "trial", "state", "backbone", "data")
-
 _TEST = "test_"
+_MLFLOW_ALONE = (
+    "A front from MLflow alone needs tracking_uri and experiment, and neither sweeps nor store: "
+    "pareto_front(tracking_uri='http://...', experiment='digits-fc')."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,9 @@ class Sweep:
 
     name: str
     store: Store
+
+    def _repr_html_(self) -> str:
+        return sweep_html(self.record, self.trials(), self.objectives)
 
     @property
     def record(self) -> SweepRecord:
@@ -248,10 +253,7 @@ def pareto_front(  # noqa: PLR0913 - a store or an MLflow, and what to ask of it
     """
     if tracking_uri is not None:
         if sweeps is not None or store is not None or experiment is None:
-            raise UsageError(
-                "A front from MLflow alone needs tracking_uri and experiment, and neither sweeps "
-                "nor store: pareto_front(tracking_uri='http://...', experiment='digits-fc')."
-            )
+            raise UsageError(_MLFLOW_ALONE)
         return _tracked_front(tracking_uri, experiment, parent_run, objectives, where)
     names = [sweeps] if isinstance(sweeps, str) else list(dict.fromkeys(sweeps or ()))
     if not names or experiment is not None or parent_run is not None:
@@ -302,11 +304,11 @@ def _front(
         trials = (trial for record in records for trial in store.trials(record.name))
         return {name for trial in trials for name in trial.params}
 
-    condition = None if where is None else _condition(where, records, measured, params)
+    condition = None if where is None else read_condition(where, records, measured, params)
     question = Question(
         chosen_by, tuple(limits), condition, tested if select_on == "test" else frozenset()
     )
-    front = stored_front(store, {record.name: _facts(record) for record in records}, question)
+    front = stored_front(store, {record.name: facts_of(record) for record in records}, question)
     if subset == "val" or chosen_by == shown:
         return front
     return replace(front, objectives=shown, chosen_by=chosen_by)
@@ -353,47 +355,7 @@ def _kept(trials: Sequence[Trial], records: Sequence[SweepRecord], where: str) -
     def params() -> set[str]:
         return {name for trial in trials for name in trial.params}
 
-    condition = _condition(where, records, _measured(trials), params)
-    facts = {record.name: _facts(record) for record in records}
-    rows = [_row(trial, facts.get(trial.sweep, {})) for trial in trials]
+    condition = read_condition(where, records, _measured(trials), params)
+    facts = {record.name: facts_of(record) for record in records}
+    rows = [row_of(trial, facts.get(trial.sweep, {})) for trial in trials]
     return list(compress(trials, condition.mask(lambda name: [row.get(name) for row in rows])))
-
-
-def _condition(
-    where: str,
-    records: Sequence[SweepRecord],
-    measured: set[str],
-    params: Callable[[], set[str]],
-) -> Filter:
-    """Read a condition, and check that its names exist; parameters are looked up if need be."""
-    condition = Filter.parse(where)
-    # From MLflow alone there is no spec to take these two from; a condition on them must be an
-    # error and not silently false.
-    known = {*FACTS} - (set() if records else {"backbone", "data"}) | measured
-    for record in records:
-        known |= {goal.name for goal in spec_objectives(record.spec)}
-        known |= set(space) if isinstance(space := record.spec.get("space"), Mapping) else set()
-    if not known.issuperset(condition.names):
-        known |= params()
-    for name in condition.names:
-        if name not in known:
-            raise UnknownNameError("name", name, known, where=repr(where))
-    return condition
-
-
-def _facts(record: SweepRecord) -> dict[str, Value]:
-    sections = {key: record.spec.get(key) for key in ("backbone", "data")}
-    return {
-        key: section["name"]
-        for key, section in sections.items()
-        if isinstance(section, Mapping) and "name" in section
-    }
-
-
-def _row(trial: Trial, facts: Mapping[str, Value]) -> dict[str, Value]:
-    own: dict[str, Value] = {
-        "sweep": trial.sweep,
-        "trial": trial.number,
-        "state": trial.state.value,
-    }
-    return {**facts, **own, **trial.values, **trial.params}

@@ -13,7 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.fronts.front import Front, FrontMember
+from orchestrator.fronts.front import Front
+from orchestrator.fronts.member import FrontMember
 from orchestrator.fronts.picking import told_at_chance
 from orchestrator.objectives import Objective, arrow
 from orchestrator.quantities import NOTHING, human, human_param, human_params

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from orchestrator.fronts.front import Front, FrontMember, compute_front
+from orchestrator.fronts.front import Front, compute_front
+from orchestrator.fronts.member import FrontMember
 from orchestrator.fronts.picking import told_at_chance
 from orchestrator.objectives import arrow, human_values
 from orchestrator.quantities import human, human_params

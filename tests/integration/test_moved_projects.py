@@ -27,7 +27,7 @@ from orchestrator.contracts import Silent
 from orchestrator.driver.running import RunResult, resume, run
 from orchestrator.errors import OrchestratorError, SweepExistsError
 from orchestrator.execution.inline import InlineExecutor
-from orchestrator.fronts.front import FrontMember
+from orchestrator.fronts.member import FrontMember
 from orchestrator.places import LostNetworkError
 from orchestrator.queries.sweeps import open_sweep
 from orchestrator.spec.files import load_sweep

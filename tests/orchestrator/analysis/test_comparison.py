@@ -14,7 +14,8 @@ from orchestrator.analysis.statistics.paired import mcnemar
 from orchestrator.analysis.verdict import reason_of, refusal_of
 from orchestrator.constraints import Constraint
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
-from orchestrator.fronts.front import FrontMember, compute_front
+from orchestrator.fronts.front import compute_front
+from orchestrator.fronts.member import FrontMember
 from orchestrator.objectives import Direction, Objective
 from orchestrator.trials import REFERENCE_ATTRS, Artifact, Trial, TrialState
 from trainers.files.predictions import Attacked, Predictions, write_predictions
