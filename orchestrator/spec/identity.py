@@ -22,6 +22,7 @@ _FREE = {
     "resources",
     "tracking",
     "store",
+    "storage",
     "warm_start",
 }
 

@@ -107,6 +107,7 @@ class SweepSpec(Section):
     execution: ExecutionSection = ExecutionSection()
     tracking: Annotated[TrackingSection, BeforeValidator(with_tracking)] = TrackingSection()
     store: str = "default"
+    storage: str | None = Field(default=None, min_length=1)
     # Replicates count up from it, and the store holds 63 bits.
     seed: int = Field(default=0, ge=0, lt=2**62)
 
@@ -348,9 +349,8 @@ class SweepSpec(Section):
     @property
     def _default_size(self) -> int:
         """The image side where images differ in size: the input of the largest backbone."""
-        if self.backbone.image_size is not None:
-            return self.backbone.image_size
-        return max(backbone_info(name).image_size for name in self.backbones)
+        largest = (backbone_info(name).image_size for name in self.backbones)
+        return self.backbone.image_size or max(largest)
 
     def trial_config(self) -> TrialConfig:
         """Build the settings for `trainers` that all trials share."""
