@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.options import (
+    AddressOption,
     FileArgument,
     NameArgument,
     RunStoreOption,
@@ -24,15 +25,6 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 _STDERR = 2
-
-AddressOption = Annotated[
-    str | None,
-    typer.Option(
-        envvar="RAY_ADDRESS",
-        help="Address of a running Ray cluster; by default this machine.",
-        show_default=False,
-    ),
-]
 
 
 def check(file: FileArgument, settings: SettingsOption = None) -> None:
