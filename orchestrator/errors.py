@@ -6,6 +6,7 @@ OrchestratorError            exit 1
 ├── UsageError               exit 2   a wrong file or a wrong combination of options
 ├── SweepExistsError         exit 1   the name is taken by another spec
 ├── StorageFullError         exit 1   a disk is full; the sweep goes on when there is space
+├── ClusterLostError         exit 3   the head of the Ray cluster died under a run
 ├── LeaseHeldError           exit 1   another driver runs this sweep
 └── LeaseLostError           exit 1   this driver was replaced while it was away
 ```
@@ -55,6 +56,16 @@ class SweepExistsError(OrchestratorError):
 
 class StorageFullError(OrchestratorError):
     """A disk is full, or a quota used up; what could not be written has to be repeated."""
+
+
+class ClusterLostError(OrchestratorError):
+    """The head of the Ray cluster died under a run, which goes on when there is one again."""
+
+    exit_code = 3
+
+    def of(self, sweep: str) -> "ClusterLostError":
+        """Return the error with what to do about a sweep."""
+        return ClusterLostError(f"{self} Then: paretune resume {sweep}")
 
 
 class LeaseHeldError(OrchestratorError):

@@ -8,16 +8,21 @@ a file only if it has the checksum that was recorded when it was measured.
 import errno
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.file_storage.storage import FileStorage
+from orchestrator.file_storage.trial_files import local_files
 from orchestrator.state_folder import StateFolder
 from orchestrator.trials import Artifact, Trial
+from trainers.files.trial_folder import ARTIFACT_NAME
 
 STATE = "state"
-"""The state folder of the process that opens the store; the only root so far."""
+"""The state folder of the process that opens the store."""
+STORAGE = "storage"
+"""What ``storage`` of the stored sweep names: a folder or a URL."""
 
 _TRIAL_PARTS = 5  # sweeps/NAME/trials/NUMBER/FILE
 
@@ -32,7 +37,7 @@ class Place:
 
     Attributes:
         path: Under the root, with ``/``; without a root as it was given: a path or a URL.
-        root: Name of the root, such as `STATE`.
+        root: Name of the root: `STATE` or `STORAGE`.
     """
 
     path: str
@@ -47,13 +52,26 @@ class Roots:
         state: The state folder.
         beside: Folder of the store's own file, if it is a file: where no state folder was named
             that has the files, those of a store that was given by its URL are there.
+        storage: Of the sweep at hand, as a path or a URL; empty where it has none.
     """
 
     state: StateFolder
     beside: Path | None = None
+    storage: str = ""
+
+    def with_storage(self, given: str | None) -> "Roots":
+        """Return the roots of a sweep with this ``storage``, as it is stored."""
+        try:
+            storage = FileStorage(given).address("").rstrip("/") if given else ""
+        except OrchestratorError:
+            # A variable that is not set here: the file is named, and opening it says why.
+            storage = given or ""
+        return replace(self, storage=storage)
 
     def place(self, address: str) -> Place:
         """Return what to record about a file with this address."""
+        if self.storage and address.startswith(f"{self.storage}/"):
+            return Place(address.removeprefix(f"{self.storage}/"), STORAGE)
         path = Path(address)
         if path.is_absolute() and path.is_relative_to(self.state.root):
             return Place(path.relative_to(self.state.root).as_posix(), STATE)
@@ -69,6 +87,8 @@ class Roots:
             size: Bytes of the file.
             sha256: Of its content; decides where several places have a file of this size.
         """
+        if place.root == STORAGE:
+            return f"{self.storage}/{place.path}"
         places = self._candidates(place, sweep, number)
         if len(places) == 1:
             return places[0]
@@ -108,7 +128,10 @@ def network_file(artifact: Artifact, what: str) -> Path:
     ...     network_file(Artifact(file.name, 0, ""), "trial 3 of 'digits'") == Path(file.name)
     True
     """
-    path = Path(artifact.path)
+    try:
+        path = local_files(artifact.path, [ARTIFACT_NAME])
+    except OSError as error:
+        raise LostNetworkError(f"The packed network of {what} is out of reach: {error}") from error
     trouble = file_trouble(path, artifact.sha256)
     if trouble:
         raise LostNetworkError(

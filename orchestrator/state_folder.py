@@ -6,6 +6,7 @@
 ├── mlflow.db                 the MLflow server's database
 ├── mlflow-artifacts/         what MLflow shows beside a run
 ├── cache/                    stages that trials of any sweep share
+├── fetched/                  copies of files from a sweep's `storage`
 ├── ray.log                   what Ray printed while it was started, if it printed anything
 └── sweeps/NAME/trials/N/     checkpoint and packed artifact of a trial
 ```
@@ -132,6 +133,11 @@ class StateFolder:
     def cache(self) -> Path:
         """Folder of the default stage cache."""
         return self.root / "cache"
+
+    @property
+    def fetched(self) -> Path:
+        """Folder of copies of files that a sweep keeps in its `storage`."""
+        return self.root / "fetched"
 
     @property
     def ray_log(self) -> Path:

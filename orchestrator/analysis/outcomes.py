@@ -1,12 +1,12 @@
 """Which images a trial's network classified correctly, from the file beside its artifact."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.errors import OrchestratorError, UnknownNameError
+from orchestrator.file_storage.trial_files import local_files
 from orchestrator.places import file_trouble
 from orchestrator.trials import Trial
 from trainers.files.predictions import (
@@ -109,7 +109,12 @@ def _answers(trial: Trial) -> Predictions:
             f"Trial {trial.number} of {trial.sweep!r} is {trial.state.value} and has no artifact, "
             f"so its answers are not stored; only complete trials have them."
         )
-    network = Path(trial.artifact.path)
+    try:
+        network = local_files(trial.artifact.path, [PREDICTIONS_NAME])
+    except OSError as error:
+        raise NoAnswersError(
+            f"The answers of trial {trial.number} of {trial.sweep!r} are out of reach: {error}"
+        ) from error
     path = network.with_name(PREDICTIONS_NAME)
     # Answers may outlive their network; beside another network they belong to another trial.
     if network.exists() and (trouble := file_trouble(network, trial.artifact.sha256)):

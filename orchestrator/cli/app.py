@@ -1,8 +1,10 @@
 """The table of commands, and how errors become exit codes.
 
-0 done; 1 failed; 2 wrong use or a wrong file; 130 interrupted. A traceback is a bug.
+0 done; 1 failed; 2 wrong use or a wrong file; 3 the Ray cluster died under a run, which can be
+resumed; 130 interrupted. A traceback is a bug.
 """
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -24,7 +26,9 @@ from orchestrator.cli import (
     tools,
     ui,
 )
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import ClusterLostError, OrchestratorError
+
+_INTERRUPTED = 130
 
 
 class _Commands(TyperGroup):
@@ -34,6 +38,9 @@ class _Commands(TyperGroup):
         """Run the command that the line names."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("Interrupted.", err=True)
+            raise typer.Exit(_INTERRUPTED) from None
         except Exception as error:
             code = _exit_code(error)
             if code is None:
@@ -99,4 +106,12 @@ def _options(
 
 def main() -> None:
     """Run the command that the process was started with."""
-    app(prog_name="paretune")
+    try:
+        app(prog_name="paretune")
+    except SystemExit as ended:
+        if ended.code != ClusterLostError.exit_code:
+            raise
+        # Surprise (Ray 2.60): without its head, Ray's library crashes in the end of the process.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ClusterLostError.exit_code)

@@ -100,6 +100,14 @@ AlphaOption = Annotated[
         show_default=False,
     ),
 ]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="RAY_ADDRESS",
+        help="Address of a running Ray cluster; by default this machine.",
+        show_default=False,
+    ),
+]
 SettingsOption = Annotated[
     list[str] | None,
     typer.Option(

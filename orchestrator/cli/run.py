@@ -1,12 +1,15 @@
 """``check``, ``run``, ``resume`` and ``stop``."""
 
+import os
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.options import (
+    AddressOption,
     FileArgument,
     NameArgument,
     RunStoreOption,
@@ -21,15 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.driver.running import RunResult
 
 _INTERRUPTED = 130
-
-AddressOption = Annotated[
-    str | None,
-    typer.Option(
-        envvar="RAY_ADDRESS",
-        help="Address of a running Ray cluster; by default this machine.",
-        show_default=False,
-    ),
-]
+_STDERR = 2
 
 
 def check(file: FileArgument, settings: SettingsOption = None) -> None:
@@ -78,6 +73,7 @@ def run(  # noqa: PLR0913 - the options of a command
     """
     from orchestrator.spec.files import load_sweep
 
+    _own_stderr()
     spec = load_sweep(
         file, settings=settings or (), name=name, trials=trials, warm_start=warm_start
     )
@@ -98,6 +94,7 @@ def resume(name: NameArgument, address: AddressOption = None, store: StoreOption
     from orchestrator.driver.running import resume as resume_sweep
     from orchestrator.reporting.terminal import progress_for
 
+    _own_stderr()
     began = time.monotonic()
     opened = _opened(store, create=False)
     result = resume_sweep(name, store=opened, progress=progress_for(), address=address)
@@ -127,6 +124,15 @@ def stop(name: NameArgument, store: StoreOption = None) -> None:
         + (f" ({sweep.record.stop_reason})" if sweep.record.stop_reason else "")
         + f". Go on with it: paretune resume {name}"
     )
+
+
+def _own_stderr() -> None:
+    """Give Python a standard error of its own, so that what Ray's C++ prints can go to a file."""
+    with suppress(OSError, ValueError, AttributeError):  # It is closed, or no file.
+        if sys.stderr.fileno() == _STDERR:
+            encoding, errors = sys.stderr.encoding, sys.stderr.errors
+            own = os.dup(_STDERR)
+            sys.stderr = os.fdopen(own, "w", buffering=1, encoding=encoding, errors=errors)
 
 
 def _opened(url: str | None, *, create: bool) -> "Store | None":

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.options import (
+    AddressOption,
     Format,
     FormatOption,
     NameArgument,
+    RunStoreOption,
     SettingsOption,
     StoreOption,
     TrialArgument,
@@ -145,11 +147,13 @@ def doctor(
         typer.Argument(metavar="[SWEEP.yaml]", help="Also check what this sweep needs."),
     ] = None,
     settings: SettingsOption = None,
+    address: AddressOption = None,
+    store: RunStoreOption = None,
     how: FormatOption = Format.TABLE,
 ) -> None:
-    """Check that this machine can run sweeps; each finding comes with its fix.
+    """Check that this machine can run sweeps, by trying it; each finding comes with its fix.
 
-    Example: paretune doctor examples/sweeps/digits.yaml --set resources.cpus=2
+    Example: paretune doctor examples/sweeps/digits.yaml --address head:6379
     """
     from orchestrator.doctor import doctor as examine
     from orchestrator.reporting.tables import findings_table
@@ -157,7 +161,8 @@ def doctor(
 
     if file is None and settings:
         raise UsageError("--set changes a sweep file, and none is given: paretune doctor FILE")
-    findings = examine(None if file is None else load_sweep(file, settings=settings or ()))
+    spec = None if file is None else load_sweep(file, settings=settings or ())
+    findings = examine(spec, store=store, address=address)
     records = [
         {"name": each.name, "ok": each.ok, "detail": each.detail, "fix": each.fix}
         for each in findings

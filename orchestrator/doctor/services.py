@@ -57,7 +57,45 @@ def _store_findings(url: str) -> list[Finding]:
             else "Start the server, and check host, user and password in the URL."
         )
         return [wrong("store", redacted(str(error)), fix), *findings]
-    return [_schema(database.url, current, newest), *findings]
+    finding = _schema(database.url, current, newest)
+    return [_written(finding, url) if finding.ok else finding, *findings]
+
+
+def _written(finding: Finding, url: str) -> Finding:
+    """The finding of a store, once it is known that it can be written to."""
+    from orchestrator.storage.opening import try_writing
+
+    try:
+        try_writing(url)
+    except OrchestratorError as error:
+        fix = (
+            "A run needs a user that may make tables and write to them; of a file, its folder too."
+        )
+        return wrong("store", redacted(str(error)), fix)
+    return replace(finding, detail=f"{finding.detail}; a write was tried and taken back")
+
+
+def examine_store_of_many(url: str, nodes: int) -> list[Finding]:
+    """Refuse an SQLite store for a cluster of several nodes.
+
+    Args:
+        url: URL of the store.
+        nodes: How many the cluster has.
+
+    >>> examine_store_of_many("sqlite:////data/sweeps.db", 1)
+    []
+    >>> examine_store_of_many("sqlite:////data/sweeps.db", 3)[0].ok
+    False
+    """
+    file = sqlite_file(url)
+    if file is None or nodes < 2:
+        return []
+    detail = f"{file} is a file of this machine, and the cluster has {nodes} nodes"
+    fix = (
+        "With SQLite only this machine can go on with a sweep. Use PostgreSQL: --store or "
+        "PARETUNE_STORE=postgresql+psycopg://USER@HOST/DATABASE"
+    )
+    return [wrong("store of a cluster", detail, fix)]
 
 
 def _schema(url: str, current: str | None, newest: str) -> Finding:

@@ -2,6 +2,7 @@
 
 from orchestrator.addresses import is_server, tracking_problem
 from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.file_storage.storage import storage_problem
 from orchestrator.references import resolved, secret_problem
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
@@ -39,6 +40,8 @@ def address_problems(spec: SweepSpec, state: StateFolder) -> list[str]:
         databases += [] if problem else [address]
     learned = [given.get(f"warm_start.{key}", "") for key in ("optuna", "mlflow")]
     databases += [resolved(text) for text in learned if "://" in text]
+    storage = storage_problem(spec.storage) if spec.storage else ""
+    problems += [storage] if storage else []
     return [*problems, *_store_problems(spec), *_driver_problems(databases)]
 
 
@@ -49,6 +52,7 @@ def _given(spec: SweepSpec) -> dict[str, str]:
         "store": spec.store,
         "tracking.uri": spec.tracking.uri,
         "execution.cache": spec.execution.cache,
+        "storage": spec.storage,
         "warm_start.store": source and source.store,
         "warm_start.mlflow": source and source.mlflow,
         "warm_start.optuna": source and source.optuna,

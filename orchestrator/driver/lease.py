@@ -1,13 +1,11 @@
-"""What a running driver maintains: its lease on the sweep, and its signal handlers."""
+"""The lease that a running driver keeps on its sweep."""
 
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from orchestrator.contracts import SweepWriter
 from orchestrator.driver.loop import SweepLoop
@@ -19,28 +17,6 @@ logger = logging.getLogger(__name__)
 LEASE_S = float(os.environ.get("PARETUNE_LEASE_S", "60"))
 # How often a driver looks whether it was asked to stop.
 _LOOK_S = 5.0
-
-
-@contextmanager
-def interrupted_by_signals(loop: SweepLoop) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into an interruption; the second one acts as usual."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous: dict[signal.Signals, Any] = {}
-
-    def interrupt(number: int, frame: object) -> None:
-        loop.interrupt(f"interrupted by {signal.Signals(number).name}")
-        for each, handler in previous.items():
-            signal.signal(each, handler)
-
-    for each in (signal.SIGINT, signal.SIGTERM):
-        previous[each] = signal.signal(each, interrupt)
-    try:
-        yield
-    finally:
-        for each, handler in previous.items():
-            signal.signal(each, handler)
 
 
 @contextmanager

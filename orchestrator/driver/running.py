@@ -5,11 +5,12 @@ The only place where a spec becomes objects: store, lease, sampler, scheduler, e
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from threading import Event
 
 from orchestrator.contracts import (
     Executor,
@@ -25,7 +26,7 @@ from orchestrator.driver.address_checks import address_problems
 from orchestrator.driver.callbacks import with_callbacks
 from orchestrator.driver.final_measures import add_final_measures, check_front_measures
 from orchestrator.driver.identity import checked_content, claim, stored
-from orchestrator.driver.lease import LEASE_S, interrupted_by_signals, lease_kept
+from orchestrator.driver.lease import LEASE_S, lease_kept
 from orchestrator.driver.leftovers import remove_empty_folder, remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
 from orchestrator.driver.mirroring import chosen_store, mirrored, warmed_up_mirror
@@ -34,8 +35,10 @@ from orchestrator.driver.samplers import (
     with_checked_sampler,
     with_sampler_code,
 )
+from orchestrator.driver.signals import interrupted_by_signals, terminated_as_interrupted
 from orchestrator.driver.suggested_cap import with_suggested_cap
 from orchestrator.errors import (
+    ClusterLostError,
     LeaseLostError,
     OrchestratorError,
     StorageFullError,
@@ -139,7 +142,7 @@ def run(  # noqa: PLR0913 - what a caller may bring along
         progress.note(f"stored at {words}")
     _check_writable(folder)
     interrupted = True
-    with warmed_up_mirror(spec, folder) as want_mirror:
+    with terminated_as_interrupted(), warmed_up_mirror(spec, folder) as want_mirror:
         worker = (executor or _ray(address, folder, progress))(_task(spec, folder))
         try:
             # Before anything is stored: a mistyped path takes no name and leaves no state folder.
@@ -225,6 +228,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
     writer = store.take(spec.name, _holder(), lease_s=LEASE_S)
     with ExitStack() as stack:
         stack.callback(_released, writer)
+        stack.enter_context(_interrupted_early(writer, begun := Event()))
         _begin(writer, spec, content)
         stack.enter_context(mirrored(spec, store, progress, folder))
         parts = Parts(
@@ -239,9 +243,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
             known,
         )
         loop = SweepLoop(spec, parts)
-        budget, epochs = spec.budget, spec.training.epochs
-        plan = Plan(record, spec.directed, budget.trials, budget.seconds, epochs, loop.trials)
-        progress.begin(plan)
+        _tell_begin(record, spec, loop, progress, begun)
         state, reason = SweepState.INTERRUPTED, "the driver failed"
         try:
             with interrupted_by_signals(loop), lease_kept(writer, loop):
@@ -254,10 +256,22 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
             reason = loop.stop_reason
             if loop.error is not None:
                 raise loop.error
+        except ClusterLostError as error:
+            reason = "the head of the Ray cluster was lost"
+            raise error.of(spec.name) from error
         finally:
             _say(writer, state, reason)
             progress.end(store.sweep(spec.name))
     return loop.interrupted
+
+
+def _tell_begin(
+    record: SweepRecord, spec: SweepSpec, loop: SweepLoop, progress: Progress, begun: Event
+) -> None:
+    budget, epochs = spec.budget, spec.training.epochs
+    plan = Plan(record, spec.directed, budget.trials, budget.seconds, epochs, loop.trials)
+    progress.begin(plan)
+    begun.set()
 
 
 def _begin(writer: SweepWriter, spec: SweepSpec, content: Mapping[str, object]) -> None:
@@ -325,6 +339,8 @@ def _task(spec: SweepSpec, state: StateFolder) -> Task:
         batches=batches_of(spec),
         functions=spec.functions,
         sized=sized_backbones(spec),
+        sweep=f"{spec.name} {spec.fingerprint()}",
+        storage=resolved(spec.storage) if spec.storage else None,
     )
 
 
@@ -380,6 +396,17 @@ def _say(writer: SweepWriter, state: SweepState, reason: str) -> None:
     # stays as it is.
     with suppress(LeaseLostError, StorageFullError):
         writer.set_sweep_state(state, reason)
+
+
+@contextmanager
+def _interrupted_early(writer: SweepWriter, begun: Event) -> Iterator[None]:
+    """Store that the run was interrupted before its loop had begun, which stores that itself."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not begun.is_set():
+            _say(writer, SweepState.INTERRUPTED, "interrupted before its first trial")
+        raise
 
 
 def _released(writer: SweepWriter) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.contracts import (
@@ -17,9 +18,11 @@ from orchestrator.contracts import (
 from orchestrator.execution.preparation import found_out, prepare
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
+from orchestrator.execution.trial_storage import fetched_job, in_storage, kept_in, probed_storage
 from orchestrator.trials import TrialState
 
 if TYPE_CHECKING:
+    from orchestrator.execution.group_runner import GroupRunner
     from trainers.data import ImageData
 
 
@@ -37,7 +40,8 @@ class InlineExecutor:
         self._task = task
 
     def prepare(self) -> Prepared:
-        """Read the images and try the weights."""
+        """Try the storage, read the images and try the weights."""
+        probed_storage(self._task.storage, ())
         return found_out(self._task, self._data)
 
     def run(self, source: JobSource) -> None:
@@ -54,7 +58,8 @@ class InlineExecutor:
         for number, job in jobs.items():
             if interrupted():
                 return
-            yield number, measure_front(job, self._data, self._task)
+            with fetched_job(job, self._task.storage) as here:
+                yield number, measure_front(here, self._data, self._task)
 
     def close(self) -> None:
         """Do nothing: there are no workers to release."""
@@ -78,7 +83,7 @@ class InlineExecutor:
         runner = GroupRunner(self._data, stage_cache(self._task))
         runner.begin(list(running.values()))
         while running:
-            for number, step in runner.step().items():
+            for number, step in self._steps(runner, running):
                 outcome = _heard(running[number], step, source)
                 if outcome is not None:
                     runner.drop([number])
@@ -87,6 +92,17 @@ class InlineExecutor:
                 runner.checkpoint()
                 for number in list(running):
                     source.ended(running.pop(number), Outcome(TrialState.INTERRUPTED))
+
+    def _steps(self, runner: "GroupRunner", running: Mapping[int, Job]) -> list[tuple[int, Step]]:
+        steps = runner.step()
+        storage = kept_in(self._task.storage)
+        if storage is None:
+            return list(steps.items())
+        folders = {number: running[number].folder for number in steps}
+        return [
+            (number, in_storage(step, storage, folders[number], Path(folders[number])))
+            for number, step in steps.items()
+        ]
 
     @cached_property
     def _data(self) -> "ImageData":

@@ -6,11 +6,13 @@ knows nothing of epochs, budgets or retries.
 Tune pickles all three together with its experiment; none of them has a state worth keeping.
 """
 
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
+from ray._private import auto_init_hook
 from ray.tune import Stopper
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler
@@ -20,6 +22,7 @@ from orchestrator.contracts import Decision, Job, JobSource, Outcome
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.batches import Batches
 from orchestrator.execution.carried_files import DamagedFileError, write_files
+from orchestrator.execution.node_states import node_is_gone, node_of_actor
 from orchestrator.execution.slots import LiveSlots
 from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.trial_step import Step
@@ -43,6 +46,7 @@ class RunningJobs:
     Attributes:
         error: What the source raised; nothing is asked of it any more after that. Raised through
             Tune, it would arrive as the text of a traceback.
+        has_worked: Whether any worker has come up.
     """
 
     def __init__(
@@ -60,7 +64,12 @@ class RunningJobs:
         self._jobs: dict[str, dict[int, Job]] = {}
         # The name of its worker at the barrier.
         self._first: dict[str, int] = {}
+        self._workers: dict[str, str] = {}
         self._placed: set[tuple[int, int]] = set()
+        # The source is asked by one thread at a time; Tune's may be left behind.
+        self._lock = threading.RLock()
+        self._is_left = False
+        self.has_worked = False
 
     def start(self, trial_id: str) -> list[Job]:
         """Take the next jobs for a Tune trial; returns an empty list if none is available now."""
@@ -107,7 +116,9 @@ class RunningJobs:
             steps: By trial number.
             worker: What is recorded of the process; empty if it is not known.
         """
+        self.has_worked = True
         if worker:
+            self._workers[trial_id] = worker
             self._place(trial_id, worker)
         for number, step in steps.items():
             self._stepped(trial_id, number, step)
@@ -156,15 +167,38 @@ class RunningJobs:
         if trial_id in self._jobs:
             self._barrier.leave(self._first[trial_id])
             local = node_ip in (None, ray.util.get_node_ip_address())
-            failure = self._worker_failures.failure(error, local=local)
+            gone = self._has_lost_node(trial_id, error)
+            failure = self._worker_failures.failure(error, local=local, node_gone=gone)
             for number in self.trials(trial_id):
                 self._end(trial_id, number, Outcome(TrialState.FAILED, failure=failure))
+
+    def _has_lost_node(self, trial_id: str, error: Exception | None) -> bool:
+        worker = self._workers.pop(trial_id, "")
+        node = worker.rpartition(" ")[2] or node_of_actor(getattr(error, "actor_id", None))
+        return bool(node) and node_is_gone(node)
 
     def interrupt(self) -> None:
         """End the remaining jobs as interrupted, after Tune has stopped."""
         for trial_id in list(self._jobs):
             for number in self.trials(trial_id):
                 self._end(trial_id, number, Outcome(TrialState.INTERRUPTED))
+
+    def leave(self, why: str) -> None:
+        """End the remaining jobs as interrupted, and take nothing more from Tune, which may hang.
+
+        Args:
+            why: Recorded with each of them, as a sentence.
+        """
+        # Or what Tune still calls would start a Ray of its own when this one is left.
+        auto_init_hook.enable_auto_connect = False
+        with self._lock:
+            left, self._jobs = self._jobs, {}
+            outcome = Outcome(
+                TrialState.INTERRUPTED, failure=Failure(FailureKind.INTERRUPTED, why)
+            )
+            for job in (job for jobs in left.values() for job in jobs.values()):
+                self._asked(lambda job=job: self._source.ended(job, outcome))  # type: ignore[misc]
+            self._is_left = True
 
     def _started(self, job: Job) -> None:
         self._asked(lambda: self._source.started(job))
@@ -176,12 +210,13 @@ class RunningJobs:
         self._asked(lambda: self._source.ended(job, outcome))
 
     def _asked(self, question: Callable[[], _T]) -> _T | None:
-        """The source's answer; None once it has raised something."""
-        if self.error is None:
-            try:
-                return question()
-            except Exception as error:
-                self.error = error
+        """The source's answer; None once it has raised something, or Tune was left behind."""
+        with self._lock:
+            if self.error is None and not self._is_left:
+                try:
+                    return question()
+                except Exception as error:
+                    self.error = error
         return None
 
 

@@ -5,13 +5,17 @@ Tune is not imported here: a process that only reads the images would wait a sec
 
 import logging
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TextIO
 
 import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.contracts import FrontJob, Prepared, Unmeasured
 from orchestrator.contracts.needs import Needs
@@ -19,12 +23,22 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.execution.carried_files import CarriedFile, read_files, sees, write_files
 from orchestrator.execution.preparation import found_out, prepare
 from orchestrator.execution.ray_address import ask_cluster
-from orchestrator.execution.ray_start import LocalRay, stderr_in
+from orchestrator.execution.ray_start import LocalRay, own_signal_handlers, stderr_in
 from orchestrator.execution.slots import Node
 from orchestrator.execution.task import Task
+from orchestrator.execution.trial_storage import (
+    answer_probe,
+    fetched_job,
+    kept_in,
+    probed_storage,
+)
 from orchestrator.redaction import redacted
 from trainers.errors import TrainerError
 from trainers.files.trial_folder import PREDICTIONS_NAME
+
+_STDERR = 2
+# How long a node may take to start a process and to try the storage.
+_PROBE_S = 120.0
 
 
 def connect(address: str | None, log: Path, say: Callable[[str], None]) -> Callable[[], None]:
@@ -33,8 +47,10 @@ def connect(address: str | None, log: Path, say: Callable[[str], None]) -> Calla
     Args:
         address: Of a running cluster; None starts one on this machine, unless ``RAY_ADDRESS``
             names one.
-        log: Where to write what Ray prints meanwhile.
-        say: Called with a line on whatever takes longer than usual.
+        log: Where to write what Ray prints: until the connection ends, if Python's standard error
+            is apart from the process's (`orchestrator.cli.run`), else while it is made.
+        say: Called with a line on whatever takes longer than usual, and with the log's path if
+            anything was printed.
 
     Returns:
         A function that ends the connection.
@@ -47,13 +63,37 @@ def connect(address: str | None, log: Path, say: Callable[[str], None]) -> Calla
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     # Never without an address: Ray would connect to any cluster left running on this machine.
     where = address or os.environ.get("RAY_ADDRESS") or "local"
+    with ExitStack() as stack:
+        if _is_apart(sys.stderr):
+            stack.enter_context(_kept_in(log, say))
+        stack.callback(_connected(where, log, say))
+        return stack.pop_all().close
+
+
+@contextmanager
+def _kept_in(log: Path, say: Callable[[str], None]) -> Iterator[None]:
+    before = log.stat().st_size if log.is_file() else 0
+    with stderr_in(log):
+        yield
+    if log.is_file() and log.stat().st_size > before:
+        say(f"what Ray printed is in {log}")
+
+
+def _is_apart(stream: TextIO) -> bool:
+    try:
+        return stream.fileno() != _STDERR
+    except (OSError, ValueError, AttributeError):  # No file at all, as in a notebook.
+        return False
+
+
+def _connected(where: str, log: Path, say: Callable[[str], None]) -> Callable[[], None]:
     if where == "local":
         local = LocalRay(log, say)
         local.start()
         return local.stop
     _check_cluster(where)
     try:
-        with stderr_in(log):
+        with stderr_in(log), own_signal_handlers():
             ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
         # A moment ago it could be used. Ray has no class of its own for what may happen now.
@@ -78,6 +118,36 @@ def alive_nodes() -> list[Node]:
     """List the nodes of the cluster that this process is connected to."""
     alive = [node for node in ray.nodes() if node["Alive"]]
     return [Node(node["Resources"], node.get("Labels") or {}) for node in alive]
+
+
+def probe_storage(url: str | None) -> None:
+    """Write and read a file in a sweep's storage from this process and from every node.
+
+    Raises:
+        OrchestratorError: A node cannot use it, or does not see what the driver wrote.
+    """
+    here = ray.get_runtime_context().get_node_id()
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["NodeID"] != here]
+    probed_storage(url, [_probe_on(node) for node in nodes] if url else ())
+
+
+def _probe_on(node: str) -> Callable[[str, str, str], str]:
+    def probe(url: str, key: str, name: str) -> str:
+        affinity = NodeAffinitySchedulingStrategy(node, soft=False)
+        ref = probe_task.options(scheduling_strategy=affinity).remote(url, key, name)
+        try:
+            answer: str = ray.get(ref, timeout=_PROBE_S)
+        except RayError as error:
+            return f"Node {node} did not answer: {str(error).splitlines()[0]}."
+        return answer
+
+    return probe
+
+
+@ray.remote(num_cpus=0)  # type: ignore[untyped-decorator]
+def probe_task(url: str, key: str, name: str) -> str:
+    """Answer a probe of the storage on a node; see `answer_probe`."""
+    return answer_probe(url, key, name)
 
 
 def ray_options(needs: Needs) -> dict[str, Any]:
@@ -118,6 +188,10 @@ def measure_front_task(
     """
     from orchestrator.execution.trial_runner import measure_front
 
+    storage = kept_in(task.storage)
+    if storage is not None and storage.holds(job.path):
+        with fetched_job(job, task.storage) as here:
+            return measure_front(here, data, task), ()
     if sees(marker) or not files:
         return measure_front(job, data, task), ()
     with TemporaryDirectory(prefix="paretune-front-") as folder:

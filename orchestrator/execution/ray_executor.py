@@ -6,6 +6,7 @@ nothing of Ray outlives the run: its experiment folder is scratch.
 
 import importlib
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -14,7 +15,8 @@ import ray
 
 from orchestrator.contracts import FrontJob, JobSource, Prepared, Unmeasured
 from orchestrator.execution.carried_files import marked
-from orchestrator.execution.ray_cluster import alive_nodes, connect, prepare_task
+from orchestrator.execution.head_watch import HeadWatch
+from orchestrator.execution.ray_cluster import alive_nodes, connect, prepare_task, probe_storage
 from orchestrator.execution.ray_front import FrontTasks
 from orchestrator.execution.slots import LiveSlots
 from orchestrator.execution.task import Task
@@ -22,6 +24,9 @@ from orchestrator.state_folder import StateFolder
 from trainers.errors import TrainerError
 
 _logger = logging.getLogger(__name__)
+_POLL_S = 1.0
+# How long to wait for Ray to leave a cluster without a head.
+_LEAVE_S = 5.0
 
 
 class RayExecutor:
@@ -51,16 +56,21 @@ class RayExecutor:
         self._data: ray.ObjectRef[Any] | None = None
         self._slots: LiveSlots | None = None
         self._disconnect: Callable[[], None] | None = None
+        self._head: HeadWatch | None = None
 
     def prepare(self) -> Prepared:
         """Connect, check that one trial fits, read the images and try the weights."""
         if not ray.is_initialized():
             self._disconnect = connect(self._address, self._state.ray_log, self._say)
         task = self._task
+        self._head = head = HeadWatch(ray.get_runtime_context().gcs_address)
         self._slots = LiveSlots(alive_nodes, task.needs, task.max_slots)
+        probe_storage(task.storage)
         told, self._data = prepare_task.options(num_cpus=task.needs.cpus).remote(task)
         # It takes a second, in which nothing else is to do here.
         importlib.import_module("orchestrator.execution.ray_tuning")
+        while not ray.wait([told], timeout=_POLL_S)[0]:
+            head.check()
         prepared: Prepared | TrainerError = ray.get(told)
         if isinstance(prepared, TrainerError):
             raise prepared
@@ -70,24 +80,34 @@ class RayExecutor:
         """Run until no job is left, or the source asks to stop."""
         from orchestrator.execution.ray_tuning import tune_jobs
 
-        if self._data is None or self._slots is None:
+        if self._data is None or self._slots is None or self._head is None:
             raise RuntimeError("run() was called before prepare(): there are no images.")
         with marked(self._state.root) as marker:
-            tune_jobs(source, self._task, self._data, self._slots, marker)
+            tune_jobs(source, self._task, self._data, self._slots, marker, self._head)
 
     def measure_front(
         self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
     ) -> Iterator[tuple[int, Mapping[str, float] | Unmeasured]]:
         """Measure packed networks, as many at once as there are slots."""
-        if self._slots is None:
+        if self._slots is None or self._head is None:
             raise RuntimeError("measure_front() was called before prepare(): there are no slots.")
         with marked(self._state.root) as marker:
-            front = FrontTasks(self._task, self._data, marker, self._slots)
+            front = FrontTasks(self._task, self._data, marker, self._slots, self._head.check)
             yield from front.measure(jobs, interrupted)
 
     def close(self) -> None:
         """Disconnect from a cluster that `prepare` connected to."""
         self._data = None
-        if self._disconnect is not None:
-            self._disconnect()
-            self._disconnect = None
+        head, self._head = self._head, None
+        if head is not None:
+            head.close()
+        if self._disconnect is None:
+            return
+        disconnect, self._disconnect = self._disconnect, None
+        if head is not None and head.is_lost:
+            # It may wait for the head for a minute.
+            leaving = threading.Thread(target=disconnect, daemon=True)
+            leaving.start()
+            leaving.join(_LEAVE_S)
+        else:
+            disconnect()

@@ -10,6 +10,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from orchestrator.contracts import FrontJob, Unmeasured
+from orchestrator.errors import ClusterLostError
 from orchestrator.execution.carried_files import CarriedFile, read_files, write_files
 from orchestrator.execution.ray_cluster import measure_front_task, ray_options
 from orchestrator.execution.slots import LiveSlots
@@ -28,12 +29,19 @@ class FrontTasks:
         data: The images, in the object store.
         marker: A file of the state folder, by which a worker knows whether it sees it.
         slots: How many fit at once; no more files than theirs are in the object store.
+        check: Raises once the head of the cluster is gone.
     """
 
     def __init__(
-        self, task: Task, data: "ray.ObjectRef[Any] | None", marker: Path, slots: LiveSlots
+        self,
+        task: Task,
+        data: "ray.ObjectRef[Any] | None",
+        marker: Path,
+        slots: LiveSlots,
+        check: Callable[[], None],
     ) -> None:
         self._task, self._data, self._marker, self._slots = task, data, marker, slots
+        self._check = check
         self._pending: dict[Any, tuple[int, FrontJob]] = {}
 
     def measure(
@@ -43,12 +51,16 @@ class FrontTasks:
         waiting = deque(jobs.items())
         try:
             while (waiting or self._pending) and not interrupted():
+                self._check()
                 while waiting and len(self._pending) < self._slots.count:
                     number, job = waiting.popleft()
                     self._pending[self._begun(job)] = number, job
                 for ref in ray.wait(list(self._pending), timeout=_POLL_S)[0]:
                     number, job = self._pending.pop(ref)
                     yield number, _result(ref, job)
+        except ClusterLostError:
+            self._pending = {}
+            raise
         finally:
             for ref in self._pending:
                 ray.cancel(ref, force=True)

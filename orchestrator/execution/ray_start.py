@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -90,6 +91,7 @@ class LocalRay:
             with ExitStack() as stack:
                 stack.enter_context(_waits(slower))
                 stack.enter_context(stderr_in(self._log))
+                stack.enter_context(own_signal_handlers())
                 ray.init(
                     address="local",
                     include_dashboard=False,
@@ -109,6 +111,28 @@ class LocalRay:
             f"Ray could not start here: {_first_line(error)}. On a machine that is very busy, the "
             f"same command works later. What Ray says is in {self._log}"
         )
+
+
+@contextmanager
+def own_signal_handlers() -> Iterator[None]:
+    """Restore this process's signal handlers at the end: Ray (2.60) sets its own as it starts.
+
+    Raises:
+        KeyboardInterrupt: SIGTERM came meanwhile, which Ray turns into the end of the process.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except SystemExit as error:
+        if error.code == signal.SIGTERM:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        for each, handler in kept.items():
+            signal.signal(each, handler)
 
 
 @contextmanager

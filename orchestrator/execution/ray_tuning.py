@@ -2,7 +2,9 @@
 
 import os
 import tempfile
+import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import ray
 from ray import tune
 
 from orchestrator.contracts import JobSource
+from orchestrator.errors import ClusterLostError
+from orchestrator.execution.head_watch import HeadWatch, run_watched
 from orchestrator.execution.ray_adapters import (
     JobScheduler,
     JobSearcher,
@@ -30,10 +34,17 @@ _TUNE_ENV = {
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 _MOST_PENDING = 100_000
+# How long a run that is to end waits for workers that have not come up.
+_START_S = 1.0
 
 
 def tune_jobs(
-    source: JobSource, task: Task, data: ray.ObjectRef[Any], slots: LiveSlots, marker: Path
+    source: JobSource,
+    task: Task,
+    data: ray.ObjectRef[Any],
+    slots: LiveSlots,
+    marker: Path,
+    head: HeadWatch,
 ) -> None:
     """Run jobs on the cluster that this process is connected to.
 
@@ -43,8 +54,10 @@ def tune_jobs(
         data: The images, in the object store.
         slots: How many workers fit at once; nodes may come and go meanwhile.
         marker: A file by which a worker knows whether it sees the state folder.
+        head: Watches the head of the cluster.
 
     Raises:
+        ClusterLostError: The head is gone; every running job has ended as interrupted.
         Exception: Whatever the source raised.
     """
     barrier = StartBarrier(uuid.uuid4().hex, slots.count)
@@ -53,14 +66,41 @@ def tune_jobs(
     # No fewer pending trials than slots, or Tune starts one worker after the other. There are
     # never more: the searcher proposes none.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_MOST_PENDING)
-    with tempfile.TemporaryDirectory(prefix="paretune-ray-") as scratch:
+    with tempfile.TemporaryDirectory(
+        prefix="paretune-ray-", ignore_cleanup_errors=True
+    ) as scratch:
+        tuner = _tuner(jobs, Shared(data, barrier, task, marker), scratch)
         try:
-            _tuner(jobs, Shared(data, barrier, task, marker), scratch).fit()
+            run_watched(tuner.fit, _watch(jobs, head))
+        except ClusterLostError:
+            jobs.leave("The head of the Ray cluster was lost, and the worker with it.")
+            raise
+        except _NoWorkerError:
+            jobs.leave("The run ended before its worker had come up.")
         finally:
-            barrier.close()
+            if not head.is_lost:
+                barrier.close()
     jobs.interrupt()
     if jobs.error is not None:
         raise jobs.error
+
+
+class _NoWorkerError(Exception):
+    """A run is to end that has no worker yet, for whose start Tune would wait."""
+
+
+def _watch(jobs: RunningJobs, head: HeadWatch) -> Callable[[], None]:
+    asked: list[float] = []
+
+    def watch() -> None:
+        head.check()
+        if jobs.has_worked or not jobs.must_stop:
+            return
+        asked.append(time.monotonic())
+        if asked[-1] - asked[0] >= _START_S:
+            raise _NoWorkerError
+
+    return watch
 
 
 def _tuner(jobs: RunningJobs, shared: Shared, scratch: str) -> tune.Tuner:

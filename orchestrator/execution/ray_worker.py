@@ -11,15 +11,18 @@ from ray import tune
 
 from orchestrator.contracts import Job
 from orchestrator.execution.carried_files import (
+    CarriedFile,
     moved,
     node_folder,
     read_files,
     removed,
     sees,
 )
+from orchestrator.execution.checkpoint_copies import CheckpointCopies
 from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
+from orchestrator.execution.trial_storage import in_storage, kept_in
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ def node_task(task: Task) -> Task:
     """Return the task as a node without the driver's folder has it: its own stage cache."""
     if task.cache is None or "://" in task.cache:
         return task
-    return replace(task, cache=str(node_folder(task.cache)))
+    # Entries are found by content, so that sweeps share it.
+    return replace(task, cache=str(node_folder("stages")))
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -55,9 +59,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         warm_up(attacks=bool(shared.task.attacks))
         self._barrier = shared.barrier
         self._worker = f"{ray.util.get_node_ip_address()}:{os.getpid()}"
-        self._sees_folder = sees(shared.marker)
-        task = shared.task if self._sees_folder else node_task(shared.task)
-        self._runner = GroupRunner(ray.get(shared.data), stage_cache(task))
+        sees_folder = sees(shared.marker)
+        task = shared.task if sees_folder else node_task(shared.task)
+        self._storage = kept_in(task.storage)
+        self._copies = CheckpointCopies(self._storage)
+        self._sees_folder = sees_folder and self._storage is None
+        data = ray.get(shared.data)
+        self._sweep = f"{task.sweep} {data.content()}"
+        self._runner = GroupRunner(data, stage_cache(task))
         # Not yet at the barrier: Tune learns that this worker has started only after this, and
         # until then would give its trial to another one.
         self._take(config["jobs"])
@@ -82,13 +91,17 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def cleanup(self) -> None:
         """Keep the finished epochs of unfinished jobs when Tune releases the worker."""
         self._runner.checkpoint()
+        for number, here in self._here.items():
+            self._copies.keep(self._folders[number], here, now=True)
 
     def _take(self, jobs: list[Job]) -> None:
         self._trial = jobs[0].trial
         self._folders = {job.trial: job.folder for job in jobs}
-        here = jobs if self._sees_folder else [_on_node(job) for job in jobs]
-        self._runner.begin(here)
+        here = jobs if self._sees_folder else [_on_node(job, self._sweep) for job in jobs]
         self._here = {job.trial: Path(job.folder) for job in here}
+        for number, folder in self._here.items():
+            self._copies.fetch(self._folders[number], folder)
+        self._runner.begin(here)
 
     def _sent(self, steps: Mapping[int, Step]) -> Mapping[int, Step]:
         """The steps as the driver is to see them: with the files that it does not see."""
@@ -97,12 +110,21 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return {number: self._with_files(number, step) for number, step in steps.items()}
 
     def _with_files(self, number: int, step: Step) -> Step:
-        if step.outcome is None or step.outcome.artifact is None:
+        if step.outcome is None:
+            self._copies.keep(self._folders[number], self._here[number])
+        if self._storage is not None:
+            step = in_storage(step, self._storage, self._folders[number], self._here[number])
+        outcome = step.outcome
+        if outcome is None or outcome.artifact is None:
             return step
-        artifact = moved(step.outcome.artifact, self._folders[number])
-        files = read_files(self._here[number])
+        files: tuple[CarriedFile, ...] = ()
+        artifact = outcome.artifact
+        if self._storage is None or not self._storage.holds(artifact.path):
+            artifact = moved(artifact, self._folders[number])
+            files = read_files(self._here[number])
         removed(self._here[number])
-        return replace(step, outcome=replace(step.outcome, artifact=artifact), files=files)
+        self._copies.drop(self._folders[number])
+        return replace(step, outcome=replace(outcome, artifact=artifact), files=files)
 
     def _arrive(self) -> None:
         self._barrier.arrive(self._worker, self._trial)
@@ -120,6 +142,11 @@ def worker_name() -> str:
     return f"ray {ray.util.get_node_ip_address()}:{os.getpid()} node {node}"
 
 
-def _on_node(job: Job) -> Job:
-    """The job with a folder of this node; the same for each attempt at one configuration."""
-    return replace(job, folder=str(node_folder(f"{job.folder} {job.config!r}")))
+def _on_node(job: Job, sweep: str) -> Job:
+    """The job with a folder of this node: the same for each attempt, wherever the driver runs.
+
+    Args:
+        job: As the driver made it.
+        sweep: Its name, its fingerprint, and the content of its images.
+    """
+    return replace(job, folder=str(node_folder(f"{sweep} {job.trial} {job.config!r}")))

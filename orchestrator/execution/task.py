@@ -27,6 +27,8 @@ class Task:
         batches: How many jobs a worker takes at once.
         functions: References of a user's own functions, by the name of the value.
         sized: Backbones whose tensors the driver wants to know, by name.
+        sweep: Name and fingerprint of the sweep: the same wherever its driver runs.
+        storage: Where files of trials are kept for all nodes; None is the state folder.
     """
 
     data: DataConfig
@@ -40,3 +42,5 @@ class Task:
     batches: Batches = field(default_factory=Batches)
     functions: Mapping[str, str] = field(default_factory=dict)
     sized: tuple[str, ...] = ()
+    sweep: str = ""
+    storage: str | None = None

@@ -1,10 +1,11 @@
 """Why a worker died: from Ray's exceptions to a `Failure`.
 
-Ray 2.60 reports whether its own memory monitor ended a worker (`OutOfMemoryError`), whether the
-node was preempted (`preempted`) and, in the message only, whether the node died. It has no reason
-for a process that died on a living node. In that case the kernel's count of out-of-memory kills is
-read. It covers only the driver's machine, so the cause stays unknown for workers elsewhere, and a
-kill of any other process in the same container counts too.
+Ray 2.60 reports whether its own memory monitor ended a worker (`OutOfMemoryError`) and whether the
+node was preempted (`preempted`). Whether the node died is read from what the cluster records of it
+(`node_states`): the error's text calls a worker whose raylet was killed a crash of the worker. It
+has no reason for a process that died on a living node. In that case the kernel's count of
+out-of-memory kills is read. It covers only the driver's machine, so the cause stays unknown for
+workers elsewhere, and a kill of any other process in the same container counts too.
 """
 
 from collections.abc import Callable
@@ -47,14 +48,17 @@ class WorkerFailures:
         self._kills = kills
         self._known = kills() or 0
 
-    def failure(self, error: Exception | None, *, local: bool) -> Failure:
+    def failure(self, error: Exception | None, *, local: bool, node_gone: bool = False) -> Failure:
         """Explain why a worker died.
 
         Args:
             error: Ray's exception.
             local: Whether the worker was a process of the driver's machine.
+            node_gone: Whether its node has died too.
         """
         kind = _said(error)
+        if kind is FailureKind.WORKER_LOST and node_gone:
+            kind = FailureKind.NODE_LOST
         if kind is FailureKind.WORKER_LOST and local and self._killed_for_memory():
             kind = FailureKind.OUT_OF_MEMORY
         return Failure(kind, _SENTENCES[kind], str(error or ""))
@@ -74,9 +78,9 @@ def _said(error: Exception | None) -> FailureKind:
             return kind
     if isinstance(error, RayActorError) and error.preempted:
         return FailureKind.PREEMPTED
-    # Surprise (Ray 2.60): only the text of the error shows that an actor died with its node. An
-    # actor whose start raised is also known by its text alone; a retry would raise again.
-    if isinstance(error, NodeDiedError | LocalRayletDiedError) or "node has died" in str(error):
+    if isinstance(error, NodeDiedError | LocalRayletDiedError):
         return FailureKind.NODE_LOST
+    # Surprise (Ray 2.60): an actor whose start raised is known by its text alone; a retry would
+    # raise again.
     broken = "error raised in its creation task" in str(error)
     return FailureKind.ERROR if broken else FailureKind.WORKER_LOST

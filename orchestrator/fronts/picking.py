@@ -2,12 +2,12 @@
 
 import functools
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from orchestrator.errors import OrchestratorError, UnknownNameError
+from orchestrator.file_storage.trial_files import local_files
 from orchestrator.objectives import Direction, Objective, missing_values
 from orchestrator.pareto.dominance import knee
 from orchestrator.pareto.losses import loss_matrix
@@ -35,16 +35,17 @@ def chance_level(artifact: str | None) -> float | None:
     >>> chance_level(None) is None
     True
     """
-    return None if artifact is None else _level(Path(artifact).parent)
+    return None if artifact is None else _level(artifact)
 
 
 @functools.lru_cache(maxsize=4_096)
-def _level(folder: Path) -> float | None:
+def _level(artifact: str) -> float | None:
     from trainers.files.predictions import PredictionsError, read_predictions
     from trainers.files.trial_folder import PREDICTIONS_NAME
 
     try:
-        labels = read_predictions(folder / PREDICTIONS_NAME).labels
+        network = local_files(artifact, [PREDICTIONS_NAME])
+        labels = read_predictions(network.with_name(PREDICTIONS_NAME)).labels
     except (OSError, PredictionsError):
         return None
     share = float(np.bincount(labels).max() / len(labels))

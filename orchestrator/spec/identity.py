@@ -25,6 +25,7 @@ _FREE = {
     "resources",
     "tracking",
     "store",
+    "storage",
     "warm_start",
 }
 

@@ -60,6 +60,15 @@ def with_paths(data: Mapping[str, Any], folder_of: FolderOf) -> dict[str, Any]:
             resolved[section] = {**resolved[section], key: made}
     if isinstance(resolved.get("store"), str):
         resolved["store"] = anchored(resolved["store"], folder_of(("store",)))
+    storage = resolved.get("storage")
+    if (
+        isinstance(storage, str)
+        and storage
+        and "://" not in storage
+        and not has_reference(storage)
+    ):
+        folder = folder_of(("storage",))
+        resolved["storage"] = str((folder / Path(storage).expanduser()).resolve())
     return resolved
 
 

@@ -104,6 +104,8 @@ class SweepSpec(Section):
         execution: How trials share computations and machines.
         tracking: Where people browse the trials: ``mlflow``, ``none`` or an address.
         store: The database of the results: ``default``, a path, or a database URL.
+        storage: Where the files of trials lie: a folder or an fsspec URL that all nodes reach; by
+            default the state folder.
         callbacks: Code of one's own that is told of events, as ``module:name``.
         seed: Everything random in the sweep follows from it, 0 to 2**62; replicates count up
             from it.
@@ -133,6 +135,7 @@ class SweepSpec(Section):
     execution: ExecutionSection = ExecutionSection()
     tracking: Tracking = TrackingSection()
     store: str = "default"
+    storage: str | None = Field(default=None, min_length=1)
     callbacks: Callbacks = Field(default=[])
     seed: int = Field(default=0, ge=0, lt=2**62)
 
@@ -358,9 +361,8 @@ class SweepSpec(Section):
     @property
     def _default_size(self) -> int:
         """The image side where images differ in size: the input of the largest backbone."""
-        if self.backbone.image_size is not None:
-            return self.backbone.image_size
-        return max(backbone_info(name).image_size for name in self.backbones)
+        largest = (backbone_info(name).image_size for name in self.backbones)
+        return self.backbone.image_size or max(largest)
 
     def trial_config(self) -> TrialConfig:
         """Build the settings for `trainers` that all trials share."""

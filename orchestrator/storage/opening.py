@@ -3,7 +3,7 @@
 import sqlite3
 import tempfile
 import weakref
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, select, text
@@ -18,6 +18,7 @@ from orchestrator.storage.sql_store import SqlStore
 from orchestrator.storage.tables import FIRST, HEAD, VERSION_TABLE, metadata
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_TRIED = "paretune_doctor"
 _UPGRADE_LOCK = 7_265_746_956  # any number that every paretune knows
 
 
@@ -101,6 +102,30 @@ def schema_version(url: str) -> tuple[str | None, str]:
     try:
         with database.reading() as connection:
             return _current(connection), HEAD
+    finally:
+        database.close()
+
+
+class _TakenBackError(Exception):
+    """Ends a transaction that was only tried."""
+
+
+def try_writing(url: str) -> None:
+    """Make a table in an existing database and take it back, so that nothing stays.
+
+    Raises:
+        OrchestratorError: The database cannot be written to.
+
+    >>> try_writing("sqlite:///absent.db")  # the first run makes it
+    """
+    database = Database(url)
+    if database.path and not database.path.exists():
+        return
+    try:
+        with suppress(_TakenBackError), database.writing() as connection:
+            connection.execute(text(f"CREATE TABLE {_TRIED} (number INTEGER)"))
+            connection.execute(text(f"INSERT INTO {_TRIED} VALUES (1)"))  # noqa: S608 - ours
+            raise _TakenBackError
     finally:
         database.close()
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, func, select
 
 from orchestrator.errors import UnknownNameError
-from orchestrator.places import Place, Roots
+from orchestrator.places import STORAGE, Place, Roots
 from orchestrator.storage.tables import (
     attempts,
     prior_points,
@@ -67,6 +67,7 @@ _ALL_VALUES = (
 )
 _ONE_TRIAL = _ALL_TRIALS.where(trials.c.id == bindparam("key"))
 _ONE_TRIALS_VALUES = _ALL_VALUES.where(trials.c.id == bindparam("key"))
+_SPEC = select(sweeps.c.spec).where(sweeps.c.name == bindparam("name"))
 _SWEEP_ID = select(sweeps.c.id).where(sweeps.c.name == bindparam("name"))
 _FIND_TRIAL = select(trials.c.id, trials.c.state, trials.c.attempts).where(
     trials.c.sweep_id == bindparam("sweep"), trials.c.number == bindparam("number")
@@ -152,6 +153,8 @@ def read_trials(
     for trial, name, value in connection.execute(_ALL_VALUES.where(*conditions)).all():
         values[trial][name] = value
     rows = connection.execute(_ALL_TRIALS.where(*conditions)).all()  # at once: half the time
+    if any(row.artifact_root == STORAGE for row in rows):
+        roots = roots.with_storage(storage_of(connection, sweep))
     return [_trial(roots, sweep, row, values[row.id]) for row in rows]
 
 
@@ -159,7 +162,17 @@ def read_trial(connection: Connection, roots: Roots, sweep: str, key: int) -> Tr
     """Return the trial with the key `key`, of the sweep called `sweep`."""
     rows = connection.execute(_ONE_TRIALS_VALUES, {"key": key})
     values = {name: value for _, name, value in rows}
-    return _trial(roots, sweep, connection.execute(_ONE_TRIAL, {"key": key}).one(), values)
+    row = connection.execute(_ONE_TRIAL, {"key": key}).one()
+    if row.artifact_root == STORAGE:
+        roots = roots.with_storage(storage_of(connection, sweep))
+    return _trial(roots, sweep, row, values)
+
+
+def storage_of(connection: Connection, sweep: str) -> str | None:
+    """Return the ``storage`` of a sweep's stored spec; None where it has none."""
+    spec = connection.scalar(_SPEC, {"name": sweep}) or {}
+    storage = spec.get("storage")
+    return str(storage) if storage else None
 
 
 def read_attempts(connection: Connection, trial: int) -> list[Attempt]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from orchestrator.contracts import Outcome
 from orchestrator.errors import LeaseLostError
@@ -16,7 +16,7 @@ from orchestrator.storage import column_blocks as blocks
 from orchestrator.storage import tables
 from orchestrator.storage.changes import Change, not_before, put
 from orchestrator.storage.database import Database
-from orchestrator.storage.reading import read_prior_points, read_trial
+from orchestrator.storage.reading import read_prior_points, read_trial, storage_of
 from orchestrator.storage.tables import attempts, sweeps, trial_values, trials
 from orchestrator.trials import (
     Attempt,
@@ -187,7 +187,7 @@ class SqlWriter:
             state = outcome.state.value
             change.end_attempt(key, attempt, state=state, **_failure(outcome))
             write = change.end_trial if outcome.state.is_final else change.trial_row
-            write(key, state=state, **self._artifact(outcome))
+            write(key, state=state, **self._artifact(outcome, change.connection))
             put(change.connection, trial_values, _value_rows(key, values))
             change.mark((trial, attempt))
             return read_trial(change.connection, self._roots, change.sweep, key)
@@ -315,10 +315,11 @@ class SqlWriter:
                 .values(lease_holder=None, lease_since=None, lease_expires=None, lease_heard=None)
             )
 
-    def _artifact(self, outcome: Outcome) -> dict[str, object]:
+    def _artifact(self, outcome: Outcome, connection: Connection) -> dict[str, object]:
         if (artifact := outcome.artifact) is None:
             return {}
-        place = self._roots.place(artifact.path)
+        roots = self._roots.with_storage(storage_of(connection, self._lease.sweep))
+        place = roots.place(artifact.path)
         return {
             "artifact_root": place.root,
             "artifact_path": place.path,

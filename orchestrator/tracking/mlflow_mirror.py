@@ -11,10 +11,12 @@ import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.contracts import Mark, Store
+from orchestrator.file_storage.trial_files import local_files
 from orchestrator.fronts.front import Front, compute_front
 from orchestrator.places import file_trouble
 from orchestrator.redaction import redacted_section
@@ -252,11 +254,14 @@ class MlflowMirror:
     def _put_artifact(self, run_id: str, trial: Trial) -> None:
         if trial.artifact is None:
             return
-        path = Path(trial.artifact.path)
-        is_there = self._server.files(run_id).get(path.name) == trial.artifact.bytes
-        # A path on another machine, or a URL, stays a tag; and so does that of another file.
-        if not is_there and not file_trouble(path, trial.artifact.sha256):
-            self._server.put_file(run_id, path)
+        name = Path(trial.artifact.path).name
+        if self._server.files(run_id).get(name) == trial.artifact.bytes:
+            return
+        # A path on another machine, a URL out of reach, and another file's path stay a tag.
+        with suppress(OSError):
+            path = local_files(trial.artifact.path, [name])
+            if not file_trouble(path, trial.artifact.sha256):
+                self._server.put_file(run_id, path)
 
 
 class _Pause:

@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.storage import database, open_store, opening, schema_version, upgrade
+from orchestrator.storage.opening import try_writing
 from orchestrator.storage.tables import HEAD, VERSION_TABLE, metadata
 
 _GOLDEN = Path(__file__).parents[2] / "golden" / "databases"
@@ -312,3 +313,19 @@ def _check_no_difference(url: str) -> None:
             assert key == table.primary_key.columns.keys()
             assert len(made.get_foreign_keys(table.name)) == len(table.foreign_keys)
     engine.dispose()
+
+
+def test_a_write_is_tried_and_leaves_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'sweeps.db'}"
+    upgrade(url)
+    before = (tmp_path / "sweeps.db").read_bytes()
+    try_writing(url)
+    assert (tmp_path / "sweeps.db").read_bytes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_a_server_that_only_lets_one_read_is_found_by_a_write(postgres: str) -> None:
+    try_writing(postgres)
+    with pytest.raises(OrchestratorError, match="read-only transaction"):
+        try_writing(f"{postgres}&options=-cdefault_transaction_read_only%3Don")

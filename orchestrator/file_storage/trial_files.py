@@ -1,0 +1,101 @@
+"""The files of one trial in a storage, with a list of their checksums that is written last."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from orchestrator.file_storage.storage import FileStorage, is_remote
+from orchestrator.state_folder import StateFolder
+from trainers.files.trial_folder import ARTIFACT_NAME, PREDICTIONS_NAME, STORAGE_NAME
+
+KEPT_NAMES = (ARTIFACT_NAME, STORAGE_NAME, PREDICTIONS_NAME)
+"""The files of a complete trial that are kept."""
+_LIST = "files.json"
+_KEY_PARTS = 4  # sweeps/NAME/trials/NUMBER
+
+
+def key_of(folder: str) -> str:
+    """Return the key of a trial's folder in a storage.
+
+    >>> key_of("/home/me/.paretune/sweeps/digits/trials/00003")
+    'sweeps/digits/trials/00003'
+    """
+    return "/".join(Path(folder).parts[-_KEY_PARTS:])
+
+
+def put_trial(
+    storage: FileStorage, key: str, folder: Path, names: Sequence[str] = KEPT_NAMES
+) -> None:
+    """Write those of the named files that are there; the others keep what they had.
+
+    Raises:
+        OSError: One could not be written; the list of files is as it was.
+    """
+    files = _listed(storage, key)
+    for name in names:
+        if (file := folder / name).is_file():
+            files[name] = storage.put(file, f"{key}/{name}")
+    with TemporaryDirectory(prefix="paretune-files-") as scratch:
+        written = Path(scratch, _LIST)
+        written.write_text(json.dumps(files))
+        storage.put(written, f"{key}/{_LIST}")
+
+
+def get_trial(
+    storage: FileStorage, key: str, folder: Path, names: Sequence[str] = KEPT_NAMES
+) -> None:
+    """Read those of the named files that the list has into a folder, unless they are there.
+
+    Raises:
+        OSError: One could not be read, or is not the one that was written.
+    """
+    files = _listed(storage, key)
+    for name in names:
+        if name in files and _digest(folder / name) != files[name]:
+            storage.get(f"{key}/{name}", folder / name, files[name])
+
+
+def local_files(
+    address: str, names: Sequence[str] = KEPT_NAMES, state: StateFolder | None = None
+) -> Path:
+    """Return the path at which a trial's network is, or would be, on this machine.
+
+    Args:
+        address: Of its network: a path, which is returned, or a URL.
+        names: Which files of its folder to fetch, where it is a URL.
+        state: Keeps what was fetched; default: `StateFolder.find`.
+
+    Raises:
+        OSError: They could not be fetched.
+
+    >>> local_files("/data/model.safetensors").as_posix()
+    '/data/model.safetensors'
+    """
+    if not is_remote(address):
+        return Path(address)
+    base, _, name = address.rpartition("/")
+    digest = hashlib.sha256(base.encode()).hexdigest()[:16]
+    folder = (state or StateFolder.find()).fetched / digest
+    above, _, key = base.rpartition("/")
+    get_trial(FileStorage(above), key, folder, names)
+    return folder / name
+
+
+def _listed(storage: FileStorage, key: str) -> dict[str, str]:
+    with TemporaryDirectory(prefix="paretune-files-") as scratch:
+        file = Path(scratch, _LIST)
+        try:
+            storage.get(f"{key}/{_LIST}", file)
+        except FileNotFoundError:
+            return {}
+        return dict(json.loads(file.read_text()))
+
+
+def _digest(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except FileNotFoundError:
+        return ""

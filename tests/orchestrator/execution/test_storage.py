@@ -1,0 +1,186 @@
+"""Sweeps whose files are in a storage: a folder, the memory of fsspec, and a real S3 server."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from orchestrator.contracts import Store
+from orchestrator.driver.running import run
+from orchestrator.errors import OrchestratorError
+from orchestrator.execution.inline import InlineExecutor
+from orchestrator.execution.trial_storage import answer_probe, probed_storage
+from orchestrator.file_storage.storage import FileStorage, StorageError
+from orchestrator.places import LostNetworkError, network_file
+from orchestrator.queries.sweeps import open_sweep
+from orchestrator.reporting.export import export
+from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.state_folder import StateFolder
+from orchestrator.trials import FailureKind, SweepState, TrialState
+from tests.servers import free_port
+from trainers.files.trial_folder import ARTIFACT_NAME, PREDICTIONS_NAME
+
+MakeSpec = Callable[..., SweepSpec]
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """A bucket of a real S3 server on the loopback."""
+    pytest.importorskip("moto", reason="needs the package moto[server]")
+    fsspec_s3 = pytest.importorskip("s3fs", reason="needs the package s3fs")
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "QXQsecretQXQ")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        until = time.monotonic() + 90
+        while time.monotonic() < until and server.poll() is None:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+                break
+            time.sleep(0.2)
+        fsspec_s3.S3FileSystem(skip_instance_cache=True).mkdir("sweeps")
+        yield "s3://sweeps/of me"
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture(params=["folder", "file", "memory", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "s3":
+        return str(request.getfixturevalue("s3"))
+    url = {"folder": str(tmp_path / "shared"), "file": f"file://{tmp_path}/shared"}
+    return url.get(request.param, f"memory://{tmp_path.name}")
+
+
+@pytest.mark.slow
+def test_what_was_put_is_got_whole_or_not_at_all(place: str, tmp_path: Path) -> None:
+    storage, sent, got = FileStorage(place), tmp_path / "sent", tmp_path / "got" / "file"
+    sent.write_bytes(b"network" * 100_000)
+    digest = storage.put(sent, "sweeps/a/file")
+    storage.get("sweeps/a/file", got, digest)
+    assert got.read_bytes() == sent.read_bytes()
+    sent.write_bytes(b"another")
+    storage.put(sent, "sweeps/a/file")
+    with pytest.raises(StorageError, match="another checksum"):
+        storage.get("sweeps/a/file", got, digest)
+    # What was there is still whole.
+    assert got.read_bytes() == b"network" * 100_000
+    with pytest.raises(FileNotFoundError):
+        storage.get("sweeps/a/absent", got)
+    storage.remove("sweeps/a")
+    with pytest.raises(FileNotFoundError):
+        storage.get("sweeps/a/file", got)
+
+
+@pytest.mark.slow
+def test_a_sweep_is_whole_without_the_folder_that_it_ran_in(
+    place: str, store: Store, make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measures = {"masked_gradient_signs": {"samples": 8, "steps": 2}}
+    spec = make_spec(storage=place, front_measures=measures, budget={"trials": 2})
+    result = run(spec, store=store, executor=InlineExecutor)
+    assert result.sweep.state is SweepState.COMPLETE
+    # Only what the state folder had of the trials is gone.
+    shutil.rmtree(tmp_path / "sweeps", ignore_errors=True)
+    shutil.rmtree(tmp_path / "fetched", ignore_errors=True)
+    trials = store.trials("tiny")
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 2
+    for trial in trials:
+        assert trial.artifact is not None
+        expected = place.removeprefix("file://") + f"/sweeps/tiny/trials/{trial.number:05d}/"
+        assert trial.artifact.path == expected + ARTIFACT_NAME
+        export("tiny", trial.number, tmp_path / str(trial.number), store)
+        assert network_file(trial.artifact, "it").with_name(ARTIFACT_NAME).is_file()
+    measured = [trial for trial in trials if "masked_gradient_signs" in trial.values]
+    assert measured
+    assert all("test_accuracy" in trial.values for trial in measured)
+    member = open_sweep("tiny").front()[0]
+    assert member.load_model() is not None
+    # A budget that grows goes on from it.
+    grown = make_spec(storage=place, front_measures=measures, budget={"trials": 3})
+    assert run(grown, store=store, executor=InlineExecutor).complete == 3
+
+
+@pytest.mark.slow
+def test_a_place_follows_the_storage_that_moves(
+    store: Store, make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    run(make_spec(storage=str(old), budget={"trials": 1}), store=store, executor=InlineExecutor)
+    old.rename(new)
+    (trial,) = store.trials("tiny")
+    assert trial.artifact is not None
+    with pytest.raises(LostNetworkError):
+        network_file(trial.artifact, "it")
+    run(make_spec(storage=str(new), budget={"trials": 2}), store=store, executor=InlineExecutor)
+    for trial in store.trials("tiny"):
+        assert trial.artifact is not None
+        assert network_file(trial.artifact, "it").is_relative_to(new)
+
+
+@pytest.mark.slow
+def test_a_storage_that_goes_away_loses_no_network(
+    store: Store, make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.file_storage.storage._PAUSES_S", ())
+    shared = tmp_path / "shared"
+
+    class Breaking(InlineExecutor):
+        def run(self, source: object) -> None:
+            # A file where the folder of the trials would be.
+            shutil.rmtree(shared)
+            shared.write_text("")
+            super().run(source)  # type: ignore[arg-type]
+
+    result = run(
+        make_spec(storage=str(shared), budget={"trials": 1}), store=store, executor=Breaking
+    )
+    assert result.complete == 1
+    (trial,) = store.trials("tiny")
+    assert trial.artifact is not None
+    assert network_file(trial.artifact, "it").is_relative_to(StateFolder.find().root / "sweeps")
+    (attempt,) = store.attempts("tiny", 0)
+    assert attempt.failure is not None
+    assert attempt.failure.kind is FailureKind.FILES_LOST
+    assert "could not be written in the storage" in attempt.failure.message
+
+
+def test_a_storage_that_cannot_be_used_takes_no_name(
+    store: Store, make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.file_storage.storage._PAUSES_S", ())
+    (tmp_path / "file").write_text("")
+    spec = make_spec(storage=str(tmp_path / "file" / "below"))
+    with pytest.raises(OrchestratorError, match=r"cannot be used: .* Every node must be able"):
+        run(spec, store=store, executor=InlineExecutor)
+    assert store.sweeps() == []
+    with pytest.raises(OrchestratorError, match="nowhere://bucket cannot be used here"):
+        run(make_spec(storage="nowhere://bucket"), store=store, executor=InlineExecutor)
+
+
+def test_a_node_that_does_not_see_what_the_driver_wrote_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(url: str, key: str, name: str) -> str:
+        return answer_probe(str(tmp_path / "another disk"), key, name)
+
+    with pytest.raises(OrchestratorError) as raised:
+        probed_storage(str(tmp_path / "shared"), [answer_probe, elsewhere])
+    assert str(raised.value).startswith(f"{socket.gethostname()} does not see in the storage")
+    # A probe leaves nothing behind.
+    assert list((tmp_path / "shared").iterdir()) == []
+
+
+def test_predictions_travel_with_their_network() -> None:
+    from orchestrator.file_storage.trial_files import KEPT_NAMES
+
+    assert {ARTIFACT_NAME, PREDICTIONS_NAME} <= set(KEPT_NAMES)
