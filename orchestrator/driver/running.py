@@ -183,8 +183,10 @@ def resume(
     store: Store | None = None,
     progress: Progress | None = None,
     address: str | None = None,
+    sampler: object = None,
+    callbacks: Sequence[object] = (),
 ) -> RunResult:
-    """Continue a stored sweep; its sweep file is not needed.
+    """Continue a stored sweep; its sweep file is not needed. Arguments are those of `run`.
 
     Raises:
         UnknownNameError: There is no sweep of this name.
@@ -193,7 +195,14 @@ def resume(
     store = store or _open("default", create=False)
     record = store.sweep(name)
     spec = stored_sweep(name, with_places(record.spec, record.content, StateFolder.find()))
-    return run(spec, store=store, progress=progress, address=address)
+    return run(
+        spec,
+        store=store,
+        progress=progress,
+        address=address,
+        sampler=sampler,
+        callbacks=callbacks,
+    )
 
 
 def _drive(  # noqa: PLR0913 - what a run is put together from
