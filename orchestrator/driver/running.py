@@ -51,6 +51,7 @@ from orchestrator.spec.stored import with_places
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
+from trainers.doors import read_code
 
 logger = logging.getLogger(__name__)
 
@@ -320,6 +321,7 @@ def _task(spec: SweepSpec, state: StateFolder) -> Task:
         cache_bytes=spec.execution.cache_bytes,
         batches=batches_of(spec),
         functions=spec.functions,
+        code=read_code((*spec.functions.values(), spec.data.dataset or "", spec.backbone.name)),
         sized=sized_backbones(spec),
     )
 
