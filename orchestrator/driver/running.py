@@ -102,16 +102,14 @@ def run(  # noqa: PLR0913 - what a caller may bring along
         address: Of a running Ray cluster; default: ``RAY_ADDRESS``, else this machine.
         executor: Builds the executor; default: Ray.
         state: Where trials are kept; default: `StateFolder.find`.
-        sampler: A sampler (`orchestrator.contracts.Sampler`) or one of Optuna's, instead of the
-            spec's. The sweep can then be continued only by passing it again.
+        sampler: Of our protocol or Optuna's, instead of the spec's; `resume` needs it again.
         callbacks: Objects with methods of `Callback`, beside those of the spec.
 
     Raises:
         SweepExistsError: The name is taken by a sweep with another spec.
         LeaseHeldError: Another driver runs this sweep.
         TrainerError: The images or the weights cannot be used by any trial.
-        UsageError: No grid for the space, no usable warm start, an unusable address, or a sampler
-            or a callback that cannot be used.
+        UsageError: The sampler, a callback, the warm start or an address cannot be used.
     """
     # First of all, because it refuses a grid of an endless space.
     spec = with_checked_sampler(spec, sampler)
@@ -134,8 +132,7 @@ def run(  # noqa: PLR0913 - what a caller may bring along
             known, content = _images_read(spec, worker, found, folder, progress)
             found = found or _open(where, state=folder)
             want_mirror()
-            suggests = sampler_of(spec, known, sampler)
-            parts = (spec, found, worker, known, suggests, prior)
+            parts = (spec, found, worker, known, sampler_of(spec, known, sampler), prior)
             interrupted = _drive(*parts, progress, folder, content)
         finally:
             worker.close()
