@@ -108,6 +108,10 @@ NO_EXAMPLE = {
         "trainers/onnx/",
         "trainers/reuse/sources.py::check_judged",
     ),
+    "needs timm, an optional extra": (
+        "trainers/networks/brought/timm_nets.py::timm_facts",
+        "trainers/networks/brought/timm_nets.py::timm_features",
+    ),
     "downloads": ("trainers/networks/backbones/torchvision_nets.py::imagenet_state",),
 }
 

@@ -58,6 +58,7 @@ from orchestrator.spec.stored import with_places
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
+from trainers.doors import read_code
 
 logger = logging.getLogger(__name__)
 
@@ -114,16 +115,14 @@ def run(  # noqa: PLR0913 - what a caller may bring along
         address: Of a running Ray cluster; default: ``RAY_ADDRESS``, else this machine.
         executor: Builds the executor; default: Ray.
         state: Where trials are kept; default: `StateFolder.find`.
-        sampler: A sampler (`orchestrator.contracts.Sampler`) or one of Optuna's, instead of the
-            spec's. The sweep can then be continued only by passing it again.
+        sampler: Of our protocol or Optuna's, instead of the spec's; `resume` needs it again.
         callbacks: Objects with methods of `Callback`, beside those of the spec.
 
     Raises:
         SweepExistsError: The name is taken by a sweep with another spec.
         LeaseHeldError: Another driver runs this sweep.
         TrainerError: The images or the weights cannot be used by any trial.
-        UsageError: No grid for the space, no usable warm start, an unusable address, or a sampler
-            or a callback that cannot be used.
+        UsageError: The sampler, a callback, the warm start or an address cannot be used.
     """
     # First of all, because it refuses a grid of an endless space.
     spec = with_checked_sampler(spec, sampler)
@@ -149,8 +148,7 @@ def run(  # noqa: PLR0913 - what a caller may bring along
             known, content = _images_read(spec, worker, found, folder, progress)
             found = found or _open(where, state=folder)
             want_mirror()
-            suggests = sampler_of(spec, known, sampler)
-            parts = (spec, found, worker, known, suggests, prior)
+            parts = (spec, found, worker, known, sampler_of(spec, known, sampler), prior)
             interrupted = _drive(*parts, progress, folder, content)
         finally:
             worker.close()
@@ -199,8 +197,10 @@ def resume(
     store: Store | None = None,
     progress: Progress | None = None,
     address: str | None = None,
+    sampler: object = None,
+    callbacks: Sequence[object] = (),
 ) -> RunResult:
-    """Continue a stored sweep; its sweep file is not needed.
+    """Continue a stored sweep; its sweep file is not needed. Arguments are those of `run`.
 
     Raises:
         UnknownNameError: There is no sweep of this name.
@@ -209,7 +209,14 @@ def resume(
     store = store or _open("default", create=False)
     record = store.sweep(name)
     spec = stored_sweep(name, with_places(record.spec, record.content, StateFolder.find()))
-    return run(spec, store=store, progress=progress, address=address)
+    return run(
+        spec,
+        store=store,
+        progress=progress,
+        address=address,
+        sampler=sampler,
+        callbacks=callbacks,
+    )
 
 
 def _drive(  # noqa: PLR0913 - what a run is put together from
@@ -338,6 +345,7 @@ def _task(spec: SweepSpec, state: StateFolder) -> Task:
         cache_bytes=spec.execution.cache_bytes,
         batches=batches_of(spec),
         functions=spec.functions,
+        code=read_code((*spec.functions.values(), spec.data.dataset or "", spec.backbone.name)),
         sized=sized_backbones(spec),
         sweep=f"{spec.name} {spec.fingerprint()}",
         storage=resolved(spec.storage) if spec.storage else None,

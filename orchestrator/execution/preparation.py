@@ -5,8 +5,9 @@ import json
 from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Prepared
+from orchestrator.execution.carried_files import node_folder
 from orchestrator.execution.task import Task
-from trainers.doors import reference_digest
+from trainers.doors import reference_digest, write_code
 from trainers.files.predictions import labels_digest
 from trainers.networks.backbone_table import FIXED_WORDS, backbone_info
 from trainers.networks.brought.registry import is_code
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
 _SAFE_WEIGHTS = ("bundled", "scratch")
 
 
+def take_in(task: Task) -> None:
+    """Make the user's own code of a sweep known to this process, wherever it runs.
+
+    Raises:
+        OSError: It is not here, and cannot be written here.
+        ValueError: The backbone's breaks a promise.
+    """
+    write_code(task.code, node_folder("code"))
+    # From now on a packed network finds it by its content.
+    backbone_info(task.backbone["name"])
+
+
 def prepare(task: Task) -> "ImageData":
     """Read the images, and refuse weights that no trial could load.
 
@@ -28,6 +41,7 @@ def prepare(task: Task) -> "ImageData":
     """
     from trainers.data import load_data
 
+    take_in(task)
     if task.cache is not None and "://" in task.cache:
         from trainers.stages.backends import open_backend
 
@@ -45,8 +59,6 @@ def found_out(task: Task, data: "ImageData") -> Prepared:
     if task.sized:
         from trainers.networks.backbones.shapes import backbone_shapes
 
-        # Code of a user's own is named by its content there, and found once it was looked at.
-        backbone_info(task.backbone["name"])
         backbones = {name: backbone_shapes(name) for name in task.sized}
     return Prepared(tuple(data.classes), backbones, data.notes, _content(task, data))
 

@@ -53,10 +53,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def setup(self, config: dict[str, Any], shared: Shared) -> None:
         """Load torch and the images, once in the life of the worker."""
         from orchestrator.execution.group_runner import GroupRunner
+        from orchestrator.execution.preparation import take_in
         from orchestrator.execution.trial_runner import stage_cache
         from trainers.trial.warm_up import warm_up
 
         warm_up(attacks=bool(shared.task.attacks))
+        take_in(shared.task)
         self._barrier = shared.barrier
         self._worker = f"{ray.util.get_node_ip_address()}:{os.getpid()}"
         sees_folder = sees(shared.marker)

@@ -26,6 +26,7 @@ class Task:
         cache_bytes: What it may hold.
         batches: How many jobs a worker takes at once.
         functions: References of a user's own functions, by the name of the value.
+        code: Files of a user's own code by their paths, as `trainers.doors.read_code` read them.
         sized: Backbones whose tensors the driver wants to know, by name.
         sweep: Name and fingerprint of the sweep: the same wherever its driver runs.
         storage: Where files of trials are kept for all nodes; None is the state folder.
@@ -41,6 +42,7 @@ class Task:
     cache_bytes: float = math.inf
     batches: Batches = field(default_factory=Batches)
     functions: Mapping[str, str] = field(default_factory=dict)
+    code: Mapping[str, bytes] = field(default_factory=dict)
     sized: tuple[str, ...] = ()
     sweep: str = ""
     storage: str | None = None

@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from orchestrator.contracts import FrontJob, Job, Outcome, Unmeasured
+from orchestrator.execution.preparation import take_in
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
 from orchestrator.places import file_trouble
@@ -20,7 +21,6 @@ from orchestrator.quantities import quantity
 from orchestrator.trials import Artifact, Failure, FailureKind, Report, TrialState
 from trainers.data import ImageData
 from trainers.errors import DivergedError, TrainerError
-from trainers.networks.backbone_table import backbone_info
 from trainers.stages.cache import StageCache
 from trainers.training.beginnings import frozen_key
 from trainers.training.finetune import EpochReport, FineTuning
@@ -178,8 +178,7 @@ def failed(error: Exception) -> Outcome:
 
 def measure_front(job: FrontJob, data: ImageData, task: Task) -> dict[str, float] | Unmeasured:
     """Measure a packed network as asked, if its file is still the one that was measured."""
-    # Code of a user's own is found by its content once it was looked at.
-    backbone_info(task.backbone["name"])
+    take_in(task)
     if trouble := file_trouble(Path(job.path), job.sha256):
         return Unmeasured(f"Its packed network {trouble}.")
     try:

@@ -49,7 +49,9 @@ def made_by(reference: str, setting: Setting, options: Mapping[str, Any]) -> Sam
             f"sampler: {reference} is {make!r:.100}; a function or a class that returns a sampler "
             f"is needed."
         )
-    return adopted(_call(reference, make, setting, options), setting, reference, make, options)
+    brought = _call(reference, make, setting, options)
+    remade = make if "seed" in inspect.signature(make).parameters else None
+    return adopted(brought, setting, reference, remade, options)
 
 
 def adopted(

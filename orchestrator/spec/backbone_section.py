@@ -34,7 +34,7 @@ def with_brought(given: object) -> object:
     A function or a class is replaced by the reference to it.
 
     >>> with_brought({"name": "my_model:build"})
-    {'name': 'my_model:build', 'weights': 'own'}
+    {'weights': 'own', 'name': 'my_model:build'}
     """
     if not isinstance(given, Mapping) or "name" not in given:
         return given

@@ -221,8 +221,7 @@ class SweepSpec(Section):
 
     @model_validator(mode="after")
     def _has_the_devices_of_its_budget(self) -> Self:
-        hours = self.budget.gpu_hours
-        if hours is not None and not self.resources.gpus:
+        if (hours := self.budget.gpu_hours) is not None and not self.resources.gpus:
             raise ValueError(
                 f"budget: gpu_hours is {hours:g}, and a trial has no GPU, so that none would ever "
                 f"pass: set resources.gpus, or write cpu_hours."
@@ -288,8 +287,8 @@ class SweepSpec(Section):
 
         With a budget of time that is the remaining work; a budget of trials is used up then.
         """
-        time = (self.budget.seconds, self.budget.cpu_hours, self.budget.gpu_hours)
-        has_time = any(limit is not None for limit in time)
+        budget = self.budget
+        has_time = {budget.seconds, budget.cpu_hours, budget.gpu_hours} != {None}
         stops = self.scheduler.kind != "fifo"
         return stops and has_time and self.search_space.size is not None
 
@@ -342,8 +341,8 @@ class SweepSpec(Section):
 
     def data_config(self) -> DataConfig:
         """Build the data settings for `trainers`."""
-        given = self.data.model_dump()
-        return DataConfig(**given, seed=self.seed, default_size=self._default_size)
+        size = self._default_size
+        return DataConfig(**self.data.model_dump(), seed=self.seed, default_size=size)
 
     @property
     def backbones(self) -> tuple[str, ...]:
@@ -366,14 +365,13 @@ class SweepSpec(Section):
 
     def trial_config(self) -> TrialConfig:
         """Build the settings for `trainers` that all trials share."""
-        widths = self.head.widths
         return TrialConfig(
             backbone=self.backbone.name,
             weights=self.backbone.weights,
             image_size=self.backbone.image_size,
             **self.backbone.cut(),
             reuse=self.backbone.reuse,
-            widths=None if widths is None else tuple(widths),
+            widths=None if self.head.widths is None else tuple(self.head.widths),
             fc_rule=self.head.rule,
             fc_fraction=self.head.fraction,
             attacks=self.attacks,

@@ -99,3 +99,30 @@ def test_what_no_node_fits_is_refused_with_the_numbers_of_the_largest(
     assert "No node of the cluster fits a trial: one needs 2 CPUs" in done.stderr
     assert "the largest of 3 nodes has 1 CPUs" in done.stderr
     assert "wide" not in paretune(nodes, "list").stdout
+
+
+def test_code_of_ones_own_goes_along(nodes: Nodes) -> None:
+    """It lies where no node but the driver's sees it, and imports what lies beside it."""
+    project = nodes.state / "project"
+    project.mkdir(parents=True, exist_ok=True)
+    (project / "widths.py").write_text("CHANNELS = 4\n")
+    (project / "my_model.py").write_text(
+        "from torch import nn\nfrom widths import CHANNELS\n\n\ndef build():\n"
+        "    net = nn.Sequential(nn.Conv2d(1, CHANNELS, 3), nn.ReLU(), nn.Flatten())\n"
+        "    net.image_size = 8\n    return net\n"
+    )
+    (project / "my_metric.py").write_text(
+        "def bias(network, images, labels):\n    return float(network.head[-1].bias.abs().sum())\n"
+    )
+    own = {"direction": "minimize", "function": "my_metric:bias"}
+    given = {"name": "own-code", "backbone": "my_model:build", "budget": {"trials": 3}}
+    changed = {**SWEEP, **given, "objectives": {**SWEEP["objectives"], "my_bias": own}}
+    changed["execution"] = {"cache": "off"}
+    (project / "sweep.yaml").write_text(yaml.safe_dump(changed))
+    done = paretune(nodes, "run", str(project / "sweep.yaml"), seconds=240)
+    assert done.returncode == 0, done.stdout + done.stderr + nodes.said()
+    store = open_store(state=StateFolder(nodes.state))
+    trials = store.trials("own-code")
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
+    assert all(trial.values["my_bias"] > 0 for trial in trials)
+    store.close()

@@ -1,5 +1,6 @@
 """Code of a user's own, named in a sweep file as ``module:name``; importable without torch."""
 
+from trainers.doors.carried import read_code, write_code
 from trainers.doors.measures import call_measure
 from trainers.doors.references import (
     DoorError,
@@ -20,8 +21,10 @@ __all__ = [
     "is_reference",
     "load_reference",
     "located",
+    "read_code",
     "reference_digest",
     "reference_of",
     "resolved_reference",
     "take_note",
+    "write_code",
 ]

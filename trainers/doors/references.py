@@ -13,7 +13,9 @@ from typing import Any
 
 from trainers.errors import TrainerError
 
-_ENDING = ".py"
+ENDING = ".py"
+# Files of code that came from another machine: where each is here, by its path there.
+_COPIES: dict[Path, Path] = {}
 # Of a digest in a name: two contents that share them are not met by chance.
 _DIGITS = 16
 # Where code of a content was seen by this process. The content is compared each time.
@@ -40,14 +42,14 @@ def resolved_reference(reference: str, folder: Path) -> str:
         ValueError: It is not a module and a name with a colon between them.
     """
     module, colon, name = reference.rpartition(":")
-    if module.endswith(_ENDING) and Path(module).is_absolute():
+    if module.endswith(ENDING) and Path(module).is_absolute():
         return reference
     if not (colon and name.isidentifier() and all(map(str.isidentifier, module.split(".")))):
         raise ValueError(
             f"{reference!r} is not code: write a module and a name in it, as in 'my_metric:size' "
             f"for the function size of my_metric.py beside the sweep file."
         )
-    path = folder.joinpath(*module.split(".")).with_suffix(_ENDING)
+    path = folder.joinpath(*module.split(".")).with_suffix(ENDING)
     return f"{path.resolve()}:{name}" if path.is_file() else reference
 
 
@@ -91,7 +93,7 @@ def load_reference(reference: str) -> Any:
     """
     module, _, name = reference.rpartition(":")
     try:
-        loaded = _from_file(Path(module)) if module.endswith(_ENDING) else _installed(module)
+        loaded = _from_file(Path(module)) if module.endswith(ENDING) else _installed(module)
     except DoorError:
         raise
     except Exception as error:
@@ -114,7 +116,7 @@ def reference_digest(reference: str) -> str:
     False
     """
     module, _, name = reference.rpartition(":")
-    path = Path(module) if module.endswith(_ENDING) else _origin(module)
+    path = _here(Path(module)) if module.endswith(ENDING) else _origin(module)
     if not path.is_file():
         raise _missing(str(path))
     return hashlib.sha256(name.encode() + b"\n" + path.read_bytes()).hexdigest()
@@ -142,7 +144,7 @@ def content_name(reference: str) -> str:
     'statistics:fmean'
     """
     module, _, name = reference.rpartition(":")
-    stem = Path(module).stem if module.endswith(_ENDING) else module
+    stem = Path(module).stem if module.endswith(ENDING) else module
     found = f"{stem}:{name}#{reference_digest(reference)[:_DIGITS]}"
     _LOCATED[found] = reference
     return found
@@ -189,7 +191,7 @@ def located(name: str) -> str:
             f"{', '.join(others)}. Restore the file as it was."
         )
     raise DoorError(
-        f"The code {reference} is needed, and {reference.rpartition(':')[0]}{_ENDING} is neither "
+        f"The code {reference} is needed, and {reference.rpartition(':')[0]}{ENDING} is neither "
         f"in this folder nor where Python looks for modules: work in the folder that has it, or "
         f"name that folder in PYTHONPATH."
     )
@@ -206,7 +208,24 @@ class _AsWritten(SourceFileLoader):
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
+def use_copy(path: Path, copy: Path) -> None:
+    """Read code of another machine from a copy on this one.
+
+    >>> use_copy(Path("/elsewhere/my_model.py"), Path("/here/my_model.py"))
+
+    Args:
+        path: Its path there, which references have.
+        copy: Its path here.
+    """
+    _COPIES[path] = copy
+
+
+def _here(path: Path) -> Path:
+    return _COPIES.get(path, path)
+
+
 def _from_file(path: Path) -> ModuleType:
+    path = _here(path)
     if not path.is_file():
         raise _missing(str(path))
     name = f"paretune_door_{path.stem}"
