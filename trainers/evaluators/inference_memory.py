@@ -11,7 +11,9 @@ from torch.overrides import TorchFunctionMode
 from trainers.evaluators.accuracy import under_test
 
 
-def peak_activation_bytes(network: nn.Module, image_shape: Sequence[int]) -> int:
+def peak_activation_bytes(
+    network: nn.Module, image_shape: Sequence[int], *, bits: int = 32
+) -> int:
     """Compute the largest total size of the tensors that a network makes of one image.
 
     Counted is every tensor, the image included, in float32, from when it is made until nothing
@@ -28,11 +30,12 @@ def peak_activation_bytes(network: nn.Module, image_shape: Sequence[int]) -> int
     Args:
         network: As for `trainers.evaluators.accuracy.predict`, on the CPU.
         image_shape: (C, H, W).
+        bits: Bits of an activation: all tensors count with so many instead of 32.
     """
     live = _LiveBytes()
     with under_test(network, "cpu"), torch.inference_mode(), live:
         network(torch.zeros(1, *image_shape))
-    return live.peak
+    return -(-live.peak * bits // 32)
 
 
 class _LiveBytes(TorchFunctionMode):

@@ -38,14 +38,15 @@ from trainers.files.trial_folder import (
 from trainers.networks.network import Network
 from trainers.networks.spec import NetworkSpec
 from trainers.pruning.masks import zero_share
-from trainers.quantization.plan import planned_weights
+from trainers.quantization.config import FLOAT_BITS
+from trainers.quantization.plan import planned_weights, quantize_network
 from trainers.quantization.quantized import QuantizedWeight
 from trainers.stages.cache import StageCache
 from trainers.training.examples import FEATURE_BYTES
 from trainers.training.finetune import EpochReport, FineTuning
 from trainers.training.fused import fuse_key, run_epoch
 from trainers.trial.allocated import allocated
-from trainers.trial.calibrated import calibrated
+from trainers.trial.calibrated import calibrated, with_activations
 from trainers.trial.latency import measure_latency
 from trainers.trial.milestones import milestone_values
 
@@ -236,7 +237,10 @@ class TrialRun:
             "cached_stages": float(self.training.cached_stages),
         }
         values["peak_inference_bytes"] = float(
-            artifact.bytes + peak_activation_bytes(packed, self._data.train_images.shape[1:])
+            artifact.bytes
+            + peak_activation_bytes(
+                packed, self._data.train_images.shape[1:], bits=config.activation_bits
+            )
         )
         images, labels = self._data.subset("val")
         for name, reference in config.functions.items():
@@ -262,6 +266,11 @@ class TrialRun:
                 network, config, self._data, device=self._device, stages=self.training.stages
             )
             network, rounded, divergences = found.network, found.weights, found.values
+        if config.activation_bits != FLOAT_BITS:
+            weights = quantize_network(network, config.quantization, steps=steps)
+            network = with_activations(
+                network, rounded or weights, config, self._data, self._device
+            )
         artifact = write_artifact(
             network,
             self._folder / ARTIFACT_NAME,
