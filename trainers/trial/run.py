@@ -237,10 +237,7 @@ class TrialRun:
             "cached_stages": float(self.training.cached_stages),
         }
         values["peak_inference_bytes"] = float(
-            artifact.bytes
-            + peak_activation_bytes(
-                packed, self._data.train_images.shape[1:], bits=config.activation_bits
-            )
+            artifact.bytes + peak_activation_bytes(packed, self._data.train_images.shape[1:])
         )
         images, labels = self._data.subset("val")
         for name, reference in config.functions.items():
