@@ -24,6 +24,7 @@ from trainers.evaluators.accuracy import (
 )
 from trainers.evaluators.class_metrics import class_metrics
 from trainers.evaluators.config import AttackConfig
+from trainers.evaluators.corruptions import corruption_accuracy
 from trainers.evaluators.counts import count_macs, count_parameters
 from trainers.evaluators.inference_memory import peak_activation_bytes
 from trainers.evaluators.robustness import relative_perturbation, robust_accuracy
@@ -378,6 +379,11 @@ def _evaluated(
             )
             continue
         seed = attack_seed(name)
+        if attack.attack == "corruptions":
+            values[name] = corruption_accuracy(
+                network, images, labels, samples=attack.samples, seed=seed, device=device
+            )
+            continue
         result = robust_accuracy(network, images, labels, attack, seed=seed, device=device)
         values[name] = result.robust_accuracy
         attacked[name] = Attacked(result.chosen, result.robust)
