@@ -16,9 +16,9 @@ from scipy import ndimage
 from torch import nn
 
 from trainers.data.image_data import Images, Labels
-from trainers.data.splits import stratified_choice
 from trainers.determinism import derive_seed
 from trainers.evaluators.accuracy import check_labelled, predict
+from trainers.evaluators.robustness import attacked_images
 
 SEVERITIES = (1, 2, 3, 4, 5)
 _SMALL = 64
@@ -79,7 +79,7 @@ def corruption_accuracy(
         images: uint8 (N, C, H, W).
         labels: int64 (N,).
         samples: The largest number of images; each is corrupted in every way.
-        seed: Decides the noise; the images are the same for every seed.
+        seed: Decides the noise. The images are those that attacks get.
         device: Where to compute.
 
     Raises:
@@ -91,7 +91,7 @@ def corruption_accuracy(
     True
     """
     check_labelled(images, labels)
-    chosen = stratified_choice(labels, min(samples, len(labels)), derive_seed(0, "corruptions"))
+    chosen = attacked_images(labels, samples)
     shown, wanted = images[chosen], labels[chosen]
     right = [
         (predict(network, corrupted(shown, name, each, seed=seed), device=device) == wanted).mean()
