@@ -14,6 +14,7 @@ from orchestrator.errors import UsageError
 from search_spaces import quantities
 from trainers.evaluators.config import (
     ATTACKED,
+    CORRUPTED,
     FROM_REFERENCE,
     MASKED,
     OF_REFERENCE,
@@ -122,6 +123,13 @@ QUANTITIES: Mapping[str, Quantity] = {
         _under_attack(OF_REFERENCE, of_front_alone=True, needs_reference=True),
         Quantity(
             name=PERTURBATION,
+            direction=Direction.MAXIMIZE,
+            is_family=True,
+            is_attack=True,
+            changed_by_training=True,
+        ),
+        Quantity(
+            name=CORRUPTED,
             direction=Direction.MAXIMIZE,
             is_family=True,
             is_attack=True,

@@ -94,6 +94,7 @@ NO_EXAMPLE = {
     ),
     "trains a network, or measures a trained one": (
         "orchestrator/analysis/reuse_analysis.py::analyze_reuse",
+        "orchestrator/analysis/sensitivity_analysis.py::analyze_sensitivity",
         "trainers/reuse/arms.py::accuracy",
         "trainers/reuse/arms.py::train",
         "trainers/training/",

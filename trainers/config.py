@@ -67,6 +67,9 @@ class TrialConfig:
             ``bias_corrected``, ``adaround`` or ``gptq``.
         calibration: Which images those are, and what else is done with them.
         allocation: A budget from which the bits of each layer follow once it is trained.
+        activation_bits: As `QuantizationConfig` takes it.
+        activation_range: What the levels of activations hold on calibration images: all
+            (``minmax``), a ``percentile``, or the range of least squared error (``mse``).
         qat: ``none``, or how training knows of the quantization: ``absmax`` or ``lsq``.
         recipe: The rest of the training: augmentation, schedule, averaging, and more.
         pruning: Which weights become zero, and when.
@@ -108,6 +111,8 @@ class TrialConfig:
     rounding: str = "nearest"
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     allocation: AllocationConfig = field(default_factory=AllocationConfig)
+    activation_bits: int = FLOAT_BITS
+    activation_range: str = "minmax"
     qat: str = "none"
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     pruning: PruningConfig = field(default_factory=PruningConfig)
@@ -188,6 +193,7 @@ class TrialConfig:
             layer_bits=self.layer_bits,
             rate_weight=self.rate_weight,
             step=self.step,
+            activation_bits=self.activation_bits,
         )
 
     @property
@@ -281,6 +287,8 @@ _LATER = {
     "depth_start": "prefix",
     "step": "absmax",
     "rounding": "nearest",
+    "activation_bits": FLOAT_BITS,
+    "activation_range": "minmax",
     "calibration": asdict(CalibrationConfig()),
 }
 

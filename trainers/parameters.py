@@ -13,6 +13,7 @@ from trainers.pruning import config as pruning
 from trainers.quantization.allocation import ALLOCATED_BITS, BIT_WIDTHS
 from trainers.quantization.calibration import ROUNDINGS
 from trainers.quantization.config import (
+    ACTIVATION_RANGES,
     FLOAT_BITS,
     MAX_RATE_WEIGHT,
     QAT_MODES,
@@ -56,6 +57,8 @@ PARAMETERS: Mapping[str, Accepts] = {
     "scope": Accepts("what shares its levels", words=SCOPES),
     "rate_weight": Accepts("what the quantizer entropy pays for a bit less", 0.0, MAX_RATE_WEIGHT),
     "step": Accepts("what decides the range of evenly spaced levels", words=STEPS),
+    "activation_bits": _bits("an activation"),
+    "activation_range": Accepts("what the levels of activations hold", words=ACTIVATION_RANGES),
     "rounding": Accepts("how the code of each weight is chosen", words=ROUNDINGS),
     ALLOCATED_BITS: Accepts(
         "mean bits of a weight; which layer has how many follows", BIT_WIDTHS[0], BIT_WIDTHS[-1]

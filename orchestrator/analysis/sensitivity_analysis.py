@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from trainers.quantization.sensitivity import Change, LayerSensitivity
     from trainers.trial.allocated import Allocation
 
-_FRONT_STEPS = 4  # of a bit
+_BUDGETS = tuple(quarters / 4 for quarters in range(2 * 4, 8 * 4 + 1))
+"""Mean bits of a weight, of the allocations of a front."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,6 @@ class SensitivityReport:
         quantizer: As `trainers.quantization.config.QuantizationConfig` takes it.
         scope: As there.
         step: As there.
-        loss: Cross-entropy of the float network is compared with it; False without labels.
         layers: Each convolution from input to output, and the FC layers together.
         front: The best allocation for each mean number of bits, if asked for.
         notes: Caveats; sentences without a full stop.
@@ -44,7 +44,6 @@ class SensitivityReport:
     quantizer: str
     scope: str
     step: str
-    loss: bool
     layers: "tuple[LayerSensitivity, ...]"
     front: "tuple[Allocation, ...]" = ()
     notes: tuple[str, ...] = ()
@@ -118,17 +117,15 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
 ) -> SensitivityReport:
     """Measure how much the predictions of a network change when its layers get few bits.
 
-    Every convolution, and the FC layers together, are quantized to 2 to 8 bits: alone, and with
-    all layers before them. Training images alone are looked at.
+    Convolutions and, together, FC layers are quantized to 2 to 8 bits, alone and with all before
+    them. Training images alone are looked at.
 
     Args:
-        network: A network; the path of a packed one or of a trial's folder; or the name of a
-            backbone, on which a linear head is trained on the data first.
+        network: As `trainers.trial.trained.trained_network` takes it.
         data: Data set.
         weights: Of a backbone: as a sweep file takes them; None for its default.
         epochs: Of the head's training.
-        quantization: Quantizer, scope and step; by default evenly spaced levels of least squared
-            error for each channel.
+        quantization: Quantizer, scope and step; by default affine, channel and mse.
         images: How many training images are used.
         seed: Decides which, and the training of a head.
         cumulative: Whether layers are quantized together with those before them too.
@@ -158,7 +155,6 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
         progress=progress,
     )
     allocations = Allocations(found.spec, config, shown.classes, layers)
-    budgets = [step / _FRONT_STEPS for step in range(2 * _FRONT_STEPS, 8 * _FRONT_STEPS + 1)]
     return SensitivityReport(
         network=network if isinstance(network, str) else found.spec.backbone,
         backbone=found.spec.backbone,
@@ -168,8 +164,7 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
         quantizer=config.quantizer,
         scope=config.scope,
         step=config.step,
-        loss=next(iter(layers[0].alone.values())).loss is not None,
         layers=layers,
-        front=tuple(allocations.front(budgets)) if front else (),
+        front=tuple(allocations.front(_BUDGETS)) if front else (),
         notes=notes,
     )

@@ -12,7 +12,9 @@ from search_spaces import unknown
 from trainers.doors import resolved_reference
 from trainers.evaluators.config import (
     ATTACKED,
+    CORRUPTED,
     MASKED,
+    OWN_ATTACKS,
     PERTURBATION,
     AttackConfig,
     AttackName,
@@ -76,10 +78,10 @@ class ObjectiveSection(MeasureSection):
         return self
 
 
-def with_deepfool(sections: object) -> object:
-    """Fill in the attack of DeepFool's values, which need not name it.
+def with_own_attacks(sections: object) -> object:
+    """Fill in the attack of values that one attack alone yields, and which need not name it.
 
-    >>> with_deepfool({"deepfool_perturbation": "maximize"})
+    >>> with_own_attacks({"deepfool_perturbation": "maximize"})
     {'deepfool_perturbation': {'attack': 'deepfool', 'direction': 'maximize'}}
     """
     if not isinstance(sections, dict):
@@ -88,9 +90,13 @@ def with_deepfool(sections: object) -> object:
     for name, section in sections.items():
         # A single word under measures is the attack.
         given = with_direction(section) if section in ("maximize", "minimize") else section
-        if str(name).startswith(PERTURBATION) and isinstance(given, dict):
-            filled[name] = {"attack": "deepfool", **given}
+        if isinstance(given, dict) and (own := _own_attack(str(name))):
+            filled[name] = {"attack": own, **given}
     return filled
+
+
+def _own_attack(name: str) -> str | None:
+    return next((own for prefix, own in OWN_ATTACKS.items() if name.startswith(prefix)), None)
 
 
 def fits_its_name(name: str, section: MeasureSection) -> None:
@@ -100,11 +106,12 @@ def fits_its_name(name: str, section: MeasureSection) -> None:
     Traceback (most recent call last):
     ValueError: robust_accuracy has attack: deepfool, ...
     """
-    is_deepfool = section.attack == "deepfool"
-    if is_deepfool != name.startswith(PERTURBATION):
+    given = section.attack if section.attack in OWN_ATTACKS.values() else None
+    if given != _own_attack(name):
         raise ValueError(
-            f"{name} has attack: {section.attack}, but deepfool yields {PERTURBATION} and nothing "
-            f"else does; the other attacks yield {ATTACKED}."
+            f"{name} has attack: {section.attack}, but deepfool yields {PERTURBATION}, "
+            f"corruptions yield {CORRUPTED}, and nothing else does; the other attacks yield "
+            f"{ATTACKED}."
         )
     if name.startswith(MASKED) and section.attack not in ("bim", "pgd"):
         raise ValueError(
@@ -151,8 +158,9 @@ def check_measured(name: str) -> str:
 def _trial_measure(name: str) -> str:
     if not quantity(check_measured(name)).is_attack:
         raise ValueError(
-            f"{name} is measured anyway. A measure is an attack: its name is {ATTACKED} or "
-            f"{PERTURBATION}, with a word of its own behind it, as in {ATTACKED}_eps2."
+            f"{name} is measured anyway. A measure is an attack: its name is {ATTACKED}, "
+            f"{PERTURBATION} or {CORRUPTED}, with a word of its own behind it, as in "
+            f"{ATTACKED}_eps2."
         )
     return name
 
@@ -181,15 +189,15 @@ _Objective = Annotated[
 ]
 Objectives = Annotated[
     dict[MeasuredName, _Objective],
-    BeforeValidator(with_deepfool, json_schema_input_type=dict[str, _Objective]),
+    BeforeValidator(with_own_attacks, json_schema_input_type=dict[str, _Objective]),
 ]
 TrialMeasures = Annotated[
     dict[TrialMeasureName, _Measure],
-    BeforeValidator(with_deepfool, json_schema_input_type=dict[str, _Measure]),
+    BeforeValidator(with_own_attacks, json_schema_input_type=dict[str, _Measure]),
 ]
 FrontMeasures = Annotated[
     dict[FrontMeasureName, _Measure],
-    BeforeValidator(with_deepfool, json_schema_input_type=dict[str, _Measure]),
+    BeforeValidator(with_own_attacks, json_schema_input_type=dict[str, _Measure]),
 ]
 
 

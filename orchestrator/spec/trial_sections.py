@@ -139,13 +139,23 @@ class QuantizationSection(Section):
     rate_weight: float | None = None
     step: str | None = None
     rounding: str | None = None
+    activation_bits: int | None = None
+    activation_range: str | None = None
     calibration: CalibrationSection | None = None
     allocation: AllocationSection | None = None
     qat: str | None = None
     layers: Annotated[dict[int, int], BeforeValidator(_with_numbers)] | None = None
 
     @field_validator(
-        "bits", "fc_bits", "quantizer", "scope", "rate_weight", "step", "rounding", "qat"
+        *("activation_bits", "activation_range"),
+        "bits",
+        "fc_bits",
+        "quantizer",
+        "scope",
+        "rate_weight",
+        "step",
+        "rounding",
+        "qat",
     )
     @classmethod
     def _is_accepted(cls, value: Any, info: ValidationInfo) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from trainers.artifact.sparse import Places
 from trainers.networks.shapes import Shape, TensorShapes
 from trainers.networks.spec import NetworkSpec
-from trainers.quantization.config import CODEBOOKS, QuantizationConfig
+from trainers.quantization.config import CODEBOOKS, FLOAT_BITS, QuantizationConfig
 from trainers.quantization.packing import packed_bytes
 from trainers.quantization.planned import PlannedWeight, plan_weights
 
@@ -22,6 +22,8 @@ ZERO_POINT = ".zero_point"
 CODEBOOK = ".codebook"
 VALUES = ".values"
 PLACES = ".places"
+ACTIVATIONS = "activations"
+"""Where the levels of activations are stored, one of each layer."""
 
 ALL_DENSE: Mapping[str, Places] = MappingProxyType({})
 """Of a network in which nothing is pruned."""
@@ -57,11 +59,15 @@ class Quantized:
         scheme: A name of `trainers.quantization.config.QUANTIZERS`.
         scope: A name of `trainers.quantization.config.SCOPES`.
         weights: Bits and levels of each, by its name in the network.
+        activation_bits: Bits of the inputs of layers.
+        layers: How many layers have levels for their inputs; 0 with float32 activations.
     """
 
     scheme: str
     scope: str
     weights: Mapping[str, PlannedWeight]
+    activation_bits: int = FLOAT_BITS
+    layers: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,11 @@ def packed_layout(
         )
     stored = shapes.stored
     planned = plan_weights(shapes.is_convolution, quantization)
-    quantized = Quantized(quantization.quantizer, quantization.scope, planned)
+    activation_bits = quantization.activation_bits
+    layers = 0 if activation_bits == FLOAT_BITS else len(shapes.is_convolution)
+    quantized = Quantized(
+        quantization.quantizer, quantization.scope, planned, activation_bits, layers
+    )
     tensors = stored_tensors(stored, quantized, sparse)
     facts = {
         "version": VERSION,
@@ -143,6 +153,8 @@ def packed_layout(
         "scope": quantized.scope,
         "tensors": {name: _entry(name, plan, stored[name]) for name, plan in planned.items()},
     }
+    if layers:
+        facts[ACTIVATIONS] = {"bits": activation_bits, "layers": layers}
     if sparse:
         # Left out otherwise, so that the file of an unpruned network is what it always was.
         facts["sparse"] = {
@@ -184,7 +196,15 @@ def stored_tensors(
         stored[name + CODES] = StoredTensor(name + CODES, "U8", (packed_bytes(count, plan.bits),))
     for name, places in sparse.items():
         stored[name + PLACES] = StoredTensor(name + PLACES, "U8", (places.bytes,))
+    stored |= _activation_tensors(quantized)
     return tuple(sorted(stored.values(), key=lambda tensor: tensor.dtype != "F32"))
+
+
+def _activation_tensors(quantized: Quantized) -> dict[str, StoredTensor]:
+    if not quantized.layers:
+        return {}
+    parts = ((ACTIVATIONS + SCALE, "F32"), (ACTIVATIONS + ZERO_POINT, "U8"))
+    return {name: StoredTensor(name, dtype, (quantized.layers,)) for name, dtype in parts}
 
 
 def _levels(plan: PlannedWeight, shape: Shape, quantized: Quantized) -> list[StoredTensor]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from trainers.artifact.layout import empty_network
 from trainers.artifact.packed_layout import (
+    ACTIVATIONS,
     CODEBOOK,
     CODES,
     KEY,
@@ -32,7 +33,12 @@ from trainers.networks.backbones.shapes import stored_shapes
 from trainers.networks.network import Network
 from trainers.networks.shapes import Shape, is_counter
 from trainers.networks.spec import NetworkSpec
-from trainers.quantization.config import CODEBOOKS, QUANTIZERS, SCOPES
+from trainers.quantization.activations import (
+    ActivationLevels,
+    input_layers,
+    quantize_activations,
+)
+from trainers.quantization.config import CODEBOOKS, FLOAT_BITS, QUANTIZERS, SCOPES
 from trainers.quantization.packing import unpack_codes
 from trainers.quantization.planned import PlannedWeight
 from trainers.quantization.quantized import (
@@ -139,10 +145,12 @@ def load_artifact(path: Path | str) -> Network:
             network = empty_network(header.spec)
             _check_tensors(container, header, stored_shapes(network))
             state = {name: _weight(container, header, name) for name in network.state_dict()}
+            levels = _activations(container, header, input_layers(network))
     except _REFUSALS as error:
         _refuse(path, error)
     network.load_state_dict(state, assign=True)
     network.lay_out()
+    quantize_activations(network, levels)
     return network.requires_grad_(requires_grad=False).eval()
 
 
@@ -213,7 +221,11 @@ def _how_quantized(facts: Mapping[str, Any]) -> Quantized:
         if not isinstance(bits, int) or not isinstance(levels, str):
             raise ValueError(f"{name} has {bits!r} bits and the levels {levels!r}")
         planned[name] = PlannedWeight(bits, levels)
-    return Quantized(facts["scheme"], facts["scope"], planned)
+    activations = facts.get(ACTIVATIONS, {"bits": FLOAT_BITS, "layers": 0})
+    bits, layers = activations["bits"], activations["layers"]
+    if not isinstance(layers, int) or bits not in (*range(2, 9), FLOAT_BITS):
+        raise ValueError(f"{layers!r} layers have activations of {bits!r} bits")
+    return Quantized(facts["scheme"], facts["scope"], planned, bits, layers)
 
 
 def _finite_float(text: str) -> float:
@@ -258,6 +270,23 @@ def _check_tensors(
         wanted, there = expected.get(name, "nothing"), found.get(name, "nothing")
         if wanted != there:
             raise ValueError(f"under {name} it holds {there}, and its architecture needs {wanted}")
+
+
+def _activations(
+    container: _Container, header: ArtifactHeader, names: tuple[str, ...]
+) -> dict[str, ActivationLevels]:
+    """Return the levels of the inputs of layers, by their names."""
+    bits, layers = header.quantized.activation_bits, header.quantized.layers
+    if not layers:
+        return {}
+    scales = _finite(container, ACTIVATIONS + SCALE).tolist()
+    zeros = container.get_tensor(ACTIVATIONS + ZERO_POINT).tolist()
+    found = [
+        ActivationLevels(bits, scale, zero) for scale, zero in zip(scales, zeros, strict=True)
+    ]
+    if len(names) != layers or not all(e.scale > 0 and e.zero_point <= e.top for e in found):
+        raise ValueError(f"its activations do not fit the {len(names)} layers of its architecture")
+    return dict(zip(names, found, strict=True))
 
 
 def _weight(container: _Container, header: ArtifactHeader, name: str) -> Tensor:

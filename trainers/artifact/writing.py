@@ -11,6 +11,7 @@ from torch import Tensor
 
 from trainers.artifact.layout import layout_of
 from trainers.artifact.packed_layout import (
+    ACTIVATIONS,
     CODEBOOK,
     CODES,
     PLACES,
@@ -27,6 +28,7 @@ from trainers.networks.network import Network
 from trainers.networks.shapes import is_counter
 from trainers.networks.spec import NetworkSpec
 from trainers.quantization import FLOAT_BITS, QuantizationConfig
+from trainers.quantization.activations import activation_levels, input_layers
 from trainers.quantization.packing import pack_codes, unpack_codes
 from trainers.quantization.plan import quantized_weights
 from trainers.quantization.quantized import Levels, QuantizedWeight
@@ -91,7 +93,7 @@ def write_artifact(  # noqa: PLR0913 - all that decides the bytes of a file
     """Quantize, pack and write a network, which is not modified.
 
     Args:
-        network: Trained; float32.
+        network: Trained; float32. With the levels of activations that `quantization` has bits of.
         path: The file to write, in a folder that exists. An existing file is replaced.
         quantization: Bits and levels of its weights.
         classes: Name of each output, or None.
@@ -135,7 +137,7 @@ def write_artifact(  # noqa: PLR0913 - all that decides the bytes of a file
         found = dict(quantized_weights(weights, planned, quantization, steps=given))
     else:
         found = {renamed.get(name, name): weight for name, weight in rounded.items()}
-    arrays = _stored_arrays(weights, layout, found)
+    arrays = _stored_arrays(weights, layout, found) | _activation_arrays(network, layout)
     _leave_out(arrays, {name: masks[name] for name in sparse}, layout)
     return _written(path, layout, arrays)
 
@@ -220,6 +222,23 @@ def _stored_arrays(
         arrays[name + CODES] = pack_codes(quantized.codes.numpy(), quantized.bits)
         arrays |= _level_arrays(planned[name].levels, quantized.levels)
     return arrays
+
+
+def _activation_arrays(network: Network, layout: Layout) -> dict[str, np.ndarray]:
+    """Return the levels of the inputs of layers, in the order of the layers."""
+    bits, found = layout.quantized.activation_bits, activation_levels(network)
+    given = [found[name] for name in input_layers(network) if name in found]
+    if len(given) != layout.quantized.layers or any(each.bits != bits for each in given):
+        raise ValueError(
+            f"the inputs of {layout.quantized.layers} layers have {bits} bits by the "
+            f"quantization, and the network has levels for {len(given)}: calibrate them first."
+        )
+    if not given:
+        return {}
+    return {
+        ACTIVATIONS + SCALE: np.array([each.scale for each in given], np.float32),
+        ACTIVATIONS + ZERO_POINT: np.array([each.zero_point for each in given], np.uint8),
+    }
 
 
 def _level_arrays(name: str, levels: Levels) -> dict[str, np.ndarray]:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
-AttackName = Literal["fgsm", "bim", "pgd", "apgd", "autoattack", "square", "deepfool"]
+AttackName = Literal[
+    "fgsm", "bim", "pgd", "apgd", "autoattack", "square", "deepfool", "corruptions"
+]
 Norm = Literal["linf", "l2"]
 
 ATTACKED = "robust_accuracy"
@@ -16,6 +18,10 @@ OF_REFERENCE = "robust_accuracy_of_reference"
 """Prefix of the names of the reference's accuracies under images made against a network."""
 PERTURBATION = "deepfool_perturbation"
 """Prefix of the names of DeepFool's mean relative perturbations."""
+CORRUPTED = "corruption_accuracy"
+"""Prefix of the names of mean accuracies on corrupted images."""
+OWN_ATTACKS: Mapping[str, AttackName] = {PERTURBATION: "deepfool", CORRUPTED: "corruptions"}
+"""What yields values whose names begin so, and nothing else does."""
 AT_MILESTONE = "milestone_"
 """Prefix of the names of milestone values; the rest is the name of the final value."""
 MASKED = "masked_gradient_signs"
@@ -33,6 +39,7 @@ _TAKES: Mapping[AttackName, tuple[str, ...]] = {
     "autoattack": _BALL,
     "square": (*_BALL, "queries"),
     "deepfool": ("samples",),
+    "corruptions": ("samples",),
 }
 
 
@@ -55,10 +62,13 @@ class AttackConfig:
     ``deepfool`` searches for the nearest image with another prediction, at any distance, and
     yields that distance (Moosavi-Dezfooli et al. 2016, arXiv:1511.04599).
 
+    ``corruptions`` are no attack: noise, blur, contrast, brightness, pixelation and JPEG at five
+    severities; they yield the mean accuracy (Hendrycks and Dietterich 2019, arXiv:1903.12261).
+
     Attributes:
         attack: Name of the attack.
         epsilon: Largest perturbation in `norm`, above 0; at most 1 for `linf`, which reaches every
-            image. Not for deepfool.
+            image. Not for deepfool and corruptions.
         norm: `linf`, the largest change of a pixel, or `l2`, the length of all changes.
         steps: For bim and pgd, at least 1; the others have a stopping rule.
         step_size: For bim and pgd, in `norm`; None means 2.5 * epsilon / steps, with which every

@@ -1,5 +1,6 @@
 """The memory that a network needs while it classifies one image, from its tensors' shapes."""
 
+import copy
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,12 +10,14 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from trainers.evaluators.accuracy import under_test
+from trainers.quantization.activations import activation_levels, float_activations
 
 
 def peak_activation_bytes(network: nn.Module, image_shape: Sequence[int]) -> int:
     """Compute the largest total size of the tensors that a network makes of one image.
 
-    Counted is every tensor, the image included, in float32, from when it is made until nothing
+    Counted is every tensor, the image included, in float32 or with the bits that the network's
+    activations have, from when it is made until nothing
     refers to it any more: a shortcut of a residual block is held while the block is computed, and
     what is changed in place is counted once. What an operation needs within itself is not counted;
     a runtime that fuses operations needs less.
@@ -29,10 +32,16 @@ def peak_activation_bytes(network: nn.Module, image_shape: Sequence[int]) -> int
         network: As for `trainers.evaluators.accuracy.predict`, on the CPU.
         image_shape: (C, H, W).
     """
+    bits = 32
+    if levels := activation_levels(network):
+        bits = next(iter(levels.values())).bits
+        # What rounding makes is not there in a runtime that computes with codes.
+        network = copy.deepcopy(network)
+        float_activations(network)
     live = _LiveBytes()
     with under_test(network, "cpu"), torch.inference_mode(), live:
         network(torch.zeros(1, *image_shape))
-    return live.peak
+    return -(-live.peak * bits // 32)
 
 
 class _LiveBytes(TorchFunctionMode):

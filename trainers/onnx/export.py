@@ -1,5 +1,6 @@
 """A packed network as an ONNX file: evenly spaced codes as int8, checked against torch."""
 
+import copy
 import json
 import logging
 import warnings
@@ -16,13 +17,17 @@ from torch import Tensor, nn
 from trainers.artifact import load_artifact, read_header, read_quantized
 from trainers.files.whole_file import replacing
 from trainers.networks.network import Network
+from trainers.onnx.activations import put_activations
 from trainers.onnx.latency import OnnxError, OnnxNetwork, random_pixels, require_onnx
+from trainers.quantization.activations import activation_levels, float_activations
 from trainers.quantization.quantized import QuantizedWeight, dequantize
 
 # Another number than in tracing, so that a fixed batch size would be noticed.
 _CHECKED_IMAGES = 5
 # Relative to the largest logit. Both sides sum the same numbers in float32, in another order.
 _TOLERANCE = 1e-4
+# An activation halfway between two levels may be rounded to the other one.
+_ROUNDED_TOLERANCE = 0.05
 # If all logits are nearly zero, rounding errors are not proportional to the largest.
 _SMALLEST_LOGIT = 0.01
 
@@ -38,7 +43,8 @@ class OnnxInfo:
         float_weights: Names of the weights that are quantized by a codebook, for which ONNX has no
             operator: the file holds the dequantized weights in float32.
         max_difference: The largest difference between a logit of onnxruntime and of torch.
-        tolerance: Accepted difference: 1e-4 of the largest logit, or 1e-6 if that is below 0.01.
+        tolerance: Accepted difference: 1e-4 of the largest logit, or 1e-6 if that is below 0.01;
+            0.05 of it with levels of activations, some of which are rounded the other way.
     """
 
     path: Path
@@ -56,7 +62,8 @@ def export_onnx(artifact: Path, to: Path) -> OnnxInfo:
     normalisation is in the file. A weight with evenly spaced levels is stored as its codes, int8
     however few bits they need, followed by a DequantizeLinear with the scales of the artifact
     (one for each output channel, or one): it gives the artifact's weight bit for bit. Activations
-    stay in float32.
+    stay in float32, unless the artifact has levels for them: then a QuantizeLinear and a
+    DequantizeLinear round the inputs of each layer.
 
     The metadata hold the names of the classes, under `classes`, as a JSON list.
 
@@ -74,9 +81,14 @@ def export_onnx(artifact: Path, to: Path) -> OnnxInfo:
     require_onnx()
     network = load_artifact(artifact)
     quantized = read_quantized(artifact)
-    model = traced(network, tuple(quantized))
+    levels = {f"{name}.weight": each for name, each in activation_levels(network).items()}
+    # The graph names a layer by its weight, also where that is in floating point.
+    model = traced(network, tuple(dict.fromkeys((*quantized, *levels))))
+    put_activations(model, levels)
     for name, weight in quantized.items():
         _put_weight(model, name, weight)
+    for name in levels.keys() - quantized.keys():
+        _put_float(model, name, network.get_parameter(name))
     _name_classes(model, read_header(artifact).classes)
     with replacing(to) as unfinished:
         unfinished.write_bytes(model.SerializeToString(deterministic=True))
@@ -115,12 +127,14 @@ def traced(network: Network, names: Sequence[str]) -> Any:
     """Trace a network into an `onnx.ModelProto` with a dynamic batch size.
 
     Args:
-        network: In eval mode.
+        network: In eval mode. Its activations are those of float32.
         names: Weights that are inputs of the graph, under these names, rather than constants.
 
     Raises:
         OnnxError: torch cannot trace it, or has no ONNX operator for a part of it.
     """
+    network = copy.deepcopy(network)
+    float_activations(network)
     # Two images, because a batch of one would be taken as a fixed size.
     pixels = torch.from_numpy(random_pixels(network.spec.input, 2))
     arguments: tuple[Any, ...] = (pixels,)
@@ -180,6 +194,14 @@ def _forget_origins(model: Any) -> None:
         part.ClearField("doc_string")
 
 
+def _put_float(model: Any, name: str, weight: Tensor) -> None:
+    from onnx import numpy_helper
+
+    graph = model.graph
+    graph.input.remove(next(each for each in graph.input if each.name == name))
+    graph.initializer.append(numpy_helper.from_array(weight.contiguous().numpy(), name))
+
+
 def _put_weight(model: Any, name: str, weight: QuantizedWeight) -> None:
     """Replace an input of the graph by the weight of that name."""
     from onnx import helper, numpy_helper
@@ -226,7 +248,8 @@ def _difference(network: Network, path: Path) -> tuple[float, float]:
     with torch.inference_mode():
         expected = network(torch.from_numpy(pixels)).numpy()
     difference = float(np.abs(found - expected).max())
-    tolerance = _TOLERANCE * max(_SMALLEST_LOGIT, float(np.abs(expected).max()))
+    relative = _ROUNDED_TOLERANCE if activation_levels(network) else _TOLERANCE
+    tolerance = relative * max(_SMALLEST_LOGIT, float(np.abs(expected).max()))
     # Written so that NaN is rejected as well.
     if not difference <= tolerance:
         raise OnnxError(

@@ -15,6 +15,7 @@ MAX_RATE_WEIGHT = 1000.0
 QUANTIZERS = ("symmetric", "affine", "kmeans", "entropy")
 SCOPES = ("channel", "layer", "global")
 STEPS = ("absmax", "mse", "percentile")
+ACTIVATION_RANGES = ("minmax", "percentile", "mse")
 QAT_MODES = ("none", "absmax", "lsq")
 CODEBOOKS = ("kmeans", "entropy")
 """The quantizers whose levels are listed, not spaced evenly."""
@@ -41,6 +42,8 @@ class QuantizationConfig:
         step: For ``symmetric`` and ``affine`` alone: what decides the range of the levels, the
             largest weight (``absmax``), the least squared error (``mse``) or a ``percentile``;
             see `trainers.quantization.steps`.
+        activation_bits: Bits of the inputs of every convolution and FC layer, 2 to 8, with one
+            range a layer; 32 leaves them in float32. See `trainers.quantization.activations`.
     """
 
     bits: int = FLOAT_BITS
@@ -50,6 +53,7 @@ class QuantizationConfig:
     layer_bits: Mapping[int, int] = field(default_factory=dict)
     rate_weight: float = RATE_WEIGHT
     step: str = "absmax"
+    activation_bits: int = FLOAT_BITS
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -59,6 +63,7 @@ class QuantizationConfig:
         """
         _check_bits("bits", self.bits)
         _check_bits("fc_bits", self.fc_bits)
+        _check_bits("activation_bits", self.activation_bits, what="an activation")
         _check_word("quantizer", self.quantizer, QUANTIZERS)
         _check_word("scope", self.scope, SCOPES)
         _check_word("step", self.step, STEPS)
@@ -104,10 +109,10 @@ def check_qat(
         )
 
 
-def _check_bits(key: str, bits: int) -> None:
+def _check_bits(key: str, bits: int, what: str = "a weight") -> None:
     if isinstance(bits, bool) or not isinstance(bits, int) or bits not in (*range(2, 9), 32):
         raise ValueError(
-            f"{key} is {bits!r}; a weight has an integer of bits from 2 to 8 or {FLOAT_BITS}, "
+            f"{key} is {bits!r}; {what} has an integer of bits from 2 to 8 or {FLOAT_BITS}, "
             f"which leaves it in float32."
         )
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from trainers.config import TrialConfig
 from trainers.networks.network import Network
 from trainers.networks.spec import NetworkSpec
+from trainers.quantization.activations import activation_levels
 from trainers.stages.backends import Content
 from trainers.stages.cache import StageCache
 from trainers.stages.keys import (
@@ -91,7 +92,7 @@ class TrialStages:
         name = packed_features_entry(
             packed.spec.backbone,
             input_spec=packed.spec.input.as_mapping(),
-            weights=content_digest(packed.features),
+            weights=_computed_by(packed),
             **self._backend,
         )
         return self._in_blocks(name, make, {"val": count})["val"]
@@ -161,6 +162,12 @@ class TrialStages:
             subset: torch.cat([found[of, images.start] for of, images in blocks if of == subset])
             for subset in counts
         }
+
+
+def _computed_by(packed: Network) -> str:
+    """Return a digest of the weights of a backbone, and of the levels of its activations."""
+    levels = activation_levels(packed)
+    return content_digest(packed.features) + (repr(sorted(levels.items())) if levels else "")
 
 
 def _named(make: MakeFeatures, subset: str, images: slice) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from trainers.data.splits import stratified_choice
 from trainers.determinism import derive_seed
 from trainers.networks.inputs import to_unit
 from trainers.networks.network import Network
+from trainers.quantization.activations import calibrate_activations, quantize_activations
 from trainers.quantization.plan import quantize_network
 from trainers.quantization.quantized import QuantizedWeight, dequantize
 from trainers.quantization.rounding.network import Batches, divergence, round_network
@@ -104,6 +105,34 @@ def _rounded(
     found[_NEAREST] = torch.tensor(before, dtype=torch.float64)
     found[_ROUNDED] = torch.tensor(after if after < before else before, dtype=torch.float64)
     return found
+
+
+def with_activations(
+    network: Network,
+    weights: Mapping[str, QuantizedWeight],
+    config: TrialConfig,
+    data: ImageData,
+    device: torch.device,
+) -> Network:
+    """Return a copy of a network that rounds the inputs of its layers.
+
+    Their levels are found on the calibration images, with the weights as they will be packed.
+
+    Args:
+        network: The network to pack; not modified.
+        weights: Its quantized weights by tensor name.
+        config: Config of the trial.
+        data: Data set; the training images are used.
+        device: Where to compute.
+    """
+    as_packed = _with(network, weights, {}).to(device).eval()
+    fitted, _ = _images(config, data, device)
+    found = calibrate_activations(
+        as_packed, fitted, config.activation_bits, config.activation_range
+    )
+    rounding = copy.deepcopy(network)
+    quantize_activations(rounding, found)
+    return rounding
 
 
 def _with(

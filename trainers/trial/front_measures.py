@@ -17,12 +17,14 @@ from trainers.artifact import load_artifact
 from trainers.data import ImageData
 from trainers.determinism import set_threads
 from trainers.evaluators.config import (
+    CORRUPTED,
     FROM_REFERENCE,
     MASKED,
     OF_REFERENCE,
     PERTURBATION,
     AttackConfig,
 )
+from trainers.evaluators.corruptions import corruption_accuracy
 from trainers.evaluators.masking import masked_gradient_signs
 from trainers.evaluators.robustness import Transfer, relative_perturbation, robust_accuracy
 from trainers.files.predictions import (
@@ -80,6 +82,10 @@ def measure_survivor(
         elif name.startswith(PERTURBATION):
             values[name] = relative_perturbation(
                 network, images, labels, samples=attack.samples, device=device
+            )
+        elif name.startswith(CORRUPTED):
+            values[name] = corruption_accuracy(
+                network, images, labels, samples=attack.samples, seed=seed, device=device
             )
         else:
             asked = _asked(name, network, other)

@@ -18,6 +18,7 @@ from trainers.errors import TrainerError
 from trainers.evaluators.accuracy import compute_logits, logits_of
 from trainers.evaluators.class_metrics import class_metrics
 from trainers.evaluators.config import AT_MILESTONE, AttackConfig
+from trainers.evaluators.corruptions import corruption_accuracy
 from trainers.evaluators.robustness import relative_perturbation, robust_accuracy
 from trainers.methods.reparametrizing import contract, is_reparametrized
 from trainers.quantization.plan import planned_weights, quantize_network
@@ -28,7 +29,8 @@ logger = logging.getLogger(__name__)
 
 _IMAGES = 512
 _ATTACKED = 100
-# Fewer than for other attacks: a step of DeepFool takes some ten gradients.
+# Fewer than for other attacks: a step of DeepFool takes some ten gradients, and an image is
+# corrupted in 45 ways.
 _FLEEING = 20
 
 
@@ -44,7 +46,8 @@ def milestone_values(training: FineTuning, data: ImageData) -> dict[str, float]:
         ``milestone_accuracy``, and likewise the values of `class_metrics`, on at most 512 images;
         and for every attack of the config, by its name, the accuracy under FGSM with the same norm
         and epsilon on at most 100 images: an upper bound, since FGSM is the weakest attack.
-        DeepFool, which has no epsilon, is run itself on at most 20 images. A network with NaN
+        DeepFool and corruptions, which have no epsilon, are run themselves on at most 20 images.
+        A network with NaN
         logits has accuracy 0 and is not attacked.
     """
     images, labels = data.subset("val")
@@ -103,6 +106,11 @@ def _under_attack(
         samples = min(attack.samples, _FLEEING)
         return relative_perturbation(network, images, labels, samples=samples, device=device)
     seed = derive_seed(0, "milestone", name)
+    if attack.attack == "corruptions":
+        samples = min(attack.samples, _FLEEING)
+        return corruption_accuracy(
+            network, images, labels, samples=samples, seed=seed, device=device
+        )
     samples = min(attack.samples, _ATTACKED)
     cheap = AttackConfig("fgsm", attack.epsilon, attack.norm, samples=samples)
     found = robust_accuracy(network, images, labels, cheap, seed=seed, device=device)

@@ -25,6 +25,7 @@ from trainers.evaluators.accuracy import (
 )
 from trainers.evaluators.class_metrics import class_metrics
 from trainers.evaluators.config import AttackConfig
+from trainers.evaluators.corruptions import corruption_accuracy
 from trainers.evaluators.counts import count_macs, count_parameters
 from trainers.evaluators.inference_memory import peak_activation_bytes
 from trainers.evaluators.robustness import relative_perturbation, robust_accuracy
@@ -39,14 +40,15 @@ from trainers.files.trial_folder import (
 from trainers.networks.network import Network
 from trainers.networks.spec import NetworkSpec
 from trainers.pruning.masks import zero_share
-from trainers.quantization.plan import planned_weights
+from trainers.quantization.config import FLOAT_BITS
+from trainers.quantization.plan import planned_weights, quantize_network
 from trainers.quantization.quantized import QuantizedWeight
 from trainers.stages.cache import StageCache
 from trainers.training.examples import FEATURE_BYTES
 from trainers.training.finetune import EpochReport, FineTuning
 from trainers.training.fused import fuse_key, run_epoch
 from trainers.trial.allocated import allocated
-from trainers.trial.calibrated import calibrated
+from trainers.trial.calibrated import calibrated, with_activations
 from trainers.trial.latency import measure_latency
 from trainers.trial.milestones import milestone_values
 from trainers.trial.teaching import taught
@@ -267,6 +269,11 @@ class TrialRun:
                 network, config, self._data, device=self._device, stages=self.training.stages
             )
             network, rounded, divergences = found.network, found.weights, found.values
+        if config.activation_bits != FLOAT_BITS:
+            weights = quantize_network(network, config.quantization, steps=steps)
+            network = with_activations(
+                network, rounded or weights, config, self._data, self._device
+            )
         artifact = write_artifact(
             network,
             self._folder / ARTIFACT_NAME,
@@ -377,6 +384,11 @@ def _evaluated(
             )
             continue
         seed = attack_seed(name)
+        if attack.attack == "corruptions":
+            values[name] = corruption_accuracy(
+                network, images, labels, samples=attack.samples, seed=seed, device=device
+            )
+            continue
         result = robust_accuracy(network, images, labels, attack, seed=seed, device=device)
         values[name] = result.robust_accuracy
         attacked[name] = Attacked(result.chosen, result.robust)

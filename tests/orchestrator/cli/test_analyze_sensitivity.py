@@ -41,7 +41,7 @@ def test_a_table_has_a_row_for_each_layer(call: Call) -> None:
         (("digitnett", "digits"), "Did you mean 'digitnet'"),
         (("digitnet", "digits", "--quantizer", "kmean"), "known are symmetric"),
         (("digitnet", "digits", "--to", "a.png"), "ends in .html"),
-        (("nosuch:3", "digits"), "nosuch"),
+        (("nosuch:3", "digits"), "No store"),
     ],
 )
 def test_a_wrong_word_is_told(call: Call, words: tuple[str, ...], told: str) -> None:

@@ -28,6 +28,7 @@ from trainers.stages.keys import (
 from trainers.training.finetune import FineTuning
 
 QUANTIZATION = {"bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight", "step"}
+QUANTIZATION |= {"activation_bits"}
 ALTERNATIVES: dict[str, list[Any]] = {
     "backbone": ["cifar_resnet20"],
     "weights": ["bundled", "some.safetensors"],
@@ -62,6 +63,8 @@ AFTERWARDS: dict[str, list[Any]] = {
     "rate_weight": [1.0],
     "step": ["mse", "percentile"],
     "rounding": ["gptq", "adaround"],
+    "activation_bits": [4],
+    "activation_range": ["mse"],
     "calibration": [CalibrationConfig(images=8)],
     "attacks": [{"robust_accuracy": AttackConfig("fgsm")}],
     "threads": [2],
@@ -137,7 +140,10 @@ def test_the_parameters_after_training_are_those_that_the_key_does_not_hold() ->
     assert {"bits", "fc_bits", "quantizer", "scope", "rate_weight", "bits_1"} <= later
     assert not later & set(ALTERNATIVES)
     for qat in ("lsq", "absmax"):
-        assert after_training(qat) == {"quantizer", "rate_weight", "step", "rounding"}
+        assert after_training(qat) == {
+            *("quantizer", "rate_weight", "step", "rounding"),
+            *("activation_bits", "activation_range", "allocated_bits"),
+        }
 
 
 def test_training_reads_nothing_that_its_key_does_not_hold(
@@ -163,6 +169,7 @@ def test_training_reads_nothing_that_its_key_does_not_hold(
     assert read & {entry.name for entry in fields(config)} <= {
         *ALTERNATIVES,
         *QUANTIZATION,
+        "allocation",
         "reuse",
     }
 
