@@ -217,7 +217,7 @@ class TrialConfig:
         pruning = values.pop("pruning")
         later = {
             "methods": values.pop("methods").changed(),
-            "pruning": {} if pruning == PruningConfig() else asdict(pruning),
+            "pruning": {} if pruning == PruningConfig() else pruning.as_mapping(),
             "recipe": values.pop("recipe").changed(),
             "reuse": reuse.as_mapping() if reuse.policy != ALL else {},
             "functions": dict(values.pop("functions")),
