@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from trainers.evaluators.config import AttackConfig
-from trainers.methods.checking import check_adjoined, check_methods
+from trainers.methods.checking import check_adjoined, check_methods, check_window
 from trainers.methods.config import MethodsConfig
 from trainers.networks.backbone_table import backbone_info
 from trainers.networks.reuse_config import ALL, ReuseConfig
@@ -151,7 +151,9 @@ class TrialConfig:
             pruning=self.pruning,
             recipe=self.recipe,
         )
-        check_start(backbone_info(self.architecture), self.start_weights, self.depth_start)
+        info = backbone_info(self.architecture)
+        check_window(self.methods.window, self.image_size or info.image_size, info.min_image_size)
+        check_start(info, self.start_weights, self.depth_start)
 
     @property
     def architecture(self) -> str:
