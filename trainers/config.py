@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from trainers.evaluators.config import AttackConfig
-from trainers.methods.checking import check_adjoined, check_methods
+from trainers.methods.checking import check_adjoined, check_methods, check_window
 from trainers.methods.config import MethodsConfig
 from trainers.networks.backbone_table import backbone_info
 from trainers.networks.brought.registry import is_code
@@ -160,7 +160,9 @@ class TrialConfig:
             pruning=self.pruning,
             recipe=self.recipe,
         )
-        check_start(backbone_info(self.architecture), self.start_weights, self.depth_start)
+        info = backbone_info(self.architecture)
+        check_window(self.methods.window, self.image_size or info.image_size, info.min_image_size)
+        check_start(info, self.start_weights, self.depth_start)
 
     def _bits_given(self) -> dict[str, object]:
         """Return the settings of bits that are not the default."""
@@ -239,7 +241,7 @@ class TrialConfig:
         later = {
             "allocation": values.pop("allocation").as_mapping(),
             "methods": values.pop("methods").changed(),
-            "pruning": {} if pruning == PruningConfig() else asdict(pruning),
+            "pruning": {} if pruning == PruningConfig() else pruning.as_mapping(),
             "recipe": values.pop("recipe").changed(),
             "reuse": reuse.as_mapping() if reuse.policy != ALL else {},
             "functions": dict(values.pop("functions")),

@@ -70,6 +70,7 @@ PARAMETERS: Mapping[str, Accepts] = {
     "pruning_criterion": Accepts("what a weight is worth", words=pruning.CRITERIA),
     "pruning_schedule": Accepts("how the sparsity grows", words=pruning.SCHEDULES),
     "pruning_layers": Accepts("which layers are pruned", words=pruning.LAYERS),
+    "pruning_restart": Accepts("whether what is left is trained from scratch", flag=True),
     "tune": Accepts(
         "what is trained", words=("head", "all"), pattern=_LAST_BLOCKS, example="last_blocks:N"
     ),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.analyze_depth import depth
+from orchestrator.cli.analyze_heads import capacity, similarity
 from orchestrator.cli.analyze_reuse import reuse
 from orchestrator.cli.analyze_sensitivity import sensitivity
 from orchestrator.cli.options import Format, FormatOption, data_config, print_records
@@ -20,6 +21,8 @@ app = typer.Typer(help="Answer questions without a sweep.", no_args_is_help=True
 app.command("depth")(depth)
 app.command("reuse")(reuse)
 app.command("sensitivity")(sensitivity)
+app.command("capacity")(capacity)
+app.command("similarity")(similarity)
 _CLASSES = "classes="
 
 FractionsOption = Annotated[

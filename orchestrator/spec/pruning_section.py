@@ -19,6 +19,7 @@ class PruningSection(Section):
     criterion: str | None = None
     schedule: str | None = None
     layers: str | None = None
+    restart: bool | None = None
 
     @field_validator("*")
     @classmethod

@@ -38,6 +38,7 @@ class DataSection(Section):
     image_size: int | None = None
     resize: str | None = None
     limit: int | None = None
+    edges: str | None = None
 
     @model_validator(mode="after")
     def _is_usable(self) -> Self:

@@ -52,6 +52,8 @@ class DataConfig:
             `squash` (its sides are stretched) or `pad` (black is added).
         limit: Use at most this many images in all, with the classes in their proportions; for
             quick tries.
+        edges: A wavelet, by which all images are replaced by their edges, as ``haar`` or
+            ``db2:3``; see `trainers.data.wavelet_edges`.
         default_size: Side in pixels of pictures that have no common size; in a sweep, the input
             size of its backbone.
     """
@@ -67,6 +69,7 @@ class DataConfig:
     image_size: int | None = None
     resize: str | None = None
     limit: int | None = None
+    edges: str | None = None
     default_size: int = 224
 
     def __post_init__(self) -> None:
@@ -77,6 +80,11 @@ class DataConfig:
         """
         self._check_source()
         self._check_fractions()
+        if self.edges is not None:
+            # Imported here: this module needs no NumPy.
+            from trainers.data.wavelet_edges import wavelet_of
+
+            wavelet_of(self.edges)
         for key, value in (("image_size", self.image_size), ("limit", self.limit)):
             if value is not None and value < 1:
                 raise ValueError(f"data: {key} is {value}; at least 1 is needed.")

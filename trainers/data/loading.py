@@ -13,6 +13,7 @@ from trainers.data.npz import read_npz
 from trainers.data.own import read_own
 from trainers.data.resizing import CROP, WORDS, resized
 from trainers.data.splits import Indices, split_indices, stratified_choice
+from trainers.data.wavelet_edges import edge_images
 
 _Pool = tuple[Images, Labels]
 # In the order in which a split hands out its parts; what remains is for training.
@@ -38,6 +39,10 @@ def load_data(config: DataConfig) -> ImageData:
     pools = {"train": (source.images, source.labels)}
     pools |= {name: pool for name in _HELD_OUT if (pool := getattr(source, name)) is not None}
     pools = _limited(pools, config.limit, config.seed)
+    if config.edges is not None:
+        pools = {
+            n: (edge_images(images, config.edges), labels) for n, (images, labels) in pools.items()
+        }
     contents = {name: digests(images) for name, (images, _) in pools.items()}
     for name, (_, labels) in pools.items():
         classes = source.classes if name == "train" else ()

@@ -49,6 +49,29 @@ def check_methods(
         raise MethodError(problems[0])
 
 
+def check_window(share: float, side: int, least: int) -> None:
+    """Reject a window that is too small for the backbone.
+
+    >>> check_window(0.5, 64, 32)
+    >>> check_window(0.5, 28, 28)
+    Traceback (most recent call last):
+    trainers.methods.checking.MethodError: window is 0.5, of a side of 28 pixels: 14, and the ...
+
+    Args:
+        share: The window's side, of an image's as the backbone sees it.
+        side: That side in pixels.
+        least: The smallest side that the backbone accepts.
+
+    Raises:
+        MethodError: With the sentence.
+    """
+    if share < 1 and round(share * side) < least:
+        raise MethodError(
+            f"window is {share:g}, of a side of {side} pixels: {round(share * side)}, and the "
+            f"backbone takes {least} at least. Use a larger window or backbone.image_size."
+        )
+
+
 def check_adjoined(widths: Sequence[int], full: Sequence[int]) -> None:
     """Reject a head that is no part of the full one.
 

@@ -17,11 +17,24 @@ def kept_channels(channels: int, share: float) -> int:
     return min(channels, max(1, round((1 - share) * channels / block)) * block)
 
 
-def remove_channels(network: nn.Module, sample: Tensor, *, share: float, fixed: nn.Module) -> None:
-    """Remove a share of the channels that convolutions hand on, the smallest by magnitude.
+def remove_channels(
+    network: nn.Module,
+    sample: Tensor,
+    *,
+    share: float,
+    fixed: nn.Module,
+    criterion: str = "magnitude",
+) -> None:
+    """Remove a share of the channels that convolutions hand on, those of the lowest score.
 
     Channels that depend on each other, as those of residual branches that are added, go together:
-    their score is torch-pruning's, the mean over the layers of the L2 norm of a channel's weights.
+    their score is torch-pruning's. ``magnitude``: the mean over the layers of the L2 norm of a
+    channel's weights. ``batch_norm``: the mean of the magnitudes `|gamma|` of its batch norms, by
+    which network slimming (Liu et al. 2017) judges a channel. UCP (Chang et al. 2020) judges it by
+    the mean of a gate over the data, has a threshold for each layer where this has a share, prunes
+    the blocks of a stage alike, as an equal share of equal blocks does, and trains what is left
+    from scratch: `restart`.
+
     A set keeps one channel at least, and whole blocks of 8 where it has 16 or more.
 
     Args:
@@ -29,10 +42,18 @@ def remove_channels(network: nn.Module, sample: Tensor, *, share: float, fixed: 
         sample: Inputs for one pass, with which dependencies are found.
         share: Of the channels of each set, in (0, 1).
         fixed: A part whose inputs and outputs stay as many: what is handed to it is kept.
+        criterion: ``magnitude`` or ``batch_norm``.
+
+    Raises:
+        ValueError: Channels are judged by batch norms, and there is none behind some of them.
 
     References:
         G. Fang et al. DepGraph: towards any structural pruning. CVPR 2023.
         https://arxiv.org/abs/2301.12900
+        Z. Liu et al. Learning efficient convolutional networks through network slimming. ICCV
+        2017. https://arxiv.org/abs/1708.06519
+        J. Chang et al. UCP: uniform channel pruning for deep convolutional neural networks
+        compression and acceleration. 2020. https://arxiv.org/abs/2010.01251
 
     >>> net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 4, 1), nn.Flatten(), nn.Linear(4, 2))
     >>> remove_channels(net, torch.zeros(1, 1, 3, 3), share=0.5, fixed=net[3])
@@ -45,13 +66,21 @@ def remove_channels(network: nn.Module, sample: Tensor, *, share: float, fixed: 
     trained = [parameter.requires_grad for parameter in network.parameters()]
     network.requires_grad_()
     graph = torch_pruning.DependencyGraph().build_dependency(network, sample)
-    importance = torch_pruning.importance.MagnitudeImportance(p=2)
+    importance = {
+        "magnitude": torch_pruning.importance.MagnitudeImportance(p=2),
+        "batch_norm": torch_pruning.importance.BNScaleImportance(),
+    }[criterion]
     kept_whole = set(fixed.modules())
     groups = list(graph.get_all_groups(ignored_layers=list(kept_whole)))
     for group in groups:
         if any(member.dep.target.module in kept_whole for member in group):
             continue
         first, scores = group[0].dep, importance(group)
+        if scores is None:
+            raise ValueError(
+                f"pruning_criterion is 'batch_norm', and {first.target.name} has no batch norm "
+                f"behind it to judge its channels by. Use 'magnitude', or a backbone with norms."
+            )
         removed = len(scores) - kept_channels(len(scores), share)
         lowest = torch.sort(scores, stable=True).indices[:removed].tolist()
         if lowest:

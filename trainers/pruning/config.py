@@ -1,17 +1,21 @@
 """How a network is pruned; importable without torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from trainers.recipes.config import RecipeConfig
 
 GRANULARITIES = ("weight", "kernel", "filter", "channel")
 CONTEXTS = ("layer", "global")
+CHANNEL_CRITERION = "batch_norm"
+"""The criterion that judges channels alone."""
 BEFORE_TRAINING_CRITERIA = ("snip", "iter_snip", "force")
 """Criteria by which weights are pruned once, before the first step."""
 CRITERIA = (
     *("magnitude", "movement", "accumulated_movement", "gradient", "weight_momentum", "random"),
     *BEFORE_TRAINING_CRITERIA,
+    CHANNEL_CRITERION,
 )
 SCHEDULES = ("one_shot", "iterative", "gradual", "one_cycle")
 LAYERS = ("convolutions", "all")
@@ -22,7 +26,10 @@ PREFIX = "pruning_"
 
 PRUNING_PARAMETERS = tuple(
     PREFIX + name
-    for name in ("sparsity", "granularity", "context", "criterion", "schedule", "layers")
+    for name in (
+        *("sparsity", "granularity", "context", "criterion", "schedule", "layers"),
+        "restart",
+    )
 )
 """The settings as they are sampled."""
 
@@ -55,6 +62,7 @@ class PruningConfig:
         schedule: How the sparsity grows; a name of `trainers.pruning.schedules.SCHEDULES`.
         layers: ``convolutions``, or ``all``: FC layers too, whose kernels are single weights. The
             units of the last layer are the classes, so that it is never pruned by filters.
+        restart: Whether a network whose channels were removed is trained from scratch.
     """
 
     sparsity: float = 0.0
@@ -63,6 +71,7 @@ class PruningConfig:
     criterion: str = "magnitude"
     schedule: str = "one_shot"
     layers: str = "convolutions"
+    restart: bool = False
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -79,6 +88,17 @@ class PruningConfig:
                 raise ValueError(
                     f"{PREFIX}{name} is {getattr(self, name)!r}; known are {', '.join(known)}."
                 )
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Return the values; what later versions added is left out where it has no effect.
+
+        >>> "restart" in PruningConfig(sparsity=0.5).as_mapping()
+        False
+        """
+        values = asdict(self)
+        if not self.restart:
+            del values["restart"]
+        return values
 
     @property
     def removes_channels(self) -> bool:
@@ -104,6 +124,12 @@ def check_pruning(config: PruningConfig, *, backbone: str, tune: str, quantizer:
     if config.removes_channels:
         _check_removal(config, backbone)
         return
+    if config.restart or config.criterion == CHANNEL_CRITERION:
+        raise ValueError(
+            f"{PREFIX}restart and {PREFIX}criterion {CHANNEL_CRITERION!r} are for channels that "
+            f"are removed, and {PREFIX}granularity is {config.granularity!r}: use 'channel', or "
+            f"leave them out."
+        )
     if config.criterion in _NEED_TRAINING and tune != "all":
         raise ValueError(
             f"{PREFIX}criterion is {config.criterion!r} and tune is {tune!r}; frozen weights "
@@ -151,12 +177,22 @@ def check_kept_epochs(config: PruningConfig, *, tune: str, recipe: RecipeConfig)
 
 
 def _check_removal(config: PruningConfig, backbone: str) -> None:
-    plain = PruningConfig(sparsity=config.sparsity, granularity="channel")
-    if config != plain:
+    plain = PruningConfig(sparsity=config.sparsity, granularity="channel", restart=config.restart)
+    if replace(config, criterion=plain.criterion) != plain:
         raise ValueError(
             f"{PREFIX}granularity is 'channel', and channels are removed once, before the "
-            f"training, by magnitude, in each layer: leave {PREFIX}context, {PREFIX}criterion, "
-            f"{PREFIX}schedule and {PREFIX}layers at their defaults."
+            f"training, in each layer: leave {PREFIX}context, {PREFIX}schedule and "
+            f"{PREFIX}layers at their defaults."
+        )
+    if config.criterion not in (plain.criterion, CHANNEL_CRITERION):
+        raise ValueError(
+            f"{PREFIX}criterion is {config.criterion!r}, and channels are judged before the "
+            f"training, by 'magnitude' or {CHANNEL_CRITERION!r}: use one of these."
+        )
+    if config.criterion == CHANNEL_CRITERION and backbone_has_no_norms(backbone):
+        raise ValueError(
+            f"{PREFIX}criterion is {CHANNEL_CRITERION!r}, and {backbone} has no batch norms to "
+            f"judge its channels by. Use 'magnitude', or a backbone with norms."
         )
     if not backbone.startswith(_REMOVABLE):
         raise ValueError(
@@ -164,6 +200,16 @@ def _check_removal(config: PruningConfig, backbone: str) -> None:
             f"They can be of backbones whose names begin with {', '.join(_REMOVABLE)}. Use "
             f"'filter', which sets them to zero."
         )
+
+
+def backbone_has_no_norms(backbone: str) -> bool:
+    """Return whether a backbone whose channels can be removed has no batch norms.
+
+    >>> backbone_has_no_norms("vgg11"), backbone_has_no_norms("vgg11_bn")
+    (True, False)
+    """
+    is_plain_vgg = backbone.startswith("vgg") and "_bn" not in backbone
+    return is_plain_vgg or backbone.startswith("digitnet")
 
 
 def check_groups(config: PruningConfig, weights: Mapping[str, tuple[int, ...]]) -> None:

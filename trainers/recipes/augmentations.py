@@ -51,6 +51,12 @@ AUGMENTATIONS: Mapping[str, Augmentation] = {
     "grayscale": Augmentation(
         "takes away the colour, with this probability", 0.2, 0.0, 1.0, needs_colour=True
     ),
+    "negative": Augmentation(
+        "inverts all pixels (x to 255 - x), with this probability", 0.5, 0.0, 1.0
+    ),
+    "jpeg": Augmentation(
+        "compresses as JPEG, at a random quality from this one to 100", 50.0, 1.0, 100.0
+    ),
     "trivial": Augmentation("applies one random operation, with this probability", 1.0, 0.0, 1.0),
     "randaugment": Augmentation(
         "applies two random operations of this magnitude, of at most 30", 9.0, 0.0, 30.0
@@ -71,6 +77,9 @@ References:
     32 pixels). https://arxiv.org/abs/1512.03385
     trivial: S. Müller, F. Hutter. TrivialAugment. 2021. https://arxiv.org/abs/2103.10158
     randaugment: E. Cubuk et al. RandAugment. 2020. https://arxiv.org/abs/1909.13719
+    negative: N. Gowdra et al. Examining and mitigating kernel saturation in convolutional neural
+    networks using negative images. 2020, who add the negative of each image to the training set.
+    https://arxiv.org/abs/2105.04128
 """
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"

@@ -153,8 +153,8 @@ def frozen_pruning(config: TrialConfig) -> dict[str, Any]:
     """
     if not config.pruning.active:
         return {}
-    settings = {f"{PREFIX}{name}": value for name, value in asdict(config.pruning).items()}
-    if config.pruning.criterion == "random":
+    settings = {f"{PREFIX}{name}": value for name, value in config.pruning.as_mapping().items()}
+    if config.pruning.criterion == "random" or config.pruning.restart:
         settings["seed"] = config.seed
     return settings
 

@@ -83,6 +83,11 @@ def _plain(make: Callable[[float], v2.Transform], amount: float, size: Size) -> 
     return make(amount)
 
 
+def _jpeg(quality: float, size: Size) -> v2.Transform:
+    del size
+    return v2.JPEG((round(quality), 100))
+
+
 _MADE: Mapping[str, Callable[[float, Size], v2.Transform]] = {
     "flip": partial(_plain, v2.RandomHorizontalFlip),
     "vertical_flip": partial(_plain, v2.RandomVerticalFlip),
@@ -91,6 +96,8 @@ _MADE: Mapping[str, Callable[[float, Size], v2.Transform]] = {
     "rotation": partial(_plain, v2.RandomRotation),
     "color_jitter": _jitter,
     "grayscale": partial(_plain, v2.RandomGrayscale),
+    "negative": partial(_plain, v2.RandomInvert),
+    "jpeg": _jpeg,
     "trivial": _trivial,
     "randaugment": partial(_plain, lambda magnitude: v2.RandAugment(magnitude=int(magnitude))),
 }

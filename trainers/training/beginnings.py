@@ -9,9 +9,10 @@ from trainers.config import TrialConfig, teacher_of
 from trainers.determinism import derive_seed
 from trainers.methods.reparametrizing import adapters, adjoin, reparametrize
 from trainers.networks.backbone_table import backbone_info
-from trainers.networks.backbones import Backbone
+from trainers.networks.backbones import Backbone, build_backbone
 from trainers.networks.heads import build_head
 from trainers.networks.narrowing import layer_sizes
+from trainers.networks.narrowing import narrow as cut_to
 from trainers.networks.network import Network
 from trainers.networks.reuse import reused_backbone
 from trainers.pruning.channels import remove_channels
@@ -35,9 +36,9 @@ def backbone_of(config: TrialConfig) -> Backbone:
 
 
 def narrow(
-    network: Network, share: float, device: torch.device
+    network: Network, config: TrialConfig, device: torch.device
 ) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Remove a share of the channels of a network's backbone.
+    """Remove a share of the channels of a network's backbone, and draw it anew on `restart`.
 
     Returns:
         The new sizes of the layers that changed, for `NetworkSpec.narrowed`.
@@ -45,9 +46,24 @@ def narrow(
     before = layer_sizes(network.features)
     wanted = network.spec.input
     sample = torch.zeros((1, wanted.channels, wanted.height, wanted.width), device=device)
-    remove_channels(network, sample, share=share, fixed=network.head)
+    pruning = config.pruning
+    remove_channels(
+        network,
+        sample,
+        share=pruning.sparsity,
+        fixed=network.head,
+        criterion=pruning.criterion,
+    )
     after = layer_sizes(network.features)
-    return tuple((name, sizes) for name, sizes in after.items() if sizes != before[name])
+    narrowed = tuple((name, sizes) for name, sizes in after.items() if sizes != before[name])
+    if pruning.restart:
+        seed = derive_seed(config.seed, "restart")
+        fresh = build_backbone(
+            config.architecture, "scratch", seed=seed, image_size=config.image_size
+        )
+        cut_to(fresh.features, dict(narrowed))
+        network.features.load_state_dict(fresh.features.state_dict())
+    return narrowed
 
 
 def reparametrized(network: Network, config: TrialConfig) -> list[nn.Parameter]:

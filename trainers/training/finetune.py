@@ -159,7 +159,7 @@ class FineTuning:
         if not self.config.pruning.removes_channels:
             return
         if like is None:
-            narrowed = narrow(self.network, self.config.pruning.sparsity, self._device)
+            narrowed = narrow(self.network, self.config, self._device)
         else:
             narrowed = like.network.spec.narrowed
         self.network.spec = replace(self.network.spec, narrowed=narrowed)

@@ -18,6 +18,7 @@ from trainers.networks.network import Network
 from trainers.networks.spec import NetworkSpec
 from trainers.onnx.export import export_onnx
 from trainers.pruning import PruningConfig
+from trainers.pruning.channels import remove_channels
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.plan import quantize_network
 from trainers.quantization.quantized import dequantize
@@ -123,3 +124,40 @@ def test_what_cannot_be_removed_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         make_config(**changes)
+
+
+@pytest.mark.slow
+def test_channels_of_the_smallest_norm_scales_go(bands: ImageData, make_config: Config) -> None:
+    """Of a branch whose channels depend on nothing else: exactly those with the smallest scale."""
+    config = make_config(
+        backbone="resnet18",
+        image_size=32,
+        tune="all",
+        pruning=replace(channels(0.5), criterion="batch_norm"),
+    )
+    whole = begun(replace(config, pruning=PruningConfig()), bands).network
+    name = "layer1.0.bn1" if "layer1.0.bn1" in dict(whole.features.named_modules()) else ""
+    name = name or next(n for n, _ in whole.features.named_modules() if n.endswith("0.bn1"))
+    scales = torch.rand(64, generator=torch.Generator().manual_seed(0))
+    whole.features.get_submodule(name).weight.data.copy_(scales)
+    sample = torch.zeros(1, 3, 32, 32)
+    remove_channels(whole, sample, share=0.5, fixed=whole.head, criterion="batch_norm")
+    left = whole.features.get_submodule(name).weight
+    assert sorted(left.tolist()) == sorted(scales.tolist())[-len(left) :]
+    assert len(left) == 32
+
+
+def test_a_restarted_network_has_the_sizes_and_not_the_weights(
+    bands: ImageData, make_config: Config
+) -> None:
+    config = make_config(weights="bundled", tune="all", pruning=channels(0.5))
+    kept, fresh = (
+        begun(replace(config, pruning=replace(config.pruning, restart=restart)), bands).network
+        for restart in (False, True)
+    )
+    assert fresh.spec == kept.spec
+    first, second = (network.features[0].weight for network in (kept, fresh))
+    assert first.shape == second.shape
+    assert not torch.equal(first, second)
+    again = begun(replace(config, pruning=replace(config.pruning, restart=True)), bands).network
+    assert torch.equal(again.features[0].weight, second)

@@ -9,6 +9,7 @@ from trainers.pruning import PruningConfig
 from trainers.pruning.before_training import BEFORE_TRAINING
 from trainers.pruning.config import (
     BEFORE_TRAINING_CRITERIA,
+    CHANNEL_CRITERION,
     CRITERIA,
     PRUNING_PARAMETERS,
     check_groups,
@@ -19,7 +20,7 @@ PLAIN = TrialConfig(backbone="digitnet", weights="scratch")
 
 
 def test_every_criterion_has_a_score() -> None:
-    assert {*SCORES, *BEFORE_TRAINING} == set(CRITERIA)
+    assert {*SCORES, *BEFORE_TRAINING, CHANNEL_CRITERION} == set(CRITERIA)
     assert tuple(BEFORE_TRAINING) == BEFORE_TRAINING_CRITERIA
     assert ACCUMULATED.keys() <= SCORES.keys()
 
@@ -44,6 +45,16 @@ def test_an_unpruned_config_is_written_as_before_there_was_pruning() -> None:
         ({"pruning_sparsity": 0.5, "pruning_criterion": "movement"}, "frozen weights"),
         ({"pruning_sparsity": 0.5, "pruning_schedule": "gradual"}, "frozen convolutions"),
         ({"pruning_sparsity": 0.5, "pruning_criterion": "snip"}, "frozen weights"),
+        ({"pruning_sparsity": 0.5, "pruning_criterion": "batch_norm"}, "use 'channel'"),
+        ({"pruning_sparsity": 0.5, "pruning_restart": True}, "use 'channel'"),
+        (
+            {
+                "pruning_sparsity": 0.5,
+                "pruning_granularity": "channel",
+                "pruning_criterion": "batch_norm",
+            },
+            "digitnet has no batch norms",
+        ),
         (
             {
                 "tune": "all",

@@ -46,6 +46,12 @@ KINDS: dict[str, dict[str, Any]] = {
         "dropout": 0.2,
     },
     "adapters": {"methods": MethodsConfig(adapter_rank=2), "weights": "bundled"},
+    "window": {
+        "methods": MethodsConfig(window=0.5),
+        "tune": "all",
+        "backbone": "cifar_resnet20",
+        "image_size": 16,
+    },
     "adjoined": {"methods": MethodsConfig(adjoined=True), "widths": (8, 4), "dropout": 0.2},
     "adjoined network": {"methods": MethodsConfig(adjoined=True), "widths": (8, 4), "tune": "all"},
 }
