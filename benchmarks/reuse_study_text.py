@@ -23,8 +23,8 @@ measured on {test} test images (250 of imagenette), which judged nothing.
 **Decided before any result was looked at** except those of a pilot on cifar_resnet20, which chose
 the rate: {epochs} epochs of AdamW in batches of {batch}, a peak rate of {rate:g} on a cosine,
 {seeds} seeds, {val} validation images (100 of imagenette), the images a class of each cell.
-Sources are the shared weights: CIFAR-10 for the ResNets, ImageNet for mobilenet_v2 and squeezenet1_0.
-Inputs have 16 pixels for the ResNets, 48 for squeezenet1_0 and 32 for mobilenet_v2.
+Sources are the shared weights: CIFAR-10 for the ResNets, ImageNet for the others. Inputs have 16
+pixels for the ResNets, 48 for squeezenet1_0 and 32 for mobilenet_v2.
 
 **Limits.** Three seeds give a paired test two degrees of freedom. All seeds train on the same few
 images, so that they vary the start and the order, not the data. Half the resolution that the

@@ -293,7 +293,12 @@ def _judgements(
                     for mode in modes
                     if all(s.prefixes[mode] for s in seeds)
                 },
-                verdict=verdict(network=network.reusable, works=works, close=close),
+                verdict=verdict(
+                    network=network.reusable,
+                    works=works,
+                    close=close,
+                    may_freeze=modes[0] != "tune",
+                ),
             )
         )
     return network, tuple(reports)
