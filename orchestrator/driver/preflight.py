@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -77,9 +78,7 @@ def check(spec: SweepSpec) -> CheckReport:
         report.lines.append(("reference", text))
     if spec.warm_start is not None:
         report.lines.append(("warm start", f"learns first from {described(spec.warm_start)}"))
-    if spec.backbone.depth_cap_basis is not None:
-        cap = f"{spec.backbone.depth_cap} convolution layers a stage at most"
-        report.lines.append(("depth cap", f"{cap}: {spec.backbone.depth_cap_basis}"))
+    report.lines.extend(_caps(spec))
     report.lines.append(("budget", _budget(spec.budget)))
     state = StateFolder.find()
     if tracked := chosen_tracking(spec, state):
@@ -95,6 +94,15 @@ def check(spec: SweepSpec) -> CheckReport:
     _check_size(spec, size, refused, report)
     _check_resources(spec, report)
     return report
+
+
+def _caps(spec: SweepSpec) -> Iterator[tuple[str, str]]:
+    """Say what a depth cap is, and where it is from."""
+    backbone = spec.backbone
+    if backbone.depth_cap is not None:
+        what = "are tried first" if backbone.depth_cap_as == "prior" else "at most"
+        basis = f": {backbone.depth_cap_basis}" if backbone.depth_cap_basis else ""
+        yield "depth cap", f"{backbone.depth_cap} convolution layers a stage {what}{basis}"
 
 
 def _check_size(spec: SweepSpec, size: int | None, refused: int, report: CheckReport) -> None:

@@ -27,7 +27,7 @@ from orchestrator.driver.lease import LEASE_S, interrupted_by_signals, lease_kep
 from orchestrator.driver.leftovers import remove_empty_folder, remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
 from orchestrator.driver.mirroring import mirrored, warmed_up_mirror
-from orchestrator.driver.suggested_cap import with_suggested_cap
+from orchestrator.driver.suggested_cap import depth_prior, with_suggested_cap
 from orchestrator.errors import (
     LeaseLostError,
     OrchestratorError,
@@ -314,7 +314,8 @@ def _cache(where: str, state: StateFolder) -> str | None:
 
 def _sampler(spec: SweepSpec, known: KnownValues) -> Sampler:
     space = spec.search_space
-    return build_sampler(spec.sampler.kind, space, spec.directed, spec.limits, spec.seed, known)
+    goals = (spec.directed, spec.limits, spec.seed)
+    return build_sampler(spec.sampler.kind, space, *goals, known, depth_prior(spec))
 
 
 def _find(url: str, state: StateFolder) -> Store | None:

@@ -1,6 +1,7 @@
 """Samplers, which propose the next configuration. `build_sampler` builds one by its name."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from orchestrator.constraints import Constraint, KnownConstraints
 from orchestrator.contracts import KnownValues, Sampler, nothing_known
@@ -8,21 +9,27 @@ from orchestrator.errors import UnknownNameError
 from orchestrator.objectives import Objective
 from search_spaces import SearchSpace
 
+if TYPE_CHECKING:
+    from orchestrator.sampling.value_prior import ValuePrior
+
 OPTUNA_KINDS = ("tpe", "nsga2", "gp", "random")
 SAMPLERS = (*OPTUNA_KINDS, "grid")
 
 __all__ = ["OPTUNA_KINDS", "SAMPLERS", "build_sampler", "check_sampler"]
 
 
-def build_sampler(
+def build_sampler(  # noqa: PLR0913 - what a sampler is made of
     kind: str,
     space: SearchSpace,
     objectives: Sequence[Objective],
     constraints: Sequence[Constraint],
     seed: int,
     known: KnownValues = nothing_known,
+    prior: "ValuePrior | None" = None,
 ) -> Sampler:
     """Build the sampler named in `SAMPLERS`; what is `known` to violate a constraint is refused.
+
+    A grid, which tries everything, has no use for a `prior`.
 
     Raises:
         UnknownNameError: There is no such sampler.
@@ -46,7 +53,9 @@ def build_sampler(
         raise UnknownNameError("sampler", kind, SAMPLERS)
     from orchestrator.sampling.optuna_sampler import OptunaSampler
 
-    return OptunaSampler(space, objectives, constraints, seed=seed, kind=kind, known=known)
+    return OptunaSampler(
+        space, objectives, constraints, seed=seed, kind=kind, known=known, prior=prior
+    )
 
 
 def check_sampler(kind: str, space: SearchSpace) -> None:
