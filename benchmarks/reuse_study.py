@@ -60,19 +60,20 @@ class Cell:
         return f"{self.backbone}-{self.target}-{self.count}"
 
 
+# The axes first: images a class, targets, sources; then depths.
 CELLS = (
     Cell("cifar_resnet20", "fashion_mnist", 10),
-    Cell("cifar_resnet32", "fashion_mnist", 10),
-    Cell("cifar_resnet44", "fashion_mnist", 10),
-    Cell("cifar_resnet56", "fashion_mnist", 10),
     Cell("cifar_resnet20", "fashion_mnist", 3),
-    Cell("cifar_resnet20", "fashion_mnist", 30),
-    Cell("cifar_resnet20", "cifar10", 10),
     Cell("cifar_resnet20", "imagenette", 10),
+    Cell("cifar_resnet20", "cifar10", 10),
+    Cell("cifar_resnet32", "fashion_mnist", 10),
     Cell("squeezenet1_0", "cifar10", 10),
     Cell("mobilenet_v2", "fashion_mnist", 10),
+    Cell("cifar_resnet20", "fashion_mnist", 30),
+    Cell("cifar_resnet44", "fashion_mnist", 10),
+    Cell("cifar_resnet56", "fashion_mnist", 10),
 )
-MODE_CELLS = (CELLS[0], CELLS[4])
+MODE_CELLS = CELLS[:2]
 
 
 class Study:
