@@ -22,6 +22,7 @@ def test_a_network_is_reusable_for_itself(call: Call, tmp_path: Path) -> None:
     assert found["network"]["retention"] == 1
     assert {layer["rmse"] for layer in found["layers"]} == {0}
     assert set(found["verdict"].values()) == {"freeze"}
+    assert "have not learned yet" in found["notes"][0]  # after one epoch of a hundred images
     assert found["thresholds"]["basis"] == BASIS
     assert "conv weight" in page.read_text()
     shown = call(*words)
