@@ -22,13 +22,17 @@ def test_a_network_is_reusable_for_itself(call: Call, tmp_path: Path) -> None:
     assert found["network"]["retention"] == 1
     assert {layer["rmse"] for layer in found["layers"]} == {0}
     assert set(found["verdict"].values()) == {"freeze"}
-    assert "have not learned yet" in found["notes"][0]  # after one epoch of a hundred images
     assert found["thresholds"]["basis"] == BASIS
     assert "conv weight" in page.read_text()
     shown = call(*words)
     assert BASIS in shown.stdout
     assert "seed 0" in shown.stderr
     assert "seed 0" not in shown.stdout
+
+
+def test_a_training_that_teaches_nothing_is_told(call: Call) -> None:
+    words = ("analyze", "reuse", "bundled", "bundled", "--backbone", "digitnet", *QUICK)
+    assert "have not learned yet" in call(*words, "--learning-rate", 1e-6).stderr
 
 
 def test_random_kernels_are_to_be_drawn_anew(call: Call) -> None:
