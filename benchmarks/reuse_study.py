@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from reuse_study_data import TARGETS, TEST, VAL
-from reuse_study_text import INTRODUCTION, cell_tables, mode_table
+from reuse_study_text import INTRODUCTION, Row, cell_tables, mode_table
 
 from orchestrator.analysis.reuse_analysis import ReuseReport, analyze_reuse
 from orchestrator.analysis.reuse_verdict import verdict
@@ -60,19 +60,23 @@ class Cell:
         return f"{self.backbone}-{self.target}-{self.count}"
 
 
-CELLS = (
+# Judged layer by layer.
+JUDGED = (
     Cell("cifar_resnet20", "fashion_mnist", 10),
+    Cell("cifar_resnet20", "fashion_mnist", 3),
+    Cell("cifar_resnet20", "imagenette", 10),
+)
+# Trained with all kernels reused and with none: judging takes ten times as long.
+TRAINED = (
     Cell("cifar_resnet32", "fashion_mnist", 10),
+    Cell("mobilenet_v2", "fashion_mnist", 10),
+    Cell("squeezenet1_0", "cifar10", 10),
+    Cell("cifar_resnet20", "cifar10", 10),
     Cell("cifar_resnet44", "fashion_mnist", 10),
     Cell("cifar_resnet56", "fashion_mnist", 10),
-    Cell("cifar_resnet20", "fashion_mnist", 3),
     Cell("cifar_resnet20", "fashion_mnist", 30),
-    Cell("cifar_resnet20", "cifar10", 10),
-    Cell("cifar_resnet20", "imagenette", 10),
-    Cell("squeezenet1_0", "cifar10", 10),
-    Cell("mobilenet_v2", "fashion_mnist", 10),
 )
-MODE_CELLS = (CELLS[0], CELLS[4])
+MODE_CELLS = JUDGED[:2]
 
 
 class Study:
@@ -155,7 +159,7 @@ def policies(report: ReuseReport, modes: Sequence[str]) -> dict[str, ReuseConfig
     return {"all": ReuseConfig("all"), **found, "none": ReuseConfig("none")}
 
 
-def pages(study: Study, cells: Sequence[Cell]) -> Iterator[str]:
+def pages(study: Study, judged: Sequence[Cell], trained: Sequence[Cell]) -> Iterator[str]:
     """Judge and train everything; the page, line by line."""
     yield INTRODUCTION.format(
         epochs=BUDGET.epochs,
@@ -166,26 +170,35 @@ def pages(study: Study, cells: Sequence[Cell]) -> Iterator[str]:
         test=TEST,
         torch=torch.__version__,
     )
-    for cell in MODE_CELLS:
-        report = study.judged(cell, MODES)
-        trained = {n: study.accuracies(cell, p) for n, p in policies(report, MODES).items()}
-        yield from mode_table(str(cell), {m: fates(report, m) for m in MODES}, trained, report)
-    rows = []
-    for cell in cells:
+    rows: list[Row] = []
+    for cell in judged:
         report = study.judged(cell)
         chosen = policies(report, MODES[:1])
         rows.append((cell, report, {n: study.accuracies(cell, p) for n, p in chosen.items()}))
+    for cell in trained:
+        both = {name: study.accuracies(cell, ReuseConfig(name)) for name in ("all", "none")}
+        rows.append((cell, None, both))
     yield from cell_tables(rows)
+    for cell in (each for each in MODE_CELLS if each in judged):
+        report = study.judged(cell, MODES)
+        followed = {n: study.accuracies(cell, p) for n, p in policies(report, MODES).items()}
+        yield from mode_table(str(cell), {m: fates(report, m) for m in MODES}, followed, report)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("shared", type=Path, help="the folder of shared data")
     parser.add_argument("folder", type=Path, help="where finished trainings are kept")
-    parser.add_argument("--cells", type=int, default=len(CELLS), help="only the first so many")
+    parser.add_argument(
+        "--judged", type=int, default=len(JUDGED), help="judge the first so many cells only"
+    )
+    parser.add_argument(
+        "--trained", type=int, default=len(TRAINED), help="train the first so many cells only"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
-    for line in pages(Study(given.shared, given.folder), CELLS[: given.cells]):
+    study = Study(given.shared, given.folder)
+    for line in pages(study, JUDGED[: given.judged], TRAINED[: given.trained]):
         print(line, flush=True)
 
 

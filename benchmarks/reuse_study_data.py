@@ -68,11 +68,11 @@ def _cut(
     return ImageData(
         name=name,
         classes=classes,
-        train_images=np.ascontiguousarray(train[0][:-val][:TRAIN]),
+        train_images=np.array(train[0][:-val][:TRAIN]),
         train_labels=train[1][:-val][:TRAIN],
-        val_images=np.ascontiguousarray(train[0][-val:]),
+        val_images=np.array(train[0][-val:]),
         val_labels=train[1][-val:],
-        test_images=np.ascontiguousarray(test[0][:TEST]),
+        test_images=np.array(test[0][:TEST]),
         test_labels=test[1][:TEST],
     )
 

@@ -15,24 +15,24 @@ INTRODUCTION = """# Which kernels are worth reusing, and with how few images?
 Made by `python benchmarks/reuse_study.py SHARED_DATA FOLDER`, on one thread, torch {torch}.
 
 The question of Wang et al., arXiv 2008.03411, whose thresholds and rule no source names: those of
-[the guide](../guides/reuse-kernels.md) are a proposal. Each cell is judged as `paretune analyze
-reuse SOURCE finetuned` does, on validation images. Then networks are trained with other seeds
-that reuse everything (*all*), follow the verdict (*judged*), or reuse nothing (*none*), and are
-measured on {test} test images (250 of imagenette), which judged nothing.
+[the guide](../guides/reuse-kernels.md) are a proposal. Networks are trained that reuse all kernels
+of a source (*all*) or none (*none*), everything trained, and measured on {test} test images (250 of
+imagenette). Some cells are also judged as `paretune analyze reuse SOURCE finetuned` does, on
+validation images; networks that follow the verdict (*judged*) are then trained with the seeds of
+*all* and *none*, which are not those that judged.
 
-**Decided before any result was looked at** except those of a pilot on cifar_resnet20, which chose
+**Decided before any result was looked at**, except those of a pilot on cifar_resnet20, which chose
 the rate: {epochs} epochs of AdamW in batches of {batch}, a peak rate of {rate:g} on a cosine,
-{seeds} seeds, {val} validation images (100 of imagenette), the images a class of each cell.
-Sources are the shared weights: CIFAR-10 for the ResNets, ImageNet for mobilenet_v2 and
-squeezenet1_0.
-Inputs have 16 pixels for the ResNets, 48 for squeezenet1_0 and 32 for mobilenet_v2.
+{seeds} seeds, {val} validation images (100 of imagenette). Sources are the shared weights: CIFAR-10
+for the ResNets, ImageNet for the others. Inputs have 16 pixels for the ResNets, 48 for
+squeezenet1_0 and 32 for mobilenet_v2.
 
 **Limits.** Three seeds give a paired test two degrees of freedom. All seeds train on the same few
-images, so that they vary the start and the order, not the data. Half the resolution that the
-kernels were trained at costs them something. The judge's target is the source, fine-tuned on the
-same images."""
+images, so that they vary the start and the order, not the data. Inputs are smaller than those that
+the kernels were trained on, which costs them something. The judge's target is the source,
+fine-tuned on the same images."""
 
-Row = tuple[Any, ReuseReport, Mapping[str, np.ndarray]]
+Row = tuple[Any, ReuseReport | None, Mapping[str, np.ndarray]]
 FATES = ("freeze", "tune", "reinitialize")
 
 
@@ -73,6 +73,8 @@ def cell_tables(rows: Sequence[Row]) -> Iterator[str]:
     )
     yield "|---|---|--:" + "|--:" * 9 + "|---|"
     for cell, report, _ in rows:
+        if report is None:
+            continue
         found = report.network
         cells = [cell.backbone, cell.target, str(cell.count)]
         cells += [accuracy(np.array(getattr(found, n))) for n in ("random", "reuse", "own")]
@@ -80,26 +82,42 @@ def cell_tables(rows: Sequence[Row]) -> Iterator[str]:
         cells += [accuracy(np.array(getattr(found, n))) for n in ("scratch", "tuned")]
         cells += [p_text(found.p_tuned), ratio(found.retention_scratch)]
         yield f"| {' | '.join([*cells, 'yes' if found.reusable else 'no'])} |"
-    yield "\n## Does following the verdict pay?\n"
-    yield "Test accuracy of networks trained afterwards; p after Holm's correction over rows.\n"
-    yield (
-        "| network | target | a class | freeze, tune, re-initialize | all | judged | none "
-        "| all less none | p | judged less all | p |"
-    )
-    yield "|---|---|--:|---|--:|--:|--:|--:|--:|--:|--:|"
-    pairs = [("all", "none"), ("replace", "all")]
-    corrected = [adjusted([p_of(t[a], t[b]) for _, _, t in rows]) for a, b in pairs]
-    for place, (cell, report, trained) in enumerate(rows):
-        fates = [layer.verdict for layer in report.layers]
+    yield from reuse_table(rows)
+    yield from verdict_table(rows)
+
+
+def reuse_table(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield what reusing all kernels is worth against reusing none."""
+    yield "\n## Does reuse pay?\n"
+    yield "Test accuracy, everything trained; p of a paired t test, after Holm's correction over"
+    yield "the rows.\n"
+    yield "| network | target | images a class | all | none | all less none, 95 % interval | p |"
+    yield "|---|---|--:|--:|--:|---|--:|"
+    corrected = adjusted([p_of(found["all"], found["none"]) for _, _, found in rows])
+    for (cell, _, found), p in zip(rows, corrected, strict=True):
+        told = difference(found["all"], found["none"])[0]
         cells = [cell.backbone, cell.target, str(cell.count)]
-        cells += [", ".join(str(fates.count(fate)) for fate in FATES)]
-        cells += [accuracy(trained[name]) for name in ("all", "replace", "none")]
-        for (one, other), column in zip(pairs, corrected, strict=True):
-            cells += [
-                f"{100 * (trained[one] - trained[other]).mean():+.1f}",
-                p_text(column[place]),
-            ]
-        yield f"| {' | '.join(cells)} |"
+        cells += [accuracy(found[name]) for name in ("all", "none")]
+        yield f"| {' | '.join([*cells, told, p_text(p)])} |"
+
+
+def verdict_table(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield what following the verdict is worth against reusing all kernels."""
+    judged = [(cell, report, found) for cell, report, found in rows if report is not None]
+    yield "\n## Does following the verdict pay?\n"
+    yield "Likewise; p after Holm's correction over these rows.\n"
+    yield (
+        "| network | target | images a class | freeze, tune, re-initialize | judged "
+        "| judged less all, 95 % interval | p |"
+    )
+    yield "|---|---|--:|---|--:|---|--:|"
+    corrected = adjusted([p_of(found["replace"], found["all"]) for _, _, found in judged])
+    for (cell, report, found), p in zip(judged, corrected, strict=True):
+        fates = [layer.verdict for layer in report.layers]
+        counts = ", ".join(str(fates.count(fate)) for fate in FATES)
+        told = difference(found["replace"], found["all"])[0]
+        cells = [cell.backbone, cell.target, str(cell.count), counts]
+        yield f"| {' | '.join([*cells, accuracy(found['replace']), told, p_text(p)])} |"
 
 
 def accuracy(found: np.ndarray) -> str:

@@ -1,7 +1,7 @@
 """The reuse judge: which kernels of a source network are worth reusing for a target's data."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -227,7 +227,8 @@ def analyze_reuse(  # noqa: PLR0913 - what is judged, and how
     judged = Judge(backbone, source, target, images, **told, **how).run(seeds)
     facts = {"backbone": backbone, "source": source, "target": target, "data": images.name, **told}
     facts["fingerprint"] = images.fingerprint()
-    return _report(judged, modes, thresholds or Thresholds(), facts)
+    report = _report(judged, modes, thresholds or Thresholds(), facts)
+    return replace(report, notes=_notes(report.network, seeds, len(images.classes)))
 
 
 def _check(modes: tuple[str, ...], known: tuple[str, ...], seeds: int) -> None:
@@ -252,7 +253,6 @@ def _report(
         thresholds=limits,
         network=network,
         layers=layers,
-        notes=_notes(network, len(judged.seeds)),
     )
 
 
@@ -293,7 +293,12 @@ def _judgements(
                     for mode in modes
                     if all(s.prefixes[mode] for s in seeds)
                 },
-                verdict=verdict(network=network.reusable, works=works, close=close),
+                verdict=verdict(
+                    network=network.reusable,
+                    works=works,
+                    close=close,
+                    may_freeze=modes[0] != "tune",
+                ),
             )
         )
     return network, tuple(reports)
@@ -311,8 +316,14 @@ def _drop(values: list[float], without: list[float]) -> float:
     return float(np.mean(without)) - float(np.mean(values))
 
 
-def _notes(network: NetworkTest, seeds: int) -> tuple[str, ...]:
+def _notes(network: NetworkTest, seeds: int, classes: int) -> tuple[str, ...]:
     notes = []
+    if np.mean(network.own) < 2 / classes:
+        notes.append(
+            f"with frozen kernels even the target's own reach {np.mean(network.own):.1%}, and "
+            f"chance is {1 / classes:.1%}: norms and head have not learned yet, so that the "
+            f"retention says little; give more epochs or a higher learning rate"
+        )
     if network.retention is None:
         notes.append(
             "the target's own kernels are no better here than random ones, so that a retention "

@@ -170,10 +170,14 @@ def layer_tests(
     }
 
 
-def verdict(*, network: bool, works: bool, close: bool) -> str:
+def verdict(*, network: bool, works: bool, close: bool, may_freeze: bool = True) -> str:
     """Combine the three judgements of one layer; the rule is not confirmed by a source.
 
     All three: reuse and freeze. Two of them: reuse and tune. Fewer: re-initialize.
+
+    That a layer works if it is trained on does not show that it works as it is: where judgement B
+    is of the mode ``tune``, no layer is frozen. In docs/studies/reuse.md, freezing what worked in
+    that mode cost accuracy.
 
     >>> verdict(network=True, works=False, close=True)
     'tune'
@@ -182,9 +186,10 @@ def verdict(*, network: bool, works: bool, close: bool) -> str:
         network: Judgement A, the network is reusable.
         works: Judgement B, the layer's parameters serve in the target.
         close: Judgement C, its kernel is near the target's.
+        may_freeze: Whether judgement B is of a layer that was left as it is.
     """
     held = network + works + close
-    return {3: FREEZE, 2: TUNE}.get(held, REINITIALIZE)
+    return {3: FREEZE if may_freeze else TUNE, 2: TUNE}.get(held, REINITIALIZE)
 
 
 def _p(first: Sequence[float], second: Sequence[float]) -> float | None:

@@ -106,10 +106,17 @@ def _described(spec: SweepSpec, size: int | None) -> Iterator[tuple[str, str]]:
         yield "reference", text
     if spec.warm_start is not None:
         yield "warm start", f"learns first from {described(spec.warm_start)}"
-    if spec.backbone.depth_cap_basis is not None:
-        cap = f"{spec.backbone.depth_cap} convolution layers a stage at most"
-        yield "depth cap", f"{cap}: {spec.backbone.depth_cap_basis}"
+    yield from _caps(spec)
     yield "budget", _budget(spec.budget)
+
+
+def _caps(spec: SweepSpec) -> Iterator[tuple[str, str]]:
+    """Say what a depth cap is, and where it is from."""
+    backbone = spec.backbone
+    if backbone.depth_cap is not None:
+        what = "are tried first" if backbone.depth_cap_as == "prior" else "at most"
+        basis = f": {backbone.depth_cap_basis}" if backbone.depth_cap_basis else ""
+        yield "depth cap", f"{backbone.depth_cap} convolution layers a stage {what}{basis}"
 
 
 def _check_size(spec: SweepSpec, size: int | None, refused: int, report: CheckReport) -> None:

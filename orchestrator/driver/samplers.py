@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from orchestrator.contracts import KnownValues, Prepared, Sampler, Suggestion, nothing_known
+from orchestrator.driver.suggested_cap import depth_prior
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.sampling import Setting, build_sampler, check_sampler
 from orchestrator.spec.sampler_section import OBJECT, SamplerSection
@@ -102,6 +103,7 @@ def sampler_of(spec: SweepSpec, known: KnownValues, passed: object = None) -> Sa
         spec.seed,
         known,
         options=section.given,
+        prior=depth_prior(spec),
     )
 
 

@@ -1,4 +1,6 @@
-"""``depth_cap: auto``: the cap that ``paretune analyze depth`` suggests for the sweep's images."""
+"""The depth cap of a sweep: from its images where it is ``auto``, and as a prior of `depth`."""
+
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -8,6 +10,11 @@ from orchestrator.errors import UsageError
 from orchestrator.spec.backbone_section import AUTO
 from orchestrator.spec.messages import sentences
 from orchestrator.spec.sweep_spec import SweepSpec
+from trainers.networks.backbone_table import backbone_info
+from trainers.networks.variants import STAGES
+
+if TYPE_CHECKING:
+    from orchestrator.sampling.value_prior import ValuePrior
 
 
 def with_suggested_cap(spec: SweepSpec) -> SweepSpec:
@@ -43,6 +50,24 @@ def with_suggested_cap(spec: SweepSpec) -> SweepSpec:
             f"backbone.depth_cap is auto, which is {report.cap} for {report.data} "
             f"({_basis(report)}). {told}"
         ) from None
+
+
+def depth_prior(spec: SweepSpec) -> "ValuePrior | None":
+    """Return the prior of the parameter `depth`, where the sweep's cap is one; else None.
+
+    Its center is the depth that the cap would allow as a bound, at least 1.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> depth_prior(load_sweep("examples/sweeps/digits.yaml")) is None
+    True
+    """
+    cap = spec.backbone.depth_cap
+    if spec.backbone.depth_cap_as != "prior" or not isinstance(cap, int):
+        return None
+    from orchestrator.sampling.value_prior import ValuePrior
+
+    base = backbone_info(spec.backbone.name).base
+    return ValuePrior("depth", center=max(1, STAGES[base].depth_under(cap)))
 
 
 def _basis(report: DepthReport) -> str:

@@ -96,7 +96,9 @@ def _points(drop: float) -> str:
 
 
 def _p(p: float | None) -> str:
-    return "-" if p is None else f"{p:.3f}"
+    if p is None:
+        return "-"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def reuse_page(report: "ReuseReport") -> str:

@@ -1,7 +1,7 @@
 """Samplers, which propose the next configuration. `build_sampler` builds one by its name."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.constraints import Constraint, KnownConstraints
 from orchestrator.contracts import KnownValues, Sampler, nothing_known
@@ -10,6 +10,9 @@ from orchestrator.objectives import Objective
 from orchestrator.sampling.setting import Setting
 from search_spaces import SearchSpace
 from trainers.doors import is_reference
+
+if TYPE_CHECKING:
+    from orchestrator.sampling.value_prior import ValuePrior
 
 OPTUNA_KINDS = ("tpe", "nsga2", "gp", "random")
 SAMPLERS = (*OPTUNA_KINDS, "grid")
@@ -26,6 +29,7 @@ def build_sampler(  # noqa: PLR0913 - what a sampler is built from
     known: KnownValues = nothing_known,
     *,
     options: Mapping[str, Any] | None = None,
+    prior: "ValuePrior | None" = None,
 ) -> Sampler:
     """Build the sampler named in `SAMPLERS`, or by code of a user's own.
 
@@ -39,6 +43,8 @@ def build_sampler(  # noqa: PLR0913 - what a sampler is built from
         seed: Of all that is random.
         known: What is known of a configuration before training.
         options: Of Optuna's sampler, or arguments of the user's own function.
+        prior: Which values of a parameter to try first; a grid, which tries everything, and code
+            of a user's own have no use for it.
 
     Raises:
         UnknownNameError: There is no such sampler.
@@ -71,7 +77,9 @@ def build_sampler(  # noqa: PLR0913 - what a sampler is built from
     from orchestrator.sampling.optuna_sampler import OptunaSampler
 
     of = with_options(kind, options or {})
-    return OptunaSampler(space, objectives, constraints, seed=seed, kind=of, known=known)
+    return OptunaSampler(
+        space, objectives, constraints, seed=seed, kind=of, known=known, prior=prior
+    )
 
 
 def check_sampler(kind: str, space: SearchSpace, options: Mapping[str, Any] | None = None) -> None:

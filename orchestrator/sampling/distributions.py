@@ -66,6 +66,16 @@ def told_params(
     return numbers, {name: distribution_of(space.domains[name]) for name in names}
 
 
+def told_value(space: SearchSpace, name: str, value: Value) -> int | float:
+    """Return one value of a configuration as Optuna stores it.
+
+    >>> from search_spaces import load_space
+    >>> told_value(load_space("smoke"), "bits", 8)
+    1
+    """
+    return _number(space.domains[name], value)
+
+
 def _suggested(trial: optuna.Trial, name: str, kind: BaseDistribution) -> int | float:
     number: int | float
     if isinstance(kind, CategoricalDistribution):

@@ -19,11 +19,12 @@ from orchestrator.constraints import Constraint, KnownConstraints
 from orchestrator.contracts import KnownValues, Suggestion, nothing_known
 from orchestrator.objectives import Objective
 from orchestrator.sampling.deduplication import Deduplicator
-from orchestrator.sampling.distributions import ask_params, told_params
+from orchestrator.sampling.distributions import ask_params, told_params, told_value
 from orchestrator.sampling.history_window import SAMPLE, STEP, Window, horizon
 from orchestrator.sampling.infeasible import UNFIT, WorstKnown, is_infeasible
 from orchestrator.sampling.kinds import KINDS, Kind
 from orchestrator.sampling.optuna_logging import quiet
+from orchestrator.sampling.value_prior import ValuePrior
 from orchestrator.trials import Params, PriorPoint, Trial, TrialState
 from search_spaces import SearchSpace
 
@@ -84,6 +85,7 @@ class OptunaSampler:
         seed: Seed of all random numbers.
         kind: A name in `orchestrator.sampling.OPTUNA_KINDS`, or how Optuna's sampler is made.
         known: What is known of a configuration before training.
+        prior: Which values of a parameter to try first.
 
     References:
         S. Watanabe. Tree-structured Parzen estimator: understanding its algorithm components and
@@ -92,7 +94,7 @@ class OptunaSampler:
         Transactions on Evolutionary Computation 6(2), 2002. https://doi.org/10.1109/4235.996017
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a sampler is made of
         self,
         space: SearchSpace,
         objectives: Sequence[Objective],
@@ -101,7 +103,9 @@ class OptunaSampler:
         seed: int,
         kind: str | Kind = "tpe",
         known: KnownValues = nothing_known,
+        prior: ValuePrior | None = None,
     ) -> None:
+        self._prior = prior
         self._space, self._seed = space, seed
         self._kind = KINDS[kind] if isinstance(kind, str) else kind
         self._objectives, self._constraints = tuple(objectives), tuple(constraints)
@@ -130,7 +134,9 @@ class OptunaSampler:
             while attempts < self._kind.asks + min(
                 self.screened_out - refused, self._kind.extra_asks
             ):
-                suggestion = self._asked(self._study_with_seed(attempts))
+                study = self._study_with_seed(attempts)
+                self._follow_prior(study, attempts)
+                suggestion = self._asked(study)
                 if suggestion is not None:
                     return suggestion
                 attempts += 1
@@ -180,6 +186,16 @@ class OptunaSampler:
             and self._trials[self._order[self._settled]].state.is_final
         ):
             self._settled += 1
+
+    def _follow_prior(self, study: optuna.Study, attempt: int) -> None:
+        """Fix one parameter of the next ask, if the prior says so."""
+        prior = self._prior
+        if prior is None:
+            return
+        seed = self._derived_seed(attempt)
+        value = prior.draw(self._space.domains[prior.name], self._deduplicator.seen, seed)
+        if value is not None:
+            study.enqueue_trial({prior.name: told_value(self._space, prior.name, value)})
 
     def _asked(self, study: optuna.Study) -> Suggestion | None:
         """Ask Optuna once; None if it proposes a configuration that was seen."""

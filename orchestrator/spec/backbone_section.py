@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, ValidationInfo, field_validator, model_validator
 
 from orchestrator.spec.section import Section, with_name
-from search_spaces import unknown
+from search_spaces import SearchSpace, unknown
 from trainers.config import TrialConfig
 from trainers.doors import reference_of
 from trainers.networks.backbone_table import (
@@ -73,6 +73,8 @@ class BackboneSection(Section):
         weights: ``imagenet``, ``bundled`` (for digitnet), ``scratch``, or the path of a file.
         depth_cap: Convolution layers of a stage, at most, or ``auto``: what `paretune analyze
             depth` suggests for the images.
+        depth_cap_as: What the cap is: a ``bound``, the default, or a ``prior`` of the parameter
+            `depth`, which is then tried near the cap first.
         depth_cap_basis: Where a `depth_cap` is from; written where that was ``auto``.
         policy: Which pre-trained kernels are reused: ``all``, ``none``, or as the `verdict` says
             (``judged``).
@@ -84,6 +86,7 @@ class BackboneSection(Section):
     image_size: int | None = None
     depth: int | None = None
     depth_cap: int | Literal["auto"] | None = None
+    depth_cap_as: Literal["bound", "prior"] | None = None
     depth_cap_basis: str | None = None
     depth_start: Literal["prefix", "fused"] | None = None
     width_multiplier: float | str | None = None
@@ -173,7 +176,34 @@ class BackboneSection(Section):
         names = {"depth", "depth_cap", "depth_start", "width_multiplier"}
         given = self.model_dump(include=names, exclude_none=True)
         # Known once the images are read: `orchestrator.driver.suggested_cap`.
-        return {name: value for name, value in given.items() if value != AUTO}
+        if self.depth_cap == AUTO or self.depth_cap_as == "prior":
+            given.pop("depth_cap", None)
+        return given
+
+    def prior_problem(self, space: SearchSpace, sampler: str) -> str:
+        """Say why the cap cannot be a prior of a space's `depth`; empty if it can or is none.
+
+        >>> from search_spaces import Choice
+        >>> section = BackboneSection(
+        ...     name="cifar_resnet20", weights="scratch", depth_cap=4, depth_cap_as="prior"
+        ... )
+        >>> section.prior_problem(SearchSpace({"depth": Choice((1, 2))}), "tpe")
+        ''
+        >>> section.prior_problem(SearchSpace({"bits": Choice((4, 8))}), "tpe")
+        'depth_cap_as is prior, but the space has no depth to be tried near the cap: change...'
+        """
+        if self.depth_cap_as is not None and self.depth_cap is None:
+            return "depth_cap_as says what depth_cap is, and there is none: write depth_cap: auto."
+        if self.depth_cap_as != "prior":
+            return ""
+        why = ""
+        if "depth" not in space.domains:
+            why = "the space has no depth to be tried near the cap"
+        elif "backbone" in space.domains:
+            why = "the space has several backbones, whose blocks have other numbers of layers"
+        elif sampler == "grid":
+            why = "a grid tries every depth anyway"
+        return why and f"depth_cap_as is prior, but {why}: change that, or write bound."
 
     @field_validator("weights")
     @classmethod

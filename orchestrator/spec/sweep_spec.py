@@ -215,7 +215,7 @@ class SweepSpec(Section):
         check_sampled_bits(self.space, **self.quantization.bits_given())
         is_sampled = {"depth", "width_multiplier"} & self.space.keys()
         problem = is_sampled and variant_problem(self.trial_config(), self.search_space)
-        if problem:
+        if problem := problem or self.backbone.prior_problem(self.search_space, self.sampler.kind):
             raise ValueError(f"space: {problem}")
         return self
 

@@ -67,3 +67,8 @@ def test_p_values_are_corrected_for_the_number_of_layers() -> None:
 def test_the_three_conditions_make_the_verdict(held: tuple[int, int, int], told: str) -> None:
     network, works, close = map(bool, held)
     assert verdict(network=network, works=works, close=close) == told
+
+
+def test_a_layer_that_worked_while_it_was_trained_is_not_frozen() -> None:
+    assert verdict(network=True, works=True, close=True, may_freeze=False) == "tune"
+    assert verdict(network=True, works=False, close=False, may_freeze=False) == "reinitialize"

@@ -32,6 +32,12 @@ def test_a_network_is_reusable_for_itself(call: Call, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_training_that_teaches_nothing_is_told(call: Call) -> None:
+    words = ("analyze", "reuse", "bundled", "bundled", "--backbone", "digitnet", *QUICK)
+    assert "have not learned yet" in call(*words, "--learning-rate", 1e-6).stderr
+
+
+@pytest.mark.slow
 def test_random_kernels_are_to_be_drawn_anew(call: Call) -> None:
     words = ("analyze", "reuse", "scratch", "bundled", "--backbone", "digitnet", *QUICK[:2])
     found = json.loads(call(*words, "--seeds", 1, "-f", "json").stdout)

@@ -11,8 +11,9 @@ from orchestrator import load_sweep
 from orchestrator.analysis.depth_analysis import analyze_depth
 from orchestrator.analysis.depth_cap import BASIS
 from orchestrator.driver.preflight import check
-from orchestrator.driver.suggested_cap import with_suggested_cap
+from orchestrator.driver.suggested_cap import depth_prior, with_suggested_cap
 from orchestrator.errors import UsageError
+from orchestrator.sampling.value_prior import ValuePrior
 from orchestrator.spec.sweep_spec import SweepSpec
 
 SWEEP = """
@@ -80,3 +81,38 @@ def test_a_cap_below_what_the_backbone_can_do_is_refused_with_the_numbers(load: 
 def test_a_backbone_that_cannot_be_cut_is_refused_before_images_are_read(load: Load) -> None:
     with pytest.raises(UsageError, match="squeezenet1_0 cannot be cut"):
         load(16, backbone="squeezenet1_0")
+
+
+def as_prior(load: Load, **values: Any) -> SweepSpec:
+    spec = load(60, depths=(1, 2, 3), cap=6).model_dump(mode="json")
+    prior = {"depth_cap": 2, "depth_cap_as": "prior", **values}
+    return SweepSpec.model_validate({**spec, "backbone": {**spec["backbone"], **prior}})
+
+
+def test_a_cap_that_is_a_prior_bounds_nothing(load: Load) -> None:
+    spec = as_prior(load)
+    assert spec.trial_config().depth_cap is None
+    assert "cifar_resnet20" in spec.architectures
+    assert depth_prior(spec) == ValuePrior("depth", center=1)
+    # ln 60 = 4.1: five layers, which are two blocks.
+    assert depth_prior(with_suggested_cap(as_prior(load, depth_cap="auto"))).center == 2
+
+
+def test_check_says_that_the_cap_is_a_prior(load: Load) -> None:
+    spec = as_prior(load, depth_cap="auto")
+    assert "5 convolution layers a stage are tried first: " in dict(check(spec).lines)["depth cap"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"space": {"bits": {"type": "choice", "values": [4, 8]}}}, "the space has no depth"),
+        ({"sampler": {"kind": "grid"}}, "a grid tries every depth anyway"),
+        ({"backbone": {"depth_cap": None}}, "there is none: write depth_cap: auto"),
+    ],
+)
+def test_a_prior_of_nothing_is_refused(load: Load, changed: dict[str, Any], told: str) -> None:
+    spec = as_prior(load).model_dump(mode="json")
+    backbone = {**spec["backbone"], **changed.pop("backbone", {})}
+    with pytest.raises(ValueError, match=told):
+        SweepSpec.model_validate({**spec, **changed, "backbone": backbone})
