@@ -19,7 +19,13 @@ from trainers.parameters import (
     Value,
     check_parameter,
 )
-from trainers.pruning.config import PREFIX, PruningConfig, check_kept_epochs, check_pruning
+from trainers.pruning.config import (
+    PREFIX,
+    PruningConfig,
+    check_evidence,
+    check_kept_epochs,
+    check_pruning,
+)
 from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import FLOAT_BITS, RATE_WEIGHT, QuantizationConfig, check_qat
 from trainers.quantization.layer_bits import layer_bits_name, layer_bits_of
@@ -138,6 +144,7 @@ class TrialConfig:
         check_pruning(
             self.pruning, backbone=self.backbone, tune=self.tune, quantizer=self.quantizer
         )
+        check_evidence(self.pruning, freezes=bool(self.reuse.frozen))
         check_kept_epochs(self.pruning, tune=self.tune, recipe=self.recipe)
         check_start(backbone_info(self.architecture), self.start_weights, self.depth_start)
 
