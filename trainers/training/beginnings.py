@@ -42,6 +42,8 @@ def narrow(
     wanted = network.spec.input
     sample = torch.zeros((1, wanted.channels, wanted.height, wanted.width), device=device)
     remove_channels(network, sample, share=share, fixed=network.head)
+    # What is left was copied into new tensors.
+    network.lay_out()
     after = layer_sizes(network.features)
     return tuple((name, sizes) for name, sizes in after.items() if sizes != before[name])
 
