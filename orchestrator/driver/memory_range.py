@@ -1,6 +1,6 @@
 """The range of sizes that the networks of a sweep have, known before any is trained."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING
 from orchestrator.contracts import Prepared
 from orchestrator.search.cost_model import SIZING, known_sizes
 from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.trials import Params
 from search_spaces import Choice, Domain, Value
 from trainers.config import with_params
 from trainers.pruning import PruningConfig
+from trainers.pruning.config import PREFIX, PRUNING_PARAMETERS
 from trainers.quantization.layer_bits import LAYER_BITS
 
 if TYPE_CHECKING:
     from trainers.data import ImageData
+
+
+_Corner = tuple[tuple[str, Value], ...]
+
+# What decides which weights are pruned, and not how many.
+_SIZELESS = (f"{PREFIX}criterion", f"{PREFIX}schedule")
 
 
 def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[str]]:
@@ -37,19 +45,27 @@ def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[st
     >>> refused, max(sizes) > 2 * min(sizes)
     ([], True)
     """
-    sizes: list[int] = []
-    prepared = prepared_of(spec, data)
+    fixed, prepared = spec.trial_config(), prepared_of(spec, data)
+    dense: dict[_Corner, int] = {}
+    tried: set[_Corner] = set()
     refusals: dict[str, None] = {}
     for params in _corners(spec):
         try:
-            config = with_params(spec.trial_config(), params, seed=0)
-            # A pruning that leaves a layer empty is refused here.
-            known_sizes(config, prepared)
-            dense = replace(config, pruning=PruningConfig())
-            sizes.append(int(known_sizes(dense, prepared)["memory_bytes"]))
+            config = with_params(fixed, params, seed=0)
+            if (corner := _without(params, _SIZELESS)) not in tried:
+                # A pruning that leaves a layer empty is refused here.
+                known_sizes(config, prepared)
+                tried.add(corner)
+            if (corner := _without(params, PRUNING_PARAMETERS)) not in dense:
+                unpruned = replace(config, pruning=PruningConfig())
+                dense[corner] = int(known_sizes(unpruned, prepared)["memory_bytes"])
         except ValueError as error:
             refusals[str(error)] = None
-    return sizes, list(refusals)
+    return list(dense.values()), list(refusals)
+
+
+def _without(params: Params, names: Collection[str]) -> _Corner:
+    return tuple((name, value) for name, value in params.items() if name not in names)
 
 
 def _corners(spec: SweepSpec) -> Iterator[dict[str, Value]]:
@@ -63,7 +79,7 @@ def _corners(spec: SweepSpec) -> Iterator[dict[str, Value]]:
     ranges = [_ends(space.domains[name]) for name in names]
     layer_ends = [_ends(space.domains[name]) for name in layers]
     together = [dict(zip(layers, bits, strict=True)) for bits in zip(*layer_ends, strict=True)]
-    seen: set[tuple[tuple[str, Value], ...]] = set()
+    seen: set[_Corner] = set()
     for corner, layer_bits in product(product(*ranges), together or [{}]):
         params = dict(zip(names, corner, strict=True)) | layer_bits
         active = {name: params[name] for name in space.active(params) if name in params}
