@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.contracts.callbacks import Callback
-    from orchestrator.driver.running import RunResult, resume, run
+    from orchestrator.driver.run_result import RunResult
+    from orchestrator.driver.running import resume, run
     from orchestrator.fronts.front import Front
     from orchestrator.fronts.member import FrontMember
     from orchestrator.queries.sweeps import Sweep, list_sweeps, open_sweep, pareto_front
@@ -27,7 +28,7 @@ _HOMES = {
     "Callback": "contracts.callbacks",
     "Front": "fronts.front",
     "FrontMember": "fronts.member",
-    "RunResult": "driver.running",
+    "RunResult": "driver.run_result",
     "Sweep": "queries.sweeps",
     "SweepSpec": "spec.sweep_spec",
     "list_sweeps": "queries.sweeps",

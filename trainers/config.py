@@ -21,7 +21,13 @@ from trainers.parameters import (
     Value,
     check_parameter,
 )
-from trainers.pruning.config import PREFIX, PruningConfig, check_kept_epochs, check_pruning
+from trainers.pruning.config import (
+    PREFIX,
+    PruningConfig,
+    check_evidence,
+    check_kept_epochs,
+    check_pruning,
+)
 from trainers.quantization.allocation import AllocationConfig
 from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import FLOAT_BITS, RATE_WEIGHT, QuantizationConfig, check_qat
@@ -151,6 +157,7 @@ class TrialConfig:
         check_pruning(
             self.pruning, backbone=self.backbone, tune=self.tune, quantizer=self.quantizer
         )
+        check_evidence(self.pruning, freezes=bool(self.reuse.frozen))
         check_kept_epochs(self.pruning, tune=self.tune, recipe=self.recipe)
         check_methods(
             self.methods,

@@ -21,7 +21,7 @@ from orchestrator.cli.options import (
 
 if TYPE_CHECKING:
     from orchestrator.contracts import Store
-    from orchestrator.driver.running import RunResult
+    from orchestrator.driver.run_result import RunResult
 
 _INTERRUPTED = 130
 _STDERR = 2

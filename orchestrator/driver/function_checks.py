@@ -1,4 +1,4 @@
-"""Functions of a user's own are called once before a sweep runs, on two images."""
+"""Functions of a user's own are called once before a sweep runs, on two images of two classes."""
 
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ _IMAGES = 2
 
 def check_functions(spec: SweepSpec, data: "ImageData") -> tuple[list[str], list[str]]:
     """Call each function with the sweep's full-size network, untrained, and two images.
+
+    They are of different classes: some measures are not defined on a single one.
 
     Returns:
         What each returned, and why others cannot be used, as sentences.
@@ -34,6 +36,8 @@ def check_functions(spec: SweepSpec, data: "ImageData") -> tuple[list[str], list
     problems: list[str] = []
     if not spec.functions:
         return lines, problems
+    import numpy as np
+
     from trainers.networks.network import build_network
 
     config = spec.reference_config()
@@ -43,7 +47,9 @@ def check_functions(spec: SweepSpec, data: "ImageData") -> tuple[list[str], list
         widths=config.head_widths(len(data.classes)),
         classes=len(data.classes),
     ).eval()
-    images, labels = data.val_images[:_IMAGES], data.val_labels[:_IMAGES]
+    # The first image of each class.
+    chosen = np.sort(np.unique(data.val_labels, return_index=True)[1])[:_IMAGES]
+    images, labels = data.val_images[chosen], data.val_labels[chosen]
     for name, reference in spec.functions.items():
         try:
             value = call_measure(reference, network, images, labels)

@@ -1,7 +1,7 @@
 """The range of sizes that the networks of a sweep have, known before any is trained."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING
 from orchestrator.contracts import Prepared
 from orchestrator.search.cost_model import SIZING, known_sizes
 from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.trials import Params
 from search_spaces import Choice, Domain, Value
 from trainers.config import TrialConfig, with_params
 from trainers.pruning import PruningConfig
+from trainers.pruning.config import PREFIX, PRUNING_PARAMETERS
 from trainers.quantization.allocation import BIT_WIDTHS, AllocationConfig
 from trainers.quantization.layer_bits import LAYER_BITS
 
 if TYPE_CHECKING:
     from trainers.data import ImageData
+
+
+_Corner = tuple[tuple[str, Value], ...]
+
+# What decides which weights are pruned, and not how many.
+_SIZELESS = (f"{PREFIX}criterion", f"{PREFIX}schedule")
 
 
 def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[str]]:
@@ -39,18 +47,26 @@ def memory_sizes(spec: SweepSpec, data: "ImageData") -> tuple[list[int], list[st
     >>> refused, max(sizes) > 2 * min(sizes)
     ([], True)
     """
-    sizes: list[int] = []
-    prepared = prepared_of(spec, data)
+    fixed, prepared = spec.trial_config(), prepared_of(spec, data)
+    dense: dict[_Corner, list[int]] = {}
+    tried: set[_Corner] = set()
     refusals: dict[str, None] = {}
     for params in _corners(spec):
         try:
-            config = with_params(spec.trial_config(), params, seed=0)
-            # A pruning that leaves a layer empty is refused here.
-            known_sizes(config, prepared)
-            sizes += _sizes(replace(config, pruning=PruningConfig()), prepared)
+            config = with_params(fixed, params, seed=0)
+            if (corner := _without(params, _SIZELESS)) not in tried:
+                # A pruning that leaves a layer empty is refused here.
+                known_sizes(config, prepared)
+                tried.add(corner)
+            if (corner := _without(params, PRUNING_PARAMETERS)) not in dense:
+                dense[corner] = _sizes(replace(config, pruning=PruningConfig()), prepared)
         except ValueError as error:
             refusals[str(error)] = None
-    return sizes, list(refusals)
+    return [size for sizes in dense.values() for size in sizes], list(refusals)
+
+
+def _without(params: Params, names: Collection[str]) -> _Corner:
+    return tuple((name, value) for name, value in params.items() if name not in names)
 
 
 def _sizes(config: TrialConfig, prepared: Prepared) -> list[int]:
@@ -91,7 +107,7 @@ def _corners(spec: SweepSpec) -> Iterator[dict[str, Value]]:
     ranges = [_ends(space.domains[name]) for name in names]
     layer_ends = [_ends(space.domains[name]) for name in layers]
     together = [dict(zip(layers, bits, strict=True)) for bits in zip(*layer_ends, strict=True)]
-    seen: set[tuple[tuple[str, Value], ...]] = set()
+    seen: set[_Corner] = set()
     for corner, layer_bits in product(product(*ranges), together or [{}]):
         params = dict(zip(names, corner, strict=True)) | layer_bits
         active = {name: params[name] for name in space.active(params) if name in params}

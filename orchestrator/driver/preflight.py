@@ -13,7 +13,12 @@ from orchestrator.driver.callbacks import check_callbacks
 from orchestrator.driver.function_checks import check_functions
 from orchestrator.driver.memory_range import memory_sizes, prepared_of
 from orchestrator.driver.mirroring import chosen_store, chosen_tracking
-from orchestrator.driver.recipe_checks import balance_text, check_recipes, unmeasured_problems
+from orchestrator.driver.recipe_checks import (
+    RecipeChecks,
+    balance_text,
+    check_recipes,
+    unmeasured_problems,
+)
 from orchestrator.driver.samplers import check_samplers
 from orchestrator.driver.single_images import refused_single_images
 from orchestrator.driver.suggested_cap import with_suggested_cap
@@ -245,6 +250,7 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     if spec.data.name not in _LOCAL:
         report.lines.append(("data", f"{spec.data.label}; read when the sweep runs"))
         _check_claim(spec, None, report)
+        _tell_recipes(check_recipes(spec, None), report)
         return 0
     data = load_data(spec.data_config())
     counts = ", ".join(
@@ -260,17 +266,22 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     lines, problems = check_functions(spec, data)
     report.lines.extend(("function", line) for line in lines)
     report.problems.extend(problems)
-    recipes = check_recipes(spec, data)
-    report.lines.extend(("training", text) for text in recipes.notes)
-    report.problems.extend(recipes.problems)
+    sizes, refusals = memory_sizes(spec, data)
+    _tell_recipes(check_recipes(spec, data, said=refusals), report)
     report.lines.extend(("note", note) for note in data.notes)
-    _check_memory(spec, data, report)
+    _tell_memory(spec, sizes, refusals, report)
     return _check_limits(spec, prepared_of(spec, data), report)
 
 
-def _check_memory(spec: SweepSpec, data: "ImageData", report: CheckReport) -> None:
+def _tell_recipes(recipes: RecipeChecks, report: CheckReport) -> None:
+    report.lines.extend(("training", text) for text in recipes.notes)
+    report.problems.extend(recipes.problems)
+
+
+def _tell_memory(
+    spec: SweepSpec, sizes: list[int], refusals: list[str], report: CheckReport
+) -> None:
     """Give the range of the sizes of networks, or say why there is no network."""
-    sizes, refusals = memory_sizes(spec, data)
     if sizes:
         ends = [human("memory_bytes", size) for size in (min(sizes), max(sizes))]
         prunes = spec.pruning is not None or set(PRUNING_PARAMETERS) & spec.space.keys()
@@ -278,7 +289,7 @@ def _check_memory(spec: SweepSpec, data: "ImageData", report: CheckReport) -> No
         report.lines.append(("memory", " to ".join(ends) + note))
         report.lines.extend(("note", f"some trials will fail: {text}") for text in refusals)
     else:
-        report.problems.extend(refusals)
+        report.problems.extend(text for text in refusals if text not in report.problems)
 
 
 def _check_claim(spec: SweepSpec, images: int | None, report: CheckReport) -> None:

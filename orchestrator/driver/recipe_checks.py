@@ -1,8 +1,9 @@
 """What a check says of recipes and classes: what fails, and what is slower than it looks."""
 
 import random
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,6 @@ from orchestrator.quantities import human
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import Params
 from trainers.config import TrialConfig, with_params
-from trainers.methods.checking import MethodError
 from trainers.networks.backbone_table import backbone_info
 
 if TYPE_CHECKING:
@@ -39,10 +39,17 @@ class RecipeChecks:
     notes: list[str] = field(default_factory=list)
 
 
-def check_recipes(spec: SweepSpec, data: "ImageData") -> RecipeChecks:
-    """Try the recipes of a sweep's configurations on its images, without training.
+def check_recipes(
+    spec: SweepSpec, data: "ImageData | None", said: Collection[str] = ()
+) -> RecipeChecks:
+    """Try a sweep's configurations, and their recipes on its images, without training.
 
     All configurations are tried if there are at most a thousand, else a thousand drawn at random.
+
+    Args:
+        spec: The sweep.
+        data: Its images; None if they are not on this machine.
+        said: Reasons of failures that are said elsewhere.
 
     >>> from orchestrator.spec.files import load_sweep
     >>> from trainers.data.loading import load_data
@@ -55,25 +62,37 @@ def check_recipes(spec: SweepSpec, data: "ImageData") -> RecipeChecks:
     reasons: Counter[str] = Counter()
     configs: list[TrialConfig] = []
     fixed, tried = spec.trial_config(), 0
-    channels, classes = data.train_images.shape[1], len(data.classes)
     for params in _configurations(spec):
         tried += 1
         try:
             config = with_params(fixed, params, seed=0)
         except ValueError as error:
-            # What is wrong with a head is said where sizes are computed.
-            is_said = isinstance(error, MethodError) or "mixup" in str(error)
-            reasons[str(error) if is_said else ""] += 1
+            reasons[str(error)] += 1
             continue
-        reasons[config.recipe.problem(channels=channels, classes=classes)] += 1
+        reasons[_problem(config, data)] += 1
         configs.append(config)
-    wrong = {reason: count for reason, count in reasons.items() if reason}
-    if sum(wrong.values()) == tried:
-        found.problems.extend(wrong)
+    no_trial_works = reasons.pop("", 0) == 0 and tried > 0
+    told = dict.fromkeys(map(_without_numbers, said), "")
+    wrong = [text for text in reasons if told.setdefault(_without_numbers(text), text) == text]
+    if no_trial_works:
+        found.problems.extend(wrong or reasons)
     else:
         found.notes.extend(f"some trials will fail: {reason}" for reason in wrong)
-    found.notes.extend(dict.fromkeys(filter(None, (_cost(config, data) for config in configs))))
+    if data is not None:
+        costs = (_cost(config, data) for config in configs)
+        found.notes.extend(dict.fromkeys(filter(None, costs)))
     return found
+
+
+def _without_numbers(reason: str) -> str:
+    """Return what is common to a reason for each value of a continuous parameter."""
+    return re.sub(r"[0-9][0-9.e+-]*", "", reason)
+
+
+def _problem(config: TrialConfig, data: "ImageData | None") -> str:
+    if data is None:
+        return ""
+    return config.recipe.problem(channels=data.train_images.shape[1], classes=len(data.classes))
 
 
 def balance_text(classes: Sequence[str], labels: "np.ndarray") -> str:
@@ -130,11 +149,23 @@ def _cost(config: TrialConfig, data: "ImageData") -> str:
             "mixup and cutmix with tune: head: mixed images differ in every epoch, so that no "
             "features are kept, and each epoch computes the whole backbone"
         )
-    if not recipe.augments:
-        return ""
-    n_bytes = 4 * backbone_info(config.backbone).n_features * len(data.train_labels)
-    views = recipe.kept_views(config.tune, config.epochs)
-    taken = human("memory_bytes", views * n_bytes)
+    return _cost_of_views(config, data) if recipe.augments else ""
+
+
+def _cost_of_views(config: TrialConfig, data: "ImageData") -> str:
+    # Imported here: it needs torch, which a check without images can do without.
+    from trainers.training.examples import FEATURE_BYTES
+
+    per_image = 4 * backbone_info(config.architecture).n_features
+    views = config.recipe.kept_views(config.tune, config.epochs)
+    of_training = views * per_image * len(data.train_labels)
+    taken = human("memory_bytes", of_training)
+    if of_training + per_image * len(data.val_labels) > FEATURE_BYTES:
+        return (
+            f"augment with tune: head: the features of {views} augmented views of each image "
+            f"({taken}) are too large to be kept, and each epoch computes the whole backbone: "
+            f"lower training.views"
+        )
     return (
         f"augment with tune: head: the features of {views} augmented views of each image "
         f"are computed once ({taken}), and the epochs take them in turn (training.views)"

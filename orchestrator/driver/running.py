@@ -7,8 +7,6 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from threading import Event
 
@@ -30,6 +28,7 @@ from orchestrator.driver.lease import LEASE_S, lease_kept
 from orchestrator.driver.leftovers import remove_empty_folder, remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
 from orchestrator.driver.mirroring import chosen_store, mirrored, warmed_up_mirror
+from orchestrator.driver.run_result import RunResult, result_of
 from orchestrator.driver.samplers import (
     sampler_of,
     with_checked_sampler,
@@ -46,8 +45,6 @@ from orchestrator.errors import (
 )
 from orchestrator.execution.batches import batches_of
 from orchestrator.execution.task import Task
-from orchestrator.fronts.front import Front, compute_front
-from orchestrator.fronts.notebook import front_html
 from orchestrator.queries.data_notes import data_notes
 from orchestrator.references import resolved
 from orchestrator.scheduling import build_scheduler
@@ -57,40 +54,13 @@ from orchestrator.spec.files import stored_sweep
 from orchestrator.spec.stored import with_places
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
-from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
+from orchestrator.trials import SweepRecord, SweepState, TrialState
 from trainers.doors import read_code
 
 logger = logging.getLogger(__name__)
 
 
 ExecutorFactory = Callable[[Task], Executor]
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """How a run ended.
-
-    Attributes:
-        sweep: The sweep, as stored.
-        front: Its Pareto front.
-        complete: Trials measured.
-        stopped: Trials that the scheduler stopped early.
-        failed: Trials that failed.
-        interrupted: Whether a signal ended the run; `resume` goes on.
-    """
-
-    sweep: SweepRecord
-    front: Front
-    complete: int
-    stopped: int
-    failed: int
-    interrupted: bool
-
-    def _repr_html_(self) -> str:
-        counts = f"{self.complete} complete, {self.stopped} stopped, {self.failed} failed"
-        ended = "interrupted" if self.interrupted else self.sweep.state.value
-        said = escape(f"Sweep {self.sweep.name}, {ended}: {counts}.")
-        return f"<p>{said}</p>{front_html(self.front)}"
 
 
 def run(  # noqa: PLR0913 - what a caller may bring along
@@ -133,7 +103,7 @@ def run(  # noqa: PLR0913 - what a caller may bring along
     found = _find(where, folder) if store is None or isinstance(store, str) else store
     done = None if found is None else _finished_before(spec, found)
     if found is not None and done is not None:
-        return _result(done, spec, found, interrupted=False)
+        return result_of(done, spec, found, interrupted=False)
     # Before workers start, so that an unreadable source is reported at once.
     prior = warm_start(spec, found)
     _refuse_addresses(spec, found, folder)
@@ -155,7 +125,7 @@ def run(  # noqa: PLR0913 - what a caller may bring along
             if interrupted and found is not None:
                 _remove_late_checkpoints(spec.name, found, folder)
             remove_empty_folder(folder.sweep_folder(spec.name))
-    return _result(found.sweep(spec.name), spec, found, interrupted=interrupted)
+    return result_of(found.sweep(spec.name), spec, found, interrupted=interrupted)
 
 
 def _images_read(
@@ -315,22 +285,6 @@ def _finished_before(spec: SweepSpec, store: Store) -> SweepRecord | None:
     same = same_budget and has_reference and same_measures
     done = record.state is SweepState.COMPLETE and same
     return record if done else None
-
-
-def _result(record: SweepRecord, spec: SweepSpec, store: Store, *, interrupted: bool) -> RunResult:
-    trials = store.trials(spec.name)
-    return RunResult(
-        record,
-        compute_front(trials, spec.directed, spec.limits),
-        complete=_count(trials, TrialState.COMPLETE),
-        stopped=_count(trials, TrialState.STOPPED),
-        failed=_count(trials, TrialState.FAILED),
-        interrupted=interrupted,
-    )
-
-
-def _count(trials: list[Trial], state: TrialState) -> int:
-    return sum(trial.state is state for trial in trials)
 
 
 def _task(spec: SweepSpec, state: StateFolder) -> Task:

@@ -6,7 +6,7 @@ Tune is not imported here: a process that only reads the images would wait a sec
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from orchestrator.contracts import FrontJob, Prepared, Unmeasured
 from orchestrator.contracts.needs import Needs
 from orchestrator.errors import OrchestratorError
-from orchestrator.execution.carried_files import CarriedFile, read_files, sees, write_files
+from orchestrator.execution.carried_files import (
+    CarriedFile,
+    DamagedFileError,
+    read_files,
+    sees,
+    write_files,
+)
 from orchestrator.execution.preparation import found_out, prepare
 from orchestrator.execution.ray_address import ask_cluster
 from orchestrator.execution.ray_start import LocalRay, own_signal_handlers, stderr_in
@@ -194,13 +200,31 @@ def measure_front_task(
             return measure_front(here, data, task), ()
     if sees(marker) or not files:
         return measure_front(job, data, task), ()
-    with TemporaryDirectory(prefix="paretune-front-") as folder:
-        network, reference = ray.get(files)
-        write_files(network, Path(folder, "network"))
-        here = replace(job, path=str(Path(folder, "network", Path(job.path).name)))
-        if job.reference is not None:
-            write_files(reference, Path(folder, "reference"))
-            path = Path(folder, "reference", Path(job.reference).name)
-            here = replace(here, reference=str(path))
-        measured = measure_front(here, data, task)
-        return measured, read_files(Path(folder, "network"), (PREDICTIONS_NAME,))
+    try:
+        with TemporaryDirectory(prefix="paretune-front-") as folder:
+            here = _carried(job, Path(folder), *ray.get(files))
+            measured = measure_front(here, data, task)
+            return measured, read_files(Path(folder, "network"), (PREDICTIONS_NAME,))
+    except (OSError, DamagedFileError) as error:
+        # As a file that cannot be read, it costs the values of its own network alone.
+        return Unmeasured(f"Its files could not be carried to a node: {error}"), ()
+
+
+def _carried(
+    job: FrontJob,
+    folder: Path,
+    network: Sequence[CarriedFile],
+    reference: Sequence[CarriedFile],
+) -> FrontJob:
+    """Write the files of a job into a folder of this node; returns the job with their paths.
+
+    Raises:
+        DamagedFileError: One is not as it was sent.
+        OSError: The disk is full, or the folder cannot be written to.
+    """
+    write_files(network, folder / "network")
+    here = replace(job, path=str(folder / "network" / Path(job.path).name))
+    if job.reference is None:
+        return here
+    write_files(reference, folder / "reference")
+    return replace(here, reference=str(folder / "reference" / Path(job.reference).name))

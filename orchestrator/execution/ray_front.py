@@ -11,7 +11,12 @@ from ray.exceptions import RayError, RayTaskError
 
 from orchestrator.contracts import FrontJob, Unmeasured
 from orchestrator.errors import ClusterLostError
-from orchestrator.execution.carried_files import CarriedFile, read_files, write_files
+from orchestrator.execution.carried_files import (
+    CarriedFile,
+    DamagedFileError,
+    read_files,
+    write_files,
+)
 from orchestrator.execution.ray_cluster import measure_front_task, ray_options
 from orchestrator.execution.slots import LiveSlots
 from orchestrator.execution.task import Task
@@ -97,7 +102,7 @@ def _result(ref: Any, job: FrontJob) -> Mapping[str, float] | Unmeasured:
         return Unmeasured(f"What measured it was lost: {str(error).splitlines()[0]}")
     try:
         write_files(files, Path(job.path).parent)
-    except OSError as error:
+    except (OSError, DamagedFileError) as error:
         # The values are valid without it; only paired tests are not possible.
         _logger.warning("which images withstood the attacks is not kept: %s", error)
     result: Mapping[str, float] | Unmeasured = measured

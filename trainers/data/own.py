@@ -51,8 +51,16 @@ def read_own(reference: str) -> LabelledImages:
 
 def _pairs(dataset: Any) -> dict[str, Any]:
     pairs = [dataset[index] for index in range(len(dataset))]
+    if not pairs:
+        raise ValueError("it holds no images")
     images, labels = zip(*pairs, strict=True)
     return {
         "x_train": np.stack([np.asarray(image) for image in images]),
-        "y_train": np.array([int(label) for label in labels]),
+        "y_train": np.array([_whole(label) for label in labels]),
     }
+
+
+def _whole(label: Any) -> int:
+    if int(label) != float(label):
+        raise ValueError(f"a label is {label}; integers are wanted")
+    return int(label)

@@ -154,6 +154,26 @@ def check_pruning(config: PruningConfig, *, backbone: str, tune: str, quantizer:
         )
 
 
+def check_evidence(config: PruningConfig, *, freezes: bool) -> None:
+    """Reject a criterion that judges by a training which some pruned layers do not have.
+
+    >>> check_evidence(PruningConfig(sparsity=0.5), freezes=True)
+
+    Args:
+        config: The pruning.
+        freezes: Whether a verdict on pre-trained kernels freezes layers.
+
+    Raises:
+        ValueError: With the sentence.
+    """
+    if freezes and config.active and config.criterion in _NEED_TRAINING:
+        raise ValueError(
+            f"{PREFIX}criterion is {config.criterion!r} and the verdict freezes layers; frozen "
+            f"weights neither move nor have gradients. Use 'magnitude' or 'random', or another "
+            f"policy."
+        )
+
+
 def check_kept_epochs(config: PruningConfig, *, tune: str, recipe: RecipeConfig) -> None:
     """Reject a recipe that may end with an epoch in which less was pruned.
 

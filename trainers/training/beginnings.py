@@ -54,6 +54,8 @@ def narrow(
         fixed=network.head,
         criterion=pruning.criterion,
     )
+    # What is left was copied into new tensors.
+    network.lay_out()
     after = layer_sizes(network.features)
     narrowed = tuple((name, sizes) for name, sizes in after.items() if sizes != before[name])
     if pruning.restart:

@@ -102,6 +102,24 @@ def test_the_corners_of_quantizers_hold_the_smallest_and_the_largest_network() -
     assert refusals == []
 
 
+def test_a_network_is_sized_once_however_it_may_be_pruned() -> None:
+    words = {
+        "bits": [4, 8],
+        "pruning_granularity": ["weight", "filter"],
+        "pruning_criterion": ["magnitude", "random"],
+        "pruning_layers": ["convolutions", "all"],
+    }
+    space = {name: {"type": "choice", "values": values} for name, values in words.items()}
+    spec = make_spec(
+        space={**space, "pruning_sparsity": {"type": "float", "low": 0, "high": 0.99}}
+    )
+    sizes, refusals = memory_sizes(spec, load_data(spec.data_config()))
+    plain = make_spec(space={"bits": space["bits"]})
+    assert sizes == memory_sizes(plain, load_data(plain.data_config()))[0]
+    (refusal,) = refusals
+    assert "leaves none of the 16 filters" in refusal
+
+
 def test_bits_of_a_convolution_that_is_not_there_are_a_problem() -> None:
     space = {"bits_7": {"type": "choice", "values": [2, 4]}}
     (problem,) = check(make_spec(space=space)).problems

@@ -1,11 +1,13 @@
 """What a check says of recipes, and of classes of different sizes."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from orchestrator.driver.recipe_checks import RecipeChecks, balance_text, check_recipes
+from orchestrator.quantities import human
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainers.data import ImageData, load_data
 from trainers.data.config import DataConfig
@@ -16,18 +18,22 @@ def digits() -> ImageData:
     return load_data(DataConfig(name="digits", limit=200))
 
 
-def checked(data: ImageData, space: dict[str, Any], **training: Any) -> RecipeChecks:
-    spec = SweepSpec.model_validate(
+def sweep(space: dict[str, Any], pruning: Any = None, **training: Any) -> SweepSpec:
+    return SweepSpec.model_validate(
         {
             "name": "s",
             "backbone": {"name": "digitnet", "weights": "bundled"},
             "data": "digits",
             "space": space,
             "training": training,
+            "pruning": pruning,
             "objectives": {"accuracy": "maximize"},
         }
     )
-    return check_recipes(spec, data)
+
+
+def checked(data: ImageData, space: dict[str, Any], **training: Any) -> RecipeChecks:
+    return check_recipes(sweep(space, **training), data)
 
 
 BITS = {"bits": {"type": "choice", "values": [4, 8]}}
@@ -54,6 +60,27 @@ def test_a_recipe_that_fails_in_some_trials_is_noted(digits: ImageData) -> None:
     assert [note for note in found.notes if "some trials will fail: class_weights" in note]
 
 
+def test_settings_that_only_some_trials_combine_are_noted_once(digits: ImageData) -> None:
+    space = {"pruning_sparsity": {"type": "float", "low": 0.0, "high": 0.9}, **BITS}
+    found = checked(digits, {**space, "patience": choice(0, 5)}, tune="all")
+    assert found.problems == []
+    (note,) = found.notes
+    assert "some trials will fail: pruning_sparsity is 0" in note
+    assert "patience is set" in note
+    space["pruning_sparsity"]["low"] = 0.1
+    (problem,) = checked(digits, space, tune="all", patience=5).problems
+    assert "patience is set" in problem
+
+
+def test_settings_are_combined_where_the_images_are_elsewhere() -> None:
+    spec = sweep({"patience": choice(0, 5)}, tune="all", pruning={"sparsity": 0.5})
+    (note,) = check_recipes(spec, None).notes
+    assert "patience is set" in note
+    assert (
+        check_recipes(spec, None, said=[note.removeprefix("some trials will fail: ")]).notes == []
+    )
+
+
 def test_weights_of_other_classes_are_a_problem(digits: ImageData) -> None:
     (problem,) = checked(digits, BITS, class_weights=[1.0, 2.0]).problems
     assert "2 numbers, and there are 10 classes" in problem
@@ -64,6 +91,22 @@ def test_what_a_frozen_backbone_keeps_is_said(digits: ImageData) -> None:
     assert "4 augmented views" in note
     (note,) = checked(digits, BITS, mixup=0.2).notes
     assert "no features are kept" in note
+
+
+def test_features_take_the_memory_of_the_network_that_is_built(digits: ImageData) -> None:
+    n_bytes = 4 * 2 * 576 * 3 * len(digits.train_labels)
+    (note,) = checked(digits, {"width_multiplier": choice(2.0)}, augment="crop", views=3).notes
+    assert (
+        f"3 augmented views of each image are computed once ({human('memory_bytes', n_bytes)})"
+        in note
+    )
+
+
+def test_features_that_are_too_large_to_be_kept_are_said(digits: ImageData) -> None:
+    space = {"width_multiplier": choice(8.0)}
+    many = replace(digits, train_labels=np.resize(digits.train_labels, 60_000))
+    (note,) = checked(many, space, augment="crop", views=9).notes
+    assert "too large to be kept, and each epoch computes the whole backbone" in note
 
 
 @pytest.mark.parametrize(

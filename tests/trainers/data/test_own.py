@@ -33,6 +33,12 @@ def raising():
 
 def nothing():
     return None
+
+def empty():
+    return []
+
+def probabilities():
+    return [(image, 0.3 * label) for image, label in zip(IMAGES, LABELS)]
 """
 
 
@@ -61,6 +67,8 @@ def test_arrays_and_a_data_set_of_the_same_images_are_the_same(module: Path) -> 
         ("floats", "of type float64; wanted uint8"),
         ("raising", "could not be read: OSError: no such drive"),
         ("nothing", "could not be read: TypeError"),
+        ("empty", "could not be read: ValueError: it holds no images"),
+        ("probabilities", "could not be read: ValueError: a label is 0.3; integers are wanted"),
     ],
 )
 def test_what_is_no_data_set_is_refused_with_what_would_do(

@@ -78,6 +78,14 @@ def test_a_resumed_training_of_a_narrowed_network_is_the_same(
     assert first.run_epoch().train_loss == second.run_epoch().train_loss
 
 
+def test_what_is_left_lies_channels_last_as_in_every_network(
+    bands: ImageData, make_config: Config
+) -> None:
+    features = begun(make_config(pruning=channels(0.5), tune="all"), bands).network.features
+    kernels = [each for each in features.parameters() if each.ndim == 4]
+    assert all(each.is_contiguous(memory_format=torch.channels_last) for each in kernels)
+
+
 def test_heads_share_one_narrowed_backbone(bands: ImageData, make_config: Config) -> None:
     first = begun(make_config(pruning=channels(0.5)), bands)
     second = begun(make_config(pruning=channels(0.5), learning_rate=0.1), bands, like=first)

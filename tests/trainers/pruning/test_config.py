@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from trainers.config import TrialConfig, with_params
+from trainers.networks.reuse_config import ReuseConfig
 from trainers.pruning import PruningConfig
 from trainers.pruning.before_training import BEFORE_TRAINING
 from trainers.pruning.config import (
@@ -70,6 +71,16 @@ def test_an_unpruned_config_is_written_as_before_there_was_pruning() -> None:
 def test_what_cannot_work_is_refused(params: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         with_params(PLAIN, params, seed=0)
+
+
+@pytest.mark.parametrize("criterion", ["movement", "gradient"])
+def test_layers_that_a_verdict_freezes_have_nothing_to_judge_them_by(criterion: str) -> None:
+    pruning = PruningConfig(sparsity=0.5, criterion=criterion)
+    settings: dict[str, Any] = {"backbone": "digitnet", "weights": "bundled", "tune": "all"}
+    judged = {"0": "freeze", "2": "tune"}
+    with pytest.raises(ValueError, match="the verdict freezes layers; frozen weights"):
+        TrialConfig(**settings, pruning=pruning, reuse=ReuseConfig("judged", judged))
+    TrialConfig(**settings, pruning=pruning, reuse=ReuseConfig("judged", {"0": "tune"}))
 
 
 def test_a_layer_that_would_be_empty_is_named_with_its_numbers() -> None:
