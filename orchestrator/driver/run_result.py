@@ -40,6 +40,14 @@ class RunResult:
 def result_of(
     record: SweepRecord, spec: SweepSpec, store: Store, *, interrupted: bool
 ) -> RunResult:
+    """Read how a run ended from the store.
+
+    Args:
+        record: The sweep's record, as it is now.
+        spec: The sweep.
+        store: The store that holds it.
+        interrupted: Whether a signal ended the run.
+    """
     trials = store.trials(spec.name)
     return RunResult(
         record,

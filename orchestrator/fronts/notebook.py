@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from orchestrator.objectives import Objective, arrow
+from orchestrator.objectives import Direction, Objective, arrow
 from orchestrator.plots.scatter import scatter
 from orchestrator.quantities import human, human_params
 
@@ -64,7 +64,8 @@ def front_html(front: "Front") -> str:
         return f"<p>{escape(heading)}</p>"
     drawing = ""
     if len(front.objectives) > 1:
-        axes = front.objectives[:2]
+        # As in the larger plot, what is to be small is across.
+        axes = sorted(front.objectives[:2], key=lambda each: each.direction is Direction.MAXIMIZE)
         beaten = [trial.values for trial in front.others]
         drawing = scatter(axes, [(_title(each), each.values) for each in front.members], beaten)
     heads = ["sweep", "trial", *(arrow(each) for each in front.objectives), "parameters"]
