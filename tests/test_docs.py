@@ -69,7 +69,8 @@ def test_commands_and_options_that_a_page_names_are_there(page: Path) -> None:
         if name not in known:
             wrong.append(line)
             continue
-        options = {each for param in known[name].params for each in param.opts}
+        params = known[name].params
+        options = {each for param in params for each in (*param.opts, *param.secondary_opts)}
         wrong += [
             line for option in re.findall(r"(?<!\S)--[a-z][\w-]*", line) if option not in options
         ]

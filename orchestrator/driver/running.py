@@ -85,7 +85,7 @@ def run(  # noqa: PLR0913 - what a caller may bring along
         address: Of a running Ray cluster; default: ``RAY_ADDRESS``, else this machine.
         executor: Builds the executor; default: Ray.
         state: Where trials are kept; default: `StateFolder.find`.
-        sampler: Of our protocol or Optuna's, instead of the spec's; `resume` needs it again.
+        sampler: Of our protocol or Optuna's; `resume` needs it again.
         callbacks: Objects with methods of `Callback`, beside those of the spec.
 
     Raises:
@@ -95,8 +95,7 @@ def run(  # noqa: PLR0913 - what a caller may bring along
         UsageError: The sampler, a callback, the warm start or an address cannot be used.
     """
     # First of all, because it refuses a grid of an endless space.
-    spec = with_checked_sampler(spec, sampler)
-    spec = with_suggested_cap(spec)
+    spec = with_suggested_cap(with_checked_sampler(spec, sampler))
     progress = with_callbacks(progress or Silent(), callbacks, spec)
     folder = state or StateFolder.find()
     where = store if isinstance(store, str) else spec.store
@@ -106,15 +105,14 @@ def run(  # noqa: PLR0913 - what a caller may bring along
         return result_of(done, spec, found, interrupted=False)
     # Before workers start, so that an unreadable source is reported at once.
     prior = warm_start(spec, found)
-    _refuse_addresses(spec, found, folder)
+    _refuse_places(spec, found, folder)
     if (store is None or isinstance(store, str)) and (words := chosen_store(where, folder)):
         progress.note(f"stored at {words}")
-    _check_writable(folder)
     interrupted = True
     with terminated_as_interrupted(), warmed_up_mirror(spec, folder) as want_mirror:
         worker = (executor or _ray(address, folder, progress))(_task(spec, folder))
         try:
-            # Before anything is stored: a mistyped path takes no name and leaves no state folder.
+            # Before anything is stored: a mistyped path leaves neither name nor state folder.
             known, content = _images_read(spec, worker, found, folder, progress)
             found = found or _open(where, state=folder)
             want_mirror()
@@ -259,8 +257,10 @@ def _begin(writer: SweepWriter, spec: SweepSpec, content: Mapping[str, object]) 
     writer.set_sweep_state(SweepState.RUNNING)
 
 
-def _refuse_addresses(spec: SweepSpec, store: Store | None, folder: StateFolder) -> None:
-    """Refuse a new sweep with an address that is of no use; one that has begun goes on without.
+def _refuse_places(spec: SweepSpec, store: Store | None, folder: StateFolder) -> None:
+    """Refuse a state folder that cannot be written to, and a useless address of a new sweep.
+
+    A sweep that has begun goes on without its address.
 
     Raises:
         UsageError: With the first of them.
@@ -269,6 +269,7 @@ def _refuse_addresses(spec: SweepSpec, store: Store | None, folder: StateFolder)
     begun = [] if store is None else store.sweeps()
     if problems and all(record.name != spec.name for record in begun):
         raise UsageError(problems[0])
+    _check_writable(folder)
 
 
 def _finished_before(spec: SweepSpec, store: Store) -> SweepRecord | None:

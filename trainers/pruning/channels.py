@@ -1,5 +1,7 @@
 """Remove channels of convolutions for good, with all that depends on them."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -66,26 +68,36 @@ def remove_channels(
     trained = [parameter.requires_grad for parameter in network.parameters()]
     network.requires_grad_()
     graph = torch_pruning.DependencyGraph().build_dependency(network, sample)
+    kept_whole = set(fixed.modules())
+    for group in list(graph.get_all_groups(ignored_layers=list(kept_whole))):
+        if all(member.dep.target.module not in kept_whole for member in group):
+            _prune(graph, group, _scores(group, criterion), share)
+    for parameter, was in zip(network.parameters(), trained, strict=True):
+        parameter.requires_grad_(was)
+        parameter.grad = None
+
+
+def _scores(group: Any, criterion: str) -> Tensor:
+    """Return the score of each channel of a group that goes together, float32 (channels,)."""
+    import torch_pruning
+
     importance = {
         "magnitude": torch_pruning.importance.MagnitudeImportance(p=2),
         "batch_norm": torch_pruning.importance.BNScaleImportance(),
     }[criterion]
-    kept_whole = set(fixed.modules())
-    groups = list(graph.get_all_groups(ignored_layers=list(kept_whole)))
-    for group in groups:
-        if any(member.dep.target.module in kept_whole for member in group):
-            continue
-        first, scores = group[0].dep, importance(group)
-        if scores is None:
-            raise ValueError(
-                f"pruning_criterion is 'batch_norm', and {first.target.name} has no batch norm "
-                f"behind it to judge its channels by. Use 'magnitude', or a backbone with norms."
-            )
-        removed = len(scores) - kept_channels(len(scores), share)
-        lowest = torch.sort(scores, stable=True).indices[:removed].tolist()
-        if lowest:
-            smaller = graph.get_pruning_group(first.target.module, first.handler, lowest)
-            smaller.prune()
-    for parameter, was in zip(network.parameters(), trained, strict=True):
-        parameter.requires_grad_(was)
-        parameter.grad = None
+    scores: Tensor | None = importance(group)
+    if scores is None:
+        raise ValueError(
+            f"pruning_criterion is 'batch_norm', and {group[0].dep.target.name} has no batch norm "
+            f"behind it to judge its channels by. Use 'magnitude', or a backbone with norms."
+        )
+    return scores
+
+
+def _prune(graph: Any, group: Any, scores: Tensor, share: float) -> None:
+    """Remove the channels of a group that have the lowest scores; the first ones in a tie."""
+    first = group[0].dep
+    removed = len(scores) - kept_channels(len(scores), share)
+    lowest = torch.sort(scores, stable=True).indices[:removed].tolist()
+    if lowest:
+        graph.get_pruning_group(first.target.module, first.handler, lowest).prune()
