@@ -18,7 +18,9 @@ def refused_single_images(spec: SweepSpec) -> tuple[list[str], bool]:
     ([], False)
     """
     sizes = _values(spec, "batch_size", spec.training.batch_size)
-    if min(map(float, sizes)) > 1:
+    freezes = _values(spec, "freeze_batch_norm", bool(spec.training.freeze_batch_norm))
+    # Frozen batch norms need no variance of a batch.
+    if min(map(float, sizes)) > 1 or set(freezes) == {True}:
         return [], False
     from trainers.training.single_images import learns_from_single_images
 
@@ -34,10 +36,11 @@ def refused_single_images(spec: SweepSpec) -> tuple[list[str], bool]:
         if not learns[-1]:
             found.append(
                 f"batch_size 1 with tune {tune}: {backbone} has batch norms on maps of one pixel, "
-                f"which need two images a step. Begin batch_size at 2, use tune: head, or larger "
-                f"images (backbone.image_size)."
+                f"which need two images a step. Begin batch_size at 2, use tune: head, larger "
+                f"images (backbone.image_size), or freeze_batch_norm."
             )
-    return found, not any(learns) and {float(size) for size in sizes} == {1.0}
+    none_learns = not any(learns) and True not in freezes
+    return found, none_learns and {float(size) for size in sizes} == {1.0}
 
 
 def _values(spec: SweepSpec, name: str, fixed: Value) -> tuple[Value, ...]:

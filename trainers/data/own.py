@@ -43,7 +43,7 @@ def read_own(reference: str) -> LabelledImages:
         returned = function()
         arrays = dict(returned) if isinstance(returned, Mapping) else _pairs(returned)
         arrays = {key: np.asarray(array) for key, array in arrays.items()}
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise empty.error(f"could not be read: {type(error).__name__}: {error}") from error
     name = reference.rpartition(":")[2]
     return read_arrays(Archive(empty.what, f"{_FIX}.", arrays), name)

@@ -352,8 +352,14 @@ def test_batches_of_one_image_are_refused_where_no_batch_norm_takes_them() -> No
     alone = {"epochs": 1, "batch_size": 1}
     (problem,) = check(make_spec(backbone=resnet, training={**alone, "tune": "all"})).problems
     assert "which need two images a step. Begin batch_size at 2" in problem
-    for training in ({**alone, "tune": "head"}, {**alone, "batch_size": 21, "tune": "all"}):
+    frozen = {**alone, "tune": "all", "freeze_batch_norm": True}
+    for training in (
+        {**alone, "tune": "head"},
+        {**alone, "batch_size": 21, "tune": "all"},
+        frozen,
+    ):
         assert "batch norms" not in text(make_spec(backbone=resnet, training=training))
+        assert check(make_spec(backbone=resnet, training=training)).problems == []
 
 
 @pytest.mark.parametrize(

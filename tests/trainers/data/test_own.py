@@ -34,6 +34,9 @@ def raising():
 def nothing():
     return None
 
+def ending():
+    raise SystemExit(2)
+
 def empty():
     return []
 
@@ -67,6 +70,7 @@ def test_arrays_and_a_data_set_of_the_same_images_are_the_same(module: Path) -> 
         ("floats", "of type float64; wanted uint8"),
         ("raising", "could not be read: OSError: no such drive"),
         ("nothing", "could not be read: TypeError"),
+        ("ending", "could not be read: SystemExit: 2"),
         ("empty", "could not be read: ValueError: it holds no images"),
         ("probabilities", "could not be read: ValueError: a label is 0.3; integers are wanted"),
     ],
