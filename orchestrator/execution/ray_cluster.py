@@ -38,6 +38,7 @@ from orchestrator.execution.trial_storage import (
     kept_in,
     probed_storage,
 )
+from orchestrator.execution.waiting import begun
 from orchestrator.redaction import redacted
 from trainers.errors import TrainerError
 from trainers.files.trial_folder import PREDICTIONS_NAME
@@ -168,8 +169,14 @@ def ray_options(needs: Needs) -> dict[str, Any]:
 
 
 @ray.remote(num_returns=2)  # type: ignore[untyped-decorator]
-def prepare_task(task: Task) -> tuple[Prepared | TrainerError, Any]:
-    """Prepare a sweep; returns what was found out or is wrong, and the images."""
+def prepare_task(task: Task, key: str) -> tuple[Prepared | TrainerError, Any]:
+    """Prepare a sweep; returns what was found out or is wrong, and the images.
+
+    Args:
+        task: What every worker must know.
+        key: Of the `Waiting` that waits for this task.
+    """
+    begun(key)
     # Returned and not raised: Ray would print a traceback for an error that the user can fix.
     try:
         data = prepare(task)

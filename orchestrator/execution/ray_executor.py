@@ -14,12 +14,14 @@ from typing import Any
 import ray
 
 from orchestrator.contracts import FrontJob, JobSource, Prepared, Unmeasured
+from orchestrator.contracts.needs import Needs
 from orchestrator.execution.carried_files import marked
 from orchestrator.execution.head_watch import HeadWatch
 from orchestrator.execution.ray_cluster import alive_nodes, connect, prepare_task, probe_storage
 from orchestrator.execution.ray_front import FrontTasks
 from orchestrator.execution.slots import LiveSlots
 from orchestrator.execution.task import Task
+from orchestrator.execution.waiting import Waiting
 from orchestrator.state_folder import StateFolder
 from trainers.errors import TrainerError
 
@@ -66,11 +68,15 @@ class RayExecutor:
         self._head = head = HeadWatch(ray.get_runtime_context().gcs_address)
         self._slots = LiveSlots(alive_nodes, task.needs, task.max_slots)
         probe_storage(task.storage)
-        told, self._data = prepare_task.options(num_cpus=task.needs.cpus).remote(task)
+        waiting = Waiting(Needs(cpus=task.needs.cpus), self._say)
+        options = {"num_cpus": task.needs.cpus}
+        told, self._data = prepare_task.options(**options).remote(task, waiting.key)
         # It takes a second, in which nothing else is to do here.
         importlib.import_module("orchestrator.execution.ray_tuning")
         while not ray.wait([told], timeout=_POLL_S)[0]:
             head.check()
+            waiting.look()
+        waiting.close()
         prepared: Prepared | TrainerError = ray.get(told)
         if isinstance(prepared, TrainerError):
             raise prepared
@@ -78,12 +84,13 @@ class RayExecutor:
 
     def run(self, source: JobSource) -> None:
         """Run until no job is left, or the source asks to stop."""
-        from orchestrator.execution.ray_tuning import tune_jobs
+        from orchestrator.execution.ray_tuning import Run, tune_jobs
 
         if self._data is None or self._slots is None or self._head is None:
             raise RuntimeError("run() was called before prepare(): there are no images.")
         with marked(self._state.root) as marker:
-            tune_jobs(source, self._task, self._data, self._slots, marker, self._head)
+            run = Run(self._task, self._data, self._slots, marker, self._head, self._say)
+            tune_jobs(source, run)
 
     def measure_front(
         self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]

@@ -5,6 +5,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from orchestrator.execution.ray_worker import Shared, TrialActor
 from orchestrator.execution.slots import LiveSlots
 from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.task import Task
+from orchestrator.execution.waiting import Waiting
 
 # Settings that Ray Tune (2.60) reads from the environment only.
 _TUNE_ENV = {
@@ -38,30 +40,41 @@ _MOST_PENDING = 100_000
 _START_S = 1.0
 
 
-def tune_jobs(
-    source: JobSource,
-    task: Task,
-    data: ray.ObjectRef[Any],
-    slots: LiveSlots,
-    marker: Path,
-    head: HeadWatch,
-) -> None:
-    """Run jobs on the cluster that this process is connected to.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What jobs are run with.
 
-    Args:
-        source: Supplies the jobs and receives their results.
+    Attributes:
         task: What every worker must know.
         data: The images, in the object store.
         slots: How many workers fit at once; nodes may come and go meanwhile.
         marker: A file by which a worker knows whether it sees the state folder.
         head: Watches the head of the cluster.
+        say: Called with a line on what is waited for.
+    """
+
+    task: Task
+    data: "ray.ObjectRef[Any]"
+    slots: LiveSlots
+    marker: Path
+    head: HeadWatch
+    say: Callable[[str], None]
+
+
+def tune_jobs(source: JobSource, run: Run) -> None:
+    """Run jobs on the cluster that this process is connected to.
+
+    Args:
+        source: Supplies the jobs and receives their results.
+        run: What they are run with.
 
     Raises:
         ClusterLostError: The head is gone; every running job has ended as interrupted.
         Exception: Whatever the source raised.
     """
-    barrier = StartBarrier(uuid.uuid4().hex, slots.count)
-    jobs = RunningJobs(source, slots, barrier, task.batches)
+    barrier = StartBarrier(uuid.uuid4().hex, run.slots.count)
+    jobs = RunningJobs(source, run.slots, barrier, run.task.batches)
+    waiting = Waiting(run.task.needs, run.say)
     os.environ.update({key: os.environ.get(key, value) for key, value in _TUNE_ENV.items()})
     # No fewer pending trials than slots, or Tune starts one worker after the other. There are
     # never more: the searcher proposes none.
@@ -69,16 +82,17 @@ def tune_jobs(
     with tempfile.TemporaryDirectory(
         prefix="paretune-ray-", ignore_cleanup_errors=True
     ) as scratch:
-        tuner = _tuner(jobs, Shared(data, barrier, task, marker), scratch)
+        tuner = _tuner(jobs, Shared(run.data, barrier, run.task, run.marker, waiting.key), scratch)
         try:
-            run_watched(tuner.fit, _watch(jobs, head))
+            run_watched(tuner.fit, _watch(jobs, run.head, waiting))
         except ClusterLostError:
             jobs.leave("The head of the Ray cluster was lost, and the worker with it.")
             raise
         except _NoWorkerError:
             jobs.leave("The run ended before its worker had come up.")
         finally:
-            if not head.is_lost:
+            if not run.head.is_lost:
+                waiting.close()
                 barrier.close()
     jobs.interrupt()
     if jobs.error is not None:
@@ -89,11 +103,12 @@ class _NoWorkerError(Exception):
     """A run is to end that has no worker yet, for whose start Tune would wait."""
 
 
-def _watch(jobs: RunningJobs, head: HeadWatch) -> Callable[[], None]:
+def _watch(jobs: RunningJobs, head: HeadWatch, waiting: Waiting) -> Callable[[], None]:
     asked: list[float] = []
 
     def watch() -> None:
         head.check()
+        waiting.look()
         if jobs.has_worked or not jobs.must_stop:
             return
         asked.append(time.monotonic())

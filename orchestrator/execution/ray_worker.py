@@ -23,6 +23,7 @@ from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
 from orchestrator.execution.trial_storage import in_storage, kept_in
+from orchestrator.execution.waiting import begun
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,14 @@ class Shared:
 
     Attributes:
         marker: A file of the driver's state folder, by which a worker knows whether it sees it.
+        key: Of the `Waiting` that waits for the first worker.
     """
 
     data: "ray.ObjectRef[Any]"
     barrier: StartBarrier
     task: Task
     marker: Path | None = None
+    key: str = ""
 
 
 def node_task(task: Task) -> Task:
@@ -52,6 +55,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any], shared: Shared) -> None:
         """Load torch and the images, once in the life of the worker."""
+        begun(shared.key)
         from orchestrator.execution.group_runner import GroupRunner
         from orchestrator.execution.preparation import take_in
         from orchestrator.execution.trial_runner import stage_cache
@@ -63,11 +67,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._worker = f"{ray.util.get_node_ip_address()}:{os.getpid()}"
         sees_folder = sees(shared.marker)
         task = shared.task if sees_folder else node_task(shared.task)
-        self._storage = kept_in(task.storage)
-        self._copies = CheckpointCopies(self._storage)
-        self._sees_folder = sees_folder and self._storage is None
+        # Not "_storage", which is Tune's.
+        self._kept = kept_in(task.storage)
+        self._copies = CheckpointCopies(self._kept)
+        self._sees_folder = sees_folder and self._kept is None
         data = ray.get(shared.data)
-        self._sweep = f"{task.sweep} {data.content()}"
+        self._sweep = "" if self._sees_folder else f"{task.sweep} {data.content()}"
         self._runner = GroupRunner(data, stage_cache(task))
         # Not yet at the barrier: Tune learns that this worker has started only after this, and
         # until then would give its trial to another one.
@@ -114,14 +119,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def _with_files(self, number: int, step: Step) -> Step:
         if step.outcome is None:
             self._copies.keep(self._folders[number], self._here[number])
-        if self._storage is not None:
-            step = in_storage(step, self._storage, self._folders[number], self._here[number])
+        if self._kept is not None:
+            step = in_storage(step, self._kept, self._folders[number], self._here[number])
         outcome = step.outcome
         if outcome is None or outcome.artifact is None:
             return step
         files: tuple[CarriedFile, ...] = ()
         artifact = outcome.artifact
-        if self._storage is None or not self._storage.holds(artifact.path):
+        if self._kept is None or not self._kept.holds(artifact.path):
             artifact = moved(artifact, self._folders[number])
             files = read_files(self._here[number])
         removed(self._here[number])

@@ -23,8 +23,9 @@ from orchestrator.reporting.export import export
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.trials import FailureKind, SweepState, TrialState
+from tests.ray_nodes import RayNodes
 from tests.servers import free_port
-from trainers.files.trial_folder import ARTIFACT_NAME, PREDICTIONS_NAME
+from trainers.files.trial_folder import ARTIFACT_NAME
 
 MakeSpec = Callable[..., SweepSpec]
 
@@ -180,7 +181,28 @@ def test_a_node_that_does_not_see_what_the_driver_wrote_is_named(
     assert list((tmp_path / "shared").iterdir()) == []
 
 
-def test_predictions_travel_with_their_network() -> None:
-    from orchestrator.file_storage.trial_files import KEPT_NAMES
-
-    assert {ARTIFACT_NAME, PREDICTIONS_NAME} <= set(KEPT_NAMES)
+@pytest.mark.ray
+@pytest.mark.serial
+def test_every_node_of_a_real_cluster_writes_to_s3_and_nothing_comes_back(
+    s3: str, tmp_path: Path
+) -> None:
+    nodes = RayNodes(tmp_path)
+    try:
+        nodes.start_head(cpus=1)
+        nodes.add("second")
+        nodes.wait_for(2)
+        code, _, err = nodes.done("run", str(nodes.sweep(name="far", storage=f"{s3}/far")))
+        assert code == 0, err
+        store = nodes.store()
+        trials = store.trials("far")
+        assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 4
+        assert len({store.attempts("far", each.number)[0].worker for each in trials}) == 2
+        store.close()
+        assert not (nodes.state / "sweeps").exists()
+        code, _, err = nodes.done("export", "far", "3", "--to", str(tmp_path / "network"))
+        assert code == 0, err
+        # No secret of the storage is in a file of ours.
+        for file in (file for file in nodes.state.rglob("*") if file.is_file()):
+            assert b"QXQsecretQXQ" not in file.read_bytes()
+    finally:
+        nodes.close()

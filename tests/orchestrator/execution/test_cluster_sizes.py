@@ -1,0 +1,111 @@
+"""A real cluster that is full, that grows and that shrinks under a sweep."""
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.contracts.needs import Needs
+from orchestrator.execution.waiting import lacking
+from orchestrator.trials import SweepState
+from tests.ray_nodes import LONGEST_S, RayNodes, ended
+
+LONG = {"training": {"epochs": 200, "batch_size": 64, "tune": "last_blocks:1"}}
+
+
+@pytest.mark.parametrize(
+    ("free", "needs", "words"),
+    [
+        ([{}, {}], Needs(), "1 CPU; 3 of 3 in use"),
+        ([{"CPU": 1}, {}], Needs(), ""),
+        ([{"CPU": 1}, {"CPU": 1}], Needs(cpus=2), "2 CPUs; 1 of 3 in use"),
+        ([{"CPU": 2}, {}], Needs(gpus=1), "1 GPU; 1 of 1 in use"),
+        ([{"CPU": 2}, {"GPU": 1}], Needs(gpus=1), "1 CPUs and 1 GPU on one node"),
+        (
+            [{}, {}],
+            Needs(memory=1e9),
+            "1 CPU; 3 of 3 in use, and for 1.00 GB of memory; 100 % in use",
+        ),
+    ],
+)
+def test_what_is_waited_for_is_what_no_node_has_free(
+    free: list[dict[str, float]], needs: Needs, words: str
+) -> None:
+    nodes = [{"CPU": 2, "memory": 4e9}, {"CPU": 1, "GPU": 1}]
+    assert lacking(nodes, free, needs).replace("1 GPUs", "1 GPU") == words
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[RayNodes]:
+    nodes = RayNodes(tmp_path)
+    try:
+        yield nodes
+    finally:
+        nodes.close()
+
+
+@pytest.mark.ray
+@pytest.mark.serial
+def test_a_sweep_on_a_full_cluster_says_what_it_waits_for(nodes: RayNodes) -> None:
+    nodes.start_head(cpus=1)
+    first = nodes.command("run", str(nodes.sweep(**LONG, budget={"trials": 99})))
+    nodes.wait_for_epochs(first)
+    second = nodes.command("run", str(nodes.sweep(budget={"trials": 1})), "--name", "second")
+    assert second.stderr is not None
+    said = []
+    for line in second.stderr:
+        said.append(line)
+        if "waiting for" in line:
+            break
+    assert "waiting for 1 CPU; 1 of 1 in use" in said[-1], said
+    first.send_signal(signal.SIGTERM)
+    assert ended(first)[0] == 130
+    code, out, err = ended(second)
+    assert code == 0, err
+    assert "second: 1 complete" in out
+
+
+@pytest.mark.ray
+@pytest.mark.serial
+def test_a_node_that_joins_is_used_and_one_that_leaves_costs_a_retry(nodes: RayNodes) -> None:
+    nodes.start_head(cpus=0)
+    nodes.add("first")
+    nodes.wait_for(2)
+    driver = nodes.command("run", str(nodes.sweep(**LONG, budget={"trials": 12})))
+    nodes.wait_for_epochs(driver)
+    nodes.add("second")
+    _wait_for_places(nodes, driver, 2)
+    nodes.kill("first")
+    code, out, err = ended(driver)
+    assert code == 0, err
+    assert "tiny: 12 complete, 0 stopped early, 0 failed" in out
+    store = nodes.store()
+    assert store.sweep("tiny").state is SweepState.COMPLETE
+    assert len(_places(nodes)) == 2
+    store.close()
+
+
+def _places(nodes: RayNodes) -> set[str]:
+    """The nodes on which attempts ran."""
+    store = nodes.store()
+    try:
+        workers = [
+            attempt.worker
+            for trial in store.trials("tiny")
+            for attempt in store.attempts("tiny", trial.number)
+        ]
+    finally:
+        store.close()
+    return {found[1] for each in workers if (found := re.search(r"node (\w+)$", each))}
+
+
+def _wait_for_places(nodes: RayNodes, driver: "subprocess.Popen[str]", count: int) -> None:
+    until = time.monotonic() + 2 * LONGEST_S
+    while len(_places(nodes)) < count:
+        assert time.monotonic() < until
+        assert driver.poll() is None
+        time.sleep(0.5)
