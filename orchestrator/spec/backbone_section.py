@@ -1,6 +1,7 @@
 """The section `backbone` of a sweep file."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ValidationInfo, field_validator, model_validator
@@ -8,7 +9,7 @@ from pydantic import BeforeValidator, ValidationInfo, field_validator, model_val
 from orchestrator.spec.section import Section, with_name
 from search_spaces import SearchSpace, unknown
 from trainers.config import TrialConfig
-from trainers.doors import reference_of
+from trainers.doors import is_reference, reference_of
 from trainers.networks.backbone_table import (
     BACKBONES,
     WEIGHT_ENDINGS,
@@ -17,7 +18,12 @@ from trainers.networks.backbone_table import (
     backbone_names,
     is_weights_file,
 )
-from trainers.networks.brought.registry import check_size, default_weights, is_brought
+from trainers.networks.brought.registry import (
+    check_size,
+    default_weights,
+    is_brought,
+    is_code,
+)
 from trainers.networks.reuse_config import ALL, JUDGED, ReuseConfig
 from trainers.networks.variants import check_depth
 from trainers.parameters import check_parameter
@@ -44,6 +50,26 @@ def with_brought(given: object) -> object:
     if not isinstance(name, str) or name in BACKBONES or not is_brought(name):
         return given
     return {"weights": default_weights(name), **given, "name": name}
+
+
+def check_sampled_backbone(name: str) -> None:
+    """Refuse a backbone as a value of a parameter that the workers would not find by its name.
+
+    >>> check_sampled_backbone("timm:resnet18")
+    >>> check_sampled_backbone("my_model:build")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: backbone is 'my_model:build', whose module is not installed...
+
+    Raises:
+        ValueError: It is code of a user's own that is not installed.
+    """
+    module = name.rpartition(":")[0].partition(".")[0]
+    if is_reference(name) and is_code(name) and find_spec(module) is None:
+        raise ValueError(
+            f"backbone is {name!r}, whose module is not installed: code beside the sweep file is "
+            f"for the section backbone, which all trials share. Run a sweep for each, or install "
+            f"the package that has it."
+        )
 
 
 class VerdictSection(Section):

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.errors import UsageError
+from orchestrator.spec.backbone_section import check_sampled_backbone
 from orchestrator.spec.callbacks_section import with_resolved_callbacks
 from orchestrator.spec.function_objectives import with_resolved_functions
 from orchestrator.spec.head_parameters import head_problems
@@ -257,6 +258,8 @@ class _Reader:
             for value in _extremes(domain):
                 try:
                     check_parameter(name, value)
+                    if name == "backbone":
+                        check_sampled_backbone(str(value))
                 except ValueError as error:
                     self._complain(str(error), *place)
                     break

@@ -213,8 +213,8 @@ class SweepSpec(Section):
     @model_validator(mode="after")
     def _has_networks(self) -> Self:
         check_sampled_bits(self.space, **self.quantization.bits_given())
-        is_sampled = {"depth", "width_multiplier"} & self.space.keys()
-        problem = is_sampled and variant_problem(self.trial_config(), self.search_space)
+        fixed, is_sampled = self.trial_config(), {"depth", "width_multiplier"} & self.space.keys()
+        problem = is_sampled and variant_problem(fixed, self.search_space)
         if problem := problem or self.backbone.prior_problem(self.search_space, self.sampler.kind):
             raise ValueError(f"space: {problem}")
         return self

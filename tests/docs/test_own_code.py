@@ -187,6 +187,16 @@ def test_objects_of_python_do_the_same(folder: Path, monkeypatch: pytest.MonkeyP
     assert values_of(result) == values_of(from_file)
 
 
+@pytest.mark.slow
+def test_the_contract_of_the_guide_is_kept_by_its_model(folder: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not onnx"]
+    ended = subprocess.run(
+        [*command, "test_my_model.py"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout
+    assert "12 passed" in ended.stdout
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 def test_workers_of_ray_find_the_code_from_another_folder(folder: Path) -> None:

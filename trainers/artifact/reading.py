@@ -30,6 +30,7 @@ from trainers.artifact.sparse import Kept, Places, places_from, read_places
 from trainers.doors import DoorError
 from trainers.errors import ArtifactError
 from trainers.networks.backbones.shapes import stored_shapes
+from trainers.networks.brought.registry import is_code
 from trainers.networks.network import Network
 from trainers.networks.shapes import Shape, is_counter
 from trainers.networks.spec import NetworkSpec
@@ -116,8 +117,9 @@ def read_header(path: Path | str) -> ArtifactHeader:
 def load_artifact(path: Path | str) -> Network:
     """Rebuild a packed network from its file alone.
 
-    No content of the file is ever executed, and memory is bounded by its size and the float32
-    weights that it actually holds.
+    No content of the file is ever executed, and of code that it names only what lies in the
+    working directory or on Python's path, with the digest that the file says. Memory is bounded
+    by its size and the float32 weights that it actually holds.
 
     Returns:
         The network on the CPU, in eval mode, without gradients. Its quantized weights equal, bit
@@ -194,6 +196,8 @@ def _header(container: _Container) -> ArtifactHeader:
     if version != VERSION:
         raise ValueError(f"its format has version {version!r}, and this program reads {VERSION}")
     spec = NetworkSpec.from_mapping(facts["spec"])
+    if is_code(spec.backbone) and "#" not in spec.backbone:
+        raise ValueError(f"its backbone {spec.backbone!r} is code without a digest")
     return ArtifactHeader(
         version=version,
         spec=spec,

@@ -5,6 +5,8 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import sysconfig
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -159,23 +161,32 @@ def take_note(reference: str) -> None:
         content_name(reference)
 
 
-def located(name: str) -> str:
+def located(name: str, installed: Iterable[str] = ()) -> str:
     """Find the code that `content_name` named: where it was last seen, else where Python looks.
 
-    Nothing is imported, so that code of another content is never run.
+    Nothing is imported, so that code of another content is never run. Modules that belong to
+    Python or to installed packages are looked at only if this process was told of them: a name
+    may come from a file of a stranger.
+
+    Args:
+        name: As `content_name` made it.
+        installed: References to code of installed packages that may be meant.
 
     Raises:
         DoorError: It is not there, or has another content by now.
 
     >>> located(content_name("statistics:fmean"))
     'statistics:fmean'
-    >>> located("statistics:fmean#0123456789abcdef")  # doctest: +ELLIPSIS
+    >>> located("os:abort#0123456789abcdef")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    trainers.doors.references.DoorError: statistics:fmean was changed: ...
+    trainers.doors.references.DoorError: The code os:abort is needed, and os.py is neither ...
     """
     reference, _, digest = name.partition("#")
     found = [_LOCATED[name]] if name in _LOCATED else []
-    found += [resolved_reference(reference, Path(place)) for place in (".", *sys.path)]
+    found += [each for each in installed if each == reference]
+    places = [Path(), *map(Path, sys.path)]
+    beside = (resolved_reference(reference, place) for place in places if not _is_library(place))
+    found += [each for each in beside if each != reference]
     others = []
     for each in dict.fromkeys(found):
         try:
@@ -218,6 +229,13 @@ def use_copy(path: Path, copy: Path) -> None:
         copy: Its path here.
     """
     _COPIES[path] = copy
+
+
+def _is_library(folder: Path) -> bool:
+    """Whether a folder holds Python's own modules or those of installed packages."""
+    own = {Path(path).resolve() for path in sysconfig.get_paths().values()}
+    here = folder.resolve()
+    return here in own or here.name in ("site-packages", "dist-packages", "lib-dynload")
 
 
 def _here(path: Path) -> Path:

@@ -151,6 +151,13 @@ _INFOS = (
     BackboneInfo("resnext50_32x4d", 2048, 17, 22_979_904),
     BackboneInfo("squeezenet1_0", 512, 9, 735_424),
     BackboneInfo("squeezenet1_1", 512, 9, 722_496),
+    BackboneInfo("convnext_tiny", 768, 8, 27_820_128),
+    BackboneInfo("regnet_x_400mf", 400, 5, 5_094_976),
+    BackboneInfo("regnet_y_400mf", 440, 5, 3_903_144),
+    BackboneInfo("mnasnet0_5", 1280, 20, 937_512),
+    BackboneInfo("mnasnet1_0", 1280, 20, 3_102_312),
+    BackboneInfo("shufflenet_v2_x0_5", 1024, 18, 341_792),
+    BackboneInfo("shufflenet_v2_x1_0", 1024, 18, 1_253_604),
 )
 BACKBONES = {info.name: info for info in _INFOS}
 

@@ -148,6 +148,7 @@ class BackboneContract:
         assert pixels.grad is not None
         assert pixels.grad.abs().sum() > 0
 
+    @pytest.mark.slow
     def test_it_can_be_exported_to_onnx(self, backbone: Backbone, tmp_path: Path) -> None:
         pytest.importorskip("onnxscript", reason="needs paretune[onnx]")
         from trainers.onnx.export import export_onnx

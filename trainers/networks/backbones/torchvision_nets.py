@@ -11,6 +11,10 @@ import torchvision.models
 from torch import Tensor, nn
 
 from trainers.networks.backbones.cutting import split_after
+from trainers.networks.brought.probing import found_blocks
+
+# Their blocks are lists of lists of layers.
+_FOUND = ("convnext", "mnasnet", "regnet", "shufflenet")
 
 
 def torchvision_features(name: str) -> nn.Sequential:
@@ -23,11 +27,13 @@ def torchvision_features(name: str) -> nn.Sequential:
     >>> features[-1]
     Flatten(start_dim=1, end_dim=-1)
     """
-    model = getattr(torchvision.models, name)(weights=None)
+    model = _built(name)
     parts: OrderedDict[str, nn.Module] = OrderedDict(
         (key, child) for key, child in model.named_children() if key not in ("classifier", "fc")
     )
-    # What torchvision computes in `forward` rather than in a child module.
+    # What torchvision computes in `forward` rather than in a child module, or in its classifier.
+    if name.startswith("convnext"):
+        parts["classifier"] = nn.Sequential(next(model.get_submodule("classifier").children()))
     if name.startswith("densenet"):
         parts["relu"] = nn.ReLU(inplace=True)
     if "avgpool" not in parts:
@@ -36,12 +42,24 @@ def torchvision_features(name: str) -> nn.Sequential:
     return nn.Sequential(parts)
 
 
+def _built(name: str) -> nn.Module:
+    if not name.startswith("regnet"):
+        model: nn.Module = getattr(torchvision.models, name)(weights=None)
+        return model
+    device = torch.empty(0).device
+    # Its widths are computed with tensors, which the meta device does not allow.
+    with torch.device("cpu"):
+        model = getattr(torchvision.models, name)(weights=None)
+    return model.to(device)
+
+
 def torchvision_blocks(name: str, features: nn.Sequential) -> list[nn.Module]:
     """Return the parts of a network that `last_blocks:N` counts, from input to output.
 
     VGG: the stages between pools. AlexNet: its convolutions. ResNet, ResNeXt: the stem and each
     residual block. DenseNet: the stem and each dense block with what follows it. MobileNet,
-    EfficientNet, SqueezeNet: each child of `features` that has parameters.
+    EfficientNet, SqueezeNet: each child of `features` that has parameters. Others: as
+    `found_blocks` finds them.
 
     >>> with torch.device("meta"):
     ...     features = torchvision_features("vgg11")
@@ -53,6 +71,8 @@ def torchvision_blocks(name: str, features: nn.Sequential) -> list[nn.Module]:
         stem = nn.Sequential(parts["conv1"], parts["bn1"])
         stages = (parts[f"layer{index}"] for index in range(1, 5))
         return [stem, *(block for stage in stages for block in stage.children())]
+    if name.startswith(_FOUND):
+        return found_blocks(features)
     body = parts["features"]
     if name.startswith("vgg"):
         return split_after(body, nn.MaxPool2d)

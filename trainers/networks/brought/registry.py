@@ -166,4 +166,4 @@ def version_of(name: str) -> str:
 def _reference(name: str) -> str:
     """Return where the code is; a name with a digest is looked for."""
     name = shipped().get(name, name)
-    return located(name) if "#" in name else name
+    return located(name, shipped().values()) if "#" in name else name

@@ -1,5 +1,6 @@
 """A backbone of a user's own: used as promised, known by its content, or refused in a sentence."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,11 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 from trainers.artifact import load_artifact, write_artifact
 from trainers.config import TrialConfig
-from trainers.doors import DoorError, located
+from trainers.doors import DoorError, located, reference_digest
 from trainers.errors import ArtifactError, WeightsError
 from trainers.networks.backbone_table import backbone_info
 from trainers.networks.backbones import build_backbone
@@ -185,3 +188,35 @@ def test_code_that_is_gone_is_said(write: Callable[[str], str], tmp_path: Path) 
     (tmp_path / "my_model.py").unlink()
     with pytest.raises(DoorError, match="The code my_model:build is needed"):
         located(name)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "said"),
+    [
+        ("shutil:get_terminal_size", "is code without a digest"),
+        ("{file}:build", "is code without a digest"),
+        ("shutil:get_terminal_size#{digest}", "The code shutil:get_terminal_size is needed"),
+        (
+            "xml.dom:getDOMImplementation#{digest}",
+            "The code xml.dom:getDOMImplementation is needed",
+        ),
+        ("../my_model:build#{digest}", "is not code"),
+    ],
+)
+def test_a_file_of_a_stranger_runs_nothing(tmp_path: Path, backbone: str, said: str) -> None:
+    mark = tmp_path / "was_run"
+    (tmp_path / "my_model.py").write_text(f"def build():\n    open({str(mark)!r}, 'w')\n")
+    digest = reference_digest("shutil:get_terminal_size")[:16]
+    name = backbone.format(file=tmp_path / "my_model.py", digest=digest)
+    plain, path = tmp_path / "plain.safetensors", tmp_path / "model.safetensors"
+    network = assemble_network(build_backbone("digitnet", "scratch"), (), 2)
+    write_artifact(network, plain, quantization=QuantizationConfig(), classes=None)
+    with safe_open(plain, framework="pt") as file:
+        metadata = {
+            k: v.replace('"digitnet"', json.dumps(name)) for k, v in file.metadata().items()
+        }
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    save_file(tensors, path, metadata=metadata)
+    with pytest.raises(ArtifactError, match=said):
+        load_artifact(path)
+    assert not mark.exists()
