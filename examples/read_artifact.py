@@ -10,7 +10,6 @@ for every output channel or once. Of a pruned weight only what is not zero is st
 Run: `python read_artifact.py model.safetensors images.npy`, the images being uint8 (N, C, H, W).
 Output:
     image 0: 7
-    image 1: 2
 """
 
 import json
@@ -120,8 +119,9 @@ def logits(path: Path, images: np.ndarray) -> Tensor:
     """What digitnet answers: stacks of 3x3 convolutions and a pool, then the FC layers."""
     facts, stored = read_file(path)
     # Of another depth or width it is digitnet[depth=1], digitnet[width=0.5] and the like.
-    if facts["version"] != 1 or facts["spec"]["backbone"].partition("[")[0] != "digitnet":
-        raise ValueError(f"{path} is not a packed digitnet of format version 1.")
+    backbone = facts["spec"]["backbone"].partition("[")[0]
+    if facts["version"] != 1 or backbone != "digitnet" or "activations" in facts:
+        raise ValueError(f"{path} is no packed digitnet of version 1 with float activations.")
     tensors = weights(facts, stored)
     x = prepared(images, facts["spec"]["input"])
     convolutions = layers(tensors, "features")

@@ -28,7 +28,8 @@ from trainers.pruning.config import (
     check_kept_epochs,
     check_pruning,
 )
-from trainers.quantization.allocation import AllocationConfig
+from trainers.quantization.allocation import BIT_WIDTHS, AllocationConfig
+from trainers.quantization.automatic import automatic_rounding, automatic_step
 from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import FLOAT_BITS, RATE_WEIGHT, QuantizationConfig, check_qat
 from trainers.quantization.layer_bits import layer_bits_name, layer_bits_of
@@ -68,9 +69,9 @@ class TrialConfig:
         scope: As `QuantizationConfig` takes it.
         layer_bits: Bits of single convolutions, by number, instead of `bits`.
         rate_weight: As `QuantizationConfig` takes it.
-        step: As `QuantizationConfig` takes it.
+        step: As `QuantizationConfig` takes it, or ``auto``; see `trainers.quantization.automatic`.
         rounding: ``nearest``, or how a look at training images decides codes:
-            ``bias_corrected``, ``adaround`` or ``gptq``.
+            ``bias_corrected``, ``adaround`` or ``gptq``; ``auto`` follows from the bits.
         calibration: Which images those are, and what else is done with them.
         allocation: A budget from which the bits of each layer follow once it is trained.
         activation_bits: As `QuantizationConfig` takes it.
@@ -149,7 +150,7 @@ class TrialConfig:
             self.qat,
             self.quantizer,
             self.scope,
-            step=self.step,
+            step=self.quantization.step,
             calibrated=self.is_calibrated,
         )
         self.allocation.check(self._bits_given(), scope=self.scope, qat=self.qat)
@@ -201,14 +202,24 @@ class TrialConfig:
             scope=self.scope,
             layer_bits=self.layer_bits,
             rate_weight=self.rate_weight,
-            step=self.step,
+            step=automatic_step(
+                self.step, rounding=self.chosen_rounding, quantizer=self.quantizer
+            ),
             activation_bits=self.activation_bits,
         )
 
     @property
+    def chosen_rounding(self) -> str:
+        """The rounding, or what ``auto`` stands for with these bits."""
+        # Under a budget some layer may have two.
+        fewest = BIT_WIDTHS[0] if self.allocation.active else FLOAT_BITS
+        bits = (fewest, self.bits, self.fc_bits, *self.layer_bits.values())
+        return automatic_rounding(self.rounding, bits=bits, qat=self.qat)
+
+    @property
     def is_calibrated(self) -> bool:
         """Whether quantization looks at training images."""
-        return self.rounding != "nearest" or self.calibration.batch_norm
+        return self.chosen_rounding != "nearest" or self.calibration.batch_norm
 
     def head_widths(self, classes: int) -> tuple[int, ...]:
         """Compute the hidden FC widths by the rule, which needs the number of classes."""

@@ -11,6 +11,7 @@ from trainers.networks.sizing import MAX_HIDDEN_LAYERS, RULES, SMALLEST_FRACTION
 from trainers.networks.variants import MOST_DEPTH, NARROWEST, WIDEST, WIDTH_WORDS
 from trainers.pruning import config as pruning
 from trainers.quantization.allocation import ALLOCATED_BITS, BIT_WIDTHS
+from trainers.quantization.automatic import AUTO
 from trainers.quantization.calibration import ROUNDINGS
 from trainers.quantization.config import (
     ACTIVATION_RANGES,
@@ -56,10 +57,10 @@ PARAMETERS: Mapping[str, Accepts] = {
     "quantizer": Accepts("how levels are placed; see docs/guides/quantize.md", words=QUANTIZERS),
     "scope": Accepts("what shares its levels", words=SCOPES),
     "rate_weight": Accepts("what the quantizer entropy pays for a bit less", 0.0, MAX_RATE_WEIGHT),
-    "step": Accepts("what decides the range of evenly spaced levels", words=STEPS),
+    "step": Accepts("what decides the range of evenly spaced levels", words=(*STEPS, AUTO)),
     "activation_bits": _bits("an activation"),
     "activation_range": Accepts("what the levels of activations hold", words=ACTIVATION_RANGES),
-    "rounding": Accepts("how the code of each weight is chosen", words=ROUNDINGS),
+    "rounding": Accepts("how the code of each weight is chosen", words=(*ROUNDINGS, AUTO)),
     ALLOCATED_BITS: Accepts(
         "mean bits of a weight; which layer has how many follows", BIT_WIDTHS[0], BIT_WIDTHS[-1]
     ),

@@ -34,6 +34,7 @@ from orchestrator.analysis.statistics.validation import fraction
 from orchestrator.errors import UsageError
 from orchestrator.quantities import quantity
 from orchestrator.trials import Trial, Value
+from trainers.quantization.allocation import ALLOCATED_BITS
 from trainers.quantization.config import FLOAT_BITS
 from trainers.quantization.layer_bits import LAYER_BITS
 
@@ -211,7 +212,8 @@ def _nearest(study: Study) -> Entry | None:
 
 def _role(trial: Trial, full: Entry, fixed: Mapping[str, Value]) -> Role:
     params = {**fixed, **trial.params}
-    bits = [value for name, value in params.items() if name in ("bits", "fc_bits", *LAYER_BITS)]
+    deciding = ("bits", "fc_bits", ALLOCATED_BITS, *LAYER_BITS)
+    bits = [value for name, value in params.items() if name in deciding]
     is_quantized = any(value != FLOAT_BITS for value in bits)
     is_full = trial.values.get("head_params") == full.values.get("head_params")
     if is_full:

@@ -73,7 +73,9 @@ def export(
 def _onnx_lines(info: "OnnxInfo", latency: "Latency") -> Iterator[str]:
     yield f"{info.path}  {info.bytes} bytes"
     if info.int8_weights:
-        yield f"int8 codes in {len(info.int8_weights)} weights; activations are float32"
+        bits = info.activation_bits
+        kind = "are float32" if bits == 32 else f"have {bits} bits"
+        yield f"int8 codes in {len(info.int8_weights)} weights; activations {kind}"
     if info.float_weights:
         yield (
             f"float32 in {len(info.float_weights)} weights: ONNX has no operator for the codebook "

@@ -18,6 +18,7 @@ from trainers.data.config import DataConfig
 from trainers.doors import resolved_reference
 from trainers.networks.sizing import check_rule
 from trainers.parameters import check_parameter
+from trainers.quantization.automatic import AUTO
 from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import QuantizationConfig, check_qat
 from trainers.quantization.layer_bits import layer_bits_name
@@ -179,8 +180,8 @@ class QuantizationSection(Section):
             self.qat or "none",
             self.quantizer or plain.quantizer,
             self.scope or plain.scope,
-            step=self.step or plain.step,
-            calibrated=self.rounding not in (None, "nearest") or moves_norms,
+            step=plain.step if self.step in (None, AUTO) else str(self.step),
+            calibrated=self.rounding not in (None, "nearest", AUTO) or moves_norms,
         )
         if self.allocation is not None:
             given = {name: v for name in ("bits", "fc_bits") if (v := getattr(self, name)) != 32}

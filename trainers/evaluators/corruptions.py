@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 from PIL import Image
-from scipy import ndimage
 from torch import nn
 
 from trainers.data.image_data import Images, Labels
@@ -116,12 +115,17 @@ def _impulse_noise(x: Pixels, strength: float, rng: np.random.Generator) -> Pixe
 
 
 def _gaussian_blur(x: Pixels, strength: float, _: np.random.Generator) -> Pixels:
+    # Imported here: most trials corrupt nothing.
+    from scipy import ndimage
+
     blurred: Pixels = ndimage.gaussian_filter(x, (0, 0, strength, strength), mode="nearest")
     return blurred
 
 
 def _defocus_blur(x: Pixels, strength: tuple[float, float], _: np.random.Generator) -> Pixels:
     """Average over a disk of some radius, whose edge is smoothed."""
+    from scipy import ndimage
+
     radius, alias = strength
     reach, size = (8, 3) if radius <= 8 else (int(radius), 5)
     across = np.arange(-reach, reach + 1)

@@ -20,6 +20,7 @@ from trainers.networks.network import Network
 from trainers.onnx.activations import put_activations
 from trainers.onnx.latency import OnnxError, OnnxNetwork, random_pixels, require_onnx
 from trainers.quantization.activations import activation_levels, float_activations
+from trainers.quantization.config import FLOAT_BITS
 from trainers.quantization.quantized import QuantizedWeight, dequantize
 
 # Another number than in tracing, so that a fixed batch size would be noticed.
@@ -45,6 +46,7 @@ class OnnxInfo:
         max_difference: The largest difference between a logit of onnxruntime and of torch.
         tolerance: Accepted difference: 1e-4 of the largest logit, or 1e-6 if that is below 0.01;
             0.05 of it with levels of activations, some of which are rounded the other way.
+        activation_bits: Bits of the inputs of layers; 32 in float32.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class OnnxInfo:
     float_weights: tuple[str, ...]
     max_difference: float
     tolerance: float
+    activation_bits: int = FLOAT_BITS
 
 
 def export_onnx(artifact: Path, to: Path) -> OnnxInfo:
@@ -101,6 +104,7 @@ def export_onnx(artifact: Path, to: Path) -> OnnxInfo:
         float_weights=by_codebook,
         max_difference=difference,
         tolerance=tolerance,
+        activation_bits=next((each.bits for each in levels.values()), FLOAT_BITS),
     )
 
 

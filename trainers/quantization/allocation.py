@@ -8,9 +8,10 @@ problems. 2004, chapter 11).
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 ALLOCATED_BITS = "allocated_bits"
 """The parameter of a search space that samples `AllocationConfig.bits`."""
@@ -162,6 +163,9 @@ class Allocator:
         self._steps = [
             {bits: -(-cost // self._unit) for bits, cost in options.items()} for options in beyond
         ]
+        # Imported here: a config is read in places that must start fast.
+        import numpy as np
+
         self._choices: list[np.ndarray] = []
         loss = np.zeros(steps + 1)
         for options, taken in zip(self._layers, self._steps, strict=True):
@@ -169,8 +173,10 @@ class Allocator:
         self._loss = loss
 
     def _with_layer(
-        self, before: np.ndarray, options: Mapping[int, Option], taken: Mapping[int, int]
-    ) -> np.ndarray:
+        self, before: "np.ndarray", options: Mapping[int, Option], taken: Mapping[int, int]
+    ) -> "np.ndarray":
+        import numpy as np
+
         after = np.full_like(before, np.inf)
         chosen = np.zeros(len(before), np.uint8)
         for bits, option in options.items():

@@ -220,7 +220,7 @@ def rounding_entry(config: TrialConfig, *, weights: str, data: str, device: str)
     """
     values = {name: getattr(config, name) for name in _QUANTIZATION}
     values["layer_bits"] = {str(number): bits for number, bits in config.layer_bits.items()}
-    values |= {"step": config.step, "rounding": config.rounding}
+    values |= {"step": config.quantization.step, "rounding": config.chosen_rounding}
     parameters = {**values, "calibration": asdict(config.calibration), "weights": weights}
     return _entry("rounding", parameters, data, device)
 
@@ -244,9 +244,13 @@ def sensitivity_entry(config: TrialConfig, *, weights: str, data: str, device: s
         data: Fingerprint of the images.
         device: Name of the device that computes.
     """
-    names = ("quantizer", "scope", "rate_weight", "step")
+    names = ("quantizer", "scope", "rate_weight")
     parameters: dict[str, Any] = {name: getattr(config, name) for name in names}
-    parameters |= {"images": config.allocation.images, "seed": config.calibration.seed}
+    parameters |= {
+        "step": config.quantization.step,
+        "images": config.allocation.images,
+        "seed": config.calibration.seed,
+    }
     return _entry("sensitivity", {**parameters, "weights": weights}, data, device)
 
 

@@ -95,7 +95,7 @@ def _rounded(
     trained = copy.deepcopy(network).to(device).eval().requires_grad_(requires_grad=False)
     fitted, judged = _images(config, data, device)
     rounded = round_network(
-        trained, nearest, fitted, rounding=config.rounding, calibration=config.calibration
+        trained, nearest, fitted, rounding=config.chosen_rounding, calibration=config.calibration
     )
     before = divergence(trained, _with(trained, nearest, {}), judged)
     after = divergence(trained, _with(trained, rounded.weights, rounded.floats), judged)

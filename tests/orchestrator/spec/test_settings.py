@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.spec.files import load_sweep
 from tests.orchestrator.spec.conftest import GOOD, problems
+from trainers.evaluators.config import AttackConfig
 
 
 def test_settings_change_the_file(write: Callable[..., Path]) -> None:
@@ -78,6 +79,7 @@ def test_a_wrong_setting_is_named_and_not_the_file(
         (["front_measures={robust_accuracy: pgd}"], "--set, front_measures: "),
         (["training.epochs=1", "scheduler.kind=asha"], "--set "),
         (["objectives.robust_accuracy.attack=deepfool"], "--set, objectives"),
+        (["objectives.robust_accuracy.attack=corruptions"], "--set, objectives"),
         (["seed=1,training.epochs=x"], "--set, training.epochs: 'epochs' is 'x'"),
     ],
 )
@@ -110,6 +112,9 @@ SHORT_FORMS = {
     "tracking: http://host:5000": lambda spec: spec.tracking.uri == "http://host:5000",
     "measures: {robust_accuracy_s: square}": (
         lambda spec: spec.measures["robust_accuracy_s"].attack == "square"
+    ),
+    "measures: {corruption_accuracy: {samples: 9}}": (
+        lambda spec: spec.attacks["corruption_accuracy"] == AttackConfig("corruptions", samples=9)
     ),
     "measures: {deepfool_perturbation: deepfool}": (
         lambda spec: spec.measures["deepfool_perturbation"].attack == "deepfool"

@@ -2,6 +2,7 @@
 
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
+from trainers.evaluators.accuracy import predict
 from trainers.evaluators.corruptions import (
     CORRUPTIONS,
     SEVERITIES,
     corrupted,
     corruption_accuracy,
 )
+from trainers.networks.network import build_network
 
 NOISES = ("gaussian_noise", "shot_noise", "impulse_noise")
 # Its blur calls an argument that scikit-image took away.
@@ -110,3 +113,32 @@ def test_a_network_that_sees_nothing_of_it_keeps_its_accuracy() -> None:
 def test_what_is_unknown_is_told(name: str, severity: int) -> None:
     with pytest.raises(ValueError, match="gaussian_noise, shot_noise"):
         corrupted(pictures(8), name, severity, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+def test_a_trained_network_is_as_accurate_on_what_another_implementation_makes(
+    peer: Any, shared_data: Path
+) -> None:
+    (weights,) = (shared_data / "weights_cifar10_resnet").glob("resnet20-*.th")
+    (npz,) = (shared_data / "cifar10_lossless").glob("*.npz")
+    with np.load(npz, allow_pickle=False) as file:
+        images, labels = file["x_test"][:150], file["y_test"][:150].reshape(-1).astype(np.int64)
+    # Three times as large, so that the severities of ImageNet-C apply.
+    images = images.repeat(3, axis=1).repeat(3, axis=2)
+    network = build_network("cifar_resnet20", weights=str(weights), widths=[], classes=10).eval()
+    state = torch.load(weights, weights_only=True, map_location="cpu")["state_dict"]
+    (classifier,) = (part for part in network.head if isinstance(part, torch.nn.Linear))
+    parts = ("weight", "bias")
+    classifier.load_state_dict({name: state[f"module.linear.{name}"] for name in parts})
+    for name in OTHERS:
+        theirs = np.stack([getattr(peer, name)(Image.fromarray(image), 2) for image in images])
+        pair = corrupted(images.transpose(0, 3, 1, 2), name, 2, seed=0), _first(theirs)
+        ours, other = (float((predict(network, each) == labels).mean()) for each in pair)
+        # One image more or less, of 150.
+        assert ours == pytest.approx(other, abs=0.0067)
+
+
+def _first(pictures: np.ndarray) -> np.ndarray:
+    """Channels first, in uint8."""
+    return np.ascontiguousarray(np.uint8(pictures).transpose(0, 3, 1, 2))
