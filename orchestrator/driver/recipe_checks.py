@@ -73,7 +73,24 @@ def check_recipes(spec: SweepSpec, data: "ImageData") -> RecipeChecks:
     else:
         found.notes.extend(f"some trials will fail: {reason}" for reason in wrong)
     found.notes.extend(dict.fromkeys(filter(None, (_cost(config, data) for config in configs))))
+    if any(config.methods.distillation for config in configs):
+        found.notes.extend(filter(None, [_teaching(spec)]))
     return found
+
+
+def _teaching(spec: SweepSpec) -> str:
+    """Say where the network that teaches comes from; empty if it is a trial of its own."""
+    if spec.execution.cache == "off":
+        return (
+            "distillation without a cache: every trial trains the full-size network anew, before "
+            "its own first step (execution.cache)"
+        )
+    if not spec.reference:
+        return (
+            "distillation: the first trial of each seed trains the full-size network too; with "
+            "'reference: true' that is a trial of its own"
+        )
+    return ""
 
 
 def balance_text(classes: Sequence[str], labels: "np.ndarray") -> str:

@@ -32,7 +32,7 @@ def remove_channels(
     Channels that depend on each other, as those of residual branches that are added, go together:
     their score is torch-pruning's. ``magnitude``: the mean over the layers of the L2 norm of a
     channel's weights. ``batch_norm``: the mean of `|gamma|` of its batch norms, as Liu et al. UCP
-    (Chang et al.) judges by the mean of a gate over the data, with a threshold for each layer where
+    (Chang et al.) judges by the mean of a gate over the data, with a threshold in each layer where
     this has a share; its blocks of a stage are alike, as an equal share of equal blocks is.
 
     A set keeps one channel at least, and whole blocks of 8 where it has 16 or more.
