@@ -55,7 +55,7 @@ def check_window(share: float, side: int, least: int) -> None:
     >>> check_window(0.5, 64, 32)
     >>> check_window(0.5, 28, 28)
     Traceback (most recent call last):
-    trainers.methods.checking.MethodError: training_window is 0.5, of a side of 28 pixels: ...
+    trainers.methods.checking.MethodError: training_window is 0.5 of 28 pixels, a side of 14, ...
 
     Args:
         share: The window's side, of an image's as the backbone sees it.
@@ -67,7 +67,7 @@ def check_window(share: float, side: int, least: int) -> None:
     """
     if share < 1 and round(share * side) < least:
         raise MethodError(
-            f"training_window is {share:g}, of a side of {side} pixels: {round(share * side)}, and "
+            f"training_window is {share:g} of {side} pixels, a side of {round(share * side)}, and "
             f"the backbone takes {least} at least. Use a larger one, or a larger image_size."
         )
 
