@@ -169,7 +169,9 @@ class TrialConfig:
             recipe=self.recipe,
         )
         info = backbone_info(self.architecture)
-        check_window(self.methods.window, self.image_size or info.image_size, info.min_image_size)
+        check_window(
+            self.methods.training_window, self.image_size or info.image_size, info.min_image_size
+        )
         check_start(info, self.start_weights, self.depth_start)
 
     def _bits_given(self) -> dict[str, object]:

@@ -81,6 +81,8 @@ def check_recipes(
     if data is not None:
         costs = (_cost(config, data) for config in configs)
         found.notes.extend(dict.fromkeys(filter(None, costs)))
+    if any(config.methods.distillation for config in configs):
+        found.notes.extend(filter(None, [_teaching(spec)]))
     return found
 
 
@@ -93,6 +95,21 @@ def _problem(config: TrialConfig, data: "ImageData | None") -> str:
     if data is None:
         return ""
     return config.recipe.problem(channels=data.train_images.shape[1], classes=len(data.classes))
+
+
+def _teaching(spec: SweepSpec) -> str:
+    """Say where the network that teaches comes from; empty if it is a trial of its own."""
+    if spec.execution.cache == "off":
+        return (
+            "distillation without a cache: every trial trains the full-size network anew, before "
+            "its own first step (execution.cache)"
+        )
+    if not spec.reference:
+        return (
+            "distillation: the first trial of each seed trains the full-size network too; with "
+            "'reference: true' that is a trial of its own"
+        )
+    return ""
 
 
 def balance_text(classes: Sequence[str], labels: "np.ndarray") -> str:

@@ -68,6 +68,7 @@ from trainers.evaluators.config import (
     AttackConfig,
     gradient_check,
 )
+from trainers.methods.config import METHOD_NAMES
 from trainers.networks.backbone_table import backbone_info
 
 
@@ -247,7 +248,8 @@ class SweepSpec(Section):
 
     @model_validator(mode="after")
     def _uses_the_methods_that_it_sets(self) -> Self:
-        problem = method_problem(self.space, self.methods)
+        is_set = self.methods is not None or set(METHOD_NAMES) & self.space.keys()
+        problem = is_set and method_problem(self.space, self.methods)
         if problem:
             raise ValueError(f"methods: {problem}")
         if self.methods is not None or self.pruning is not None:

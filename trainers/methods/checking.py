@@ -55,7 +55,7 @@ def check_window(share: float, side: int, least: int) -> None:
     >>> check_window(0.5, 64, 32)
     >>> check_window(0.5, 28, 28)
     Traceback (most recent call last):
-    trainers.methods.checking.MethodError: window is 0.5, of a side of 28 pixels: 14, and the ...
+    trainers.methods.checking.MethodError: training_window is 0.5 of 28 pixels, a side of 14, ...
 
     Args:
         share: The window's side, of an image's as the backbone sees it.
@@ -67,8 +67,8 @@ def check_window(share: float, side: int, least: int) -> None:
     """
     if share < 1 and round(share * side) < least:
         raise MethodError(
-            f"window is {share:g}, of a side of {side} pixels: {round(share * side)}, and the "
-            f"backbone takes {least} at least. Use a larger window or backbone.image_size."
+            f"training_window is {share:g} of {side} pixels, a side of {round(share * side)}, and "
+            f"the backbone takes {least} at least. Use a larger one, or a larger image_size."
         )
 
 
@@ -112,10 +112,10 @@ def _without_effect(methods: MethodsConfig, weights: str, tune: str) -> Iterator
             "halo shrinks the weights of convolutions, and tune: head freezes them. Use tune: all "
             "or last_blocks:N, or leave halo out."
         )
-    if methods.window < 1 and tune == "head":
+    if methods.training_window < 1 and tune == "head":
         yield (
-            "window shows the training a part of each image, and with tune: head the convolutions "
-            "learn nothing from it. Use tune: all or last_blocks:N, or leave window out."
+            "training_window shows the training a part of each image, and with tune: head the "
+            "convolutions learn nothing from it. Use tune: all or last_blocks:N, or leave it out."
         )
 
 

@@ -25,7 +25,7 @@ METHOD_PARAMETERS: Mapping[str, Accepts] = {
     "expand_rate": Accepts("channels of an expanded layer, of its own", 1, 32, whole=True),
     "adapter_rank": Accepts("rank of adapters on frozen layers; 0 is none", 0, 512, whole=True),
     "adjoined": Accepts("whether the head is trained as a part of the full one", flag=True),
-    "window": Accepts("side of the window that training sees, of an image's", 0.1, 1.0),
+    "training_window": Accepts("side of the window that training sees, of an image's", 0.1, 1.0),
 }
 """What of the methods may be sampled."""
 
@@ -52,7 +52,7 @@ class MethodsConfig:
         expand_rate: `r`: how many times as many channels these have.
         adapter_rank: Rank of a 1x1 convolution beside every frozen convolution; 0 is none.
         adjoined: Whether the sized head is trained as the first units of the full one.
-        window: Side of the part of an image that training sees, of its whole side.
+        training_window: Side of the part of an image that training sees, of its whole side.
         teacher: Config of the network that teaches, as JSON values; empty where the training's own
             says all of it.
     """
@@ -71,7 +71,7 @@ class MethodsConfig:
     expand_rate: int = 4
     adapter_rank: int = 0
     adjoined: bool = False
-    window: float = 1.0
+    training_window: float = 1.0
     teacher: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -95,7 +95,7 @@ class MethodsConfig:
     @property
     def needs_pixels(self) -> bool:
         """Whether the backbone is computed in every step, even if it is frozen."""
-        return self.adversarial != "none" or self.adapter_rank > 0 or self.window < 1
+        return self.adversarial != "none" or self.adapter_rank > 0 or self.training_window < 1
 
     def used(self) -> list[str]:
         """Return the names of the methods that are switched on.

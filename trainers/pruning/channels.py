@@ -31,11 +31,9 @@ def remove_channels(
 
     Channels that depend on each other, as those of residual branches that are added, go together:
     their score is torch-pruning's. ``magnitude``: the mean over the layers of the L2 norm of a
-    channel's weights. ``batch_norm``: the mean of the magnitudes `|gamma|` of its batch norms, by
-    which network slimming (Liu et al. 2017) judges a channel. UCP (Chang et al. 2020) judges it by
-    the mean of a gate over the data, has a threshold for each layer where this has a share, prunes
-    the blocks of a stage alike, as an equal share of equal blocks does, and trains what is left
-    from scratch: `restart`.
+    channel's weights. ``batch_norm``: the mean of `|gamma|` of its batch norms, as Liu et al. UCP
+    (Chang et al.) judges by the mean of a gate over the data, with a threshold in each layer where
+    this has a share; its blocks of a stage are alike, as an equal share of equal blocks is.
 
     A set keeps one channel at least, and whole blocks of 8 where it has 16 or more.
 
@@ -52,10 +50,8 @@ def remove_channels(
     References:
         G. Fang et al. DepGraph: towards any structural pruning. CVPR 2023.
         https://arxiv.org/abs/2301.12900
-        Z. Liu et al. Learning efficient convolutional networks through network slimming. ICCV
-        2017. https://arxiv.org/abs/1708.06519
-        J. Chang et al. UCP: uniform channel pruning for deep convolutional neural networks
-        compression and acceleration. 2020. https://arxiv.org/abs/2010.01251
+        Z. Liu et al. Network slimming. ICCV 2017. https://arxiv.org/abs/1708.06519
+        J. Chang et al. UCP: uniform channel pruning. 2020. https://arxiv.org/abs/2010.01251
 
     >>> net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 4, 1), nn.Flatten(), nn.Linear(4, 2))
     >>> remove_channels(net, torch.zeros(1, 1, 3, 3), share=0.5, fixed=net[3])

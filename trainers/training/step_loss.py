@@ -99,11 +99,11 @@ class StepLoss:
         )
 
     def _logits(self, model: nn.Module, inputs: Tensor) -> Tensor:
-        if self._methods.window == 1:
+        if self._methods.training_window == 1:
             logits: Tensor = model(inputs)
             return logits
         prepared = self._network.prepare(inputs)
-        seen: Tensor = self._network.features(windows(prepared, self._methods.window))
+        seen: Tensor = self._network.features(windows(prepared, self._methods.training_window))
         head: Tensor = self._network.head(seen)
         return head
 

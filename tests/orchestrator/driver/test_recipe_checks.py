@@ -119,3 +119,20 @@ def test_features_that_are_too_large_to_be_kept_are_said(digits: ImageData) -> N
 )
 def test_the_smallest_and_the_largest_class_are_named(counts: list[int], said: str) -> None:
     assert balance_text("ab", np.repeat([0, 1], counts)).startswith(said)
+
+
+def test_a_method_that_fails_in_some_trials_is_noted(digits: ImageData) -> None:
+    space = {"halo": choice(0.0, 1e-8), "tune": choice("head", "all")}
+    found = checked(digits, space)
+    assert found.problems == []
+    assert [note for note in found.notes if "some trials will fail: halo shrinks" in note]
+
+
+def test_a_method_that_keeps_no_features_is_noted(digits: ImageData) -> None:
+    (note,) = checked(digits, {**BITS, "adapter_rank": choice(0, 4)}).notes
+    assert note.startswith("adapter_rank with tune: head: no features are kept")
+
+
+def test_where_the_network_that_teaches_comes_from_is_noted(digits: ImageData) -> None:
+    (note,) = checked(digits, {**BITS, "distillation": choice(0.0, 0.5)}).notes
+    assert "with 'reference: true' that is a trial of its own" in note

@@ -64,7 +64,7 @@ def test_the_reference_is_trained_like_the_others_but_taught_by_nobody() -> None
         ({"methods": {"adversarial": "fgm"}}, "'none' or 'fgsm' or 'pgd'"),
         ({"methods": {"temperature": 2.0}}, "a setting of distillation, which no trial has"),
         ({"methods": {"halo": 1e-8}}, "tune: head freezes them"),
-        ({"methods": {"window": 0.5}, "training": {"tune": "all"}}, "takes 28 at least"),
+        ({"methods": {"training_window": 0.5}, "training": {"tune": "all"}}, "takes 28 at least"),
         (
             {"space": {"expand_rate": {"type": "choice", "values": [2, 4]}}},
             "a setting of expand, which no trial has",

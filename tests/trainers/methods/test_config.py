@@ -31,7 +31,7 @@ def test_every_method_may_be_sampled() -> None:
         ("halo", float("nan")),
         ("expand", "everything"),
         ("expand_rate", 2.5),
-        ("window", 0.0),
+        ("training_window", 0.0),
     ],
 )
 def test_what_is_not_accepted_is_refused_with_what_would_be(name: str, value: Any) -> None:
@@ -49,7 +49,7 @@ EXCLUDED: list[tuple[dict[str, Any], str]] = [
     ({"methods": MethodsConfig(l2sp=0.1), "weights": "scratch"}, "there are none"),
     ({"methods": MethodsConfig(l2sp=0.1), "tune": "head"}, "freezes them there"),
     ({"methods": MethodsConfig(halo=0.1), "tune": "head"}, "freezes them"),
-    ({"methods": MethodsConfig(window=0.5), "tune": "head"}, "learn nothing from it"),
+    ({"methods": MethodsConfig(training_window=0.5), "tune": "head"}, "learn nothing from it"),
     ({"methods": MethodsConfig(adapter_rank=2)}, "beside frozen convolutions"),
     (
         {

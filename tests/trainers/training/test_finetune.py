@@ -283,7 +283,7 @@ def test_a_checkpoint_is_taken_up_where_images_and_weights_lie_elsewhere(
     # As earlier versions wrote it: with the path, and with the name of the images.
     config = json.dumps(training.config.as_mapping(), sort_keys=True)
     facts = {"config": config, "data": bands.fingerprint()}
-    monkeypatch.setattr(training, "_identity", lambda: facts)
+    monkeypatch.setattr(training._identity, "facts", lambda: facts)
     training.save(tmp_path / "old")
     for checkpoint, path, images in (
         ("new", second, replace(bands, name="renamed")),

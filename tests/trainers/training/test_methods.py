@@ -47,7 +47,7 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "adapters": {"methods": MethodsConfig(adapter_rank=2), "weights": "bundled"},
     "window": {
-        "methods": MethodsConfig(window=0.5),
+        "methods": MethodsConfig(training_window=0.5),
         "tune": "all",
         "backbone": "cifar_resnet20",
         "image_size": 16,
