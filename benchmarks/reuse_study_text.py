@@ -16,15 +16,15 @@ Made by `python benchmarks/reuse_study.py SHARED_DATA FOLDER`, on one thread, to
 
 The question of Wang et al., arXiv 2008.03411, whose thresholds and rule no source names: those of
 [the guide](../guides/reuse-kernels.md) are a proposal. Networks are trained that reuse all kernels
-of a source (*all*) or none (*none*), everything trained, and measured on {test} test images (250 of
-imagenette). Some cells are also judged as `paretune analyze reuse SOURCE finetuned` does, on
+of a source (*all*) or none (*none*), everything trained, and measured on {test} test images (250
+of imagenette). Some cells are also judged as `paretune analyze reuse SOURCE finetuned` does, on
 validation images; networks that follow the verdict (*judged*) are then trained with the seeds of
 *all* and *none*, which are not those that judged.
 
 **Decided before any result was looked at**, except those of a pilot on cifar_resnet20, which chose
 the rate: {epochs} epochs of AdamW in batches of {batch}, a peak rate of {rate:g} on a cosine,
-{seeds} seeds, {val} validation images (100 of imagenette). Sources are the shared weights: CIFAR-10
-for the ResNets, ImageNet for the others. Inputs have 16 pixels for the ResNets, 48 for
+{seeds} seeds, {val} validation images (100 of imagenette). Sources are the shared weights:
+CIFAR-10 for the ResNets, ImageNet for the others. Inputs have 16 pixels for the ResNets, 48 for
 squeezenet1_0 and 32 for mobilenet_v2.
 
 **Limits.** Three seeds give a paired test two degrees of freedom. All seeds train on the same few

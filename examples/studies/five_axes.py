@@ -36,6 +36,13 @@ SWEEP = Path(__file__).parents[1] / "sweeps" / "five_axes.yaml"
 FIXED = ("pruning_sparsity", "depth", "policy")
 SIDES = ("width and bits", "five axes")
 SEEDS = (0, 1, 2)
+# Whether the accuracy is of test images, which only members of a front have, and whether bytes
+# count by their logarithm.
+SCALES = {
+    "validation, log bytes": (False, True),
+    "test, log bytes": (True, True),
+    "validation, bytes": (False, False),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,6 @@ class Searched:
         spec: What it searched.
         trials: What it measured, in the order in which trials ended.
         members: Numbers of the trials of its front.
-        seconds: Sum of what its trials took to train and to measure.
     """
 
     side: str
@@ -56,21 +62,21 @@ class Searched:
     spec: SweepSpec
     trials: tuple[Trial, ...]
     members: frozenset[int]
-    seconds: float
 
-    def losses(self, *, test: bool = False) -> np.ndarray:
-        """Return accuracy and the logarithm of the bytes as losses: all trials, or the front's.
+    def losses(self, what: str) -> np.ndarray:
+        """Return accuracy and bytes as losses, of all trials or of the front's.
 
         Args:
-            test: Take the accuracy on test images, which the members of the front have.
+            what: A key of `SCALES`.
         """
+        test, by_log = SCALES[what]
         chosen = [t for t in self.trials if not test or t.number in self.members]
         named = {"accuracy": "test_accuracy" if test else "accuracy"}
         values = [{name: t.values[named.get(name, name)] for name in self.names} for t in chosen]
         found = loss_matrix(values, self.spec.directed)
-        found[:, self.names.index("memory_bytes")] = np.log10(
-            found[:, self.names.index("memory_bytes")]
-        )
+        if by_log:
+            column = self.names.index("memory_bytes")
+            found[:, column] = np.log10(found[:, column])
         return found
 
     @property
@@ -138,54 +144,73 @@ def _searched(folder: Path, side: str, seed: int) -> Searched:
     sweep = open_sweep(name, state.store_url)
     trials = tuple(complete_in_order(sweep.trials()))
     members = frozenset(member.trial for member in sweep.front())
-    seconds = sum(t.values.get("train_s", 0) + t.values.get("eval_s", 0) for t in trials)
-    return Searched(side, seed, spec, trials, members, seconds)
+    return Searched(side, seed, spec, trials, members)
 
 
 def _report(folder: Path, found: Sequence[Searched]) -> Iterator[str]:
-    verdict = json.loads((folder / "reuse.json").read_text())["verdict"]
-    counts = ", ".join(
-        f"{list(verdict.values()).count(f)} {f}" for f in sorted({*verdict.values()})
-    )
-    trials = {len(each.trials) for each in found}
-    yield f"# Five axes beside two\n\n`judged` is, of {len(verdict)} layers: {counts}.\n"
-    yield f"Trials of each sweep that were measured: {', '.join(map(str, sorted(trials)))}.\n"
+    spec, verdict = found[-1].spec, json.loads((folder / "reuse.json").read_text())["verdict"]
+    fates = sorted({*verdict.values()})
+    counts = ", ".join(f"{list(verdict.values()).count(fate)} {fate}" for fate in fates)
+    trials = sorted({len(each.trials) for each in found})
+    yield "# Five axes beside two\n"
+    yield "Made by `python examples/studies/five_axes.py WEIGHTS.th CIFAR10.npz FOLDER` from"
+    yield f"`examples/sweeps/{SWEEP.name}`: {spec.backbone.name} with weights from CIFAR-10, on"
+    yield f"{spec.data.limit} images of it at {spec.backbone.image_size} pixels,"
+    yield f"{spec.training.epochs} epochs, {', '.join(map(str, trials))} trials a sweep,"
+    yield f"{len(SEEDS)} seeds, torch {torch.__version__}. *Width and bits* searches `fc_width_1`,"
+    yield f"`bits` and `fc_bits`; *five axes* also {', '.join(f'`{name}`' for name in FIXED)}. The"
+    yield f"verdict that `judged` follows is, of {len(verdict)} layers: {counts}.\n"
     yield from _volumes(found)
+    yield from _ends(found)
     yield from _fronts(found)
 
 
-def _volumes(found: Sequence[Searched]) -> Iterator[str]:
-    """Compare the hypervolumes, all on one scale."""
-    scales = {
-        test: HypervolumeScale.spanning(np.vstack([each.losses(test=test) for each in found]))
-        for test in (False, True)
-    }
-    yield (
-        "| seed | "
-        + " | ".join(f"{side}, {what}" for what in ("validation", "test") for side in SIDES)
-        + " | trained s, "
-        + " | ".join(SIDES)
-        + " |"
+def _ends(found: Sequence[Searched]) -> Iterator[str]:
+    """Print the ends of the fronts: the best accuracy, and what the smallest files reach."""
+    least = min(_bytes(t) for each in found if each.side == SIDES[0] for t in each.trials)
+    yield f"\nThe ends of the fronts, on validation images; no network of *{SIDES[0]}* is below"
+    yield f"{least:,.0f} bytes:\n"
+    yield "| search | seed | best accuracy | its bytes | best below that size | smallest bytes |"
+    yield "|---|--:|--:|--:|--:|--:|"
+    for each in sorted(found, key=lambda each: (each.side != SIDES[0], each.seed)):
+        best = max(each.trials, key=lambda t: t.values["accuracy"])
+        small = [t.values["accuracy"] for t in each.trials if _bytes(t) < least]
+        cells = [each.side, str(each.seed), f"{best.values['accuracy']:.3f}"]
+        cells += [f"{_bytes(best):,.0f}", f"{max(small):.3f}" if small else ""]
+        yield f"| {' | '.join(cells)} | {min(map(_bytes, each.trials)):,.0f} |"
+    two, five = (
+        [max(t.values["accuracy"] for t in each.trials) for each in found if each.side == side]
+        for side in SIDES
     )
-    yield "|--:" * 7 + "|"
-    volumes = {
-        (each.side, each.seed, test): scale.volume(each.losses(test=test))
-        for each in found
-        for test, scale in scales.items()
-    }
-    seconds = {(each.side, each.seed): each.seconds for each in found}
-    for seed in SEEDS:
-        cells = [f"{volumes[side, seed, test]:.3f}" for test in (False, True) for side in SIDES]
-        cells += [f"{seconds[side, seed]:.0f}" for side in SIDES]
-        yield f"| {seed} | {' | '.join(cells)} |"
-    for test, what in ((False, "validation"), (True, "test")):
-        two, five = ([volumes[side, seed, test] for seed in SEEDS] for side in SIDES)
+    interval = mean_interval(five, two)
+    yield f"\nBest accuracy, five axes less two: {np.mean(five) - np.mean(two):+.3f}, 95 %"
+    yield f"interval {interval.low:+.3f} to {interval.high:+.3f}, p {paired_t(five, two):.3f}."
+
+
+def _bytes(trial: Trial) -> float:
+    return trial.values["memory_bytes"]
+
+
+def _volumes(found: Sequence[Searched]) -> Iterator[str]:
+    """Compare the hypervolumes, all on one scale each."""
+    yield "Hypervolume of the front, as a share of the box from the best of each objective to just"
+    yield "behind the worst, in all six sweeps. *Difference* is five axes less two, with a 95 %"
+    yield "interval and a paired t test over seeds, not corrected.\n"
+    seeds = " | ".join(f"seed {seed}" for seed in SEEDS)
+    yield f"| scale | search | {seeds} | mean | difference | p |"
+    yield "|---|---|" + "--:|" * (len(SEEDS) + 1) + "---|--:|"
+    for what in SCALES:
+        scale = HypervolumeScale.spanning(np.vstack([each.losses(what) for each in found]))
+        volumes = {
+            side: [scale.volume(each.losses(what)) for each in found if each.side == side]
+            for side in SIDES
+        }
+        two, five = (volumes[side] for side in SIDES)
         interval = mean_interval(five, two)
-        yield (
-            f"\nOn {what} images five axes less two: {np.mean(five) - np.mean(two):+.3f} (95 % "
-            f"interval {interval.low:+.3f} to {interval.high:+.3f}, paired t test p "
-            f"{paired_t(five, two):.3f})."
-        )
+        told = f"{np.mean(five) - np.mean(two):+.3f}, {interval.low:+.3f} to {interval.high:+.3f}"
+        for side, tested in ((SIDES[0], " | "), (SIDES[1], f"{told} | {paired_t(five, two):.3f}")):
+            numbers = [f"{each:.3f}" for each in (*volumes[side], np.mean(volumes[side]))]
+            yield f"| {what} | {side} | {' | '.join(numbers)} | {tested} |"
 
 
 def _fronts(found: Sequence[Searched]) -> Iterator[str]:
