@@ -33,6 +33,7 @@ from trainers.quantization.automatic import automatic_rounding, automatic_step
 from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import FLOAT_BITS, RATE_WEIGHT, QuantizationConfig, check_qat
 from trainers.quantization.layer_bits import layer_bits_name, layer_bits_of
+from trainers.quantization.unquantized import UNQUANTIZED
 from trainers.recipes.config import RECIPE_NAMES, RecipeConfig
 
 
@@ -290,15 +291,6 @@ class TrialConfig:
         values["methods"] = MethodsConfig(**values.get("methods", {}))
         return cls(**values)
 
-
-UNQUANTIZED: Mapping[str, Any] = {
-    **asdict(QuantizationConfig()),
-    "rounding": "nearest",
-    "calibration": CalibrationConfig(),
-    "allocation": AllocationConfig(),
-    "qat": "none",
-}
-"""Fields of a config with which no weight is quantized."""
 
 _FIELDS = {entry.name for entry in fields(TrialConfig)}
 _OPTIONAL = ("fc_rule", "fc_fraction", "depth")
