@@ -68,7 +68,9 @@ class RayNodes:
     def environment(self) -> dict[str, str]:
         auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
         slow = {"RAY_raylet_start_wait_time_s": "150"}
-        return {**os.environ, **auth, **slow, "PARETUNE_HOME": str(self.state)}
+        # The package of these tests, whichever is installed.
+        own = {"PARETUNE_HOME": str(self.state), "PYTHONPATH": str(Path(__file__).parents[1])}
+        return {**os.environ, **auth, **slow, **own}
 
     def start_head(self, cpus: int) -> None:
         """Start a head, and wait until it answers."""

@@ -74,6 +74,7 @@ NO_EXAMPLE = {
         "orchestrator/driver/mirroring.py",
         "orchestrator/driver/preflight.py::check",
         "orchestrator/driver/running.py",
+        "orchestrator/driver/signals.py::interrupted_by_signals",
         "orchestrator/simulation/comparing.py::compare",
     ),
     "needs a store with a sweep and its trials": (

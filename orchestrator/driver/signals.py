@@ -16,6 +16,14 @@ def terminated_as_interrupted() -> Iterator[None]:
     """Let SIGTERM raise KeyboardInterrupt within this block, as Ctrl-C does.
 
     A handler of the caller's own stays in charge.
+
+    >>> import os
+    >>> try:
+    ...     with terminated_as_interrupted():
+    ...         os.kill(os.getpid(), signal.SIGTERM)
+    ... except KeyboardInterrupt as error:
+    ...     print(error)
+    SIGTERM
     """
 
     def interrupt(number: int, frame: object) -> None:

@@ -32,6 +32,13 @@ def put_trial(
 
     Raises:
         OSError: One could not be written; the list of files is as it was.
+
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, ARTIFACT_NAME).write_text("network")
+    ...     storage = FileStorage(f"{folder}/shared")
+    ...     put_trial(storage, "sweeps/digits/trials/00003", Path(folder))
+    ...     sorted(file.name for file in Path(folder, "shared").rglob("*.*"))
+    ['files.json', 'model.safetensors']
     """
     files = _listed(storage, key)
     for name in names:
@@ -50,6 +57,14 @@ def get_trial(
 
     Raises:
         OSError: One could not be read, or is not the one that was written.
+
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, ARTIFACT_NAME).write_text("network")
+    ...     storage = FileStorage(f"{folder}/shared")
+    ...     put_trial(storage, "sweeps/digits/trials/00003", Path(folder))
+    ...     get_trial(storage, "sweeps/digits/trials/00003", Path(folder, "here"))
+    ...     Path(folder, "here", ARTIFACT_NAME).read_text()
+    'network'
     """
     files = _listed(storage, key)
     for name in names:

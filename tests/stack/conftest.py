@@ -47,7 +47,9 @@ class Nodes:
     def environment(self) -> dict[str, str]:
         """What a process of the cluster needs in its environment."""
         auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
-        return {**os.environ, **auth, "RAY_raylet_start_wait_time_s": "150"}
+        # Nodes start in "/", where the package would not be found.
+        path = {"PYTHONPATH": str(Path(__file__).parents[2])}
+        return {**os.environ, **auth, **path, "RAY_raylet_start_wait_time_s": "150"}
 
     def add(self, name: str, ip: str, *options: str, private: bool = True) -> None:
         """Start a node and do not wait for it."""

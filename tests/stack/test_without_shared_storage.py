@@ -96,7 +96,7 @@ def test_what_no_node_fits_is_refused_with_the_numbers_of_the_largest(
     wide = ("--name", "wide", "--set", "resources.cpus=2")
     done = paretune(nodes, "run", str(sweep), *wide)
     assert done.returncode == 1
-    assert "No node of the cluster fits a trial: one needs 2 CPUs" in done.stderr
+    assert "No trial fits on the cluster: one needs 2 CPUs" in done.stderr
     assert "the largest of 3 nodes has 1 CPUs" in done.stderr
     assert "wide" not in paretune(nodes, "list").stdout
 
