@@ -73,6 +73,7 @@ NO_EXAMPLE = {
         "orchestrator/driver/lease.py",
         "orchestrator/driver/mirroring.py",
         "orchestrator/driver/preflight.py::check",
+        "orchestrator/driver/run_result.py",
         "orchestrator/driver/running.py",
         "orchestrator/driver/signals.py::interrupted_by_signals",
         "orchestrator/simulation/comparing.py::compare",

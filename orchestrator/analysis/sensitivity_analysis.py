@@ -145,15 +145,9 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
     shown = data if isinstance(data, ImageData) else load_data(data)
     config = quantization or QuantizationConfig(quantizer="affine", step="mse")
     found, notes = trained_network(network, shown, weights=weights, epochs=epochs, seed=seed)
-    layers = sensitivities(
-        found,
-        replace(config, bits=8, fc_bits=8),
-        shown,
-        images=images,
-        seed=seed,
-        cumulative=cumulative,
-        progress=progress,
-    )
+    every = replace(config, bits=8, fc_bits=8)
+    how: dict[str, Any] = {"images": images, "seed": seed, "cumulative": cumulative}
+    layers = sensitivities(found, every, shown, **how, progress=progress)
     allocations = Allocations(found.spec, config, shown.classes, layers)
     return SensitivityReport(
         network=network if isinstance(network, str) else found.spec.backbone,

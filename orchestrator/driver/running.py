@@ -103,7 +103,6 @@ def run(  # noqa: PLR0913 - what a caller may bring along
     done = None if found is None else _finished_before(spec, found)
     if found is not None and done is not None:
         return result_of(done, spec, found, interrupted=False)
-    # Before workers start, so that an unreadable source is reported at once.
     prior = warm_start(spec, found)
     _refuse_places(spec, found, folder)
     if (store is None or isinstance(store, str)) and (words := chosen_store(where, folder)):
