@@ -71,9 +71,8 @@ def remove_channels(
     kept_whole = set(fixed.modules())
     groups = list(graph.get_all_groups(ignored_layers=list(kept_whole)))
     for group in groups:
-        if any(member.dep.target.module in kept_whole for member in group):
-            continue
-        first, lowest = group[0].dep, _lowest(group, importance, share)
+        is_kept = any(member.dep.target.module in kept_whole for member in group)
+        first, lowest = group[0].dep, [] if is_kept else _lowest(group, importance, share)
         if lowest:
             smaller = graph.get_pruning_group(first.target.module, first.handler, lowest)
             smaller.prune()
