@@ -19,10 +19,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from reuse_study_data import TARGETS, TEST, VAL
-from reuse_study_text import INTRODUCTION, Row, cell_tables, mode_table
+from reuse_study_text import INTRODUCTION, Row, cell_tables, fates, mode_table
 
 from orchestrator.analysis.reuse_analysis import ReuseReport, analyze_reuse
-from orchestrator.analysis.reuse_verdict import verdict
 from trainers.data import ImageData
 from trainers.networks.network import assemble_network
 from trainers.networks.reuse import frozen_modules, reused_backbone
@@ -141,16 +140,6 @@ class Study:
 
     def _budget(self, cell: Cell) -> Budget:
         return replace(BUDGET, image_size=NETWORKS[cell.backbone][0])
-
-
-def fates(report: ReuseReport, mode: str) -> dict[str, str]:
-    """Return the verdict that a mode gives."""
-    return {
-        layer.name: verdict(
-            network=report.network.reusable, works=layer.tests[mode].works, close=layer.close
-        )
-        for layer in report.layers
-    }
 
 
 def policies(report: ReuseReport, modes: Sequence[str]) -> dict[str, ReuseConfig]:
