@@ -105,12 +105,12 @@ def reuse_table(rows: Sequence[Row]) -> Iterator[str]:
     yield "\n## Does reuse pay?\n"
     yield "Test accuracy, everything trained; p of a paired t test, after Holm's correction over"
     yield "the rows.\n"
-    yield "| network | target | images a class | all | none | all less none, 95 % interval | p |"
-    yield "|---|---|--:|--:|--:|---|--:|"
+    yield "| network | target | a class | rate | all | none | all less none, 95 % interval | p |"
+    yield "|---|---|--:|--:|--:|--:|---|--:|"
     corrected = adjusted([p_of(found["all"], found["none"]) for _, _, found in rows])
     for (cell, _, found), p in zip(rows, corrected, strict=True):
         told = difference(found["all"], found["none"])[0]
-        cells = [cell.backbone, cell.target, str(cell.count)]
+        cells = [cell.backbone, cell.target, str(cell.count), f"{cell.rate:g}"]
         cells += [accuracy(found[name]) for name in ("all", "none")]
         yield f"| {' | '.join([*cells, told, p_text(p)])} |"
 
