@@ -26,7 +26,7 @@ def cifar10(shared: Path) -> ImageData:
             for part in ("train", "test")
         ]
         classes = tuple(map(str, found["classes"]))
-    return _cut("cifar10", classes, *parts)
+    return _cut("cifar10", classes, parts[0], parts[1])
 
 
 def fashion_mnist(shared: Path) -> ImageData:
@@ -43,7 +43,7 @@ def fashion_mnist(shared: Path) -> ImageData:
         )
         for part in ("train", "t10k")
     ]
-    return _cut("fashion_mnist", tuple(map(str, range(10))), *parts)
+    return _cut("fashion_mnist", tuple(map(str, range(10))), parts[0], parts[1])
 
 
 def imagenette(shared: Path) -> ImageData:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.analysis.reuse_analysis import ReuseReport
+from orchestrator.analysis.reuse_verdict import verdict
 from orchestrator.analysis.statistics.corrections import holm
 from orchestrator.analysis.statistics.intervals import mean_interval
 from orchestrator.analysis.statistics.paired import paired_t
@@ -36,6 +37,19 @@ Row = tuple[Any, ReuseReport | None, Mapping[str, np.ndarray]]
 FATES = ("freeze", "tune", "reinitialize")
 
 
+def fates(report: ReuseReport, mode: str) -> dict[str, str]:
+    """Return the verdict that a mode gives, by the rule that the study is about.
+
+    The command's rule is milder since: it follows from what the study found.
+    """
+    return {
+        layer.name: verdict(
+            network=report.network.reusable, works=layer.tests[mode].works, close=layer.close
+        )
+        for layer in report.layers
+    }
+
+
 def mode_table(
     name: str,
     verdicts: Mapping[str, Mapping[str, str]],
@@ -47,9 +61,9 @@ def mode_table(
     yield "| policy | freeze | tune | re-initialize | test | less all, 95 % interval | p |"
     yield "|---|--:|--:|--:|--:|---|--:|"
     for policy, found in trained.items():
-        fates = list(verdicts.get(policy, {}).values())
-        label = f"judged by `{policy}`" if fates else policy
-        counts = [str(fates.count(fate)) if fates else "" for fate in FATES]
+        given = list(verdicts.get(policy, {}).values())
+        label = f"judged by `{policy}`" if given else policy
+        counts = [str(given.count(fate)) if given else "" for fate in FATES]
         cells = [label, *counts, accuracy(found)]
         cells += ["", ""] if policy == "all" else difference(found, trained["all"])
         yield f"| {' | '.join(cells)} |"
@@ -91,12 +105,12 @@ def reuse_table(rows: Sequence[Row]) -> Iterator[str]:
     yield "\n## Does reuse pay?\n"
     yield "Test accuracy, everything trained; p of a paired t test, after Holm's correction over"
     yield "the rows.\n"
-    yield "| network | target | images a class | all | none | all less none, 95 % interval | p |"
-    yield "|---|---|--:|--:|--:|---|--:|"
+    yield "| network | target | a class | rate | all | none | all less none, 95 % interval | p |"
+    yield "|---|---|--:|--:|--:|--:|---|--:|"
     corrected = adjusted([p_of(found["all"], found["none"]) for _, _, found in rows])
     for (cell, _, found), p in zip(rows, corrected, strict=True):
         told = difference(found["all"], found["none"])[0]
-        cells = [cell.backbone, cell.target, str(cell.count)]
+        cells = [cell.backbone, cell.target, str(cell.count), f"{cell.rate:g}"]
         cells += [accuracy(found[name]) for name in ("all", "none")]
         yield f"| {' | '.join([*cells, told, p_text(p)])} |"
 
@@ -113,8 +127,8 @@ def verdict_table(rows: Sequence[Row]) -> Iterator[str]:
     yield "|---|---|--:|---|--:|---|--:|"
     corrected = adjusted([p_of(found["replace"], found["all"]) for _, _, found in judged])
     for (cell, report, found), p in zip(judged, corrected, strict=True):
-        fates = [layer.verdict for layer in report.layers]
-        counts = ", ".join(str(fates.count(fate)) for fate in FATES)
+        given = list(fates(report, "replace").values())
+        counts = ", ".join(str(given.count(fate)) for fate in FATES)
         told = difference(found["replace"], found["all"])[0]
         cells = [cell.backbone, cell.target, str(cell.count), counts]
         yield f"| {' | '.join([*cells, accuracy(found['replace']), told, p_text(p)])} |"

@@ -298,6 +298,7 @@ def _judgements(
                     works=works,
                     close=close,
                     may_freeze=modes[0] != "tune",
+                    helps=network.helps,
                 ),
             )
         )

@@ -74,6 +74,8 @@ class NetworkTest:
             good as the target's own and better than random ones, or a network that reuses is
             significantly better than one from scratch: tuned, or reuse (Holm's correction over
             the two).
+        helps: Whether tuned is better than scratch in every seed, and on the mean by more than the
+            limit of a layer: weaker than `reusable`, and enough not to draw kernels anew.
     """
 
     reuse: tuple[float, ...]
@@ -88,6 +90,7 @@ class NetworkTest:
     p_scratch: float | None
     p_own: float | None
     reusable: bool
+    helps: bool
 
 
 def network_test(arms: Mapping[str, Sequence[float]], limits: Thresholds) -> NetworkTest:
@@ -111,6 +114,7 @@ def network_test(arms: Mapping[str, Sequence[float]], limits: Thresholds) -> Net
     pairs = {"tuned": p_tuned, "reuse": p_scratch}
     known = {name: p for name, p in pairs.items() if p is not None}
     adjusted = zip(known, holm(list(known.values())).tolist() if known else [], strict=True)
+    gained = np.subtract(arms["tuned"], scratch)
     better = [n for n, p in adjusted if p < limits.alpha and np.mean(arms[n]) > np.mean(scratch)]
     return NetworkTest(
         **{name: tuple(values) for name, values in arms.items()},
@@ -121,6 +125,7 @@ def network_test(arms: Mapping[str, Sequence[float]], limits: Thresholds) -> Net
         p_scratch=p_scratch,
         p_own=_p(reuse, own),
         reusable=enough or bool(better),
+        helps=bool(gained.min() > 0 and gained.mean() > limits.layer),
     )
 
 
@@ -170,10 +175,14 @@ def layer_tests(
     }
 
 
-def verdict(*, network: bool, works: bool, close: bool, may_freeze: bool = True) -> str:
+def verdict(
+    *, network: bool, works: bool, close: bool, may_freeze: bool = True, helps: bool = False
+) -> str:
     """Combine the three judgements of one layer; the rule is not confirmed by a source.
 
-    All three: reuse and freeze. Two of them: reuse and tune. Fewer: re-initialize.
+    All three: reuse and freeze. Two of them: reuse and tune. Fewer: re-initialize, unless reuse
+    helps in every seed: that few seeds do not show a network to be reusable is no reason to draw
+    its kernels anew, and where this was done in docs/studies/reuse.md, it cost accuracy.
 
     That a layer works if it is trained on does not show that it works as it is: where judgement B
     is of the mode ``tune``, no layer is frozen. In docs/studies/reuse.md, freezing what worked in
@@ -187,9 +196,11 @@ def verdict(*, network: bool, works: bool, close: bool, may_freeze: bool = True)
         works: Judgement B, the layer's parameters serve in the target.
         close: Judgement C, its kernel is near the target's.
         may_freeze: Whether judgement B is of a layer that was left as it is.
+        helps: Whether a network tuned from the source is better than one from scratch.
     """
     held = network + works + close
-    return {3: FREEZE if may_freeze else TUNE, 2: TUNE}.get(held, REINITIALIZE)
+    least = TUNE if helps else REINITIALIZE
+    return {3: FREEZE if may_freeze else TUNE, 2: TUNE}.get(held, least)
 
 
 def _p(first: Sequence[float], second: Sequence[float]) -> float | None:

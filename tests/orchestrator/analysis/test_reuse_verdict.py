@@ -72,3 +72,11 @@ def test_the_three_conditions_make_the_verdict(held: tuple[int, int, int], told:
 def test_a_layer_that_worked_while_it_was_trained_is_not_frozen() -> None:
     assert verdict(network=True, works=True, close=True, may_freeze=False) == "tune"
     assert verdict(network=True, works=False, close=False, may_freeze=False) == "reinitialize"
+
+
+def test_kernels_that_help_in_every_seed_are_not_drawn_anew() -> None:
+    assert judged(tuned=[0.4, 0.21], scratch=[0.2, 0.2]).helps
+    assert not judged(tuned=[0.6, 0.2], scratch=[0.2, 0.2]).helps
+    assert not judged(tuned=[0.205, 0.205], scratch=[0.2, 0.2]).helps
+    assert verdict(network=False, works=False, close=False, helps=True) == "tune"
+    assert verdict(network=True, works=True, close=True, helps=True) == "freeze"

@@ -39,8 +39,9 @@ def test_a_training_that_teaches_nothing_is_told(call: Call) -> None:
 
 @pytest.mark.slow
 def test_random_kernels_are_to_be_drawn_anew(call: Call) -> None:
-    words = ("analyze", "reuse", "scratch", "bundled", "--backbone", "digitnet", *QUICK[:2])
-    found = json.loads(call(*words, "--seeds", 1, "-f", "json").stdout)
+    words = ("analyze", "reuse", "scratch", "bundled", "--backbone", "digitnet", *QUICK[:-2])
+    # Three seeds: one of two random starts may be better in one of them.
+    found = json.loads(call(*words, "--seeds", 3, "-f", "json").stdout)
     assert all(0.9 < layer["rmse_of_null"] < 1.1 for layer in found["layers"])
     assert set(found["verdict"].values()) == {"reinitialize"}
 
