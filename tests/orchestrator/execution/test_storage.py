@@ -33,7 +33,7 @@ MakeSpec = Callable[..., SweepSpec]
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """A bucket of a real S3 server on the loopback."""
-    pytest.importorskip("moto", reason="needs the package moto[server]")
+    pytest.importorskip("moto", reason="needs the package moto[s3]")
     fsspec_s3 = pytest.importorskip("s3fs", reason="needs the package s3fs")
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
