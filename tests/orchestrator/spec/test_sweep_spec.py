@@ -97,7 +97,7 @@ def test_what_decides_the_meaning_of_a_trial_changes_the_fingerprint(
 
 def test_every_section_is_in_the_fingerprint_or_known_to_be_free() -> None:
     free = {"name", "budget", "execution", "front_measures", "reference"}
-    free |= {"resources", "tracking", "store", "warm_start"}
+    free |= {"resources", "tracking", "store", "storage", "warm_start"}
     measures = {"robust_accuracy_eps2": {"epsilon": "2/255"}}
     given = spec(measures=measures, reference=True, claim={}, pruning={"sparsity": 0.5})
     assert set(given.identity()) == set(SweepSpec.model_fields) - free
