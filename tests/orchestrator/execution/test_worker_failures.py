@@ -41,8 +41,8 @@ NODE = "The actor died because its node has died. Node Id: 0123"
         (RuntimeError("actor died"), FailureKind.WORKER_LOST),
         (WorkerCrashedError(), FailureKind.WORKER_LOST),
         (died(KILLED), FailureKind.WORKER_LOST),
-        (died(NODE), FailureKind.NODE_LOST),
-        (died(NODE, reason=NodeDeathInfo.UNEXPECTED_TERMINATION), FailureKind.NODE_LOST),
+        # A text is not believed: the cluster's record of the node is.
+        (died(NODE), FailureKind.WORKER_LOST),
         (died(NODE, reason=NodeDeathInfo.AUTOSCALER_DRAIN_PREEMPTED), FailureKind.PREEMPTED),
         (NodeDiedError("gone"), FailureKind.NODE_LOST),
         (LocalRayletDiedError(), FailureKind.NODE_LOST),
@@ -55,6 +55,8 @@ def test_what_ray_says_decides_on_the_kind(error: Exception | None, kind: Failur
     assert failure.kind is kind
     assert failure.message.endswith(".")
     assert failure.traceback == str(error or "")
+    gone = WorkerFailures(lambda: 5).failure(error, local=True, node_gone=True)
+    assert gone.kind is (FailureKind.NODE_LOST if kind is FailureKind.WORKER_LOST else kind)
 
 
 @pytest.mark.usefixtures("ray_cluster")
@@ -80,13 +82,13 @@ def test_each_kill_for_memory_explains_one_silent_death_on_this_machine() -> Non
     count = 5
     worker_failures = WorkerFailures(lambda: count)
 
-    def kind(message: str = KILLED, *, local: bool = True) -> FailureKind:
-        return worker_failures.failure(died(message), local=local).kind
+    def kind(*, local: bool = True, node_gone: bool = False) -> FailureKind:
+        return worker_failures.failure(died(KILLED), local=local, node_gone=node_gone).kind
 
     assert kind() is FailureKind.WORKER_LOST  # kills of before are none of ours
     count = 6
     assert kind(local=False) is FailureKind.WORKER_LOST
-    assert kind(NODE) is FailureKind.NODE_LOST
+    assert kind(node_gone=True) is FailureKind.NODE_LOST
     assert kind() is FailureKind.OUT_OF_MEMORY
     assert kind() is FailureKind.WORKER_LOST
     count = 8

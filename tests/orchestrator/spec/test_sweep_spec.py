@@ -99,7 +99,7 @@ def test_what_decides_the_meaning_of_a_trial_changes_the_fingerprint(
 
 def test_every_section_is_in_the_fingerprint_or_known_to_be_free() -> None:
     free = {"name", "budget", "execution", "front_measures", "reference"}
-    free |= {"resources", "tracking", "store", "warm_start", "callbacks"}
+    free |= {"resources", "tracking", "store", "storage", "warm_start", "callbacks"}
     measures = {"robust_accuracy_eps2": {"epsilon": "2/255"}}
     sections = {"pruning": {"sparsity": 0.5}, "methods": {}}
     given = spec(measures=measures, reference=True, claim={}, **sections)
