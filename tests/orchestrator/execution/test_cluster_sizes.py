@@ -4,14 +4,14 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from orchestrator.contracts.needs import Needs
 from orchestrator.execution.waiting import lacking
-from orchestrator.trials import SweepState
+from orchestrator.trials import FailureKind, SweepState
 from tests.ray_nodes import LONGEST_S, RayNodes, ended
 
 LONG = {"training": {"epochs": 200, "batch_size": 64, "tune": "last_blocks:1"}}
@@ -75,18 +75,33 @@ def test_a_node_that_joins_is_used_and_one_that_leaves_costs_a_retry(nodes: RayN
     nodes.start_head(cpus=0)
     nodes.add("first")
     nodes.wait_for(2)
-    driver = nodes.command("run", str(nodes.sweep(**LONG, budget={"trials": 12})))
+    driver = nodes.command("run", str(nodes.sweep(**LONG, budget={"trials": 500})))
     nodes.wait_for_epochs(driver)
     nodes.add("second")
-    _wait_for_places(nodes, driver, 2)
+    _wait_until(driver, lambda: len(_places(nodes)) == 2)
     nodes.kill("first")
-    code, out, err = ended(driver)
-    assert code == 0, err
-    assert "tiny: 12 complete, 0 stopped early, 0 failed" in out
+    _wait_until(driver, lambda: _retried(nodes))
+    driver.send_signal(signal.SIGTERM)
+    code, _, err = ended(driver)
+    assert code == 130, err
     store = nodes.store()
-    assert store.sweep("tiny").state is SweepState.COMPLETE
-    assert len(_places(nodes)) == 2
+    assert store.sweep("tiny").state is SweepState.INTERRUPTED
+    assert "node under the worker died" in err
     store.close()
+
+
+def _retried(nodes: RayNodes) -> bool:
+    """Whether a trial that lost its node runs again."""
+    store = nodes.store()
+    try:
+        attempts = [store.attempts("tiny", trial.number) for trial in store.trials("tiny")]
+    finally:
+        store.close()
+    return any(
+        each.failure is not None and each.failure.kind is FailureKind.NODE_LOST
+        for of_trial in attempts
+        for each in of_trial[:-1]
+    )
 
 
 def _places(nodes: RayNodes) -> set[str]:
@@ -103,9 +118,9 @@ def _places(nodes: RayNodes) -> set[str]:
     return {found[1] for each in workers if (found := re.search(r"node (\w+)$", each))}
 
 
-def _wait_for_places(nodes: RayNodes, driver: "subprocess.Popen[str]", count: int) -> None:
+def _wait_until(driver: "subprocess.Popen[str]", is_so: Callable[[], bool]) -> None:
     until = time.monotonic() + 2 * LONGEST_S
-    while len(_places(nodes)) < count:
+    while not is_so():
         assert time.monotonic() < until
         assert driver.poll() is None
         time.sleep(0.5)
