@@ -167,7 +167,9 @@ def adjusted(values: Sequence[float | None]) -> list[float | None]:
 
 def p_text(value: float | None) -> str:
     """Write a p-value."""
-    return "-" if value is None else f"{value:.3f}"
+    if value is None:
+        return "-"
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def ratio(value: float | None) -> str:
