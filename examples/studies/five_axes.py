@@ -2,7 +2,7 @@
 
     python examples/studies/five_axes.py WEIGHTS.th CIFAR10.npz FOLDER > report.md
 
-Both sides are sweeps of `examples/sweeps/five_axes.yaml`, one of them without three of its axes,
+Both sides are sweeps of `examples/studies/five_axes.yaml`, one of them without three of its axes,
 with equal trials and the same seeds, on one thread. Everything is kept in the folder, so that an
 interrupted study goes on where it was.
 """
@@ -32,7 +32,7 @@ from orchestrator.trials import Trial
 from trainers.reuse.arms import Budget
 from trainers.stages.cache import StageCache
 
-SWEEP = Path(__file__).parents[1] / "sweeps" / "five_axes.yaml"
+SWEEP = Path(__file__).with_name("five_axes.yaml")
 FIXED = ("pruning_sparsity", "depth", "policy")
 SIDES = ("width and bits", "five axes")
 SEEDS = (0, 1, 2)

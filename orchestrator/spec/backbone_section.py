@@ -1,15 +1,15 @@
 """The section `backbone` of a sweep file."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ValidationInfo, field_validator, model_validator
 
 from orchestrator.spec.section import Section, with_name
-from search_spaces import SearchSpace, unknown
+from search_spaces import unknown
 from trainers.config import TrialConfig
-from trainers.doors import is_reference, reference_of
+from trainers.doors import code_reference, is_reference
 from trainers.networks.backbone_table import (
     BACKBONES,
     WEIGHT_ENDINGS,
@@ -46,7 +46,7 @@ def with_brought(given: object) -> object:
         return given
     name = given["name"]
     if callable(name):
-        name = reference_of(name)
+        name = code_reference(name)
     if not isinstance(name, str) or name in BACKBONES or not is_brought(name):
         return given
     return {"weights": default_weights(name), **given, "name": name}
@@ -206,16 +206,15 @@ class BackboneSection(Section):
             given.pop("depth_cap", None)
         return given
 
-    def prior_problem(self, space: SearchSpace, sampler: str) -> str:
+    def prior_problem(self, sampled: Collection[str], sampler: str) -> str:
         """Say why the cap cannot be a prior of a space's `depth`; empty if it can or is none.
 
-        >>> from search_spaces import Choice
         >>> section = BackboneSection(
         ...     name="cifar_resnet20", weights="scratch", depth_cap=4, depth_cap_as="prior"
         ... )
-        >>> section.prior_problem(SearchSpace({"depth": Choice((1, 2))}), "tpe")
+        >>> section.prior_problem(["depth"], "tpe")
         ''
-        >>> section.prior_problem(SearchSpace({"bits": Choice((4, 8))}), "tpe")
+        >>> section.prior_problem(["bits"], "tpe")
         'depth_cap_as is prior, but the space has no depth to be tried near the cap: change...'
         """
         if self.depth_cap_as is not None and self.depth_cap is None:
@@ -223,9 +222,9 @@ class BackboneSection(Section):
         if self.depth_cap_as != "prior":
             return ""
         why = ""
-        if "depth" not in space.domains:
+        if "depth" not in sampled:
             why = "the space has no depth to be tried near the cap"
-        elif "backbone" in space.domains:
+        elif "backbone" in sampled:
             why = "the space has several backbones, whose blocks have other numbers of layers"
         elif sampler == "grid":
             why = "a grid tries every depth anyway"

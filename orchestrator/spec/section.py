@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from orchestrator.errors import UsageError
 from orchestrator.quantities import parse_quantity
-from trainers.doors import reference_of
+from trainers.doors import code_reference
 
 
 class Section(BaseModel):
@@ -69,4 +69,4 @@ def with_reference(value: object) -> object:
     >>> with_reference("my_data:load")
     'my_data:load'
     """
-    return reference_of(value) if callable(value) else value
+    return code_reference(value) if callable(value) else value

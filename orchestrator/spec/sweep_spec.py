@@ -216,7 +216,7 @@ class SweepSpec(Section):
         check_sampled_bits(self.space, **self.quantization.bits_given())
         fixed, is_sampled = self.trial_config(), {"depth", "width_multiplier"} & self.space.keys()
         problem = is_sampled and variant_problem(fixed, self.search_space)
-        if problem := problem or self.backbone.prior_problem(self.search_space, self.sampler.kind):
+        if problem := problem or self.backbone.prior_problem(self.space, self.sampler.kind):
             raise ValueError(f"space: {problem}")
         return self
 

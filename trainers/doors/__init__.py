@@ -4,12 +4,12 @@ from trainers.doors.carried import read_code, write_code
 from trainers.doors.measures import call_measure
 from trainers.doors.references import (
     DoorError,
+    code_reference,
     content_name,
     is_reference,
     load_reference,
     located,
     reference_digest,
-    reference_of,
     resolved_reference,
     take_note,
 )
@@ -17,13 +17,13 @@ from trainers.doors.references import (
 __all__ = [
     "DoorError",
     "call_measure",
+    "code_reference",
     "content_name",
     "is_reference",
     "load_reference",
     "located",
     "read_code",
     "reference_digest",
-    "reference_of",
     "resolved_reference",
     "take_note",
     "write_code",

@@ -55,7 +55,7 @@ def resolved_reference(reference: str, folder: Path) -> str:
     return f"{path.resolve()}:{name}" if path.is_file() else reference
 
 
-def reference_of(code: object) -> str:
+def code_reference(code: object) -> str:
     """Return the resolved reference of a function or a class, by which every worker finds it.
 
     Raises:
@@ -63,9 +63,9 @@ def reference_of(code: object) -> str:
             object of that name.
 
     >>> from statistics import fmean
-    >>> reference_of(fmean).rpartition("/")[2]
+    >>> code_reference(fmean).rpartition("/")[2]
     'statistics.py:fmean'
-    >>> reference_of(lambda: None)  # doctest: +ELLIPSIS
+    >>> code_reference(lambda: None)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ValueError: <function <lambda> at ...> cannot be found again by a worker: give a function ...
     """

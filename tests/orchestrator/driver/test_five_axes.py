@@ -15,7 +15,7 @@ from trainers.networks.backbones import build_backbone
 from trainers.networks.conv_layers import conv_layers
 from trainers.reuse.sources import state_digest
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "sweeps" / "five_axes.yaml"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "studies" / "five_axes.yaml"
 
 
 @pytest.fixture

@@ -170,6 +170,7 @@ def test_training_reads_nothing_that_its_key_does_not_hold(
         *ALTERNATIVES,
         *QUANTIZATION,
         "allocation",
+        "rounding",
         "reuse",
     }
 
