@@ -1,11 +1,12 @@
 """The section `backbone` of a sweep file."""
 
+from collections.abc import Collection
 from typing import Any, Literal, Self
 
 from pydantic import ValidationInfo, field_validator, model_validator
 
 from orchestrator.spec.section import Section
-from search_spaces import SearchSpace, unknown
+from search_spaces import unknown
 from trainers.config import TrialConfig
 from trainers.networks.backbone_table import (
     WEIGHT_ENDINGS,
@@ -135,16 +136,15 @@ class BackboneSection(Section):
             given.pop("depth_cap", None)
         return given
 
-    def prior_problem(self, space: SearchSpace, sampler: str) -> str:
+    def prior_problem(self, sampled: Collection[str], sampler: str) -> str:
         """Say why the cap cannot be a prior of a space's `depth`; empty if it can or is none.
 
-        >>> from search_spaces import Choice
         >>> section = BackboneSection(
         ...     name="cifar_resnet20", weights="scratch", depth_cap=4, depth_cap_as="prior"
         ... )
-        >>> section.prior_problem(SearchSpace({"depth": Choice((1, 2))}), "tpe")
+        >>> section.prior_problem(["depth"], "tpe")
         ''
-        >>> section.prior_problem(SearchSpace({"bits": Choice((4, 8))}), "tpe")
+        >>> section.prior_problem(["bits"], "tpe")
         'depth_cap_as is prior, but the space has no depth to be tried near the cap: change...'
         """
         if self.depth_cap_as is not None and self.depth_cap is None:
@@ -152,9 +152,9 @@ class BackboneSection(Section):
         if self.depth_cap_as != "prior":
             return ""
         why = ""
-        if "depth" not in space.domains:
+        if "depth" not in sampled:
             why = "the space has no depth to be tried near the cap"
-        elif "backbone" in space.domains:
+        elif "backbone" in sampled:
             why = "the space has several backbones, whose blocks have other numbers of layers"
         elif sampler == "grid":
             why = "a grid tries every depth anyway"

@@ -211,7 +211,7 @@ class SweepSpec(Section):
     def _has_networks(self) -> Self:
         is_sampled = {"depth", "width_multiplier"} & self.space.keys()
         problem = is_sampled and variant_problem(self.trial_config(), self.search_space)
-        if problem := problem or self.backbone.prior_problem(self.search_space, self.sampler.kind):
+        if problem := problem or self.backbone.prior_problem(self.space.keys(), self.sampler.kind):
             raise ValueError(f"space: {problem}")
         return self
 
