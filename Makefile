@@ -20,7 +20,7 @@ sse4 := ATEN_CPU_CAPABILITY=default DNNL_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE
 NUMERIC := $(addprefix tests/trainers/,training networks evaluators test_any_processor.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test check coverage bench faults fuzz ui image release-check clean processors
+.PHONY: help install demo quick test check coverage bench faults fuzz ui image release-check clean processors cluster
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,9 @@ test: install check  ## Run everything that CI runs
 	$(BIN)/python -m pytest -q --doctest-modules orchestrator trainers search_spaces --ignore=orchestrator/storage/migrations
 	$(BIN)/python -m pytest -q -n 2 -m "not (ray or serial)" --durations=15
 	$(BIN)/python -m pytest -q -m "ray or serial" --durations=15
+
+cluster: install  ## Run the tests that start several nodes of Ray, some in namespaces of their own (root)
+	PARETUNE_TEST_STACK=1 $(BIN)/python -m pytest -q tests/stack $(addprefix tests/orchestrator/execution/test_cluster_,faults.py sizes.py)
 
 processors: $(addprefix on-,$(ON))  ## Run the tests of what computes on other processors' kernels
 

@@ -39,6 +39,12 @@ SWEEP = {
 }
 
 
+three_nodes = pytest.mark.skipif(
+    "PARETUNE_TEST_STACK" not in os.environ,
+    reason="starts three nodes of Ray at once, for minutes: PARETUNE_TEST_STACK=1 asks for it",
+)
+
+
 @dataclass
 class RayNodes:
     """A cluster, and commands that run on it.
@@ -132,12 +138,12 @@ class RayNodes:
     def store(self) -> Store:
         return open_store(state=StateFolder(self.state), create=False)
 
-    def wait_for_epochs(self, driver: "subprocess.Popen[str]", count: int = 1) -> None:
-        """Wait until trials have reported so many epochs."""
+    def wait_for_epochs(self, driver: "subprocess.Popen[str]", trials: int = 1) -> None:
+        """Wait until so many trials have each reported an epoch."""
         until = time.monotonic() + LONGEST_S
         while time.monotonic() < until:
             assert driver.poll() is None, driver.communicate()
-            if self._counted(reports=True) >= count:
+            if self._counted(reports=True) >= trials:
                 return
             time.sleep(0.2)
         raise AssertionError(f"no epoch was reported: {self.logs()}")
@@ -157,7 +163,7 @@ class RayNodes:
             found = [
                 (each.name, t.number) for each in store.sweeps() for t in store.trials(each.name)
             ]
-            return sum(len(store.reports(*each)) if reports else 1 for each in found)
+            return sum(bool(store.reports(*each)) if reports else 1 for each in found)
         finally:
             store.close()
 
@@ -187,6 +193,8 @@ def workers(group: int) -> list[int]:
             of_group = os.getsid(int(folder.name)) == group
         except OSError:
             continue
-        if of_group and words.startswith(b"ray::") and b"Trial" in words:
+        # Ray names it by the class, which Tune wraps where a trial has resources.
+        trains = b"TrialActor" in words or b"ResourceTrainable" in words
+        if of_group and words.startswith(b"ray::") and trains:
             found.append(int(folder.name))
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.trials import FailureKind, SweepState, TrialState
-from tests.ray_nodes import RayNodes, ended, workers
+from tests.ray_nodes import RayNodes, ended, three_nodes, workers
 
 pytestmark = [pytest.mark.ray, pytest.mark.serial]
 
@@ -70,13 +70,15 @@ def test_a_signal_while_workers_start_ends_the_run_in_a_line(
     store.close()
 
 
+@three_nodes
 def test_a_dead_node_is_told_from_a_dead_worker(nodes: RayNodes) -> None:
     nodes.start_head(cpus=0)
     nodes.add("first")
+    nodes.wait_for(2)
     nodes.add("second")
     nodes.wait_for(3)
     driver = nodes.command("run", str(nodes.sweep(**LONG, budget={"trials": 2})))
-    nodes.wait_for_epochs(driver)
+    nodes.wait_for_epochs(driver, trials=2)
     (worker,) = workers(nodes.running["first"].pid)
     os.kill(worker, signal.SIGKILL)
     nodes.kill("second")

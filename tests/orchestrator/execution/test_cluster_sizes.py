@@ -12,7 +12,7 @@ import pytest
 from orchestrator.contracts.needs import Needs
 from orchestrator.execution.waiting import lacking
 from orchestrator.trials import FailureKind, SweepState
-from tests.ray_nodes import LONGEST_S, RayNodes, ended
+from tests.ray_nodes import LONGEST_S, RayNodes, ended, three_nodes
 
 LONG = {"training": {"epochs": 200, "batch_size": 64, "tune": "last_blocks:1"}}
 
@@ -71,6 +71,7 @@ def test_a_sweep_on_a_full_cluster_says_what_it_waits_for(nodes: RayNodes) -> No
 
 @pytest.mark.ray
 @pytest.mark.serial
+@three_nodes
 def test_a_node_that_joins_is_used_and_one_that_leaves_costs_a_retry(nodes: RayNodes) -> None:
     nodes.start_head(cpus=0)
     nodes.add("first")

@@ -148,7 +148,8 @@ def test_a_worker_arrives_with_its_first_step_and_not_while_it_starts() -> None:
     config = TrialConfig(backbone="digitnet", weights="scratch", seed=0)
     job = Job(trial=1, attempt=1, config=config, folder="")
     worker.setup(
-        {"jobs": [job]}, Shared(ray.put("images"), two, Task(DataConfig(name="digits"), {}, {}))
+        {"jobs": [job]},
+        Shared(ray.put("images"), two, Task(DataConfig(name="digits"), {"name": "digitnet"}, {})),
     )
     worker._runner = Runner([1])
     assert lets_through(two.wait, worker.step)
