@@ -1,7 +1,7 @@
 """The section `backbone` of a sweep file."""
 
 from collections.abc import Collection, Mapping
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ValidationInfo, field_validator, model_validator
@@ -64,7 +64,8 @@ def check_sampled_backbone(name: str) -> None:
         ValueError: It is code of a user's own that is not installed.
     """
     module = name.rpartition(":")[0].partition(".")[0]
-    if is_reference(name) and is_code(name) and find_spec(module) is None:
+    # Not what this process has imported: code beside another file may have the same name.
+    if is_reference(name) and is_code(name) and PathFinder.find_spec(module) is None:
         raise ValueError(
             f"backbone is {name!r}, whose module is not installed: code beside the sweep file is "
             f"for the section backbone, which all trials share. Run a sweep for each, or install "

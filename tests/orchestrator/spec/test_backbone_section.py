@@ -1,7 +1,10 @@
 """Backbones that are brought along, as a sweep file names them."""
 
+import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -72,7 +75,14 @@ def test_what_cannot_be_used_is_said_with_its_line(file: Path, section: str, sai
         with_backbone(file, section)
 
 
-def test_code_beside_the_file_is_no_value_of_a_parameter(file: Path) -> None:
+@pytest.mark.parametrize("imported", [False, True])
+def test_code_beside_the_file_is_no_value_of_a_parameter(
+    file: Path, monkeypatch: pytest.MonkeyPatch, *, imported: bool
+) -> None:
+    if imported:  # as by the code of another sweep in this process
+        module = ModuleType("my_model")
+        module.__spec__ = ModuleSpec("my_model", None)
+        monkeypatch.setitem(sys.modules, "my_model", module)
     space = 'space={backbone: {type: choice, values: ["my_model:build", digitnet]}}'
     with pytest.raises(UsageError, match="is for the section backbone, which all trials share"):
         with_backbone(file, "{name: digitnet, weights: scratch}", space)
