@@ -41,7 +41,9 @@ def peer(monkeypatch: pytest.MonkeyPatch) -> Any:
     absent.resource_filename = lambda *_: ""  # type: ignore[attr-defined]
     if "pkg_resources" not in sys.modules:
         monkeypatch.setitem(sys.modules, "pkg_resources", absent)
-    return pytest.importorskip("imagecorruptions.corruptions")
+    return pytest.importorskip(
+        "imagecorruptions.corruptions", reason="needs the package imagecorruptions"
+    )
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
