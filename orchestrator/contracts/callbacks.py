@@ -7,10 +7,10 @@ from orchestrator.trials import Report, SweepRecord, Trial
 
 
 class Callback:
-    """Is told of a sweep's events; override what you need. Subclassing is a convenience.
+    """Receive the events of a sweep; override what you need. Subclassing is optional.
 
-    All methods are called in the driver's process and thread, each after what it tells of was
-    stored; the sweep waits while one runs. One that raises is a warning in the log and on the
+    All methods are called in the driver's process and thread, after the event was stored; the
+    sweep waits while one runs. One that raises is a warning in the log and on the
     terminal, never the end of a sweep. After an interruption `on_sweep_start` is called again,
     and trials that ended before are in `plan.past`: they are not told again.
     """

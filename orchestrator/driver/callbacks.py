@@ -84,7 +84,7 @@ class CalledBack:
     """Passes events on, and calls callbacks. See `orchestrator.contracts.Progress`.
 
     Args:
-        shown: What shows the events to the user; it is told first.
+        shown: What shows the events to the user; it receives them first.
         callbacks: Objects with some of the methods of `Callback`.
         spec: The sweep, for its front.
     """

@@ -7,14 +7,15 @@ fails is tried again for some seconds.
 import hashlib
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.redaction import redacted
 from orchestrator.references import resolved
+from trainers.files.foreign_errors import as_os_errors
 from trainers.files.whole_file import replacing
 
 # Between the tries of one transfer, in seconds.
@@ -103,7 +104,7 @@ class FileStorage:
 
     def remove(self, key: str) -> None:
         """Remove a file or a folder of them; what cannot be removed stays."""
-        with suppress(OSError), _foreign():
+        with suppress(OSError), as_os_errors():
             self._files.rm(self._path(key), recursive=True)
 
     def _put(self, file: Path, key: str) -> None:
@@ -138,7 +139,7 @@ class FileStorage:
     def _tried(self, what: str, key: str, attempt: Callable[[], _T]) -> _T:
         for pause in (*_PAUSES_S, None):
             try:
-                with _foreign():
+                with as_os_errors():
                     return attempt()
             except FileNotFoundError:
                 raise
@@ -186,14 +187,3 @@ def _unusable(url: str, error: Exception) -> str:
         else "Name a folder that all nodes see, or a URL such as s3://bucket/folder."
     )
     return f"The storage {redacted(url)} cannot be used here: {error}. {fix}"
-
-
-@contextmanager
-def _foreign() -> Iterator[None]:
-    """Turn any error of an fsspec file system into OSError: each has exceptions of its own."""
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:
-        raise OSError(f"{type(error).__name__}: {error}") from error

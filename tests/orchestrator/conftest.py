@@ -1,9 +1,13 @@
 """Trials with measured values, for tests of what is drawn, printed and asked."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from orchestrator.objectives import Direction, Objective
 from orchestrator.trials import Trial, TrialState
+from tests.ray_nodes import RayNodes
 
 OBJECTIVES = (
     Objective("accuracy", Direction.MAXIMIZE),
@@ -40,3 +44,13 @@ def trials() -> list[Trial]:
         )
         for number, (accuracy, size, robust) in enumerate(MEASURED)
     ]
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[RayNodes]:
+    """Build a cluster that has no node yet, and stop what was started of it."""
+    nodes = RayNodes(tmp_path)
+    try:
+        yield nodes
+    finally:
+        nodes.close()

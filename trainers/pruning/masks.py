@@ -182,12 +182,6 @@ class Masks:
             return values.all(dim=axes, keepdim=True) if axes else values.clone()
         return values.mean(dim=axes, keepdim=True) if axes else values.clone()
 
-    def load(self, kept: Mapping[str, Tensor]) -> None:
-        """Take over masks of the same weights, and apply them."""
-        for name, mask in kept.items():
-            self.kept[name].copy_(mask)
-        self.apply()
-
 
 def zero_share(network: nn.Module) -> float:
     """Compute the share of exact zeros among the weights of convolutions and linear layers.

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from trainers.errors import TrainerError
 from trainers.files.checkpoints import load_checkpoint, save_checkpoint
+from trainers.files.foreign_errors import as_os_errors
 
 _SUFFIX = ".safetensors"
 # Age after which an unfinished file or a lock belongs to a process that has surely ended.
@@ -141,7 +142,7 @@ class RemoteBackend:
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
         try:
-            with _foreign():
+            with as_os_errors():
                 self._files, self._root = fsspec.core.url_to_fs(self._url)
         except OSError as error:
             raise TrainerError(
@@ -158,7 +159,7 @@ class RemoteBackend:
         """Read an entry; see `CacheBackend.load`."""
         with tempfile.TemporaryDirectory(prefix="paretune-stage-") as folder:
             path = Path(folder) / (name + _SUFFIX)
-            with _foreign():
+            with as_os_errors():
                 self._files.get_file(self._path(name + _SUFFIX), str(path))
             return load_checkpoint(path)
 
@@ -168,7 +169,7 @@ class RemoteBackend:
             path = Path(folder) / name
             size = save_checkpoint(path, tensors, facts)
             unfinished = self._path(f".{uuid.uuid4().hex}")
-            with _foreign():
+            with as_os_errors():
                 self._files.makedirs(self._root, exist_ok=True)
                 self._files.put_file(str(path), unfinished)
                 self._files.mv(unfinished, self._path(name + _SUFFIX))
@@ -176,12 +177,12 @@ class RemoteBackend:
 
     def remove(self, name: str) -> None:
         """Remove an entry; see `CacheBackend.remove`."""
-        with suppress(FileNotFoundError), _foreign():
+        with suppress(FileNotFoundError), as_os_errors():
             self._files.rm_file(self._path(name + _SUFFIX))
 
     def held(self) -> list[CacheEntry]:
         """List all entries; see `CacheBackend.held`."""
-        with _foreign():
+        with as_os_errors():
             self._files.invalidate_cache()
             return [
                 CacheEntry(
@@ -200,17 +201,6 @@ class RemoteBackend:
 
     def _path(self, file: str) -> str:
         return f"{self._root}/{file}"
-
-
-@contextmanager
-def _foreign() -> Iterator[None]:
-    """Turn any error of an fsspec file system into OSError: each has exceptions of its own."""
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:
-        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def open_backend(where: str) -> CacheBackend:

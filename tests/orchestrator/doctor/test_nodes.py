@@ -1,7 +1,6 @@
 """What doctor says of the nodes of a cluster: broken set-ups, and a real one."""
 
 import json
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -90,15 +89,6 @@ def test_a_storage_that_can_be_used_is_left_as_it_was(tmp_path: Path) -> None:
     spec = load_sweep(DIGITS, settings=[f"storage={tmp_path / 'shared'}"])
     assert [each.ok for each in examine_storage_here(spec)] == [True]
     assert list((tmp_path / "shared").iterdir()) == []
-
-
-@pytest.fixture
-def nodes(tmp_path: Path) -> Iterator[RayNodes]:
-    nodes = RayNodes(tmp_path)
-    try:
-        yield nodes
-    finally:
-        nodes.close()
 
 
 @pytest.mark.ray

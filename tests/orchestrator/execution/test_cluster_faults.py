@@ -2,8 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,15 +13,6 @@ pytestmark = [pytest.mark.ray, pytest.mark.serial]
 LONG = {"training": {"epochs": 400, "batch_size": 64}}
 # What Ray's C++ prints of a signal, of a lost head, and of a lost raylet.
 NOISE = ("*** SIG", "gcs_client", "Object store", "core_worker", "Traceback")
-
-
-@pytest.fixture
-def nodes(tmp_path: Path) -> Iterator[RayNodes]:
-    nodes = RayNodes(tmp_path)
-    try:
-        yield nodes
-    finally:
-        nodes.close()
 
 
 def test_a_sweep_survives_the_death_of_the_head(nodes: RayNodes) -> None:

@@ -4,8 +4,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -37,15 +36,6 @@ def test_what_is_waited_for_is_what_no_node_has_free(
 ) -> None:
     nodes = [{"CPU": 2, "memory": 4e9}, {"CPU": 1, "GPU": 1}]
     assert lacking(nodes, free, needs).replace("1 GPUs", "1 GPU") == words
-
-
-@pytest.fixture
-def nodes(tmp_path: Path) -> Iterator[RayNodes]:
-    nodes = RayNodes(tmp_path)
-    try:
-        yield nodes
-    finally:
-        nodes.close()
 
 
 @pytest.mark.ray

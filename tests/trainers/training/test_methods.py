@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
+from tests.trainers.trainings import finished, same, state
 from trainers.artifact import load_artifact
 from trainers.config import TrialConfig, teacher_of
 from trainers.data import ImageData
@@ -68,20 +68,6 @@ def begun(config: TrialConfig, data: ImageData) -> FineTuning:
         return taught(config, data, device=CPU, cache=None)
 
     return FineTuning(config, data, device=CPU, teach=teach)
-
-
-def finished(training: FineTuning) -> FineTuning:
-    while not training.finished:
-        training.run_epoch()
-    return training
-
-
-def state(training: FineTuning) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in training.network.state_dict().items()}
-
-
-def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    return all(torch.equal(first[name], second[name]) for name in first | second)
 
 
 @pytest.mark.slow

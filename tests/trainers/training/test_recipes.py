@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.trainers.trainings import finished, same, state
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.recipes.config import RecipeConfig
@@ -45,20 +46,6 @@ def _one_thread() -> None:
 
 def begun(config: TrialConfig, data: ImageData, **given: Any) -> FineTuning:
     return FineTuning(config, data, device=CPU, **given)
-
-
-def finished(training: FineTuning) -> FineTuning:
-    while not training.finished:
-        training.run_epoch()
-    return training
-
-
-def state(training: FineTuning) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in training.network.state_dict().items()}
-
-
-def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    return all(torch.equal(first[name], second[name]) for name in first | second)
 
 
 def batches(config: TrialConfig, data: ImageData, epoch: int) -> tuple[Tensor, Tensor]:
