@@ -5,7 +5,7 @@ header, then the tensors' bytes. Its `__metadata__` holds, under `paretune`, the
 which tensors are quantized. `NAME.codes` is a stream of b-bit integers; `NAME.scale` the weight of
 one step, `NAME.zero_point` the code of the weight zero, `NAME.codebook` the weight of each code,
 for every output channel or once. Of a pruned weight only what is not zero is stored, as codes or
-`NAME.values`; `NAME.places` says where it goes. This file is the whole of what a device has to do.
+`NAME.values`; `NAME.places` says where it goes. `activations` are levels of the layers' inputs.
 
 Run: `python read_artifact.py model.safetensors images.npy`, the images being uint8 (N, C, H, W).
 Output:
@@ -24,6 +24,7 @@ from torch.nn import functional
 
 STAGES = 3
 LUMA = (0.299, 0.587, 0.114)
+LEVELS = ("scale", "zero_point", "codebook")
 
 
 def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -34,10 +35,9 @@ def read_file(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     facts = json.loads(header.pop("__metadata__")["paretune"])
     stored = {}
     for name, entry in header.items():
-        first, last = entry["data_offsets"]
+        data = content[slice(*(start + place for place in entry["data_offsets"]))]
         dtype = {"F32": "<f4", "I8": "i1", "U8": "u1"}[entry["dtype"]]
-        array = np.frombuffer(content[start + first : start + last], dtype)
-        stored[name] = array.reshape(entry["shape"])
+        stored[name] = np.frombuffer(data, dtype).reshape(entry["shape"])
     return facts, stored
 
 
@@ -56,10 +56,8 @@ def dequantized(codes: np.ndarray, bits: int, levels: dict[str, np.ndarray]) -> 
         rows = codes.reshape(len(levels["codebook"]), -1) + (1 << (bits - 1))
         return np.take_along_axis(levels["codebook"], rows, axis=1).reshape(codes.shape)
     one_a_group = (-1, *[1] * (codes.ndim - 1))
-    if "zero_point" in levels:
-        codes = codes - levels["zero_point"].astype(int).reshape(one_a_group)
-    found: np.ndarray = codes.astype(np.float32) * levels["scale"].reshape(one_a_group)
-    return found
+    zero = levels.get("zero_point", np.zeros(1)).astype(int).reshape(one_a_group)
+    return np.asarray((codes - zero).astype(np.float32) * levels["scale"].reshape(one_a_group))
 
 
 def places(stream: np.ndarray, entry: dict[str, Any], count: int) -> np.ndarray:
@@ -76,24 +74,23 @@ def places(stream: np.ndarray, entry: dict[str, Any], count: int) -> np.ndarray:
 
 def weights(facts: dict[str, Any], stored: dict[str, np.ndarray]) -> dict[str, Tensor]:
     """Float32 tensors by name: decoded, or what is stored as it is."""
-    tensors, used, sparse = {}, set(), facts.get("sparse", {})
+    tensors, sparse = {}, facts.get("sparse", {})
     for name in facts["tensors"].keys() | sparse.keys():
         entry = facts["tensors"].get(name) or sparse[name]
         kept, found = np.ones(entry["shape"], bool), np.zeros(entry["shape"], np.float32)
         if name in sparse:
             kept = places(stored[f"{name}.places"], sparse[name], kept.size).reshape(kept.shape)
-        owner, parts = entry.get("levels", name), ("scale", "zero_point", "codebook")
         if f"{name}.values" in stored:
             found[kept] = stored[f"{name}.values"]
         else:
-            levels = {p: stored[f"{owner}.{p}"] for p in parts if f"{owner}.{p}" in stored}
+            owner = entry.get("levels", name)
+            levels = {p: stored[f"{owner}.{p}"] for p in LEVELS if f"{owner}.{p}" in stored}
             codes = np.zeros(kept.shape, int)
             codes[kept] = unpacked(stored[f"{name}.codes"], entry["bits"], kept.sum())
             found[kept] = dequantized(codes, entry["bits"], levels)[kept]
         tensors[name] = torch.tensor(found)
-        used |= {f"{owner}.{part}" for part in parts}
-        used |= {f"{name}.{part}" for part in ("codes", "places", "values")}
-    return tensors | {name: torch.tensor(stored[name]) for name in stored.keys() - used}
+    whole = [name for name in stored if name.endswith((".weight", ".bias"))]
+    return tensors | {name: torch.tensor(stored[name]) for name in whole}
 
 
 def prepared(images: np.ndarray, wanted: dict[str, Any]) -> Tensor:
@@ -115,36 +112,39 @@ def layers(tensors: dict[str, Tensor], part: str) -> list[tuple[Tensor, Tensor]]
     return [(tensors[f"{part}.{i}.weight"], tensors[f"{part}.{i}.bias"]) for i in numbers]
 
 
+def rounded(x: Tensor, levels: list[tuple[float, int, int]]) -> Tensor:
+    """The input of the next layer in its codes' values; in float32 without levels."""
+    if levels:
+        scale, zero, top = levels.pop(0)
+        x = ((x / scale).round() + zero).clamp(0, top).sub(zero).mul(scale)
+    return x
+
+
 def logits(path: Path, images: np.ndarray) -> Tensor:
     """What digitnet answers: stacks of 3x3 convolutions and a pool, then the FC layers."""
     facts, stored = read_file(path)
     # Of another depth or width it is digitnet[depth=1], digitnet[width=0.5] and the like.
-    backbone = facts["spec"]["backbone"].partition("[")[0]
-    if facts["version"] != 1 or backbone != "digitnet" or "activations" in facts:
-        raise ValueError(f"{path} is no packed digitnet of version 1 with float activations.")
-    tensors = weights(facts, stored)
+    if (facts["version"], facts["spec"]["backbone"].partition("[")[0]) != (1, "digitnet"):
+        raise ValueError(f"{path} is no packed digitnet of version 1.")
+    tensors, few = weights(facts, stored), facts.get("activations", {"bits": 32})
+    ends = [stored.get(f"activations.{part}", np.empty(0)).tolist() for part in LEVELS[:2]]
+    levels = [(step, zero, (1 << few["bits"]) - 1) for step, zero in zip(*ends, strict=True)]
     x = prepared(images, facts["spec"]["input"])
     convolutions = layers(tensors, "features")
     for number, (weight, bias) in enumerate(convolutions, start=1):
         # The layout decides no more than the speed, and the order in which floats are added.
         kernels = weight.to(memory_format=torch.channels_last)
-        x = functional.conv2d(x, kernels, bias, padding=1).relu()
+        x = functional.conv2d(rounded(x, levels), kernels, bias, padding=1).relu()
         if number % (len(convolutions) // STAGES) == 0:
             x = functional.max_pool2d(x, 2)
     x = x.flatten(1)
-    *hidden, last = layers(tensors, "head")
-    for weight, bias in hidden:
-        x = functional.linear(x, weight, bias).relu()
-    return functional.linear(x, *last)
+    for weight, bias in layers(tensors, "head"):
+        x = functional.linear(rounded(x.relu(), levels), weight, bias)
+    return x
 
 
-def main() -> None:
-    """Classify the images of a file."""
+if __name__ == "__main__":
     path, images = Path(sys.argv[1]), np.load(sys.argv[2], allow_pickle=False)
     names = read_file(path)[0]["classes"]
     for number, answer in enumerate(logits(path, images).argmax(1).tolist()):
         print(f"image {number}: {answer if names is None else names[answer]}")
-
-
-if __name__ == "__main__":
-    main()

@@ -3,6 +3,7 @@
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from trainers.evaluators.accuracy import predict
 from trainers.networks.inputs import to_unit
 from trainers.networks.network import build_network
 from trainers.quantization import QuantizationConfig
+from trainers.quantization.activations import calibrate_activations, quantize_activations
 from trainers.quantization.config import QUANTIZERS, SCOPES
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "read_artifact.py"
@@ -50,6 +52,25 @@ def test_the_reader_knows_other_depths_and_widths(tmp_path: Path, name: str) -> 
     config = QuantizationConfig(bits=4, fc_bits=4)
     write_artifact(network, tmp_path / "m", quantization=config, classes=None)
     assert same_logits(tmp_path / "m", images(2, 1, 28, 28))
+
+
+@pytest.mark.parametrize("bits", [2, 5, 8])
+def test_the_reader_rounds_activations_as_the_loaded_network_does(
+    tmp_path: Path, bits: int
+) -> None:
+    network = build_network("digitnet", weights="scratch", widths=(9, 5), classes=10).eval()
+    pictures = images(4, 1, 28, 28)
+    config = QuantizationConfig(4, 4)
+    write_artifact(network, tmp_path / "float", quantization=config, classes=None)
+    levels = calibrate_activations(
+        network, lambda: iter([to_unit(torch.tensor(pictures))]), bits, "minmax"
+    )
+    quantize_activations(network, levels)
+    few = replace(config, activation_bits=bits)
+    write_artifact(network, tmp_path / "m", quantization=few, classes=None)
+    assert same_logits(tmp_path / "m", pictures)
+    found = runpy.run_path(str(EXAMPLE))["logits"]
+    assert not torch.equal(found(tmp_path / "m", pictures), found(tmp_path / "float", pictures))
 
 
 @pytest.mark.slow
