@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--calibration", type=int, default=256, help="training images")
     parser.add_argument("--seed", type=int, default=0, help="of the calibration images")
     parser.add_argument("--norms", action="store_true", help="move batch norms too")
+    parser.add_argument("--merge-norms", action="store_true", help="store norms as two vectors")
     quick = {"bits": [3], "levels": ["affine_mse"], "calibration": 8}
     options = parsed(parser, roundings=["nearest", "gptq"], **quick)
     torch.set_num_threads(1)
@@ -75,10 +76,10 @@ def main() -> None:
                         images=options.calibration, seed=options.seed, batch_norm=options.norms
                     ),
                 )
-                row(network, config, data)
+                row(network, config, data, merge_norms=options.merge_norms)
 
 
-def row(network: Network, config: TrialConfig, data: ImageData) -> None:
+def row(network: Network, config: TrialConfig, data: ImageData, *, merge_norms: bool) -> None:
     """Pack, read back, and print one row."""
     began = time.process_time()
     weights = None
@@ -89,7 +90,12 @@ def row(network: Network, config: TrialConfig, data: ImageData) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         info = write_artifact(
-            network, path, quantization=config.quantization, classes=None, rounded=weights
+            network,
+            path,
+            quantization=config.quantization,
+            classes=None,
+            rounded=weights,
+            merge_norms=merge_norms,
         )
         seconds = time.process_time() - began
         packed = load_artifact(path)

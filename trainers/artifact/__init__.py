@@ -17,6 +17,9 @@ or, in float32, as `NAME.values`; `NAME.places` (uint8) says where it belongs, a
 an entry under `sparse`: `{NAME: {"shape": [...], "kept": 25, "gap_bits": 4, "gaps": 31}, ...}`,
 without gaps for a bitmap.
 
+Batch norms are stored as they are, or, if the header has `"norms": "merged"`, as a factor and a
+term for each channel under the names of their weight and bias (`trainers.artifact.norms`).
+
 The counters `num_batches_tracked`, which no evaluation reads, are left out. The key `paretune` of
 the container's `__metadata__` holds, as JSON, what is needed to rebuild the network:
 

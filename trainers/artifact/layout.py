@@ -18,6 +18,8 @@ def layout_of(
     quantization: QuantizationConfig,
     classes: Sequence[str] | None,
     sparse: Mapping[str, Places] = ALL_DENSE,
+    *,
+    merge_norms: bool = False,
 ) -> Layout:
     """Compute the layout of a packed network from its spec, without building it.
 
@@ -35,7 +37,7 @@ def layout_of(
         shapes = TensorShapes(stored_shapes(network), weight_kinds(network))
     else:
         shapes = network_shapes(backbone_shapes(spec.backbone), spec)
-    return packed_layout(spec, shapes, quantization, classes, sparse)
+    return packed_layout(spec, shapes, quantization, classes, sparse, merge_norms=merge_norms)
 
 
 def empty_network(spec: NetworkSpec) -> Network:

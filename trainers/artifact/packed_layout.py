@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +24,12 @@ VALUES = ".values"
 PLACES = ".places"
 ACTIVATIONS = "activations"
 """Where the levels of activations are stored, one of each layer."""
+
+STATISTICS = ("running_mean", "running_var")
+"""Last parts of the names of a batch norm's means and variances."""
+
+MERGED = "merged"
+"""Of batch norms, in the header: two vectors each."""
 
 ALL_DENSE: Mapping[str, Places] = MappingProxyType({})
 """Of a network in which nothing is pruned."""
@@ -61,6 +67,7 @@ class Quantized:
         weights: Bits and levels of each, by its name in the network.
         activation_bits: Bits of the inputs of layers.
         layers: How many layers have levels for their inputs; 0 with float32 activations.
+        merged_norms: Whether batch norms are stored as two vectors, without statistics.
     """
 
     scheme: str
@@ -68,6 +75,7 @@ class Quantized:
     weights: Mapping[str, PlannedWeight]
     activation_bits: int = FLOAT_BITS
     layers: int = 0
+    merged_norms: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,8 @@ def packed_layout(
     quantization: QuantizationConfig,
     classes: Sequence[str] | None,
     sparse: Mapping[str, Places] = ALL_DENSE,
+    *,
+    merge_norms: bool = False,
 ) -> Layout:
     """Compute the layout of a packed network, which need not exist.
 
@@ -119,6 +129,7 @@ def packed_layout(
         quantization: Quantization of its weights.
         classes: Names of its outputs, or None.
         sparse: How the places of pruned tensors are stored; all others are dense.
+        merge_norms: Whether to store batch norms as two vectors.
 
     Raises:
         ValueError: `quantization` names a convolution that the network does not have, or
@@ -132,17 +143,13 @@ def packed_layout(
     >>> packed_layout(spec, shapes, QuantizationConfig(bits=4), None).head_bytes  # 2 x 577 floats
     4616
     """
-    if classes is not None and len(classes) != spec.classes:
-        raise ValueError(
-            f"{len(classes)} names of classes were given for a network with {spec.classes} "
-            f"outputs; give one for each, or None."
-        )
+    _check_classes(classes, spec)
     stored = shapes.stored
     planned = plan_weights(shapes.is_convolution, quantization)
     activation_bits = quantization.activation_bits
     layers = 0 if activation_bits == FLOAT_BITS else len(shapes.is_convolution)
     quantized = Quantized(
-        quantization.quantizer, quantization.scope, planned, activation_bits, layers
+        quantization.quantizer, quantization.scope, planned, activation_bits, layers, merge_norms
     )
     tensors = stored_tensors(stored, quantized, sparse)
     facts = {
@@ -155,6 +162,8 @@ def packed_layout(
     }
     if layers:
         facts[ACTIVATIONS] = {"bits": activation_bits, "layers": layers}
+    if merge_norms:
+        facts["norms"] = MERGED
     if sparse:
         # Left out otherwise, so that the file of an unpruned network is what it always was.
         facts["sparse"] = {
@@ -162,6 +171,14 @@ def packed_layout(
             for name, places in sparse.items()
         }
     return Layout(_container_header(facts, tensors), tensors, quantized, stored, sparse)
+
+
+def _check_classes(classes: Sequence[str] | None, spec: NetworkSpec) -> None:
+    if classes is not None and len(classes) != spec.classes:
+        raise ValueError(
+            f"{len(classes)} names of classes were given for a network with {spec.classes} "
+            f"outputs; give one for each, or None."
+        )
 
 
 def _entry(name: str, plan: PlannedWeight, shape: Shape) -> dict[str, Any]:
@@ -182,8 +199,9 @@ def stored_tensors(
     """
     planned = quantized.weights
     stored: dict[str, StoredTensor] = {}
-    for name, shape in shapes.items():
-        parts = [StoredTensor(name, "F32", shape)]
+    dropped = merged_statistics(shapes if quantized.merged_norms else ())
+    for name in (name for name in shapes if name not in dropped):
+        shape, parts = shapes[name], [StoredTensor(name, "F32", shapes[name])]
         if name in planned:
             parts = _levels(planned[name], shape, quantized)
         elif name in sparse:
@@ -198,6 +216,22 @@ def stored_tensors(
         stored[name + PLACES] = StoredTensor(name + PLACES, "U8", (places.bytes,))
     stored |= _activation_tensors(quantized)
     return tuple(sorted(stored.values(), key=lambda tensor: tensor.dtype != "F32"))
+
+
+def merged_statistics(names: Iterable[str]) -> frozenset[str]:
+    """Return the means and variances that merged batch norms do without.
+
+    >>> sorted(merged_statistics([f"1.{part}" for part in ("weight", "bias", *STATISTICS)]))
+    ['1.running_mean', '1.running_var']
+    """
+    given = frozenset(names)
+    norms = {name.removesuffix(".running_mean") for name in given if name.endswith("running_mean")}
+    return frozenset(
+        f"{norm}.{part}"
+        for norm in norms
+        if {f"{norm}.{part}" for part in ("weight", "bias", "running_var")} <= given
+        for part in STATISTICS
+    )
 
 
 def _activation_tensors(quantized: Quantized) -> dict[str, StoredTensor]:

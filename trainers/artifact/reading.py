@@ -13,17 +13,20 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from trainers.artifact.layout import empty_network
+from trainers.artifact.norms import merged_statistic
 from trainers.artifact.packed_layout import (
     ACTIVATIONS,
     CODEBOOK,
     CODES,
     KEY,
+    MERGED,
     PLACES,
     SCALE,
     VALUES,
     VERSION,
     ZERO_POINT,
     Quantized,
+    merged_statistics,
     stored_tensors,
 )
 from trainers.artifact.sparse import Kept, Places, places_from, read_places
@@ -146,7 +149,7 @@ def load_artifact(path: Path | str) -> Network:
             header = _header(container)
             network = empty_network(header.spec)
             _check_tensors(container, header, stored_shapes(network))
-            state = {name: _weight(container, header, name) for name in network.state_dict()}
+            state = _state(container, header, network)
             levels = _activations(container, header, input_layers(network))
     except _REFUSALS as error:
         _refuse(path, error)
@@ -229,7 +232,10 @@ def _how_quantized(facts: Mapping[str, Any]) -> Quantized:
     bits, layers = activations["bits"], activations["layers"]
     if not isinstance(layers, int) or bits not in (*range(2, 9), FLOAT_BITS):
         raise ValueError(f"{layers!r} layers have activations of {bits!r} bits")
-    return Quantized(facts["scheme"], facts["scope"], planned, bits, layers)
+    norms = facts.get("norms")
+    if norms not in (None, MERGED):
+        raise ValueError(f"its batch norms are stored in the unknown form {norms!r}")
+    return Quantized(facts["scheme"], facts["scope"], planned, bits, layers, norms == MERGED)
 
 
 def _finite_float(text: str) -> float:
@@ -291,6 +297,17 @@ def _activations(
     if len(names) != layers or not all(e.scale > 0 and e.zero_point <= e.top for e in found):
         raise ValueError(f"its activations do not fit the {len(names)} layers of its architecture")
     return dict(zip(names, found, strict=True))
+
+
+def _state(container: _Container, header: ArtifactHeader, network: Network) -> dict[str, Tensor]:
+    names = network.state_dict().keys()
+    merged = merged_statistics(names if header.quantized.merged_norms else ())
+    return {
+        name: merged_statistic(network, name)
+        if name in merged
+        else _weight(container, header, name)
+        for name in names
+    }
 
 
 def _weight(container: _Container, header: ArtifactHeader, name: str) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from trainers.artifact.layout import layout_of
+from trainers.artifact.norms import merged_norms
 from trainers.artifact.packed_layout import (
     ACTIVATIONS,
     CODEBOOK,
@@ -63,7 +64,11 @@ class ArtifactInfo:
 
 
 def predict_bytes(
-    spec: NetworkSpec, quantization: QuantizationConfig, classes: Sequence[str] | None
+    spec: NetworkSpec,
+    quantization: QuantizationConfig,
+    classes: Sequence[str] | None,
+    *,
+    merge_norms: bool = False,
 ) -> int:
     """Compute the exact size of the file that `write_artifact` would write, without weights.
 
@@ -77,7 +82,7 @@ def predict_bytes(
     >>> round(sizes[1] / sizes[0], 1)
     7.2
     """
-    return layout_of(spec, quantization, classes).bytes
+    return layout_of(spec, quantization, classes, merge_norms=merge_norms).bytes
 
 
 def write_artifact(  # noqa: PLR0913 - all that decides the bytes of a file
@@ -89,6 +94,7 @@ def write_artifact(  # noqa: PLR0913 - all that decides the bytes of a file
     steps: Mapping[str, Tensor] | None = None,
     kept: Mapping[str, Tensor] | None = None,
     rounded: Mapping[str, QuantizedWeight] | None = None,
+    merge_norms: bool = False,
 ) -> ArtifactInfo:
     """Quantize, pack and write a network, which is not modified.
 
@@ -105,6 +111,7 @@ def write_artifact(  # noqa: PLR0913 - all that decides the bytes of a file
             bitmap of their places or the gaps between them.
         rounded: Weights that are quantized already, by the names in the network's state dict; as
             `quantization` describes them. All planned ones, or None.
+        merge_norms: Whether to store a batch norm as two vectors; `trainers.artifact.norms`.
 
     Raises:
         ValueError: `quantization` names a convolution that the network does not have, `classes`
@@ -122,21 +129,19 @@ def write_artifact(  # noqa: PLR0913 - all that decides the bytes of a file
     ...     info.bytes == path.stat().st_size
     True
     """
-    layout = layout_of(network.spec, quantization, classes)
+    layout = layout_of(network.spec, quantization, classes, merge_norms=merge_norms)
     weights = _weights(network, layout)
     renamed = dict(zip(_names(network), layout.shapes, strict=True))
     given = {renamed.get(name, name): step for name, step in (steps or {}).items()}
-    masks = {
-        renamed[name]: mask.cpu().contiguous().numpy().reshape(-1)
-        for name, mask in (kept or {}).items()
-    }
+    masks = _masks(kept or {}, renamed)
     if sparse := _sparse(masks, layout):
-        layout = layout_of(network.spec, quantization, classes, sparse)
+        layout = layout_of(network.spec, quantization, classes, sparse, merge_norms=merge_norms)
     if rounded is None:
         planned = layout.quantized.weights
         found = dict(quantized_weights(weights, planned, quantization, steps=given))
     else:
         found = {renamed.get(name, name): weight for name, weight in rounded.items()}
+    weights = merged_norms(network, weights) if merge_norms else weights
     arrays = _stored_arrays(weights, layout, found) | _activation_arrays(network, layout)
     _leave_out(arrays, {name: masks[name] for name in sparse}, layout)
     return _written(path, layout, arrays)
@@ -151,6 +156,12 @@ def _written(path: Path, layout: Layout, arrays: Mapping[str, np.ndarray]) -> Ar
     return ArtifactInfo(
         path, layout.bytes, digest.hexdigest(), layout.head_bytes, layout.backbone_bytes
     )
+
+
+def _masks(kept: Mapping[str, Tensor], renamed: Mapping[str, str]) -> dict[str, Kept]:
+    return {
+        renamed[name]: mask.cpu().contiguous().numpy().reshape(-1) for name, mask in kept.items()
+    }
 
 
 def _sparse(masks: Mapping[str, Kept], layout: Layout) -> dict[str, Places]:
