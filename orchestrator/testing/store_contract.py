@@ -102,10 +102,20 @@ class StoreContract(TrialContract, ColumnsContract, OutboxContract):
             each.finish_attempt(trial, 0, Outcome(TrialState.COMPLETE, values))
             each.add_prior_points([PriorPoint({"bits": 2}, values)])
             each.set_sweep_state(SweepState.COMPLETE)
-        left = (store.sweep("b"), store.trials("b"), store.reports("b", 0), store.prior_points("b"))
+        left = (
+            store.sweep("b"),
+            store.trials("b"),
+            store.reports("b", 0),
+            store.prior_points("b"),
+        )
         writer.delete_sweep()
         assert [sweep.name for sweep in store.sweeps()] == ["b"]
-        again = (store.sweep("b"), store.trials("b"), store.reports("b", 0), store.prior_points("b"))
+        again = (
+            store.sweep("b"),
+            store.trials("b"),
+            store.reports("b", 0),
+            store.prior_points("b"),
+        )
         assert again == left
         # Whoever still writes to it is told, and the name begins anew.
         with pytest.raises(LeaseLostError, match="deleted"):
