@@ -26,7 +26,8 @@ def store(state: StateFolder) -> Store:
 
 
 def make(store: Store, state: StateFolder, name: str, **spec: Any) -> SweepWriter:
-    store.create_sweep(name, {"name": name, "tracking": {"kind": "none"}, **spec}, "f")
+    asked = {"objectives": {"x": "maximize"}, "tracking": {"kind": "none"}, **spec}
+    store.create_sweep(name, {"name": name, **asked}, "f")
     writer = store.take(name, "elsewhere:1:2")
     number = writer.add_trial({}, seed=0).number
     writer.start_attempt(number, "w")
