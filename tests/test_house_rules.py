@@ -80,6 +80,8 @@ NO_EXAMPLE = {
     ),
     "needs a store with a sweep and its trials": (
         "orchestrator/fronts/stored.py",
+        "orchestrator/housekeeping/",
+        "orchestrator/queries/differences.py::compare_sweeps",
         "orchestrator/queries/sweeps.py",
         "orchestrator/reporting/",
         "orchestrator/sampling/optuna_studies.py::export_study",

@@ -23,6 +23,7 @@ from orchestrator.cli import (
     simulate,
     start,
     studies,
+    tidy,
     tools,
     ui,
 )
@@ -75,9 +76,17 @@ app = typer.Typer(
 _COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
     "Start": (start.init, start.schema),
     "Run": (run.check, run.run, run.resume, run.stop),
-    "Look": (show.list_, show.status, show.trials, show.show),
+    "Look": (show.list_, show.status, show.trials, show.show, tidy.diff),
     "Choose": (fronts.front, fronts.pick, report.report, tools.export, studies.export_study),
-    "Care": (ui.ui, tools.sync, tools.doctor, pretrain.pretrain, simulate.simulate),
+    "Care": (
+        ui.ui,
+        tools.sync,
+        tools.doctor,
+        tidy.delete,
+        tidy.clean,
+        pretrain.pretrain,
+        simulate.simulate,
+    ),
 }
 for panel, commands in _COMMANDS.items():
     for command in commands:

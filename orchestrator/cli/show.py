@@ -24,10 +24,10 @@ def list_(how: FormatOption = Format.TABLE, store: StoreOption = None) -> None:
     """
     from orchestrator.queries.sweeps import list_sweeps, open_sweep
     from orchestrator.reporting.records import sweep_record
-    from orchestrator.reporting.tables import count_states, sweeps_table
+    from orchestrator.reporting.tables import sweeps_table
 
     sweeps = list_sweeps(store)
-    counts = {each.name: count_states(open_sweep(each.name, store).trials()) for each in sweeps}
+    counts = {each.name: open_sweep(each.name, store).count_states() for each in sweeps}
     if not sweeps:
         say("There is no sweep yet; 'paretune run SWEEP.yaml' makes one.")
     records = [sweep_record(sweep, counts[sweep.name]) for sweep in sweeps]

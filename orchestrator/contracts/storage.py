@@ -123,6 +123,10 @@ class SweepWriter(Protocol):
         """Store the digests and the locations of what the sweep learns from."""
         ...
 
+    def delete_sweep(self) -> None:
+        """Remove the sweep and all that is stored of it, at once; the writer is of no use then."""
+        ...
+
     def renew(self) -> str:
         """Renew the lease while nothing is written; returns who asked to stop, or empty."""
         ...
@@ -234,6 +238,13 @@ class Store(Protocol):
 
     def attempts(self, sweep: str, number: int) -> list[Attempt]:
         """Return the attempts of a trial, oldest first."""
+        ...
+
+    def count_states(self, sweep: str) -> Mapping[TrialState, int]:
+        """Count the trials in each state that occurs, in the order of `TrialState`.
+
+        Meant for many trials: none is read.
+        """
         ...
 
     def failures(self, sweep: str) -> Mapping[FailureKind, int]:

@@ -1,27 +1,25 @@
 """A sweep as a notebook shows it."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from orchestrator.fronts.notebook import html_table
 from orchestrator.objectives import Objective, arrow
-from orchestrator.trials import SweepRecord, Trial
+from orchestrator.trials import SweepRecord
 
 
 def sweep_html(
-    record: SweepRecord, trials: Sequence[Trial], objectives: Sequence[Objective]
+    record: SweepRecord, counts: Mapping[str, int], objectives: Sequence[Objective]
 ) -> str:
     """Write where a sweep stands: its state, its trials by state, its objectives.
 
     >>> from datetime import UTC, datetime
     >>> from orchestrator.trials import SweepState
     >>> record = SweepRecord("<b>", {}, "f", SweepState.COMPLETE, datetime(2026, 1, 2, tzinfo=UTC))
-    >>> "<b>" in sweep_html(record, [], [])
+    >>> "<b>" in sweep_html(record, {}, [])
     False
     """
-    counts = Counter(trial.state.value for trial in trials)
-    listed = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    listed = ", ".join(f"{count} {state}" for state, count in counts.items())
     facts = [
         ["state", f"{record.state.value}{f': {record.stop_reason}' * bool(record.stop_reason)}"],
         ["trials", listed or "none yet"],

@@ -53,7 +53,7 @@ class Sweep:
     store: Store
 
     def _repr_html_(self) -> str:
-        return sweep_html(self.record, self.trials(), self.objectives)
+        return sweep_html(self.record, self.count_states(), self.objectives)
 
     @property
     def record(self) -> SweepRecord:
@@ -97,6 +97,10 @@ class Sweep:
         """
         trials = self.store.trials(self.name)
         return trials if where is None else _kept(trials, [self.record], where)
+
+    def count_states(self) -> dict[str, int]:
+        """Count the trials in each state that occurs; no trial is read."""
+        return {state.value: n for state, n in self.store.count_states(self.name).items()}
 
     def trial(self, number: int) -> Trial:
         """Return one trial."""

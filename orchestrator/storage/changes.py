@@ -5,11 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, case, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, case, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from orchestrator.storage.reading import find_trial
-from orchestrator.storage.tables import WHOLE_SWEEP, UtcTime, attempts, outbox, sweeps, trials
+from orchestrator.storage.tables import (
+    WHOLE_SWEEP,
+    UtcTime,
+    attempts,
+    blocks,
+    outbox,
+    prior_points,
+    reports,
+    sweeps,
+    trial_values,
+    trials,
+)
 from orchestrator.trials import TrialState
 
 
@@ -101,6 +112,15 @@ class Change:
         """Change the sweep itself, which ends now, and mark it."""
         self.connection.execute(_END_OF_SWEEP, {"key": self.sweep_id, "now": self.now, **columns})
         self.mark((WHOLE_SWEEP, WHOLE_SWEEP))
+
+    def delete_sweep(self) -> None:
+        """Delete the sweep's row, and before it each row that refers to it."""
+        keys = select(trials.c.id).where(trials.c.sweep_id == self.sweep_id)
+        for table in (trial_values, reports, attempts):
+            self.connection.execute(delete(table).where(table.c.trial_id.in_(keys)))
+        for table in (prior_points, blocks, outbox, trials):
+            self.connection.execute(delete(table).where(table.c.sweep_id == self.sweep_id))
+        self.connection.execute(delete(sweeps).where(sweeps.c.id == self.sweep_id))
 
     def trial(self, number: int) -> tuple[int, TrialState, int]:
         """Return key, state and number of attempts of one trial, or raise `UnknownNameError`."""

@@ -192,6 +192,17 @@ def read_attempts(connection: Connection, trial: int) -> list[Attempt]:
     ]
 
 
+def count_trials(connection: Connection, sweep: str) -> dict[TrialState, int]:
+    """Count a sweep's trials in each state that occurs, in the order of `TrialState`."""
+    query = (
+        select(trials.c.state, func.count())
+        .where(trials.c.sweep_id == sweep_id(connection, sweep))
+        .group_by(trials.c.state)
+    )
+    counts = {TrialState(state): count for state, count in connection.execute(query)}
+    return {state: counts[state] for state in TrialState if state in counts}
+
+
 def count_failures(connection: Connection, sweep: str) -> dict[FailureKind, int]:
     """Count a sweep's attempts that met each kind of failure, in the order of `FailureKind`."""
     found = connection.execute(_FAILURES, {"sweep": sweep_id(connection, sweep)})

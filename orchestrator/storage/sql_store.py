@@ -111,15 +111,18 @@ class SqlStore:
 
     def _created(self, name: str, spec: Mapping[str, object], fingerprint: str) -> SweepRecord:
         with self._database.writing() as connection:
+            now = self._clock()
             row = {
                 "name": name,
                 "spec": dict(spec),
                 "fingerprint": fingerprint,
                 "state": SweepState.RUNNING.value,
-                "created": self._clock(),
+                "created": now,
                 "stop_reason": "",
                 "revision": 1,
-                "lease_token": 0,
+                # Above every token of a deleted sweep, whose key this one may have: a driver of
+                # that one, if it still writes, is refused.
+                "lease_token": int(now.timestamp() * 1e6),
             }
             # Another process may have created it since the look-up.
             statement = insert_into(sweeps, connection.dialect.name)
@@ -183,6 +186,11 @@ class SqlStore:
         """Return the attempts of a trial, oldest first."""
         with self._database.reading() as connection:
             return reading.read_attempts(connection, reading.trial_id(connection, sweep, number))
+
+    def count_states(self, sweep: str) -> Mapping[TrialState, int]:
+        """Count the trials in each state that occurs, in the order of `TrialState`."""
+        with self._database.reading() as connection:
+            return reading.count_trials(connection, sweep)
 
     def failures(self, sweep: str) -> Mapping[FailureKind, int]:
         """Count the attempts that met each kind of failure, whether or not their trials failed."""

@@ -300,6 +300,11 @@ class SqlWriter:
         with self._change() as change:
             change.sweep_row(content=dict(content))
 
+    def delete_sweep(self) -> None:
+        """Remove the sweep and all that is stored of it, at once."""
+        with self._change() as change:
+            change.delete_sweep()
+
     def renew(self) -> str:
         """Renew the lease while nothing is written; returns who asked to stop, or empty."""
         with self._change() as change:
@@ -332,7 +337,9 @@ class SqlWriter:
         """One transaction: check the token, renew the lease, then let the caller write."""
         lease = self._lease
         with self._turn, self._database.writing() as connection:
-            held = connection.execute(_HELD, {"key": lease.sweep_id}).one()
+            held = connection.execute(_HELD, {"key": lease.sweep_id}).one_or_none()
+            if held is None:
+                raise LeaseLostError(f"Sweep {lease.sweep!r} was deleted; nothing was stored.")
             if held.lease_token != lease.token or held.lease_holder is None:
                 raise _lost(lease.sweep, held.lease_holder)
             # Read under the lock: a driver that waited long for it starts its lease from now.

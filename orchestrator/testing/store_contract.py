@@ -82,6 +82,50 @@ class StoreContract(TrialContract, ColumnsContract, OutboxContract):
         writer.set_content({"data": "d" * 64, "places": {"data.npz": f"../{ODD}"}})
         assert store.sweep("a").content == {"data": "d" * 64, "places": {"data.npz": f"../{ODD}"}}
 
+    def test_trials_are_counted_by_state(self, store: Store, writer: SweepWriter) -> None:
+        assert dict(store.count_states("a")) == {}
+        for number in range(5):
+            writer.add_trial({}, seed=number)
+        for number in (1, 3):
+            writer.start_attempt(number, "w")
+        assert dict(store.count_states("a")) == {TrialState.WAITING: 3, TrialState.RUNNING: 2}
+
+    def test_a_deleted_sweep_leaves_nothing_and_its_name_is_free(
+        self, store: Store, writer: SweepWriter
+    ) -> None:
+        store.create_sweep("b", {}, "f")
+        other = store.take("b", "w")
+        for each, values in ((writer, {"x": 1.0}), (other, {"x": 2.0})):
+            trial = each.add_trial({"bits": 4}, seed=0).number
+            each.start_attempt(trial, "w")
+            each.add_reports(trial, 0, [Report(1, values)])
+            each.finish_attempt(trial, 0, Outcome(TrialState.COMPLETE, values))
+            each.add_prior_points([PriorPoint({"bits": 2}, values)])
+            each.set_sweep_state(SweepState.COMPLETE)
+        left = (
+            store.sweep("b"),
+            store.trials("b"),
+            store.reports("b", 0),
+            store.prior_points("b"),
+        )
+        writer.delete_sweep()
+        assert [sweep.name for sweep in store.sweeps()] == ["b"]
+        again = (
+            store.sweep("b"),
+            store.trials("b"),
+            store.reports("b", 0),
+            store.prior_points("b"),
+        )
+        assert again == left
+        # Whoever still writes to it is told, and the name begins anew.
+        with pytest.raises(LeaseLostError, match="deleted"):
+            writer.add_trial({}, seed=0)
+        store.create_sweep("a", {}, "another")
+        assert store.trials("a") == store.prior_points("a") == []
+        store.take("a", "first")
+        with pytest.raises(LeaseLostError):
+            writer.add_trial({}, seed=0)
+
     def test_prior_points_are_remembered_as_they_were_given_and_never_replaced(
         self, store: Store, writer: SweepWriter
     ) -> None:

@@ -1,0 +1,1 @@
+"""Keeping the place tidy: deleting sweeps, and cleaning what no sweep needs."""
