@@ -55,7 +55,8 @@ def method_problem(sampled: Collection[str], section: MethodsSection | None) -> 
     ''
     """
     fixed = (section or MethodsSection()).of_trials()
-    given = set() if section is None else section.model_fields_set
+    # A stored section has every key: one that was not given is None there.
+    given = set() if section is None else section.model_dump(exclude_none=True).keys()
     for setting, switch in SETTINGS.items():
         is_given = setting in sampled or setting in given
         if is_given and switch not in sampled and switch not in fixed.used():

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from orchestrator.cli.app import app
 from orchestrator.driver.preflight import check
 from orchestrator.errors import UsageError
-from orchestrator.spec.files import load_sweep
+from orchestrator.spec.files import load_sweep, stored_sweep
 from orchestrator.spec.sweep_spec import SweepSpec
 from tests.orchestrator.spec.conftest import GOOD, assert_plain, problems
 
@@ -272,6 +272,39 @@ def test_check_reads_a_good_file_and_writes_nothing(
 def test_a_file_with_weights_is_known_by_its_ending(write: Callable[..., Path], name: str) -> None:
     path = write("weights: scratch", f"weights: {name}")
     assert load_sweep(path).backbone.weights == str(path.parent / name)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "methods: {adversarial: pgd, adversarial_epsilon: 0.1}",
+        "methods: {distillation: 0.5}",
+        "pruning: {sparsity: 0.5}",
+        "quantization: {bits: 4, rounding: gptq, calibration: {images: 64}}",
+        "{space: {fc_width_1: {type: int, low: 4, high: 8}}, quantization: {allocation: {bits: 3}}}",
+        "{backbone: {name: digitnet, weights: bundled, policy: none}, training: {tune: all}}",
+        "measures: {loss: {direction: minimize, function: own:loss}}",
+        "front_measures: {masked_gradient_signs: {samples: 8}}",
+        "scheduler: moasha",
+        "budget: {trials: 4, plateau: {trials: 2}}",
+        "{claim: {keep: accuracy, margin: 2 points}, reference: true}",
+        "resources: {cpus: 2, memory: 1GB, custom: {big: 1}}",
+        "callbacks: own:Told",
+    ],
+)
+def test_what_is_stored_of_a_sweep_can_be_resumed(write: Callable[..., Path], extra: str) -> None:
+    path = write()
+    (path.parent / "own.py").write_text(
+        "def loss(network, images, labels):\n    return 0.0\n\n\nclass Told:\n    pass\n"
+    )
+    data = yaml.safe_load(path.read_text()) | yaml.safe_load(extra)
+    if "loss" in data.get("measures", {}):
+        data["objectives"]["loss"] = data.pop("measures")["loss"]
+    path.write_text(yaml.safe_dump(data))
+    spec = load_sweep(path)
+    stored = json.loads(json.dumps(spec.model_dump(mode="json")))
+    assert stored_sweep(spec.name, stored) == spec
+    assert stored_sweep(spec.name, stored).fingerprint() == spec.fingerprint()
 
 
 def test_every_example_is_a_sweep() -> None:
