@@ -17,8 +17,9 @@ ON ?= avx2 sse4
 avx2 := ATEN_CPU_CAPABILITY=avx2 DNNL_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
 sse4 := ATEN_CPU_CAPABILITY=default DNNL_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE
 # Tests whose numbers are torch's: layers, gradients, whole trainings, attacks. The contract of backbones that are
-# brought along has no numbers of its own.
+# brought along, and the guide to a new one, have no numbers of their own.
 NUMERIC := $(addprefix tests/trainers/,training networks evaluators test_any_processor.py)
+PLAIN := $(addprefix --ignore=tests/trainers/networks/,brought test_guide.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo quick test check coverage bench faults fuzz ui image release-check clean processors cluster
@@ -58,7 +59,7 @@ cluster: install  ## Run the tests that start several nodes of Ray, some in name
 processors: $(addprefix on-,$(ON))  ## Run the tests of what computes on other processors' kernels
 
 on-%: install
-	env $($*) $(BIN)/python -m pytest -q -p no:cacheprovider $(NUMERIC) --ignore=tests/trainers/networks/brought
+	env $($*) $(BIN)/python -m pytest -q -p no:cacheprovider $(NUMERIC) $(PLAIN)
 
 check: install  ## Lint, types, import rules
 	$(BIN)/ruff format --check .
