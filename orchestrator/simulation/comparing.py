@@ -15,6 +15,7 @@ from orchestrator.driver.running import run
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.pareto.dominance import Floats
 from orchestrator.pareto.hypervolume import HypervolumeScale
+from orchestrator.pareto.indicators import KnownFront, log_difference, mean_difference
 from orchestrator.pareto.losses import feasible_losses
 from orchestrator.simulation.executor import SimulatedExecutor
 from orchestrator.simulation.table import Recording, Table, shown
@@ -43,6 +44,9 @@ class SimulatedSweep:
         moments: Shape ``(complete,)``: simulated seconds at which trials were complete, ascending.
         volumes: Shape ``(complete,)``: hypervolume of the front after each of them, as a share of
             that of the whole table; both from the same reference point, behind all of the table.
+        shares: Shape ``(complete,)``: the same, measured from close behind the table's front
+            (`orchestrator.pareto.indicators`), where a search is told from chance.
+        epsilon: How far the table's front was missed, in shares of its range.
     """
 
     variant: str
@@ -52,6 +56,8 @@ class SimulatedSweep:
     seconds: float
     moments: Floats
     volumes: Floats
+    shares: Floats = field(default_factory=lambda: np.empty(0))
+    epsilon: float = math.inf
 
     @property
     def complete(self) -> int:
@@ -62,6 +68,18 @@ class SimulatedSweep:
     def volume(self) -> float:
         """The share of the table's hypervolume in the end."""
         return float(self.volumes[-1]) if len(self.volumes) else 0.0
+
+    @property
+    def share(self) -> float:
+        """The share of the front's volume in the end."""
+        return float(self.shares[-1]) if len(self.shares) else 0.0
+
+    @property
+    def mean_difference(self) -> float:
+        """What the search lacked of the front's volume, on average over its time."""
+        if not len(self.shares):
+            return 1.0
+        return mean_difference(self.moments, self.shares, self.seconds)
 
     def seconds_to(self, share: float = REACHED) -> float:
         """Return the simulated seconds to a share of the table's hypervolume; inf if unreached."""
@@ -79,6 +97,10 @@ class SimulatedSweep:
             "seconds": self.seconds,
             "seconds_to_99": self.seconds_to(),
             "volume": self.volume,
+            "front_share": self.share,
+            "log_difference": log_difference(self.share),
+            "mean_difference": self.mean_difference,
+            "epsilon": self.epsilon,
         }
 
 
@@ -90,11 +112,13 @@ class Scale:
         spec: Whose objectives and constraints count.
         measure: Behind all of the table.
         whole: The hypervolume of all that a sweep with this seed can find.
+        front: The front of all that it can find.
     """
 
     spec: SweepSpec
     measure: HypervolumeScale
     whole: float
+    front: KnownFront
 
     @classmethod
     def of(cls, spec: SweepSpec, table: Table, seed: int) -> "Scale":
@@ -112,12 +136,15 @@ class Scale:
                 f"No trial of {table.source} meets the constraints, so that there is no front to "
                 f"be found: {', '.join(map(str, spec.limits))}."
             )
-        return cls(spec, measure, whole)
+        return cls(spec, measure, whole, KnownFront.of(within))
+
+    def losses(self, complete: Sequence[Trial]) -> Floats:
+        """Compute the losses of trials; NaN for one that violates a constraint."""
+        return feasible_losses(complete, self.spec.directed, self.spec.limits)
 
     def volumes(self, complete: Sequence[Trial]) -> Floats:
         """Compute the share of the whole hypervolume after each trial, in order of their ends."""
-        losses = feasible_losses(complete, self.spec.directed, self.spec.limits)
-        return self.measure.history(losses) / self.whole
+        return self.measure.history(self.losses(complete)) / self.whole
 
 
 def as_trials(recordings: Iterable[Recording]) -> list[Trial]:
@@ -194,7 +221,7 @@ class _Watch(Silent):
             self.moments.append(self.clock())
 
     def result(self, variant: str, seed: int, scale: Scale) -> SimulatedSweep:
-        ends = Counter(self.ends.values())
+        ends, losses = Counter(self.ends.values()), scale.losses(self.complete)
         return SimulatedSweep(
             variant=variant,
             seed=seed,
@@ -203,6 +230,8 @@ class _Watch(Silent):
             seconds=self.clock(),
             moments=np.array(self.moments),
             volumes=scale.volumes(self.complete),
+            shares=scale.front.shares(losses),
+            epsilon=scale.front.epsilon(losses),
         )
 
 

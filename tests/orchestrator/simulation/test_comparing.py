@@ -86,6 +86,11 @@ def test_variants_are_compared_over_seeds(elsewhere: Path) -> None:
     # Whoever measures all of the table has all of its front.
     assert whole.volume == pytest.approx(1.0)
     assert half.volume <= whole.volume
+    assert whole.share == pytest.approx(1.0)
+    assert whole.epsilon == pytest.approx(0.0, abs=1e-9)
+    assert half.share < whole.share
+    assert half.epsilon > 0
+    assert 0 < whole.mean_difference < half.mean_difference + 1
     assert (np.diff(whole.volumes) >= 0).all()
     assert 4.0 <= whole.seconds_to() <= 24.0
     assert found[0].moments.tolist() == found[2].moments.tolist()
@@ -138,6 +143,7 @@ def test_a_sweep_without_a_complete_trial_found_nothing() -> None:
     nothing = SimulatedSweep("a", 0, 0, 0, 5.0, np.array([]), np.array([]))
     assert (nothing.complete, nothing.volume) == (0, 0.0)
     assert nothing.seconds_to() == math.inf
+    assert (nothing.share, nothing.mean_difference, nothing.epsilon) == (0.0, 1.0, math.inf)
 
 
 def test_an_interrupted_simulation_is_resumed(elsewhere: Path) -> None:
