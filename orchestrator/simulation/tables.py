@@ -45,7 +45,7 @@ def simulated_table(sweeps: Sequence[SimulatedSweep]) -> Table:
             NOTHING if not math.isfinite(times) else f"{times:.1f}x",
             f"{100 * median(sweep.volume for sweep in same):.1f} %",
             f"{100 * min(sweep.volume for sweep in same):.1f} %",
-            f"{100 * (1 - median(sweep.share for sweep in same)):.2g} %",
+            f"{100 * (1 - median(sweep.share for sweep in same)):.2f} %",
             f"{median(sweep.epsilon for sweep in same):.3f}",
         )
     return table
