@@ -34,6 +34,7 @@ from orchestrator.errors import OrchestratorError, StorageFullError
 from orchestrator.objectives import Objective, missing_values
 from orchestrator.scheduling.peers import Peers
 from orchestrator.scheduling.promotion import Promotion
+from orchestrator.search.in_order import InOrderProposals
 from orchestrator.search.proposals import Proposal, Proposals
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
@@ -101,7 +102,8 @@ class SweepLoop:
         )
         self._takes_up_stopped = spec.takes_up_stopped
         self.remove_leftovers(but_stopped=self._takes_up_stopped)
-        self._proposals = Proposals(
+        ordered = InOrderProposals if spec.execution.reproducible else Proposals
+        self._proposals = ordered(
             spec, parts.sampler, self._trials.values(), KnownConstraints(spec.limits, parts.known)
         )
         if spec.reference:
@@ -300,6 +302,8 @@ class SweepLoop:
         if self._reason:
             return None
         proposal = self._budget.over_trials() or self._proposals.next()
+        if proposal is None:  # It waits for the result of a running trial.
+            return None
         if not isinstance(proposal, str):
             return self._add(proposal)
         if self._proposals.exhausted and self._takes_up_stopped:

@@ -10,6 +10,7 @@ from orchestrator.constraints import KnownConstraints
 from orchestrator.contracts import Prepared
 from orchestrator.driver.address_checks import address_problems
 from orchestrator.driver.callbacks import check_callbacks
+from orchestrator.driver.executors import INLINE_WORDS
 from orchestrator.driver.function_checks import check_functions
 from orchestrator.driver.memory_range import memory_sizes, prepared_of
 from orchestrator.driver.mirroring import chosen_store, chosen_tracking
@@ -339,6 +340,9 @@ def _check_limits(spec: SweepSpec, prepared: Prepared, report: CheckReport) -> i
 
 
 def _check_resources(spec: SweepSpec, report: CheckReport) -> None:
+    if spec.execution.kind == "inline":
+        report.lines.append(("execution", f"inline: {INLINE_WORDS}"))
+        return
     address = os.environ.get("RAY_ADDRESS", "")
     needs = spec.resources.as_needs()
     if address not in HERE:

@@ -5,7 +5,7 @@ The only place where a spec becomes objects: store, lease, sampler, scheduler, e
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event
@@ -22,6 +22,7 @@ from orchestrator.contracts import (
 )
 from orchestrator.driver.address_checks import address_problems
 from orchestrator.driver.callbacks import with_callbacks
+from orchestrator.driver.executors import ExecutorFactory, executor_of
 from orchestrator.driver.final_measures import add_final_measures, check_front_measures
 from orchestrator.driver.identity import checked_content, claim, stored
 from orchestrator.driver.lease import LEASE_S, lease_kept
@@ -60,9 +61,6 @@ from trainers.doors import read_code
 logger = logging.getLogger(__name__)
 
 
-ExecutorFactory = Callable[[Task], Executor]
-
-
 def run(  # noqa: PLR0913 - what a caller may bring along
     spec: SweepSpec,
     *,
@@ -83,7 +81,7 @@ def run(  # noqa: PLR0913 - what a caller may bring along
         store: A store or its URL; default: the spec's. Created once the images were read.
         progress: Receives the events; default: silence.
         address: Of a running Ray cluster; default: ``RAY_ADDRESS``, else this machine.
-        executor: Builds the executor; default: Ray.
+        executor: Builds the executor; default: what `execution.kind` says.
         state: Where trials are kept; default: `StateFolder.find`.
         sampler: Of our protocol or Optuna's; `resume` needs it again.
         callbacks: Objects with methods of `Callback`, beside those of the spec.
@@ -109,7 +107,7 @@ def run(  # noqa: PLR0913 - what a caller may bring along
         progress.note(f"stored at {words}")
     interrupted = True
     with terminated_as_interrupted(), warmed_up_mirror(spec, folder) as want_mirror:
-        worker = (executor or _ray(address, folder, progress))(_task(spec, folder))
+        worker = (executor or executor_of(spec, address, folder, progress))(_task(spec, folder))
         try:
             # Before anything is stored: a mistyped path leaves neither name nor state folder.
             known, content = _images_read(spec, worker, found, folder, progress)
@@ -342,15 +340,6 @@ def _holder() -> str:
     from orchestrator.storage.lease_holders import this_holder
 
     return this_holder()
-
-
-def _ray(address: str | None, folder: StateFolder, progress: Progress) -> ExecutorFactory:
-    def build(task: Task) -> Executor:
-        from orchestrator.execution.ray_executor import RayExecutor
-
-        return RayExecutor(task, address, state=folder, say=progress.note)
-
-    return build
 
 
 def _say(writer: SweepWriter, state: SweepState, reason: str) -> None:

@@ -224,6 +224,11 @@ class ExecutionSection(Section):
     """How trials share computations and machines; this does not change what they measure.
 
     Attributes:
+        kind: ``ray`` runs trials on workers of their own, on this machine or on a cluster.
+            ``inline`` runs them one after another in the process of the command, without Ray:
+            sooner started, and not isolated from a trial that crashes the interpreter.
+        reproducible: Whether the same seed gives the same trials again, whatever the timing; see
+            docs/reproducibility.md.
         cache: Where results of stages are kept for other trials and sweeps: ``auto`` is the
             folder ``cache`` of the state folder, ``off`` keeps nothing, else a path or an fsspec
             URL.
@@ -235,9 +240,11 @@ class ExecutionSection(Section):
             heads are trained; ``off`` is one, and ``auto`` lets `orchestrator.execution.batches`
             decide.
         max_slots: Most workers that train at once, which leaves room on a cluster for others; by
-            default as many as fit.
+            default as many as fit. A reproducible sweep on Ray needs it.
     """
 
+    kind: Literal["ray", "inline"] = "ray"
+    reproducible: bool = False
     cache: Annotated[str, BeforeValidator(with_cache, json_schema_input_type=bool | str)] = Field(
         default="auto", min_length=1
     )

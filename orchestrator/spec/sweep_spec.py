@@ -38,6 +38,7 @@ from orchestrator.spec.methods_section import MethodsSection, method_problem
 from orchestrator.spec.network_variants import architectures, variant_problem
 from orchestrator.spec.pruning_section import PruningSection
 from orchestrator.spec.reuse_policy import reuse_problem
+from orchestrator.spec.run_problems import run_problem
 from orchestrator.spec.run_sections import (
     Budget,
     BudgetSection,
@@ -221,12 +222,9 @@ class SweepSpec(Section):
         return self
 
     @model_validator(mode="after")
-    def _has_the_devices_of_its_budget(self) -> Self:
-        if (hours := self.budget.gpu_hours) is not None and not self.resources.gpus:
-            raise ValueError(
-                f"budget: gpu_hours is {hours:g}, and a trial has no GPU, so that none would ever "
-                f"pass: set resources.gpus, or write cpu_hours."
-            )
+    def _can_be_run_as_it_says(self) -> Self:
+        if problem := run_problem(self):
+            raise ValueError(problem)
         return self
 
     @model_validator(mode="after")

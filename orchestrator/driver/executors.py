@@ -1,0 +1,63 @@
+"""Which executor runs a sweep: Ray, or this process."""
+
+from collections.abc import Callable
+
+from orchestrator.contracts import Executor, Progress
+from orchestrator.errors import UsageError
+from orchestrator.execution.task import Task
+from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.state_folder import StateFolder
+
+ExecutorFactory = Callable[[Task], Executor]
+INLINE_WORDS = (
+    "trials run one after another in this process: one that exhausts the memory or crashes the "
+    "interpreter ends the run, which 'paretune resume' continues"
+)
+"""What a user is told of an inline run."""
+
+
+def executor_of(
+    spec: SweepSpec, address: str | None, folder: StateFolder, progress: Progress
+) -> ExecutorFactory:
+    """Choose the executor that `execution.kind` asks for.
+
+    Args:
+        spec: The sweep.
+        address: Of a running Ray cluster, if one was given.
+        folder: Where trials are kept.
+        progress: Told what the executor has to say.
+
+    Raises:
+        UsageError: A cluster is given for a sweep that runs in this process.
+
+    >>> from orchestrator.contracts import Silent
+    >>> from orchestrator.spec.files import load_sweep
+    >>> spec = load_sweep("examples/sweeps/digits.yaml", settings=["execution.kind=inline"])
+    >>> executor_of(spec, "auto", StateFolder.find(), Silent())
+    Traceback (most recent call last):
+    orchestrator.errors.UsageError: execution.kind is inline, and --address names ...
+    """
+    if spec.execution.kind == "inline":
+        if address is not None:
+            raise UsageError(
+                f"execution.kind is inline, and --address names the Ray cluster {address}: leave "
+                f"the address out, or write execution: {{kind: ray}}."
+            )
+        progress.note(f"inline: {INLINE_WORDS}")
+        return _inline
+    return _ray(address, folder, progress)
+
+
+def _inline(task: Task) -> Executor:
+    from orchestrator.execution.inline import InlineExecutor
+
+    return InlineExecutor(task)
+
+
+def _ray(address: str | None, folder: StateFolder, progress: Progress) -> ExecutorFactory:
+    def build(task: Task) -> Executor:
+        from orchestrator.execution.ray_executor import RayExecutor
+
+        return RayExecutor(task, address, state=folder, say=progress.note)
+
+    return build
