@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 from orchestrator.contracts import Executor, Progress
 from orchestrator.errors import UsageError
+from orchestrator.execution.ray_address import HERE
 from orchestrator.execution.task import Task
+from orchestrator.redaction import redacted
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 
@@ -38,10 +40,11 @@ def executor_of(
     orchestrator.errors.UsageError: execution.kind is inline, and --address names ...
     """
     if spec.execution.kind == "inline":
-        if address is not None:
+        if address not in (None, *HERE):
             raise UsageError(
-                f"execution.kind is inline, and --address names the Ray cluster {address}: leave "
-                f"the address out, or write execution: {{kind: ray}}."
+                f"execution.kind is inline, and --address names the Ray cluster "
+                f"{redacted(str(address))}: leave out --address and unset RAY_ADDRESS, or run on "
+                f"the cluster with --set execution=ray."
             )
         progress.note(f"inline: {INLINE_WORDS}")
         return _inline

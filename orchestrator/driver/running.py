@@ -136,7 +136,8 @@ def _images_read(
         TrainerError: The images or the weights cannot be used by any trial.
         SweepExistsError: The sweep was begun with other images.
     """
-    progress.note("starting workers, reading the images")
+    workers = "" if spec.execution.kind == "inline" else "starting workers, "
+    progress.note(f"{workers}reading the images")
     prepared = with_sampler_code(spec, worker.prepare())
     content = checked_content(spec, prepared, store, folder, progress)
     for note in data_notes(spec, prepared, stored(spec.name, store)):

@@ -23,6 +23,7 @@ _SPELLED_OUT: tuple[tuple[str, Callable[[object], object]], ...] = (
     ("tracking", with_tracking),
     ("backbone", with_name),
     ("sampler", with_kind),
+    ("execution", with_kind),
 )
 _ADDRESSES = (("tracking", "uri"), ("warm_start", "store"), ("warm_start", "mlflow"))
 # May refer to variables, and are then known only where they are used.

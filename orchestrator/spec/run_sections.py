@@ -331,6 +331,9 @@ class TrackingSection(Section):
 Scheduler = Annotated[
     SchedulerSection, BeforeValidator(with_kind, json_schema_input_type=str | SchedulerSection)
 ]
+Execution = Annotated[
+    ExecutionSection, BeforeValidator(with_kind, json_schema_input_type=str | ExecutionSection)
+]
 WarmStart = Annotated[
     WarmStartSection, BeforeValidator(with_source, json_schema_input_type=str | WarmStartSection)
 ]

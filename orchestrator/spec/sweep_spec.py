@@ -42,6 +42,7 @@ from orchestrator.spec.run_problems import run_problem
 from orchestrator.spec.run_sections import (
     Budget,
     BudgetSection,
+    Execution,
     ExecutionSection,
     ResourcesSection,
     Scheduler,
@@ -134,7 +135,7 @@ class SweepSpec(Section):
     reference: bool = False
     claim: ClaimSection | None = None
     resources: ResourcesSection = ResourcesSection()
-    execution: ExecutionSection = ExecutionSection()
+    execution: Execution = ExecutionSection()
     tracking: Tracking = TrackingSection()
     store: str = "default"
     storage: str | None = Field(default=None, min_length=1)

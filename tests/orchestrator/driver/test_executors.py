@@ -53,5 +53,10 @@ def test_a_check_says_that_an_inline_sweep_is_not_isolated_from_crashes() -> Non
 
 def test_a_cluster_is_refused_for_an_inline_sweep(tmp_path: Path) -> None:
     spec = make_spec(execution={"kind": "inline"})
-    with pytest.raises(UsageError, match="leave the address out"):
+    with pytest.raises(UsageError, match="leave out --address and unset RAY_ADDRESS"):
         executor_of(spec, "10.0.0.1:6379", StateFolder(tmp_path), Silent())
+    assert executor_of(spec, "local", StateFolder(tmp_path), Silent())
+
+
+def test_a_word_is_the_kind() -> None:
+    assert make_spec(execution="inline") == make_spec(execution={"kind": "inline"})
