@@ -57,7 +57,9 @@ def _is_there(name: str) -> bool:
 def test_commands_and_options_that_a_page_names_are_there(page: Path) -> None:
     group = typer.main.get_command(app)
     known = dict(group.commands)  # type: ignore[attr-defined]
-    known |= {f"analyze {name}": each for name, each in known["analyze"].commands.items()}
+    groups = {name: each.commands for name, each in known.items() if hasattr(each, "commands")}
+    for group_name, commands in groups.items():
+        known |= {f"{group_name} {name}": each for name, each in commands.items()}
     wrong = []
     text = page.read_text()
     blocks = "".join(re.findall(r"```\w*\n(.*?)```", text, re.DOTALL))
@@ -65,7 +67,7 @@ def test_commands_and_options_that_a_page_names_are_there(page: Path) -> None:
     written += re.findall(r"(?m)^(?:\$ )?paretune ([a-z].*)", blocks)
     for line in written:
         first, *rest = line.split()
-        name = f"{first} {rest[0]}" if first == "analyze" and rest else first
+        name = f"{first} {rest[0]}" if first in groups and rest else first
         if name not in known:
             wrong.append(line)
             continue

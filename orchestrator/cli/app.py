@@ -23,6 +23,7 @@ from orchestrator.cli import (
     simulate,
     start,
     studies,
+    submit,
     tidy,
     tools,
     ui,
@@ -75,7 +76,7 @@ app = typer.Typer(
 
 _COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
     "Start": (start.init, start.schema),
-    "Run": (run.check, run.run, run.resume, run.stop),
+    "Run": (run.check, run.run, submit.submit, run.resume, run.stop),
     "Look": (show.list_, show.status, show.trials, show.show, tidy.diff),
     "Choose": (fronts.front, fronts.pick, report.report, tools.export, studies.export_study),
     "Care": (
@@ -91,6 +92,7 @@ _COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
 for panel, commands in _COMMANDS.items():
     for command in commands:
         app.command(command.__name__.rstrip("_").replace("_", "-"), rich_help_panel=panel)(command)
+app.add_typer(submit.app, name="jobs", rich_help_panel="Run")
 app.add_typer(analyze.app, name="analyze", rich_help_panel="Choose")
 
 

@@ -28,10 +28,11 @@ _AWAY_FIX = (
     "Start the cluster (ray start --head), or correct the address (--address or RAY_ADDRESS), or "
     "leave it away to run on this machine."
 )
-_REFUSED_FIX = (
+REFUSED_FIX = (
     "Set RAY_AUTH_MODE=token, and put the token of the cluster's head (ray get-auth-token) into "
     "RAY_AUTH_TOKEN or ~/.ray/auth_token."
 )
+"""What to do where a cluster wants a token."""
 _CLIENT_FIX = (
     "Give the address of the cluster's head itself, HOST:PORT without ray://, or install Ray's "
     "client: pip install 'ray[client]'."
@@ -92,10 +93,10 @@ def ask_cluster(address: str) -> Answer:
 
 def _fix(problem: str) -> str:
     if _REFUSED in problem:
-        return _REFUSED_FIX
+        return REFUSED_FIX
     if _TOO_LONG in problem:
         # Ray asks a head that wants a token for twenty seconds before it says so.
-        return f"{_AWAY_FIX} If the cluster wants a token: {_REFUSED_FIX}"
+        return f"{_AWAY_FIX} If the cluster wants a token: {REFUSED_FIX}"
     return _CLIENT_FIX if "ray[client]" in problem else _AWAY_FIX
 
 

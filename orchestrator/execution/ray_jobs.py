@@ -1,0 +1,129 @@
+"""The job server of a Ray cluster: submit, look, follow, stop."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import OrchestratorError, UnknownNameError
+from orchestrator.execution.ray_address import REFUSED_FIX
+from orchestrator.redaction import redacted
+
+ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+"""States in which a job no longer runs."""
+_SERVER_FIX = (
+    "Start the head with its dashboard (pip install 'paretune[cluster]', ray start --head "
+    "--dashboard-host 0.0.0.0), and give the dashboard's address, http://HOST:8265."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """A job as its server knows it.
+
+    Attributes:
+        id: Submission id.
+        status: Ray's word: PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED.
+        message: Ray's sentence about it.
+        entrypoint: Its command.
+    """
+
+    id: str
+    status: str
+    message: str
+    entrypoint: str
+
+
+class RayJobs:
+    """Jobs of one cluster.
+
+    Args:
+        address: Of the dashboard, as ``http://HOST:8265``.
+
+    Raises:
+        OrchestratorError: There is no job server at the address.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        with self._explained():
+            from ray.job_submission import JobSubmissionClient
+
+            self._client: Any = JobSubmissionClient(address)
+
+    def submit(
+        self, id_: str, entrypoint: str, *, folder: Path, variables: Mapping[str, str]
+    ) -> None:
+        """Send a folder, which Ray names by its content, and start a command in it."""
+        environment = {"working_dir": str(folder), "env_vars": dict(variables)}
+        with self._explained():
+            self._client.submit_job(
+                entrypoint=entrypoint, submission_id=id_, runtime_env=environment
+            )
+
+    def listed(self) -> list[JobState]:
+        """List the jobs that were submitted to the server, in the order of their ids."""
+        with self._explained():
+            found = [self._state(each) for each in self._client.list_jobs() if each.submission_id]
+        return sorted(found, key=lambda each: each.id)
+
+    def state(self, id_: str) -> JobState:
+        """Look up one job.
+
+        Raises:
+            UnknownNameError: The server has no such job.
+        """
+        known = {each.id: each for each in self.listed()}
+        if id_ not in known:
+            raise UnknownNameError("job", id_, known, where=redacted(self._address))
+        return known[id_]
+
+    def logs(self, id_: str) -> str:
+        """Return what a job has printed so far."""
+        self.state(id_)
+        with self._explained():
+            return str(self._client.get_job_logs(id_))
+
+    def follow(self, id_: str, tell: Callable[[str], object]) -> JobState:
+        """Pass on what a job prints until it ends."""
+
+        async def tail() -> None:
+            async for text in self._client.tail_job_logs(id_):
+                tell(text)
+
+        with self._explained():
+            asyncio.run(tail())
+        return self.state(id_)
+
+    def stop(self, id_: str) -> bool:
+        """Send SIGTERM to a job; return whether it was running."""
+        if self.state(id_).status in ENDED:
+            return False
+        with self._explained():
+            return bool(self._client.stop_job(id_))
+
+    @staticmethod
+    def _state(details: Any) -> JobState:
+        status = getattr(details.status, "value", details.status)
+        return JobState(
+            details.submission_id, str(status), details.message or "", details.entrypoint
+        )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OrchestratorError:
+            raise
+        except Exception as error:
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise OrchestratorError(
+                f"The job server at {redacted(self._address)} did not do what was asked: "
+                f"{redacted(reason[-1]).rstrip('.')}. {_fix(reason[-1])}"
+            ) from error
+
+
+def _fix(reason: str) -> str:
+    return REFUSED_FIX if "authentication" in reason else _SERVER_FIX

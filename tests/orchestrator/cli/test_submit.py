@@ -1,0 +1,147 @@
+"""``submit`` and ``jobs``, against a real job server where Ray has one."""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import Result
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    """A sweep file of two trials whose results lie in folders that outlive a job."""
+    file = tmp_path / "sent" / "sweep.yaml"
+    file.parent.mkdir()
+    content = {
+        "name": "sent",
+        "backbone": {"name": "digitnet", "weights": "bundled"},
+        "data": "digits",
+        "space": "smoke",
+        "objectives": {"accuracy": "maximize", "memory_bytes": "minimize"},
+        "training": {"epochs": 1},
+        "budget": 2,
+        "tracking": "none",
+        "store": f"sqlite:///{tmp_path}/sweeps.db",
+        "storage": str(tmp_path / "networks"),
+    }
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+def test_a_dry_run_prints_what_would_be_sent(call: Call, sweep: Path) -> None:
+    result = call("submit", sweep, "--dry-run", "--set", "seed=7")
+    sent = json.loads(result.stdout)
+    assert sent["files"] == ["sweep.yaml"]
+    assert sent["entrypoint"] == 'paretune run "$PWD"/sweep.yaml --set seed=7'
+
+
+def test_without_a_job_server_the_sentence_says_how_to_start_one(call: Call, sweep: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        result = call("submit", sweep, "--address", address)
+    assert result.exit_code == 1
+    assert "paretune[cluster]" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a job server, of a head that knows the command."""
+    if find_spec("aiohttp_cors") is None:
+        pytest.skip("Ray is installed without its job server: pip install 'ray[default]'")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    command = programs / "paretune"
+    start = "import sys; from orchestrator.cli.app import main; main()"
+    command.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{start}' \"$@\"\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    # Each head of a test has a token of its own, as a cluster that is reached from elsewhere must.
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[3]))
+    ports = _free_ports(2)
+    # A short path: the sockets of Ray lie in it.
+    scratch = tempfile.mkdtemp(prefix="pj")
+    address = f"http://127.0.0.1:{ports[1]}"
+    head = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
+            *(f"--port={ports[0]}", f"--dashboard-port={ports[1]}", "--num-cpus=2"),
+            *("--dashboard-host=127.0.0.1", f"--temp-dir={scratch}"),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(ports[1], head)
+        yield address
+    finally:
+        head.terminate()
+        head.wait(60)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _free_ports(count: int) -> list[int]:
+    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in taken]
+    for each in taken:
+        each.close()
+    return ports
+
+
+def _wait_for(port: int, head: "subprocess.Popen[bytes]") -> None:
+    for _ in range(600):
+        assert head.poll() is None, "the head ended"
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    raise AssertionError("the job server did not start within two minutes")
+
+
+@pytest.mark.slow
+@pytest.mark.serial
+@pytest.mark.ray
+def test_a_sweep_runs_as_a_job_and_submitting_it_again_goes_on(
+    sweep: Path, server: str, tmp_path: Path
+) -> None:
+    def call(*words: object) -> "subprocess.CompletedProcess[str]":
+        line = ["paretune", *map(str, words)]
+        return subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
+
+    first = call("submit", sweep, "--address", server, "--follow")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "sent.attempt-1" in first.stdout
+    assert "2 complete" in first.stdout
+    # From another folder, as from another machine.
+    moved = sweep.parent.rename(tmp_path / "elsewhere") / sweep.name
+    again = call("submit", moved, "--address", server, "--follow")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "sent.attempt-2" in again.stdout
+    listed = json.loads(call("jobs", "list", "--address", server, "--format", "json").stdout)
+    assert [each["status"] for each in listed] == ["SUCCEEDED", "SUCCEEDED"]
+    stopped = call("jobs", "stop", "sent.attempt-2", "--address", server)
+    assert "has ended already" in stopped.stderr
+    store = f"sqlite:///{tmp_path}/sweeps.db"
+    trials = json.loads(call("trials", "sent", "--store", store, "--format", "json").stdout)
+    assert [(each["state"], each["trial"]) for each in trials] == [
+        ("complete", 0),
+        ("complete", 1),
+    ]
