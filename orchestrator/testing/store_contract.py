@@ -121,7 +121,8 @@ class StoreContract(TrialContract, ColumnsContract, OutboxContract):
         with pytest.raises(LeaseLostError, match="deleted"):
             writer.add_trial({}, seed=0)
         store.create_sweep("a", {}, "another")
-        assert store.trials("a") == store.prior_points("a") == []
+        assert store.trials("a") == []
+        assert store.prior_points("a") == []
         store.take("a", "first")
         with pytest.raises(LeaseLostError):
             writer.add_trial({}, seed=0)
