@@ -17,9 +17,12 @@ from orchestrator.cli.options import (
     print_records,
     say,
 )
+from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.execution.ray_jobs import JobState
+    from orchestrator.jobs.job import Job
+    from orchestrator.spec.sweep_spec import SweepSpec
 
 JobAddressOption = Annotated[
     str,
@@ -36,7 +39,7 @@ _DASHBOARD = "http://127.0.0.1:8265"
 app = typer.Typer(help="Look at the jobs of a Ray cluster, follow and stop them.")
 
 
-def submit(
+def submit(  # noqa: PLR0913 - the options of a command
     file: FileArgument,
     *,
     address: JobAddressOption = _DASHBOARD,
@@ -48,21 +51,72 @@ def submit(
         bool, typer.Option("--follow", help="Print what the job prints, until it ends.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be sent, as JSON; send nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print what would be sent, as JSON, or the manifests of --kuberay; send nothing.",
+        ),
     ] = False,
+    kuberay: Annotated[
+        bool,
+        typer.Option("--kuberay", help="As a RayJob for Kubernetes; with --dry-run, for kubectl."),
+    ] = False,
+    cluster: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CLUSTER.yaml", help="Image and pods of --kuberay.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Run a sweep as a job of a Ray cluster; submit it again to go on where it was.
 
     Example: paretune submit sweep.yaml --address http://head:8265 --follow
     """
-    from orchestrator.jobs.bundle import copy_files
-    from orchestrator.jobs.job import job_of, next_attempt, submission_id
+    from orchestrator.jobs.job import job_of
 
+    if kuberay and (cluster is None or not dry_run):
+        raise UsageError(
+            "--kuberay prints manifests, of the image and the pods that a file names: paretune "
+            f"submit {file} --kuberay --cluster CLUSTER.yaml --dry-run | kubectl create -f -"
+        )
     job = job_of(file, settings=settings or (), name=name, environment=os.environ)
+    if kuberay and cluster is not None:
+        from orchestrator.spec.files import load_sweep
+
+        _print_manifests(job, cluster, load_sweep(file, settings=settings or (), name=name))
+        return
     if dry_run:
         print_record(job.as_json(), "", Format.JSON)
         return
+    _send(job, address, follow=follow)
+
+
+def _print_manifests(job: "Job", cluster: Path, spec: "SweepSpec") -> None:
+    import yaml
+
+    from orchestrator.jobs.cluster_settings import read_settings
+    from orchestrator.jobs.kuberay import manifests
+
+    found = manifests(job, spec, read_settings(cluster))
+    typer.echo(yaml.dump_all(found, Dumper=_plain_dumper(), sort_keys=False), nl=False)
+
+
+def _plain_dumper() -> type:
+    import yaml
+
+    class _Plain(yaml.SafeDumper):
+        """Repeats what stands twice, which is easier to read than an alias."""
+
+        def ignore_aliases(self, data: object) -> bool:
+            return True
+
+    return _Plain
+
+
+def _send(job: "Job", address: str, *, follow: bool) -> None:
     from orchestrator.execution.ray_jobs import RayJobs
+    from orchestrator.jobs.bundle import copy_files
+    from orchestrator.jobs.job import next_attempt, submission_id
 
     jobs = RayJobs(address)
     submitted = [each.id for each in jobs.listed()]

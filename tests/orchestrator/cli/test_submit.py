@@ -48,6 +48,20 @@ def test_a_dry_run_prints_what_would_be_sent(call: Call, sweep: Path) -> None:
     assert sent["entrypoint"] == 'paretune run "$PWD"/sweep.yaml --set seed=7'
 
 
+def test_manifests_are_printed_for_kubectl(call: Call, sweep: Path) -> None:
+    cluster = sweep.with_name("cluster.yaml")
+    cluster.write_text(yaml.safe_dump({"image": "paretune:1", "volume": _claim(sweep)}))
+    shown = call("submit", sweep, "--kuberay", "--cluster", cluster, "--dry-run")
+    assert [each["kind"] for each in yaml.safe_load_all(shown.stdout)] == ["ConfigMap", "RayJob"]
+    refused = call("submit", sweep, "--kuberay", "--cluster", cluster)
+    assert refused.exit_code == 2
+    assert "kubectl create -f -" in refused.stderr
+
+
+def _claim(sweep: Path) -> dict[str, str]:
+    return {"claim": "sweeps", "path": str(sweep.parent.parent)}
+
+
 def test_without_a_job_server_the_sentence_says_how_to_start_one(call: Call, sweep: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
