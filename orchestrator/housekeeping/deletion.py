@@ -143,8 +143,8 @@ def _delete_runs(sweep: Sweep, runs: Sequence[str]) -> None:
                 mirror.server.delete_run(run)
     except OrchestratorError as error:
         raise OrchestratorError(
-            f"The MLflow runs of {sweep.name!r} could not be deleted, and nothing else was: "
-            f"{error} Delete the sweep when MLflow answers, or leave its runs: "
+            f"Not all MLflow runs of {sweep.name!r} could be deleted, and the rest of the sweep "
+            f"was left as it is: {error} Delete the sweep when MLflow answers, or leave its runs: "
             f"paretune delete {sweep.name} --keep-runs"
         ) from error
 
