@@ -68,7 +68,6 @@ app = typer.Typer(
     help="Which fine-tuned CNNs are the best trade-offs of accuracy, memory and adversarial "
     "robustness on your data?",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )

@@ -58,6 +58,9 @@ def test_the_commands_are_those_of_the_contract() -> None:
         "pretrain",
         "doctor",
         "simulate",
+        "diff",
+        "delete",
+        "clean",
     ]
     assert sorted(COMMANDS) == sorted([*queries, *others])
 
