@@ -109,7 +109,8 @@ class HypervolumeScale:
         for row, loss in enumerate(losses):
             if not np.isnan(loss).any() and not (front <= loss).all(axis=1).any():
                 front = np.vstack([front[~(front >= loss).all(axis=1)], loss])
-                volume = self.volume(front)
+                # A front that grew may be measured smaller, by rounding.
+                volume = max(volume, self.volume(front))
             history[row] = volume
         return history
 

@@ -183,7 +183,7 @@ def test_an_interrupted_sweep_goes_on(
 ) -> None:
     listener = Listener()
     if by_name:
-        monkeypatch.setattr("orchestrator.driver.running._ray", lambda *_: InlineExecutor)
+        monkeypatch.setattr("orchestrator.driver.executors._ray", lambda *_: InlineExecutor)
         result = resume("cut", progress=listener)
     else:
         result = project.run("cut", listener)

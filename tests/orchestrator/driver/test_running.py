@@ -447,7 +447,7 @@ def test_a_sweep_is_resumed_by_its_name_alone(store: Store, monkeypatch: Any) ->
 
     run(make_spec(), store=store, executor=Played(before=press))
     played = Played()
-    monkeypatch.setattr("orchestrator.driver.running._ray", lambda *_: played)
+    monkeypatch.setattr("orchestrator.driver.executors._ray", lambda *_: played)
     assert resume("a", store=store).complete == 6
     assert played.calls == ["prepare", "run", "close"]
 
@@ -483,7 +483,7 @@ def test_the_command_exits_1_when_every_trial_failed(
         failed = Outcome(TrialState.FAILED, failure=failure)
         return failed if job.trial in failing else _complete(job)
 
-    monkeypatch.setattr("orchestrator.driver.running._ray", lambda *_: Played(ends=ends))
+    monkeypatch.setattr("orchestrator.driver.executors._ray", lambda *_: Played(ends=ends))
     path = tmp_path / "sweep.yaml"
     path.write_text(json.dumps(make_spec().model_dump(mode="json")))
     result = CliRunner().invoke(app, ["run", str(path)])
