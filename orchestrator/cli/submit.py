@@ -17,7 +17,7 @@ from orchestrator.cli.options import (
     print_records,
     say,
 )
-from orchestrator.errors import UsageError
+from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.execution.ray_jobs import JobState
@@ -114,13 +114,21 @@ def _plain_dumper() -> type:
 
 
 def _send(job: "Job", address: str, *, follow: bool) -> None:
-    from orchestrator.execution.ray_jobs import RayJobs
+    from orchestrator.execution.ray_jobs import ENDED, RayJobs
     from orchestrator.jobs.bundle import copy_files
     from orchestrator.jobs.job import next_attempt, submission_id
 
     jobs = RayJobs(address)
-    submitted = [each.id for each in jobs.listed()]
-    id_ = submission_id(job.sweep, next_attempt(job.sweep, submitted))
+    submitted = {each.id: each for each in jobs.listed()}
+    attempt = next_attempt(job.sweep, submitted)
+    last = submitted.get(submission_id(job.sweep, attempt - 1))
+    if last and last.status not in ENDED:
+        raise OrchestratorError(
+            f"{last.id} is {last.status}, and a sweep has one driver at a time. Follow it: "
+            f"paretune jobs logs {last.id} --follow. Or stop it first: paretune "
+            f"jobs stop {last.id}"
+        )
+    id_ = submission_id(job.sweep, attempt)
     with tempfile.TemporaryDirectory(prefix="paretune-job-") as sent:
         copy_files(job.files, job.folder, Path(sent))
         jobs.submit(id_, job.entrypoint, folder=Path(sent), variables=job.variables)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
+from orchestrator.addresses import sqlite_file
 from orchestrator.errors import UsageError
 from orchestrator.jobs.cluster_settings import (
     ClusterSettings,
@@ -145,6 +146,12 @@ def _sweep_problems(job: Job, spec: SweepSpec, settings: ClusterSettings) -> Ite
             f"{job.sweep!r} cannot name a RayJob: use 1 to 47 lower-case letters, digits and '-', "
             f"beginning with a letter and ending without '-'. Set it with --name."
         )
+    for path in job.files:
+        if not re.fullmatch(r"[-._/A-Za-z0-9]+", path.as_posix()):
+            yield (
+                f"{path} cannot be a file of a ConfigMap: rename it with letters, digits, '.', "
+                f"'_' and '-' alone."
+            )
     size = sum((job.folder / path).stat().st_size for path in job.files)
     if size > _MOST_BYTES:
         yield (
@@ -159,8 +166,9 @@ def _sweep_problems(job: Job, spec: SweepSpec, settings: ClusterSettings) -> Ite
             "that holds them."
         )
     mounted = settings.volume and PurePosixPath(settings.volume.path)
-    for key, path in (("storage", spec.storage or ""), ("store", spec.store)):
-        local = "/" + path.partition(":///")[2].lstrip("/") if path.startswith("sqlite") else path
+    for key, address in (("storage", spec.storage or ""), ("store", spec.store)):
+        file = sqlite_file(address)
+        local = str(file) if file else address
         is_local = local.startswith("/")
         if is_local and not (mounted and PurePosixPath(local).is_relative_to(mounted)):
             yield (

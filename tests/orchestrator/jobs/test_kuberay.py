@@ -109,6 +109,12 @@ def test_a_trial_on_a_gpu_gets_one_and_the_autoscaler_its_bounds(tmp_path: Path)
     assert job["spec"]["entrypoint"] == "paretune run /etc/paretune/sweep/sweep.yaml"
 
 
+def test_a_file_that_a_config_map_cannot_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "my data.npz").write_bytes(b"")
+    with pytest.raises(UsageError, match="rename it"):
+        _manifests(tmp_path, {"data": {"npz": "my data.npz"}})
+
+
 def _twice(**rule: object) -> dict[str, Any]:
     return {"deletion": [{"when": "failed", "delete": "cluster", **rule}, *DELETION, *DELETION]}
 
