@@ -15,6 +15,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
+from options import parsed
+
 from orchestrator.driver.running import run
 from orchestrator.simulation.executor import SimulatedExecutor
 from orchestrator.simulation.table import Recording
@@ -61,9 +63,10 @@ def seconds_of(trials: int, slots: int, sigma: float, seed: int, *, reproducible
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter sweeps")
-    quick = parser.parse_args().quick
-    trials, seeds = (40, 1) if quick else (200, 3)
+    parser.add_argument("--trials", type=int, default=200, help="of each sweep")
+    parser.add_argument("--seeds", type=int, default=3, help="of which medians are shown")
+    options = parsed(parser, trials=40, seeds=1)
+    trials, seeds = options.trials, options.seeds
     print(f"{trials} trials, median of {seeds}: reproducible / usual")
     print("slots  " + "  ".join(f"sigma {sigma:3g}" for sigma in SIGMAS))
     for slots in SLOTS:

@@ -237,7 +237,8 @@ def as_sweep(
 ) -> SimulatedSweep:
     """What a peer did, measured as our own sweeps are: moments, and numbers in the table."""
     complete = as_trials(table.recordings[number] for _, number in ends)
-    volumes = Scale.of(spec, table, seed).volumes(complete)
+    scale = Scale.of(spec, table, seed)
+    volumes = scale.volumes(scale.losses(complete))
     moments = np.array([moment for moment, _ in ends])
     return SimulatedSweep(name, seed, 0, 0, seconds, moments, volumes)
 

@@ -51,9 +51,9 @@ def simulate(  # noqa: PLR0913 - the options of a command
 ) -> None:
     """Replay past trials as SWEEP.yaml would run them, and compare samplers and schedulers.
 
-    Nothing is trained: seconds pass on a virtual clock. Shown are medians over the seeds, the
-    time to 99 % of the hypervolume of all that was recorded, the hypervolume in the end, and what
-    is lacking of the recorded front, measured from close behind it.
+    Nothing is trained: time passes on a virtual clock. The table shows medians over the seeds: the
+    time to 99 % of the hypervolume of everything recorded, the final hypervolume, and how much of
+    the recorded front is missing, measured from just behind it.
 
     Example: paretune simulate digits.yaml --from digits-grid --against sampler.kind=random
     """

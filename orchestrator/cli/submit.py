@@ -73,17 +73,17 @@ def submit(  # noqa: PLR0913 - the options of a command
     Example: paretune submit sweep.yaml --address http://head:8265 --follow
     """
     from orchestrator.jobs.job import job_of
+    from orchestrator.spec.files import load_sweep
 
     if kuberay and (cluster is None or not dry_run):
         raise UsageError(
             "--kuberay prints manifests, of the image and the pods that a file names: paretune "
             f"submit {file} --kuberay --cluster CLUSTER.yaml --dry-run | kubectl create -f -"
         )
-    job = job_of(file, settings=settings or (), name=name, environment=os.environ)
+    spec = load_sweep(file, settings=settings or (), name=name)
+    job = job_of(file, spec, settings=settings or (), name=name, environment=os.environ)
     if kuberay and cluster is not None:
-        from orchestrator.spec.files import load_sweep
-
-        _print_manifests(job, cluster, load_sweep(file, settings=settings or (), name=name))
+        _print_manifests(job, cluster, spec)
         return
     if dry_run:
         print_record(job.as_json(), "", Format.JSON)
@@ -92,25 +92,10 @@ def submit(  # noqa: PLR0913 - the options of a command
 
 
 def _print_manifests(job: "Job", cluster: Path, spec: "SweepSpec") -> None:
-    import yaml
-
     from orchestrator.jobs.cluster_settings import read_settings
-    from orchestrator.jobs.kuberay import manifests
+    from orchestrator.jobs.kuberay import as_yaml, manifests
 
-    found = manifests(job, spec, read_settings(cluster))
-    typer.echo(yaml.dump_all(found, Dumper=_plain_dumper(), sort_keys=False), nl=False)
-
-
-def _plain_dumper() -> type:
-    import yaml
-
-    class _Plain(yaml.SafeDumper):
-        """Repeats what stands twice, which is easier to read than an alias."""
-
-        def ignore_aliases(self, data: object) -> bool:
-            return True
-
-    return _Plain
+    typer.echo(as_yaml(manifests(job, spec, read_settings(cluster))), nl=False)
 
 
 def _send(job: "Job", address: str, *, follow: bool) -> None:

@@ -125,5 +125,8 @@ def _confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError("Nothing was removed: add --yes where nobody can be asked.")
+        raise UsageError(
+            "Nothing was removed: this is not a terminal, so the question cannot be asked. Add "
+            "--yes to remove without it."
+        )
     typer.confirm(question, abort=True)

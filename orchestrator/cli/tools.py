@@ -112,18 +112,12 @@ def sync(name: NameArgument, store: StoreOption = None) -> None:
     from orchestrator.queries.sweeps import open_sweep
     from orchestrator.redaction import redacted
     from orchestrator.state_folder import StateFolder
-    from orchestrator.tracking import MlflowMirror, build_mirror
+    from orchestrator.tracking import MlflowMirror, stored_mirror
     from orchestrator.tracking import sync as sync_sweep
 
     sweep = open_sweep(name, store)
     tracking, state = sweep.spec.get("tracking") or {}, StateFolder.find()
-    mirror = build_mirror(
-        tracking.get("kind", "mlflow"),
-        sweep.store,
-        experiment=name,
-        state=state,
-        uri=tracking.get("uri"),
-    )
+    mirror = stored_mirror(sweep.record, sweep.store, state)
     if not isinstance(mirror, MlflowMirror):
         raise UsageError(
             f"{name} is not mirrored: its file says 'tracking: none'. Run it again with "

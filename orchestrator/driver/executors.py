@@ -15,7 +15,7 @@ INLINE_WORDS = (
     "trials run one after another in this process: one that exhausts the memory or crashes the "
     "interpreter ends the run, which 'paretune resume' continues"
 )
-"""What a user is told of an inline run."""
+"""What users are told about an inline run."""
 
 
 def executor_of(

@@ -1,12 +1,12 @@
 """Cleaning a state folder: what no sweep of its store needs, and what can be computed again."""
 
-import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.driver.leftovers import used_bytes
 from orchestrator.errors import OrchestratorError
+from orchestrator.housekeeping.removal import remove_folder
 from orchestrator.queries.sweeps import list_sweeps
 from orchestrator.state_folder import StateFolder
 from orchestrator.trials import SweepState
@@ -67,11 +67,4 @@ def clean(chosen: Collection[Removable]) -> None:
             f"for its end, or interrupt it: paretune stop {running[0]}"
         )
     for each in chosen:
-        try:
-            shutil.rmtree(each.folder)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise OrchestratorError(
-                f"{each.folder} could not be removed: {error.strerror or error}."
-            ) from error
+        remove_folder(each.folder)

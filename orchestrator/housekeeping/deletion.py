@@ -3,7 +3,6 @@
 The store is last, so that a deletion that was interrupted is finished by the same command.
 """
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,11 @@ from orchestrator.contracts import Store
 from orchestrator.driver.leftovers import used_bytes
 from orchestrator.errors import OrchestratorError
 from orchestrator.file_storage.storage import FileStorage, is_remote
+from orchestrator.housekeeping.removal import remove_folder
 from orchestrator.queries.sweeps import Sweep, open_sweep
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage import this_holder
-from orchestrator.tracking import MlflowMirror, build_mirror
+from orchestrator.tracking import MlflowMirror, stored_mirror
 from orchestrator.trials import Trial
 
 
@@ -78,12 +78,16 @@ def delete_sweep(
     sweep = open_sweep(name, store)
     writer = sweep.store.take(name, this_holder())
     try:
-        # A trial that ran while the lease was free cannot exist: whoever runs one holds the lease.
+        # Listed under the lease, so that no driver adds a trial meanwhile.
         had = _holdings(sweep)
         if not keep_runs:
             _delete_runs(sweep, had.runs)
         for folder in had.folders:
-            _remove(folder, name)
+            remove_folder(
+                folder,
+                f"Sweep {name!r} is still in the store; call the command again when the folder "
+                f"can be written to.",
+            )
         if storage := sweep.spec.get("storage"):
             FileStorage(storage).remove(f"sweeps/{name}")
         writer.delete_sweep()
@@ -126,14 +130,7 @@ def _folders(name: str, trials: Sequence[Trial]) -> tuple[Path, ...]:
 def _delete_runs(sweep: Sweep, runs: Sequence[str]) -> None:
     if not runs:
         return
-    tracking = sweep.spec.get("tracking") or {}
-    mirror = build_mirror(
-        tracking.get("kind", "mlflow"),
-        sweep.store,
-        experiment=sweep.name,
-        state=StateFolder.find(),
-        uri=tracking.get("uri"),
-    )
+    mirror = stored_mirror(sweep.record, sweep.store, StateFolder.find())
     if not isinstance(mirror, MlflowMirror):
         return
     try:
@@ -146,16 +143,4 @@ def _delete_runs(sweep: Sweep, runs: Sequence[str]) -> None:
             f"Not all MLflow runs of {sweep.name!r} could be deleted, and the rest of the sweep "
             f"was left as it is: {error} Delete the sweep when MLflow answers, or leave its runs: "
             f"paretune delete {sweep.name} --keep-runs"
-        ) from error
-
-
-def _remove(folder: Path, name: str) -> None:
-    try:
-        shutil.rmtree(folder)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise OrchestratorError(
-            f"{folder} could not be removed: {error.strerror or error}. Sweep {name!r} is still "
-            f"in the store; call the command again when the folder can be written to."
         ) from error

@@ -10,8 +10,8 @@ from typing import Any
 from orchestrator.errors import UsageError
 from orchestrator.jobs.bundle import sent_files
 from orchestrator.jobs.lasting import job_variables, lasting_problems
-from orchestrator.spec.files import load_sweep
 from orchestrator.spec.settings import changed, parse_settings
+from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import read_yaml
 
 _ATTEMPT = ".attempt-"
@@ -47,6 +47,7 @@ class Job:
 
 def job_of(
     file: Path,
+    spec: SweepSpec,
     *,
     settings: Sequence[str] = (),
     name: str | None = None,
@@ -56,24 +57,26 @@ def job_of(
 
     Args:
         file: The sweep file.
-        settings: Changes to it, as in `load_sweep`.
+        spec: What `load_sweep` made of it, with the same settings and name.
+        settings: Changes to the file.
         name: Replaces the sweep's name.
         environment: Where the addresses of store and tracking are looked up.
 
     Raises:
-        UsageError: The file is wrong, the job would lose its results, or a file cannot be sent.
+        UsageError: The job would lose its results, or a file cannot be sent.
 
     >>> text = "{name: a, data: digits, space: smoke, objectives: {accuracy: maximize}, "
     >>> text += "backbone: {name: digitnet, weights: bundled}, storage: /mnt/sweeps, "
     >>> text += "store: postgresql+psycopg://db/sweeps, tracking: none}"
     >>> from tempfile import TemporaryDirectory
+    >>> from orchestrator.spec.files import load_sweep
     >>> with TemporaryDirectory() as folder:
     ...     file = Path(folder, "a.yaml")
     ...     _ = file.write_text(text)
-    ...     job_of(file, settings=["seed=7"], environment={}).entrypoint
+    ...     spec = load_sweep(file, settings=["seed=7"])
+    ...     job_of(file, spec, settings=["seed=7"], environment={}).entrypoint
     'paretune run "$PWD"/a.yaml --set seed=7'
     """
-    spec = load_sweep(file, settings=settings, name=name)
     document: Mapping[str, Any] = read_yaml(file).data
     for place, value in parse_settings(settings):
         document = changed(document, place, value)

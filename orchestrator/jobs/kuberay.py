@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
+import yaml
+
 from orchestrator.addresses import sqlite_file
 from orchestrator.errors import UsageError
 from orchestrator.jobs.cluster_settings import (
@@ -53,6 +55,22 @@ def manifests(job: Job, spec: SweepSpec, settings: ClusterSettings) -> list[dict
     files = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": content}
     body = {"apiVersion": "ray.io/v1", "kind": "RayJob", "metadata": metadata}
     return [files, {**body, "spec": _spec(job, settings)}]
+
+
+def as_yaml(found: list[dict[str, Any]]) -> str:
+    """Write manifests as the YAML documents that kubectl reads.
+
+    >>> print(as_yaml([{"kind": "ConfigMap"}]), end="")
+    kind: ConfigMap
+    """
+    return str(yaml.dump_all(found, Dumper=_Plain, sort_keys=False))
+
+
+class _Plain(yaml.SafeDumper):
+    """Repeats what stands twice, which is easier to read than an alias."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
 
 
 def _spec(job: Job, settings: ClusterSettings) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from orchestrator.objectives import Objective
 from orchestrator.pareto.hypervolume import HypervolumeScale
 from orchestrator.pareto.losses import loss_matrix
 from orchestrator.queries.sweeps import Sweep, open_sweep
+from orchestrator.spec.stored import flat_spec
 from orchestrator.trials import Trial
 
 
@@ -36,8 +37,7 @@ def compare_sweeps(first: str, second: str, store: Store | str | None = None) ->
         UnknownNameError: There is no such sweep.
     """
     sweeps = open_sweep(first, store), open_sweep(second, store)
-    specs = [dict(_leaves(sweep.spec)) for sweep in sweeps]
-    found = _differences(*specs)
+    found = _differences(*(flat_spec(sweep.spec) for sweep in sweeps))
     return [each for each in found if each.name != "name"] + _differences(*_results(*sweeps))
 
 
@@ -109,16 +109,6 @@ def _best(goal: Objective, values: list[float]) -> float | None:
 
 
 def _differences(before: Mapping[str, object], after: Mapping[str, object]) -> list[Difference]:
-    names = list(dict.fromkeys([*before, *after]))
+    names = dict.fromkeys([*before, *after])
     rows = [Difference(name, before.get(name), after.get(name)) for name in names]
     return [each for each in rows if each.first != each.second]
-
-
-def _leaves(tree: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:
-    leaves: list[tuple[str, object]] = []
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            leaves += _leaves(value, f"{prefix}{key}.")
-        else:
-            leaves.append((f"{prefix}{key}", value))
-    return leaves

@@ -45,7 +45,7 @@ class SimulatedSweep:
         volumes: Shape ``(complete,)``: hypervolume of the front after each of them, as a share of
             that of the whole table; both from the same reference point, behind all of the table.
         shares: Shape ``(complete,)``: the same, measured from close behind the table's front
-            (`orchestrator.pareto.indicators`), where a search is told from chance.
+            (`orchestrator.pareto.indicators`), which tells a search from chance.
         epsilon: How far the table's front was missed, in shares of its range.
     """
 
@@ -142,9 +142,9 @@ class Scale:
         """Compute the losses of trials; NaN for one that violates a constraint."""
         return feasible_losses(complete, self.spec.directed, self.spec.limits)
 
-    def volumes(self, complete: Sequence[Trial]) -> Floats:
-        """Compute the share of the whole hypervolume after each trial, in order of their ends."""
-        return self.measure.history(self.losses(complete)) / self.whole
+    def volumes(self, losses: Floats) -> Floats:
+        """Compute the share of the whole hypervolume after each row, in order of their ends."""
+        return self.measure.history(losses) / self.whole
 
 
 def as_trials(recordings: Iterable[Recording]) -> list[Trial]:
@@ -229,7 +229,7 @@ class _Watch(Silent):
             failed=ends[TrialState.FAILED],
             seconds=self.clock(),
             moments=np.array(self.moments),
-            volumes=scale.volumes(self.complete),
+            volumes=scale.volumes(losses),
             shares=scale.front.shares(losses),
             epsilon=scale.front.epsilon(losses),
         )

@@ -14,9 +14,9 @@ from orchestrator.simulation.comparing import SimulatedSweep
 def simulated_table(sweeps: Sequence[SimulatedSweep]) -> Table:
     """Tabulate medians over the seeds, and the speed-up of each variant over the first one.
 
-    A sweep that never reached 99 % counts as slower than all others. Beside the volume, which is
-    measured from behind all of the table, stands what is lacking of the front's own volume,
-    measured from close behind it, and the additive epsilon indicator in shares of its range.
+    A sweep that never reached 99 % counts as slower than all others. The volume is
+    measured from behind the whole table. The last two columns measure from just behind the front:
+    how much of its own volume is missing, and the additive epsilon in shares of its range.
 
     >>> import numpy as np
     >>> sweep = SimulatedSweep("as given", 0, 0, 0, 60.0, np.array([60.0]), np.array([1.0]))

@@ -44,6 +44,21 @@ def spec_constraints(spec: Mapping[str, Any]) -> tuple[Constraint, ...]:
     return tuple(map(Constraint.parse, spec.get("constraints") or ()))
 
 
+def flat_spec(spec: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Return the values of a stored spec by dotted keys; an empty section is a value.
+
+    >>> flat_spec({"training": {"epochs": 2}, "attacks": {}})
+    {'training.epochs': 2, 'attacks': {}}
+    """
+    flat: dict[str, object] = {}
+    for key, value in spec.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flat_spec(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
 def places_of(spec: Mapping[str, Any], state: StateFolder) -> dict[str, str]:
     """Return the paths of a spec that are within the project, relative to its state folder.
 

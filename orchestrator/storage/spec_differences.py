@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from orchestrator.spec.stored import flat_spec
+
 
 def spec_differences(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
     """List each key that differs.
@@ -9,20 +11,10 @@ def spec_differences(old: Mapping[str, object], new: Mapping[str, object]) -> li
     >>> spec_differences({"space": {"bits": [2, 4]}, "seed": 1}, {"space": {"bits": [2, 8]}})
     ['space.bits was [2, 4], is [2, 8]', 'seed was 1, is not given']
     """
-    before, after = dict(_flat(old)), dict(_flat(new))
+    before, after = flat_spec(old), flat_spec(new)
     said = [(key, _said(before, key), _said(after, key)) for key in before | after]
     found = [f"{key} was {was}, is {now}" for key, was, now in said if was != now]
     return found or ["only its fingerprint differs"]
-
-
-def _flat(tree: Mapping[str, object], prefix: str = "") -> list[tuple[str, object]]:
-    leaves: list[tuple[str, object]] = []
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            leaves += _flat(value, f"{prefix}{key}.")
-        else:
-            leaves.append((f"{prefix}{key}", value))
-    return leaves
 
 
 def _said(leaves: Mapping[str, object], key: str) -> str:

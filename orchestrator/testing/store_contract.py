@@ -117,7 +117,7 @@ class StoreContract(TrialContract, ColumnsContract, OutboxContract):
             store.prior_points("b"),
         )
         assert again == left
-        # Whoever still writes to it is told, and the name begins anew.
+        # A driver that still writes to it is refused, and the name can be used again.
         with pytest.raises(LeaseLostError, match="deleted"):
             writer.add_trial({}, seed=0)
         store.create_sweep("a", {}, "another")

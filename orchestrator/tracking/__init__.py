@@ -3,6 +3,9 @@
 Importing this imports no MLflow: that takes seconds, and happens at a mirror's first use.
 """
 
+from collections.abc import Mapping
+from typing import Any, cast
+
 from orchestrator.addresses import is_server
 from orchestrator.contracts import Mirror, Store
 from orchestrator.errors import UnknownNameError
@@ -14,6 +17,7 @@ from orchestrator.tracking.mlflow_server import MlflowServer
 from orchestrator.tracking.no_mirror import NoMirror
 from orchestrator.tracking.sync import Count, SyncReport, sync
 from orchestrator.tracking.warming import WarmUp
+from orchestrator.trials import SweepRecord
 
 __all__ = [
     "BackgroundMirror",
@@ -25,6 +29,7 @@ __all__ = [
     "TrackingError",
     "WarmUp",
     "build_mirror",
+    "stored_mirror",
     "sync",
     "warm_up",
 ]
@@ -58,6 +63,18 @@ def build_mirror(
     # With a database, MLflow would put artifacts into the working directory by default.
     root = None if is_server(address) else state.tracking_artifacts
     return MlflowMirror(store, address, artifact_root=root, experiment=experiment)
+
+
+def stored_mirror(sweep: SweepRecord, store: Store, state: StateFolder) -> Mirror:
+    """Build the mirror of a stored sweep, as `build_mirror` does."""
+    tracking = cast(Mapping[str, Any], sweep.spec.get("tracking") or {})
+    return build_mirror(
+        tracking.get("kind", "mlflow"),
+        store,
+        experiment=sweep.name,
+        state=state,
+        uri=tracking.get("uri"),
+    )
 
 
 def warm_up(kind: str, *, state: StateFolder, uri: str | None = None) -> WarmUp:

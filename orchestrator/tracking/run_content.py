@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from orchestrator.redaction import redacted_section
-from orchestrator.spec.stored import spec_objectives
+from orchestrator.spec.stored import flat_spec, spec_objectives
 from orchestrator.tracking.runs import (
     MetricPoint,
     RunContent,
@@ -207,11 +207,10 @@ def _named(section: object) -> object:
     return next((source for source in sources if source is not None), None)
 
 
-def _flattened(section: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in section.items():
-        if isinstance(value, Mapping):
-            flat |= _flattened(value, f"{prefix}{key}.")
-        elif value is not None:  # unset values would fill half of MLflow's table
-            flat[f"{prefix}{key}"] = json.dumps(value) if isinstance(value, list) else value
-    return flat
+def _flattened(section: Mapping[str, object]) -> dict[str, object]:
+    # Unset values would fill half of MLflow's table.
+    return {
+        key: json.dumps(value) if isinstance(value, list) else value
+        for key, value in flat_spec(section).items()
+        if value is not None and value != {}
+    }

@@ -200,8 +200,8 @@ def stored_tensors(
     planned = quantized.weights
     stored: dict[str, StoredTensor] = {}
     dropped = merged_statistics(shapes if quantized.merged_norms else ())
-    for name in (name for name in shapes if name not in dropped):
-        shape, parts = shapes[name], [StoredTensor(name, "F32", shapes[name])]
+    for name, shape in shapes.items():
+        parts = [] if name in dropped else [StoredTensor(name, "F32", shape)]
         if name in planned:
             parts = _levels(planned[name], shape, quantized)
         elif name in sparse:

@@ -7,6 +7,8 @@ import yaml
 
 from orchestrator.errors import UsageError
 from orchestrator.jobs.job import Job, job_of
+from orchestrator.spec.files import load_sweep
+from tests.orchestrator.jobs.conftest import MINIMAL
 
 LASTING = {
     "store": "postgresql+psycopg://db/sweeps",
@@ -18,16 +20,8 @@ SERVERS = {"PARETUNE_STORE": LASTING["store"], "MLFLOW_TRACKING_URI": LASTING["t
 
 def _job(folder: Path, environment: dict[str, str] | None = None, **keys: object) -> Job:
     file = folder / "sweep.yaml"
-    content = {
-        "name": "digits-fc",
-        "backbone": {"name": "digitnet", "weights": "bundled"},
-        "data": "digits",
-        "space": "smoke",
-        "objectives": {"accuracy": "maximize"},
-        **keys,
-    }
-    file.write_text(yaml.safe_dump(content))
-    return job_of(file, environment=environment or {})
+    file.write_text(yaml.safe_dump({**MINIMAL, **keys}))
+    return job_of(file, load_sweep(file), environment=environment or {})
 
 
 @pytest.mark.parametrize(

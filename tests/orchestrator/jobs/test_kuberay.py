@@ -12,13 +12,10 @@ from orchestrator.jobs.cluster_settings import read_settings
 from orchestrator.jobs.job import job_of
 from orchestrator.jobs.kuberay import manifests
 from orchestrator.spec.files import load_sweep
+from tests.orchestrator.jobs.conftest import MINIMAL
 
 SWEEP = {
-    "name": "digits-fc",
-    "backbone": {"name": "digitnet", "weights": "bundled"},
-    "data": "digits",
-    "space": "smoke",
-    "objectives": {"accuracy": "maximize"},
+    **MINIMAL,
     "store": "postgresql+psycopg://me:${SWEEPS_PASSWORD}@db/sweeps",
     "tracking": "http://mlflow:5000",
     "storage": "s3://bucket/sweeps",
@@ -34,8 +31,8 @@ def _manifests(
     file, cluster = folder / "sweep.yaml", folder / "cluster.yaml"
     file.write_text(yaml.safe_dump({**SWEEP, **(sweep or {})}))
     cluster.write_text(yaml.safe_dump({**SETTINGS, **(settings or {})}))
-    job = job_of(file, environment={})
-    return manifests(job, load_sweep(file), read_settings(cluster))
+    spec = load_sweep(file)
+    return manifests(job_of(file, spec, environment={}), spec, read_settings(cluster))
 
 
 @pytest.fixture(scope="module")
