@@ -171,6 +171,15 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Outline:
+    """What is read of a trial where very many are asked about: no values, nothing of attempts."""
+
+    number: int
+    state: TrialState
+    params: Params
+
+
+@dataclass(frozen=True, slots=True)
 class PriorPoint:
     """A configuration of a sweep's space that was measured before the sweep: what it learns from.
 
