@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from orchestrator.cli import (
     analyze,
+    archives,
     fronts,
     pretrain,
     report,
@@ -83,6 +84,8 @@ _COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
         tools.sync,
         tools.doctor,
         tidy.delete,
+        archives.archive,
+        archives.restore,
         tidy.clean,
         pretrain.pretrain,
         simulate.simulate,

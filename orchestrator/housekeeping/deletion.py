@@ -51,7 +51,7 @@ def holdings(name: str, store: Store | str | None = None) -> Holdings:
     Raises:
         UnknownNameError: There is no such sweep.
     """
-    return _holdings(open_sweep(name, store))
+    return holdings_of(open_sweep(name, store))
 
 
 def delete_sweep(
@@ -80,7 +80,7 @@ def delete_sweep(
     writer = sweep.store.take(name, this_holder())
     try:
         # Listed under the lease, so that no driver adds a trial meanwhile.
-        had = _holdings(sweep)
+        had = holdings_of(sweep)
         if not keep_runs:
             _delete_runs(sweep, had.runs)
         for folder in had.folders:
@@ -98,7 +98,8 @@ def delete_sweep(
     return had
 
 
-def _holdings(sweep: Sweep) -> Holdings:
+def holdings_of(sweep: Sweep) -> Holdings:
+    """List what there is of an opened sweep; nothing is changed."""
     folders = _folders(sweep.name, sweep.store.artifacts(sweep.name).values())
     storage = sweep.spec.get("storage")
     attempts = chain.from_iterable(sweep.store.all_attempts(sweep.name).values())

@@ -16,7 +16,13 @@ from orchestrator.addresses import missing_driver, mlflow_address
 from orchestrator.redaction import redacted
 from orchestrator.tracking.errors import RefusedError, TrackingError
 from orchestrator.tracking.mlflow_database import make_database
-from orchestrator.tracking.runs import Changes, RunContent, RunView, missing_from
+from orchestrator.tracking.runs import (
+    Changes,
+    MetricPoint,
+    RunContent,
+    RunView,
+    missing_from,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -212,6 +218,24 @@ class MlflowServer:
         """List the artifacts at the top level of a run: size in bytes by name."""
         with self._reaching() as client:
             return {item.path: int(item.file_size or 0) for item in client.list_artifacts(run_id)}
+
+    def history(self, run_id: str, key: str) -> list[MetricPoint]:
+        """Return every point of one metric of a run."""
+        with self._reaching() as client:
+            return [
+                MetricPoint(key, point.value, point.timestamp, point.step)
+                for point in client.get_metric_history(run_id, key)
+            ]
+
+    def download(self, run_id: str, folder: Path) -> None:
+        """Copy all artifacts of a run into an existing folder."""
+        with self._reaching() as client:
+            client.download_artifacts(run_id, "", str(folder))
+
+    def upload(self, run_id: str, folder: Path) -> None:
+        """Store or replace all that a folder holds as artifacts of a run."""
+        with self._reaching() as client:
+            client.log_artifacts(run_id, str(folder))
 
     def put_text(self, run_id: str, text: str, name: str) -> None:
         """Store or replace an artifact."""

@@ -60,6 +60,8 @@ def test_the_commands_are_those_of_the_contract() -> None:
         "simulate",
         "diff",
         "delete",
+        "archive",
+        "restore",
         "clean",
     ]
     assert sorted(COMMANDS) == sorted([*queries, *others])
