@@ -86,6 +86,7 @@ _COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
         tidy.delete,
         archives.archive,
         archives.restore,
+        archives.rename,
         tidy.clean,
         pretrain.pretrain,
         simulate.simulate,

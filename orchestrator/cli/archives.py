@@ -57,6 +57,23 @@ def archive(
     print_record(record, line, how)
 
 
+def rename(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Name of the sweep.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")],
+    *,
+    without_runs: WithoutRunsOption = False,
+    store: StoreOption = None,
+) -> None:
+    """Give a sweep another name: in the store, on disk, and in MLflow.
+
+    Example: paretune rename digits-fc digits-2026
+    """
+    from orchestrator.housekeeping.renaming import rename_sweep
+
+    rename_sweep(old, new, store, without_runs=without_runs)
+    say(f"{old} is called {new} now")
+
+
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What 'paretune archive' wrote.")],
     *,

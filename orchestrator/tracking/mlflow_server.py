@@ -32,6 +32,7 @@ _ENVIRONMENT = {
     # Not "Creating initial MLflow database tables..." and such; and a database that fails raises,
     # which is reported in a sentence; MLflow would also print the traceback.
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # Ending a run prints its URL to stdout, which belongs to our JSON.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # Seven tries with growing pauses and 120 s each would hold the mirror for minutes when the
@@ -104,6 +105,24 @@ class MlflowServer:
             from orchestrator.tracking.artifact_places import bring_home
 
             return bring_home(client, experiment_id, home, tag, run_id)
+
+    def move_artifacts(self, experiment_id: str, old: Path, new: Path) -> None:
+        """Move an experiment's artifacts to another folder (`artifact_places.move_home`)."""
+        with self._reaching() as client:
+            from orchestrator.tracking.artifact_places import move_home
+
+            move_home(client, experiment_id, old, new)
+
+    def rename_experiment(self, experiment_id: str, name: str) -> None:
+        """Give an experiment a name; one that it has already is no error."""
+        with self._reaching() as client:
+            if client.get_experiment(experiment_id).name != name:
+                client.rename_experiment(experiment_id, name)
+
+    def rename_run(self, run_id: str, name: str) -> None:
+        """Give a run another name."""
+        with self._reaching() as client:
+            client.update_run(run_id, name=name)
 
     def experiments(self) -> dict[str, str]:
         """Return the ids of the experiments that are not deleted, by name."""

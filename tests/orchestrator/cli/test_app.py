@@ -62,6 +62,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
         "delete",
         "archive",
         "restore",
+        "rename",
         "clean",
     ]
     assert sorted(COMMANDS) == sorted([*queries, *others])
