@@ -77,7 +77,7 @@ app = typer.Typer(
 _COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
     "Start": (start.init, start.schema),
     "Run": (run.check, run.run, submit.submit, run.resume, run.stop),
-    "Look": (show.list_, show.status, show.trials, show.show, tidy.diff),
+    "Look": (show.list_, show.status, show.trials, show.show, show.logs, tidy.diff),
     "Choose": (fronts.front, fronts.pick, report.report, tools.export, studies.export_study),
     "Care": (
         ui.ui,

@@ -17,6 +17,7 @@ from orchestrator.file_storage.storage import FileStorage
 from orchestrator.housekeeping.deletion import Holdings, holdings_of
 from orchestrator.housekeeping.sweep_archive import (
     FILES,
+    LOGS,
     RUNS,
     STORE,
     STORED,
@@ -126,8 +127,13 @@ def _copy_rows(sweep: Sweep, file: Path) -> None:
 def _files(had: Holdings) -> dict[str, Path]:
     """Files of the sweep on this machine, by the names of the members that they become."""
     # Where two folders have a file, both stand for the same trial, and the first one counts.
-    found = (files_below(folder) for folder in reversed(had.folders))
-    return {f"{FILES}/{name}": path for each in found for name, path in each.items()}
+    folders = [(FILES, each) for each in reversed(had.folders)]
+    folders += [(LOGS, each) for each in had.logs]
+    return {
+        f"{kind}/{name}": path
+        for kind, folder in folders
+        for name, path in files_below(folder).items()
+    }
 
 
 def _fetch_stored(sweep: Sweep, to: Path) -> None:

@@ -81,7 +81,8 @@ def _renamed(sweep: Sweep, new: str, note: Path, *, without_runs: bool) -> Sweep
         make_private(note.parent)
         with replacing(note) as unfinished:
             unfinished.write_text(json.dumps({"from": sweep.name}))
-        for folder in holdings_of(sweep).folders:
+        had = holdings_of(sweep)
+        for folder in (*had.folders, *had.logs):
             _link(folder, folder.with_name(new))
         if given := sweep.spec.get("storage"):
             _copy_stored(FileStorage(given), sweep.name, new)
@@ -150,7 +151,9 @@ def _copy_stored(storage: FileStorage, old: str, new: str) -> None:
 
 def _remove_old(renamed: Sweep, old: str) -> None:
     advice = f"The sweep is called {renamed.name!r} now; run the same command again."
-    for folder in {StateFolder.find().sweep_folder(renamed.name), *holdings_of(renamed).folders}:
+    state, name = StateFolder.find(), renamed.name
+    own = (state.sweep_folder(name), state.log_folder(name))
+    for folder in {*own, *holdings_of(renamed).folders}:
         remove_folder(folder.with_name(old), advice)
     if given := renamed.spec.get("storage"):
         FileStorage(given).remove(f"sweeps/{old}")

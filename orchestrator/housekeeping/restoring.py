@@ -15,6 +15,7 @@ from orchestrator.errors import OrchestratorError, SweepExistsError
 from orchestrator.file_storage.storage import FileStorage
 from orchestrator.housekeeping.sweep_archive import (
     FILES,
+    LOGS,
     RUNS,
     STORE,
     STORED,
@@ -88,6 +89,7 @@ def restore_sweep(
         changed = Changed(roots={STORAGE: STATE} if here else {})
         storage = _put_stored(record, manifest, content / STORED, state, here=here)
         _put_files(manifest.below(FILES), content / FILES, state.sweep_folder(manifest.sweep))
+        _put_files(manifest.below(LOGS), content / LOGS, state.log_folder(manifest.sweep))
         if without_runs:
             changed = replace(changed, runs=None)
         elif (content / RUNS).is_dir():

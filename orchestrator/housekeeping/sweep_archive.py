@@ -4,6 +4,7 @@
 manifest.json          format, version, name of the sweep, size and SHA-256 of each member
 store.db               a store with this sweep alone, of the schema of its time
 files/...              what the sweep's folder had, in the state folder
+logs/...               the logs of its runs
 storage/...            what the sweep's `storage` had
 runs/runs.jsonl        its MLflow runs, one a line
 runs/artifacts/ID/...  their artifacts
@@ -23,7 +24,7 @@ from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.state_folder import check_sweep_name
 
 FORMAT = 1
-STORE, FILES, STORED, RUNS = "store.db", "files", "storage", "runs"
+STORE, FILES, LOGS, STORED, RUNS = "store.db", "files", "logs", "storage", "runs"
 _MANIFEST = "manifest.json"
 _BLOCK = 2**20
 # What is dense already is not compressed again: that costs more time than it saves space.
@@ -141,7 +142,7 @@ def _blocks(source: Any) -> Iterator[bytes]:
 def _check_inside(file: Path, members: Mapping[str, object]) -> None:
     for name in members:
         path = PurePosixPath(name)
-        inside = path.parts[:1] in ((STORE,), (FILES,), (STORED,), (RUNS,))
+        inside = path.parts[:1] in ((STORE,), (FILES,), (LOGS,), (STORED,), (RUNS,))
         if path.is_absolute() or ".." in path.parts or "\\" in name or not inside:
             raise UsageError(f"{file} names a file outside of an archive ({name!r}).")
 

@@ -54,6 +54,9 @@ def make(store: Store, state: StateFolder) -> Make:
         for number, file in files.items():
             file.parent.mkdir(parents=True)
             file.write_bytes(f"network {number} of {name}".encode())
+        log = state.log_folder(name) / "1.log"
+        log.parent.mkdir(parents=True)
+        log.write_text(f"a run of {name}")
         digest = hashlib.sha256(files[0].read_bytes()).hexdigest()
         artifact = Artifact(str(files[0]), files[0].stat().st_size, digest)
         writer.finish_attempt(

@@ -58,6 +58,7 @@ def test_archived_deleted_and_restored_elsewhere_it_is_what_it_was(
     assert [each.name for each in found.sweeps()] == ["a"]
     assert without_places(stored(found, "a"), other) == without_places(before, state)
     assert files_in(other.sweep_folder("a")) == files
+    assert files_in(other.log_folder("a")) == {"1.log": b"a run of a"}
     assert Path(found.trial("a", 0).artifact.path).read_bytes() == b"network 0 of a"
     # It can be driven: the lease is nobody's, and numbers go on.
     writer = found.take("a", "elsewhere:3:4")

@@ -46,6 +46,7 @@ def test_it_is_the_same_under_another_name(make: Make, store: Store, state: Stat
     assert files_in(state.sweep_folder("b")) == files
     assert Path(store.trial("b", 0).artifact.path).read_bytes() == b"network 0 of a"
     assert not state.sweep_folder("a").exists()
+    assert sorted(each.name for each in (state.root / "logs").iterdir()) == ["aa", "b"]
     assert stored(store, "aa") == others
     with pytest.raises(UnknownNameError):
         rename_sweep("a", "c", store)
