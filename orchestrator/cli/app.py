@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from orchestrator.cli import (
     analyze,
     archives,
+    database,
     fronts,
     pretrain,
     report,
@@ -96,6 +97,7 @@ for panel, commands in _COMMANDS.items():
     for command in commands:
         app.command(command.__name__.rstrip("_").replace("_", "-"), rich_help_panel=panel)(command)
 app.add_typer(submit.app, name="jobs", rich_help_panel="Run")
+app.add_typer(database.app, name="database", rich_help_panel="Care")
 app.add_typer(analyze.app, name="analyze", rich_help_panel="Choose")
 
 

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.housekeeping.deletion import Holdings
     from orchestrator.queries.differences import Difference
 
-YesOption = Annotated[
-    bool, typer.Option("--yes", "-y", help="Remove without asking, as a script needs it.")
-]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, as a script needs it.")]
 SubjectArgument = Annotated[
     str, typer.Argument(metavar="NAME[:TRIAL]", help="A sweep, or one of its trials.")
 ]
@@ -88,7 +86,7 @@ def delete(
         say(f"  files in {has.storage}")
     if has.runs and not keep_runs:
         say(f"  {len(has.runs)} MLflow runs, which 'mlflow gc' removes for good")
-    _confirm(f"Delete {name}?", yes=yes)
+    confirm(f"Delete {name}?", yes=yes)
     had = delete_sweep(name, store, keep_runs=keep_runs)
     say(f"Deleted {name}")
     if how is not Format.TABLE:
@@ -133,7 +131,7 @@ def clean(
     for each in found:
         say(f"{human('memory_bytes', each.bytes):>9}  {each.folder}: {each.what}")
     if found:
-        _confirm("Remove them?", yes=yes)
+        confirm("Remove them?", yes=yes)
         remove(found)
         say(f"Removed {human('memory_bytes', sum(each.bytes for each in found))}")
     if how is not Format.TABLE:
@@ -143,13 +141,13 @@ def clean(
         print_records(removed, "", how)
 
 
-def _confirm(question: str, *, yes: bool) -> None:
-    """Ask a person; without one, and without ``--yes``, nothing is removed."""
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask a person; without one, and without ``--yes``, nothing is done."""
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError(
-            "Nothing was removed: this is not a terminal, so the question cannot be asked. Add "
-            "--yes to remove without it."
+            "Nothing was changed: this is not a terminal, so the question cannot be asked. Add "
+            "--yes to go on without it."
         )
     typer.confirm(question, abort=True)
