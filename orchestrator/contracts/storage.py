@@ -173,6 +173,10 @@ class Outbox(Protocol):
         """Forget a mark, unless its subject changed again since it was read."""
         ...
 
+    def done_all(self, marks: Sequence[Mark]) -> None:
+        """Forget marks as `done` does, all of one sweep, in one transaction."""
+        ...
+
     def mark_all(self, sweep: str) -> int:
         """Mark the sweep and all its attempts for `paretune sync`; returns the number of marks."""
         ...

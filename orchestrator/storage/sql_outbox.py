@@ -1,6 +1,8 @@
 """What the mirror still has to copy, written in the same transactions as the data itself."""
 
-from sqlalchemy import delete, select, update
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, delete, select, update
 
 from orchestrator.contracts import Mark
 from orchestrator.errors import UnknownNameError
@@ -8,6 +10,13 @@ from orchestrator.storage.changes import mark
 from orchestrator.storage.database import Database
 from orchestrator.storage.reading import sweep_id, trial_id
 from orchestrator.storage.tables import WHOLE_SWEEP, attempts, outbox, sweeps, trials
+
+_FORGET = delete(outbox).where(
+    outbox.c.sweep_id == bindparam("own"),
+    outbox.c.trial == bindparam("of_trial"),
+    outbox.c.attempt == bindparam("of_attempt"),
+    outbox.c.revision == bindparam("seen"),
+)
 
 
 class SqlOutbox:
@@ -34,15 +43,24 @@ class SqlOutbox:
 
     def done(self, mark: Mark) -> None:
         """Forget a mark, unless its subject changed again since it was read."""
+        self.done_all([mark])
+
+    def done_all(self, marks: Sequence[Mark]) -> None:
+        """Forget marks as `done` does, all of one sweep, in one transaction."""
+        if not marks:
+            return
         with self._database.writing() as connection:
-            connection.execute(
-                delete(outbox).where(
-                    outbox.c.sweep_id == sweep_id(connection, mark.sweep),
-                    outbox.c.trial == (WHOLE_SWEEP if mark.trial is None else mark.trial),
-                    outbox.c.attempt == (WHOLE_SWEEP if mark.attempt is None else mark.attempt),
-                    outbox.c.revision == mark.revision,
-                )
-            )
+            own = sweep_id(connection, marks[0].sweep)
+            rows = [
+                {
+                    "own": own,
+                    "of_trial": WHOLE_SWEEP if mark.trial is None else mark.trial,
+                    "of_attempt": WHOLE_SWEEP if mark.attempt is None else mark.attempt,
+                    "seen": mark.revision,
+                }
+                for mark in marks
+            ]
+            connection.execute(_FORGET, rows)
 
     def mark_all(self, sweep: str) -> int:
         """Mark the sweep and all its attempts for `paretune sync`; returns the number of marks."""

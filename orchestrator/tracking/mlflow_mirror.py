@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.contracts import Mark, Store
@@ -76,6 +77,8 @@ class MlflowMirror:
         self._progress = _Pause(_PROGRESS_PAUSE_S)
         self._front = _Pause(_FRONT_PAUSE_S)
         self._is_behind = False
+        self._began = datetime.now(UTC)
+        self._unanswered: list[Mapping[str, str]] = []
 
     @property
     def server(self) -> MlflowServer:
@@ -109,10 +112,7 @@ class MlflowMirror:
                 break
             # The sweep comes last: its front names the runs of its trials.
             batch = [mark for mark in marks if mark.trial is not None] or marks
-            for mark in batch if limit is None else batch[: limit - done]:
-                self._mirror(mark)
-                self._store.outbox.done(mark)
-                done += 1
+            done += self._mirror_all(batch if limit is None else batch[: limit - done])
         self._catch_up(sweep)
         return done
 
@@ -130,12 +130,24 @@ class MlflowMirror:
             folders = (self._artifact_root / old, self._artifact_root / self._experiment)
             self._server.move_artifacts(self.experiment_id(), *folders)
 
-    def _mirror(self, mark: Mark) -> None:
+    def _mirror_all(self, marks: Sequence[Mark]) -> int:
+        """Mirror marks of one sweep, and forget those that were mirrored, also after an error."""
+        mirrored: list[Mark] = []
+        try:
+            sweep = self._store.sweep(marks[0].sweep)
+            for mark in marks:
+                self._mirror(mark, sweep)
+                mirrored.append(mark)
+        finally:
+            self._store.outbox.done_all(mirrored)
+        return len(mirrored)
+
+    def _mirror(self, mark: Mark, sweep: SweepRecord) -> None:
         try:
             if mark.trial is None:
                 self._mirror_sweep(mark.sweep)
             else:
-                self._mirror_attempt(mark)
+                self._mirror_attempt(mark, mark.trial, sweep)
                 self._is_behind = True
         except RefusedError as error:
             what = "the sweep" if mark.trial is None else f"trial {mark.trial}"
@@ -149,9 +161,8 @@ class MlflowMirror:
         else:
             self._summarize(sweep, with_front=True)
 
-    def _mirror_attempt(self, mark: Mark) -> None:
-        assert mark.trial is not None  # noqa: S101 - the caller has looked
-        sweep, trial = self._store.sweep(mark.sweep), self._store.trial(mark.sweep, mark.trial)
+    def _mirror_attempt(self, mark: Mark, number: int, sweep: SweepRecord) -> None:
+        trial = self._store.trial(mark.sweep, number)
         tried = self._store.attempts(mark.sweep, trial.number)
         attempt = next(each for each in tried if each.number == mark.attempt)
         reports = self._store.reports(mark.sweep, trial.number)
@@ -159,10 +170,12 @@ class MlflowMirror:
         parent = self._parents.get(mark.sweep) or self._parent(sweep).run_id
         content = replace(content, tags={**content.tags, "mlflow.parentRunId": parent})
         identity = attempt_identity(sweep, trial.number, attempt.number)
-        run = self._found_or_made(attempt.mlflow_run_id, identity, content)
+        # Of an attempt that began after this mirror, no earlier process can have left a run.
+        is_new = attempt.started > self._began
+        run = self._found_or_made(attempt.mlflow_run_id, identity, content, is_new=is_new)
         if run.run_id != attempt.mlflow_run_id:
-            number = (mark.sweep, trial.number, attempt.number)
-            self._store.outbox.record_attempt_run(*number, run.run_id)
+            which = (mark.sweep, trial.number, attempt.number)
+            self._store.outbox.record_attempt_run(*which, run.run_id)
         text = attempt.failure.traceback if attempt.failure else ""
         if text and TRACEBACK not in self._server.files(run.run_id):
             self._server.put_text(run.run_id, text, TRACEBACK)
@@ -177,22 +190,31 @@ class MlflowMirror:
         return run
 
     def _found_or_made(
-        self, known: str | None, identity: Mapping[str, str], content: RunContent
+        self,
+        known: str | None,
+        identity: Mapping[str, str],
+        content: RunContent,
+        *,
+        is_new: bool = False,
     ) -> RunView:
-        """Find or create the run of this identity; a deleted one is restored."""
+        """Find or create the run of this identity; a deleted one is restored.
+
+        One whose id is not known is looked for, unless it `is_new`: MLflow cannot have it.
+        """
         experiment = self.experiment_id()
         if identity[SWEEP_ID] not in self._at_home:
             self._bring_home(identity)
             self._at_home.add(identity[SWEEP_ID])
         run = self._server.run(known) if known else None
-        if run is None:
+        if run is None and not (is_new and identity not in self._unanswered):
             # A crash between creating a run and storing its id leaves a run without an owner.
             found = self._server.runs(experiment, identity, with_deleted=True)
             run = min(found, key=lambda each: each.is_deleted, default=None)
         if run is None:
-            links = {key: tag for key, tag in content.tags.items() if key.startswith("mlflow.")}
-            tags = {**links, **identity}
-            run = self._server.create_run(experiment, content, tags)
+            # Should MLflow not answer, it may have made the run all the same.
+            self._unanswered.append(identity)
+            run = self._server.create_run(experiment, content, {**content.tags, **identity})
+            self._unanswered.remove(identity)
             # Another project may share the experiment, and have its artifacts in its own folder.
             self._bring_home(identity, run.run_id)
         if run.is_deleted:
