@@ -46,6 +46,7 @@ from orchestrator.errors import (
 )
 from orchestrator.execution.batches import batches_of
 from orchestrator.execution.task import Task
+from orchestrator.file_storage.storage import FileStorage
 from orchestrator.queries.data_notes import data_notes
 from orchestrator.references import resolved
 from orchestrator.scheduling import build_scheduler
@@ -294,7 +295,7 @@ def _task(spec: SweepSpec, state: StateFolder) -> Task:
         front_attacks=spec.front_attacks,
         needs=spec.resources.as_needs(),
         max_slots=spec.execution.max_slots,
-        cache=_cache(spec.execution.cache, state),
+        cache=_cache(spec, state),
         cache_bytes=spec.execution.cache_bytes,
         batches=batches_of(spec),
         functions=spec.functions,
@@ -305,12 +306,15 @@ def _task(spec: SweepSpec, state: StateFolder) -> Task:
     )
 
 
-def _cache(where: str, state: StateFolder) -> str | None:
+def _cache(spec: SweepSpec, state: StateFolder) -> str | None:
     """Where the stage cache is, for a worker that has another working directory."""
+    where = spec.execution.cache
     if where == "off":
         return None
     if where == "auto":
-        return str(state.cache)
+        if spec.storage is None:
+            return str(state.cache)
+        return FileStorage(spec.storage).address("cache")
     where = resolved(where)
     return where if "://" in where else str(Path(where).expanduser().resolve())
 

@@ -43,8 +43,13 @@ class Shared:
 
 
 def node_task(task: Task) -> Task:
-    """Return the task as a node without the driver's folder has it: its own stage cache."""
+    """Return the task as a node without the driver's folder has it: its own stage cache.
+
+    A cache that all nodes reach stays where it is: one with a URL, and that of the storage.
+    """
     if task.cache is None or "://" in task.cache:
+        return task
+    if task.storage is not None and kept_in(task.storage).holds(task.cache):
         return task
     # Entries are found by content, so that sweeps share it.
     return replace(task, cache=str(node_folder("stages")))
