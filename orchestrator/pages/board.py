@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from orchestrator.constraints import feasible
 from orchestrator.objectives import Objective
+from orchestrator.pages.details import words_and_units
 from orchestrator.pages.running import running_records, seconds_left
 from orchestrator.pages.trial_table import TrialTable
 from orchestrator.pareto.hypervolume import HypervolumeScale, complete_in_order
 from orchestrator.pareto.losses import feasible_losses
-from orchestrator.quantities import label, unit
 from orchestrator.queries.conditions import facts_of, read_condition
 from orchestrator.queries.sweeps import Sweep
 from orchestrator.trials import Standing, SweepRecord, Trial, TrialState
@@ -133,7 +134,9 @@ class Board:
         running = [each.number for each in standings if each.state is TrialState.RUNNING]
         trials = self.sweep.store.numbered(record.name, running) if running else []
         front = self.sweep.front() if self.sweep.objectives else ()
+        runs = running_records(self.sweep.store, record, trials, now)
         names = self._table.names("values") | {goal.name for goal in self.sweep.objectives}
+        names |= {name for run in runs for name in _values(run)}
         counts = {s.value: sum(each.state is s for each in standings) for s in TrialState}
         return {
             "name": record.name,
@@ -145,14 +148,21 @@ class Board:
             "counts": {state: n for state, n in counts.items() if n},
             "objectives": [_objective(goal) for goal in self.sweep.objectives],
             "constraints": [str(each) for each in record.spec.get("constraints") or []],
-            "units": {name: [label(name), unit(name).value] for name in sorted(names)},
+            "units": words_and_units(names),
             "front": [member.trial for member in front],
             "feasible": getattr(front, "feasible", True),
+            "infeasible": self._infeasible(),
             "volume": self._volume(standings),
-            "running": running_records(self.sweep.store, record, trials, now),
+            "running": runs,
             "left_s": seconds_left(record, standings, now),
             "mlflow": [record.mlflow_experiment_id, record.mlflow_run_id],
         }
+
+    def _infeasible(self) -> list[int]:
+        """Complete trials that violate a constraint."""
+        limits = self.sweep.constraints
+        rows = self._table.rows.items() if limits else ()
+        return [n for n, row in rows if row["values"] and not feasible(limits, _values(row))]
 
     def _volume(self, standings: Sequence[Standing]) -> list[tuple[int, int, float]]:
         """The hypervolume where it grows: number of complete trials, the trial, the volume."""
@@ -170,11 +180,16 @@ class Board:
 
 def _measured(row: Mapping[str, object], ends: Mapping[int, datetime | None]) -> Trial:
     """A trial with what a hypervolume needs, from a row of the table."""
-    number, values = row["trial"], row["values"]
+    number = row["trial"]
     assert isinstance(number, int)  # noqa: S101 - as the table makes it
-    assert isinstance(values, dict)  # noqa: S101
     state = TrialState(str(row["state"]))
-    return Trial("", number, {}, 0, state, values=values, ended=ends.get(number))
+    return Trial("", number, {}, 0, state, values=_values(row), ended=ends.get(number))
+
+
+def _values(row: Mapping[str, object]) -> Mapping[str, float]:
+    values = row["values"]
+    assert isinstance(values, dict)  # noqa: S101 - as the table makes it
+    return values
 
 
 def _objective(goal: Objective) -> Record:

@@ -1,10 +1,10 @@
 """One trial on its page: what it was, how its training went, its files, and how to load it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from orchestrator.places import file_trouble
-from orchestrator.quantities import human
+from orchestrator.quantities import human, label, unit
 from orchestrator.queries.sweeps import Sweep
 from orchestrator.reporting.records import trial_details
 from orchestrator.trials import Artifact, Trial
@@ -21,12 +21,23 @@ def trial_page_record(sweep: Sweep, number: int) -> Record:
     trial = sweep.trial(number)
     attempts = sweep.store.attempts(sweep.name, number)
     reports = sweep.store.reports(sweep.name, number)
+    names = {*trial.values, *(name for report in reports for name in report.values)}
     return trial_details(trial, attempts, reports) | {
+        "units": words_and_units(names),
         "is_reference": trial.is_reference,
         "files": _files(trial.artifact) if trial.artifact else [],
         "trouble": _trouble(trial.artifact) if trial.artifact else "",
         "how": ways_to_load(sweep.name, trial) if trial.artifact else {},
     }
+
+
+def words_and_units(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return, by name of a measured value, what it is called and its unit.
+
+    >>> words_and_units(["memory_bytes"])
+    {'memory_bytes': ('memory', 'bytes')}
+    """
+    return {name: (label(name), unit(name).value) for name in sorted(names)}
 
 
 def ways_to_load(name: str, trial: Trial) -> Mapping[str, str]:
