@@ -25,13 +25,14 @@ from orchestrator.errors import (
     SweepExistsError,
     UnknownNameError,
 )
+from orchestrator.testing.choices_contract import ChoicesContract
 from orchestrator.testing.columns_contract import ColumnsContract
 from orchestrator.testing.outbox_contract import OutboxContract
 from orchestrator.testing.trial_contract import ODD, TrialContract
-from orchestrator.trials import PriorPoint, Report, SweepState, TrialState
+from orchestrator.trials import ChoiceKind, PriorPoint, Report, SweepState, TrialState
 
 
-class StoreContract(TrialContract, ColumnsContract, OutboxContract):
+class StoreContract(TrialContract, ColumnsContract, ChoicesContract, OutboxContract):
     """Subclass this and define a fixture ``store`` that gives an empty store."""
 
     def test_a_new_store_is_empty(self, store: Store) -> None:
@@ -102,6 +103,7 @@ class StoreContract(TrialContract, ColumnsContract, OutboxContract):
             each.finish_attempt(trial, 0, Outcome(TrialState.COMPLETE, values))
             each.add_prior_points([PriorPoint({"bits": 2}, values)])
             each.set_sweep_state(SweepState.COMPLETE)
+        store.choose("a", 0, ChoiceKind.PICKED)
         left = (
             store.sweep("b"),
             store.trials("b"),

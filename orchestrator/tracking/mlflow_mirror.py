@@ -30,12 +30,13 @@ from orchestrator.tracking.run_content import (
     SWEEP_ID,
     attempt_content,
     attempt_identity,
+    choice_tags,
     sweep_content,
     sweep_id,
     sweep_identity,
 )
-from orchestrator.tracking.runs import Changes, RunContent, RunView
-from orchestrator.trials import SweepRecord, SweepState, Trial
+from orchestrator.tracking.runs import Changes, RunContent, RunView, safe_tags
+from orchestrator.trials import Choice, SweepRecord, SweepState, Trial
 
 SPEC = "sweep.json"
 FRONT_TABLE = "front.csv"
@@ -151,7 +152,9 @@ class MlflowMirror:
         reports = self._store.reports(mark.sweep, trial.number)
         content = attempt_content(sweep, trial, attempt, reports)
         parent = self._parents.get(mark.sweep) or self._parent(sweep).run_id
-        content = replace(content, tags={**content.tags, "mlflow.parentRunId": parent})
+        chosen = choice_tags(self._choice(mark.sweep, trial.number))
+        tags = {**content.tags, "mlflow.parentRunId": parent, **safe_tags(chosen)}
+        content = replace(content, tags=tags)
         identity = attempt_identity(sweep, trial.number, attempt.number)
         run = self._found_or_made(attempt.mlflow_run_id, identity, content)
         if run.run_id != attempt.mlflow_run_id:
@@ -161,6 +164,11 @@ class MlflowMirror:
         if text and TRACEBACK not in self._server.files(run.run_id):
             self._server.put_text(run.run_id, text, TRACEBACK)
         self._server.bring(run, content)
+        for key in chosen.keys() & run.tags.keys() - content.tags.keys():
+            self._server.remove_tag(run.run_id, key)
+
+    def _choice(self, sweep: str, trial: int) -> Choice | None:
+        return next((each for each in self._store.choices(sweep) if each.trial == trial), None)
 
     def _parent(self, sweep: SweepRecord) -> RunView:
         identity = sweep_identity(sweep)
