@@ -8,6 +8,7 @@ a file only if it has the checksum that was recorded when it was measured.
 import errno
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.file_storage.storage import FileStorage
 from orchestrator.file_storage.trial_files import local_files
 from orchestrator.state_folder import StateFolder
-from orchestrator.trials import Artifact, Trial
+from orchestrator.trials import Artifact
 from trainers.files.trial_folder import ARTIFACT_NAME
 
 STATE = "state"
@@ -160,31 +161,28 @@ def file_trouble(path: Path, sha256: str) -> str:
     )
 
 
-def lost_networks(trials: list[Trial], checked: set[int]) -> dict[int, str]:
+def lost_networks(artifacts: Mapping[int, Artifact], checked: set[int]) -> dict[int, str]:
     """Find the recorded networks that are lost, and why; by trial number.
 
     Args:
-        trials: Of one sweep.
+        artifacts: Of one sweep, by trial number.
         checked: Trials whose file is read in full. For the others only presence and size are
             checked, which takes no time, however many there are.
 
-    >>> from orchestrator.trials import TrialState
-    >>> lost = Artifact("absent.safetensors", 22_400, "")
-    >>> lost_networks([Trial("s", 3, {}, 0, TrialState.COMPLETE, artifact=lost)], set()).keys()
+    >>> lost_networks({3: Artifact("absent.safetensors", 22_400, "")}, set()).keys()
     dict_keys([3])
     """
     lost: dict[int, str] = {}
-    for trial in trials:
-        artifact = trial.artifact
-        if artifact is None or "://" in artifact.path:
+    for trial, artifact in artifacts.items():
+        if "://" in artifact.path:
             continue
         path = Path(artifact.path)
-        if trial.number in checked:
+        if trial in checked:
             trouble = file_trouble(path, artifact.sha256)
         else:
             trouble = _visible_trouble(path, artifact.bytes)
         if trouble:
-            lost[trial.number] = trouble
+            lost[trial] = trouble
     return lost
 
 
@@ -210,9 +208,11 @@ def _unreadable(path: Path, error: OSError) -> str:
 
 def _inside_state(path: str, sweep: str, number: int) -> str | None:
     """Part of a path of this very trial that is below a state folder; None if none is."""
+    if not path.startswith("/"):
+        return None
     parts = PurePosixPath(path).parts
     folder = StateFolder(Path("/")).trial_folder(sweep, number)
-    if not path.startswith("/") or parts[-_TRIAL_PARTS:-1] != folder.parts[1:]:
+    if parts[-_TRIAL_PARTS:-1] != folder.parts[1:]:
         return None
     return "/".join(parts[-_TRIAL_PARTS:])
 

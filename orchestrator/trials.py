@@ -212,6 +212,15 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Outline:
+    """What is read of a trial where very many are asked about: no values, nothing of attempts."""
+
+    number: int
+    state: TrialState
+    params: Params
+
+
+@dataclass(frozen=True, slots=True)
 class PriorPoint:
     """A configuration of a sweep's space that was measured before the sweep: what it learns from.
 

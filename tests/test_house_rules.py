@@ -82,6 +82,7 @@ NO_EXAMPLE = {
         "orchestrator/fronts/stored.py",
         "orchestrator/housekeeping/",
         "orchestrator/queries/differences.py::compare_sweeps",
+        "orchestrator/queries/selection.py",
         "orchestrator/queries/sweeps.py",
         "orchestrator/reporting/",
         "orchestrator/sampling/optuna_studies.py::export_study",

@@ -151,8 +151,14 @@ def print_record(record: Mapping[str, object], table: RenderableType, how: Forma
 
 def print_table(table: RenderableType) -> None:
     """Print a table or text on standard output."""
+    from rich.table import Table
+
+    from orchestrator.reporting.long_table import LONG, long_text
     from orchestrator.reporting.terminal import console_for
 
+    if isinstance(table, Table) and table.row_count > LONG:
+        typer.echo("\n".join(long_text(table)))
+        return
     console_for(sys.stdout).print(table)
 
 

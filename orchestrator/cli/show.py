@@ -22,16 +22,16 @@ def list_(how: FormatOption = Format.TABLE, store: StoreOption = None) -> None:
 
     Example: paretune list
     """
-    from orchestrator.queries.sweeps import list_sweeps, open_sweep
+    from orchestrator.queries.sweeps import count_sweeps
     from orchestrator.reporting.records import sweep_record
     from orchestrator.reporting.tables import sweeps_table
 
-    sweeps = list_sweeps(store)
-    counts = {each.name: open_sweep(each.name, store).count_states() for each in sweeps}
-    if not sweeps:
+    found = count_sweeps(store)
+    if not found:
         say("There is no sweep yet; 'paretune run SWEEP.yaml' makes one.")
-    records = [sweep_record(sweep, counts[sweep.name]) for sweep in sweeps]
-    print_records(records, sweeps_table(sweeps, counts), how)
+    records = [sweep_record(sweep, counts) for sweep, counts in found]
+    counted = {sweep.name: counts for sweep, counts in found}
+    print_records(records, sweeps_table([sweep for sweep, _ in found], counted), how)
 
 
 def status(
@@ -47,11 +47,11 @@ def status(
     from orchestrator.reporting.trial_page import sweep_page
 
     sweep = open_sweep(name, store)
-    failures = sweep.store.failures(name)
-    trials, front = sweep.trials(), sweep.front()
-    asked_for = {member.trial for member in front} | {t.number for t in trials if t.is_reference}
-    lost = lost_networks(trials, asked_for)
-    found = (sweep.record, trials, failures, sweep.objectives, front)
+    failures, counts, front = sweep.store.failures(name), sweep.count_states(), sweep.front()
+    asked_for = {member.trial for member in front}
+    asked_for |= {trial.number for trial in sweep.store.references(name)}
+    lost = lost_networks(sweep.store.artifacts(name), asked_for)
+    found = (sweep.record, counts, failures, sweep.objectives, front)
     print_record(status_record(*found, lost), sweep_page(*found, lost), how)
 
 

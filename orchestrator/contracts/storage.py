@@ -10,11 +10,13 @@ from typing import Protocol
 from orchestrator.columns import Columns
 from orchestrator.contracts.execution import Outcome
 from orchestrator.trials import (
+    Artifact,
     Attempt,
     Choice,
     ChoiceKind,
     Driver,
     FailureKind,
+    Outline,
     Params,
     PriorPoint,
     Report,
@@ -275,6 +277,26 @@ class Store(Protocol):
 
     def withdraw(self, sweep: str, trial: int) -> bool:
         """Remove the decision about a trial; returns whether there was one. Needs no lease."""
+        ...
+
+    def count_all(self) -> Mapping[str, Mapping[TrialState, int]]:
+        """Count the trials of every sweep, as `count_states` does, in one query."""
+        ...
+
+    def outlines(self, sweep: str, states: Collection[TrialState]) -> list[Outline]:
+        """Return the outlines of the trials in these states, in order of their numbers."""
+        ...
+
+    def references(self, sweep: str) -> list[Trial]:
+        """Return the trials that sized networks are compared with, in order of their numbers."""
+        ...
+
+    def artifacts(self, sweep: str) -> Mapping[int, Artifact]:
+        """Return the packed networks of a sweep, by trial number; no trial is read as a whole."""
+        ...
+
+    def all_attempts(self, sweep: str) -> Mapping[int, Sequence[Attempt]]:
+        """Return the attempts at all trials of a sweep, oldest first, by trial number."""
         ...
 
     def failures(self, sweep: str) -> Mapping[FailureKind, int]:

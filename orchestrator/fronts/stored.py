@@ -155,12 +155,18 @@ def _chosen(store: Store, sweep: str, facts: Mapping[str, Value], question: Ques
         keep &= np.logical_or.reduce(has)
     if condition is not None:
         own = {"sweep": sweep, "state": TrialState.COMPLETE.value}
-        keep &= condition.mask(lambda name: _column(columns, name, {**facts, **own}))
+        keep &= condition.mask(lambda name: column_of(columns, name, {**facts, **own}))
     return Columns(columns.numbers[keep], {name: columns.value(name)[keep] for name in compared})
 
 
-def _column(columns: Columns, name: str, facts: Mapping[str, Value]) -> Column:
-    """Look up a name for each trial: its parameter, else its value, else the fact of its sweep."""
+def column_of(columns: Columns, name: str, facts: Mapping[str, Value]) -> Column:
+    """Look up a name for each trial: its parameter, else its value, else the fact of its sweep.
+
+    Args:
+        columns: Values and parameters of this name.
+        name: As a condition has it; ``trial`` is the number.
+        facts: What is true of all of the trials.
+    """
     values = columns.value(name)
     has_value = np.logical_not(np.isnan(values))
     is_fact = name == "trial" or name in facts

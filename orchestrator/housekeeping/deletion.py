@@ -3,8 +3,9 @@
 The store is last, so that a deletion that was interrupted is finished by the same command.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from orchestrator.contracts import Store
@@ -16,7 +17,7 @@ from orchestrator.queries.sweeps import Sweep, open_sweep
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage import this_holder
 from orchestrator.tracking import MlflowMirror, stored_mirror
-from orchestrator.trials import Trial
+from orchestrator.trials import Artifact
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +99,13 @@ def delete_sweep(
 
 
 def _holdings(sweep: Sweep) -> Holdings:
-    trials = sweep.trials()
-    folders = _folders(sweep.name, trials)
+    folders = _folders(sweep.name, sweep.store.artifacts(sweep.name).values())
     storage = sweep.spec.get("storage")
-    attempts = [
-        attempt for trial in trials for attempt in sweep.store.attempts(sweep.name, trial.number)
-    ]
+    attempts = chain.from_iterable(sweep.store.all_attempts(sweep.name).values())
     runs = [sweep.record.mlflow_run_id, *(attempt.mlflow_run_id for attempt in attempts)]
     return Holdings(
         sweep.name,
-        len(trials),
+        sum(sweep.count_states().values()),
         folders,
         sum(map(used_bytes, folders)),
         str(FileStorage(storage)) if storage else "",
@@ -115,15 +113,13 @@ def _holdings(sweep: Sweep) -> Holdings:
     )
 
 
-def _folders(name: str, trials: Sequence[Trial]) -> tuple[Path, ...]:
+def _folders(name: str, artifacts: Iterable[Artifact]) -> tuple[Path, ...]:
     """The folders of a sweep here: in the state folder, and wherever the store found networks."""
     found = {StateFolder.find().sweep_folder(name)}
-    for trial in trials:
-        if trial.artifact is None or is_remote(trial.artifact.path):
-            continue
-        folder = Path(trial.artifact.path).parents[2]
-        if (folder.parent.name, folder.name) == ("sweeps", name):
-            found.add(folder)
+    for artifact in artifacts:
+        folders = [] if is_remote(artifact.path) else Path(artifact.path).parents[2:4]
+        if [each.name for each in folders] == [name, "sweeps"]:
+            found.add(folders[0])
     return tuple(sorted(folder for folder in found if folder.is_dir()))
 
 

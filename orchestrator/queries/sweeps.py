@@ -16,6 +16,7 @@ from orchestrator.queries.conditions import facts_of, read_condition, row_of
 from orchestrator.queries.liveness import seen_now
 from orchestrator.queries.notebook import sweep_html
 from orchestrator.queries.records import trial_record
+from orchestrator.queries.selection import trials_where
 from orchestrator.spec.stored import (
     note_code,
     spec_claim,
@@ -95,8 +96,9 @@ class Sweep:
         Raises:
             UsageError: `where` does not parse, or has a name that no trial has.
         """
-        trials = self.store.trials(self.name)
-        return trials if where is None else _kept(trials, [self.record], where)
+        if where is None:
+            return self.store.trials(self.name)
+        return trials_where(self.store, self.record, where)
 
     def count_states(self) -> dict[str, int]:
         """Count the trials in each state that occurs; no trial is read."""
@@ -116,7 +118,7 @@ class Sweep:
         # Imported here: SciPy takes a second to import, and a front does not need it.
         from orchestrator.analysis.comparison import Reference
 
-        trials = [trial for trial in self.trials() if trial.is_reference]
+        trials = self.store.references(self.name)
         complete = tuple(trial for trial in trials if trial.state is TrialState.COMPLETE)
         if not trials:
             raise OrchestratorError(
@@ -226,6 +228,16 @@ def list_sweeps(store: Store | str | None = None) -> list[SweepRecord]:
     return [seen_now(record) for record in _opened(store).sweeps()]
 
 
+def count_sweeps(store: Store | str | None = None) -> list[tuple[SweepRecord, dict[str, int]]]:
+    """Return all sweeps as `list_sweeps` does, each with its trials counted by state."""
+    opened = _opened(store)
+    counts = opened.count_all()
+    return [
+        (record, {state.value: n for state, n in counts.get(record.name, {}).items()})
+        for record in list_sweeps(opened)
+    ]
+
+
 def pareto_front(  # noqa: PLR0913 - a store or an MLflow, and what to ask of it
     sweeps: str | Sequence[str] | None = None,
     objectives: Sequence[str] | None = None,
@@ -332,7 +344,7 @@ def _tracked_front(
     )
     if names is not None:
         objectives = parse_objectives(names, objectives, _measured(trials))
-    chosen = trials if where is None else _kept(trials, (), where)
+    chosen = trials if where is None else _kept(trials, where)
     bounds = tuple(map(Constraint.parse, limits))
     return compute_front(chosen, objectives, bounds, trained=trials)
 
@@ -353,13 +365,12 @@ def _on_test(objectives: Sequence[Objective], tested: Collection[str]) -> tuple[
     return tuple(Objective(name, goal.direction) for name, goal in goals)
 
 
-def _kept(trials: Sequence[Trial], records: Sequence[SweepRecord], where: str) -> list[Trial]:
-    """Keep the trials that fulfill a condition, after checking that its names exist."""
+def _kept(trials: Sequence[Trial], where: str) -> list[Trial]:
+    """Keep the trials of MLflow that fulfill a condition, after checking that its names exist."""
 
     def params() -> set[str]:
         return {name for trial in trials for name in trial.params}
 
-    condition = read_condition(where, records, _measured(trials), params)
-    facts = {record.name: facts_of(record) for record in records}
-    rows = [row_of(trial, facts.get(trial.sweep, {})) for trial in trials]
+    condition = read_condition(where, [], _measured(trials), params)
+    rows = [row_of(trial, {}) for trial in trials]
     return list(compress(trials, condition.mask(lambda name: [row.get(name) for row in rows])))

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from orchestrator.fronts.front import Front
 from orchestrator.objectives import Objective
 from orchestrator.queries.records import Record, trial_record
-from orchestrator.reporting.tables import count_states
 from orchestrator.trials import Attempt, FailureKind, Report, SweepRecord, Trial
 
 
@@ -50,7 +49,7 @@ def sweep_record(sweep: SweepRecord, counts: Mapping[str, int]) -> Record:
 
 def status_record(
     sweep: SweepRecord,
-    trials: Sequence[Trial],
+    counts: Mapping[str, int],
     failures: Mapping[FailureKind, int],
     objectives: Sequence[Objective],
     front: Front,
@@ -58,20 +57,20 @@ def status_record(
 ) -> Record:
     """Describe the status of a sweep: counts, budget, the best of each objective, the front.
 
-    ``failures`` counts failed attempts by kind, also those that were retried; ``lost`` says by
-    trial why packed networks are lost.
+    ``counts`` are trials by state; ``failures`` counts failed attempts by kind, also those that
+    were retried; ``lost`` says by trial why packed networks are lost.
 
     >>> from datetime import UTC, datetime
     >>> from orchestrator.trials import SweepState
     >>> began = datetime(2026, 1, 1, tzinfo=UTC)
     >>> sweep = SweepRecord("digits", {"budget": {"trials": 8}}, "", SweepState.RUNNING, began)
-    >>> record = status_record(sweep, [], {}, [], Front((), ()))
+    >>> record = status_record(sweep, {}, {}, [], Front((), ()))
     >>> record["budget"], record["front"]
     (8, [])
     """
     budget = sweep.spec.get("budget")
     best = [min(front, key=lambda m: o.loss(m.values[o.name])) for o in objectives if len(front)]
-    return sweep_record(sweep, count_states(trials)) | {
+    return sweep_record(sweep, counts) | {
         "budget": budget.get("trials") if isinstance(budget, Mapping) else None,
         "failures": {kind.value: count for kind, count in failures.items()},
         "best": {

@@ -10,7 +10,7 @@ from rich.text import Text
 from orchestrator.fronts.front import Front
 from orchestrator.objectives import Objective, arrow
 from orchestrator.quantities import NOTHING, duration, human, human_param, label, sparkline
-from orchestrator.reporting.tables import clock, count_states, state_text
+from orchestrator.reporting.tables import clock, state_text
 from orchestrator.trials import Attempt, FailureKind, Report, SweepRecord, Trial, TrialState
 
 _LAST_LINES = 3  # of a traceback that is folded
@@ -53,7 +53,7 @@ def trial_page(
 
 def sweep_page(
     sweep: SweepRecord,
-    trials: Sequence[Trial],
+    counts: Mapping[str, int],
     failures: Mapping[FailureKind, int],
     objectives: Sequence[Objective],
     front: Front,
@@ -62,10 +62,10 @@ def sweep_page(
     """Write the status of a sweep, which packed networks are lost, and what to do next."""
     budget = sweep.spec.get("budget")
     planned = budget.get("trials") if isinstance(budget, Mapping) else None
-    counts = ", ".join(f"{count} {state}" for state, count in count_states(trials).items())
+    listed = ", ".join(f"{count} {state}" for state, count in counts.items())
     lines = {
         "state": sweep.state.value + (f": {sweep.stop_reason}" if sweep.stop_reason else ""),
-        "trials": (counts or "none") + (f", of {planned} in the budget" if planned else ""),
+        "trials": (listed or "none") + (f", of {planned} in the budget" if planned else ""),
         "began": clock(sweep.created),
     }
     if failures:

@@ -180,18 +180,20 @@ def storage_of(connection: Connection, sweep: str) -> str | None:
 def read_attempts(connection: Connection, trial: int) -> list[Attempt]:
     """Return the attempts at the trial with the key `trial`, oldest first."""
     query = select(attempts).where(attempts.c.trial_id == trial).order_by(attempts.c.number)
-    return [
-        Attempt(
-            number=row.number,
-            state=TrialState(row.state),
-            worker=row.worker,
-            started=row.started,
-            ended=row.ended,
-            failure=_failure(row),
-            mlflow_run_id=row.mlflow_run_id,
-        )
-        for row in connection.execute(query)
-    ]
+    return [attempt_of(row) for row in connection.execute(query)]
+
+
+def attempt_of(row: Row[Any]) -> Attempt:
+    """Build an attempt from its row."""
+    return Attempt(
+        number=row.number,
+        state=TrialState(row.state),
+        worker=row.worker,
+        started=row.started,
+        ended=row.ended,
+        failure=_failure(row),
+        mlflow_run_id=row.mlflow_run_id,
+    )
 
 
 def count_trials(connection: Connection, sweep: str) -> dict[TrialState, int]:
@@ -256,7 +258,7 @@ def _trial(
         replicate=row.replicate,
         values=values,
         failure=_failure(row) if failed else None,
-        artifact=_artifact(roots, sweep, row),
+        artifact=artifact_of(roots, sweep, row),
         attempts=row.attempts,
         mlflow_run_id=row.mlflow_run_id,
         sampler_attrs=row.sampler_attrs,
@@ -265,7 +267,8 @@ def _trial(
     )
 
 
-def _artifact(roots: Roots, sweep: str, row: Row[Any]) -> Artifact | None:
+def artifact_of(roots: Roots, sweep: str, row: Row[Any]) -> Artifact | None:
+    """Build the artifact of a trial from the trial's row; None where it has none."""
     if row.artifact_path is None:
         return None
     size, sha256 = row.artifact_bytes, row.artifact_sha256

@@ -1,6 +1,6 @@
 """The store on SQLite or PostgreSQL."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from orchestrator.contracts import Outbox, SweepWriter
 from orchestrator.errors import LeaseHeldError
 from orchestrator.places import Roots
 from orchestrator.state_folder import StateFolder
-from orchestrator.storage import reading
+from orchestrator.storage import overviews, reading
 from orchestrator.storage.changes import insert_into, mark
 from orchestrator.storage.choices import delete_choice, read_choices, write_choice
 from orchestrator.storage.column_blocks import read_columns, read_value_names
@@ -22,11 +22,13 @@ from orchestrator.storage.sql_writer import Lease, SqlWriter, storable
 from orchestrator.storage.tables import WHOLE_SWEEP, sweeps, trials
 from orchestrator.storage.taken_names import name_is_taken
 from orchestrator.trials import (
+    Artifact,
     Attempt,
     Choice,
     ChoiceKind,
     Driver,
     FailureKind,
+    Outline,
     PriorPoint,
     Report,
     Standing,
@@ -223,6 +225,31 @@ class SqlStore:
         """Remove the decision about a trial; returns whether there was one."""
         with self._database.writing() as connection:
             return delete_choice(connection, sweep, trial)
+
+    def count_all(self) -> Mapping[str, Mapping[TrialState, int]]:
+        """Count the trials of every sweep, as `count_states` does, in one query."""
+        with self._database.reading() as connection:
+            return overviews.count_all(connection)
+
+    def outlines(self, sweep: str, states: Collection[TrialState]) -> list[Outline]:
+        """Return the outlines of the trials in these states, in order of their numbers."""
+        with self._database.reading() as connection:
+            return overviews.read_outlines(connection, sweep, states)
+
+    def references(self, sweep: str) -> list[Trial]:
+        """Return the trials that sized networks are compared with, in order of their numbers."""
+        with self._database.reading() as connection:
+            return overviews.read_references(connection, self._roots, sweep)
+
+    def artifacts(self, sweep: str) -> Mapping[int, Artifact]:
+        """Return the packed networks of a sweep, by trial number; no trial is read as a whole."""
+        with self._database.reading() as connection:
+            return overviews.read_artifacts(connection, self._roots, sweep)
+
+    def all_attempts(self, sweep: str) -> Mapping[int, Sequence[Attempt]]:
+        """Return the attempts at all trials of a sweep, oldest first, by trial number."""
+        with self._database.reading() as connection:
+            return overviews.read_all_attempts(connection, sweep)
 
     def failures(self, sweep: str) -> Mapping[FailureKind, int]:
         """Count the attempts that met each kind of failure, whether or not their trials failed."""

@@ -6,7 +6,6 @@ from typing import Any
 from orchestrator.errors import SweepExistsError
 from orchestrator.objectives import Objective
 from orchestrator.quantities import Direction, known_direction
-from orchestrator.spec.files import stored_identity
 from orchestrator.spec.stored import spec_objectives
 from orchestrator.storage.spec_differences import spec_differences
 from orchestrator.trials import SweepRecord
@@ -31,6 +30,9 @@ def name_is_taken(
     >>> str(name_is_taken(found, {"seed": 1}, ())).partition(". ")[0]
     "Sweep 'digits' was started with another spec (seed was 0, is 1)"
     """
+    # Here, because queries should not pay for importing every section of a sweep file.
+    from orchestrator.spec.files import stored_identity
+
     before, now = stored_identity(found.spec), stored_identity(spec)
     if before is None or now is None:
         # Another version wrote one of them, so it is unknown which keys may differ.

@@ -28,11 +28,14 @@ from orchestrator.errors import (
 from orchestrator.testing.choices_contract import ChoicesContract
 from orchestrator.testing.columns_contract import ColumnsContract
 from orchestrator.testing.outbox_contract import OutboxContract
+from orchestrator.testing.overviews_contract import OverviewsContract
 from orchestrator.testing.trial_contract import ODD, TrialContract
 from orchestrator.trials import ChoiceKind, PriorPoint, Report, SweepState, TrialState
 
 
-class StoreContract(TrialContract, ColumnsContract, ChoicesContract, OutboxContract):
+class StoreContract(
+    TrialContract, ColumnsContract, OverviewsContract, ChoicesContract, OutboxContract
+):
     """Subclass this and define a fixture ``store`` that gives an empty store."""
 
     def test_a_new_store_is_empty(self, store: Store) -> None:

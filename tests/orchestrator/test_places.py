@@ -15,7 +15,7 @@ from orchestrator.places import (
     network_file,
 )
 from orchestrator.state_folder import StateFolder
-from orchestrator.trials import Artifact, Trial, TrialState
+from orchestrator.trials import Artifact
 
 TEXT = b"measured"
 SHA = hashlib.sha256(TEXT).hexdigest()
@@ -82,18 +82,15 @@ def test_lost_networks_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     path = put(tmp_path)
     longer, closed = put(tmp_path / "longer", TEXT + b"!"), put(tmp_path / "closed")
     changed = put(tmp_path / "changed", b"another!")
-    paths = [path, longer, closed, changed, str(tmp_path / "gone"), "s3://bucket/model", None]
-    trials = [
-        Trial("a", n, {}, 0, TrialState.COMPLETE, artifact=each and Artifact(each, len(TEXT), SHA))
-        for n, each in enumerate(paths)
-    ]
+    paths = [path, longer, closed, changed, str(tmp_path / "gone"), "s3://bucket/model"]
+    artifacts = {n: Artifact(each, len(TEXT), SHA) for n, each in enumerate(paths)}
     monkeypatch.setattr("os.access", lambda path, mode: str(path) != closed)
-    lost = lost_networks(trials, {3})
+    lost = lost_networks(artifacts, {3})
     assert lost.keys() == {1, 2, 3, 4}
     assert "has 9 bytes, not 8" in lost[1]
     assert "Permission denied" in lost[2]
     assert "is not the one that was measured" in lost[3]
     assert "is not at" in lost[4]
     # A change that keeps the size is found where the whole file is read.
-    assert lost_networks(trials, set()).keys() == {1, 2, 4}
+    assert lost_networks(artifacts, set()).keys() == {1, 2, 4}
     assert file_trouble(Path(path), SHA) == ""
