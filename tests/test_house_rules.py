@@ -92,6 +92,14 @@ NO_EXAMPLE = {
         "orchestrator/analysis/sizing_study.py",
         "orchestrator/analysis/verdict.py::reason_of",
     ),
+    "needs a sweep and a browser: docs/guides/watch-and-choose.md shows it": (
+        "orchestrator/pages/application.py",
+        "orchestrator/pages/choosing.py",
+        "orchestrator/pages/comparing.py",
+        "orchestrator/pages/details.py::trial_page_record",
+        "orchestrator/pages/running.py::running_records",
+        "orchestrator/pages/serving.py::serve",
+    ),
     "returns what is to be looked at": ("orchestrator/plots/",),
     "depends on the machine": ("orchestrator/doctor/", "trainers/determinism.py::gpu_count"),
     "needs the moments of a layer's inputs: tests/trainers/quantization/rounding has some": (

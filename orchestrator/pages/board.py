@@ -147,7 +147,6 @@ class Board:
             "planned": _planned(record.spec),
             "counts": {state: n for state, n in counts.items() if n},
             "objectives": [_objective(goal) for goal in self.sweep.objectives],
-            "constraints": [str(each) for each in record.spec.get("constraints") or []],
             "units": words_and_units(names),
             "front": [member.trial for member in front],
             "feasible": getattr(front, "feasible", True),

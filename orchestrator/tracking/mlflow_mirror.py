@@ -35,6 +35,7 @@ from orchestrator.tracking.run_content import (
     sweep_id,
     sweep_identity,
 )
+from orchestrator.tracking.run_description import NOTE, trial_description
 from orchestrator.tracking.runs import Changes, RunContent, RunView, safe_tags
 from orchestrator.trials import Choice, SweepRecord, SweepState, Trial
 
@@ -163,6 +164,10 @@ class MlflowMirror:
         text = attempt.failure.traceback if attempt.failure else ""
         if text and TRACEBACK not in self._server.files(run.run_id):
             self._server.put_text(run.run_id, text, TRACEBACK)
+        if NOTE not in run.tags:
+            # Written once: what a person writes there later stays.
+            note = trial_description(mark.sweep, trial.number)
+            content = replace(content, tags={**content.tags, **safe_tags({NOTE: note})})
         self._server.bring(run, content)
         for key in chosen.keys() & run.tags.keys() - content.tags.keys():
             self._server.remove_tag(run.run_id, key)
