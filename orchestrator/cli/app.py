@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from orchestrator.cli import (
     analyze,
+    archives,
     fronts,
     pretrain,
     report,
@@ -76,13 +77,16 @@ app = typer.Typer(
 _COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
     "Start": (start.init, start.schema),
     "Run": (run.check, run.run, submit.submit, run.resume, run.stop),
-    "Look": (show.list_, show.status, show.trials, show.show, tidy.diff),
+    "Look": (show.list_, show.status, show.trials, show.show, show.logs, tidy.diff),
     "Choose": (fronts.front, fronts.pick, report.report, tools.export, studies.export_study),
     "Care": (
         ui.ui,
         tools.sync,
         tools.doctor,
         tidy.delete,
+        archives.archive,
+        archives.restore,
+        archives.rename,
         tidy.clean,
         pretrain.pretrain,
         simulate.simulate,

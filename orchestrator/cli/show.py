@@ -1,4 +1,4 @@
-"""``list``, ``status``, ``trials`` and ``show``."""
+"""``list``, ``status``, ``trials``, ``show`` and ``logs``."""
 
 from typing import Annotated
 
@@ -102,3 +102,25 @@ def show(
     reports = sweep.store.reports(name, trial)
     page = trial_page(found, attempts, reports, with_traceback=traceback)
     print_record(trial_details(found, attempts, reports), page, how)
+
+
+def logs(
+    name: NameArgument,
+    trial: TrialArgument,
+    how: FormatOption = Format.TABLE,
+    store: StoreOption = None,
+) -> None:
+    """Print what happened to one trial: its attempts, epochs, errors, and what runs logged of it.
+
+    Example: paretune logs digits-fc 17
+    """
+    from orchestrator.queries.sweeps import open_sweep
+    from orchestrator.queries.trial_log import trial_log
+    from orchestrator.reporting.records import event_record
+    from orchestrator.reporting.trial_page import event_lines
+
+    events = trial_log(open_sweep(name, store), trial)
+    if how is Format.TABLE:
+        typer.echo("\n".join(line for event in events for line in event_lines(event)))
+    else:
+        print_records([event_record(event) for event in events], "", how)

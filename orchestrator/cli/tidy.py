@@ -10,12 +10,14 @@ from orchestrator.cli.options import (
     FormatOption,
     NameArgument,
     StoreOption,
+    print_record,
     print_records,
     say,
 )
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.housekeeping.deletion import Holdings
     from orchestrator.queries.differences import Difference
 
 YesOption = Annotated[
@@ -68,6 +70,7 @@ def delete(
     keep_runs: Annotated[
         bool, typer.Option("--keep-runs", help="Leave its MLflow runs as they are.")
     ] = False,
+    how: FormatOption = Format.TABLE,
     store: StoreOption = None,
 ) -> None:
     """Delete a sweep: its MLflow runs, its networks on disk, and its rows in the store.
@@ -86,8 +89,22 @@ def delete(
     if has.runs and not keep_runs:
         say(f"  {len(has.runs)} MLflow runs, which 'mlflow gc' removes for good")
     _confirm(f"Delete {name}?", yes=yes)
-    delete_sweep(name, store, keep_runs=keep_runs)
+    had = delete_sweep(name, store, keep_runs=keep_runs)
     say(f"Deleted {name}")
+    if how is not Format.TABLE:
+        print_record(_deleted(had, keep_runs=keep_runs), "", how)
+
+
+def _deleted(had: "Holdings", *, keep_runs: bool) -> dict[str, object]:
+    """Describe what was deleted, as ``--format json`` prints it."""
+    return {
+        "sweep": had.sweep,
+        "trials": had.trials,
+        "bytes": had.bytes,
+        "folders": list(map(str, had.folders)),
+        "storage": had.storage or None,
+        "mlflow_runs": [] if keep_runs else list(had.runs),
+    }
 
 
 def clean(
@@ -100,6 +117,7 @@ def clean(
         ),
     ] = False,
     yes: YesOption = False,
+    how: FormatOption = Format.TABLE,
 ) -> None:
     """Remove what can be computed or fetched again from the state folder; sizes are shown first.
 
@@ -112,12 +130,17 @@ def clean(
     found = removable(abandoned=abandoned)
     if not found:
         say("There is nothing to remove.")
-        return
     for each in found:
         say(f"{human('memory_bytes', each.bytes):>9}  {each.folder}: {each.what}")
-    _confirm("Remove them?", yes=yes)
-    remove(found)
-    say(f"Removed {human('memory_bytes', sum(each.bytes for each in found))}")
+    if found:
+        _confirm("Remove them?", yes=yes)
+        remove(found)
+        say(f"Removed {human('memory_bytes', sum(each.bytes for each in found))}")
+    if how is not Format.TABLE:
+        removed = [
+            {"folder": str(each.folder), "what": each.what, "bytes": each.bytes} for each in found
+        ]
+        print_records(removed, "", how)
 
 
 def _confirm(question: str, *, yes: bool) -> None:

@@ -128,6 +128,16 @@ class SweepWriter(Protocol):
         """Store the digests and the locations of what the sweep learns from."""
         ...
 
+    def rename(self, new: str, *, forget_runs: bool = False) -> None:
+        """Give the sweep another name, also in the places of its trials' files.
+
+        The writer can only be released then. With `forget_runs` its MLflow runs are forgotten.
+
+        Raises:
+            SweepExistsError: The name is taken.
+        """
+        ...
+
     def delete_sweep(self) -> None:
         """Remove the sweep and all that is stored of it, at once; the writer is of no use then."""
         ...

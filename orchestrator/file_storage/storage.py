@@ -102,6 +102,20 @@ class FileStorage:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._tried("be read", key, lambda: self._get(key, file, sha256))
 
+    def keys(self, key: str) -> list[str]:
+        """List the keys of all files below a folder, in order; none if there is no such folder.
+
+        Raises:
+            StorageError: The storage could not be asked, after several tries.
+        """
+        above = self._path("")
+
+        def ask() -> list[str]:
+            self._files.invalidate_cache()
+            return [str(path) for path in self._files.find(self._path(key))]
+
+        return sorted(path.removeprefix(above) for path in self._tried("be listed", key, ask))
+
     def remove(self, key: str) -> None:
         """Remove a file or a folder of them; what cannot be removed stays."""
         with suppress(OSError), as_os_errors():

@@ -28,7 +28,8 @@ class Holdings:
         sweep: Its name.
         trials: Number of its trials, whatever their state.
         folders: On this machine, with packed networks, predictions and checkpoints.
-        bytes: Sum of the files in `folders`.
+        logs: Folders with the logs of its runs: one, or none.
+        bytes: Sum of the files in `folders` and `logs`.
         storage: Where its files are besides, without credentials; empty if nowhere.
         runs: Identifiers of its MLflow runs: its own, and one an attempt.
     """
@@ -36,6 +37,7 @@ class Holdings:
     sweep: str
     trials: int
     folders: tuple[Path, ...]
+    logs: tuple[Path, ...]
     bytes: int
     storage: str
     runs: tuple[str, ...]
@@ -51,7 +53,7 @@ def holdings(name: str, store: Store | str | None = None) -> Holdings:
     Raises:
         UnknownNameError: There is no such sweep.
     """
-    return _holdings(open_sweep(name, store))
+    return holdings_of(open_sweep(name, store))
 
 
 def delete_sweep(
@@ -80,10 +82,10 @@ def delete_sweep(
     writer = sweep.store.take(name, this_holder())
     try:
         # Listed under the lease, so that no driver adds a trial meanwhile.
-        had = _holdings(sweep)
+        had = holdings_of(sweep)
         if not keep_runs:
             _delete_runs(sweep, had.runs)
-        for folder in had.folders:
+        for folder in (*had.folders, *had.logs):
             remove_folder(
                 folder,
                 f"Sweep {name!r} is still in the store; call the command again when the folder "
@@ -98,8 +100,10 @@ def delete_sweep(
     return had
 
 
-def _holdings(sweep: Sweep) -> Holdings:
+def holdings_of(sweep: Sweep) -> Holdings:
+    """List what there is of an opened sweep; nothing is changed."""
     folders = _folders(sweep.name, sweep.store.artifacts(sweep.name).values())
+    logs = tuple(filter(Path.is_dir, [StateFolder.find().log_folder(sweep.name)]))
     storage = sweep.spec.get("storage")
     attempts = chain.from_iterable(sweep.store.all_attempts(sweep.name).values())
     runs = [sweep.record.mlflow_run_id, *(attempt.mlflow_run_id for attempt in attempts)]
@@ -107,7 +111,8 @@ def _holdings(sweep: Sweep) -> Holdings:
         sweep.name,
         sum(sweep.count_states().values()),
         folders,
-        sum(map(used_bytes, folders)),
+        logs,
+        sum(map(used_bytes, (*folders, *logs))),
         str(FileStorage(storage)) if storage else "",
         tuple(run for run in runs if run),
     )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from orchestrator.fronts.front import Front
 from orchestrator.objectives import Objective
 from orchestrator.queries.records import Record, trial_record
+from orchestrator.queries.trial_log import Event
 from orchestrator.trials import Attempt, FailureKind, Report, SweepRecord, Trial
 
 
@@ -85,6 +86,22 @@ def status_record(
         ],
         "mlflow_run_id": sweep.mlflow_run_id,
         "mlflow_experiment_id": sweep.mlflow_experiment_id,
+    }
+
+
+def event_record(event: Event) -> Record:
+    """Describe one line of the log of a trial.
+
+    >>> event_record(Event(None, 0, "INFO", "epoch 1: accuracy 0.9"))["message"]
+    'epoch 1: accuracy 0.9'
+    """
+    return {
+        "time": event.moment,
+        "attempt": event.attempt,
+        "level": event.level,
+        "message": event.text,
+        "traceback": event.traceback or None,
+        "source": event.source,
     }
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from orchestrator.fronts.front import Front
 from orchestrator.objectives import Objective, arrow
 from orchestrator.quantities import NOTHING, duration, human, human_param, label, sparkline
+from orchestrator.queries.trial_log import Event
 from orchestrator.reporting.tables import clock, state_text
 from orchestrator.trials import Attempt, FailureKind, Report, SweepRecord, Trial, TrialState
 
@@ -84,6 +85,18 @@ def sweep_page(
     if sweep.state.value in ("interrupted", "running"):
         lines["go on with"] = f"paretune resume {sweep.name}"
     return Group(Text(sweep.name, style="bold"), _section("", lines))
+
+
+def event_lines(event: Event) -> Iterator[str]:
+    """Write one line of the log of a trial, and its traceback below it.
+
+    >>> list(event_lines(Event(None, 0, "ERROR", "it broke", "ValueError: bad")))
+    ['                     attempt 1  ERROR    it broke', '    ValueError: bad']
+    """
+    moment = "" if event.moment is None else clock(event.moment)
+    attempt = "" if event.attempt is None else f"attempt {event.attempt + 1}"
+    yield f"{moment:<19}  {attempt:<9}  {event.level:<7}  {event.text}"
+    yield from (f"    {line}" for line in event.traceback.rstrip().splitlines())
 
 
 def _lost(lost: Mapping[int, str]) -> str:

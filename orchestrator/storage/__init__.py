@@ -2,5 +2,14 @@
 
 from orchestrator.storage.lease_holders import is_gone, this_holder
 from orchestrator.storage.opening import open_store, schema_version, upgrade
+from orchestrator.storage.transfer import Changed, copy_sweeps
 
-__all__ = ["is_gone", "open_store", "schema_version", "this_holder", "upgrade"]
+__all__ = [
+    "Changed",
+    "copy_sweeps",
+    "is_gone",
+    "open_store",
+    "schema_version",
+    "this_holder",
+    "upgrade",
+]

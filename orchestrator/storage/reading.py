@@ -183,7 +183,7 @@ def read_attempts(connection: Connection, trial: int) -> list[Attempt]:
     return [attempt_of(row) for row in connection.execute(query)]
 
 
-def attempt_of(row: Row[Any]) -> Attempt:
+def attempt_of(row: Row[*tuple[Any, ...]]) -> Attempt:
     """Build an attempt from its row."""
     return Attempt(
         number=row.number,
@@ -267,7 +267,7 @@ def _trial(
     )
 
 
-def artifact_of(roots: Roots, sweep: str, row: Row[Any]) -> Artifact | None:
+def artifact_of(roots: Roots, sweep: str, row: Row[*tuple[Any, ...]]) -> Artifact | None:
     """Build the artifact of a trial from the trial's row; None where it has none."""
     if row.artifact_path is None:
         return None
@@ -284,7 +284,7 @@ def _driver(row: Row[Any]) -> Driver | None:
     return Driver(row.lease_holder, row.lease_since, heard, row.lease_expires)
 
 
-def _failure(row: Row[Any]) -> Failure | None:
+def _failure(row: Row[*tuple[Any, ...]]) -> Failure | None:
     if row.failure_kind is None:
         return None
     return Failure(FailureKind(row.failure_kind), row.failure_message, row.failure_traceback)

@@ -91,6 +91,11 @@ class SqlStore:
         return self._database.url
 
     @property
+    def database(self) -> Database:
+        """Where it is stored, for those who copy or move the whole of it."""
+        return self._database
+
+    @property
     def outbox(self) -> Outbox:
         """What the mirror still has to copy."""
         return SqlOutbox(self._database)

@@ -17,6 +17,7 @@ from orchestrator.storage import tables
 from orchestrator.storage.changes import Change, not_before, put
 from orchestrator.storage.database import Database
 from orchestrator.storage.reading import read_prior_points, read_trial, storage_of
+from orchestrator.storage.renaming import rename
 from orchestrator.storage.tables import attempts, sweeps, trial_values, trials
 from orchestrator.trials import (
     Attempt,
@@ -299,6 +300,11 @@ class SqlWriter:
         """Store the digests and the locations of what the sweep learns from."""
         with self._change() as change:
             change.sweep_row(content=dict(content))
+
+    def rename(self, new: str, *, forget_runs: bool = False) -> None:
+        """Give the sweep another name, if it is free; the writer can only be released then."""
+        with self._change() as change:
+            rename(change, new, forget_runs=forget_runs)
 
     def delete_sweep(self) -> None:
         """Remove the sweep and all that is stored of it, at once."""

@@ -132,6 +132,20 @@ class StoreContract(
         with pytest.raises(LeaseLostError):
             writer.add_trial({}, seed=0)
 
+    def test_a_sweep_can_be_renamed(self, store: Store, writer: SweepWriter) -> None:
+        store.create_sweep("b", {}, "f")
+        store.outbox.record_sweep_run("a", "1", "run")
+        writer.add_trial({}, seed=0)
+        with pytest.raises(SweepExistsError):
+            writer.rename("b")
+        assert store.sweep("a").mlflow_run_id == "run"
+        writer.rename("c", forget_runs=True)
+        writer.release()
+        assert [sweep.name for sweep in store.sweeps()] == ["c", "b"]
+        assert (store.sweep("c").spec["name"], store.sweep("c").mlflow_run_id) == ("c", None)
+        assert [trial.sweep for trial in store.trials("c")] == ["c"]
+        assert store.take("c", "next").add_trial({}, seed=0).number == 1
+
     def test_prior_points_are_remembered_as_they_were_given_and_never_replaced(
         self, store: Store, writer: SweepWriter
     ) -> None:

@@ -21,6 +21,7 @@ _RUNS = text(
     "WHERE runs.experiment_id = :experiment AND tags.key = :key AND tags.value = :value "
     "AND (:run = '' OR runs.run_uuid = :run)"
 )
+_ALL_RUNS = text("SELECT run_uuid, artifact_uri FROM runs WHERE experiment_id = :experiment")
 _SET_RUN = text("UPDATE runs SET artifact_uri = :place WHERE run_uuid = :run")
 
 
@@ -64,6 +65,33 @@ def bring_home(
         # MLflow (3.17) caches the artifact location of a run for the lifetime of the process.
         getattr(_mlflow_utils(), "_artifact_repos_cache", {}).pop(each["run"], None)
     return len(moved) + is_moved
+
+
+def move_home(client: Any, experiment_id: str, old: Path, new: Path) -> None:
+    """Move the artifacts of an experiment from one folder of this project to another one.
+
+    What an earlier call moved stays moved. A place that was given by the user stays as it is.
+    """
+    engine = getattr(client._tracking_client.store, "engine", None)  # noqa: SLF001 - no other way
+    if engine is None:
+        return
+    if old.is_dir() and not new.exists():
+        old.rename(new)
+    experiment = {"experiment": int(experiment_id)}
+    before, after = old.as_uri(), new.as_uri()
+    with engine.begin() as connection:
+        found = connection.execute(_ALL_RUNS, experiment).all()
+        moved = [
+            {"run": run, "place": after + uri.removeprefix(before)}
+            for run, uri in found
+            if uri.startswith(f"{before}/")
+        ]
+        if moved:
+            connection.execute(_SET_RUN, moved)
+        if connection.execute(_PLACE, experiment).scalar_one() == before:
+            connection.execute(_SET_PLACE, {**experiment, "place": after})
+    for run, _ in found:
+        getattr(_mlflow_utils(), "_artifact_repos_cache", {}).pop(run, None)
 
 
 def _mlflow_utils() -> Any:

@@ -126,6 +126,12 @@ class MlflowMirror:
             )
         return self._experiment_id
 
+    def move_artifacts(self, old: str) -> None:
+        """Move artifacts out of the folder of the experiment's former name, where there is one."""
+        if self._artifact_root is not None:
+            folders = (self._artifact_root / old, self._artifact_root / self._experiment)
+            self._server.move_artifacts(self.experiment_id(), *folders)
+
     def _mirror(self, mark: Mark) -> None:
         try:
             if mark.trial is None:

@@ -16,7 +16,13 @@ from orchestrator.addresses import missing_driver, mlflow_address
 from orchestrator.redaction import redacted
 from orchestrator.tracking.errors import RefusedError, TrackingError
 from orchestrator.tracking.mlflow_database import make_database
-from orchestrator.tracking.runs import Changes, RunContent, RunView, missing_from
+from orchestrator.tracking.runs import (
+    Changes,
+    MetricPoint,
+    RunContent,
+    RunView,
+    missing_from,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +32,7 @@ _ENVIRONMENT = {
     # Not "Creating initial MLflow database tables..." and such; and a database that fails raises,
     # which is reported in a sentence; MLflow would also print the traceback.
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # Ending a run prints its URL to stdout, which belongs to our JSON.
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # Seven tries with growing pauses and 120 s each would hold the mirror for minutes when the
@@ -98,6 +105,24 @@ class MlflowServer:
             from orchestrator.tracking.artifact_places import bring_home
 
             return bring_home(client, experiment_id, home, tag, run_id)
+
+    def move_artifacts(self, experiment_id: str, old: Path, new: Path) -> None:
+        """Move an experiment's artifacts to another folder (`artifact_places.move_home`)."""
+        with self._reaching() as client:
+            from orchestrator.tracking.artifact_places import move_home
+
+            move_home(client, experiment_id, old, new)
+
+    def rename_experiment(self, experiment_id: str, name: str) -> None:
+        """Give an experiment a name; one that it has already is no error."""
+        with self._reaching() as client:
+            if client.get_experiment(experiment_id).name != name:
+                client.rename_experiment(experiment_id, name)
+
+    def rename_run(self, run_id: str, name: str) -> None:
+        """Give a run another name."""
+        with self._reaching() as client:
+            client.update_run(run_id, name=name)
 
     def experiments(self) -> dict[str, str]:
         """Return the ids of the experiments that are not deleted, by name."""
@@ -212,6 +237,24 @@ class MlflowServer:
         """List the artifacts at the top level of a run: size in bytes by name."""
         with self._reaching() as client:
             return {item.path: int(item.file_size or 0) for item in client.list_artifacts(run_id)}
+
+    def history(self, run_id: str, key: str) -> list[MetricPoint]:
+        """Return every point of one metric of a run."""
+        with self._reaching() as client:
+            return [
+                MetricPoint(key, point.value, point.timestamp, point.step)
+                for point in client.get_metric_history(run_id, key)
+            ]
+
+    def download(self, run_id: str, folder: Path) -> None:
+        """Copy all artifacts of a run into an existing folder."""
+        with self._reaching() as client:
+            client.download_artifacts(run_id, "", str(folder))
+
+    def upload(self, run_id: str, folder: Path) -> None:
+        """Store or replace all that a folder holds as artifacts of a run."""
+        with self._reaching() as client:
+            client.log_artifacts(run_id, str(folder))
 
     def put_text(self, run_id: str, text: str, name: str) -> None:
         """Store or replace an artifact."""

@@ -93,3 +93,16 @@ def test_a_traceback_is_folded_until_it_is_asked_for(filled: Path, call: Call) -
 def test_an_unknown_trial_exits_2(filled: Path, call: Call) -> None:
     assert call("show", "digits-fc", 99).exit_code == 2
     assert call("show", "digits-fc", "x").exit_code == 2
+
+
+def test_logs_tell_what_happened_to_a_trial(filled: Path, call: Call) -> None:
+    page = call("logs", "digits-fc", 5).stdout
+    assert "attempt 1  INFO     started on node-1" in page
+    assert "error: a tensor is [bold]bad" in page
+    assert "      line 8" in page
+    events = json.loads(call("logs", "digits-fc", 0, "--format", "json").stdout)
+    assert [each["message"].partition(":")[0] for each in events[2:5]] == [
+        "epoch 1",
+        "epoch 2",
+        "epoch 3",
+    ]

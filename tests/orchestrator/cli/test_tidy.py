@@ -44,6 +44,30 @@ def test_nothing_is_deleted_unless_somebody_says_yes(call: Call) -> None:
     assert "digits-fc" not in call("list").stdout
 
 
+def test_what_was_removed_is_told_to_programs(call: Call, filled: Path) -> None:
+    (filled / "cache").mkdir()
+    (filled / "cache" / "stage").write_bytes(bytes(2_000))
+    (cleaned,) = json.loads(call("clean", "--yes", "--format", "json").stdout)
+    assert (cleaned["folder"], cleaned["bytes"]) == (str(filled / "cache"), 2_000)
+    assert json.loads(call("clean", "--yes", "--format", "json").stdout) == []
+    deleted = json.loads(call("delete", "digits-fc", "--yes", "-f", "json").stdout)
+    assert (deleted["sweep"], deleted["trials"], deleted["mlflow_runs"]) == ("digits-fc", 6, [])
+
+
+def test_an_archive_brings_a_deleted_sweep_back(call: Call, filled: Path, tmp_path: Path) -> None:
+    before = call("trials", "digits-fc", "--format", "json").stdout
+    file = tmp_path / "digits.zip"
+    said = json.loads(call("archive", "digits-fc", "--to", file, "--format", "json").stdout)
+    assert (said["trials"], said["bytes"]) == (6, file.stat().st_size)
+    assert said["lost_networks"] == [0, 1, 2, 3, 4]
+    call("delete", "digits-fc", "--yes")
+    assert "6 trials" in call("restore", file).stdout
+    assert call("trials", "digits-fc", "--format", "json").stdout == before
+    again = call("restore", file)
+    assert again.exit_code == 1
+    assert "paretune rename digits-fc NEW" in again.stderr
+
+
 def test_cleaning_shows_sizes_first(call: Call, filled: Path) -> None:
     assert "nothing to remove" in call("clean").stderr
     (filled / "cache").mkdir()
