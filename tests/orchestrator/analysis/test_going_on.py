@@ -1,5 +1,6 @@
 """Analyses that were interrupted in the middle go on, and find what a whole one finds."""
 
+import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -90,3 +91,38 @@ def test_an_interrupted_analysis_does_only_what_is_left(
     # And a third time nothing is left to do.
     assert analysis(data, cache=cache) == whole
     assert done() == 2 * all_work
+
+
+# So few images are told apart equally well by all seeds of an arm.
+@pytest.mark.filterwarnings("ignore:Precision loss:RuntimeWarning")
+def test_the_depth_study_goes_on_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(__file__).parents[3] / "examples" / "studies" / "depth.py"
+    study = runpy.run_path(str(path))
+    words = "digits --limit 60 --epochs 1 --seeds 2 --backbone cifar_resnet20 --image-size 8"
+    monkeypatch.setattr("sys.argv", [str(path), *words.split(), "--cache", str(tmp_path)])
+    real, trained = FineTuning.run_epoch, []
+
+    def run_epoch(training: FineTuning) -> object:
+        if len(trained) == 3:
+            trained.append("interrupted")
+            raise KeyboardInterrupt
+        trained.append(training.config.architecture)
+        return real(training)
+
+    monkeypatch.setattr(FineTuning, "run_epoch", run_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        study["main"]()
+    assert capsys.readouterr().out == ""
+    study["main"]()
+    # Three arms of two seeds: none of the first three trainings is made again.
+    assert len(trained) == 1 + 6
+    assert len(set(trained)) == 1 + 3
+    printed = capsys.readouterr().out
+    assert str(tmp_path) not in printed
+    trained.clear()
+    study["main"]()
+    assert not trained
+    # Times that were measured are kept too.
+    assert capsys.readouterr().out == printed
