@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from orchestrator.cli import (
     analyze,
     fronts,
+    jobs,
     pretrain,
     report,
     run,
@@ -91,7 +92,7 @@ _COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
 for panel, commands in _COMMANDS.items():
     for command in commands:
         app.command(command.__name__.rstrip("_").replace("_", "-"), rich_help_panel=panel)(command)
-app.add_typer(submit.app, name="jobs", rich_help_panel="Run")
+app.add_typer(jobs.app, name="jobs", rich_help_panel="Run")
 app.add_typer(analyze.app, name="analyze", rich_help_panel="Choose")
 
 
