@@ -67,6 +67,7 @@ NO_EXAMPLE = {
     ),
     "needs Ray, or a worker and its task": ("orchestrator/execution/",),
     "needs MLflow": ("orchestrator/tracking/",),
+    "needs a Kubernetes cluster": ("orchestrator/jobs/kubernetes_api.py",),
     "runs or changes a sweep: docs/guides show it": (
         "orchestrator/driver/final_measures.py::add_final_measures",
         "orchestrator/driver/identity.py",

@@ -17,6 +17,7 @@ from orchestrator.cli import (
     analyze,
     archives,
     fronts,
+    jobs,
     pretrain,
     report,
     run,
@@ -95,7 +96,7 @@ _COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
 for panel, commands in _COMMANDS.items():
     for command in commands:
         app.command(command.__name__.rstrip("_").replace("_", "-"), rich_help_panel=panel)(command)
-app.add_typer(submit.app, name="jobs", rich_help_panel="Run")
+app.add_typer(jobs.app, name="jobs", rich_help_panel="Run")
 app.add_typer(analyze.app, name="analyze", rich_help_panel="Choose")
 
 
