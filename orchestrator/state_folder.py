@@ -7,7 +7,8 @@
 ├── mlflow-artifacts/         what MLflow shows beside a run
 ├── cache/                    stages that trials of any sweep share
 ├── fetched/                  copies of files from a sweep's `storage`
-├── ray.log                   what Ray printed while it was started, if it printed anything
+├── ray.log                   what Ray printed, if it printed anything
+├── logs/NAME/                a log file of each run of a sweep
 └── sweeps/NAME/trials/N/     checkpoint and packed artifact of a trial
 ```
 """
@@ -143,6 +144,10 @@ class StateFolder:
     def ray_log(self) -> Path:
         """What Ray prints while it is started."""
         return self.root / "ray.log"
+
+    def log_folder(self, sweep: str) -> Path:
+        """Return the folder of the log files of a sweep's runs."""
+        return self.root / "logs" / check_sweep_name(sweep)
 
     def sweep_folder(self, sweep: str) -> Path:
         """Return the folder of a sweep's trials."""

@@ -26,7 +26,7 @@ class Holdings:
     Attributes:
         sweep: Its name.
         trials: Number of its trials, whatever their state.
-        folders: On this machine, with packed networks, predictions and checkpoints.
+        folders: On this machine, with packed networks, predictions, checkpoints and logs.
         bytes: Sum of the files in `folders`.
         storage: Where its files are besides, without credentials; empty if nowhere.
         runs: Identifiers of its MLflow runs: its own, and one an attempt.
@@ -116,8 +116,9 @@ def _holdings(sweep: Sweep) -> Holdings:
 
 
 def _folders(name: str, trials: Sequence[Trial]) -> tuple[Path, ...]:
-    """The folders of a sweep here: in the state folder, and wherever the store found networks."""
-    found = {StateFolder.find().sweep_folder(name)}
+    """The folders of a sweep here: of the state folder, and wherever the store found networks."""
+    state = StateFolder.find()
+    found = {state.sweep_folder(name), state.log_folder(name)}
     for trial in trials:
         if trial.artifact is None or is_remote(trial.artifact.path):
             continue
