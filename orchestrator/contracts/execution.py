@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from orchestrator.contracts.scheduling import Decision
+from orchestrator.logs.lines import Line
 from orchestrator.trials import Artifact, Failure, Params, Report, TrialState
 from trainers.config import TrialConfig
 from trainers.networks.shapes import BackboneShapes
+from trainers.stages.use import CacheUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,35 @@ class Prepared:
     content: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a worker tells besides results, since it last did.
+
+    Attributes:
+        lines: What was logged there.
+        cache: How it used the stage cache.
+    """
+
+    lines: tuple[Line, ...] = ()
+    cache: CacheUse = field(default_factory=CacheUse)
+
+    def __bool__(self) -> bool:
+        return bool(self.lines or self.cache)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much of an executor is in use.
+
+    Attributes:
+        busy: Workers that have jobs.
+        slots: Workers that fit at once.
+    """
+
+    busy: int = 0
+    slots: int = 0
+
+
 class JobSource(Protocol):
     """What an executor runs: the sweep's loop as its executor sees it.
 
@@ -128,6 +159,15 @@ class JobSource(Protocol):
 
     def troubled(self, job: Job, trouble: Failure) -> None:
         """Record a failure that did not end the job; may be called again with the same one."""
+        ...
+
+    def told(self, news: News, worker: str) -> None:
+        """Take note of what a worker tells besides results; nothing depends on it.
+
+        Args:
+            news: What it tells.
+            worker: As in `placed`; empty if it is this process.
+        """
         ...
 
     def ended(self, job: Job, outcome: Outcome) -> None:
@@ -156,6 +196,11 @@ class Executor(Protocol):
     @property
     def clock(self) -> Callable[[], float]:
         """The clock that its durations are measured with, in seconds; only differences count."""
+        ...
+
+    @property
+    def load(self) -> Load:
+        """How much of it is in use, as it last knew; asks nobody, so that any thread may look."""
         ...
 
     def prepare(self) -> Prepared | None:

@@ -4,7 +4,6 @@ Every event is written to the store before anything depends on it: a trial befor
 report before it is judged, a value before the sampler observes it.
 """
 
-import logging
 import math
 import shutil
 import time
@@ -18,6 +17,7 @@ from orchestrator.contracts import (
     Decision,
     Job,
     KnownValues,
+    News,
     Outcome,
     Progress,
     Sampler,
@@ -47,8 +47,6 @@ from orchestrator.trials import (
     TrialState,
 )
 from trainers.config import with_params
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +184,6 @@ class SweepLoop:
 
     def started(self, job: Job) -> None:
         """Report the start to the user."""
-        logger.info("trial %d started", job.trial)
         self._parts.progress.trial_started(self._trials[job.trial])
 
     def reported(self, job: Job, reports: Sequence[Report]) -> Decision:
@@ -207,6 +204,9 @@ class SweepLoop:
     def placed(self, job: Job, worker: str) -> None:
         """Store which process on which node has the job."""
         self._parts.writer.place_attempt(job.trial, job.attempt, worker)
+
+    def told(self, news: News, worker: str) -> None:
+        """Do nothing: nothing depends on it."""
 
     def troubled(self, job: Job, trouble: Failure) -> None:
         """Report the trouble to the user, and keep it for the attempt's record."""
@@ -254,8 +254,6 @@ class SweepLoop:
             remove_leftovers([self._folder(number)])
         self._observe(trial)
         self._parts.progress.trial_ended(trial)
-        if trial.failure:
-            logger.info("trial %d failed: %s", trial.number, trial.failure.message)
         return trial
 
     def _begun(self, trial: Trial) -> Job | None:

@@ -16,6 +16,7 @@ from orchestrator.contracts import FrontJob, Job, Outcome, Unmeasured
 from orchestrator.execution.preparation import take_in
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
+from orchestrator.logs.lines import about
 from orchestrator.places import file_trouble
 from orchestrator.quantities import quantity
 from orchestrator.trials import Artifact, Failure, FailureKind, Report, TrialState
@@ -88,7 +89,8 @@ class TrialRunner:
             raise RuntimeError("step() was called before begin(): there is no job.")
         began = time.perf_counter()
         try:
-            step = work(self._job)
+            with about(self._job.trial, self._job.attempt):
+                step = work(self._job)
         except Exception as error:
             # The one place where a trial's crash becomes data, whatever its type.
             step = Step((), failed(error))

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from orchestrator.contracts import FrontJob, Job, JobSource, Outcome, Unmeasured
+from orchestrator.contracts import FrontJob, Job, JobSource, Load, Outcome, Unmeasured
 from orchestrator.simulation.replay import Replay
 from orchestrator.simulation.table import Lookup
 from orchestrator.trials import TrialState
@@ -63,6 +63,12 @@ class SimulatedExecutor:
         self._lookup, self._slots, self._share_training = lookup, slots, share_training
         self._trained: set[str] = set()
         self.clock = VirtualClock()
+        self._running = 0
+
+    @property
+    def load(self) -> Load:
+        """Simulated slots."""
+        return Load(self._running, self._slots)
 
     def prepare(self) -> None:
         """Do nothing: there are no workers."""
@@ -77,6 +83,7 @@ class SimulatedExecutor:
                 source.started(job)
                 replay = self._replay(job)
                 heapq.heappush(running, (replay.due, next(numbers), replay))
+            self._running = len(running)
             if not running:
                 return
             moment, number, replay = heapq.heappop(running)
