@@ -64,7 +64,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Load torch and the images, once in the life of the worker."""
         begun(shared.key)
         from orchestrator.execution.group_runner import GroupRunner
-        from orchestrator.execution.preparation import take_in
+        from orchestrator.execution.preparation import images_here, take_in
         from orchestrator.execution.trial_runner import stage_cache
         from trainers.trial.warm_up import warm_up
 
@@ -78,7 +78,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._kept = kept_in(task.storage)
         self._copies = CheckpointCopies(self._kept)
         self._sees_folder = sees_folder and self._kept is None
-        data = ray.get(shared.data)
+        data = images_here(ray.get(shared.data), shared.task)
         self._sweep = "" if self._sees_folder else f"{task.sweep} {data.content()}"
         self._cache = stage_cache(task)
         self._runner = GroupRunner(data, self._cache)

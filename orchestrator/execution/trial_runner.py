@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from orchestrator.contracts import FrontJob, Job, Outcome, Unmeasured
-from orchestrator.execution.preparation import take_in
+from orchestrator.execution.preparation import images_here, take_in
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
 from orchestrator.logs.lines import about
@@ -184,7 +184,7 @@ def measure_front(job: FrontJob, data: ImageData, task: Task) -> dict[str, float
     if trouble := file_trouble(Path(job.path), job.sha256):
         return Unmeasured(f"Its packed network {trouble}.")
     try:
-        return _measured_with_reference(job, data, task)
+        return _measured_with_reference(job, images_here(data, task), task)
     except (OSError, TrainerError) as error:
         # One file that cannot be read or written costs the values of its own network alone.
         return Unmeasured(f"{type(error).__name__}: {error}.")

@@ -342,8 +342,7 @@ class SweepSpec(Section):
 
     def data_config(self) -> DataConfig:
         """Build the data settings for `trainers`."""
-        size = self._default_size
-        return DataConfig(**self.data.model_dump(), seed=self.seed, default_size=size)
+        return self.data.as_config(seed=self.seed, default_size=self._default_size)
 
     @property
     def backbones(self) -> tuple[str, ...]:
