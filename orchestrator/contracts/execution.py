@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from orchestrator.contracts.sampling import KnownValues
 from orchestrator.contracts.scheduling import Decision
 from orchestrator.logs.lines import Line
 from orchestrator.trials import Artifact, Failure, Params, Report, TrialState
@@ -98,12 +99,15 @@ class Prepared:
         notes: What the user should know about how the images were read.
         content: Digests of the inputs: ``data`` for the images, ``labels`` for the labels that
             trials are measured on, ``weights`` for the pretrained weights.
+        known: What is known of a configuration before it is trained, where that is not what the
+            sizes of its network tell.
     """
 
     classes: tuple[str, ...] = ()
     backbones: Mapping[str, BackboneShapes] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     content: Mapping[str, str] = field(default_factory=dict)
+    known: KnownValues | None = None
 
 
 @dataclass(frozen=True, slots=True)

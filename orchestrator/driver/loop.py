@@ -46,7 +46,6 @@ from orchestrator.trials import (
     Trial,
     TrialState,
 )
-from trainers.config import with_params
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +85,7 @@ class SweepLoop:
     """
 
     def __init__(self, spec: SweepSpec, parts: Parts) -> None:
-        self._spec, self._parts = spec, parts
-        self._fixed = spec.trial_config()
+        self._spec, self._parts, self._trainer = spec, parts, spec.trainer()
         self.error: OrchestratorError | None = None
         self._troubles: dict[int, Failure] = {}
         self._interrupted = False
@@ -262,8 +260,8 @@ class SweepLoop:
         self._budget.attempt_began(trial.number)
         self._trials[trial.number] = replace(trial, state=TrialState.RUNNING)
         try:
-            fixed = self._spec.reference_config() if trial.is_reference else self._fixed
-            config = with_params(fixed, trial.params, seed=trial.seed)
+            is_reference = trial.is_reference
+            config = self._trainer.config(trial.params, trial.seed, is_reference=is_reference)
         except ValueError as error:
             # A combination that the checks of the space missed must not end the sweep.
             failure = Failure(FailureKind.ERROR, str(error))

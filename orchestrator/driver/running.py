@@ -150,6 +150,8 @@ def _images_read(
     content = checked_content(spec, prepared, store, folder, progress)
     for note in data_notes(spec, prepared, stored(spec.name, store)):
         progress.note(note)
+    if prepared is not None and prepared.known is not None:
+        return prepared.known, content
     return CostModel(spec.trial_config(), prepared), content
 
 
