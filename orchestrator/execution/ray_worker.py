@@ -51,7 +51,8 @@ def node_task(task: Task) -> Task:
     """
     if task.cache is None or "://" in task.cache:
         return task
-    if task.storage is not None and kept_in(task.storage).holds(task.cache):
+    storage = kept_in(task.storage)
+    if storage is not None and storage.holds(task.cache):
         return task
     # Entries are found by content, so that sweeps share it.
     return replace(task, cache=str(node_folder("stages")))
