@@ -88,9 +88,11 @@ ui: install  ## Open the MLflow UI on the sweeps of this folder
 	$(BIN)/paretune ui
 
 image:  ## Build the container image (ENGINE=podman), and let it check a sweep
-	$(ENGINE) build -f docker/Dockerfile --build-arg TORCH_INDEX_URL="$(TORCH_INDEX_URL)" -t paretune .
-	$(ENGINE) run --rm paretune --version
-	$(ENGINE) run --rm -v "$(CURDIR)/examples/sweeps:/sweeps:ro" paretune check digits.yaml
+	$(ENGINE) build -f docker/Dockerfile --build-arg VARIANT=$(if $(TORCH_INDEX_URL),cpu,cuda) \
+		--build-arg TORCH_INDEX_URL="$(TORCH_INDEX_URL)" --build-arg REVISION="$$(git rev-parse HEAD)" \
+		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" -t paretune .
+	$(ENGINE) run --rm paretune paretune --version
+	$(ENGINE) run --rm -v "$(CURDIR)/examples/sweeps:/sweeps:ro" paretune paretune check digits.yaml
 
 # docs/releasing.md says what comes before and after.
 release-check: install  ## Build wheel and sdist into dist/, and check them and the version

@@ -150,7 +150,9 @@ def fill_ours(url: str, size: int) -> None:
 
 def empty(url: str) -> None:
     engine = create_engine(url)
-    names = "sweeps, trials, attempts, trial_values, reports, outbox, blocks, prior_points"
+    names = (
+        "sweeps, trials, attempts, trial_values, reports, outbox, blocks, prior_points, choices"
+    )
     with engine.begin() as connection:
         connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
     engine.dispose()

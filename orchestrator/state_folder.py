@@ -5,7 +5,7 @@
 ├── paretune.db               the store
 ├── mlflow.db                 the MLflow server's database
 ├── mlflow-artifacts/         what MLflow shows beside a run
-├── cache/                    stages that trials of any sweep share
+├── cache/                    stages that trials of any sweep share; large sets of decoded images
 ├── fetched/                  copies of files from a sweep's `storage`
 ├── ray.log                   what Ray printed, if it printed anything
 ├── logs/NAME/                a log file of each run of a sweep
@@ -134,6 +134,11 @@ class StateFolder:
     def cache(self) -> Path:
         """Folder of the default stage cache."""
         return self.root / "cache"
+
+    @property
+    def images(self) -> Path:
+        """Folder of decoded images of sets that are too large for the memory."""
+        return self.cache / "images"
 
     @property
     def fetched(self) -> Path:

@@ -170,6 +170,47 @@ class Trial:
         return origin if isinstance(origin, int) else None
 
 
+class ChoiceKind(StrEnum):
+    """How far the choice of a trial has come."""
+
+    CANDIDATE = "candidate"  # to be compared with others
+    PICKED = "picked"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a person decided about a complete trial, and why.
+
+    Attributes:
+        trial: Its number.
+        kind: Whether it is a candidate, or was picked.
+        note: The reason, in the person's words; may be empty.
+        who: Name of the user who decided; may be empty.
+        made: When; UTC.
+    """
+
+    trial: int
+    kind: ChoiceKind
+    note: str
+    who: str
+    made: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What changes of a trial while a sweep runs, without its parameters and values.
+
+    Attributes:
+        number: Number of the trial.
+        state: Its current state.
+        ended: When it became final; UTC.
+    """
+
+    number: int
+    state: TrialState
+    ended: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class Outline:
     """What is read of a trial where very many are asked about: no values, nothing of attempts."""
@@ -230,7 +271,8 @@ class SweepRecord:
         content: What it learns from: digests by ``data`` and ``weights``, and, under
             ``places``, their paths relative to the state folder; empty until they are read.
         driver: The driver that runs it, or was killed while it did; None once it was released.
-            Two records that differ only in their driver are equal.
+        revision: Grows with each write to the sweep. Two records that differ only in their driver
+            and revision are equal.
     """
 
     name: str
@@ -244,3 +286,4 @@ class SweepRecord:
     mlflow_experiment_id: str | None = None
     driver: Driver | None = field(default=None, compare=False)
     content: Mapping[str, object] = field(default_factory=dict)
+    revision: int = field(default=0, compare=False)

@@ -215,17 +215,22 @@ class Choice:
 
     Attributes:
         options: Booleans, integers, finite floats or text, in the order written; at least one.
+        ordered: Whether neighbors in the list are alike, as sizes are; samplers then treat the
+            value as its place in the list.
 
     Raises:
         ValueError: There are none, two are the same, or one is of another type.
     """
 
     options: tuple[Value, ...] = field(compare=False)
+    ordered: bool = False
     _typed: tuple[tuple[type, Value], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", tuple(self.options))
         object.__setattr__(self, "_typed", tuple((type(v), v) for v in self.options))
+        if not isinstance(self.ordered, bool):
+            raise ValueError(_wrong("ordered", self.ordered, "true or false"))
         if not self.options:
             raise ValueError("values is empty, but needs at least one value.")
         for option in self.options:
@@ -263,7 +268,8 @@ class Choice:
 
     def as_mapping(self) -> dict[str, object]:
         """Return the form in YAML."""
-        return {"type": "choice", "values": list(self.options)}
+        ordered = {"ordered": True} if self.ordered else {}
+        return {"type": "choice", "values": list(self.options), **ordered}
 
     def __str__(self) -> str:
         listed = ", ".join(shown(option) for option in self.options[:20])

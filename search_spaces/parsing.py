@@ -31,7 +31,11 @@ class _Form:
 _FORMS = {
     "int": _Form(Int, {"low": _WHOLE, "high": _WHOLE}, {"step": _WHOLE, "log": _FLAG}),
     "float": _Form(Float, {"low": _NUMBER, "high": _NUMBER}, {"step": _NUMBER, "log": _FLAG}),
-    "choice": _Form(lambda values: Choice(tuple(values)), {"values": _LIST}, {}),
+    "choice": _Form(
+        lambda values, ordered=False: Choice(tuple(values), ordered=ordered),
+        {"values": _LIST},
+        {"ordered": _FLAG},
+    ),
 }
 
 

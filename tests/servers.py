@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -131,16 +132,57 @@ class MlflowProcess:
             self._process.wait()
 
 
-class SlowProxy:
-    """Passes TCP on to another port of this machine; each answer comes `delay_s` late.
+class S3Server:
+    """A real S3 server on the loopback, which keeps its objects in memory."""
+
+    # What a client needs beside the address; the name of the region is any.
+    CREDENTIALS: Mapping[str, str] = {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "QXQsecretQXQ",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        until = time.monotonic() + _START_S
+        while time.monotonic() < until and self.process.poll() is None:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
+                return
+            time.sleep(0.2)
+        raise AssertionError("the S3 server does not answer")
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def end(self) -> None:
+        """Stop it; what it held is gone."""
+        self.process.kill()
+        self.process.wait()
+
+
+class Proxy:
+    """Passes TCP on to another port of this machine, late or not at all.
+
+    Args:
+        target: The port.
+        delay_s: See below.
+        host: Where it listens.
 
     Attributes:
-        delay_s: May be changed at any time; counts from the next connection on.
+        delay_s: By which each answer comes late. May be changed at any time; counts from the next
+            connection on.
+        away: Whether what comes is hung up on, as where nobody listens.
     """
 
-    def __init__(self, target: int, delay_s: float) -> None:
-        self._target, self.delay_s = ("127.0.0.1", target), delay_s
-        self._listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, target: int, delay_s: float = 0.0, host: str = "127.0.0.1") -> None:
+        self._target, self.delay_s, self.away = ("127.0.0.1", target), delay_s, False
+        self._listener = socket.create_server((host, 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -152,6 +194,9 @@ class SlowProxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self.away:
+                    client.close()
+                    continue
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:

@@ -67,6 +67,7 @@ NO_EXAMPLE = {
     ),
     "needs Ray, or a worker and its task": ("orchestrator/execution/",),
     "needs MLflow": ("orchestrator/tracking/",),
+    "needs a Kubernetes cluster": ("orchestrator/jobs/kubernetes_api.py",),
     "runs or changes a sweep: docs/guides show it": (
         "orchestrator/driver/final_measures.py::add_final_measures",
         "orchestrator/driver/identity.py",
@@ -76,6 +77,7 @@ NO_EXAMPLE = {
         "orchestrator/driver/run_result.py",
         "orchestrator/driver/running.py",
         "orchestrator/driver/signals.py::interrupted_by_signals",
+        "orchestrator/driver/watch.py",
         "orchestrator/simulation/comparing.py::compare",
     ),
     "needs a store with a sweep and its trials": (
@@ -91,6 +93,14 @@ NO_EXAMPLE = {
         "orchestrator/analysis/comparison.py",
         "orchestrator/analysis/sizing_study.py",
         "orchestrator/analysis/verdict.py::reason_of",
+    ),
+    "needs a sweep and a browser: docs/guides/watch-and-choose.md shows it": (
+        "orchestrator/pages/application.py",
+        "orchestrator/pages/choosing.py",
+        "orchestrator/pages/comparing.py",
+        "orchestrator/pages/details.py::trial_page_record",
+        "orchestrator/pages/running.py::running_records",
+        "orchestrator/pages/serving.py::serve",
     ),
     "returns what is to be looked at": ("orchestrator/plots/",),
     "depends on the machine": ("orchestrator/doctor/", "trainers/determinism.py::gpu_count"),

@@ -55,6 +55,7 @@ def _parameters(function: Any) -> list[tuple[str, Any, Any, Any]]:
     return [
         (name, *get_args(hints[name])[:2], parameter.default)
         for name, parameter in inspect.signature(function).parameters.items()
+        if hints[name] is not typer.Context
     ]
 
 

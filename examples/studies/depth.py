@@ -3,7 +3,8 @@
     python examples/studies/depth.py fashion_mnist --root DIR > report.md
 
 Every network is trained from scratch, on one thread and with the same epochs, and measured on
-validation and test images together: nothing is chosen by either. Times are CPU seconds.
+validation and test images together: nothing is chosen by either. Times are CPU seconds. What was
+trained stays in the folder that `--cache` names, so that an interrupted study goes on.
 """
 
 import argparse
@@ -24,7 +25,12 @@ from trainers.data import DataConfig, ImageData, load_data
 from trainers.determinism import seed_everything, set_threads
 from trainers.evaluators.accuracy import predict
 from trainers.evaluators.counts import count_macs, count_parameters
+from trainers.stages.cache import StageCache
+from trainers.stages.keys import training_parameters
+from trainers.stages.measurements import Measurements
 from trainers.training.finetune import FineTuning
+
+_CACHE_BYTES = 1e9
 
 
 def main() -> None:
@@ -49,7 +55,9 @@ def main() -> None:
         "capped": TrialConfig(**shared, **cut),
         "capped and widened": TrialConfig(**shared, **cut, width_multiplier="match_params"),
     }
-    arms = [_arm(label, config, data, given.seeds) for label, config in configs.items()]
+    cache = None if given.cache is None else StageCache(given.cache, _CACHE_BYTES)
+    kept = Measurements("depth_study", cache, data=data.content(), facts={})
+    arms = [_arm(label, config, data, given.seeds, kept) for label, config in configs.items()]
     print(f"# Full depth against the cap of {data.name}\n")
     print(f"`python examples/studies/depth.py {' '.join(_shown())}`\n")
     train, val, test = (len(data.subset(name)[1]) for name in ("train", "val", "test"))
@@ -75,6 +83,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--margin", type=float, default=0.02)
+    parser.add_argument("--cache", help="a folder for what was trained")
     return parser.parse_args()
 
 
@@ -83,31 +92,35 @@ def _shown() -> Iterator[str]:
     hidden = False
     for argument in sys.argv[1:]:
         yield "DIR" if hidden else argument.rpartition("/")[2]
-        hidden = argument == "--root"
+        hidden = argument in ("--root", "--cache")
 
 
-def _arm(label: str, config: TrialConfig, data: ImageData, seeds: int) -> Arm:
-    """Train a network once per seed."""
-    accuracies, seconds, sizes = [], [], (0, 0)
+def _arm(label: str, config: TrialConfig, data: ImageData, seeds: int, kept: Measurements) -> Arm:
+    """Train a network once per seed, unless that was done before."""
+    found = []
+    for seed in range(seeds):
+        own = TrialConfig.from_mapping({**config.as_mapping(), "seed": seed})
+        found.append(kept.value(training_parameters(own), lambda own=own: _trained(own, data)))
+        accuracy, seconds, *_ = found[-1]
+        print(f"{label} {seed}: {accuracy:.4f} {seconds:.1f} s", file=sys.stderr)
+    accuracies, seconds, params, macs = zip(*found, strict=True)
+    return Arm(label, config.architecture, accuracies, seconds, params[0], macs[0])
+
+
+def _trained(config: TrialConfig, data: ImageData) -> tuple[float, float, int, int]:
+    """Return accuracy, CPU seconds, parameters and multiplications of one training."""
+    set_threads(1)
+    seed_everything(config.seed)
+    training = FineTuning(config, data, device=torch.device("cpu"))
+    began = time.process_time()
+    while not training.finished:
+        training.run_epoch()
+    seconds = time.process_time() - began
     parts = [data.subset(name) for name in ("val", "test")]
     images, labels = (np.concatenate(of) for of in zip(*parts, strict=True))
-    for seed in range(seeds):
-        set_threads(1)
-        seed_everything(seed)
-        training = FineTuning(
-            TrialConfig.from_mapping({**config.as_mapping(), "seed": seed}),
-            data,
-            device=torch.device("cpu"),
-        )
-        began = time.process_time()
-        while not training.finished:
-            training.run_epoch()
-        seconds.append(time.process_time() - began)
-        network = training.network
-        sizes = count_parameters(network), count_macs(network, images.shape[1:])
-        accuracies.append(float((predict(network, images, device="cpu") == labels).mean()))
-        print(f"{label} {seed}: {accuracies[-1]:.4f} {seconds[-1]:.1f} s", file=sys.stderr)
-    return Arm(label, config.architecture, tuple(accuracies), tuple(seconds), *sizes)
+    network = training.network
+    right = float((predict(network, images, device="cpu") == labels).mean())
+    return right, seconds, count_parameters(network), count_macs(network, images.shape[1:])
 
 
 def _table(arms: list[Arm], compared: list[ArmComparison], margin: float) -> Iterator[str]:

@@ -56,7 +56,7 @@ def outcomes_of(trial: Trial, name: str) -> Outcomes:
     Traceback (most recent call last):
     orchestrator.analysis.outcomes.NoAnswersError: ...
     """
-    answers = _answers(trial)
+    answers = answers_of(trial)
     if name != "accuracy" and name not in answers.attacked:
         known = ("accuracy", *answers.attacked)
         raise UnknownNameError("value", name, known, where="the values measured image by image")
@@ -86,7 +86,7 @@ def labels_of(trial: Trial) -> str:
     Traceback (most recent call last):
     orchestrator.analysis.outcomes.NoAnswersError: ...
     """
-    return labels_digest(_answers(trial).labels)
+    return labels_digest(answers_of(trial).labels)
 
 
 def signs_of(trial: Trial) -> dict[str, tuple[str, ...]]:
@@ -100,10 +100,20 @@ def signs_of(trial: Trial) -> dict[str, tuple[str, ...]]:
     Traceback (most recent call last):
     orchestrator.analysis.outcomes.NoAnswersError: ...
     """
-    return dict(_answers(trial).signs)
+    return dict(answers_of(trial).signs)
 
 
-def _answers(trial: Trial) -> Predictions:
+def answers_of(trial: Trial) -> Predictions:
+    """Read a trial's answers to the validation images.
+
+    Raises:
+        NoAnswersError: The trial has no artifact, or its answers are gone or damaged.
+
+    >>> from orchestrator.trials import TrialState
+    >>> answers_of(Trial("digits", 3, {}, 0, TrialState.FAILED))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    orchestrator.analysis.outcomes.NoAnswersError: ...
+    """
     if trial.artifact is None:
         raise NoAnswersError(
             f"Trial {trial.number} of {trial.sweep!r} is {trial.state.value} and has no artifact, "

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from trainers.networks.network import Network
     from trainers.quantization.config import QuantizationConfig
     from trainers.quantization.sensitivity import Change, LayerSensitivity
+    from trainers.stages.cache import StageCache
     from trainers.trial.allocated import Allocation
 
 _BUDGETS = tuple(quarters / 4 for quarters in range(2 * 4, 8 * 4 + 1))
@@ -26,6 +27,8 @@ class SensitivityReport:
         network: As it was given.
         backbone: Name of the backbone.
         data: Name of the data set.
+        fingerprint: Digest of its images.
+        digest: Digest of the network's tensors.
         images: How many training images were used.
         seed: Decided which.
         quantizer: As `trainers.quantization.config.QuantizationConfig` takes it.
@@ -39,6 +42,8 @@ class SensitivityReport:
     network: str
     backbone: str
     data: str
+    fingerprint: str
+    digest: str
     images: int
     seed: int
     quantizer: str
@@ -53,6 +58,31 @@ class SensitivityReport:
         """The numbers of bits that were tried."""
         return tuple(self.layers[0].alone)
 
+    @property
+    def kind(self) -> str:
+        """The word of the command."""
+        return "sensitivity"
+
+    def inputs(self) -> dict[str, Any]:
+        """Return what was looked at, and how."""
+        names = ("network", "backbone", "data", "fingerprint", "digest", "images", "seed")
+        return {name: getattr(self, name) for name in (*names, "quantizer", "scope", "step")}
+
+    def results(self) -> dict[str, float]:
+        """Return the sums that sum it up, by bits: of all layers alone, and all of them quantized.
+
+        The first is the sum of the divergences of single layers, the second the divergence of the
+        network whose layers all have so few bits.
+        """
+        found = {"layers": float(len(self.layers))}
+        last = self.layers[-1].cumulative
+        for bits in self.bits:
+            alone = sum(layer.alone[bits].divergence for layer in self.layers)
+            found[f"sum_of_divergences_{bits}_bits"] = alone
+            if bits in last:
+                found[f"divergence_{bits}_bits"] = last[bits].divergence
+        return found
+
     def records(self) -> list[dict[str, Any]]:
         """Return one mapping for each layer and number of bits."""
         return [record for layer in self.layers for record in _records(layer)]
@@ -60,14 +90,7 @@ class SensitivityReport:
     def as_json(self) -> dict[str, Any]:
         """Return the whole report as one mapping."""
         return {
-            "network": self.network,
-            "backbone": self.backbone,
-            "data": self.data,
-            "images": self.images,
-            "seed": self.seed,
-            "quantizer": self.quantizer,
-            "scope": self.scope,
-            "step": self.step,
+            **self.inputs(),
             "layers": self.records(),
             "front": self.front_records(),
             "notes": list(self.notes),
@@ -113,6 +136,7 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
     seed: int = 0,
     cumulative: bool = True,
     front: bool = False,
+    cache: "StageCache | None" = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SensitivityReport:
     """Measure how much the predictions of a network change when its layers get few bits.
@@ -130,6 +154,7 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
         seed: Decides which, and the training of a head.
         cumulative: Whether layers are quantized together with those before them too.
         front: Whether to compute the best allocations of 2 to 8 mean bits.
+        cache: Where what is finished is kept, so that an interrupted analysis goes on.
         progress: Called with the number of measurements that are done, and of all.
 
     Raises:
@@ -139,20 +164,25 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
     from trainers.data.image_data import ImageData
     from trainers.data.loading import load_data
     from trainers.quantization.config import QuantizationConfig
+    from trainers.stages.weights import content_digest
     from trainers.trial.allocated import Allocations, sensitivities
     from trainers.trial.trained import trained_network
 
     shown = data if isinstance(data, ImageData) else load_data(data)
     config = quantization or QuantizationConfig(quantizer="affine", step="mse")
-    found, notes = trained_network(network, shown, weights=weights, epochs=epochs, seed=seed)
+    found, notes = trained_network(
+        network, shown, weights=weights, epochs=epochs, seed=seed, cache=cache
+    )
     every = replace(config, bits=8, fc_bits=8)
     how: dict[str, Any] = {"images": images, "seed": seed, "cumulative": cumulative}
-    layers = sensitivities(found, every, shown, **how, progress=progress)
+    layers = sensitivities(found, every, shown, **how, progress=progress, cache=cache)
     allocations = Allocations(found.spec, config, shown.classes, layers)
     return SensitivityReport(
         network=network if isinstance(network, str) else found.spec.backbone,
         backbone=found.spec.backbone,
         data=shown.name,
+        fingerprint=shown.fingerprint(),
+        digest=content_digest(found),
         images=min(images, len(shown.train_labels)),
         seed=seed,
         quantizer=config.quantizer,

@@ -1,9 +1,6 @@
 """``analyze depth``."""
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,13 +12,9 @@ from orchestrator.analysis.depth_cap import (
     EntropyUnit,
     Rounding,
 )
+from orchestrator.cli.analysis_options import ImagesArgument, PageOption, images_config, progress
 from orchestrator.cli.analysis_output import AnalysisOutput, TrackOption
-from orchestrator.cli.options import (
-    Format,
-    FormatOption,
-    data_config,
-    say,
-)
+from orchestrator.cli.options import Format, FormatOption, say
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
@@ -31,12 +24,7 @@ if TYPE_CHECKING:
     from trainers.data.config import DataConfig
 
 _SHOWN = {0: "min", 1: "5 %", 3: "median", 5: "95 %", 6: "max"}  # places in `QUANTILES`
-_PAUSE_S = 2.0  # between two lines of progress
 
-ImagesArgument = Annotated[
-    str,
-    typer.Argument(help="Name of a data set, a folder of classes, an .npz file, or a sweep file."),
-]
 UnitOption = Annotated[
     EntropyUnit, typer.Option(help="In what the entropy is counted for the cap.")
 ]
@@ -60,6 +48,7 @@ ImageSizeOption = Annotated[
 
 
 def depth(  # noqa: PLR0913 - the options of a command
+    context: typer.Context,
     data: ImagesArgument,
     *,
     unit: UnitOption = EntropyUnit.NATS,
@@ -71,10 +60,7 @@ def depth(  # noqa: PLR0913 - the options of a command
         str | None,
         typer.Option(metavar="DIR", help="Where the named data set lies.", show_default=False),
     ] = None,
-    to: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.html", help="A page to write too.", show_default=False),
-    ] = None,
+    to: PageOption = None,
     track: TrackOption = None,
     how: FormatOption = Format.TABLE,
 ) -> None:
@@ -92,7 +78,7 @@ def depth(  # noqa: PLR0913 - the options of a command
 
     Example: paretune analyze depth photos/ --image-size 64 --unit bits --per total --format json
     """
-    output = AnalysisOutput.checked(to, track)
+    output = AnalysisOutput.checked(context, to, track)
     config = _config(data, image_size, root)
     try:
         conversion = DepthConversion(
@@ -104,18 +90,14 @@ def depth(  # noqa: PLR0913 - the options of a command
 
     say(f"Reading {data}")
     try:
-        report = analyze_depth(config, conversion=conversion, progress=progress())
+        report = analyze_depth(config, conversion=conversion, progress=progress("images counted"))
     except MemoryError as error:
         raise OrchestratorError(
             f"The images of {data} do not fit into memory, into which a sweep reads them too "
             f"({error}). Give a smaller --image-size, or a data set with fewer images."
         ) from None
     output.show(
-        report,
-        lambda: _page(report, _command(data, conversion, image_size)),
-        _heading(report),
-        _table(report),
-        how,
+        report, lambda command: _page(report, command), _heading(report), _table(report), how
     )
 
 
@@ -126,35 +108,9 @@ def _page(report: "DepthReport", command: str) -> str:
 
 
 def _config(data: str, image_size: int | None, root: str | None) -> "DataConfig":
-    if Path(data).suffix not in (".yaml", ".yml"):
-        return replace(data_config(data, root=root), image_size=image_size)
-    from orchestrator.spec.files import load_sweep
-
-    config = load_sweep(data).data_config()
+    config = images_config(data)
+    # Every image is brought to the size, and not those alone that have none in common.
     return replace(config, image_size=image_size or config.image_size, root=root or config.root)
-
-
-def _command(data: str, conversion: DepthConversion, image_size: int | None) -> str:
-    size = "" if image_size is None else f" --image-size {image_size}"
-    return (
-        f"paretune analyze depth {Path(data).name} --unit {conversion.unit} --coefficient "
-        f"{conversion.coefficient:g} --rounding {conversion.rounding} --per {conversion.scope}"
-        f"{size}"
-    )
-
-
-def progress(clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
-    """Say how far it is, in what takes long, and nothing in what does not."""
-    said = clock()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal said
-        now = clock()
-        if done < total and now - said >= _PAUSE_S:
-            said = now
-            say(f"{done:,} of {total:,} images counted")
-
-    return tell
 
 
 def _heading(report: "DepthReport") -> str:

@@ -1,19 +1,21 @@
 """``analyze capacity`` and ``analyze similarity``."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.options import (
-    Format,
-    FormatOption,
-    check_page,
-    data_config,
-    print_analysis,
-    save_page,
-    say,
+from orchestrator.cli.analysis_options import (
+    BatchOption,
+    EpochsOption,
+    ImagesArgument,
+    PageOption,
+    RateOption,
+    SeedsOption,
+    analysis_cache,
+    images_config,
 )
+from orchestrator.cli.analysis_output import AnalysisOutput, TrackOption
+from orchestrator.cli.options import Format, FormatOption, say
 from orchestrator.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -22,29 +24,20 @@ if TYPE_CHECKING:
     from orchestrator.analysis.heads_analysis import HeadsReport
     from trainers.config import TrialConfig
 
-DataArgument = Annotated[
-    str, typer.Argument(help="Name of a data set, a folder of classes, or an .npz file.")
-]
 BackboneOption = Annotated[str, typer.Option(help="The frozen backbone below the heads.")]
 WeightsOption = Annotated[
     str, typer.Option(help="Its weights: imagenet, bundled, scratch, or a file.")
 ]
 WidthsOption = Annotated[str, typer.Option(metavar="A,B", help="Widths of the heads.")]
-SeedsOption = Annotated[int, typer.Option(min=1, help="How often each is measured.")]
 PairsOption = Annotated[int, typer.Option(min=2, help="Heads of each width.")]
-EpochsOption = Annotated[int, typer.Option(min=1, help="Epochs of each training, at most.")]
-RateOption = Annotated[float, typer.Option(help="Peak learning rate.")]
-BatchOption = Annotated[int, typer.Option(min=1, help="Images a step.")]
 LabelsOption = Annotated[
     bool, typer.Option("--random-labels", help="Give every image a random label.")
-]
-PageOption = Annotated[
-    Path | None, typer.Option(metavar="FILE.html", help="A page to write too.", show_default=False)
 ]
 
 
 def capacity(  # noqa: PLR0913 - the options of a command
-    data: DataArgument,
+    context: typer.Context,
+    data: ImagesArgument,
     *,
     backbone: BackboneOption = "digitnet",
     weights: WeightsOption = "bundled",
@@ -55,6 +48,7 @@ def capacity(  # noqa: PLR0913 - the options of a command
     batch_size: BatchOption = 128,
     random_labels: LabelsOption = False,
     to: PageOption = None,
+    track: TrackOption = None,
     how: FormatOption = Format.TABLE,
 ) -> None:
     """Print how many training images a sized head can fit without an error.
@@ -67,23 +61,22 @@ def capacity(  # noqa: PLR0913 - the options of a command
     """
     from orchestrator.analysis.heads_analysis import analyze_capacity
 
-    _check_to(to)
+    output = AnalysisOutput.checked(context, to, track)
     report = analyze_capacity(
-        data_config(data),
+        images_config(data),
         _config(backbone, weights, epochs, learning_rate, batch_size),
         _widths(widths),
         seeds=seeds,
         random_labels=random_labels,
+        cache=analysis_cache(),
         progress=say,
     )
-    labels = " --random-labels" if random_labels else ""
-    _show(
-        report, f"paretune analyze capacity {Path(data).name} --widths {widths}{labels}", to, how
-    )
+    _show(report, output, how)
 
 
 def similarity(  # noqa: PLR0913 - the options of a command
-    data: DataArgument,
+    context: typer.Context,
+    data: ImagesArgument,
     *,
     backbone: BackboneOption = "digitnet",
     weights: WeightsOption = "bundled",
@@ -93,6 +86,7 @@ def similarity(  # noqa: PLR0913 - the options of a command
     learning_rate: RateOption = 1e-3,
     batch_size: BatchOption = 128,
     to: PageOption = None,
+    track: TrackOption = None,
     how: FormatOption = Format.TABLE,
 ) -> None:
     """Print how alike the hidden features of wide and narrow heads are.
@@ -105,20 +99,16 @@ def similarity(  # noqa: PLR0913 - the options of a command
     """
     from orchestrator.analysis.heads_analysis import analyze_similarity
 
-    _check_to(to)
+    output = AnalysisOutput.checked(context, to, track)
     report = analyze_similarity(
-        data_config(data),
+        images_config(data),
         _config(backbone, weights, epochs, learning_rate, batch_size),
         _widths(widths),
         seeds=seeds,
+        cache=analysis_cache(),
         progress=say,
     )
-    _show(report, f"paretune analyze similarity {Path(data).name} --widths {widths}", to, how)
-
-
-def _check_to(to: Path | None) -> None:
-    if to is not None:
-        check_page(to)
+    _show(report, output, how)
 
 
 def _config(
@@ -150,16 +140,18 @@ def _widths(text: str) -> list[int]:
     return sorted({int(part) for part in parts})
 
 
-def _show(report: "HeadsReport", command: str, to: Path | None, how: Format) -> None:
-    if to is not None:
-        from orchestrator.reporting.heads_page import heads_page
-
-        save_page(heads_page(report, command), to)
+def _show(report: "HeadsReport", output: AnalysisOutput, how: Format) -> None:
     heading = (
         f"{report.data}, heads on {report.backbone} ({report.settings['weights']}), "
         f"{report.settings['seeds']} seeds"
     )
-    print_analysis(report, heading, _table(report), how)
+    output.show(report, lambda command: _page(report, command), heading, _table(report), how)
+
+
+def _page(report: "HeadsReport", command: str) -> str:
+    from orchestrator.reporting.heads_page import heads_page
+
+    return heads_page(report, command)
 
 
 def _table(report: "HeadsReport") -> "Table":

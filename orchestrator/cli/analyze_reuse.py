@@ -1,11 +1,18 @@
 """``analyze reuse``."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.analysis_options import (
+    BatchOption,
+    EpochsOption,
+    PageOption,
+    RateOption,
+    SeedsOption,
+    analysis_cache,
+)
 from orchestrator.cli.analysis_output import AnalysisOutput, TrackOption
 from orchestrator.cli.options import (
     Format,
@@ -23,8 +30,6 @@ if TYPE_CHECKING:
     from orchestrator.analysis.reuse_analysis import ReuseReport
     from trainers.data.config import DataConfig
     from trainers.reuse.sources import TensorMatch
-
-_CACHE_BYTES = 20e9
 
 BackboneOption = Annotated[
     str, typer.Option(help="Architecture of both networks, such as cifar_resnet20.")
@@ -57,10 +62,6 @@ PerClassOption = Annotated[
 ]
 
 
-SeedsOption = Annotated[int, typer.Option(min=1, help="How often everything is trained.")]
-EpochsOption = Annotated[int, typer.Option(min=1, help="Epochs of each training.")]
-RateOption = Annotated[float, typer.Option(help="Peak learning rate.")]
-BatchOption = Annotated[int, typer.Option(min=1, help="Images a step.")]
 RecalibrateOption = Annotated[
     bool, typer.Option(help="Compute the norms' statistics anew after a replacement.")
 ]
@@ -68,16 +69,12 @@ TauNetworkOption = Annotated[float, typer.Option(help="Smallest retention.")]
 TauLayerOption = Annotated[float, typer.Option(help="Largest loss of accuracy of a layer.")]
 TauRmseOption = Annotated[float, typer.Option(help="Largest RMSE, as a share of the null.")]
 AlphaOption = Annotated[float, typer.Option(help="Level of the tests over seeds.")]
-SizeOption = Annotated[
+InputOption = Annotated[
     int | None,
     typer.Option(min=1, metavar="PIXELS", help="Side that the backbone sees.", show_default=False),
 ]
 LimitOption = Annotated[
     int | None, typer.Option(min=1, help="Use at most so many images.", show_default=False)
-]
-PageOption = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE.html", help="Write a page with the heat map.", show_default=False),
 ]
 SourceArgument = Annotated[
     str, typer.Argument(metavar="SOURCE", help="Whose kernels are to be reused.")
@@ -86,6 +83,7 @@ TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="The netwo
 
 
 def reuse(  # noqa: PLR0913 - the options of a command
+    context: typer.Context,
     source: SourceArgument,
     target: TargetArgument,
     *,
@@ -102,7 +100,7 @@ def reuse(  # noqa: PLR0913 - the options of a command
     tau_layer: TauLayerOption = 0.01,
     tau_rmse: TauRmseOption = 0.5,
     alpha: AlphaOption = 0.05,
-    image_size: SizeOption = None,
+    image_size: InputOption = None,
     limit: LimitOption = None,
     prefixes: PrefixesOption = False,
     to: PageOption = None,
@@ -123,7 +121,7 @@ def reuse(  # noqa: PLR0913 - the options of a command
     Example: paretune analyze reuse a.pth b.pth --backbone cifar_resnet20 --data cifar10.npz
     --format json
     """
-    output = AnalysisOutput.checked(to, track)
+    output = AnalysisOutput.checked(context, to, track)
     config = replace(data_config(data, side=image_size or 224), limit=limit)
     settings = (epochs, batch_size, learning_rate, image_size)
     limits = (tau_network, tau_layer, tau_rmse, alpha)
@@ -131,13 +129,15 @@ def reuse(  # noqa: PLR0913 - the options of a command
     options["prefixes"] = prefixes
     modes_asked = tuple(listed(modes) or ())
     report = _judged((backbone, source, target), config, settings, limits, modes_asked, options)
-    output.show(report, lambda: _page(report), _heading(report), _table(report), how)
+    output.show(
+        report, lambda command: _page(report, command), _heading(report), _table(report), how
+    )
 
 
-def _page(report: "ReuseReport") -> str:
+def _page(report: "ReuseReport", command: str) -> str:
     from orchestrator.reporting.reuse_page import reuse_page
 
-    return reuse_page(report)
+    return reuse_page(report, command)
 
 
 def _judged(
@@ -154,10 +154,8 @@ def _judged(
         raise UnknownNameError("backbone", networks[0], backbone_names())
     from orchestrator.analysis.reuse_analysis import analyze_reuse
     from orchestrator.analysis.reuse_verdict import Thresholds
-    from orchestrator.state_folder import StateFolder
     from trainers.reuse.arms import Budget
     from trainers.reuse.sources import OtherArchitectureError
-    from trainers.stages.cache import StageCache
 
     epochs, batch_size, learning_rate, image_size = settings
     network, layer, rmse, alpha = limits
@@ -173,7 +171,7 @@ def _judged(
             ),
             modes=modes,
             thresholds=Thresholds(network=network, layer=layer, rmse=rmse, alpha=alpha),
-            cache=StageCache(str(StateFolder.find().cache), _CACHE_BYTES),
+            cache=analysis_cache(),
             progress=_tell,
             **options,
         )

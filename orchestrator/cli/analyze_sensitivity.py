@@ -1,48 +1,36 @@
 """``analyze sensitivity``."""
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.options import (
-    Format,
-    FormatOption,
-    StoreOption,
-    check_page,
-    data_config,
-    print_analysis,
-    print_table,
-    save_page,
-    say,
+from orchestrator.cli.analysis_options import (
+    ImagesArgument,
+    PageOption,
+    SizeOption,
+    analysis_cache,
+    images_config,
+    progress,
 )
+from orchestrator.cli.analysis_output import AnalysisOutput, TrackOption
+from orchestrator.cli.options import Format, FormatOption, StoreOption
 from orchestrator.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import RenderableType
     from rich.table import Table
 
     from orchestrator.analysis.sensitivity_analysis import SensitivityReport
-    from trainers.data.config import DataConfig
-
-_PAUSE_S = 5.0  # between two lines of progress
 
 NetworkArgument = Annotated[
     str,
     typer.Argument(
         metavar="NETWORK",
         help="Name of a backbone, a packed network, a trial's folder, or SWEEP:TRIAL.",
-    ),
-]
-ImagesArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="Name of a data set, a folder of classes, an .npz file, or a sweep file.",
     ),
 ]
 WeightsOption = Annotated[
@@ -53,7 +41,7 @@ WeightsOption = Annotated[
         show_default=False,
     ),
 ]
-EpochsOption = Annotated[
+HeadEpochsOption = Annotated[
     int, typer.Option(min=1, help="Epochs of the head that is trained on a backbone.")
 ]
 SampleOption = Annotated[int, typer.Option(min=1, help="Training images that are looked at.")]
@@ -67,22 +55,15 @@ CumulativeOption = Annotated[
 FrontOption = Annotated[
     bool, typer.Option("--front", help="Print the best allocations of 2 to 8 mean bits too.")
 ]
-SizeOption = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="PIXELS", help="Side of pictures read.", show_default=False),
-]
-PageOption = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE.html", help="A page to write too.", show_default=False),
-]
 
 
 def sensitivity(  # noqa: PLR0913 - the options of a command
+    context: typer.Context,
     network: NetworkArgument,
     data: ImagesArgument,
     *,
     weights: WeightsOption = None,
-    epochs: EpochsOption = 10,
+    epochs: HeadEpochsOption = 10,
     images: SampleOption = 64,
     seed: SeedOption = 0,
     quantizer: QuantizerOption = "affine",
@@ -93,6 +74,7 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
     image_size: SizeOption = None,
     store: StoreOption = None,
     to: PageOption = None,
+    track: TrackOption = None,
     how: FormatOption = Format.TABLE,
 ) -> None:
     """Print how much each layer of a trained network minds few bits.
@@ -106,9 +88,8 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
 
     Example: paretune analyze sensitivity digits-fc:12 digits --front --to sensitivity.html
     """
-    if to is not None:
-        check_page(to)
-    config = _config(data, image_size)
+    output = AnalysisOutput.checked(context, to, track)
+    config = images_config(data, image_size=image_size)
     found = _network(network, store)
     from orchestrator.analysis.sensitivity_analysis import analyze_sensitivity
     from trainers.quantization.config import QuantizationConfig
@@ -124,27 +105,25 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
             seed=seed,
             cumulative=cumulative,
             front=front,
-            progress=progress(),
+            cache=analysis_cache(),
+            progress=progress("measurements"),
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
     report = replace(report, network=network)
-    for note in report.notes:
-        say(f"Note: {note}.")
-    if to is not None:
-        from orchestrator.reporting.sensitivity_page import sensitivity_page
+    output.show(
+        report,
+        lambda command: _page(report, command),
+        _heading(report),
+        _tables(report),
+        how,
+    )
 
-        command = f"paretune analyze sensitivity {Path(network).name} {Path(data).name}"
-        save_page(sensitivity_page(report, command), to)
-    _show(report, how)
 
+def _page(report: "SensitivityReport", command: str) -> str:
+    from orchestrator.reporting.sensitivity_page import sensitivity_page
 
-def _config(data: str, image_size: int | None) -> "DataConfig":
-    if Path(data).suffix in (".yaml", ".yml"):
-        from orchestrator.spec.files import load_sweep
-
-        return load_sweep(data).data_config()
-    return data_config(data, side=image_size or 224)
+    return sensitivity_page(report, command)
 
 
 def _network(network: str, store: str | None) -> str:
@@ -171,34 +150,26 @@ def _artifact(sweep: str, number: int, store: str | None) -> Path:
     return network_file(record.artifact, f"trial {number} of {sweep!r}")
 
 
-def progress(clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
-    """Say how far it is, every few seconds."""
-    said: float | None = None
+def _heading(report: "SensitivityReport") -> str:
+    from orchestrator.reporting.sensitivity_page import sentences
 
-    def tell(done: int, total: int) -> None:
-        nonlocal said
-        now = clock()
-        said = now if said is None else said
-        if done < total and now - said >= _PAUSE_S:
-            said = now
-            say(f"{done:,} of {total:,} measurements")
-
-    return tell
+    return "\n".join(sentences(report))
 
 
-def _show(report: "SensitivityReport", how: Format) -> None:
+def _tables(report: "SensitivityReport") -> "RenderableType":
+    from rich.console import Group
+
     from orchestrator.reporting.sensitivity_page import (
         FRONT_HEADINGS,
         front_rows,
         headings,
         rows,
-        sentences,
     )
 
     table = _table(headings(report), rows(report))
-    print_analysis(report, "\n".join(sentences(report)), table, how)
-    if how is Format.TABLE and report.front:
-        print_table(_table(FRONT_HEADINGS, front_rows(report)))
+    if not report.front:
+        return table
+    return Group(table, _table(FRONT_HEADINGS, front_rows(report)))
 
 
 def _table(headings: "Sequence[str]", rows: list[list[str]]) -> "Table":

@@ -18,6 +18,7 @@ from orchestrator.cli import (
     archives,
     database,
     fronts,
+    jobs,
     pretrain,
     report,
     run,
@@ -96,7 +97,7 @@ _COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
 for panel, commands in _COMMANDS.items():
     for command in commands:
         app.command(command.__name__.rstrip("_").replace("_", "-"), rich_help_panel=panel)(command)
-app.add_typer(submit.app, name="jobs", rich_help_panel="Run")
+app.add_typer(jobs.app, name="jobs", rich_help_panel="Run")
 app.add_typer(database.app, name="database", rich_help_panel="Care")
 app.add_typer(analyze.app, name="analyze", rich_help_panel="Choose")
 

@@ -100,3 +100,27 @@ MinimizeOption = Annotated[
         show_default=False,
     ),
 ]
+TrialOption = Annotated[
+    int | None,
+    typer.Option(
+        "--trial",
+        metavar="NUMBER",
+        min=0,
+        help="This trial: your own choice, which is stored.",
+        show_default=False,
+    ),
+]
+NoteOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        help="Store the choice with your reason, and show both at the trial's run in MLflow.",
+        show_default=False,
+    ),
+]
+CandidateOption = Annotated[
+    bool, typer.Option("--candidate", help="With --trial: only a candidate, not picked yet.")
+]
+WithdrawOption = Annotated[
+    bool, typer.Option("--withdraw", help="With --trial: remove the stored choice.")
+]

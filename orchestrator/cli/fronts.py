@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from orchestrator.cli.choices import Own, decide, keep_choice, print_member
 from orchestrator.cli.front_options import (
+    CandidateOption,
     DecidingOption,
     ExperimentOption,
     IntervalsOption,
     KneeOption,
     MinimizeOption,
     NamesArgument,
+    NoteOption,
     ObjectivesOption,
     ParentRunOption,
     PlotOption,
@@ -19,7 +22,9 @@ from orchestrator.cli.front_options import (
     SetOption,
     Subset,
     TrackingUriOption,
+    TrialOption,
     UnderOption,
+    WithdrawOption,
 )
 from orchestrator.cli.options import (
     AlphaOption,
@@ -31,7 +36,6 @@ from orchestrator.cli.options import (
     StoreOption,
     WhereOption,
     listed,
-    print_record,
     print_records,
     say,
 )
@@ -117,29 +121,39 @@ def pick(  # noqa: PLR0913 - the options of a command
     margin: MarginOption = None,
     alpha: AlphaOption = None,
     where: WhereOption = None,
+    trial: TrialOption = None,
+    note: NoteOption = None,
+    candidate: CandidateOption = False,
+    withdraw: WithdrawOption = False,
     how: FormatOption = Format.TABLE,
     store: StoreOption = None,
 ) -> None:
-    """Pick one trial, and say why.
+    """Pick one trial, and say why; with --note, or by --trial, the choice is stored.
 
     Example: paretune pick digits-fc --knee
 
     Example: paretune pick digits-fc --under memory_bytes=200kB --where "bits <= 4"
 
     Example: paretune pick digits-fc --min memory_bytes --keep accuracy --margin "3 points"
+
+    Example: paretune pick digits-fc --trial 12 --note "fits the door lock, and is robust enough"
     """
+    from orchestrator.queries.sweeps import open_sweep
+
     ways = [knee, under is not None, minimize is not None]
     only_min = keep is not None or margin is not None or alpha is not None
+    own = Own(trial, note, candidate, withdraw)
+    own.check([*ways, only_min, objective, where])
+    if trial is not None:
+        decide(open_sweep(name, store), own, how)
+        return
     if sum(ways) != 1 or (objective and not under) or (minimize is None and only_min):
         raise UsageError(
             "'paretune pick' needs exactly one way to choose: --knee, or --under VALUE=LIMIT "
             "(with --objective, if another than the first is to decide), or --min VALUE (with "
             "--keep A,B, --margin and --alpha, where another claim than that of the sweep file "
-            "is meant)."
+            "is meant), or --trial NUMBER."
         )
-    from orchestrator.queries.sweeps import open_sweep
-    from orchestrator.reporting.tables import front_table
-
     sweep = open_sweep(name, store)
     found = sweep.front(where=where)
     if not len(found):
@@ -152,10 +166,10 @@ def pick(  # noqa: PLR0913 - the options of a command
     member, reason = picked
     if not found.feasible:
         reason += " No trial meets the constraints of the sweep; this one is among the nearest."
-    if how is Format.TABLE:
-        typer.echo(reason)
-    only = type(found)(objectives=found.objectives, members=(member,))
-    print_record(member.as_json() | {"reason": reason}, front_table(only), how)
+    record = member.as_json() | {"reason": reason}
+    if note is not None:
+        record["choice"] = keep_choice(sweep, member.trial, note)
+    print_member(sweep, record, reason, how)
 
 
 def _smallest(

@@ -11,6 +11,7 @@ import typer
 from rich.console import RenderableType
 
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
+from orchestrator.logs.run_log import LogFormat
 
 if TYPE_CHECKING:
     from trainers.data.config import DataConfig
@@ -105,6 +106,39 @@ AddressOption = Annotated[
     typer.Option(
         envvar="RAY_ADDRESS",
         help="Address of a running Ray cluster; by default this machine.",
+        show_default=False,
+    ),
+]
+LogFormatOption = Annotated[
+    LogFormat | None,
+    typer.Option(
+        "--log-format",
+        metavar="text|json",
+        help="Form of the run's log: text, or JSON lines, which then also replace the progress on "
+        "standard error; by default what PARETUNE_LOG_FORMAT says, else text.",
+        show_default=False,
+    ),
+]
+MetricsPortOption = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics-port",
+        metavar="PORT",
+        min=0,
+        max=65535,
+        help="Serve metrics for Prometheus while the run lasts; 0 is any free port. Listens at "
+        "PARETUNE_METRICS_HOST, else at 127.0.0.1; by default what PARETUNE_METRICS_PORT names, "
+        "else none.",
+        show_default=False,
+    ),
+]
+MetricsFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--metrics-file",
+        metavar="FILE.prom",
+        help="Write metrics to a file every few seconds, for node_exporter's textfile collector; "
+        "by default what PARETUNE_METRICS_FILE names, else none.",
         show_default=False,
     ),
 ]

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,9 @@ import typer
 from orchestrator.cli.options import (
     AddressOption,
     FileArgument,
+    LogFormatOption,
+    MetricsFileOption,
+    MetricsPortOption,
     NameArgument,
     RunStoreOption,
     SettingsOption,
@@ -18,10 +22,12 @@ from orchestrator.cli.options import (
     print_table,
     say,
 )
+from orchestrator.logs.run_log import LogFormat
 
 if TYPE_CHECKING:
-    from orchestrator.contracts import Store
+    from orchestrator.contracts import Progress, Store
     from orchestrator.driver.run_result import RunResult
+    from orchestrator.driver.watch import Watch
 
 _INTERRUPTED = 130
 _STDERR = 2
@@ -66,6 +72,9 @@ def run(  # noqa: PLR0913 - the options of a command
     ] = None,
     address: AddressOption = None,
     store: RunStoreOption = None,
+    log_format: LogFormatOption = None,
+    metrics_port: MetricsPortOption = None,
+    metrics_file: MetricsFileOption = None,
 ) -> None:
     """Run a sweep to its end; after a crash, the same command goes on where it was.
 
@@ -79,25 +88,35 @@ def run(  # noqa: PLR0913 - the options of a command
     )
 
     from orchestrator.driver.running import run as run_sweep
-    from orchestrator.reporting.terminal import progress_for
 
     began = time.monotonic()
-    result = run_sweep(spec, store=store, progress=progress_for(), address=address)
+    watch = _watch(log_format, metrics_port, metrics_file)
+    result = run_sweep(spec, store=store, progress=_progress(watch), address=address, watch=watch)
     _finish(result, time.monotonic() - began)
 
 
-def resume(name: NameArgument, address: AddressOption = None, store: StoreOption = None) -> None:
+def resume(
+    name: NameArgument,
+    address: AddressOption = None,
+    store: StoreOption = None,
+    *,
+    log_format: LogFormatOption = None,
+    metrics_port: MetricsPortOption = None,
+    metrics_file: MetricsFileOption = None,
+) -> None:
     """Go on with a sweep that was interrupted; its file is not needed.
 
     Example: paretune resume digits-fc
     """
     from orchestrator.driver.running import resume as resume_sweep
-    from orchestrator.reporting.terminal import progress_for
 
     _own_stderr()
     began = time.monotonic()
+    watch = _watch(log_format, metrics_port, metrics_file)
     opened = _opened(store, create=False)
-    result = resume_sweep(name, store=opened, progress=progress_for(), address=address)
+    result = resume_sweep(
+        name, store=opened, progress=_progress(watch), address=address, watch=watch
+    )
     _finish(result, time.monotonic() - began)
 
 
@@ -124,6 +143,21 @@ def stop(name: NameArgument, store: StoreOption = None) -> None:
         + (f" ({sweep.record.stop_reason})" if sweep.record.stop_reason else "")
         + f". Go on with it: paretune resume {name}"
     )
+
+
+def _watch(form: LogFormat | None, port: int | None, file: Path | None) -> "Watch":
+    from orchestrator.driver.watch import Watch
+    from orchestrator.metrics.serving import MetricsPlace
+
+    return Watch(form or LogFormat.of_environment(), MetricsPlace.find(port, file))
+
+
+def _progress(watch: "Watch") -> "Progress":
+    """What shows the run: nothing where its log goes to standard error."""
+    from orchestrator.contracts import Silent
+    from orchestrator.reporting.terminal import progress_for
+
+    return Silent() if watch.log_format is LogFormat.JSON else progress_for()
 
 
 def _own_stderr() -> None:

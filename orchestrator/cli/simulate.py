@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.cli.options import (
-    FileArgument,
     Format,
     FormatOption,
     SettingsOption,
@@ -17,32 +16,60 @@ from orchestrator.cli.options import (
 
 if TYPE_CHECKING:
     from orchestrator.simulation.table import Table
-    from orchestrator.spec.sweep_spec import SweepSpec
 
-_AS_GIVEN = "as given"
+
+_File = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[SWEEP.yaml]",
+        help="The sweep file; or a short file with keys that say how to search a table; or "
+        "nothing, and the table is searched by what it says of itself.",
+        show_default=False,
+    ),
+]
+_Source = Annotated[
+    str,
+    typer.Option(
+        "--from",
+        metavar="NAME|FILE",
+        help="What trials do: a stored sweep, or a table (.csv, .json, with .gz behind it).",
+        show_default=False,
+    ),
+]
+_Against = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE,...",
+        help="Compare with the sweep changed so, for example "
+        "sampler.kind=random,scheduler.kind=fifo; may be repeated.",
+        show_default=False,
+    ),
+]
+_Objectives = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=maximize|minimize",
+        help="An objective of a table without a sweep file; may be repeated.",
+        show_default=False,
+    ),
+]
+_Known = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="A value of the table that is known before training, or none; may be repeated.",
+        show_default=False,
+    ),
+]
 
 
 def simulate(  # noqa: PLR0913 - the options of a command
-    file: FileArgument,
-    source: Annotated[
-        str,
-        typer.Option(
-            "--from",
-            metavar="NAME|FILE",
-            help="What trials do: a stored sweep, or a table (.csv, .json, with .gz behind it).",
-            show_default=False,
-        ),
-    ],
+    file: _File = None,
     *,
-    against: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE,...",
-            help="Compare with the sweep changed so, for example "
-            "sampler.kind=random,scheduler.kind=fifo; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    source: _Source,
+    against: _Against = None,
+    objective: _Objectives = None,
+    known: _Known = None,
     settings: SettingsOption = None,
     seeds: Annotated[int, typer.Option(min=1, help="Simulate with so many seeds.")] = 10,
     slots: Annotated[int, typer.Option(min=1, help="Trials that run at once.")] = 8,
@@ -51,26 +78,27 @@ def simulate(  # noqa: PLR0913 - the options of a command
 ) -> None:
     """Replay past trials as SWEEP.yaml would run them, and compare samplers and schedulers.
 
-    Nothing is trained: time passes on a virtual clock. The table shows medians over the seeds: the
-    time to 99 % of the hypervolume of everything recorded, the final hypervolume, and how much of
-    the recorded front is missing, measured from just behind it.
+    Nothing is trained: time passes on a virtual clock. Without SWEEP.yaml a table is searched
+    under its own names, and samplers are compared. The table shows medians over the seeds: of a
+    sweep file the time to 99 % of the hypervolume of everything recorded and the final
+    hypervolume, and always how much of the recorded front is missing, measured from behind it.
 
-    Example: paretune simulate digits.yaml --from digits-grid --against sampler.kind=random
+    Example: paretune simulate --from nasbench201.csv.gz --set budget.trials=100
     """
-    from orchestrator.spec.files import load_sweep
-
-    first = load_sweep(file, settings=settings or ())
-    variants: dict[str, SweepSpec] = {_AS_GIVEN: first}
-    for text in against or ():
-        variants[text] = load_sweep(file, settings=[*(settings or ()), text])
-
     from orchestrator.simulation.comparing import compare
-    from orchestrator.simulation.tables import simulated_table
+    from orchestrator.simulation.tables import distance_table, simulated_table
+    from orchestrator.simulation.variants import TableOptions, is_sweep_file, variants_of
 
+    options = TableOptions(objective or (), known or ())
     table = _table(source, store)
+    variants, notes = variants_of(file, table, settings or (), against or (), options)
     say(f"{len(variants)} variants, {seeds} seeds, {slots} slots; trials of {table.source}")
-    found = compare(variants, table, seeds=range(first.seed, first.seed + seeds), slots=slots)
-    print_records([sweep.as_json() for sweep in found], simulated_table(found), how)
+    for note in notes:
+        say(note)
+    first = next(iter(variants.values())).seed
+    found = compare(variants, table, seeds=range(first, first + seeds), slots=slots)
+    shown = simulated_table if is_sweep_file(file) else distance_table
+    print_records([sweep.as_json() for sweep in found], shown(found), how)
 
 
 def _table(source: str, url: str | None) -> "Table":

@@ -1,48 +1,36 @@
-"""``submit``, and ``jobs``: a sweep as a job of a Ray cluster."""
+"""``submit``: a sweep as a job of a Ray cluster, or of Kubernetes."""
 
 import os
-import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from orchestrator.cli.jobs import (
+    DASHBOARD,
+    ContextOption,
+    JobAddressOption,
+    follow_to_end,
+)
 from orchestrator.cli.options import (
     FileArgument,
     Format,
-    FormatOption,
     SettingsOption,
     print_record,
-    print_records,
     say,
 )
 from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.execution.ray_jobs import JobState
     from orchestrator.jobs.job import Job
     from orchestrator.spec.sweep_spec import SweepSpec
-
-JobAddressOption = Annotated[
-    str,
-    typer.Option(
-        "--address",
-        envvar="RAY_API_SERVER_ADDRESS",
-        metavar="URL",
-        help="The dashboard of the cluster, as http://HOST:8265.",
-    ),
-]
-JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Id that submit printed.")]
-_DASHBOARD = "http://127.0.0.1:8265"
-
-app = typer.Typer(help="Look at the jobs of a Ray cluster, follow and stop them.")
 
 
 def submit(  # noqa: PLR0913 - the options of a command
     file: FileArgument,
     *,
-    address: JobAddressOption = _DASHBOARD,
+    address: JobAddressOption = DASHBOARD,
     name: Annotated[
         str | None, typer.Option(help="Replaces the name in the file.", show_default=False)
     ] = None,
@@ -59,7 +47,7 @@ def submit(  # noqa: PLR0913 - the options of a command
     ] = False,
     kuberay: Annotated[
         bool,
-        typer.Option("--kuberay", help="As a RayJob for Kubernetes; with --dry-run, for kubectl."),
+        typer.Option("--kuberay", help="As a RayJob of Kubernetes; with --dry-run, for kubectl."),
     ] = False,
     cluster: Annotated[
         Path | None,
@@ -67,6 +55,7 @@ def submit(  # noqa: PLR0913 - the options of a command
             metavar="CLUSTER.yaml", help="Image and pods of --kuberay.", show_default=False
         ),
     ] = None,
+    context: ContextOption = None,
 ) -> None:
     """Run a sweep as a job of a Ray cluster; submit it again to go on where it was.
 
@@ -75,15 +64,15 @@ def submit(  # noqa: PLR0913 - the options of a command
     from orchestrator.jobs.job import job_of
     from orchestrator.spec.files import load_sweep
 
-    if kuberay and (cluster is None or not dry_run):
+    if kuberay and cluster is None:
         raise UsageError(
-            "--kuberay prints manifests, of the image and the pods that a file names: paretune "
-            f"submit {file} --kuberay --cluster CLUSTER.yaml --dry-run | kubectl create -f -"
+            "--kuberay needs a file that names the image and the pods: paretune submit "
+            f"{file} --kuberay --cluster CLUSTER.yaml. See docs/guides/run-on-kubernetes.md."
         )
     spec = load_sweep(file, settings=settings or (), name=name)
     job = job_of(file, spec, settings=settings or (), name=name, environment=os.environ)
     if kuberay and cluster is not None:
-        _print_manifests(job, cluster, spec)
+        _as_rayjob(job, spec, cluster, None if dry_run else _To(context, follow))
         return
     if dry_run:
         print_record(job.as_json(), "", Format.JSON)
@@ -91,11 +80,31 @@ def submit(  # noqa: PLR0913 - the options of a command
     _send(job, address, follow=follow)
 
 
-def _print_manifests(job: "Job", cluster: Path, spec: "SweepSpec") -> None:
+class _To(NamedTuple):
+    context: str | None
+    follow: bool
+
+
+def _as_rayjob(job: "Job", spec: "SweepSpec", cluster: Path, to: _To | None) -> None:
+    """Create a RayJob, or print its manifests where there is no cluster to create it on."""
     from orchestrator.jobs.cluster_settings import read_settings
     from orchestrator.jobs.kuberay import as_yaml, manifests
 
-    typer.echo(as_yaml(manifests(job, spec, read_settings(cluster))), nl=False)
+    settings = read_settings(cluster)
+    found = manifests(job, spec, settings)
+    if to is None:
+        typer.echo(as_yaml(found), nl=False)
+        return
+    from orchestrator.jobs.kuberay_jobs import KubeRayJobs
+    from orchestrator.jobs.kubernetes_api import connect
+
+    jobs = KubeRayJobs(connect(to.context), settings.namespace)
+    name = jobs.submit(found)
+    typer.echo(name)
+    place = f"--kuberay --namespace {settings.namespace}"
+    say(f"Follow it: paretune jobs logs {name} --follow {place}")
+    if to.follow:
+        follow_to_end(jobs, name)
 
 
 def _send(job: "Job", address: str, *, follow: bool) -> None:
@@ -120,81 +129,4 @@ def _send(job: "Job", address: str, *, follow: bool) -> None:
     typer.echo(id_)
     say(f"Follow it: paretune jobs logs {id_} --follow --address {address}")
     if follow:
-        _follow(jobs.follow(id_, _write))
-
-
-@app.command("list")
-def list_(address: JobAddressOption = _DASHBOARD, how: FormatOption = Format.TABLE) -> None:
-    """List the jobs of a cluster with their states.
-
-    Example: paretune jobs list --address http://head:8265
-    """
-    from orchestrator.execution.ray_jobs import RayJobs
-
-    found = RayJobs(address).listed()
-    records = [_record(each) for each in found]
-    print_records(records, "\n".join(f"{job.status:<10} {job.id}" for job in found), how)
-
-
-@app.command("status")
-def status(
-    job: JobArgument, address: JobAddressOption = _DASHBOARD, how: FormatOption = Format.TABLE
-) -> None:
-    """Print the state of a job.
-
-    Example: paretune jobs status digits-fc.attempt-1
-    """
-    from orchestrator.execution.ray_jobs import RayJobs
-
-    state = RayJobs(address).state(job)
-    print_record(_record(state), f"{state.status}: {state.message}", how)
-
-
-@app.command("logs")
-def logs(
-    job: JobArgument,
-    *,
-    address: JobAddressOption = _DASHBOARD,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on until the job ends.")] = False,
-) -> None:
-    """Print what a job printed.
-
-    Example: paretune jobs logs digits-fc.attempt-1 --follow
-    """
-    from orchestrator.execution.ray_jobs import RayJobs
-
-    jobs = RayJobs(address)
-    if follow:
-        jobs.state(job)
-        _follow(jobs.follow(job, _write))
-    else:
-        _write(jobs.logs(job))
-
-
-@app.command("stop")
-def stop(job: JobArgument, address: JobAddressOption = _DASHBOARD) -> None:
-    """Interrupt a job; finished trials are kept, and submitting the sweep again goes on.
-
-    Example: paretune jobs stop digits-fc.attempt-1
-    """
-    from orchestrator.execution.ray_jobs import RayJobs
-
-    jobs = RayJobs(address)
-    say(f"Asked {job} to stop." if jobs.stop(job) else f"{job} has ended already.")
-
-
-def _record(job: "JobState") -> dict[str, object]:
-    names = ("id", "status", "message", "entrypoint")
-    return {name: getattr(job, name) for name in names}
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
-def _follow(state: "JobState") -> None:
-    """Exit with 1 if a job that was followed did not succeed."""
-    say(f"{state.id}: {state.status}")
-    if state.status != "SUCCEEDED":
-        raise typer.Exit(1)
+        follow_to_end(jobs, id_)

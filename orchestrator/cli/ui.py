@@ -1,17 +1,15 @@
 """``ui``."""
 
 import os
-import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.options import say
+from orchestrator.cli.mlflow_process import LOCALHOST, answers, check_free, mlflow_process
+from orchestrator.cli.options import StoreOption, say
+from orchestrator.cli.page import Served, serve_page
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.redaction import redacted
 from orchestrator.state_folder import TRACKING_VARIABLE, StateFolder
@@ -19,28 +17,72 @@ from orchestrator.state_folder import TRACKING_VARIABLE, StateFolder
 if TYPE_CHECKING:
     from orchestrator.trials import SweepRecord
 
-_LOCALHOST = "127.0.0.1"
-_ENVIRONMENT = {
-    # Eight more processes for jobs that this project never submits (MLflow 3.17), and telemetry.
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    # What people are to see first is the address: MLflow 3.17 begins with what it and starlette
-    # tell their developers.
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "PYTHONWARNINGS": "ignore:starlette.middleware.wsgi is deprecated",
-}
-_LOOKS_PER_S = 5
+_MLFLOW_PORT, _PAGE_PORT = 5000, 5050
 
 
-def ui(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
+def ui(  # noqa: PLR0913 - the options of a command
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="A sweep, whose own page is to be served; without it, MLflow alone.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            help=f"Port of the page, by default {_PAGE_PORT}; without NAME that of MLflow, by "
+            f"default {_MLFLOW_PORT}.",
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address that the page is served at. Anything but this machine's own makes a "
+            "token part of the address that is printed."
+        ),
+    ] = LOCALHOST,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Another name by which the page is called, such as a proxy's; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_changes: Annotated[
+        bool,
+        typer.Option("--allow-changes", help="Let the page store which trials were chosen."),
+    ] = False,
+    mlflow: Annotated[
+        bool, typer.Option(help="With NAME: also start MLflow, if its database is here.")
+    ] = True,
+    store: StoreOption = None,
 ) -> None:
-    """Open the MLflow UI on what this project has tracked; Ctrl-C ends it.
+    """Serve a sweep's page while it runs and after, beside MLflow; Ctrl-C ends both.
+
+    Example: paretune ui digits-fc
 
     Example: paretune ui --port 5001
     """
-    from orchestrator.addresses import mlflow_address
+    if name is not None:
+        served = Served(host, port or _PAGE_PORT, tuple(allowed_host or ()), allow_changes)
+        serve_page(name, store, served, _MLFLOW_PORT if mlflow else None)
+        return
+    if allow_changes or allowed_host or host != LOCALHOST:
+        raise UsageError(
+            "--host, --allowed-host and --allow-changes are about the page of a sweep: name it, "
+            "as in 'paretune ui digits-fc'. MLflow alone is served on this machine only."
+        )
+    _open_mlflow(port or _MLFLOW_PORT)
 
+
+def _open_mlflow(port: int) -> None:
     state = StateFolder.find()
     database = state.tracking_database
     if not database.is_file():
@@ -49,42 +91,13 @@ def ui(
             f"the folder where one was run, or set PARETUNE_HOME to its state folder."
             f"{_elsewhere()}"
         )
-    _check_free(port)
+    check_free(port)
     say("Starting MLflow, which takes some seconds")
-    command = [
-        *(sys.executable, "-m", "mlflow", "server"),
-        *("--backend-store-uri", mlflow_address(state.tracking_uri)),
-        *("--artifacts-destination", state.tracking_artifacts.as_uri()),
-        *("--host", _LOCALHOST, "--port", str(port), "--workers", "1"),
-        *("--uvicorn-opts", "--log-level warning"),
-    ]
-    with suppress(KeyboardInterrupt), _server(command) as server:
-        if _answers(server, port):
+    with suppress(KeyboardInterrupt), mlflow_process(state.tracking_uri, port) as server:
+        if answers(server, port):
             say(f"MLflow UI at {_address(port)} (Ctrl-C ends it)")
         code = server.wait()
         raise OrchestratorError(f"'mlflow server' ended with exit code {code}; see above.")
-
-
-@contextmanager
-def _server(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a server that ends with this process, however that is asked to end."""
-    # MLflow starts a process of its own; in a session of their own one signal reaches both.
-    environment = {**_ENVIRONMENT, **os.environ}
-    # On standard output it greets, on standard error it complains.
-    with subprocess.Popen(  # noqa: S603 - our own words
-        command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
-    ) as server:
-        before = {
-            each: signal.signal(each, _interrupt) for each in (signal.SIGTERM, signal.SIGHUP)
-        }
-        try:
-            yield server
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(server.pid, signal.SIGTERM)
-            server.wait()
-            for each, handler in before.items():
-                signal.signal(each, handler)
 
 
 def _address(port: int) -> str:
@@ -94,7 +107,7 @@ def _address(port: int) -> str:
     mirrored = [sweep for sweep in list_sweeps() if _is_here(sweep)]
     page = f"/{mirrored[-1].mlflow_experiment_id}/runs" if mirrored else ""
     # Without the last part MLflow 3.17 shows its pages for language models, all of them empty.
-    return f"http://{_LOCALHOST}:{port}/#/experiments{page}?workflowType=machine_learning"
+    return f"http://{LOCALHOST}:{port}/#/experiments{page}?workflowType=machine_learning"
 
 
 def _elsewhere() -> str:
@@ -109,29 +122,3 @@ def _is_here(sweep: "SweepRecord") -> bool:
     named = tracking.get("uri") if isinstance(tracking, Mapping) else None
     elsewhere = named or os.environ.get(TRACKING_VARIABLE)
     return sweep.mlflow_experiment_id is not None and not elsewhere
-
-
-def _interrupt(_signal: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _answers(server: subprocess.Popen[bytes], port: int) -> bool:
-    """Wait until the server takes connections; False if it ends before that."""
-    while True:
-        with suppress(subprocess.TimeoutExpired):
-            server.wait(1 / _LOOKS_PER_S)
-            return False
-        with suppress(OSError), socket.create_connection((_LOCALHOST, port), timeout=1):
-            return True
-
-
-def _check_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_LOCALHOST, port))
-        except OSError as error:
-            raise UsageError(
-                f"Port {port} cannot be used ({error.strerror}). Choose another one, for example "
-                f"'paretune ui --port {port + 1 if port < 65535 else 5000}'."
-            ) from None

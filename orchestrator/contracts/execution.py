@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from orchestrator.contracts.sampling import KnownValues
 from orchestrator.contracts.scheduling import Decision
+from orchestrator.logs.lines import Line
 from orchestrator.trials import Artifact, Failure, Params, Report, TrialState
 from trainers.config import TrialConfig
 from trainers.networks.shapes import BackboneShapes
+from trainers.stages.use import CacheUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +99,44 @@ class Prepared:
         notes: What the user should know about how the images were read.
         content: Digests of the inputs: ``data`` for the images, ``labels`` for the labels that
             trials are measured on, ``weights`` for the pretrained weights.
+        known: What is known of a configuration before it is trained, where that is not what the
+            sizes of its network tell.
     """
 
     classes: tuple[str, ...] = ()
     backbones: Mapping[str, BackboneShapes] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     content: Mapping[str, str] = field(default_factory=dict)
+    known: KnownValues | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a worker tells besides results, since it last did.
+
+    Attributes:
+        lines: What was logged there.
+        cache: How it used the stage cache.
+    """
+
+    lines: tuple[Line, ...] = ()
+    cache: CacheUse = field(default_factory=CacheUse)
+
+    def __bool__(self) -> bool:
+        return bool(self.lines or self.cache)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much of an executor is in use.
+
+    Attributes:
+        busy: Workers that have jobs.
+        slots: Workers that fit at once.
+    """
+
+    busy: int = 0
+    slots: int = 0
 
 
 class JobSource(Protocol):
@@ -130,6 +165,15 @@ class JobSource(Protocol):
         """Record a failure that did not end the job; may be called again with the same one."""
         ...
 
+    def told(self, news: News, worker: str) -> None:
+        """Take note of what a worker tells besides results; nothing depends on it.
+
+        Args:
+            news: What it tells.
+            worker: As in `placed`; empty if it is this process.
+        """
+        ...
+
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Record how the job ended; called exactly once for each started job."""
         ...
@@ -156,6 +200,11 @@ class Executor(Protocol):
     @property
     def clock(self) -> Callable[[], float]:
         """The clock that its durations are measured with, in seconds; only differences count."""
+        ...
+
+    @property
+    def load(self) -> Load:
+        """How much of it is in use, as it last knew; asks nobody, so that any thread may look."""
         ...
 
     def prepare(self) -> Prepared | None:

@@ -12,12 +12,15 @@ from orchestrator.contracts.execution import Outcome
 from orchestrator.trials import (
     Artifact,
     Attempt,
+    Choice,
+    ChoiceKind,
     Driver,
     FailureKind,
     Outline,
     Params,
     PriorPoint,
     Report,
+    Standing,
     SweepRecord,
     SweepState,
     Trial,
@@ -261,6 +264,33 @@ class Store(Protocol):
 
         Meant for many trials: none is read.
         """
+        ...
+
+    def standings(self, sweep: str) -> list[Standing]:
+        """Return state and end of each trial, in order of their numbers; none is read as a whole.
+
+        Meant to be asked again and again while a sweep runs.
+        """
+        ...
+
+    def choices(self, sweep: str) -> list[Choice]:
+        """Return what people decided about trials, in order of the trials' numbers."""
+        ...
+
+    def choose(
+        self, sweep: str, trial: int, kind: ChoiceKind, *, note: str = "", who: str = ""
+    ) -> Choice:
+        """Store a decision about a trial, and mark the trial for the mirror; needs no lease.
+
+        An earlier decision about the same trial is replaced.
+
+        Raises:
+            ValueError: The trial is not complete.
+        """
+        ...
+
+    def withdraw(self, sweep: str, trial: int) -> bool:
+        """Remove the decision about a trial; returns whether there was one. Needs no lease."""
         ...
 
     def count_all(self) -> Mapping[str, Mapping[TrialState, int]]:

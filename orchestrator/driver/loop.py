@@ -4,7 +4,6 @@ Every event is written to the store before anything depends on it: a trial befor
 report before it is judged, a value before the sampler observes it.
 """
 
-import logging
 import math
 import shutil
 import time
@@ -18,6 +17,7 @@ from orchestrator.contracts import (
     Decision,
     Job,
     KnownValues,
+    News,
     Outcome,
     Progress,
     Sampler,
@@ -46,9 +46,6 @@ from orchestrator.trials import (
     Trial,
     TrialState,
 )
-from trainers.config import with_params
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +85,7 @@ class SweepLoop:
     """
 
     def __init__(self, spec: SweepSpec, parts: Parts) -> None:
-        self._spec, self._parts = spec, parts
-        self._fixed = spec.trial_config()
+        self._spec, self._parts, self._trainer = spec, parts, spec.trainer()
         self.error: OrchestratorError | None = None
         self._troubles: dict[int, Failure] = {}
         self._interrupted = False
@@ -186,7 +182,6 @@ class SweepLoop:
 
     def started(self, job: Job) -> None:
         """Report the start to the user."""
-        logger.info("trial %d started", job.trial)
         self._parts.progress.trial_started(self._trials[job.trial])
 
     def reported(self, job: Job, reports: Sequence[Report]) -> Decision:
@@ -207,6 +202,9 @@ class SweepLoop:
     def placed(self, job: Job, worker: str) -> None:
         """Store which process on which node has the job."""
         self._parts.writer.place_attempt(job.trial, job.attempt, worker)
+
+    def told(self, news: News, worker: str) -> None:
+        """Do nothing: nothing depends on it."""
 
     def troubled(self, job: Job, trouble: Failure) -> None:
         """Report the trouble to the user, and keep it for the attempt's record."""
@@ -254,8 +252,6 @@ class SweepLoop:
             remove_leftovers([self._folder(number)])
         self._observe(trial)
         self._parts.progress.trial_ended(trial)
-        if trial.failure:
-            logger.info("trial %d failed: %s", trial.number, trial.failure.message)
         return trial
 
     def _begun(self, trial: Trial) -> Job | None:
@@ -264,8 +260,8 @@ class SweepLoop:
         self._budget.attempt_began(trial.number)
         self._trials[trial.number] = replace(trial, state=TrialState.RUNNING)
         try:
-            fixed = self._spec.reference_config() if trial.is_reference else self._fixed
-            config = with_params(fixed, trial.params, seed=trial.seed)
+            is_reference = trial.is_reference
+            config = self._trainer.config(trial.params, trial.seed, is_reference=is_reference)
         except ValueError as error:
             # A combination that the checks of the space missed must not end the sweep.
             failure = Failure(FailureKind.ERROR, str(error))

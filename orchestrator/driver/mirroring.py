@@ -1,9 +1,11 @@
 """The mirror of one run: loaded early, fed in the background, emptied at the end."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from orchestrator.contracts import Progress, Store
+from orchestrator.contracts import Mirror, Progress, Store
+from orchestrator.metrics.timing import Timed
 from orchestrator.redaction import redacted
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
@@ -29,9 +31,21 @@ def warmed_up_mirror(spec: SweepSpec, state: StateFolder) -> Iterator[Callable[[
 
 @contextmanager
 def mirrored(
-    spec: SweepSpec, store: Store, progress: Progress, state: StateFolder
+    spec: SweepSpec,
+    store: Store,
+    progress: Progress,
+    state: StateFolder,
+    tell: Timed | None = None,
 ) -> Iterator[None]:
-    """Copy the sweep to MLflow in the background, and completely when the block is left."""
+    """Copy the sweep to MLflow in the background, and completely when the block is left.
+
+    Args:
+        spec: The sweep.
+        store: Holds it.
+        progress: Told of trouble.
+        state: Holds the default database.
+        tell: Told how long each batch of changes took.
+    """
     from orchestrator.tracking import BackgroundMirror, build_mirror
 
     mirror = build_mirror(
@@ -41,6 +55,7 @@ def mirrored(
         state=state,
         uri=spec.tracking.uri,
     )
+    mirror = mirror if tell is None else _TimedMirror(mirror, tell)
     if words := chosen_tracking(spec, state):
         progress.note(f"tracked at {words}")
     background = BackgroundMirror(mirror, spec.name, on_trouble=progress.note)
@@ -52,6 +67,29 @@ def mirrored(
             progress.note(
                 f"{left} changes are not in MLflow yet; 'paretune sync {spec.name}' copies them"
             )
+
+
+class _TimedMirror:
+    """A mirror that tells how long it took to copy something."""
+
+    def __init__(self, mirror: Mirror, tell: Timed) -> None:
+        self._mirror, self._tell = mirror, tell
+
+    def drain(self, sweep: str, *, limit: int | None = None) -> int:
+        from orchestrator.tracking import TrackingError
+
+        began = time.perf_counter()
+        try:
+            done = self._mirror.drain(sweep, limit=limit)
+        except TrackingError:
+            self._tell("drain", time.perf_counter() - began, failed=True)
+            raise
+        if done:
+            self._tell("drain", time.perf_counter() - began, failed=False)
+        return done
+
+    def pending(self, sweep: str) -> int:
+        return self._mirror.pending(sweep)
 
 
 def chosen_tracking(spec: SweepSpec, state: StateFolder) -> str:

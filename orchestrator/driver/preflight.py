@@ -303,7 +303,9 @@ def _check_claim(spec: SweepSpec, images: int | None, report: CheckReport) -> No
 
 
 def _pixels(spec: SweepSpec, data: "ImageData") -> str:
-    """Describe how images are resized, and what the networks see of them."""
+    """Describe how images are resized, where they lie, and what the networks see of them."""
+    from trainers.data.mapped import mapped_of
+
     height, width = data.train_images.shape[2:]
     resize = spec.data.resize or RESIZES[0]
     seen = {
@@ -312,7 +314,9 @@ def _pixels(spec: SweepSpec, data: "ImageData") -> str:
     sides = ", ".join(f"{name} sees {side} by {side}" for name, side in seen.items())
     taken = sum(data.subset(name)[0].nbytes for name in ("train", "val", "test"))
     in_all = human("memory_bytes", taken)
-    return f"{width} by {height} (resize: {resize}), {in_all} in memory; {sides}"
+    mapped = mapped_of(data.train_images)
+    where = "in memory" if mapped is None else f"in {mapped.file}"
+    return f"{width} by {height} (resize: {resize}), {in_all} {where}; {sides}"
 
 
 def _check_limits(spec: SweepSpec, prepared: Prepared, report: CheckReport) -> int:

@@ -37,6 +37,7 @@ from orchestrator.driver.samplers import (
 )
 from orchestrator.driver.signals import interrupted_by_signals, terminated_as_interrupted
 from orchestrator.driver.suggested_cap import with_suggested_cap
+from orchestrator.driver.watch import RunWatch, Watch, watched
 from orchestrator.errors import (
     ClusterLostError,
     LeaseLostError,
@@ -46,6 +47,7 @@ from orchestrator.errors import (
 )
 from orchestrator.execution.batches import batches_of
 from orchestrator.execution.task import Task
+from orchestrator.file_storage.storage import FileStorage
 from orchestrator.queries.data_notes import data_notes
 from orchestrator.references import resolved
 from orchestrator.scheduling import build_scheduler
@@ -71,6 +73,7 @@ def run(  # noqa: PLR0913 - what a caller may bring along
     state: StateFolder | None = None,
     sampler: object = None,
     callbacks: Sequence[object] = (),
+    watch: Watch | None = None,
 ) -> RunResult:
     """Run a sweep until its budget is used up; continue where an earlier run ended.
 
@@ -85,6 +88,8 @@ def run(  # noqa: PLR0913 - what a caller may bring along
         state: Where trials are kept; default: `StateFolder.find`.
         sampler: Of our protocol or Optuna's; `resume` needs it again.
         callbacks: Objects with methods of `Callback`, beside those of the spec.
+        watch: The form of its log, and where its metrics are read; default: what the environment
+            says, see docs/reference/metrics.md.
 
     Raises:
         SweepExistsError: The name is taken by a sweep with another spec.
@@ -94,33 +99,36 @@ def run(  # noqa: PLR0913 - what a caller may bring along
     """
     # First of all, because it refuses a grid of an endless space.
     spec = with_suggested_cap(with_checked_sampler(spec, sampler))
-    progress = with_callbacks(progress or Silent(), callbacks, spec)
-    folder = state or StateFolder.find()
-    where = store if isinstance(store, str) else spec.store
-    found = _find(where, folder) if store is None or isinstance(store, str) else store
-    done = None if found is None else _finished_before(spec, found)
-    if found is not None and done is not None:
-        return result_of(done, spec, found, interrupted=False)
-    prior = warm_start(spec, found)
-    _refuse_places(spec, found, folder)
-    if (store is None or isinstance(store, str)) and (words := chosen_store(where, folder)):
-        progress.note(f"stored at {words}")
-    interrupted = True
-    with terminated_as_interrupted(), warmed_up_mirror(spec, folder) as want_mirror:
-        worker = (executor or executor_of(spec, address, folder, progress))(_task(spec, folder))
-        try:
-            # Before anything is stored: a mistyped path leaves neither name nor state folder.
-            known, content = _images_read(spec, worker, found, folder, progress)
-            found = found or _open(where, state=folder)
-            want_mirror()
-            parts = (spec, found, worker, known, sampler_of(spec, known, sampler), prior)
-            interrupted = _drive(*parts, progress, folder, content)
-        finally:
-            worker.close()
-            if interrupted and found is not None:
-                _remove_late_checkpoints(spec.name, found, folder)
-            remove_empty_folder(folder.sweep_folder(spec.name))
-    return result_of(found.sweep(spec.name), spec, found, interrupted=interrupted)
+    folder, shown = state or StateFolder.find(), progress or Silent()
+    with watched(spec, folder, watch or Watch(), shown.note) as seen:
+        progress = with_callbacks(seen.progress(shown), callbacks, spec)
+        where = store if isinstance(store, str) else spec.store
+        found = _find(where, folder) if store is None or isinstance(store, str) else store
+        done = None if found is None else _finished_before(spec, found)
+        if found is not None and done is not None:
+            return result_of(done, spec, found, interrupted=False)
+        prior = warm_start(spec, found)
+        _refuse_places(spec, found, folder)
+        if (store is None or isinstance(store, str)) and (words := chosen_store(where, folder)):
+            progress.note(f"stored at {words}")
+        interrupted = True
+        with terminated_as_interrupted(), warmed_up_mirror(spec, folder) as want_mirror:
+            worker = (executor or executor_of(spec, address, folder, progress))(
+                _task(spec, folder)
+            )
+            try:
+                # Before anything is stored: a mistyped path leaves neither name nor state folder.
+                known, content = _images_read(spec, worker, found, folder, progress)
+                found = found or _open(where, state=folder)
+                want_mirror()
+                parts = (spec, found, worker, known, sampler_of(spec, known, sampler), prior)
+                interrupted = _drive(*parts, progress, folder, content, seen)
+            finally:
+                worker.close()
+                if interrupted and found is not None:
+                    _remove_late_checkpoints(spec.name, found, folder)
+                remove_empty_folder(folder.sweep_folder(spec.name))
+        return result_of(found.sweep(spec.name), spec, found, interrupted=interrupted)
 
 
 def _images_read(
@@ -142,6 +150,8 @@ def _images_read(
     content = checked_content(spec, prepared, store, folder, progress)
     for note in data_notes(spec, prepared, stored(spec.name, store)):
         progress.note(note)
+    if prepared is not None and prepared.known is not None:
+        return prepared.known, content
     return CostModel(spec.trial_config(), prepared), content
 
 
@@ -157,7 +167,7 @@ def _remove_late_checkpoints(name: str, store: Store, folder: StateFolder) -> No
         remove_leftovers(folder.trial_folder(name, trial.number) for trial in over)
 
 
-def resume(
+def resume(  # noqa: PLR0913 - what a caller may bring along
     name: str,
     *,
     store: Store | None = None,
@@ -165,6 +175,7 @@ def resume(
     address: str | None = None,
     sampler: object = None,
     callbacks: Sequence[object] = (),
+    watch: Watch | None = None,
 ) -> RunResult:
     """Continue a stored sweep; its sweep file is not needed. Arguments are those of `run`.
 
@@ -182,6 +193,7 @@ def resume(
         address=address,
         sampler=sampler,
         callbacks=callbacks,
+        watch=watch,
     )
 
 
@@ -195,32 +207,36 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
     progress: Progress,
     folder: StateFolder,
     content: Mapping[str, object],
+    seen: RunWatch,
 ) -> bool:
     """Run the loop under the sweep's lease; returns whether it was interrupted."""
     record = claim(spec, store)
-    writer = store.take(spec.name, _holder(), lease_s=LEASE_S)
+    writer = seen.writer(store.take(spec.name, _holder(), lease_s=LEASE_S))
     with ExitStack() as stack:
         stack.callback(_released, writer)
         stack.enter_context(_interrupted_early(writer, begun := Event()))
         _begin(writer, spec, content)
-        stack.enter_context(mirrored(spec, store, progress, folder))
-        parts = Parts(
-            store,
-            writer,
-            prior.taught(sampler, writer, progress),
-            build_scheduler(spec.scheduler, spec.directed, spec.limits, spec.most_epochs),
-            progress,
-            folder,
-            worker.name,
-            worker.clock,
-            known,
+        stack.enter_context(seen.looking(worker, store, folder))
+        stack.enter_context(mirrored(spec, store, progress, folder, seen.mirrored))
+        loop = SweepLoop(
+            spec,
+            Parts(
+                store,
+                writer,
+                prior.taught(sampler, writer, progress),
+                build_scheduler(spec.scheduler, spec.directed, spec.limits, spec.most_epochs),
+                progress,
+                folder,
+                worker.name,
+                worker.clock,
+                known,
+            ),
         )
-        loop = SweepLoop(spec, parts)
         _tell_begin(record, spec, loop, progress, begun)
         state, reason = SweepState.INTERRUPTED, "the driver failed"
         try:
             with interrupted_by_signals(loop), lease_kept(writer, loop):
-                worker.run(loop)
+                worker.run(seen.jobs(loop))
                 if not loop.interrupted:
                     add_final_measures(worker, loop, spec, progress)
                 if not loop.interrupted:
@@ -294,7 +310,7 @@ def _task(spec: SweepSpec, state: StateFolder) -> Task:
         front_attacks=spec.front_attacks,
         needs=spec.resources.as_needs(),
         max_slots=spec.execution.max_slots,
-        cache=_cache(spec.execution.cache, state),
+        cache=_cache(spec, state),
         cache_bytes=spec.execution.cache_bytes,
         batches=batches_of(spec),
         functions=spec.functions,
@@ -305,12 +321,15 @@ def _task(spec: SweepSpec, state: StateFolder) -> Task:
     )
 
 
-def _cache(where: str, state: StateFolder) -> str | None:
+def _cache(spec: SweepSpec, state: StateFolder) -> str | None:
     """Where the stage cache is, for a worker that has another working directory."""
+    where = spec.execution.cache
     if where == "off":
         return None
     if where == "auto":
-        return str(state.cache)
+        if spec.storage is None:
+            return str(state.cache)
+        return FileStorage(spec.storage).address("cache")
     where = resolved(where)
     return where if "://" in where else str(Path(where).expanduser().resolve())
 

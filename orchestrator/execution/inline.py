@@ -11,6 +11,8 @@ from orchestrator.contracts import (
     FrontJob,
     Job,
     JobSource,
+    Load,
+    News,
     Outcome,
     Prepared,
     Unmeasured,
@@ -20,6 +22,7 @@ from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
 from orchestrator.execution.trial_storage import fetched_job, in_storage, kept_in, probed_storage
 from orchestrator.trials import TrialState
+from trainers.stages.use import CacheUse
 
 if TYPE_CHECKING:
     from orchestrator.execution.group_runner import GroupRunner
@@ -38,6 +41,12 @@ class InlineExecutor:
 
     def __init__(self, task: Task) -> None:
         self._task = task
+        self._is_busy = False
+
+    @property
+    def load(self) -> Load:
+        """One slot, busy while a trial runs."""
+        return Load(int(self._is_busy), 1)
 
     def prepare(self) -> Prepared:
         """Try the storage, read the images and try the weights."""
@@ -47,7 +56,9 @@ class InlineExecutor:
     def run(self, source: JobSource) -> None:
         """Run until no job is left."""
         while jobs := self._next_jobs(source):
+            self._is_busy = True
             self._run_batch({job.trial: job for job in jobs}, source)
+            self._is_busy = False
 
     def measure_front(
         self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
@@ -80,10 +91,15 @@ class InlineExecutor:
         from orchestrator.execution.group_runner import GroupRunner
         from orchestrator.execution.trial_runner import stage_cache
 
-        runner = GroupRunner(self._data, stage_cache(self._task))
+        cache = stage_cache(self._task)
+        runner, used = GroupRunner(self._data, cache), CacheUse()
         runner.begin(list(running.values()))
         while running:
-            for number, step in self._steps(runner, running):
+            steps = self._steps(runner, running)
+            if cache is not None and cache.use != used:
+                source.told(News(cache=cache.use - used), "")
+                used = cache.use
+            for number, step in steps:
                 outcome = _heard(running[number], step, source)
                 if outcome is not None:
                     runner.drop([number])

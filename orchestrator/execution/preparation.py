@@ -2,12 +2,17 @@
 
 import hashlib
 import json
+import socket
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Prepared
 from orchestrator.execution.carried_files import node_folder
 from orchestrator.execution.task import Task
+from trainers.data.config import DataConfig
 from trainers.doors import reference_digest, write_code
+from trainers.errors import DataError
 from trainers.files.predictions import labels_digest
 from trainers.networks.backbone_table import FIXED_WORDS, backbone_info
 from trainers.networks.brought.registry import is_code
@@ -42,6 +47,7 @@ def prepare(task: Task) -> "ImageData":
     from trainers.data import load_data
 
     take_in(task)
+    data = _on_this_machine(task.data)
     if task.cache is not None and "://" in task.cache:
         from trainers.stages.backends import open_backend
 
@@ -50,7 +56,37 @@ def prepare(task: Task) -> "ImageData":
         from trainers.networks.backbones import build_backbone
 
         build_backbone(**task.backbone)
-    return load_data(task.data)
+    return load_data(data)
+
+
+def images_here(data: "ImageData", task: Task) -> "ImageData":
+    """Return the images for this machine, decoded here if they lie in a file of another one.
+
+    Raises:
+        DataError: Their source is not here, or gives other images.
+    """
+    from trainers.data import load_data
+    from trainers.data.mapped import mapped_of
+
+    mapped = mapped_of(data.train_images)
+    if mapped is None or mapped.is_here:
+        return data
+    found = load_data(_on_this_machine(task.data))
+    if found.content() != data.content():
+        raise DataError(
+            f"The images of {data.name} on {socket.gethostname()} are not those that the sweep "
+            f"was prepared with on another machine. Give every machine the same files."
+        )
+    return found
+
+
+def _on_this_machine(config: DataConfig) -> DataConfig:
+    """Return the config with a folder for decoded images that this machine has."""
+    given = config.images_folder
+    # Within the state folder, which a driver on another machine has.
+    if given is None or Path(given).parent.parent.is_dir():
+        return config
+    return replace(config, images_folder=str(node_folder("images")))
 
 
 def found_out(task: Task, data: "ImageData") -> Prepared:

@@ -18,7 +18,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from orchestrator.contracts import Decision, Job, JobSource, Outcome
+from orchestrator.contracts import Decision, Job, JobSource, News, Outcome
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.batches import Batches
 from orchestrator.execution.carried_files import DamagedFileError, write_files
@@ -87,6 +87,7 @@ class RunningJobs:
         if jobs:
             self._jobs[trial_id] = {job.trial: job for job in jobs}
             self._first[trial_id] = jobs[0].trial
+            self._slots.busy = len(self._jobs)
         return jobs
 
     @property
@@ -107,6 +108,11 @@ class RunningJobs:
     def must_stop(self) -> bool:
         """Whether to interrupt all of them now."""
         return self._asked(lambda: self._source.must_stop) is not False
+
+    def told(self, news: News, worker: str) -> None:
+        """Pass on what a worker tells besides results."""
+        if news:
+            self._asked(lambda: self._source.told(news, worker))
 
     def stepped(self, trial_id: str, steps: Mapping[int, Step], worker: str = "") -> bool:
         """Pass on what a worker did, by trial; returns whether it goes on.
@@ -207,6 +213,7 @@ class RunningJobs:
         job = self._jobs[trial_id].pop(number)
         if not self._jobs[trial_id]:
             del self._jobs[trial_id], self._first[trial_id]
+            self._slots.busy = len(self._jobs)
         self._asked(lambda: self._source.ended(job, outcome))
 
     def _asked(self, question: Callable[[], _T]) -> _T | None:
@@ -264,6 +271,7 @@ class JobScheduler(_Stateless, FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: Any) -> str:
         """Stop the Tune trial when its jobs are over."""
         worker = result.get("worker", "")
+        self._running.told(result.get("news") or News(), worker)
         goes_on = self._running.stepped(trial.trial_id, dict(result["steps"]), worker)
         return str(self.CONTINUE if goes_on else self.STOP)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import ray
 
-from orchestrator.contracts import FrontJob, JobSource, Prepared, Unmeasured
+from orchestrator.contracts import FrontJob, JobSource, Load, Prepared, Unmeasured
 from orchestrator.contracts.needs import Needs
 from orchestrator.execution.carried_files import marked
 from orchestrator.execution.head_watch import HeadWatch
@@ -59,6 +59,11 @@ class RayExecutor:
         self._slots: LiveSlots | None = None
         self._disconnect: Callable[[], None] | None = None
         self._head: HeadWatch | None = None
+
+    @property
+    def load(self) -> Load:
+        """How much of the cluster the run uses; nothing before `prepare`."""
+        return Load() if self._slots is None else self._slots.load
 
     def prepare(self) -> Prepared:
         """Connect, check that one trial fits, read the images and try the weights."""

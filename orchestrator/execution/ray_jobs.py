@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import OrchestratorError, UnknownNameError
+from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.execution.ray_address import REFUSED_FIX
 from orchestrator.redaction import redacted
 
@@ -16,6 +16,12 @@ ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 _SERVER_FIX = (
     "Start the head with its dashboard (pip install 'paretune[cluster]', ray start --head "
     "--dashboard-host 0.0.0.0), and give the dashboard's address, http://HOST:8265."
+)
+_AGENT_FIX = (
+    "The job server answers, but its agent, which starts jobs, does not. Right after the start of "
+    "the head, wait some seconds. If it lasts, another Ray on the head's machine may have the "
+    "agent's port, 52365: start the head with --dashboard-agent-listen-port and a free one. The "
+    "head's dashboard_agent.log (/tmp/ray/session_latest/logs) says more."
 )
 
 
@@ -104,6 +110,20 @@ class RayJobs:
         with self._explained():
             return bool(self._client.stop_job(id_))
 
+    def delete(self, id_: str) -> None:
+        """Let the server forget a job that has ended.
+
+        Raises:
+            UsageError: It has not ended.
+        """
+        if (status := self.state(id_).status) not in ENDED:
+            raise UsageError(
+                f"{id_} is {status}, and Ray deletes no such job. Stop it first: paretune jobs "
+                f"stop {id_} --address {redacted(self._address)}"
+            )
+        with self._explained():
+            self._client.delete_job(id_)
+
     @staticmethod
     def _state(details: Any) -> JobState:
         status = getattr(details.status, "value", details.status)
@@ -126,4 +146,5 @@ class RayJobs:
 
 
 def _fix(reason: str) -> str:
-    return REFUSED_FIX if "authentication" in reason else _SERVER_FIX
+    known = {"authentication": REFUSED_FIX, "available agent": _AGENT_FIX}
+    return next((fix for words, fix in known.items() if words in reason), _SERVER_FIX)

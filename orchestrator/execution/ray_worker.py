@@ -9,7 +9,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from orchestrator.contracts import Job
+from orchestrator.contracts import Job, News
 from orchestrator.execution.carried_files import (
     CarriedFile,
     moved,
@@ -24,6 +24,8 @@ from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
 from orchestrator.execution.trial_storage import in_storage, kept_in
 from orchestrator.execution.waiting import begun
+from orchestrator.logs.catching import LineCatcher
+from trainers.stages.use import CacheUse
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,14 @@ class Shared:
 
 
 def node_task(task: Task) -> Task:
-    """Return the task as a node without the driver's folder has it: its own stage cache."""
+    """Return the task as a node without the driver's folder has it: its own stage cache.
+
+    A cache that all nodes reach stays where it is: one with a URL, and that of the storage.
+    """
     if task.cache is None or "://" in task.cache:
+        return task
+    storage = kept_in(task.storage)
+    if storage is not None and storage.holds(task.cache):
         return task
     # Entries are found by content, so that sweeps share it.
     return replace(task, cache=str(node_folder("stages")))
@@ -57,7 +65,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         """Load torch and the images, once in the life of the worker."""
         begun(shared.key)
         from orchestrator.execution.group_runner import GroupRunner
-        from orchestrator.execution.preparation import take_in
+        from orchestrator.execution.preparation import images_here, take_in
         from orchestrator.execution.trial_runner import stage_cache
         from trainers.trial.warm_up import warm_up
 
@@ -71,9 +79,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._kept = kept_in(task.storage)
         self._copies = CheckpointCopies(self._kept)
         self._sees_folder = sees_folder and self._kept is None
-        data = ray.get(shared.data)
+        data = images_here(ray.get(shared.data), shared.task)
         self._sweep = "" if self._sees_folder else f"{task.sweep} {data.content()}"
-        self._runner = GroupRunner(data, stage_cache(task))
+        self._cache = stage_cache(task)
+        self._runner = GroupRunner(data, self._cache)
+        self._catcher, self._used = LineCatcher(), CacheUse()
         # Not yet at the barrier: Tune learns that this worker has started only after this, and
         # until then would give its trial to another one.
         self._take(config["jobs"])
@@ -93,7 +103,15 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         if not self._runner.trials:
             self._barrier.wait()
         # Surprise (Ray Tune 2.60): a mapping in a result is flattened on its way.
-        return {"steps": tuple(self._sent(steps).items()), "worker": worker_name()}
+        sent = tuple(self._sent(steps).items())
+        return {"steps": sent, "worker": worker_name(), "news": self._news()}
+
+    def _news(self) -> News:
+        """What is new besides results."""
+        use = CacheUse() if self._cache is None else self._cache.use
+        news = News(self._catcher.taken(), use - self._used)
+        self._used = use
+        return news
 
     def cleanup(self) -> None:
         """Keep the finished epochs of unfinished jobs when Tune releases the worker."""

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from orchestrator.contracts import Load
 from orchestrator.contracts.needs import Needs, amount_in_words
 from orchestrator.errors import OrchestratorError
 
@@ -83,6 +84,9 @@ class LiveSlots:
         most: Upper bound; None is as many as fit.
         clock: Seconds.
 
+    Attributes:
+        busy: How many workers have trials, as whoever gives them out says.
+
     Raises:
         OrchestratorError: No node has room for one trial.
     """
@@ -96,8 +100,14 @@ class LiveSlots:
     ) -> None:
         self._nodes, self._needs, self._clock = nodes, needs, clock
         self._most = math.inf if most is None else most
+        self.busy = 0
         self._count = int(min(slots(nodes(), needs), self._most))
         self._asked = clock()
+
+    @property
+    def load(self) -> Load:
+        """How much is in use, as it was last known; asks nobody."""
+        return Load(self.busy, self._count)
 
     @property
     def count(self) -> int:

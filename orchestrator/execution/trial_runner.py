@@ -13,9 +13,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from orchestrator.contracts import FrontJob, Job, Outcome, Unmeasured
-from orchestrator.execution.preparation import take_in
+from orchestrator.execution.preparation import images_here, take_in
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
+from orchestrator.logs.lines import about
 from orchestrator.places import file_trouble
 from orchestrator.quantities import quantity
 from orchestrator.trials import Artifact, Failure, FailureKind, Report, TrialState
@@ -88,7 +89,8 @@ class TrialRunner:
             raise RuntimeError("step() was called before begin(): there is no job.")
         began = time.perf_counter()
         try:
-            step = work(self._job)
+            with about(self._job.trial, self._job.attempt):
+                step = work(self._job)
         except Exception as error:
             # The one place where a trial's crash becomes data, whatever its type.
             step = Step((), failed(error))
@@ -182,7 +184,7 @@ def measure_front(job: FrontJob, data: ImageData, task: Task) -> dict[str, float
     if trouble := file_trouble(Path(job.path), job.sha256):
         return Unmeasured(f"Its packed network {trouble}.")
     try:
-        return _measured_with_reference(job, data, task)
+        return _measured_with_reference(job, images_here(data, task), task)
     except (OSError, TrainerError) as error:
         # One file that cannot be read or written costs the values of its own network alone.
         return Unmeasured(f"{type(error).__name__}: {error}.")

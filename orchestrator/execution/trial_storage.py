@@ -49,7 +49,8 @@ def in_storage(step: Step, storage: FileStorage, folder: str, here: Path) -> Ste
         put_trial(storage, key, here, _MOVED)
     except OSError as error:
         words = f"{error}. The files were sent to the driver instead, and are in its state folder."
-        return replace(step, trouble=step.trouble or Failure(FailureKind.FILES_LOST, words))
+        # Said before a trouble of the cache, which in the same storage fails as well.
+        return replace(step, trouble=Failure(FailureKind.FILES_LOST, words))
     for name in _MOVED:
         (here / name).unlink(missing_ok=True)
     address = storage.address(f"{key}/{ARTIFACT_NAME}")

@@ -11,7 +11,7 @@ from orchestrator.queries.sweeps import list_sweeps
 from orchestrator.state_folder import StateFolder
 from orchestrator.trials import SweepState
 
-_CACHE = "stages that sweeps share; trained again when they are needed"
+_CACHE = "stages that sweeps share, and decoded images; made again when they are needed"
 _FETCHED = "copies of files from the storage of sweeps; fetched again when they are needed"
 _ABANDONED = "files of the sweep {name}, which the store does not have"
 

@@ -7,9 +7,15 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from orchestrator.errors import UsageError
+from orchestrator.spec.messages import sentences
 from orchestrator.spec.section import Section
 from search_spaces import FileProblems, read_yaml
 from search_spaces.yaml_files import dotted
+
+_FIRST_WITH_TOKENS = (2, 52, 0)
+_GROUP = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"
+_NAMESPACE = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+_AMOUNT = r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$"
 
 
 class HeadSection(Section):
@@ -21,7 +27,7 @@ class HeadSection(Section):
     """
 
     cpus: int = Field(default=2, ge=1)
-    memory: str = Field(default="4Gi", pattern=r"^[1-9][0-9]*(Ki|Mi|Gi|Ti|k|M|G|T)?$")
+    memory: str = Field(default="4Gi", pattern=_AMOUNT, examples=["4Gi"])
 
 
 class TolerationSection(Section):
@@ -48,7 +54,7 @@ class WorkersSection(HeadSection):
         node_selector: Labels of the nodes.
     """
 
-    name: str = Field(default="workers", pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$")
+    name: str = Field(default="workers", pattern=_GROUP, examples=["gpu-workers"])
     gpus: int = Field(default=0, ge=0)
     min: int = Field(default=1, ge=0)
     max: int = Field(default=1, ge=1)
@@ -65,7 +71,7 @@ class VolumeSection(Section):
     """
 
     claim: str = Field(min_length=1)
-    path: str = Field(pattern=r"^/.+")
+    path: str = Field(pattern=r"^/.+", examples=["/mnt/sweeps"])
 
 
 class DeletionSection(Section):
@@ -82,6 +88,18 @@ class DeletionSection(Section):
     after: int = Field(default=0, ge=0)
 
 
+class AuthSection(Section):
+    """Who may speak to the Ray cluster of a job.
+
+    Attributes:
+        mode: ``token``: those who know a token, which KubeRay makes and gives to all pods.
+        secret: A Secret that has the token, under ``auth_token``, in place of one of KubeRay's.
+    """
+
+    mode: Literal["token", "disabled"] = "token"
+    secret: str | None = Field(default=None, min_length=1)
+
+
 class ClusterSettings(Section):
     """The file that ``paretune submit --kuberay --cluster`` names.
 
@@ -90,6 +108,10 @@ class ClusterSettings(Section):
         namespace: Of the job.
         ray_version: Version of Ray in the image.
         service_account: Of all pods; the namespace's default if it is not given.
+        auth: Who may speak to the Ray cluster; KubeRay's default if it is not given.
+        user: User id of all pods; the image's if it is not given.
+        group: Group id to which a volume's files belong.
+        read_only: Whether the pods' root file systems are read-only.
         head: The pod of the driver.
         workers: Groups of worker pods.
         secrets: Secrets whose keys become environment variables of all pods.
@@ -100,9 +122,13 @@ class ClusterSettings(Section):
     """
 
     image: str = Field(min_length=1)
-    namespace: str = Field(default="default", pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
-    ray_version: str = Field(default="2.60.0", pattern=r"^\d+\.\d+\.\d+$")
+    namespace: str = Field(default="default", pattern=_NAMESPACE, examples=["sweeps"])
+    ray_version: str = Field(default="2.60.0", pattern=r"^\d+\.\d+\.\d+$", examples=["2.60.0"])
     service_account: str | None = None
+    auth: AuthSection | None = None
+    user: int | None = Field(default=None, ge=1)
+    group: int | None = Field(default=None, ge=0)
+    read_only: bool = True
     head: HeadSection = HeadSection()
     workers: list[WorkersSection] = Field(default_factory=lambda: [WorkersSection()], min_length=1)
     secrets: list[str] = Field(default_factory=list)
@@ -139,7 +165,10 @@ def read_settings(path: Path) -> ClusterSettings:
     except FileProblems as error:
         raise UsageError(str(error)) from None
     except ValidationError as error:
-        told = [f"{path.name}: {dotted(each['loc'])}: {each['msg']}." for each in error.errors()]
+        told = [
+            ": ".join(filter(None, (path.name, dotted(place), text)))
+            for place, text in sentences(error, ClusterSettings)
+        ]
         raise UsageError("\n".join(told)) from None
 
 
@@ -150,7 +179,8 @@ def settings_problems(settings: ClusterSettings) -> list[str]:
     >>> settings_problems(ClusterSettings(image="paretune:1", workers=twice))
     ["Two groups of workers are called 'workers': give each a name of its own."]
     """
-    return [*_worker_problems(settings), *_deletion_problems(settings)]
+    found = (_worker_problems, _deletion_problems, _auth_problems)
+    return [problem for problems in found for problem in problems(settings)]
 
 
 def _worker_problems(settings: ClusterSettings) -> Iterator[str]:
@@ -164,6 +194,20 @@ def _worker_problems(settings: ClusterSettings) -> Iterator[str]:
                 f"The group {group.name!r} has at least {group.min} pods and at most {group.max}: "
                 f"raise max, or lower min."
             )
+
+
+def _auth_problems(settings: ClusterSettings) -> Iterator[str]:
+    auth = settings.auth
+    if auth is None:
+        return
+    if auth.mode == "disabled" and auth.secret:
+        yield "auth.secret holds a token, and auth.mode is 'disabled': leave one away."
+    version = tuple(map(int, settings.ray_version.split(".")))
+    if auth.mode == "token" and version < _FIRST_WITH_TOKENS:
+        yield (
+            f"auth.mode is 'token', which needs Ray 2.52.0 or later, and ray_version is "
+            f"{settings.ray_version}: use a newer image, or leave auth away."
+        )
 
 
 def _deletion_problems(settings: ClusterSettings) -> Iterator[str]:

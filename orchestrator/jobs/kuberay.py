@@ -23,6 +23,7 @@ from orchestrator.spec.sweep_spec import SweepSpec
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,45}[a-z0-9])?")  # DNS-1035, and KubeRay's 47 characters
 _MOST_BYTES = 700_000  # a ConfigMap holds 1 MiB, and base64 takes a third more
 _FILES = "/etc/paretune/sweep"
+_WRITTEN = ("/tmp", "/var/lib/paretune")  # noqa: S108 - of a pod; Ray's logs, PARETUNE_HOME
 
 
 def manifests(job: Job, spec: SweepSpec, settings: ClusterSettings) -> list[dict[str, Any]]:
@@ -75,20 +76,24 @@ class _Plain(yaml.SafeDumper):
 
 def _spec(job: Job, settings: ClusterSettings) -> dict[str, Any]:
     entrypoint = job.entrypoint.replace('"$PWD"', _FILES)
+    cluster: dict[str, Any] = {
+        "rayVersion": settings.ray_version,
+        "enableInTreeAutoscaling": settings.scales,
+        "headGroupSpec": {
+            "rayStartParams": {"dashboard-host": "0.0.0.0", "num-cpus": "0"},  # noqa: S104
+            "template": _pod("ray-head", settings.head, job, settings),
+        },
+        "workerGroupSpecs": [_group(group, job, settings) for group in settings.workers],
+    }
+    if settings.auth:
+        given = {"mode": settings.auth.mode, "secretName": settings.auth.secret}
+        cluster["authOptions"] = {key: value for key, value in given.items() if value}
     spec: dict[str, Any] = {
         "entrypoint": entrypoint,
         "backoffLimit": settings.retries,
         "submissionMode": "K8sJobMode",
         "shutdownAfterJobFinishes": not settings.deletion,
-        "rayClusterSpec": {
-            "rayVersion": settings.ray_version,
-            "enableInTreeAutoscaling": settings.scales,
-            "headGroupSpec": {
-                "rayStartParams": {"dashboard-host": "0.0.0.0", "num-cpus": "0"},  # noqa: S104
-                "template": _pod("ray-head", settings.head, job, settings),
-            },
-            "workerGroupSpecs": [_group(group, job, settings) for group in settings.workers],
-        },
+        "rayClusterSpec": cluster,
     }
     if settings.deletion:
         spec["deletionStrategy"] = {
@@ -139,6 +144,10 @@ def _pod(
         claim = {"claimName": settings.volume.claim}
         volumes.append({"name": "shared", "persistentVolumeClaim": claim})
         mounts.append({"name": "shared", "mountPath": settings.volume.path})
+    for folder in _WRITTEN:
+        name_of_it = folder.strip("/").replace("/", "-")
+        volumes.append({"name": name_of_it, "emptyDir": {}})
+        mounts.append({"name": name_of_it, "mountPath": folder})
     container = {
         "name": name,
         "image": settings.image,
@@ -146,8 +155,19 @@ def _pod(
         "env": [{"name": key, "value": value} for key, value in job.variables.items()],
         "envFrom": [{"secretRef": {"name": secret}} for secret in settings.secrets],
         "volumeMounts": mounts,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": settings.read_only,
+        },
     }
     pod: dict[str, Any] = {"containers": [container], "volumes": volumes}
+    given = {"runAsUser": settings.user, "fsGroup": settings.group}
+    pod["securityContext"] = {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+        **{key: value for key, value in given.items() if value is not None},
+    }
     if settings.service_account:
         pod["serviceAccountName"] = settings.service_account
     return {"spec": pod}

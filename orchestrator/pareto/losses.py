@@ -62,7 +62,21 @@ def feasible_losses(
     >>> feasible_losses(trials, small, [Constraint.parse("params <= 50")]).tolist()
     [[10.0], [nan]]
     """
-    losses = loss_matrix([trial.values for trial in trials], objectives)
-    met = np.array([feasible(constraints, trial.values) for trial in trials], dtype=np.bool_)
+    return feasible_rows([trial.values for trial in trials], objectives, constraints)
+
+
+def feasible_rows(
+    rows: Sequence[Mapping[str, float]],
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint],
+) -> Floats:
+    """Compute what `feasible_losses` does, of rows of values.
+
+    >>> from orchestrator.objectives import Direction
+    >>> feasible_rows([{"macs": 2.0}], [Objective("macs", Direction.MINIMIZE)], []).tolist()
+    [[2.0]]
+    """
+    losses = loss_matrix(rows, objectives)
+    met = np.array([feasible(constraints, row) for row in rows], dtype=np.bool_)
     losses[~met | np.isnan(losses).any(axis=1)] = np.nan
     return losses

@@ -26,14 +26,14 @@ def heads_page(report: HeadsReport, command: str) -> str:
             if is_capacity
             else "Linear CKA of hidden features: 1 is equal but for a rotation."
         ),
-        notes=[],
+        notes=report.notes,
         figure=figure_html(figure, with_library=True),
         headings=headings,
         rows=rows,
         facts={
             "fingerprint": report.fingerprint,
             **{name.replace("_", " "): str(value) for name, value in report.settings.items()},
-            **made_by(command),
+            **made_by(command, "torch"),
         },
     )
     return page

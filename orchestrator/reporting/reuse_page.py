@@ -101,9 +101,14 @@ def _p(p: float | None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def reuse_page(report: "ReuseReport") -> str:
-    """Render the judgement as one HTML page that needs no network: heat map, table, facts."""
-    from orchestrator.reporting.page_parts import figure_html, template
+def reuse_page(report: "ReuseReport", command: str) -> str:
+    """Render the judgement as one HTML page that needs no network: heat map, table, facts.
+
+    Args:
+        report: The report.
+        command: The command that wrote the page.
+    """
+    from orchestrator.reporting.page_parts import figure_html, made_by, template
 
     drops = {
         (layer.name, group): drop
@@ -129,6 +134,6 @@ def reuse_page(report: "ReuseReport") -> str:
         figure=figure_html(figure, with_library=True),
         headings=headings(report),
         rows=rows(report),
-        facts=json.dumps(facts, indent=2),
+        facts=json.dumps(facts | made_by(command, "torch"), indent=2),
     )
     return page

@@ -23,14 +23,16 @@ def distribution_of(domain: Domain) -> BaseDistribution:
 
     >>> distribution_of(Choice((4, 8, "float")))  # Optuna samples the place of an option
     CategoricalDistribution(choices=(0, 1, 2))
+    >>> distribution_of(Choice((16, 64, 256), ordered=True))  # the same, and neighbors are alike
+    IntDistribution(high=2, log=False, low=0, step=1)
     >>> distribution_of(Float(0.001, 0.1, log=True))
     FloatDistribution(high=0.1, log=True, low=0.001, step=None)
     """
-    if isinstance(domain, Choice):
+    if isinstance(domain, Choice) and not domain.ordered:
         return CategoricalDistribution(range(domain.size))
     if isinstance(domain, Float) and domain.step is None:
         return FloatDistribution(domain.low, domain.high, log=domain.log)
-    if domain.log:
+    if not isinstance(domain, Choice) and domain.log:
         return IntDistribution(int(domain.low), int(domain.high), log=True)
     return IntDistribution(0, (domain.size or 1) - 1)
 

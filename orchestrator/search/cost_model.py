@@ -6,6 +6,7 @@ backbone's tensors, which a worker looks up once when a run is prepared.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from orchestrator.contracts import Prepared
 from orchestrator.quantities import QUANTITIES
@@ -28,6 +29,7 @@ SIZING = frozenset(
         *("fc_width_1", "fc_width_2", "fc_width_3"),
         *("bits", "fc_bits", "quantizer", "scope", "qat", ALLOCATED_BITS, "activation_bits"),
         *PRUNING_PARAMETERS,
+        "share_kernels",
     )
 )
 """Names of the parameters that decide a network's size, the bits of single layers aside."""
@@ -93,7 +95,11 @@ def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
     classes = prepared.classes
     widths = config.head_widths(len(classes))
     spec = spec_of(config.architecture, widths, len(classes), image_size=config.image_size)
+    spec = replace(spec, shared_kernels=config.methods.share_kernels)
     shapes = network_shapes(backbone, spec)
+    shared = count_values(backbone.tensors.stored) - count_values(
+        {name: shape for name, shape in shapes.stored.items() if name in backbone.tensors.stored}
+    )
     names = pruned_names(config.pruning, shapes.is_convolution)
     check_groups(config.pruning, {name: shapes.stored[name] for name in names})
     layout = packed_layout(spec, shapes, config.quantization, classes)
@@ -102,9 +108,11 @@ def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
         "memory_bytes": layout.bytes,
         "head_bytes": layout.head_bytes,
         "backbone_bytes": layout.backbone_bytes,
-        "params": backbone.params + head,
+        "params": backbone.params - shared + head,
         "head_params": head,
-        "trainable_params": backbone.trainable_params(config.tune, config.reuse.frozen) + head,
+        "trainable_params": backbone.trainable_params(config.tune, config.reuse.frozen)
+        - shared
+        + head,
     }
     # With a budget the bits of layers follow from the trained weights.
     unknown = "_bytes" if config.pruning.active or config.allocation.active else "none"

@@ -16,8 +16,10 @@ from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.pareto.dominance import Floats
 from orchestrator.pareto.hypervolume import HypervolumeScale
 from orchestrator.pareto.indicators import KnownFront, log_difference, mean_difference
-from orchestrator.pareto.losses import feasible_losses
+from orchestrator.pareto.losses import feasible_losses, feasible_rows
 from orchestrator.simulation.executor import SimulatedExecutor
+from orchestrator.simulation.foreign import TableSweep
+from orchestrator.simulation.lookup import TableLookup
 from orchestrator.simulation.table import Recording, Table, shown
 from orchestrator.spec.run_sections import TrackingSection
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -121,15 +123,25 @@ class Scale:
     front: KnownFront
 
     @classmethod
-    def of(cls, spec: SweepSpec, table: Table, seed: int) -> "Scale":
+    def of(
+        cls, spec: SweepSpec, table: Table, seed: int, measure: HypervolumeScale | None = None
+    ) -> "Scale":
         """Compute the scale of a table.
+
+        Args:
+            spec: Whose objectives and constraints count.
+            table: What was recorded.
+            seed: Of the sweep.
+            measure: That of another seed, which is the same and takes a while on a large table.
 
         Raises:
             UsageError: Nothing of it meets the constraints.
         """
-        everything = feasible_losses(as_trials(table.recordings), spec.directed, ())
-        measure = HypervolumeScale.behind(everything)
-        within = feasible_losses(as_trials(table.of_seed(seed)), spec.directed, spec.limits)
+        if measure is None:
+            everything = [each.values for each in table.recordings]
+            measure = HypervolumeScale.behind(feasible_rows(everything, spec.directed, ()))
+        own = [each.values for each in table.of_seed(seed)]
+        within = feasible_rows(own, spec.directed, spec.limits)
         whole = measure.volume(within[~np.isnan(within).any(axis=1)])
         if whole == 0:
             raise UsageError(
@@ -187,12 +199,14 @@ def compare(
     if len(goals) != 1:
         raise UsageError("Variants are compared by their fronts, and so need the same objectives.")
     results: list[SimulatedSweep] = []
+    measure: HypervolumeScale | None = None
     with (
         tempfile.TemporaryDirectory(prefix="paretune-simulated-") as folder,
         _store(folder) as store,
     ):
         for seed in seeds:
-            scale = Scale.of(next(iter(variants.values())), table, seed)
+            scale = Scale.of(next(iter(variants.values())), table, seed, measure)
+            measure = scale.measure
             for variant, spec in variants.items():
                 name = f"simulated-{len(results)}"
                 changed = {**_UNTRACKED, "name": name, "seed": seed}
@@ -236,8 +250,12 @@ class _Watch(Silent):
 
 
 def _simulate(spec: SweepSpec, table: Table, slots: int, store: Store, folder: str) -> _Watch:
-    share = spec.execution.cache != "off"
-    executor = SimulatedExecutor(table.recording, slots=slots, share_training=share)
+    if isinstance(spec, TableSweep):
+        lookup = TableLookup(spec, table)
+        executor = SimulatedExecutor(lookup, slots=slots, known=lookup.known)
+    else:
+        share = spec.execution.cache != "off"
+        executor = SimulatedExecutor(table.recording, slots=slots, share_training=share)
     watch = _Watch(executor.clock)
     run(
         spec,
@@ -264,7 +282,7 @@ def _store(folder: str) -> Iterator[Store]:
 def _check_space(spec: SweepSpec, table: Table) -> None:
     """Find out now what a simulation would meet after minutes."""
     space = spec.search_space
-    if space.size is None or space.size > _MOST_CHECKED:
+    if space.size is None or space.size > _MOST_CHECKED or isinstance(spec, TableSweep):
         return
     missing = [params for params in space.grid() if params not in table]
     if missing:

@@ -5,7 +5,16 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from orchestrator.contracts import FrontJob, Job, JobSource, Outcome, Unmeasured
+from orchestrator.contracts import (
+    FrontJob,
+    Job,
+    JobSource,
+    KnownValues,
+    Load,
+    Outcome,
+    Prepared,
+    Unmeasured,
+)
 from orchestrator.simulation.replay import Replay
 from orchestrator.simulation.table import Lookup
 from orchestrator.trials import TrialState
@@ -52,6 +61,8 @@ class SimulatedExecutor:
         slots: How many trials run at once.
         share_training: Whether a trial that differs from a complete one in nothing that its
             training reads takes the seconds of its evaluation alone, as with a stage cache.
+        known: What is known of a configuration before it is trained; None for what the sizes of
+            its network tell.
 
     Attributes:
         clock: The time of the simulation.
@@ -59,13 +70,28 @@ class SimulatedExecutor:
 
     name = "simulated"
 
-    def __init__(self, lookup: Lookup, *, slots: int, share_training: bool = False) -> None:
+    def __init__(
+        self,
+        lookup: Lookup,
+        *,
+        slots: int,
+        share_training: bool = False,
+        known: KnownValues | None = None,
+    ) -> None:
         self._lookup, self._slots, self._share_training = lookup, slots, share_training
+        self._known = known
         self._trained: set[str] = set()
         self.clock = VirtualClock()
+        self._running = 0
 
-    def prepare(self) -> None:
-        """Do nothing: there are no workers."""
+    @property
+    def load(self) -> Load:
+        """Simulated slots."""
+        return Load(self._running, self._slots)
+
+    def prepare(self) -> Prepared | None:
+        """Return what is known of configurations: there are no workers."""
+        return None if self._known is None else Prepared(known=self._known)
 
     def run(self, source: JobSource) -> None:
         """Run until no job is left, or the source asks to stop."""
@@ -77,6 +103,7 @@ class SimulatedExecutor:
                 source.started(job)
                 replay = self._replay(job)
                 heapq.heappush(running, (replay.due, next(numbers), replay))
+            self._running = len(running)
             if not running:
                 return
             moment, number, replay = heapq.heappop(running)

@@ -6,7 +6,7 @@ beside its epochs, and ``eval_s``.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.contracts import Store
@@ -42,15 +42,21 @@ class Recording:
                 f"The recording of {shown(self.params)} has the epochs {epochs}, but needs each "
                 f"one from 1 to its last."
             )
-        times = [self.values.get("eval_s", 0.0)]
-        times += [report.values.get("seconds", math.nan) for report in self.reports]
-        times += [report.values.get("milestone_s", 0.0) for report in self.reports]
-        times += [self.values.get("train_s", 0.0 if self.reports else math.nan)]
+        if not epochs:
+            times = [self.values.get("eval_s", 0.0), self.values.get("train_s", math.nan)]
+        else:
+            times = self._times_of_epochs()
         if not all(math.isfinite(time) and time >= 0 for time in times):
             raise UsageError(
                 f"The recording of {shown(self.params)} does not say how long it took: each "
                 f"epoch needs 'seconds', and one without epochs 'train_s'; of at least 0."
             )
+
+    def _times_of_epochs(self) -> list[float]:
+        times = [self.values.get("eval_s", 0.0), self.values.get("train_s", 0.0)]
+        times += [report.values.get("seconds", math.nan) for report in self.reports]
+        times += [report.values.get("milestone_s", 0.0) for report in self.reports]
+        return times
 
     @property
     def start_s(self) -> float:
@@ -75,10 +81,12 @@ class Table:
     Attributes:
         recordings: In the order in which they were given; at least one.
         source: Where they come from, for messages.
+        notes: What was assumed of it, as phrases.
     """
 
     recordings: tuple[Recording, ...]
     source: str = "the table"
+    notes: tuple[str, ...] = ()
     _found: dict[object, dict[int, Recording]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -94,6 +102,15 @@ class Table:
         for recording in self.recordings:
             by_seed = self._found.setdefault(_key(recording.params), {})
             by_seed[recording.seed] = recording
+
+    @property
+    def configurations(self) -> int:
+        """How many there are, whatever the number of their seeds."""
+        return len(self._found)
+
+    def by_configuration(self) -> Iterable[Mapping[int, Recording]]:
+        """Return the recordings of each configuration by their seeds."""
+        return self._found.values()
 
     def __contains__(self, params: Params) -> bool:
         """Whether there is a recording of this configuration."""
@@ -114,14 +131,12 @@ class Table:
                 f"holds {len(self._found)} configurations. Simulate a space of which each "
                 f"configuration was recorded, for example by a sweep with sampler.kind=grid."
             )
-        if seed in by_seed:
-            return by_seed[seed]
-        return by_seed[sorted(by_seed)[seed % len(by_seed)]]
+        return _of_seed(by_seed, seed)
 
     def of_seed(self, seed: int) -> Iterator[Recording]:
         """Yield the recordings that a sweep with this seed can meet, one per configuration."""
         for by_seed in self._found.values():
-            yield self.recording(next(iter(by_seed.values())).params, seed)
+            yield _of_seed(by_seed, seed)
 
     @classmethod
     def of_sweep(cls, name: str, store: Store) -> "Table":
@@ -144,6 +159,10 @@ class Table:
             ),
             f"Sweep {name!r}",
         )
+
+
+def _of_seed(by_seed: Mapping[int, Recording], seed: int) -> Recording:
+    return by_seed[seed] if seed in by_seed else by_seed[sorted(by_seed)[seed % len(by_seed)]]
 
 
 def _key(params: Params) -> object:

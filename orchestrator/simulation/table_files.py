@@ -14,11 +14,12 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import UsageError
+from orchestrator.simulation.costs import with_costs
 from orchestrator.simulation.table import Recording, Table
 from orchestrator.trials import Report, TrialState, Value
 from trainers.files.whole_file import whole_file
@@ -29,7 +30,10 @@ _UNREADABLE = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeE
 
 
 def read_table(path: str | Path) -> Table:
-    """Read what `write_table` wrote, or a CSV of complete trials without epochs.
+    """Read what `write_table` wrote, or a CSV of complete trials, by whatever names.
+
+    Where no times were recorded each epoch takes a second, or each training without epochs;
+    `Table.notes` says so.
 
     Raises:
         UsageError: The file is absent, or cannot be read as a table; the message explains why.
@@ -41,8 +45,9 @@ def read_table(path: str | Path) -> Table:
     path = Path(path)
     try:
         text = _text(path)
-        rows = json.loads(text) if ".json" in path.suffixes else _rows(text)
-        return Table(tuple(map(_recording, rows)), str(path))
+        rows = json.loads(text) if ".json" in path.suffixes else list(_rows(text))
+        rows, note = with_costs(rows)
+        return Table(tuple(map(_recording, rows)), str(path), (note,) if note else ())
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     except _UNREADABLE as error:
@@ -122,26 +127,53 @@ def _is_value(column: str) -> bool:
 
 def _rows(text: str) -> Iterator[dict[str, Any]]:
     """Join lines: those of a recording are consecutive, with its end last."""
+    lines = csv.reader(io.StringIO(text))
+    columns = _Columns(next(lines, []))
     reports: list[dict[str, Any]] = []
-    for line in csv.DictReader(io.StringIO(text)):
-        values = {
-            name.removeprefix(_VALUE): cell
-            for name, cell in line.items()
-            if _is_value(name) and cell
-        }
-        if line.get("epoch"):
-            reports.append({"epoch": line["epoch"], "values": values})
-        elif line.get("state", TrialState.COMPLETE) == TrialState.COMPLETE:
-            params = {
-                name.removeprefix(_PARAM): _read(cell)
-                for name, cell in line.items()
-                if name.startswith(_PARAM) and cell
-            }
-            seed = line.get("seed") or 0
+    for line in lines:
+        if not line:
+            continue
+        values = columns.values(line)
+        if epoch := columns.cell(line, "epoch"):
+            reports.append({"epoch": epoch, "values": values})
+        elif columns.cell(line, "state", TrialState.COMPLETE) == TrialState.COMPLETE:
+            seed = columns.cell(line, "seed") or 0
+            params = columns.params(line)
             yield {"params": params, "seed": seed, "values": values, "reports": reports}
             reports = []
     if reports:
         raise UsageError("The last recording lacks the line without an epoch: its values.")
+
+
+class _Columns:
+    """The columns of a CSV by their names; equal cells of a column are read once."""
+
+    def __init__(self, header: Sequence[str]) -> None:
+        self._places = {name: place for place, name in enumerate(header)}
+        self._values = _without_prefix(self._places, _VALUE)
+        self._params = _without_prefix(self._places, _PARAM)
+        self._known: dict[str, Value] = {}
+
+    def cell(self, line: Sequence[str], name: str, default: str = "") -> str:
+        place = self._places.get(name)
+        return default if place is None or place >= len(line) else line[place]
+
+    def values(self, line: Sequence[str]) -> dict[str, str]:
+        cells = ((name, place) for name, place in self._values if place < len(line))
+        return {name: line[place] for name, place in cells if line[place]}
+
+    def params(self, line: Sequence[str]) -> dict[str, Value]:
+        found = {}
+        for name, place in self._params:
+            if place < len(line) and (cell := line[place]):
+                if cell not in self._known:
+                    self._known[cell] = _read(cell)
+                found[name] = self._known[cell]
+        return found
+
+
+def _without_prefix(places: Mapping[str, int], prefix: str) -> list[tuple[str, int]]:
+    return [(n.removeprefix(prefix), place) for n, place in places.items() if n.startswith(prefix)]
 
 
 def _recording(row: Mapping[str, Any]) -> Recording:

@@ -4,8 +4,10 @@ import math
 from collections.abc import Sequence
 from statistics import median
 
+import numpy as np
 from rich.table import Table
 
+from orchestrator.pareto.indicators import log_difference
 from orchestrator.quantities import NOTHING, duration
 from orchestrator.reporting.tables import plain_table
 from orchestrator.simulation.comparing import SimulatedSweep
@@ -46,6 +48,42 @@ def simulated_table(sweeps: Sequence[SimulatedSweep]) -> Table:
             f"{100 * median(sweep.volume for sweep in same):.1f} %",
             f"{100 * min(sweep.volume for sweep in same):.1f} %",
             f"{100 * (1 - median(sweep.share for sweep in same)):.2f} %",
+            f"{median(sweep.epsilon for sweep in same):.3f}",
+        )
+    return table
+
+
+def distance_table(sweeps: Sequence[SimulatedSweep]) -> Table:
+    """Tabulate how far sweeps were from a table's front: medians, and quartiles of the first.
+
+    *log diff* is the logarithm to base 10 of the share of the front's volume that is missing in
+    the end, *mean* that share on average over the time, both from close behind the front.
+
+    >>> import numpy as np
+    >>> one = np.array([60.0])
+    >>> sweep = SimulatedSweep("tpe", 0, 0, 0, 60.0, one, one / 60, one / 120, 0.25)
+    >>> [list(column.cells)[0] for column in distance_table([sweep]).columns][:6]
+    ['tpe', '1', '0', '1 min 00 s', '-0.30', '-0.30 to -0.30']
+    """
+    table = plain_table()
+    table.add_column("variant", overflow="fold")
+    for heading in ("complete", "stopped", "time", "log diff", "quartiles", "lacks"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("mean", "epsilon"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for variant in dict.fromkeys(sweep.variant for sweep in sweeps):
+        same = [sweep for sweep in sweeps if sweep.variant == variant]
+        differences = [log_difference(sweep.share) for sweep in same]
+        low, high = np.quantile(differences, [0.25, 0.75])
+        table.add_row(
+            variant,
+            f"{median(sweep.complete for sweep in same):.0f}",
+            f"{median(sweep.stopped for sweep in same):.0f}",
+            duration(median(sweep.seconds for sweep in same)),
+            f"{median(differences):.2f}",
+            f"{low:.2f} to {high:.2f}",
+            f"{100 * (1 - median(sweep.share for sweep in same)):.2f} %",
+            f"{100 * median(sweep.mean_difference for sweep in same):.1f} %",
             f"{median(sweep.epsilon for sweep in same):.3f}",
         )
     return table

@@ -1,7 +1,7 @@
 """From a sweep file to a `SweepSpec`: every problem at once, with its file and line."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,20 +9,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.errors import UsageError
-from orchestrator.spec.backbone_section import check_sampled_backbone
 from orchestrator.spec.callbacks_section import with_resolved_callbacks
 from orchestrator.spec.function_objectives import with_resolved_functions
-from orchestrator.spec.head_parameters import head_problems
 from orchestrator.spec.messages import sentences
 from orchestrator.spec.paths import with_paths
 from orchestrator.spec.recipe_section import momentum_problem
 from orchestrator.spec.reuse_policy import read_verdict
 from orchestrator.spec.settings import Place, changed, parse_settings, parse_source
 from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.spec.trainer import name_problems, space_problems
 from search_spaces import (
-    Choice,
     Document,
-    Domain,
     FileProblems,
     Problem,
     SearchSpace,
@@ -30,10 +27,8 @@ from search_spaces import (
     parse_space,
     read_yaml,
     shown,
-    unknown,
 )
 from search_spaces.yaml_files import dotted
-from trainers.parameters import MAX_HIDDEN_LAYERS, PARAMETER_NAMES, PARAMETERS, check_parameter
 
 Changes = Mapping[Place, str]
 
@@ -192,17 +187,22 @@ class _Reader:
                 self._complain(message, *place)
         inline = isinstance(data.get("space"), Mapping)
         if space:
-            head = data.get("head")
-            shared = head if isinstance(head, Mapping) else {}
-            self._check_parameters(space, shared, inline=inline)
-            training = data.get("training")
-            if problem := momentum_problem(space, training if isinstance(training, dict) else {}):
-                self._complain(problem, "training")
+            self._check_space(space, data, inline=inline)
         elif inline:
-            self._check_names(data["space"])
+            for name, message in name_problems(data["space"]):
+                self._complain(message, "space", name)
         if self._problems:
             raise FileProblems(sorted(self._problems, key=lambda p: p.line or 0))
         return spec
+
+    def _check_space(self, space: SearchSpace, data: Mapping[str, Any], *, inline: bool) -> None:
+        """Ask the trainer which of a space's parameters and values it accepts."""
+        head, training = data.get("head"), data.get("training")
+        shared = head if isinstance(head, Mapping) else {}
+        for name, message in space_problems(space, shared):
+            self._complain(message, *(("space", name) if inline else ("space",)))
+        if problem := momentum_problem(space, training if isinstance(training, dict) else {}):
+            self._complain(problem, "training")
 
     def _with_verdict(self, data: dict[str, Any]) -> dict[str, Any]:
         """Read the judgement that a path names, so that its content is part of the sweep."""
@@ -243,49 +243,5 @@ class _Reader:
                     self._complain(problem.message, "space")
             return None
 
-    def _check_names(self, names: Iterable[str]) -> None:
-        """Check at least the names of a space that could not be parsed."""
-        for name in names:
-            if name not in PARAMETERS:
-                self._complain(unknown("parameter", name, PARAMETER_NAMES), "space", name)
-
-    def _check_parameters(
-        self, space: SearchSpace, head: Mapping[str, object], *, inline: bool
-    ) -> None:
-        """Check that trials know every parameter and can be run with all of its values."""
-        for name, domain in space.domains.items():
-            place = ("space", name) if inline else ("space",)
-            for value in _extremes(domain):
-                try:
-                    check_parameter(name, value)
-                    if name == "backbone":
-                        check_sampled_backbone(str(value))
-                except ValueError as error:
-                    self._complain(str(error), *place)
-                    break
-        self._check_widths(space.domains, inline=inline)
-        for name, message in head_problems(space, head):
-            self._complain(message, *(("space", name) if inline else ("space",)))
-
-    def _check_widths(self, domains: Mapping[str, Domain], *, inline: bool) -> None:
-        """Check that a head of N hidden layers has the widths of all N."""
-        names = [f"fc_width_{number}" for number in range(1, MAX_HIDDEN_LAYERS + 1)]
-        layers = _extremes(domains["fc_layers"]) if "fc_layers" in domains else ()
-        counts = [number for number, name in enumerate(names, start=1) if name in domains]
-        counts += [number for number in layers if isinstance(number, int)]
-        needed = names[: max(counts, default=0)]
-        missing = [name for name in needed if name not in domains]
-        if missing:
-            blamed = "fc_layers" if layers else f"fc_width_{max(counts)}"
-            self._complain(
-                f"A head of {len(needed)} hidden layers needs {', '.join(needed)}, and the space "
-                f"lacks {', '.join(missing)}: add what is missing, or sample fewer layers.",
-                *(("space", blamed) if inline else ("space",)),
-            )
-
     def _complain(self, message: str, *place: str | int) -> None:
         self._problems.append(self._document.problem(message, *place))
-
-
-def _extremes(domain: Domain) -> tuple[Any, ...]:
-    return tuple(domain.values()) if isinstance(domain, Choice) else (domain.low, domain.high)

@@ -49,7 +49,8 @@ def identity_of(spec: BaseModel) -> Mapping[str, Any]:
     # Keys that are not given are left out, so that a later version may add keys.
     identity = spec.model_dump(mode="json", exclude=_FREE, exclude_none=True)
     data, backbone = identity["data"], identity["backbone"]
-    data.pop("root", None)
+    for key in ("root", "in_memory", "on_disk"):
+        data.pop(key, None)
     data.update({key: BY_CONTENT for key in ("folder", "npz", "dataset") if key in data})
     for section in identity["objectives"].values():
         if "function" in section:

@@ -32,48 +32,54 @@ _NEEDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 _SECTION = ("model_type", "model_attributes_type", "dataclass_type")
 
 
-def sentences(error: ValidationError) -> Iterator[tuple[Place, str]]:
+def sentences(
+    error: ValidationError, of: type[BaseModel] = SweepSpec
+) -> Iterator[tuple[Place, str]]:
     """Yield the place and a sentence for each value that a spec cannot have.
 
     A missing key is reported at the place where it belongs. If several kinds of value would be
     accepted, they are named together.
 
+    Args:
+        error: What pydantic found.
+        of: The section that was to be made.
+
     >>> from orchestrator.spec.run_sections import BudgetSection
     >>> try:
     ...     BudgetSection(trials="many")
     ... except ValidationError as error:
-    ...     print(list(sentences(error)))
+    ...     print(list(sentences(error, BudgetSection)))
     [(('trials',), "'trials' is 'many', but needs an integer.")]
     """
     together: dict[Place, list[ErrorDetails]] = {}
     for detail in error.errors():
-        place, _ = _placed(detail["loc"])
+        place, _ = _placed(detail["loc"], of)
         together.setdefault(place, []).append(detail)
     for place, details in together.items():
         own = [each for each in details if each["type"] not in _GIVEN]
         for detail in details:
             if detail["type"] in _GIVEN:
-                yield _GIVEN[detail["type"]](detail, place)
+                yield _GIVEN[detail["type"]](detail, place, of)
         if own:
-            yield place, _wrong(place, own)
+            yield place, _wrong(place, own, of)
 
 
-def _missing(_: ErrorDetails, place: Place) -> tuple[Place, str]:
+def _missing(_: ErrorDetails, place: Place, of: type[BaseModel]) -> tuple[Place, str]:
     return place[:-1], f"{place[-1]!r} is missing."
 
 
-def _extra(_: ErrorDetails, place: Place) -> tuple[Place, str]:
-    section = _placed(place[:-1])[1]
+def _extra(_: ErrorDetails, place: Place, of: type[BaseModel]) -> tuple[Place, str]:
+    section = _placed(place[:-1], of)[1]
     known = list(section.model_fields) if section else []
     return place, unknown("key", str(place[-1]), known)
 
 
-def _said(detail: ErrorDetails, place: Place) -> tuple[Place, str]:
+def _said(detail: ErrorDetails, place: Place, of: type[BaseModel]) -> tuple[Place, str]:
     return place, str(detail.get("ctx", {}).get("error", "This cannot be used."))
 
 
 # Kinds of errors whose messages need no rewording.
-_GIVEN: Mapping[str, Callable[[ErrorDetails, Place], tuple[Place, str]]] = {
+_GIVEN: Mapping[str, Callable[[ErrorDetails, Place, type[BaseModel]], tuple[Place, str]]] = {
     "missing": _missing,
     "extra_forbidden": _extra,
     "value_error": _said,
@@ -81,11 +87,11 @@ _GIVEN: Mapping[str, Callable[[ErrorDetails, Place], tuple[Place, str]]] = {
 }
 
 
-def _wrong(place: Place, details: list[ErrorDetails]) -> str:
+def _wrong(place: Place, details: list[ErrorDetails], of: type[BaseModel]) -> str:
     """Describe a value that is none of the accepted kinds."""
     name, given = (str(place[-1]) if place else "the file"), details[0].get("input")
     words = [word for each in details for word in _words(each)]
-    needs = list(dict.fromkeys(need for each in details for need in _needed(each, place)))
+    needs = list(dict.fromkeys(need for each in details for need in _needed(each, place, of)))
     if words:
         needs.append(f"one of {', '.join(words)}" if len(words) > 1 else words[0])
     hint = did_you_mean(given, words) if isinstance(given, str) else ""
@@ -100,21 +106,30 @@ def _words(detail: ErrorDetails) -> list[str]:
     return [word.strip(" '") for word in listed]
 
 
-def _needed(detail: ErrorDetails, place: Place) -> list[str]:
+def _needed(detail: ErrorDetails, place: Place, of: type[BaseModel]) -> list[str]:
+    if detail["type"] == "string_pattern_mismatch":
+        return _like_examples(place, of)
     if detail["type"] in _SECTION:
-        _, section = _placed(place)
+        _, section = _placed(place, of)
         keys = f" with the keys {', '.join(section.model_fields)}" if section else ""
         return [f"a mapping{keys}"]
     needs = _NEEDS.get(detail["type"])
     return [needs(detail.get("ctx", {}))] if needs else []
 
 
-def _placed(loc: Place) -> tuple[Place, type[BaseModel] | None]:
+def _like_examples(place: Place, of: type[BaseModel]) -> list[str]:
+    """Name what a text of a certain form looks like, which its pattern would not tell a reader."""
+    section = _placed(place[:-1], of)[1]
+    field = section.model_fields.get(str(place[-1])) if section else None
+    return [f"a text such as {field.examples[0]!r}"] if field and field.examples else []
+
+
+def _placed(loc: Place, of: type[BaseModel]) -> tuple[Place, type[BaseModel] | None]:
     """Return the part of pydantic's location that exists in the file, and the section there.
 
     The rest of pydantic's location are names of the types that it tried.
     """
-    at: Any = SweepSpec
+    at: Any = of
     place: list[str | int] = []
     for part in loc:
         if part == "[key]":

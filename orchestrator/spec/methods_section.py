@@ -28,6 +28,7 @@ class MethodsSection(Section):
     expand_rate: int | None = None
     adapter_rank: int | None = None
     adjoined: bool | None = None
+    share_kernels: bool | None = None
     training_window: float | None = None
 
     @field_validator("*")

@@ -230,8 +230,8 @@ class ExecutionSection(Section):
         reproducible: Whether the same seed gives the same trials again, whatever the timing; see
             docs/reproducibility.md.
         cache: Where results of stages are kept for other trials and sweeps: ``auto`` is the
-            folder ``cache`` of the state folder, ``off`` keeps nothing, else a path or an fsspec
-            URL.
+            folder ``cache`` of the sweep's storage, or of the state folder where it has none;
+            ``off`` keeps nothing, else a path or an fsspec URL.
         cache_bytes: Most bytes of the cache; the least recently used entries are removed first.
         siblings: Whether the other configurations that share a finished training are tried next;
             ``auto`` does so if the budget covers a good part of the space

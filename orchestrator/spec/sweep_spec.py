@@ -53,6 +53,7 @@ from orchestrator.spec.run_sections import (
 )
 from orchestrator.spec.sampler_section import Sampler, SamplerSection
 from orchestrator.spec.section import Section, as_problem
+from orchestrator.spec.trainer import OwnTrainer, Trainer
 from orchestrator.spec.trial_sections import (
     Data,
     Head,
@@ -208,8 +209,7 @@ class SweepSpec(Section):
         if self.claim is not None:
             measured = {"accuracy", *self.objectives, *(self.measures or ())}
             names = set(self.search_space.names)
-            problem = self.claim.problem(measured, names, has_reference=self.reference)
-            if problem:
+            if problem := self.claim.problem(measured, names, has_reference=self.reference):
                 raise ValueError(f"claim: {problem}.")
         return self
 
@@ -232,8 +232,7 @@ class SweepSpec(Section):
     def _can_be_judged_at_milestones(self) -> Self:
         if self.scheduler.kind == "fifo":
             return self
-        problem = self.scheduler.problem(self.directed, self.most_epochs)
-        if problem:
+        if problem := self.scheduler.problem(self.directed, self.most_epochs):
             raise ValueError(f"scheduler: {problem}")
         return self
 
@@ -248,8 +247,7 @@ class SweepSpec(Section):
     @model_validator(mode="after")
     def _uses_the_methods_that_it_sets(self) -> Self:
         is_set = self.methods is not None or set(METHOD_NAMES) & self.space.keys()
-        problem = is_set and method_problem(self.space, self.methods)
-        if problem:
+        if problem := is_set and method_problem(self.space, self.methods):
             raise ValueError(f"methods: {problem}")
         if self.methods is not None or self.pruning is not None:
             self.trial_config()
@@ -342,16 +340,15 @@ class SweepSpec(Section):
 
     def data_config(self) -> DataConfig:
         """Build the data settings for `trainers`."""
-        size = self._default_size
-        return DataConfig(**self.data.model_dump(), seed=self.seed, default_size=size)
+        return self.data.as_config(seed=self.seed, default_size=self._default_size)
 
     @property
     def backbones(self) -> tuple[str, ...]:
         """Names of all backbones that trials may have, with aliases resolved."""
         sampled = self.search_space.domains["backbone"] if "backbone" in self.space else None
         names = sampled.options if isinstance(sampled, Choice) else ()
-        every = (backbone_info(str(name)).name for name in (self.backbone.name, *names))
-        return tuple(dict.fromkeys(every))
+        every = (self.backbone.name, *names)
+        return tuple(dict.fromkeys(backbone_info(str(name)).name for name in every))
 
     @cached_property
     def architectures(self) -> tuple[str, ...]:
@@ -388,6 +385,10 @@ class SweepSpec(Section):
     def reference_config(self) -> TrialConfig:
         """Build the full-size network, uncut, not quantized and not pruned."""
         return reference_of(self.trial_config())
+
+    def trainer(self) -> Trainer:
+        """Return who trains its trials."""
+        return OwnTrainer(self.trial_config())
 
     def identity(self) -> Mapping[str, Any]:
         """Return what determines the meaning of the trials; see `orchestrator.spec.identity`."""

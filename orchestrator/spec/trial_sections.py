@@ -13,7 +13,8 @@ from pydantic import (
 
 from orchestrator.spec.allocation_section import AllocationSection
 from orchestrator.spec.recipe_section import RecipeSection
-from orchestrator.spec.section import Section, with_name, with_reference
+from orchestrator.spec.section import Quantity, Section, with_name, with_reference
+from orchestrator.state_folder import StateFolder
 from trainers.data.config import DataConfig
 from trainers.doors import resolved_reference
 from trainers.networks.sizing import check_rule
@@ -26,7 +27,13 @@ from trainers.recipes.config import RECIPE_NAMES
 
 
 class DataSection(Section):
-    """Which images, and how they are split; see `trainers.data.DataConfig`."""
+    """Which images, and how they are split; see `trainers.data.DataConfig`.
+
+    Attributes:
+        in_memory: Size of the decoded images up to which they are kept in memory; those of a
+            larger set are decoded once into a file of the state folder.
+        on_disk: Size of all these files, at most; the least recently used are removed.
+    """
 
     name: str | None = None
     folder: str | None = None
@@ -40,17 +47,26 @@ class DataSection(Section):
     resize: str | None = None
     limit: int | None = None
     edges: str | None = None
+    in_memory: Quantity | None = None
+    on_disk: Quantity | None = None
 
     @model_validator(mode="after")
     def _is_usable(self) -> Self:
         try:
             if self.dataset is not None:
                 resolved_reference(self.dataset, Path())
-            DataConfig(**self.model_dump())
+            self.as_config()
         except ValueError as error:
             # The place is added where the problem is shown.
             raise ValueError(str(error).removeprefix("data: ")) from None
         return self
+
+    def as_config(self, **given: Any) -> DataConfig:
+        """Build the settings for `trainers`, with those that the section does not have."""
+        later = {"in_memory", "on_disk"}
+        given |= self.model_dump(include=later, exclude_none=True)
+        given["images_folder"] = str(StateFolder.find().images)
+        return DataConfig(**self.model_dump(exclude=later), **given)
 
     @property
     def label(self) -> str:

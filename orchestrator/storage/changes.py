@@ -14,6 +14,7 @@ from orchestrator.storage.tables import (
     UtcTime,
     attempts,
     blocks,
+    choices,
     outbox,
     prior_points,
     reports,
@@ -118,7 +119,7 @@ class Change:
         keys = select(trials.c.id).where(trials.c.sweep_id == self.sweep_id)
         for table in (trial_values, reports, attempts):
             self.connection.execute(delete(table).where(table.c.trial_id.in_(keys)))
-        for table in (prior_points, blocks, outbox, trials):
+        for table in (prior_points, choices, blocks, outbox, trials):
             self.connection.execute(delete(table).where(table.c.sweep_id == self.sweep_id))
         self.connection.execute(delete(sweeps).where(sweeps.c.id == self.sweep_id))
 

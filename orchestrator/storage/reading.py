@@ -27,6 +27,7 @@ from orchestrator.trials import (
     FailureKind,
     PriorPoint,
     Report,
+    Standing,
     SweepRecord,
     SweepState,
     Trial,
@@ -114,6 +115,7 @@ def read_sweeps(connection: Connection, *conditions: ColumnElement[bool]) -> lis
             mlflow_experiment_id=row.mlflow_experiment_id,
             driver=_driver(row),
             content=row.content or {},
+            revision=row.revision,
         )
         for row in connection.execute(query)
     ]
@@ -203,6 +205,15 @@ def count_trials(connection: Connection, sweep: str) -> dict[TrialState, int]:
     )
     counts = {TrialState(state): count for state, count in connection.execute(query)}
     return {state: counts[state] for state in TrialState if state in counts}
+
+
+def read_standings(connection: Connection, sweep: str) -> list[Standing]:
+    """Return state and end of each trial of a sweep, in order of their numbers."""
+    own = trials.c.sweep_id == sweep_id(connection, sweep)
+    query = select(trials.c.number, trials.c.state, trials.c.ended).where(own)
+    states = {state.value: state for state in TrialState}
+    rows = connection.execute(query.order_by(trials.c.number)).all()
+    return [Standing(number, states[state], ended) for number, state, ended in rows]
 
 
 def count_failures(connection: Connection, sweep: str) -> dict[FailureKind, int]:

@@ -13,21 +13,25 @@ from orchestrator.places import Roots
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage import overviews, reading
 from orchestrator.storage.changes import insert_into, mark
+from orchestrator.storage.choices import delete_choice, read_choices, write_choice
 from orchestrator.storage.column_blocks import read_columns, read_value_names
 from orchestrator.storage.database import Database
 from orchestrator.storage.lease_holders import is_gone
 from orchestrator.storage.sql_outbox import SqlOutbox
-from orchestrator.storage.sql_writer import Lease, SqlWriter
+from orchestrator.storage.sql_writer import Lease, SqlWriter, storable
 from orchestrator.storage.tables import WHOLE_SWEEP, sweeps, trials
 from orchestrator.storage.taken_names import name_is_taken
 from orchestrator.trials import (
     Artifact,
     Attempt,
+    Choice,
+    ChoiceKind,
     Driver,
     FailureKind,
     Outline,
     PriorPoint,
     Report,
+    Standing,
     SweepRecord,
     SweepState,
     Trial,
@@ -198,6 +202,34 @@ class SqlStore:
         """Count the trials in each state that occurs, in the order of `TrialState`."""
         with self._database.reading() as connection:
             return reading.count_trials(connection, sweep)
+
+    def standings(self, sweep: str) -> list[Standing]:
+        """Return state and end of each trial, in order of their numbers."""
+        with self._database.reading() as connection:
+            return reading.read_standings(connection, sweep)
+
+    def choices(self, sweep: str) -> list[Choice]:
+        """Return what people decided about trials, in order of the trials' numbers."""
+        with self._database.reading() as connection:
+            return read_choices(connection, sweep)
+
+    def choose(
+        self, sweep: str, trial: int, kind: ChoiceKind, *, note: str = "", who: str = ""
+    ) -> Choice:
+        """Store a decision about a trial; an earlier one about it is replaced.
+
+        Raises:
+            ValueError: The trial is not complete.
+        """
+        with self._database.writing() as connection:
+            choice = Choice(trial, kind, storable(note), storable(who), self._clock())
+            write_choice(connection, sweep, choice)
+            return choice
+
+    def withdraw(self, sweep: str, trial: int) -> bool:
+        """Remove the decision about a trial; returns whether there was one."""
+        with self._database.writing() as connection:
+            return delete_choice(connection, sweep, trial)
 
     def count_all(self) -> Mapping[str, Mapping[TrialState, int]]:
         """Count the trials of every sweep, as `count_states` does, in one query."""

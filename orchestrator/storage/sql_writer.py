@@ -126,7 +126,7 @@ class SqlWriter:
                     f"Trial {trial} of sweep {change.sweep!r} is {state} (attempts: {number}); "
                     f"only a waiting or an interrupted trial can be started."
                 )
-            attempt = Attempt(number, TrialState.RUNNING, _storable(worker), change.now)
+            attempt = Attempt(number, TrialState.RUNNING, storable(worker), change.now)
             change.trial_row(key, state=attempt.state.value, attempts=number + 1)
             row = {
                 "trial_id": key,
@@ -147,7 +147,7 @@ class SqlWriter:
         """
         with self._change() as change:
             key = change.running(trial, attempt)
-            change.attempt_row(key, attempt, worker=_storable(worker))
+            change.attempt_row(key, attempt, worker=storable(worker))
             change.mark((trial, attempt))
 
     def add_reports(self, trial: int, attempt: int, reports: Sequence[Report]) -> None:
@@ -243,7 +243,7 @@ class SqlWriter:
                 {
                     "sweep_id": change.sweep_id,
                     "number": number,
-                    "source": _storable(point.source),
+                    "source": storable(point.source),
                     "params": dict(point.params),
                     "values": {name: float(value) for name, value in point.values.items()},
                 }
@@ -284,7 +284,7 @@ class SqlWriter:
     def set_sweep_state(self, state: SweepState, reason: str = "") -> None:
         """Set the state of the sweep and its reason; any state but RUNNING ends the sweep."""
         with self._change() as change:
-            said = {"state": state.value, "stop_reason": _storable(reason)}
+            said = {"state": state.value, "stop_reason": storable(reason)}
             if state is SweepState.RUNNING:
                 change.sweep_row(**said, ended=None)
             else:
@@ -384,11 +384,12 @@ def _failure(outcome: Outcome) -> dict[str, str]:
         return {}
     return {
         "failure_kind": failure.kind.value,
-        "failure_message": _storable(failure.message),
-        "failure_traceback": _storable(failure.traceback),
+        "failure_message": storable(failure.message),
+        "failure_traceback": storable(failure.traceback),
     }
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """Replace what a database refuses in a text."""
     # An exception's text can hold anything; PostgreSQL refuses NUL, and UTF-8 lone surrogates.
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\x00", "\\x00")

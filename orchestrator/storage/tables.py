@@ -5,6 +5,7 @@ sweeps 1─n trials 1─n attempts
    │          ├──n reports        one row an epoch
    │          └──n trial_values   one row a value, so that a front reads columns
    ├──n prior_points              what the sampler learned from before the first trial
+   ├──n choices                   trials that people picked, or are about to
    ├──n blocks                    columns of final trials, a copy; see `column_blocks.py`
    └──n outbox                    what the mirror still has to copy
 ```
@@ -30,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-FIRST, HEAD = "0001", "0005"
+FIRST, HEAD = "0001", "0006"
 """The oldest and the newest version in ``migrations/versions/``: four digits, which compare as
 text."""
 
@@ -159,6 +160,17 @@ prior_points = Table(
     Column("source", Text, nullable=False),
     Column("params", JSON, nullable=False),
     Column("values", JSON, nullable=False),
+)
+
+choices = Table(
+    "choices",
+    metadata,
+    Column("sweep_id", ForeignKey("sweeps.id"), primary_key=True),
+    Column("trial", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("made", UtcTime, nullable=False),
 )
 
 blocks = Table(

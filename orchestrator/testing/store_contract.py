@@ -25,14 +25,17 @@ from orchestrator.errors import (
     SweepExistsError,
     UnknownNameError,
 )
+from orchestrator.testing.choices_contract import ChoicesContract
 from orchestrator.testing.columns_contract import ColumnsContract
 from orchestrator.testing.outbox_contract import OutboxContract
 from orchestrator.testing.overviews_contract import OverviewsContract
 from orchestrator.testing.trial_contract import ODD, TrialContract
-from orchestrator.trials import PriorPoint, Report, SweepState, TrialState
+from orchestrator.trials import ChoiceKind, PriorPoint, Report, SweepState, TrialState
 
 
-class StoreContract(TrialContract, ColumnsContract, OverviewsContract, OutboxContract):
+class StoreContract(
+    TrialContract, ColumnsContract, OverviewsContract, ChoicesContract, OutboxContract
+):
     """Subclass this and define a fixture ``store`` that gives an empty store."""
 
     def test_a_new_store_is_empty(self, store: Store) -> None:
@@ -103,6 +106,7 @@ class StoreContract(TrialContract, ColumnsContract, OverviewsContract, OutboxCon
             each.finish_attempt(trial, 0, Outcome(TrialState.COMPLETE, values))
             each.add_prior_points([PriorPoint({"bits": 2}, values)])
             each.set_sweep_state(SweepState.COMPLETE)
+        store.choose("a", 0, ChoiceKind.PICKED)
         left = (
             store.sweep("b"),
             store.trials("b"),

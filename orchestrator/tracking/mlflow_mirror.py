@@ -31,12 +31,14 @@ from orchestrator.tracking.run_content import (
     SWEEP_ID,
     attempt_content,
     attempt_identity,
+    choice_tags,
     sweep_content,
     sweep_id,
     sweep_identity,
 )
-from orchestrator.tracking.runs import Changes, RunContent, RunView
-from orchestrator.trials import SweepRecord, SweepState, Trial
+from orchestrator.tracking.run_description import NOTE, trial_description
+from orchestrator.tracking.runs import Changes, RunContent, RunView, safe_tags
+from orchestrator.trials import Choice, SweepRecord, SweepState, Trial
 
 SPEC = "sweep.json"
 FRONT_TABLE = "front.csv"
@@ -168,7 +170,9 @@ class MlflowMirror:
         reports = self._store.reports(mark.sweep, trial.number)
         content = attempt_content(sweep, trial, attempt, reports)
         parent = self._parents.get(mark.sweep) or self._parent(sweep).run_id
-        content = replace(content, tags={**content.tags, "mlflow.parentRunId": parent})
+        chosen = choice_tags(self._choice(mark.sweep, trial.number))
+        tags = {**content.tags, "mlflow.parentRunId": parent, **safe_tags(chosen)}
+        content = replace(content, tags=tags)
         identity = attempt_identity(sweep, trial.number, attempt.number)
         # Of an attempt that began after this mirror, no earlier process can have left a run.
         is_new = attempt.started > self._began
@@ -179,7 +183,16 @@ class MlflowMirror:
         text = attempt.failure.traceback if attempt.failure else ""
         if text and TRACEBACK not in self._server.files(run.run_id):
             self._server.put_text(run.run_id, text, TRACEBACK)
+        if NOTE not in run.tags:
+            # Written once: what a person writes there later stays.
+            note = trial_description(mark.sweep, trial.number)
+            content = replace(content, tags={**content.tags, **safe_tags({NOTE: note})})
         self._server.bring(run, content)
+        for key in chosen.keys() & run.tags.keys() - content.tags.keys():
+            self._server.remove_tag(run.run_id, key)
+
+    def _choice(self, sweep: str, trial: int) -> Choice | None:
+        return next((each for each in self._store.choices(sweep) if each.trial == trial), None)
 
     def _parent(self, sweep: SweepRecord) -> RunView:
         identity = sweep_identity(sweep)

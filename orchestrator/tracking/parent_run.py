@@ -9,11 +9,9 @@ from orchestrator.pareto.hypervolume import FIRST_TRIALS, HypervolumeScale, comp
 from orchestrator.pareto.losses import feasible_losses
 from orchestrator.spec.stored import spec_constraints, spec_objectives
 from orchestrator.tracking.run_content import REFERENCE, milliseconds
-from orchestrator.tracking.run_description import run_description
+from orchestrator.tracking.run_description import NOTE, run_description
 from orchestrator.tracking.runs import MetricPoint, RunContent, RunView, from_json_tags, json_tags
 from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
-
-NOTE = "mlflow.note.content"  # MLflow shows it as the run's description
 
 
 def with_progress(

@@ -14,7 +14,7 @@ from orchestrator.tracking.runs import (
     safe_params,
     safe_tags,
 )
-from orchestrator.trials import Attempt, Report, SweepRecord, SweepState, Trial, TrialState
+from orchestrator.trials import Attempt, Choice, Report, SweepRecord, SweepState, Trial, TrialState
 
 # Tags that identify a run. `SWEEP_ID` also holds the moment of the sweep's creation, so that two
 # stores with a sweep of the same name can share one MLflow server.
@@ -35,6 +35,9 @@ REFERENCE = "paretune.hypervolume_reference"
 # Tags for people, to filter by in MLflow's table.
 PARETO = "pareto"
 FRONT_RANK = "front_rank"
+CHOICE = "choice"  # "picked" or "candidate"
+CHOICE_NOTE = "choice_note"
+CHOICE_WHO = "choice_who"
 
 _STATUS = {
     TrialState.WAITING: "SCHEDULED",
@@ -138,6 +141,17 @@ def attempt_content(
         curve=curve,
         latest=tuple(points(values, ended or started, last_step)),
     )
+
+
+def choice_tags(choice: Choice | None) -> dict[str, str]:
+    """Return the tags of a run whose trial a person has chosen; an empty text is to be removed.
+
+    >>> choice_tags(None)
+    {'choice': '', 'choice_note': '', 'choice_who': ''}
+    """
+    if choice is None:
+        return dict.fromkeys((CHOICE, CHOICE_NOTE, CHOICE_WHO), "")
+    return {CHOICE: choice.kind.value, CHOICE_NOTE: choice.note, CHOICE_WHO: choice.who}
 
 
 def milliseconds(moment: datetime) -> int:

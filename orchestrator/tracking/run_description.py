@@ -10,6 +10,10 @@ from orchestrator.quantities import human, human_params
 from orchestrator.spec.stored import spec_constraints, spec_objectives
 from orchestrator.trials import SweepRecord, SweepState, Trial
 
+NOTE = "mlflow.note.content"
+"""The tag that MLflow shows as a run's description."""
+PAGE = "http://127.0.0.1:5050/"
+"""Where ``paretune ui NAME`` serves a sweep's page, if it is not told otherwise."""
 _ROWS = 12  # members in the table: a tag holds 5,000 characters
 
 
@@ -26,6 +30,18 @@ def run_description(sweep: SweepRecord, trials: Sequence[Trial]) -> str:
     goals, limits = spec_objectives(sweep.spec), spec_constraints(sweep.spec)
     front = compute_front(trials, goals, limits)
     return "\n".join([*_table(front), *_guide(sweep)])
+
+
+def trial_description(sweep: str, trial: int) -> str:
+    """Write where a trial's own page is.
+
+    >>> trial_description("digits", 3)[:60]
+    "[Trial 3 on the sweep's page](http://127.0.0.1:5050/#/trial/"
+    """
+    return (
+        f"[Trial {trial} on the sweep's page]({PAGE}#/trial/{trial}), while `paretune ui {sweep}` "
+        "runs."
+    )
 
 
 def _table(front: Front) -> Iterator[str]:
@@ -71,4 +87,8 @@ def _guide(sweep: SweepRecord) -> Iterator[str]:
             "- The front's runs are found with the filter `tags.pareto = 'true'`; each has its "
             "packed network among its artifacts."
         )
+    yield (
+        f"- `paretune ui {sweep.name}` serves [the sweep's own page]({PAGE}): watch it, compare "
+        "trials, choose one."
+    )
     yield f"- This is a copy; `paretune sync {sweep.name}` repairs it from the store."

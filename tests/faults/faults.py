@@ -10,14 +10,13 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tests.faults import cluster_faults
 from tests.faults.testbed import (
     EPOCHS,
-    LONGEST_S,
     TRIALS,
     FaultError,
     PromiseBrokenError,
@@ -29,7 +28,7 @@ from tests.faults.testbed import (
 from tests.servers import (
     MlflowProcess,
     PostgresServer,
-    SlowProxy,
+    Proxy,
     free_port,
     postgres_programs,
 )
@@ -73,16 +72,6 @@ def worker_killed(testbed: Testbed) -> None:
     testbed.wait(driver)
 
 
-def node_killed(testbed: Testbed) -> None:
-    """SIGKILL of one of two nodes of a cluster: its raylet and every worker on it."""
-    head = _Cluster(testbed)
-    node = head.add_node()
-    driver = testbed.driver()
-    testbed.wait_for_random_moment(driver)
-    kill_session(node)
-    testbed.wait(driver)
-
-
 def mlflow_killed(testbed: Testbed) -> None:
     """SIGKILL of the MLflow server, which comes back when the sweep is over."""
     server = _mlflow(testbed)
@@ -104,7 +93,7 @@ def mlflow_away(testbed: Testbed) -> None:
 def mlflow_slow(testbed: Testbed) -> None:
     """An MLflow server that takes ten seconds to answer, until the sweep is over."""
     server = _mlflow(testbed)
-    proxy = SlowProxy(server.port, delay_s=10.0)
+    proxy = Proxy(server.port, delay_s=10.0)
     testbed.on_end(proxy.end)
     testbed.tracking_uri = f"http://127.0.0.1:{proxy.port}"
     driver = testbed.driver()
@@ -212,7 +201,6 @@ FAULTS: Mapping[str, Fault] = {
         driver_stopped,
         two_drivers,
         worker_killed,
-        node_killed,
         mlflow_killed,
         mlflow_away,
         mlflow_slow,
@@ -220,6 +208,7 @@ FAULTS: Mapping[str, Fault] = {
         checkpoint_truncated,
         clock_jumps,
         disk_full,
+        *cluster_faults.FAULTS,
     )
 }
 
@@ -250,43 +239,3 @@ def _postgres(testbed: Testbed) -> PostgresServer:
     testbed.on_end(server.end)
     testbed.store_url = server.url
     return server
-
-
-class _Cluster:
-    """A Ray cluster of nodes with one CPU each, every node in a session of its own."""
-
-    def __init__(self, testbed: Testbed) -> None:
-        self._world = testbed
-        self._port = free_port()
-        token = f"{testbed.random.getrandbits(256):064x}"
-        self._secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
-        testbed.environment |= {"RAY_ADDRESS": f"127.0.0.1:{self._port}", **self._secret}
-        # Not Ray's own folder: there it notes the cluster's address, for every later `ray.init()`
-        # of this machine to look for. Short, for a socket's path has 107 bytes.
-        folder = tempfile.mkdtemp(prefix="ray-")
-        testbed.on_end(lambda: shutil.rmtree(folder, ignore_errors=True))
-        head = (f"--port={self._port}", "--include-dashboard=false", f"--temp-dir={folder}")
-        self._start("--head", *head)
-
-    def add_node(self) -> int:
-        """Add a node; the leader of its session."""
-        return self._start(f"--address=127.0.0.1:{self._port}")
-
-    def _start(self, *words: str) -> int:
-        ray = Path(sys.executable).with_name("ray")
-        said = self._world.folder / "ray.txt"
-        with said.open("a") as output:
-            process = subprocess.Popen(
-                [str(ray), "start", "--num-cpus=1", "--block", *words],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **self._secret},
-                start_new_session=True,
-            )
-        self._world.on_end(lambda: kill_session(process.pid))
-        deadline = time.monotonic() + LONGEST_S
-        while "raylet" not in " ".join(session(process.pid).values()):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise FaultError(f"Ray did not start: {said.read_text()}")
-            time.sleep(0.2)
-        return process.pid

@@ -2,10 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
+
+import pytest
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.places import LostNetworkError, network_file
 from orchestrator.trials import Trial, TrialState
 from tests.faults.mirrored import unmirrored
 from tests.faults.testbed import BITS, NAME, WIDTHS, Testbed
@@ -51,8 +54,13 @@ def _of_trials(testbed: Testbed, undisturbed: Values) -> Iterator[str]:
             yield f"trial {trial.number} is {trial.state.value}: {reason}"
         elif _steady(trial) != undisturbed[trial.number]:
             yield f"trial {trial.number} measured something else than without the fault"
-        if trial.artifact and not _has(trial.artifact.path, trial.artifact.bytes):
-            yield f"the artifact of trial {trial.number} is not the file that was stored"
+    with _environment(testbed):
+        for trial in trials:
+            try:
+                if trial.artifact:
+                    network_file(trial.artifact, f"trial {trial.number}")
+            except LostNetworkError as error:
+                yield str(error)
 
 
 def _of_times(testbed: Testbed) -> Iterator[str]:
@@ -97,5 +105,10 @@ def _steady(trial: Trial) -> Mapping[str, float]:
     }
 
 
-def _has(path: str, size: int) -> bool:
-    return Path(path).is_file() and Path(path).stat().st_size == size
+@contextmanager
+def _environment(testbed: Testbed) -> Iterator[None]:
+    """What a command of the testbed has in its environment: the way to a storage."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**testbed.environment, "PARETUNE_HOME": str(testbed.state)}.items():
+            patch.setenv(name, value)
+        yield

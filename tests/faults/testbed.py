@@ -44,6 +44,7 @@ budget: {{trials: {trials}, seconds: 3600, trial_seconds: 1800}}
 execution: {{siblings: false}}
 resources: {{cpus: {cpus}}}
 tracking: {{kind: mlflow{uri}}}
+{storage}
 """
 # A library that changes the clock is for the driver alone, not for what it starts.
 _PROGRAM = """\
@@ -71,6 +72,7 @@ class Testbed:
         random: Decides when and what is hit.
         store_url: Where the sweep is recorded.
         tracking_uri: MLflow's; None is the file beside the store.
+        storage: Where trials keep their files; empty for the state folder.
         environment: Variables of the command's processes, over those of this one.
         cpus: CPUs a trial.
     """
@@ -79,6 +81,7 @@ class Testbed:
     random: random.Random
     store_url: str = ""
     tracking_uri: str | None = None
+    storage: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     cpus: int = 1
     _started: list[subprocess.Popen[str]] = field(default_factory=list)
@@ -112,6 +115,7 @@ class Testbed:
                 trials=TRIALS,
                 cpus=self.cpus,
                 uri=uri,
+                storage=f"storage: {self.storage}" if self.storage else "",
             )
         )
         scratch = self.folder / "tmp"

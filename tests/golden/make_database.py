@@ -21,6 +21,7 @@ from orchestrator.storage.sql_store import SqlStore
 from orchestrator.storage.tables import HEAD
 from orchestrator.trials import (
     Artifact,
+    ChoiceKind,
     Failure,
     FailureKind,
     PriorPoint,
@@ -71,6 +72,7 @@ def fill(store: SqlStore, state: StateFolder) -> None:
     writer.set_sweep_state(SweepState.INTERRUPTED, "Ctrl-C")
     store.outbox.record_sweep_run("digits-fc", "1", "parent-run")
     store.outbox.record_attempt_run("digits-fc", 0, 0, "run-0")
+    store.choose("digits-fc", 0, ChoiceKind.PICKED, note="fits the small device", who="ada")
 
 
 def main() -> None:

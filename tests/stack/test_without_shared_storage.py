@@ -14,7 +14,7 @@ from orchestrator.reporting.export import export
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import SweepState, TrialState
-from tests.stack.conftest import Nodes
+from tests.private_nodes import PrivateNodes
 
 pytestmark = [
     pytest.mark.ray,
@@ -43,7 +43,7 @@ SWEEP = {
 
 
 def paretune(
-    nodes: Nodes, *words: str, seconds: float = 120
+    nodes: PrivateNodes, *words: str, seconds: float = 120
 ) -> "subprocess.CompletedProcess[str]":
     own = {"PARETUNE_HOME": str(nodes.state), "RAY_ADDRESS": nodes.address}
     return subprocess.run(
@@ -64,7 +64,7 @@ def sweep(tmp_path: Path) -> Path:
 
 
 def test_every_network_and_its_predictions_return_to_the_driver(
-    nodes: Nodes, sweep: Path, tmp_path: Path
+    nodes: PrivateNodes, sweep: Path, tmp_path: Path
 ) -> None:
     done = paretune(nodes, "run", str(sweep))
     assert done.returncode == 0, done.stdout + done.stderr + nodes.said()
@@ -90,7 +90,7 @@ def test_every_network_and_its_predictions_return_to_the_driver(
 
 
 def test_what_no_node_fits_is_refused_with_the_numbers_of_the_largest(
-    nodes: Nodes, sweep: Path
+    nodes: PrivateNodes, sweep: Path
 ) -> None:
     """Two nodes of one CPU are not one of two: the sweep would wait for ever."""
     wide = ("--name", "wide", "--set", "resources.cpus=2")
@@ -101,7 +101,7 @@ def test_what_no_node_fits_is_refused_with_the_numbers_of_the_largest(
     assert "wide" not in paretune(nodes, "list").stdout
 
 
-def test_code_of_ones_own_goes_along(nodes: Nodes) -> None:
+def test_code_of_ones_own_goes_along(nodes: PrivateNodes) -> None:
     """It lies where no node but the driver's sees it, and imports what lies beside it."""
     project = nodes.state / "project"
     project.mkdir(parents=True, exist_ok=True)

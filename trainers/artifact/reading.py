@@ -36,6 +36,7 @@ from trainers.networks.backbones.shapes import stored_shapes
 from trainers.networks.brought.registry import is_code
 from trainers.networks.network import Network
 from trainers.networks.shapes import Shape, is_counter
+from trainers.networks.sharing import share_kernels
 from trainers.networks.spec import NetworkSpec
 from trainers.quantization.activations import (
     ActivationLevels,
@@ -153,7 +154,10 @@ def load_artifact(path: Path | str) -> Network:
             levels = _activations(container, header, input_layers(network))
     except _REFUSALS as error:
         _refuse(path, error)
-    network.load_state_dict(state, assign=True)
+    # A shared kernel is in the file once, and comes to its other layers with the first.
+    network.load_state_dict(state, assign=True, strict=not header.spec.shared_kernels)
+    if header.spec.shared_kernels:
+        share_kernels(network.features)
     network.lay_out()
     quantize_activations(network, levels)
     return network.requires_grad_(requires_grad=False).eval()
@@ -300,7 +304,8 @@ def _activations(
 
 
 def _state(container: _Container, header: ArtifactHeader, network: Network) -> dict[str, Tensor]:
-    names = network.state_dict().keys()
+    stored = stored_shapes(network)
+    names = [name for name in network.state_dict() if name in stored or is_counter(name)]
     merged = merged_statistics(names if header.quantized.merged_norms else ())
     return {
         name: merged_statistic(network, name)

@@ -25,8 +25,8 @@ from trainers.artifact.packed_layout import (
 from trainers.artifact.sparse import Kept, Places, smallest_places, stored_places
 from trainers.errors import ArtifactError
 from trainers.files.whole_file import whole_file
+from trainers.networks.backbones.shapes import stored_shapes
 from trainers.networks.network import Network
-from trainers.networks.shapes import is_counter
 from trainers.networks.spec import NetworkSpec
 from trainers.quantization import FLOAT_BITS, QuantizationConfig
 from trainers.quantization.activations import activation_levels, input_layers
@@ -213,7 +213,7 @@ def _weights(network: Network, layout: Layout) -> dict[str, Tensor]:
 
 
 def _names(network: Network) -> list[str]:
-    return [name for name in network.state_dict() if not is_counter(name)]
+    return [*stored_shapes(network)]
 
 
 def _stored_arrays(

@@ -34,9 +34,11 @@ def count_classes(config: DataConfig) -> int:
 
         return len(class_folders(Path(config.folder).expanduser()))
     if config.dataset is not None:
+        from trainers.data.image_store import store_of
         from trainers.data.own import read_own
 
-        return len(read_own(config.dataset).classes)
+        return len(read_own(config.dataset, store_of(config)).classes)
+    from trainers.data.image_store import store_of
     from trainers.data.npz import read_npz
 
-    return len(read_npz(str(config.npz)).classes)
+    return len(read_npz(str(config.npz), store_of(config)).classes)

@@ -15,6 +15,8 @@ _NAMES = (
     "caltech101",
 )
 
+DEFAULT_IN_MEMORY, DEFAULT_ON_DISK = 2e9, 100e9
+
 RESIZES = ("crop", "squash", "pad")
 """How a picture becomes a square; the first is the default."""
 
@@ -56,6 +58,11 @@ class DataConfig:
             ``db2:3``; see `trainers.data.wavelet_edges`.
         default_size: Side in pixels of pictures that have no common size; in a sweep, the input
             size of its backbone.
+        in_memory: Bytes of decoded images up to which they are kept in memory; larger sets are
+            decoded once into a file; see `trainers.data.image_store`.
+        on_disk: Bytes of all files of decoded images, at most.
+        images_folder: Folder of these files; default `$PARETUNE_IMAGES`, else
+            `~/.cache/paretune/images`.
     """
 
     name: str | None = None
@@ -71,6 +78,9 @@ class DataConfig:
     limit: int | None = None
     edges: str | None = None
     default_size: int = 224
+    in_memory: float = DEFAULT_IN_MEMORY
+    on_disk: float = DEFAULT_ON_DISK
+    images_folder: str | None = None
 
     def __post_init__(self) -> None:
         """Check everything that can be checked without reading data.
@@ -88,6 +98,10 @@ class DataConfig:
         for key, value in (("image_size", self.image_size), ("limit", self.limit)):
             if value is not None and value < 1:
                 raise ValueError(f"data: {key} is {value}; at least 1 is needed.")
+        for key, size in (("in_memory", self.in_memory), ("on_disk", self.on_disk)):
+            # Written so that NaN, which compares false, is rejected too.
+            if not size >= 0:
+                raise ValueError(f"data: {key} is {size}; a number of bytes is needed, as in 2GB.")
         if self.resize not in (None, *RESIZES):
             hint = did_you_mean(str(self.resize), RESIZES)
             raise ValueError(

@@ -1,13 +1,17 @@
 """Pictures in a folder, one subfolder for each class, as one set or with official subsets."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from PIL import __version__ as PIL_VERSION
 
 from trainers.data.image_data import Images, LabelledImages, Labels
+from trainers.data.image_store import IN_MEMORY, Decoded, ImageStore, Source
+from trainers.data.mapped import taken
 from trainers.data.pictures import ENDINGS, Form, Header, read_header, read_pixels
 from trainers.data.resizing import CROP, PAD, SQUASH, WORDS
 from trainers.errors import AbsentDataError, DataError
@@ -70,6 +74,7 @@ def read_folder(
     without: frozenset[str] = frozenset(),
     resize: str = CROP,
     default_size: int = 224,
+    store: ImageStore | None = None,
 ) -> LabelledImages:
     """Read every picture under `path`; the subfolders' sorted names are the classes.
 
@@ -85,6 +90,7 @@ def read_folder(
         without: Names of subfolders that are not classes.
         resize: One of `trainers.data.resizing.RESIZES`.
         default_size: Side in pixels of pictures that differ in size.
+        store: Keeps the decoded images if they are too large for the memory.
 
     Raises:
         AbsentDataError: There is no folder, no class, or one class.
@@ -97,20 +103,17 @@ def read_folder(
     """
     root = Path(path).expanduser()
     layout = _layout(root, without)
-    files: list[tuple[str, Path, int]] = []
-    for subset, folders in layout.folders.items():
-        for folder in folders:
-            label = layout.classes.index(folder.name)
-            files += [(subset, file, label) for file in _pictures(folder, root, layout.left_out)]
+    files = _files(layout, root)
     headers = [read_header(file) for _, file, _ in files]
     form, notes = _form(headers, image_size, resize, default_size)
-    images, transparent = _read_all([file for _, file, _ in files], form)
+    images, transparent = _read_all([file for _, file, _ in files], form, store)
     if transparent:
         notes.append(f"transparent parts of {transparent:,} picture(s) are white now")
     subsets = np.array([subset for subset, _, _ in files])
     labels = np.array([label for _, _, label in files], dtype=np.int64)
     parts: dict[str, tuple[Images, Labels]] = {
-        subset: (images[subsets == subset], labels[subsets == subset]) for subset in layout.folders
+        subset: (taken(images, subsets == subset), labels[subsets == subset])
+        for subset in layout.folders
     }
     if len(parts) > 1:
         notes.append(f"the subfolders {', '.join(parts)} of {root} are its subsets")
@@ -218,6 +221,16 @@ def _official(root: Path, folders: Sequence[Path], left_out: _LeftOut) -> _Layou
     return _Layout({name: subsets[name] for name in _SUBSETS if name in subsets}, left_out)
 
 
+def _files(layout: _Layout, root: Path) -> list[tuple[str, Path, int]]:
+    """List all pictures, each with its subset and its label."""
+    return [
+        (subset, file, layout.classes.index(folder.name))
+        for subset, folders in layout.folders.items()
+        for folder in folders
+        for file in _pictures(folder, root, layout.left_out)
+    ]
+
+
 def _is_hidden(path: Path) -> bool:
     """Return whether a part of the path is hidden, as folders of copies and thumbnails are."""
     return any(part.startswith(".") or part in _HIDDEN for part in path.parts)
@@ -301,14 +314,18 @@ def _geometry(sizes: Sequence[tuple[int, int]], side: int | None, resize: str) -
     return [f"{said} become {square} by {square}: {WORDS[resize]} (resize: {resize})"]
 
 
-def _read_all(files: Sequence[Path], form: Form) -> tuple[Images, int]:
+def _read_all(files: Sequence[Path], form: Form, store: ImageStore | None) -> tuple[Images, int]:
     """uint8 (N, C, H, W), and how many pictures had transparent parts."""
-    first, was_transparent = read_pixels(files[0], form)
-    transparent = int(was_transparent)
-    # Made at once: a list of them would take the memory twice.
-    images = np.empty((len(files), *first.shape), dtype=np.uint8)
-    images[0] = first
-    for index, file in enumerate(files[1:], start=1):
-        images[index], was_transparent = read_pixels(file, form)
-        transparent += was_transparent
-    return images, transparent
+
+    def decode(first: int) -> Iterator[Decoded]:
+        return (read_pixels(file, form) for file in files[first:])
+
+    facts = [each.stat() for each in files]
+    key = hashlib.sha256(f"{form} Pillow {PIL_VERSION}".encode())
+    for file, fact in zip(files, facts, strict=True):
+        key.update(f"{file.resolve()} {fact.st_size} {fact.st_mtime_ns}\n".encode())
+    shape = read_pixels(files[0], form)[0].shape
+    name = f"data.folder {files[0].parent.parent}"
+    source = Source(name, key.hexdigest(), len(files), shape, decode)
+    images, transparent = (store or IN_MEMORY).kept(source)
+    return images, int(transparent.sum())

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +43,8 @@ class ImageData:
 
     It holds only C-contiguous arrays and short text, so that it can be put into shared memory
     unchanged. Arrays from there are read-only, so no code may write to them, wherever they are.
+    Images of a large set lie in a file, as `trainers.data.mapped.MappedImages`: code indexes
+    images before it does anything else with them.
 
     Attributes:
         name: Name of the data set.
@@ -98,5 +102,11 @@ class ImageData:
         for field in fields(self)[2:-1]:
             array = getattr(self, field.name)
             digest.update(json.dumps([field.name, str(array.dtype), array.shape]).encode())
-            digest.update(np.ascontiguousarray(array).data)
+            for block in _blocks(array):
+                digest.update(np.ascontiguousarray(block).data)
         return digest.hexdigest()
+
+
+def _blocks(array: NDArray[Any]) -> Iterable[NDArray[Any]]:
+    """Yield an array, or images that lie in a file, in parts."""
+    return [array] if isinstance(array, np.ndarray) else array.blocks()

@@ -1,6 +1,7 @@
 """Loading of split images from a data config: the only module that knows all sources."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +9,8 @@ from trainers.data.config import DataConfig
 from trainers.data.copies import digests, first_equals, refuse_sameness
 from trainers.data.folder import read_folder
 from trainers.data.image_data import ImageData, Images, LabelledImages, Labels
+from trainers.data.image_store import ImageStore, store_of
+from trainers.data.mapped import mapped_of, taken
 from trainers.data.named import read_named
 from trainers.data.npz import read_npz
 from trainers.data.own import read_own
@@ -35,38 +38,51 @@ def load_data(config: DataConfig) -> ImageData:
     Traceback (most recent call last):
     trainers.errors.AbsentDataError: data file absent.npz does not exist. ...
     """
-    source = _read(config)
+    store = store_of(config)
+    source = _read(config, store)
     pools = {"train": (source.images, source.labels)}
     pools |= {name: pool for name in _HELD_OUT if (pool := getattr(source, name)) is not None}
     pools = _limited(pools, config.limit, config.seed)
     if config.edges is not None:
-        pools = {
-            n: (edge_images(images, config.edges), labels) for n, (images, labels) in pools.items()
-        }
+        pools = {n: (_edges(pool[0], config, store), pool[1]) for n, pool in pools.items()}
     contents = {name: digests(images) for name, (images, _) in pools.items()}
     for name, (_, labels) in pools.items():
         classes = source.classes if name == "train" else ()
         refuse_sameness(first_equals(contents[name]), labels, classes, name=source.name)
     pools, notes = _without_copies(pools, contents)
     subsets, said = _split(pools, first_equals(contents["train"]), source.classes, config)
-    arrays = {
-        f"{name}_{kind}": np.ascontiguousarray(array)
+    arrays: dict[str, Any] = {
+        f"{name}_{kind}": array if mapped_of(array) is not None else np.ascontiguousarray(array)
         for name, pool in subsets.items()
         for kind, array in zip(("images", "labels"), pool, strict=True)
     }
     return ImageData(source.name, source.classes, **arrays, notes=(*source.notes, *notes, *said))
 
 
-def _read(config: DataConfig) -> LabelledImages:
+def _edges(images: Images, config: DataConfig, store: ImageStore) -> Images:
+    def edges(some: Images) -> Images:
+        return edge_images(some, str(config.edges))
+
+    mapped = mapped_of(images)
+    if mapped is None:
+        return edges(images)
+    return store.changed(mapped, f"edges {config.edges}", images.shape[1:], edges)
+
+
+def _read(config: DataConfig, store: ImageStore) -> LabelledImages:
     resize = config.resize or CROP
     if config.folder is not None:
         return read_folder(
-            config.folder, config.image_size, resize=resize, default_size=config.default_size
+            config.folder,
+            config.image_size,
+            resize=resize,
+            default_size=config.default_size,
+            store=store,
         )
     if config.npz is not None:
-        source = read_npz(config.npz)
+        source = read_npz(config.npz, store)
     elif config.dataset is not None:
-        source = read_own(config.dataset)
+        source = read_own(config.dataset, store)
     else:
         source = read_named(
             str(config.name),
@@ -74,17 +90,21 @@ def _read(config: DataConfig) -> LabelledImages:
             config.image_size,
             resize=resize,
             default_size=config.default_size,
+            store=store,
         )
-    return _squared(source, config.image_size, resize)
+    return _squared(source, config.image_size, resize, store)
 
 
-def _squared(source: LabelledImages, side: int | None, resize: str) -> LabelledImages:
+def _squared(
+    source: LabelledImages, side: int | None, resize: str, store: ImageStore
+) -> LabelledImages:
     height, width = source.images.shape[2:]
     if height == width and side in (None, height):
         return source
-    images = resized(source.images, side, resize)
+    images = _resized(source.images, side, resize, store)
     test, val = (
-        pool and (resized(pool[0], side, resize), pool[1]) for pool in (source.test, source.val)
+        pool and (_resized(pool[0], side, resize, store), pool[1])
+        for pool in (source.test, source.val)
     )
     if images.shape[2] != images.shape[3]:
         note = f"images of {width} by {height} pixels are stretched by the network"
@@ -98,6 +118,15 @@ def _squared(source: LabelledImages, side: int | None, resize: str) -> LabelledI
     return replace(source, images=images, test=test, val=val, notes=notes)
 
 
+def _resized(images: Images, side: int | None, resize: str, store: ImageStore) -> Images:
+    mapped = mapped_of(images)
+    if mapped is None:
+        return resized(images, side, resize)
+    shape = resized(images[:1], side, resize).shape[1:]
+    how = f"{resize} to {side}"
+    return store.changed(mapped, how, shape, lambda some: resized(some, side, resize))
+
+
 def _limited(pools: dict[str, _Pool], limit: int | None, seed: int) -> dict[str, _Pool]:
     """Take at most `limit` images in all, from each pool in proportion to its size."""
     total = sum(len(labels) for _, labels in pools.values())
@@ -106,7 +135,7 @@ def _limited(pools: dict[str, _Pool], limit: int | None, seed: int) -> dict[str,
     chosen = {}
     for name, (images, labels) in pools.items():
         indices = stratified_choice(labels, limit * len(labels) // total, seed)
-        chosen[name] = (images[indices], labels[indices])
+        chosen[name] = (taken(images, indices), labels[indices])
     return chosen
 
 
@@ -114,15 +143,15 @@ def _without_copies(
     pools: dict[str, _Pool], contents: dict[str, list[bytes]]
 ) -> tuple[dict[str, _Pool], list[str]]:
     """Remove images that another subset holds too: test stays whole, then validation."""
-    taken: set[bytes] = set()
+    seen: set[bytes] = set()
     kept, notes = dict(pools), []
     for name in (name for name in ("test", "val", "train") if name in pools):
-        is_new = np.array([content not in taken for content in contents[name]], dtype=bool)
-        taken.update(contents[name])
+        is_new = np.array([content not in seen for content in contents[name]], dtype=bool)
+        seen.update(contents[name])
         copies = int((~is_new).sum())
         if copies:
             images, labels = pools[name]
-            kept[name] = (images[is_new], labels[is_new])
+            kept[name] = (taken(images, is_new), labels[is_new])
             contents[name] = [
                 each for each, new in zip(contents[name], is_new, strict=True) if new
             ]
@@ -148,7 +177,7 @@ def _split(
     where = _with_copies([different[part] for part in parts], firsts)
     subsets = {name: pools[name] for name in _HELD_OUT if name in pools}
     for name, part in zip([*cut, "train"], where, strict=True):
-        subsets[name] = (images[part], labels[part])
+        subsets[name] = (taken(images, part), labels[part])
     copies = len(firsts) - len(different)
     notes = []
     if copies:

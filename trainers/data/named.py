@@ -16,6 +16,7 @@ import numpy as np
 
 from trainers.data.folder import read_folder
 from trainers.data.image_data import Images, LabelledImages, Labels
+from trainers.data.image_store import ImageStore
 from trainers.data.resizing import CROP
 from trainers.errors import DataError
 
@@ -57,6 +58,7 @@ def read_named(
     *,
     resize: str = CROP,
     default_size: int = 224,
+    store: ImageStore | None = None,
 ) -> LabelledImages:
     """Read a data set of `data_names()`.
 
@@ -66,6 +68,7 @@ def read_named(
         image_size: Side in pixels of Caltech-101, whose pictures differ in size.
         resize: How these become squares.
         default_size: Their side where no `image_size` is given.
+        store: Keeps them if they are too large for the memory.
 
     Raises:
         DataError: The files are absent and cannot be downloaded, or are broken.
@@ -88,6 +91,7 @@ def read_named(
             without=frozenset({"BACKGROUND_Google"}),
             resize=resize,
             default_size=default_size,
+            store=store,
         )
         return replace(source, name=name)
     return _read_torchvision(name, folder)

@@ -1,13 +1,16 @@
 """Images from a function of a user's own."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from trainers.data.image_data import LabelledImages
+from trainers.data.image_data import Images, LabelledImages
+from trainers.data.image_store import IN_MEMORY, Decoded, ImageStore, Source
 from trainers.data.npz import Archive, read_arrays
-from trainers.doors import load_reference
+from trainers.doors import load_reference, reference_digest
+from trainers.errors import DataError
 
 _FIX = (
     "Return a mapping with x_train and y_train (and x_test, y_test, x_val, y_val, classes), uint8 "
@@ -15,13 +18,16 @@ _FIX = (
 )
 
 
-def read_own(reference: str) -> LabelledImages:
+def read_own(reference: str, store: ImageStore = IN_MEMORY) -> LabelledImages:
     """Call a function without arguments, and read what it returns.
 
     Args:
         reference: Resolved; see `trainers.doors`. The function returns arrays by the keys of
             `trainers.data.npz.read_npz`, or anything with a length and pairs of an image of one
             size and its label, as a `torch.utils.data.Dataset` has.
+        store: Keeps images that are too large for the memory. A data set of pairs is read one by
+            one then, and not read again as long as the code, the length and eight of its images
+            are the same.
 
     Raises:
         DoorError: The function cannot be imported.
@@ -41,23 +47,61 @@ def read_own(reference: str) -> LabelledImages:
     function = load_reference(reference)
     try:
         returned = function()
-        arrays = dict(returned) if isinstance(returned, Mapping) else _pairs(returned)
-        arrays = {key: np.asarray(array) for key, array in arrays.items()}
+        if isinstance(returned, Mapping):
+            arrays = {key: np.asarray(array) for key, array in returned.items()}
+            images = [each for each in arrays.values() if each.ndim > 2]
+            whose = _samples(reference, images[0] if images else ())
+            archive = Archive(empty.what, f"{_FIX}.", arrays, store=store, whose=whose)
+        else:
+            archive = _pairs(returned, reference, empty, store)
+    except DataError:
+        raise
     except (Exception, SystemExit) as error:
         raise empty.error(f"could not be read: {type(error).__name__}: {error}") from error
     name = reference.rpartition(":")[2]
-    return read_arrays(Archive(empty.what, f"{_FIX}.", arrays), name)
+    return read_arrays(archive, name)
 
 
-def _pairs(dataset: Any) -> dict[str, Any]:
-    pairs = [dataset[index] for index in range(len(dataset))]
-    if not pairs:
+def _pairs(dataset: Any, reference: str, empty: Archive, store: ImageStore) -> Archive:
+    if not len(dataset):
         raise ValueError("it holds no images")
-    images, labels = zip(*pairs, strict=True)
-    return {
-        "x_train": np.stack([np.asarray(image) for image in images]),
-        "y_train": np.array([_whole(label) for label in labels]),
-    }
+    first = np.asarray(dataset[0][0])
+    # Whatever else is wrong is said of all images.
+    if first.dtype != np.uint8 or first.nbytes * len(dataset) <= store.in_memory:
+        images, labels = zip(*(dataset[index] for index in range(len(dataset))), strict=True)
+        arrays = {
+            "x_train": np.stack([np.asarray(image) for image in images]),
+            "y_train": np.array([_whole(label) for label in labels]),
+        }
+        return Archive(empty.what, f"{_FIX}.", arrays)
+
+    def plain(given: Any) -> Images:
+        found = Archive(empty.what, f"{_FIX}.", {"x_train": np.asarray(given)[None]})
+        image: Images = found.images("x_train")[0]
+        return image
+
+    def decode(start: int) -> Iterator[Decoded]:
+        for index in range(start, len(dataset)):
+            image, label = dataset[index]
+            yield plain(image), _whole(label)
+
+    key = _samples(reference, [dataset[index][0] for index in _some(len(dataset))])
+    source = Source(empty.what, key, len(dataset), plain(first).shape, decode)
+    kept, numbers = store.kept(source)
+    return Archive(empty.what, f"{_FIX}.", {"x_train": kept, "y_train": numbers}, store=store)
+
+
+def _samples(reference: str, images: Any) -> str:
+    """Name images by the code that gives them and by some of them."""
+    found = hashlib.sha256(reference_digest(reference).encode())
+    for index in _some(len(images)):
+        found.update(np.ascontiguousarray(images[index]).tobytes())
+    return found.hexdigest()
+
+
+def _some(count: int) -> list[int]:
+    """Numbers of at most eight images, the first and the last among them."""
+    return sorted({round(each) for each in np.linspace(0, count - 1, 8)}) if count else []
 
 
 def _whole(label: Any) -> int:

@@ -9,6 +9,11 @@ import torch
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.determinism import derive_seed
+from trainers.stages.cache import StageCache
+from trainers.stages.keys import training_parameters
+from trainers.stages.measurements import Measurements
+from trainers.stages.weights import weights_digest
+from trainers.training.beginnings import backbone_of
 from trainers.training.examples import batch_sizes
 from trainers.training.finetune import FineTuning
 from trainers.training.loop import correct_fraction
@@ -42,6 +47,7 @@ def head_capacity(
     data: ImageData,
     *,
     random_labels: bool = False,
+    cache: StageCache | None = None,
     progress: Callable[[int, bool], None] = lambda images, fitted: None,
 ) -> Capacity:
     """Find the largest sample of the training images that a head fits without an error.
@@ -57,6 +63,7 @@ def head_capacity(
         config: With ``tune: head``; its seed draws the order, the weights and random labels.
         data: Where samples are taken from.
         random_labels: Whether every image gets a random label: nothing but memory helps then.
+        cache: Where each training's result is kept, so that an interrupted search goes on.
         progress: Called after each training with the sample's size, and whether it was fitted.
 
     References:
@@ -65,10 +72,15 @@ def head_capacity(
     """
     sample = _shuffled(data, config.seed, random_labels=random_labels)
     parameters, trainings = 0, 0
+    facts = {**training_parameters(config), "weights": _digest(config), "labels": random_labels}
+    kept = Measurements("capacity", cache, data=data.content(), facts=facts)
 
     def is_fitted(images: int) -> bool:
         nonlocal parameters, trainings
-        fitted, parameters = _fitted(config, sample, images)
+        fitted: bool
+        fitted, parameters = kept.value(
+            {"images": images}, lambda: _fitted(config, sample, images)
+        )
         trainings += 1
         progress(images, fitted)
         return fitted
@@ -106,6 +118,10 @@ def largest_sample(total: int, is_fitted: Callable[[int], bool]) -> tuple[int, b
         else:
             fails = middle
     return fits, True
+
+
+def _digest(config: TrialConfig) -> str:
+    return weights_digest(config, backbone_of(config).features)
 
 
 def _fitted(config: TrialConfig, sample: ImageData, images: int) -> tuple[bool, int]:

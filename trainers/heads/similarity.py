@@ -7,6 +7,7 @@ from torch import Tensor
 
 from trainers.config import TrialConfig
 from trainers.data import ImageData
+from trainers.stages.cache import StageCache
 from trainers.training.beginnings import frozen_key
 from trainers.training.finetune import FineTuning
 
@@ -56,7 +57,11 @@ def joined_cka(parts: Sequence[Tensor], other: Tensor) -> float:
 
 
 def trained_head(
-    config: TrialConfig, data: ImageData, *, like: FineTuning | None = None
+    config: TrialConfig,
+    data: ImageData,
+    *,
+    like: FineTuning | None = None,
+    cache: StageCache | None = None,
 ) -> FineTuning:
     """Train a head on a frozen backbone.
 
@@ -64,18 +69,23 @@ def trained_head(
         config: With ``tune: head``.
         data: The images.
         like: A training on the same images, whose features are shared if they are the same.
+        cache: Where a finished training is looked for, and kept.
     """
     shares = like is not None and frozen_key(config) == frozen_key(like.config)
-    training = FineTuning(config, data, device=torch.device("cpu"), like=like if shares else None)
+    shared = like if shares else None
+    training = FineTuning(config, data, device=torch.device("cpu"), like=shared, cache=cache)
     while not training.finished:
         training.run_epoch()
+    training.keep()
     return training
 
 
 @torch.inference_mode()
 def hidden_features(training: FineTuning) -> Tensor:
     """Return what the last layer of a head reads, for the validation images: float (N, width)."""
-    training.network.eval()
-    hidden = training.network.head[:-1]
+    network = training.network.eval()
+    hidden = network.head[:-1]
+    # A training that came from the cache has kept no features.
+    vectors = (lambda inputs: inputs) if training.on_features else network.feature_vectors
     batches = training.val.batches(_BATCH)
-    return torch.cat([hidden(inputs) for inputs, _ in batches])
+    return torch.cat([hidden(vectors(inputs)) for inputs, _ in batches])

@@ -43,6 +43,7 @@ def check_methods(
         *_without_effect(methods, weights, tune),
         *_adapted(methods, tune, pruning),
         *_reparametrized(methods, tune, qat, pruning),
+        *_shared(methods, weights, tune, qat, pruning),
         *_mixed(methods, recipe),
     ]
     if problems:
@@ -170,6 +171,31 @@ def _reparametrized(
             "adjoined and expand both train the head in a form of their own. Use one of them, or "
             "expand: convolutions."
         )
+
+
+def _shared(
+    methods: MethodsConfig, weights: str, tune: str, qat: str, pruning: PruningConfig
+) -> Iterator[str]:
+    if not methods.share_kernels:
+        return
+    if weights != "scratch" or tune != "all":
+        yield (
+            f"share_kernels trains one kernel for all convolutions of its shape, and weights is "
+            f"{weights!r} and tune {tune!r}: pre-trained kernels differ from layer to layer, and "
+            f"a shared one cannot be frozen in some. Use weights: scratch and tune: all."
+        )
+    others = {
+        "qat": qat != "none",
+        "pruning": pruning.active,
+        "expand": methods.expand in ("convolutions", "all"),
+        "halo": methods.halo > 0,
+    }
+    for name, is_on in others.items():
+        if is_on:
+            yield (
+                f"share_kernels and {name} exclude each other: {name} treats the kernels of each "
+                f"layer on their own, and they are one. Leave one of them out."
+            )
 
 
 def _mixed(methods: MethodsConfig, recipe: RecipeConfig) -> Iterator[str]:

@@ -25,6 +25,7 @@ METHOD_PARAMETERS: Mapping[str, Accepts] = {
     "expand_rate": Accepts("channels of an expanded layer, of its own", 1, 32, whole=True),
     "adapter_rank": Accepts("rank of adapters on frozen layers; 0 is none", 0, 512, whole=True),
     "adjoined": Accepts("whether the head is trained as a part of the full one", flag=True),
+    "share_kernels": Accepts("whether convolutions of one shape share a kernel", flag=True),
     "training_window": Accepts("side of the window that training sees, of an image's", 0.1, 1.0),
 }
 """What of the methods may be sampled."""
@@ -52,6 +53,7 @@ class MethodsConfig:
         expand_rate: `r`: how many times as many channels these have.
         adapter_rank: Rank of a 1x1 convolution beside every frozen convolution; 0 is none.
         adjoined: Whether the sized head is trained as the first units of the full one.
+        share_kernels: Whether convolutions of one shape share a kernel, from scratch alone.
         training_window: Side of the part of an image that training sees, of its whole side.
         teacher: Config of the network that teaches, as JSON values; empty where the training's own
             says all of it.
@@ -71,6 +73,7 @@ class MethodsConfig:
     expand_rate: int = 4
     adapter_rank: int = 0
     adjoined: bool = False
+    share_kernels: bool = False
     training_window: float = 1.0
     teacher: Mapping[str, Any] = field(default_factory=dict)
 
@@ -129,6 +132,7 @@ class MethodsConfig:
             expand="none",
             expand_rate=_DEFAULTS.expand_rate,
             adjoined=False,
+            share_kernels=False,
             halo=0.0,
             halo_shrinkage=_DEFAULTS.halo_shrinkage,
             teacher={},

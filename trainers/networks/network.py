@@ -10,6 +10,7 @@ from trainers.networks.backbones.building import Backbone, build_backbone
 from trainers.networks.heads import build_head
 from trainers.networks.inputs import InputTransform
 from trainers.networks.narrowing import narrow
+from trainers.networks.sharing import share_kernels
 from trainers.networks.spec import InputSpec, NetworkSpec, spec_of, tuned_blocks
 
 __all__ = [
@@ -170,5 +171,7 @@ def network_from_spec(spec: NetworkSpec) -> Network:
     """
     backbone = build_backbone(spec.backbone, "scratch", image_size=spec.input.height)
     narrow(backbone.features, dict(spec.narrowed))
+    if spec.shared_kernels:
+        share_kernels(backbone.features)
     head = build_head(spec.n_features, spec.widths, spec.classes)
     return Network(spec, backbone, head)

@@ -29,6 +29,19 @@ class TensorShapes:
             {**self.stored, **other.stored}, {**self.is_convolution, **other.is_convolution}
         )
 
+    def with_shared_kernels(self) -> "TensorShapes":
+        """Leave out the kernels that are those of an earlier layer; see `shared_with`.
+
+        Raises:
+            ValueError: No two convolutions have the same shape.
+        """
+        kernels = {n: self.stored[n] for n, convolves in self.is_convolution.items() if convolves}
+        gone = shared_with(kernels)
+        return TensorShapes(
+            {name: shape for name, shape in self.stored.items() if name not in gone},
+            {name: each for name, each in self.is_convolution.items() if name not in gone},
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class BackboneShapes:
@@ -61,6 +74,33 @@ class BackboneShapes:
         return sum(self.block_params[len(self.block_params) - count :]) - kept
 
 
+def shared_with(kernels: Mapping[str, Shape]) -> dict[str, str]:
+    """Return the first kernel of the same shape, by the name of each later one.
+
+    Args:
+        kernels: Shapes of the weights of convolutions, from input to output.
+
+    Raises:
+        ValueError: No two of them have the same shape.
+
+    >>> shared_with({"a": (4, 4, 3, 3), "b": (8, 4, 3, 3), "c": (4, 4, 3, 3)})
+    {'c': 'a'}
+    """
+    first: dict[Shape, str] = {}
+    shared = {
+        name: owner
+        for name, shape in kernels.items()
+        if (owner := first.setdefault(shape, name)) != name
+    }
+    if not shared:
+        raise ValueError(
+            f"share_kernels lets convolutions of one shape use one kernel, and no two of the "
+            f"{len(kernels)} convolutions of this backbone have the same shape. Use a backbone "
+            f"with longer stages, such as cifar_resnet20, or leave share_kernels out."
+        )
+    return shared
+
+
 def network_shapes(backbone: BackboneShapes, spec: NetworkSpec) -> TensorShapes:
     """Return the tensors of a whole network.
 
@@ -70,7 +110,10 @@ def network_shapes(backbone: BackboneShapes, spec: NetworkSpec) -> TensorShapes:
     >>> found.stored["head.0.weight"]
     (10, 576)
     """
-    return backbone.tensors | head_shapes(spec.n_features, spec.widths, spec.classes)
+    tensors = backbone.tensors
+    if spec.shared_kernels:
+        tensors = tensors.with_shared_kernels()
+    return tensors | head_shapes(spec.n_features, spec.widths, spec.classes)
 
 
 def head_shapes(n_features: int, widths: Sequence[int], classes: int) -> TensorShapes:

@@ -71,6 +71,8 @@ class NetworkSpec:
         classes: Outputs of the head.
         narrowed: Layers of the backbone of which channels were removed: the name of each, and its
             sizes as in `trainers.networks.narrowing`.
+        shared_kernels: Whether convolutions of one shape share a kernel, which is stored once:
+            `trainers.networks.sharing`.
     """
 
     backbone: str
@@ -79,6 +81,7 @@ class NetworkSpec:
     widths: tuple[int, ...]
     classes: int
     narrowed: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    shared_kernels: bool = False
 
     def as_mapping(self) -> dict[str, Any]:
         """Return plain values, ready for JSON; `from_mapping` is the inverse."""
@@ -92,6 +95,8 @@ class NetworkSpec:
         if self.narrowed:
             # Left out otherwise, so that other files stay as they always were.
             values["narrowed"] = {name: list(sizes) for name, sizes in self.narrowed}
+        if self.shared_kernels:
+            values["shared_kernels"] = True
         return values
 
     @classmethod
@@ -107,6 +112,7 @@ class NetworkSpec:
                 (name, tuple(int(size) for size in sizes))
                 for name, sizes in mapping.get("narrowed", {}).items()
             ),
+            shared_kernels=bool(mapping.get("shared_kernels", False)),
         )
 
 

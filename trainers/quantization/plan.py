@@ -37,14 +37,22 @@ def planned_weights(network: nn.Module, config: QuantizationConfig) -> dict[str,
 def weight_kinds(network: nn.Module) -> dict[str, bool]:
     """Map the weights of convolutions to True and those of linear layers to False, in order.
 
+    A kernel that several layers share is named once, by the first of them.
+
     >>> weight_kinds(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2)))
     {'0.weight': True, '2.weight': False}
     """
-    return {
-        f"{name}.weight" if name else "weight": isinstance(module, CONVOLUTIONS)
-        for name, module in network.named_modules()
-        if isinstance(module, (*CONVOLUTIONS, nn.Linear))
-    }
+    seen = set[int]()
+    kinds = {}
+    for name, module in network.named_modules():
+        if not isinstance(module, (*CONVOLUTIONS, nn.Linear)):
+            continue
+        # Not `module.weight`, which is computed where it is trained in another form.
+        own = module._parameters.get("weight")  # noqa: SLF001 - torch has no public name for it
+        if own is None or id(own) not in seen:
+            kinds[f"{name}.weight" if name else "weight"] = isinstance(module, CONVOLUTIONS)
+        seen.add(id(own))
+    return kinds
 
 
 def quantize_network(

@@ -20,6 +20,8 @@ FC = "fc"
 """Name of the fully connected layers, which share their bits."""
 
 Progress = Callable[[int, int], None]
+Part = Callable[[Mapping[str, Any], Callable[[], Any]], Any]
+"""Makes a part of the measurements, or returns what is kept of it; of JSON values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ def measure_sensitivity(  # noqa: PLR0913 - what is measured, and how
     bits: Sequence[int] = BIT_WIDTHS,
     cumulative: bool = False,
     progress: Progress | None = None,
+    part: Part = lambda _, make: make(),
 ) -> tuple[LayerSensitivity, ...]:
     """Measure how much the predictions change when single layers are quantized.
 
@@ -99,6 +102,8 @@ def measure_sensitivity(  # noqa: PLR0913 - what is measured, and how
         bits: The numbers of bits to try, each 2 to 8.
         cumulative: Whether to quantize the layers before each one too, which takes as long again.
         progress: Called with the number of measurements that are done, and of all.
+        part: Given what a part is of, and what makes it: all bits of one layer alone, or all
+            layers together at one number of bits.
 
     Raises:
         ValueError: There is no image, or a number of bits is not accepted.
@@ -115,7 +120,7 @@ def measure_sensitivity(  # noqa: PLR0913 - what is measured, and how
     total = len(groups) * len(bits) * (1 + cumulative)
     told = _Counter(total, progress)
     with torch.no_grad():
-        measure = _Measure(network, config, batches, labels, groups)
+        measure = _Measure(network, config, batches, labels, groups, part)
         alone = measure.alone(bits, told)
         sums = measure.cumulative(bits, told) if cumulative else {}
     numbers = {name: number for number, name in enumerate(groups, start=1) if name != FC}
@@ -131,12 +136,16 @@ def measure_sensitivity(  # noqa: PLR0913 - what is measured, and how
     )
 
 
+_Numbers = tuple[float, float | None]
+"""The fields of a `Change`."""
+
+
 class _Counter:
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._done, self._total, self._progress = 0, total, progress
 
-    def one_more(self) -> None:
-        self._done += 1
+    def more(self, done: int) -> None:
+        self._done += done
         if self._progress is not None:
             self._progress(self._done, self._total)
 
@@ -151,8 +160,10 @@ class _Measure:
         batches: Sequence[Tensor],
         labels: Tensor | None,
         groups: Mapping[str, tuple[str, ...]],
+        part: Part,
     ) -> None:
         self._network, self._config, self._batches = network, config, batches
+        self._part = part
         self._blocks = tuple(_chain(network))
         self._groups, self._labels = groups, labels
         self._starts = _starts(network, self._blocks, batches[0], groups)
@@ -164,27 +175,43 @@ class _Measure:
         suffix = _Suffix(changed, self._blocks, self._batches)
         found: dict[str, dict[int, Change]] = {}
         for name in self._in_order():
-            suffix.advance(self._starts[name])
-            found[name] = {}
-            for count in bits:
-                self._quantize(changed, name, count)
-                found[name][count] = self._change(suffix.logits())
-                told.one_more()
-            for weight in self._groups[name]:
-                changed.get_parameter(weight).copy_(self._network.get_parameter(weight))
+
+            def make(name: str = name) -> list[_Numbers]:
+                suffix.advance(self._starts[name])
+                changes = [self._change_of(changed, suffix, name, count) for count in bits]
+                for weight in self._groups[name]:
+                    changed.get_parameter(weight).copy_(self._network.get_parameter(weight))
+                return changes
+
+            values = self._part({"layer": name, "bits": list(bits)}, make)
+            found[name] = {n: Change(*value) for n, value in zip(bits, values, strict=True)}
+            told.more(len(bits))
         return found
 
     def cumulative(self, bits: Sequence[int], told: _Counter) -> dict[str, dict[int, Change]]:
         found: dict[str, dict[int, Change]] = {name: {} for name in self._groups}
+        order = self._in_order()
         for count in bits:
-            changed = deepcopy(self._network)
-            suffix = _Suffix(changed, self._blocks, self._batches)
-            for name in self._in_order():
-                suffix.advance(self._starts[name])
-                self._quantize(changed, name, count)
-                found[name][count] = self._change(suffix.logits())
-                told.one_more()
+
+            def make(count: int = count) -> list[_Numbers]:
+                changed = deepcopy(self._network)
+                suffix = _Suffix(changed, self._blocks, self._batches)
+                changes = []
+                for name in order:
+                    suffix.advance(self._starts[name])
+                    changes.append(self._change_of(changed, suffix, name, count))
+                return changes
+
+            values = self._part({"layers": order, "bits": count}, make)
+            for name, value in zip(order, values, strict=True):
+                found[name][count] = Change(*value)
+            told.more(len(order))
         return found
+
+    def _change_of(self, changed: nn.Module, suffix: "_Suffix", name: str, bits: int) -> _Numbers:
+        self._quantize(changed, name, bits)
+        change = self._change(suffix.logits())
+        return change.divergence, change.loss
 
     def _in_order(self) -> list[str]:
         return sorted(self._groups, key=lambda name: self._starts[name])

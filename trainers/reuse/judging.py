@@ -22,7 +22,7 @@ from trainers.reuse.kernels import KernelDistance, kernel_distance
 from trainers.reuse.replacing import Replacements
 from trainers.reuse.sources import matched, read_backbone, state_digest
 from trainers.stages.cache import StageCache
-from trainers.stages.keys import reuse_entry
+from trainers.stages.keys import measurement_entry
 
 MADE_TARGETS = ("finetuned", "trained")
 """Words for a target that is made here: the source fine-tuned on the data, or trained anew."""
@@ -278,7 +278,8 @@ class Judge:
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         self._progress(told, self._done, self._parts)
         self._done += 1
-        name = reuse_entry(
+        name = measurement_entry(
+            "reuse",
             {
                 **facts,
                 "backbone": self._backbone,

@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
 from trainers.files.checkpoints import CheckpointError
 from trainers.stages.backends import CacheBackend, Content, open_backend
+from trainers.stages.use import CacheUse
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ class StageCache:
 
     Attributes:
         troubles: Errors so far, a sentence each, without repetitions.
+        use: Counts since it was opened.
 
     Raises:
         TrainerError: `where` is a URL that cannot be used here.
@@ -41,9 +44,23 @@ class StageCache:
         self._max_bytes = max_bytes
         self._written = max_bytes
         self.troubles: list[str] = []
+        self.use = CacheUse()
 
     def get(self, name: str) -> Content | None:
         """Read the tensors (on the CPU) and facts of an entry; None if it cannot be read."""
+        found = self._read(name)
+        self._count(found)
+        return found
+
+    def _count(self, found: Content | None) -> None:
+        use = self.use
+        if found is None:
+            self.use = replace(use, misses=use.misses + 1)
+        else:
+            size = sum(tensor.nbytes for tensor in found[0].values())
+            self.use = replace(use, hits=use.hits + 1, read_bytes=use.read_bytes + size)
+
+    def _read(self, name: str) -> Content | None:
         try:
             return self._backend.load(name)
         except FileNotFoundError:
@@ -76,8 +93,9 @@ class StageCache:
 
         If several processes need the same entry at once, one computes it and the others wait.
         """
-        found = self.get(name)
+        found = self._read(name)
         if found is not None:
+            self._count(found)
             return found, True
         with ExitStack() as stack:
             try:
@@ -92,7 +110,9 @@ class StageCache:
         return (tensors, {}), False
 
     def _save(self, name: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        self._written += self._backend.save(name, tensors, facts)
+        size = self._backend.save(name, tensors, facts)
+        self._written += size
+        self.use = replace(self.use, written_bytes=self.use.written_bytes + size)
         if self._written >= _CHECKED_FRACTION * self._max_bytes:
             self._evict()
             self._written = 0

@@ -191,18 +191,19 @@ def packed_features_entry(
     return _entry("packed", parameters, data, device)
 
 
-def reuse_entry(parameters: Mapping[str, Any], *, data: str) -> str:
-    """Name the cache entry of one measurement of the reuse judge.
+def measurement_entry(kind: str, parameters: Mapping[str, Any], *, data: str) -> str:
+    """Name the cache entry of one measurement of an analysis.
 
     Args:
+        kind: Name of the analysis.
         parameters: What the measurement reads, as JSON values.
         data: Digest of the images.
 
-    >>> one, other = (reuse_entry({"layer": "conv1"}, data=data) for data in "ab")
+    >>> one, other = (measurement_entry("reuse", {"layer": "a"}, data=data) for data in "ab")
     >>> one == other
     False
     """
-    return _entry("reuse", parameters, data, "cpu")
+    return _entry(kind, parameters, data, "cpu")
 
 
 def rounding_entry(config: TrialConfig, *, weights: str, data: str, device: str) -> str:

@@ -1,6 +1,7 @@
 """What a training begins with: its backbone, and what trainings of frozen ones share."""
 
 from collections.abc import Hashable
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from trainers.networks.narrowing import layer_sizes
 from trainers.networks.narrowing import narrow as cut_to
 from trainers.networks.network import Network
 from trainers.networks.reuse import reused_backbone
+from trainers.networks.sharing import share_kernels
 from trainers.pruning.channels import remove_channels
 from trainers.stages.keys import frozen_pruning
 
@@ -66,6 +68,20 @@ def narrow(
         cut_to(fresh.features, dict(narrowed))
         network.features.load_state_dict(fresh.features.state_dict())
     return narrowed
+
+
+def share(network: Network) -> None:
+    """Let the convolutions of a network share kernels, and note it in its spec.
+
+    >>> from trainers.networks.network import build_network
+    >>> network = build_network("cifar_resnet20", weights="scratch", widths=(), classes=10)
+    >>> share(network)
+    >>> network.spec.shared_kernels, len(list(network.features.parameters()))
+    (True, 43)
+    """
+    share_kernels(network.features)
+    network.spec = replace(network.spec, shared_kernels=True)
+    network.lay_out()
 
 
 def reparametrized(network: Network, config: TrialConfig) -> list[nn.Parameter]:

@@ -31,7 +31,7 @@ from trainers.quantization.qat import QuantizedTraining
 from trainers.stages.cache import StageCache
 from trainers.stages.trial_stages import TrialStages
 from trainers.stages.weights import weights_digest
-from trainers.training.beginnings import backbone_of, keeps_features, narrow, reparametrized
+from trainers.training.beginnings import backbone_of, keeps_features, narrow, reparametrized, share
 from trainers.training.class_weights import class_weights
 from trainers.training.devices import autocast, forked
 from trainers.training.epochs import EpochBatches
@@ -130,6 +130,8 @@ class FineTuning:
             dropout=config.dropout,
             seed=derive_seed(config.seed, "weights"),
         ).to(device)
+        if config.methods.share_kernels:
+            share(self.network)
         # Computed before quantization-aware training rounds the frozen weights.
         self._identity = TrainingIdentity(config, data, self.network.features)
         self.stages = None if cache is None else self._stages_in(cache)

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -26,7 +26,10 @@ from trainers.quantization.sensitivity import (
     layer_groups,
     measure_sensitivity,
 )
+from trainers.stages.cache import StageCache
+from trainers.stages.measurements import Measurements
 from trainers.stages.trial_stages import TrialStages
+from trainers.stages.weights import content_digest
 
 _BATCH = 32
 _DIVERGENCES = "divergences"
@@ -63,6 +66,7 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
     device: torch.device | None = None,
     cumulative: bool = False,
     progress: Progress | None = None,
+    cache: StageCache | None = None,
 ) -> tuple[LayerSensitivity, ...]:
     """Measure the sensitivity of each layer on training images.
 
@@ -75,6 +79,7 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
         device: Where to compute; None for a GPU, if there is one.
         cumulative: As `measure_sensitivity` takes it.
         progress: As `measure_sensitivity` takes it.
+        cache: Where finished parts are kept, so that an interrupted measurement goes on.
     """
     pixels, labels = data.subset("train")
     chosen = stratified_choice(labels, min(images, len(labels)), derive_seed(seed, "calibration"))
@@ -85,6 +90,9 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
     right = torch.tensor(labels[chosen], device=device)
     # Labels that the network has no output for, as when its classes are others, have no loss.
     known = bool((right >= 0).all() and (right < network.spec.classes).all())
+    facts = {"quantization": asdict(quantization), "images": images, "seed": seed}
+    facts |= {"network": content_digest(network), "device": str(device)}
+    kept = Measurements("layer_sensitivity", cache, data=data.content(), facts=facts)
     return measure_sensitivity(
         network,
         quantization,
@@ -92,6 +100,7 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
         labels=right if known else None,
         cumulative=cumulative,
         progress=progress,
+        part=kept.value,
     )
 
 

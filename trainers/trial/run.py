@@ -13,6 +13,7 @@ from torch import Tensor
 from trainers.artifact import ArtifactInfo, compress_artifact, load_artifact, write_artifact
 from trainers.config import TrialConfig
 from trainers.data import ImageData
+from trainers.data.mapped import as_array
 from trainers.determinism import derive_seed, seed_everything, set_threads
 from trainers.doors import call_measure
 from trainers.errors import DivergedError, is_storage_full
@@ -247,7 +248,7 @@ class TrialRun:
         )
         images, labels = self._data.subset("val")
         for name, reference in config.functions.items():
-            values[name] = call_measure(reference, packed.eval(), images, labels)
+            values[name] = call_measure(reference, packed.eval(), as_array(images), labels)
         if config.latency:
             values |= measure_latency(artifact.path, threads=config.threads)
         values["eval_s"] = time.perf_counter() - began

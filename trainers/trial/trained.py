@@ -10,6 +10,7 @@ from trainers.data import ImageData
 from trainers.files.trial_folder import ARTIFACT_NAME
 from trainers.networks.backbone_table import backbone_info, backbone_names, bundled_file
 from trainers.networks.network import Network
+from trainers.stages.cache import StageCache
 from trainers.training.finetune import FineTuning
 
 
@@ -20,6 +21,7 @@ def trained_network(
     weights: str | None = None,
     epochs: int = 10,
     seed: int = 0,
+    cache: StageCache | None = None,
 ) -> tuple[Network, tuple[str, ...]]:
     """Return a trained network in eval mode, on the CPU, with caveats about it.
 
@@ -30,6 +32,7 @@ def trained_network(
         weights: Of a backbone: a word or a path; None for its default.
         epochs: Of the head's training.
         seed: Decides the head.
+        cache: Where a finished training of the head is looked for, and kept.
 
     Raises:
         ValueError: The network has other classes than the data.
@@ -39,7 +42,7 @@ def trained_network(
     if isinstance(network, Network):
         found = network.eval()
     elif str(network) in backbone_names():
-        found = _with_head(str(network), data, weights, epochs, seed)
+        found = _with_head(str(network), data, weights, epochs, seed, cache)
     else:
         path = Path(network).expanduser()
         path = path / ARTIFACT_NAME if path.is_dir() else path
@@ -61,7 +64,12 @@ def trained_network(
 
 
 def _with_head(
-    backbone: str, data: ImageData, weights: str | None, epochs: int, seed: int
+    backbone: str,
+    data: ImageData,
+    weights: str | None,
+    epochs: int,
+    seed: int,
+    cache: StageCache | None,
 ) -> Network:
     """Train a linear head on a frozen backbone."""
     info = backbone_info(backbone)
@@ -69,8 +77,9 @@ def _with_head(
     config = TrialConfig(
         backbone=backbone, weights=weights or default, widths=(), epochs=epochs, seed=seed
     )
-    training = FineTuning(config, data, device=torch.device("cpu"))
+    training = FineTuning(config, data, device=torch.device("cpu"), cache=cache)
     while not training.finished:
         training.run_epoch()
+    training.keep()
     training.finish()
     return training.network.eval()

@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import Result
 
 from orchestrator.analysis.depth_cap import BASIS
-from orchestrator.cli import analyze_depth
+from orchestrator.cli import analysis_options
 from trainers.data import DataConfig, load_data
 from trainers.data.entropy import image_entropies
 
@@ -124,7 +124,7 @@ def test_progress_is_told_when_it_takes_long_and_then_on_standard_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     times = iter([0.0, 1.0, 2.5, 3.0, 5.0])
-    tell = analyze_depth.progress(clock=lambda: next(times))
+    tell = analysis_options.progress("images counted", clock=lambda: next(times))
     for done in (1_000, 2_000, 3_000):
         tell(done, 4_000)
     tell(4_000, 4_000)

@@ -38,7 +38,10 @@ def test_the_similarity_of_widths_is_printed_and_drawn(
     ]
     assert all(0 <= row["lowest"] <= row["cka"] <= row["highest"] <= 1 for row in found["rows"])
     assert [row["pairs"] for row in found["rows"]] == [1, 2, 1]
-    assert "similarity of heads on digitnet" in page.read_text()
+    text = page.read_text()
+    assert "similarity of heads on digitnet" in text
+    assert "noise.npz --backbone digitnet --weights bundled --widths 4,16 --seeds 2" in text
+    assert str(tmp_path) not in text
     assert "CKA" in call(*words).stdout
 
 

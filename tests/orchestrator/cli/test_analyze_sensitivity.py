@@ -25,7 +25,12 @@ def test_layers_and_the_front_are_printed_and_drawn(call: Call, tmp_path: Path) 
     means = [each["mean_bits"] for each in found["front"]]
     assert means == sorted(means)
     assert means[0] == 2 < means[-1] <= 8
-    assert "features.12" in page.read_text()
+    text = page.read_text()
+    assert "features.12" in text
+    # Whatever the defaults are later, the page says what they were.
+    for word in ("--epochs 1", "--images 8", "--step mse", "--cumulative", "--front"):
+        assert word in text
+    assert str(tmp_path) not in text
 
 
 def test_a_table_has_a_row_for_each_layer(call: Call) -> None:

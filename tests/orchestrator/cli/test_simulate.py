@@ -113,3 +113,36 @@ def test_a_variant_that_is_no_change_is_a_sentence(call: Call, sweep: Path, tabl
     result = call("simulate", sweep, "--from", table, "--against", "random")
     assert result.exit_code == 2
     assert "'random' is not KEY=VALUE" in result.stderr
+
+
+def test_a_table_needs_no_sweep_file(call: Call, table: Path) -> None:
+    result = call(
+        *("simulate", "--from", table, "--seeds", 2, "--slots", 2, "--set", "sampler=random"),
+        *("--objective", "accuracy=maximize", "--objective", "memory_bytes=minimize"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "log diff" in result.stdout
+    assert "objectives: accuracy (maximize), memory_bytes (minimize)" in result.stderr
+    assert "known before training: memory_bytes" in result.stderr
+
+
+def test_a_short_file_says_how_a_table_is_searched(
+    call: Call, tmp_path: Path, table: Path
+) -> None:
+    short = tmp_path / "short.yaml"
+    short.write_text("{objectives: {accuracy: maximize}, known: [], budget: 3, sampler: random}")
+    result = call("simulate", short, "--from", table, "--seeds", 1, "--format", "json")
+    (record,) = json.loads(result.stdout)
+    assert (record["variant"], record["complete"]) == ("as given", 3)
+
+
+def test_an_objective_without_a_direction_is_a_sentence(call: Call, table: Path) -> None:
+    result = call("simulate", "--from", table, "--objective", "accuracy")
+    assert result.exit_code == 2
+    assert "'accuracy' is not NAME=maximize" in result.stderr
+
+
+def test_a_sweep_file_has_its_own_objectives(call: Call, sweep: Path, table: Path) -> None:
+    result = call("simulate", sweep, "--from", table, "--known", "none")
+    assert result.exit_code == 2
+    assert "has objectives of its own" in result.stderr

@@ -17,6 +17,8 @@ import pytest
 import yaml
 from typer.testing import Result
 
+from tests.kubernetes_server import Cluster, close, serve
+
 Call = Callable[..., Result]
 
 
@@ -53,9 +55,9 @@ def test_manifests_are_printed_for_kubectl(call: Call, sweep: Path) -> None:
     cluster.write_text(yaml.safe_dump({"image": "paretune:1", "volume": _claim(sweep)}))
     shown = call("submit", sweep, "--kuberay", "--cluster", cluster, "--dry-run")
     assert [each["kind"] for each in yaml.safe_load_all(shown.stdout)] == ["ConfigMap", "RayJob"]
-    refused = call("submit", sweep, "--kuberay", "--cluster", cluster)
+    refused = call("submit", sweep, "--kuberay")
     assert refused.exit_code == 2
-    assert "kubectl create -f -" in refused.stderr
+    assert "--cluster CLUSTER.yaml" in refused.stderr
 
 
 def _claim(sweep: Path) -> dict[str, str]:
@@ -88,7 +90,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[3]))
-    ports = _free_ports(2)
+    ports = _free_ports(3)
     # A short path: the sockets of Ray lie in it.
     scratch = tempfile.mkdtemp(prefix="pj")
     address = f"http://127.0.0.1:{ports[1]}"
@@ -97,6 +99,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
             *(f"--port={ports[0]}", f"--dashboard-port={ports[1]}", "--num-cpus=2"),
             *("--dashboard-host=127.0.0.1", f"--temp-dir={scratch}"),
+            # Another Ray of this machine may have the usual one.
+            f"--dashboard-agent-listen-port={ports[2]}",
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -159,3 +163,37 @@ def test_a_sweep_runs_as_a_job_and_submitting_it_again_goes_on(
         ("complete", 0),
         ("complete", 1),
     ]
+
+
+def test_a_sweep_is_created_followed_and_deleted_on_kubernetes(
+    call: Call, sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("kubernetes", reason="needs the package kubernetes: the extra kubernetes")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    command = programs / "paretune"
+    command.write_text("#!/bin/sh\necho would run: $*\n")
+    command.chmod(0o755)
+    there = Cluster(tmp_path, {"PATH": f"{programs}:/usr/bin:/bin"})
+    server, kubeconfig = serve(there)
+    monkeypatch.setattr(
+        "kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig)
+    )
+    place = ("--kuberay", "--namespace", "sweeps")
+    try:
+        there.put("sweeps", "persistentvolumeclaims", {"metadata": {"name": "sweeps"}})
+        settings = {"image": "paretune:1", "namespace": "sweeps", "volume": _claim(sweep)}
+        cluster = sweep.with_name("cluster.yaml")
+        cluster.write_text(yaml.safe_dump(settings))
+        done = call("submit", sweep, "--kuberay", "--cluster", cluster, "--follow")
+        assert done.exit_code == 0, done.stderr
+        assert done.stdout.startswith("sent\nwould run: run ")
+        assert "sent: SUCCEEDED" in done.stderr
+        listed = json.loads(call("jobs", "list", *place, "--format", "json").stdout)
+        assert [(each["id"], each["status"]) for each in listed] == [("sent", "SUCCEEDED")]
+        assert call("jobs", "logs", "sent", *place).stdout.startswith("would run: run ")
+        assert "has ended already" in call("jobs", "stop", "sent", *place).stderr
+        assert "Deleted sent." in call("jobs", "delete", "sent", *place).stderr
+        assert call("jobs", "status", "sent", *place).exit_code == 2
+    finally:
+        close(server, there)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.contracts import FrontJob, Job, JobSource, Outcome, Plan, Silent, Store
+from orchestrator.contracts import FrontJob, Job, JobSource, Load, Outcome, Plan, Silent, Store
 from orchestrator.contracts.needs import Needs
 from orchestrator.driver.running import resume, run
 from orchestrator.errors import (
@@ -60,6 +60,7 @@ class Played:
     ends: Callable[[Job], Outcome] | None = None
     refuses: Exception | None = None
     name = "played"
+    load = Load(busy=1, slots=2)
     clock = staticmethod(time.monotonic)
 
     def __call__(self, task: Task) -> "Played":

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ray.exceptions import OutOfMemoryError
 
-from orchestrator.contracts import Decision, Job, Outcome
+from orchestrator.contracts import Decision, Job, News, Outcome
 from orchestrator.contracts.needs import Needs
 from orchestrator.execution.batches import Batches
 from orchestrator.execution.carried_files import CarriedFile
@@ -49,6 +49,7 @@ class Source:
         self.running: list[int] = []
         self.outcomes: dict[int, Outcome] = {}
         self.troubles: list[tuple[int, Failure]] = []
+        self.news: list[tuple[News, str]] = []
         self.places: list[tuple[int, str]] = []
 
     def next_job(self) -> Job | None:
@@ -62,6 +63,9 @@ class Source:
 
     def placed(self, job: Job, worker: str) -> None:
         self.places.append((job.trial, worker))
+
+    def told(self, news: News, worker: str) -> None:
+        self.news.append((news, worker))
 
     def troubled(self, job: Job, trouble: Failure) -> None:
         self.troubles.append((job.trial, trouble))

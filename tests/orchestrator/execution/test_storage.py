@@ -2,11 +2,8 @@
 
 import shutil
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,8 @@ from orchestrator.contracts import Store
 from orchestrator.driver.running import run
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.inline import InlineExecutor
+from orchestrator.execution.ray_worker import node_task
+from orchestrator.execution.task import Task
 from orchestrator.execution.trial_storage import answer_probe, probed_storage
 from orchestrator.file_storage.storage import FileStorage, StorageError
 from orchestrator.places import LostNetworkError, network_file
@@ -24,7 +23,8 @@ from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.trials import FailureKind, SweepState, TrialState
 from tests.ray_nodes import RayNodes
-from tests.servers import free_port
+from tests.servers import S3Server
+from trainers.data.config import DataConfig
 from trainers.files.trial_folder import ARTIFACT_NAME
 
 MakeSpec = Callable[..., SweepSpec]
@@ -35,23 +35,13 @@ def s3() -> Iterator[str]:
     """A bucket of a real S3 server on the loopback."""
     pytest.importorskip("moto", reason="needs the package moto[s3]")
     fsspec_s3 = pytest.importorskip("s3fs", reason="needs the package s3fs")
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = S3Server()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "key")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "QXQsecretQXQ")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        until = time.monotonic() + 90
-        while time.monotonic() < until and server.poll() is None:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
-                break
-            time.sleep(0.2)
+        for name, value in {**server.CREDENTIALS, "AWS_ENDPOINT_URL": server.url}.items():
+            patch.setenv(name, value)
         fsspec_s3.S3FileSystem(skip_instance_cache=True).mkdir("sweeps")
         yield "s3://sweeps/of me"
-        server.kill()
-        server.wait()
+        server.end()
 
 
 @pytest.fixture(params=["folder", "file", "memory", "s3"])
@@ -109,6 +99,28 @@ def test_a_sweep_is_whole_without_the_folder_that_it_ran_in(
     # A budget that grows goes on from it.
     grown = make_spec(storage=place, front_measures=measures, budget={"trials": 3})
     assert run(grown, store=store, executor=InlineExecutor).complete == 3
+
+
+@pytest.mark.slow
+def test_the_stage_cache_of_a_sweep_is_in_its_storage(
+    place: str, store: Store, make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    one = {"storage": place, "budget": {"trials": 1}}
+    for name in ("tiny", "again"):
+        run(make_spec(name=name, **one), store=store, executor=InlineExecutor)
+    assert [store.attempts(name, 0)[0].failure for name in ("tiny", "again")] == [None, None]
+    assert not (tmp_path / "cache").exists()
+    assert store.trials("tiny")[0].values["cached_stages"] == 0
+    assert store.trials("again")[0].values["cached_stages"] > 0
+
+
+def test_a_node_without_the_drivers_folder_keeps_a_cache_that_it_reaches(tmp_path: Path) -> None:
+    own, shared = str(tmp_path / "state" / "cache"), str(tmp_path / "shared")
+    in_storage = Task(DataConfig("digits"), {}, {}, cache=f"{shared}/cache", storage=shared)
+    assert node_task(in_storage).cache == f"{shared}/cache"
+    assert node_task(replace(in_storage, cache="s3://sweeps/cache")).cache == "s3://sweeps/cache"
+    assert node_task(replace(in_storage, cache=own)).cache != own
+    assert node_task(replace(in_storage, cache=None)).cache is None
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from orchestrator.storage import open_store, schema_version
 from orchestrator.storage.tables import HEAD
 from orchestrator.trials import (
     Artifact,
+    ChoiceKind,
     Failure,
     FailureKind,
     PriorPoint,
@@ -128,6 +129,13 @@ def test_what_it_learned_from_is_there(store: Store, request: pytest.FixtureRequ
     version = request.node.callspec.params["store"].stem
     point = PriorPoint({"bits": 4}, {"accuracy": 0.5, "memory_bytes": 99.0}, "sweep 'old'")
     assert store.prior_points("digits-fc") == ([point] if version >= "0003" else [])
+
+
+def test_what_people_chose_is_there(store: Store, request: pytest.FixtureRequest) -> None:
+    version = request.node.callspec.params["store"].stem
+    found = [(each.trial, each.kind, each.note, each.who) for each in store.choices("digits-fc")]
+    picked = (0, ChoiceKind.PICKED, "fits the small device", "ada")
+    assert found == ([picked] if version >= "0006" else [])
 
 
 def test_it_can_be_gone_on_with(store: Store) -> None:

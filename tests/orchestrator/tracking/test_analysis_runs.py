@@ -69,6 +69,32 @@ def test_each_analysis_is_one_finished_run_with_inputs_results_and_versions(
     assert len(list(server.runs(experiment, {ANALYSIS: "depth"}))) == 2
 
 
+def test_the_analyses_of_heads_and_of_few_bits_are_runs_too(
+    analyze: Analyze, state: StateFolder, archive: Path
+) -> None:
+    quick = ("--epochs", 1, "--track", "default")
+    heads = ("--widths", "2,4", "--seeds", 2)
+    found = {
+        "capacity": analyze("capacity", archive, *heads, *quick),
+        "similarity": analyze("similarity", archive, *heads, *quick),
+        "sensitivity": analyze("sensitivity", "digitnet", archive, "--images", 4, *quick),
+    }
+    server = MlflowServer(state.tracking_uri)
+    experiment = server.experiments()[EXPERIMENT]
+    runs = {kind: next(iter(server.runs(experiment, {ANALYSIS: kind}))) for kind in found}
+    for kind, run in runs.items():
+        assert run.status == "FINISHED"
+        assert run.params["fingerprint"] == found[kind]["fingerprint"]
+        assert "version.torch" in run.tags
+        assert server.files(run.run_id).keys() == {"report.json", "report.html"}
+    row = found["similarity"]["rows"][1]
+    assert runs["similarity"].metrics["cka_width_2_4"] == row["cka"]
+    assert runs["capacity"].metrics["images_width_4"] == found["capacity"]["rows"][1]["images"]
+    last = {each["bits"]: each for each in found["sensitivity"]["layers"] if each["layer"] == "fc"}
+    told = runs["sensitivity"].metrics["divergence_2_bits"]
+    assert told == last[2]["cumulative_divergence"]
+
+
 def test_nothing_is_tracked_unless_it_was_asked_for(
     analyze: Analyze, state: StateFolder, archive: Path
 ) -> None:

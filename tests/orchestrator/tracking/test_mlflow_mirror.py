@@ -14,7 +14,8 @@ from orchestrator.storage.sql_outbox import SqlOutbox
 from orchestrator.tracking import MlflowMirror, NoMirror, build_mirror
 from orchestrator.tracking.errors import RefusedError
 from orchestrator.tracking.mlflow_server import MlflowServer
-from orchestrator.trials import SweepState, TrialState
+from orchestrator.tracking.runs import Changes
+from orchestrator.trials import ChoiceKind, SweepState, TrialState
 
 STOPPED = TrialState.STOPPED
 
@@ -226,6 +227,30 @@ def test_a_member_that_a_later_trial_beats_loses_its_tags(driver, new_mirror, ru
     assert "pareto" not in by_trial[0]
     assert "front_rank" not in by_trial[0]
     assert by_trial[1]["pareto"] == "true"
+
+
+def test_a_choice_is_a_tag_of_the_run_until_it_is_withdrawn(driver, new_mirror, runs, store):
+    driver.complete()
+    mirror = new_mirror()
+    mirror.drain(SWEEP)
+    (run,) = [run for run in runs() if run.tags.get("paretune.trial") == "0"]
+    assert "(http://127.0.0.1:5050/#/trial/0)" in run.tags["mlflow.note.content"]
+    mine = Changes(tags=(("mlflow.note.content", "my own words"),))
+    mirror.server.change(run.run_id, mine)
+    store.choose(SWEEP, 0, ChoiceKind.PICKED, note="small <enough>", who="ada")
+    mirror.drain(SWEEP)
+    tags = next(run.tags for run in runs() if run.tags.get("paretune.trial") == "0")
+    chosen = {key: tags.get(key) for key in ("choice", "choice_note", "choice_who")}
+    assert chosen == {"choice": "picked", "choice_note": "small <enough>", "choice_who": "ada"}
+    assert tags["mlflow.note.content"] == "my own words"
+    store.choose(SWEEP, 0, ChoiceKind.CANDIDATE)
+    mirror.drain(SWEEP)
+    tags = next(run.tags for run in runs() if run.tags.get("paretune.trial") == "0")
+    assert (tags["choice"], "choice_note" in tags) == ("candidate", False)
+    store.withdraw(SWEEP, 0)
+    new_mirror().drain(SWEEP)
+    tags = next(run.tags for run in runs() if run.tags.get("paretune.trial") == "0")
+    assert not {"choice", "choice_note", "choice_who"} & tags.keys()
 
 
 def test_a_running_sweep_shows_how_far_it_is(driver, new_mirror, runs, tracking_uri):

@@ -14,14 +14,18 @@ from trainers.quantization.plan import weight_kinds
 def stored_shapes(network: nn.Module) -> dict[str, Shape]:
     """Return the shapes of the tensors of a packed network, in the order of the state dict.
 
+    A tensor that several layers share is named once, by the first of them.
+
     >>> stored_shapes(nn.Linear(3, 2))
     {'weight': (2, 3), 'bias': (2,)}
     """
-    return {
-        name: tuple(tensor.shape)
-        for name, tensor in network.state_dict().items()
-        if not is_counter(name)
-    }
+    seen = set[int]()
+    shapes = {}
+    for name, tensor in network.state_dict(keep_vars=True).items():
+        if not is_counter(name) and id(tensor) not in seen:
+            shapes[name] = tuple(tensor.shape)
+        seen.add(id(tensor))
+    return shapes
 
 
 @lru_cache(maxsize=32)

@@ -1,0 +1,63 @@
+"""Make page*.png from a page that ``paretune ui NAME`` serves.
+
+    python docs/images/make_page.py http://127.0.0.1:5050/
+
+It needs a Chromium on the path, which it drives as the tests do. The address has a token if the
+page was started with ``--allow-changes``.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+sys.path.insert(0, str(FOLDER.parent.parent))
+
+from tests.browser import Browser, Tab, chromium  # noqa: E402 - the path is set above
+
+WIDE, NARROW, HEIGHT = 1280, 400, 900
+_DRAWN_S = 1.0
+
+
+def draw(tab: Tab, address: str) -> None:
+    """Draw the first view, a comparison of three members of the front, and a narrow dark view."""
+    tab.resize(WIDE, HEIGHT)
+    tab.open(address)
+    tab.wait("document.querySelector('main')?.dataset.ready")
+    members = "[...document.querySelectorAll('tr.member a')].slice(0, 3)"
+    found = tab.wait(f"{members}.map((link) => link.innerText)")
+    shot(tab, "page.png")
+    tab.resize(NARROW, HEIGHT)
+    tab.dark(is_dark=True)
+    shot(tab, "page-narrow.png", whole=False)
+    tab.dark(is_dark=False)
+    tab.resize(WIDE, HEIGHT)
+    tab.run(f"location.hash = '#/compare/{','.join(found)}'")
+    tab.wait("document.querySelector('main h1')")
+    button = (
+        "[...document.querySelectorAll('main button')].find((b) => b.innerText === 'Show them')"
+    )
+    if tab.run(f"Boolean({button})"):
+        tab.run(f"{button}.click()")
+        pictures = "[...document.querySelectorAll('.pictures img')]"
+        tab.wait(f"{pictures}.length && {pictures}.every((each) => each.complete)")
+    shot(tab, "page-compare.png")
+
+
+def shot(tab: Tab, name: str, *, whole: bool = True) -> None:
+    """Write a picture, once everything is drawn."""
+    time.sleep(_DRAWN_S)
+    tab.screenshot(FOLDER / name, whole=whole)
+
+
+if __name__ == "__main__":
+    program = chromium()
+    if len(sys.argv) != 2 or program is None:
+        sys.exit(__doc__)
+    with tempfile.TemporaryDirectory(prefix="paretune-images-") as folder:
+        browser = Browser(program, Path(folder))
+        try:
+            draw(browser.tab(), sys.argv[1])
+        finally:
+            browser.close()

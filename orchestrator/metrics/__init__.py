@@ -1,0 +1,1 @@
+"""Metrics of a run for Prometheus: one table of them, their values, and where they are read."""

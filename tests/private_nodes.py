@@ -1,0 +1,178 @@
+"""A Ray cluster whose nodes share no disk: each in a network and a mount namespace of its own.
+
+Each node is `ray start` at an address of its own (Ray 2.60 replaces loopback addresses by the
+machine's); in its mount namespace the folder of the driver's state is covered by an empty one.
+Making them takes root and iproute2.
+"""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from orchestrator.execution.ray_address import ask_cluster
+from tests.servers import free_port
+
+START_S = 300.0
+_SMALL = ["--num-gpus=0", "--object-store-memory=100000000", "--disable-usage-stats", "--block"]
+_NET, _BRIDGE = "10.79.0", "pnbr0"
+# The driver's machine, and the head's.
+HOST = f"{_NET}.1"
+
+
+class NamespaceError(Exception):
+    """This process may not make namespaces, or there is no iproute2."""
+
+
+@dataclass
+class PrivateNodes:
+    """A cluster: the head beside the driver, and nodes apart.
+
+    Attributes:
+        state: A folder that no node but the driver's sees.
+        folder: Holds everything else of the nodes. Short, for a socket's path has 107 bytes.
+        given: Variables that the nodes get beside their own.
+        token: What nodes and drivers must know.
+    """
+
+    state: Path
+    folder: Path
+    given: Mapping[str, str] = field(default_factory=dict)
+    token: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
+    running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Pick a port for the head; it keeps it when it starts again."""
+        self.port, self._heads = free_port(), 0
+
+    @property
+    def address(self) -> str:
+        """Of the head."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process of the cluster needs in its environment."""
+        auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
+        # Nodes start in "/", where the package would not be found.
+        path = {"PYTHONPATH": str(Path(__file__).parents[1])}
+        slow = {"RAY_raylet_start_wait_time_s": "150"}
+        return {**os.environ, **auth, **path, **slow, **self.given}
+
+    def start_head(self) -> None:
+        """Start a head without slots; returns when it answers."""
+        self._heads += 1
+        where = (f"--port={self.port}", f"--temp-dir={self.folder}/ray{self._heads}")
+        head = ("--head", "--num-cpus=0", "--include-dashboard=false", *where)
+        self._start("head", [*_ray(HOST), *head])
+        self.wait_for(1)
+
+    def add(self, number: int) -> None:
+        """Start the node of this number, of one CPU, and do not wait for it.
+
+        A node that is started again has lost its disk.
+        """
+        name, own = f"n{number}", self.folder / f"{number}-{len(list(self.folder.iterdir()))}"
+        own.mkdir()
+        script = (
+            f"mount --make-rprivate / && mount -t tmpfs tmpfs {self.state} && "
+            f'export TMPDIR={own} && exec "$@"'
+        )
+        apart = ["ip", "netns", "exec", f"pn{number}", "unshare", "--mount", "bash", "-c", script]
+        joined = (f"--address={self.address}", "--num-cpus=1", f"--temp-dir={own}")
+        self._start(name, [*apart, "node", *_ray(f"{_NET}.{number}"), *joined])
+
+    def cut(self, number: int, *, off: bool) -> None:
+        """Take a node's cable out, or put it in again."""
+        words = ["ip", "link", "set", f"pnv{number}", "down" if off else "up"]
+        subprocess.run(words, check=True)
+
+    def end(self, name: str) -> None:
+        """Kill `head` or `n2` and all of its processes: what a power cut is."""
+        process = self.running.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def close(self) -> None:
+        """Leave no process behind."""
+        for name in list(self.running):
+            self.end(name)
+
+    def said(self) -> str:
+        """Return the logs."""
+        return "\n".join(log.read_text() for log in self.folder.glob("*.log"))
+
+    def wait_for(self, count: int) -> None:
+        """Return when so many nodes are alive, the head among them.
+
+        Raises:
+            RuntimeError: They are not in five minutes.
+        """
+        until = time.monotonic() + START_S
+        answer = None
+        while time.monotonic() < until:
+            with pytest.MonkeyPatch.context() as patch:
+                for name, value in self.environment.items():
+                    patch.setenv(name, value)
+                answer = ask_cluster(self.address)
+            if len(answer.nodes or ()) >= count:
+                return
+            time.sleep(2)  # Each question imports Ray, on processors that the nodes need.
+        raise RuntimeError(f"{count} nodes did not start ({answer}): {self.said()}")
+
+    def _start(self, name: str, command: list[str]) -> None:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.running[name] = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                env=self.environment,
+                start_new_session=True,
+                cwd="/",
+            )
+
+
+@contextmanager
+def private_network(numbers: Sequence[int]) -> Iterator[None]:
+    """Make a bridge with the first address of the network, and a namespace for each number.
+
+    Raises:
+        NamespaceError: This process may not.
+    """
+    made = f"link add {_BRIDGE} type bridge; addr add {HOST}/24 dev {_BRIDGE}; "
+    made += f"link set {_BRIDGE} up"
+    ended = [f"link del {_BRIDGE}"]
+    for n in numbers:
+        made += (
+            f"; netns add pn{n}; link add pnv{n} type veth peer name eth0 netns pn{n}"
+            f"; link set pnv{n} master {_BRIDGE} up; -n pn{n} addr add {_NET}.{n}/24 dev eth0"
+            f"; -n pn{n} link set eth0 up; -n pn{n} link set lo up"
+        )
+        ended.append(f"netns del pn{n}")
+    try:
+        try:
+            tried = ["unshare", "--mount", "mount", "--make-rprivate", "/"]
+            subprocess.run(tried, capture_output=True, check=True)
+            for words in made.split("; "):
+                subprocess.run(["ip", *words.split()], capture_output=True, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise NamespaceError(
+                f"nodes need the right to make network and mount namespaces: {error}"
+            ) from error
+        yield
+    finally:
+        for words in ended:
+            subprocess.run(["ip", *words.split()], capture_output=True, check=False)
+
+
+def _ray(ip: str) -> list[str]:
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *_SMALL]
+    return [*command, f"--node-ip-address={ip}"]
