@@ -40,7 +40,8 @@ def draw(tab: Tab, address: str) -> None:
     )
     if tab.run(f"Boolean({button})"):
         tab.run(f"{button}.click()")
-        tab.wait("document.querySelector('.pictures, main .error')")
+        pictures = "[...document.querySelectorAll('.pictures img')]"
+        tab.wait(f"{pictures}.length && {pictures}.every((each) => each.complete)")
     shot(tab, "page-compare.png")
 
 

@@ -206,7 +206,8 @@ class Page:
         looks = 0
         while True:
             try:
-                news: dict[str, object] = {"version": await run_in_threadpool(self.board.refresh)}
+                version = await run_in_threadpool(self.board.refresh)
+                news: dict[str, object] = {"version": version, "mlflow": self.mlflow()}
             except OrchestratorError as error:
                 news = {"trouble": str(error)}
             looks = 0 if news != told else looks + 1

@@ -76,7 +76,7 @@ function listen() {
   events.onmessage = (event) => {
     const news = JSON.parse(event.data);
     if (news.trouble) say(news.trouble);
-    else if (news.version !== state.version || !trouble.hidden) bring();
+    else if (news.version !== state.version || news.mlflow !== state.head?.mlflow_server || !trouble.hidden) bring();
   };
   events.onerror = () => say("The server does not answer; what is shown may be old. Is 'paretune ui' still running?");
 }

@@ -137,7 +137,7 @@ function pictures(found, numbers) {
     found.note ? h("p", { class: "muted" }, cut(found.note, 600)) : null,
     found.total > found.images.length ? h("p", { class: "muted" }, `The first ${found.images.length} of ${found.total}.`) : null,
     h("ul", { class: "pictures" }, found.images.map((each) => h("li", {},
-      found.has_pictures ? h("img", { src: `/picture/${each.image}.png`, alt: `Validation image ${each.image}, ${name(each.label)}`, loading: "lazy" }) : h("p", {}, `image ${each.image}`),
+      found.has_pictures ? h("img", { src: `/picture/${each.image}.png`, alt: `Validation image ${each.image}, ${name(each.label)}` }) : h("p", {}, `image ${each.image}`),
       h("p", {}, `true: ${name(each.label)}`),
       each.answers.map((answer, at) => h("p", { class: answer === each.label ? "right" : "wrong" }, `${numbers[at]}: ${name(answer)} ${answer === each.label ? "✓" : "✗"}`))))),
   ];

@@ -22,7 +22,7 @@ export function overview() {
   const view = h("div", {},
     h("section", { class: "panel", "aria-label": "Filter" }, form, said, exports),
     h("div", { class: "columns" },
-      h("section", { class: "panel grow", "aria-labelledby": "h-front" }, h("h2", { id: "h-front" }, "Front"), plane),
+      h("section", { class: "panel tall", "aria-labelledby": "h-front" }, h("h2", { id: "h-front" }, "Front"), plane),
       h("div", { class: "side" }, section("Choices", "h-choices", chosen), section("Running now", "h-running", running), section("Hypervolume", "h-volume", volume))),
     section("Parameters and objectives", "h-lines", lines),
     section("Trials", "h-trials", table));

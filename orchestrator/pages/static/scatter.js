@@ -83,10 +83,12 @@ function brush_box(scale, from, to) {
 
 function paint(canvas, drag) {
   const { pen, width, height } = fitted(canvas);
-  const rows = [...state.rows.values()].filter((row) => typeof looked_up(row, drawn.x) === "number" && typeof looked_up(row, drawn.y) === "number");
+  // A condition zooms in; a brush, which may be drawn right here, does not.
+  const kept = state.where.kept;
+  const rows = [...state.rows.values()].filter((row) => !kept || kept.has(row.trial)).filter((row) => typeof looked_up(row, drawn.x) === "number" && typeof looked_up(row, drawn.y) === "number");
   if (!rows.length) {
     pen.fillStyle = colour("muted");
-    pen.fillText("No complete trial yet.", MARGIN.left, height / 2);
+    pen.fillText(kept ? "No such trial has both values." : "No complete trial yet.", MARGIN.left, height / 2);
     return null;
   }
   const scale = {
