@@ -9,6 +9,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -36,6 +37,17 @@ FLAGS = (
 )
 PATIENCE_S = 30.0
 _LOOK_S = 0.05
+# Chromium reads commands from 3 and writes to 4. A function that is called between fork and exec
+# would do this too, and is refused by newer versions of Python in a process with threads.
+_AS_THREE_AND_FOUR = """
+import os, sys
+read, write = (os.dup(int(text)) for text in sys.argv[1:3])
+os.dup2(read, 3)
+os.dup2(write, 4)
+os.set_inheritable(3, True)
+os.set_inheritable(4, True)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def chromium() -> str | None:
@@ -55,16 +67,12 @@ class Browser:
         to_browser, self._write = os.pipe()
         self._read, from_browser = os.pipe()
 
-        def as_three_and_four() -> None:
-            # Chromium reads commands from 3 and writes to 4, whatever was there.
-            read, write = os.dup(to_browser), os.dup(from_browser)
-            os.dup2(read, 3)
-            os.dup2(write, 4)
-
         self._process = subprocess.Popen(
-            [program, *FLAGS, f"--user-data-dir={folder}", "about:blank"],
-            preexec_fn=as_three_and_four,
-            pass_fds=(3, 4, to_browser, from_browser),
+            [
+                *(sys.executable, "-c", _AS_THREE_AND_FOUR, str(to_browser), str(from_browser)),
+                *(program, *FLAGS, f"--user-data-dir={folder}", "about:blank"),
+            ],
+            pass_fds=(to_browser, from_browser),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

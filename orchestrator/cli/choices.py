@@ -78,13 +78,14 @@ def keep_choice(
 ) -> dict[str, object]:
     """Store a choice, have it copied to MLflow, and return it as a record."""
     from orchestrator.pages.choosing import choose, copy_choices
+    from orchestrator.reporting.records import choice_record
     from orchestrator.trials import ChoiceKind
 
     kind = ChoiceKind.CANDIDATE if candidate else ChoiceKind.PICKED
     made = choose(sweep, trial, kind, note)
     said = copy_choices(sweep)
     say(f"Stored: trial {trial} of {sweep.name} is {kind.value}. {said}".rstrip())
-    return {"kind": kind.value, "note": note, "who": made.who, "made": made.made}
+    return choice_record(made)
 
 
 def _withdraw(sweep: "Sweep", trial: int) -> None:

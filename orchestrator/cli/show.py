@@ -88,20 +88,22 @@ def show(
     how: FormatOption = Format.TABLE,
     store: StoreOption = None,
 ) -> None:
-    """Show one trial: parameters, values, epochs, attempts, errors, MLflow run, artifact.
+    """Show one trial: parameters, values, epochs, attempts, errors, choice, MLflow run, artifact.
 
     Example: paretune show digits-fc 17
     """
     from orchestrator.queries.sweeps import open_sweep
-    from orchestrator.reporting.records import trial_details
+    from orchestrator.reporting.records import choice_record, trial_details
     from orchestrator.reporting.trial_page import trial_page
 
     sweep = open_sweep(name, store)
     found = sweep.trial(trial)
     attempts = sweep.store.attempts(name, trial)
     reports = sweep.store.reports(name, trial)
-    page = trial_page(found, attempts, reports, with_traceback=traceback)
-    print_record(trial_details(found, attempts, reports), page, how)
+    choice = next((each for each in sweep.choices if each.trial == trial), None)
+    page = trial_page(found, attempts, reports, with_traceback=traceback, choice=choice)
+    chosen = {"choice": choice_record(choice)} if choice else {}
+    print_record(trial_details(found, attempts, reports) | chosen, page, how)
 
 
 def logs(

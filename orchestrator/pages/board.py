@@ -17,6 +17,7 @@ from orchestrator.pareto.hypervolume import HypervolumeScale, complete_in_order
 from orchestrator.pareto.losses import feasible_losses
 from orchestrator.queries.conditions import facts_of, read_condition
 from orchestrator.queries.sweeps import Sweep
+from orchestrator.reporting.records import choice_record
 from orchestrator.trials import Standing, SweepRecord, Trial, TrialState
 
 Record = dict[str, object]
@@ -105,10 +106,7 @@ class Board:
         has_new_rows = self._bring_table(record, standings)
         self._standings = standings
         head = self._describe(record, list(standings.values()))
-        head["choices"] = [
-            {"trial": c.trial, "kind": c.kind.value, "note": c.note, "who": c.who, "made": c.made}
-            for c in choices
-        ]
+        head["choices"] = [choice_record(each) for each in choices]
         # The lease is renewed every few seconds; that alone is nothing to show.
         if has_new_rows or head != self._head:
             self._version += 1

@@ -1,6 +1,7 @@
 """What a person decides about a trial: stored, then copied to MLflow as tags of its run."""
 
 import getpass
+import threading
 
 from orchestrator.errors import UsageError
 from orchestrator.queries.sweeps import Sweep
@@ -9,6 +10,9 @@ from orchestrator.trials import Choice, ChoiceKind, SweepState
 
 LONGEST_NOTE = 2_000
 """Characters of a note: what MLflow shows of a tag as a whole, with some room."""
+
+
+_one_at_a_time = threading.Lock()
 
 
 def choose(sweep: Sweep, trial: int, kind: ChoiceKind, note: str = "") -> Choice:
@@ -44,7 +48,8 @@ def copy_choices(sweep: Sweep) -> str:
         return "The driver of the sweep, which is running, copies it to MLflow."
     mirror = stored_mirror(record, sweep.store, StateFolder.find())
     try:
-        copied = mirror.drain(sweep.name)
+        with _one_at_a_time:
+            copied = mirror.drain(sweep.name)
     except TrackingError as error:
         return f"It is stored, and not yet in MLflow: {error} Later: paretune sync {sweep.name}"
     return "It is a tag of the trial's run in MLflow." if copied else ""

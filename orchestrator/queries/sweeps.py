@@ -23,7 +23,7 @@ from orchestrator.spec.stored import (
     spec_constraints,
     spec_objectives,
 )
-from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
+from orchestrator.trials import Choice, SweepRecord, SweepState, Trial, TrialState
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,6 +85,11 @@ class Sweep:
     def claim(self) -> "ClaimSection | None":
         """The claim that its file fixed before the first trial; None if there is none."""
         return spec_claim(self.spec)
+
+    @property
+    def choices(self) -> list[Choice]:
+        """What people decided about its trials: which are candidates, which were picked, why."""
+        return self.store.choices(self.name)
 
     def trials(self, where: str | None = None) -> list[Trial]:
         """Return the trials that fulfill a condition, in order of their numbers.

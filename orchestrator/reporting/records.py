@@ -6,7 +6,7 @@ from orchestrator.fronts.front import Front
 from orchestrator.objectives import Objective
 from orchestrator.queries.records import Record, trial_record
 from orchestrator.queries.trial_log import Event
-from orchestrator.trials import Attempt, FailureKind, Report, SweepRecord, Trial
+from orchestrator.trials import Attempt, Choice, FailureKind, Report, SweepRecord, Trial
 
 
 def trial_details(trial: Trial, attempts: Sequence[Attempt], reports: Sequence[Report]) -> Record:
@@ -26,6 +26,24 @@ def trial_details(trial: Trial, attempts: Sequence[Attempt], reports: Sequence[R
         "artifact_sha256": artifact.sha256 if artifact else None,
         "attempts": [_attempt_record(attempt) for attempt in attempts],
         "reports": [{"epoch": r.epoch, "values": dict(r.values)} for r in reports],
+    }
+
+
+def choice_record(choice: Choice) -> Record:
+    """Describe what a person decided about a trial.
+
+    >>> from datetime import UTC, datetime
+    >>> from orchestrator.trials import ChoiceKind
+    >>> made = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> choice_record(Choice(3, ChoiceKind.PICKED, "small", "ada", made))["kind"]
+    'picked'
+    """
+    return {
+        "trial": choice.trial,
+        "kind": choice.kind.value,
+        "note": choice.note,
+        "who": choice.who,
+        "made": choice.made,
     }
 
 

@@ -12,7 +12,15 @@ from orchestrator.objectives import Objective, arrow
 from orchestrator.quantities import NOTHING, duration, human, human_param, label, sparkline
 from orchestrator.queries.trial_log import Event
 from orchestrator.reporting.tables import clock, state_text
-from orchestrator.trials import Attempt, FailureKind, Report, SweepRecord, Trial, TrialState
+from orchestrator.trials import (
+    Attempt,
+    Choice,
+    FailureKind,
+    Report,
+    SweepRecord,
+    Trial,
+    TrialState,
+)
 
 _LAST_LINES = 3  # of a traceback that is folded
 _SPARKS = 40
@@ -25,8 +33,9 @@ def trial_page(
     reports: Sequence[Report],
     *,
     with_traceback: bool,
+    choice: Choice | None = None,
 ) -> RenderableType:
-    """Write one trial in full: parameters, values, epochs, attempts, errors, artifact."""
+    """Write one trial in full: parameters, values, epochs, attempts, errors, choice, artifact."""
     parts: list[RenderableType] = [
         Text.assemble(
             (f"trial {trial.number} of {trial.sweep}", "bold"),
@@ -44,6 +53,9 @@ def trial_page(
         parts.append(_section(f"epochs 1 to {reports[-1].epoch}", dict(_curves(reports))))
     parts.append(_section("attempts", dict(_attempts(attempts)) or {"": "none yet"}))
     parts += _failures(attempts, with_traceback=with_traceback)
+    if choice is not None:
+        said = {choice.kind.value: f"{clock(choice.made)}  {choice.who}".rstrip()}
+        parts.append(_section("choice", said | ({"because": choice.note} if choice.note else {})))
     where = {"MLflow run": trial.mlflow_run_id or "not mirrored"}
     if trial.artifact is not None:
         size = human("artifact_bytes", trial.artifact.bytes)

@@ -6,6 +6,8 @@ import { axis_of } from "./axes.js";
 import { brushes_as_condition, front, looked_up, on_change, parameter_names, set_brush, state, visible } from "./state.js";
 
 const TOP = 54, BOTTOM = 22, SIDE = 58, LEAST_GAP = 96, NEAR = 26;
+// More lines are a solid area, and take a browser without a graphics card long.
+const MOST_LINES = 3000;
 
 export function parallel({ use_condition }) {
   const back = h("canvas", { class: "under", "aria-hidden": "true" });
@@ -25,7 +27,7 @@ export function parallel({ use_condition }) {
     pen.strokeStyle = colour("dot");
     pen.globalAlpha = state.rows.size > 2000 ? 0.05 : 0.13;
     pen.lineWidth = 1;
-    for (const row of state.rows.values()) trace(pen, axes, row);
+    for (const row of spread([...state.rows.values()])) trace(pen, axes, row);
     draw_fore();
   });
   const draw_fore = once_a_frame(() => {
@@ -36,7 +38,7 @@ export function parallel({ use_condition }) {
     pen.lineWidth = 1;
     pen.strokeStyle = colour("accent");
     pen.globalAlpha = many ? 0.06 : rows.length > 300 ? 0.16 : 0.4;
-    if (is_filtered || !many) for (const row of rows) if (!members.has(row.trial)) trace(pen, axes, row);
+    if (is_filtered || !many) for (const row of spread(rows)) if (!members.has(row.trial)) trace(pen, axes, row);
     pen.globalAlpha = 0.85;
     pen.lineWidth = 1.6;
     pen.strokeStyle = colour("front");
@@ -79,6 +81,12 @@ export function parallel({ use_condition }) {
   show_chips();
   draw_back();
   return box;
+}
+
+/** At most so many rows, spread evenly over all. */
+function spread(rows) {
+  const step = rows.length / MOST_LINES;
+  return step <= 1 ? rows : Array.from({ length: MOST_LINES }, (_, at) => rows[Math.floor(at * step)]);
 }
 
 function axes_of_sweep() {
@@ -183,8 +191,10 @@ function chips_of(use_condition) {
     return h("button", { type: "button", class: "chip", "aria-label": `Remove the range of ${cut(name, 40)}`, onclick: () => set_brush(name, null) },
       `${cut(label(name), 30)}: ${cut(range, 60)} `, h("span", { "aria-hidden": "true" }, "×"));
   });
-  if (!found.length) return [h("p", { class: "muted" }, "Drag along an axis to show only the trials in that range; click it to show all again.")];
+  const left_out = visible().length > MOST_LINES ? ` Of ${visible().length.toLocaleString("en")} trials ${MOST_LINES.toLocaleString("en")}, the front and what was chosen are drawn.` : "";
+  if (!found.length) return [h("p", { class: "muted" }, "Drag along an axis to show only the trials in that range; click it to show all again.", left_out)];
   const condition = brushes_as_condition();
   if (condition) found.push(h("button", { type: "button", class: "small", onclick: () => use_condition(condition) }, "As a condition"));
+  if (left_out) found.push(h("p", { class: "muted" }, left_out));
   return found;
 }

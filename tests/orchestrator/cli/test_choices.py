@@ -24,6 +24,10 @@ def test_a_choice_is_stored_with_its_reason(filled: Path, call: Call) -> None:
     assert (record["trial"], record["choice"]["kind"]) == (2, "picked")
     assert record["reason"] == "Trial 2 is your choice."
     assert stored(filled) == [(2, "picked", "small <b>")]
+    shown = json.loads(call("show", "digits-fc", 2, "--format", "json").stdout)
+    assert shown["choice"] == record["choice"]
+    assert "small <b>" in call("show", "digits-fc", 2).stdout
+    assert "choice" not in json.loads(call("show", "digits-fc", 1, "--format", "json").stdout)
 
 
 def test_a_trial_off_the_front_may_be_a_candidate_and_says_so(filled: Path, call: Call) -> None:

@@ -5,10 +5,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import urllib.request
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from typer.testing import Result
 
 from orchestrator.storage.opening import open_store
 
@@ -50,3 +52,41 @@ def test_a_signal_ends_the_server_too_and_the_address_is_the_sweeps(mirrored: Pa
     assert process.returncode == 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+@pytest.mark.slow
+def test_the_page_of_a_sweep_is_served_until_a_signal_ends_it(filled: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "ui", "digits-fc", "--port", str(port)],
+        env={**os.environ, "PARETUNE_HOME": str(filled)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        assert f"digits-fc at http://127.0.0.1:{port}/ (" in said
+        url = f"http://127.0.0.1:{port}/api/board"
+        with urllib.request.urlopen(url) as answer:
+            assert b'"name":"digits-fc"' in answer.read()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("digits-fcc",), "digits-fc"),
+        (("--allow-changes",), "name it"),
+        (("digits-fc", "--host", "203.0.113.7"), "cannot be used"),
+    ],
+)
+def test_what_cannot_be_served_is_a_sentence(
+    filled: Path, call: Callable[..., Result], words: tuple[str, ...], said: str
+) -> None:
+    result = call("ui", *words)
+    assert result.exit_code != 0
+    assert said in result.output

@@ -28,7 +28,11 @@ SPEC: Mapping[str, object] = {
     "name": SWEEP,
     "backbone": {"name": "digitnet", "weights": "bundled"},
     "data": {"name": "digits"},
-    "space": {"bits": {}, "lr": {}, "policy": {}},
+    "space": {
+        "bits": {"type": "int", "low": 2, "high": 8},
+        "lr": {"type": "float", "low": 1e-5, "high": 0.1},
+        "policy": {"type": "choice", "values": ["all", "none"]},
+    },
     "training": {"tune": "head", "epochs": 4},
     "objectives": {"accuracy": "maximize", "memory_bytes": "minimize"},
     "constraints": ["accuracy >= 0.5"],
