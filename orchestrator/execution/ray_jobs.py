@@ -13,6 +13,10 @@ from orchestrator.redaction import redacted
 
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 """States in which a job no longer runs."""
+STOP_WAIT_VARIABLE = "RAY_JOB_STOP_WAIT_TIME_S"
+"""Where the process that stops a job looks up how long it waits before it kills."""
+STOP_WAIT_S = 60
+"""Ray's own three seconds are too few for a driver that stores what its trials have."""
 _SERVER_FIX = (
     "Start the head with its dashboard (pip install 'paretune[cluster]', ray start --head "
     "--dashboard-host 0.0.0.0), and give the dashboard's address, http://HOST:8265."
@@ -63,7 +67,8 @@ class RayJobs:
         self, id_: str, entrypoint: str, *, folder: Path, variables: Mapping[str, str]
     ) -> None:
         """Send a folder, which Ray names by its content, and start a command in it."""
-        environment = {"working_dir": str(folder), "env_vars": dict(variables)}
+        given = {STOP_WAIT_VARIABLE: str(STOP_WAIT_S), **variables}
+        environment = {"working_dir": str(folder), "env_vars": given}
         with self._explained():
             self._client.submit_job(
                 entrypoint=entrypoint, submission_id=id_, runtime_env=environment
