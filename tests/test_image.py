@@ -1,4 +1,4 @@
-"""The image as it was built: what it runs as any user, with a root file system that is read-only."""
+"""The image as it was built: what it runs as any user, with a read-only root file system."""
 
 import json
 import os
@@ -14,7 +14,7 @@ ENGINE = next(filter(None, map(shutil.which, ("docker", "podman"))), None)
 pytestmark = [
     pytest.mark.skipif(
         not IMAGE,
-        reason="needs an image that was built, of gigabytes: PARETUNE_TEST_IMAGE=paretune names it",
+        reason="needs an image of gigabytes that was built: PARETUNE_TEST_IMAGE=paretune names it",
     ),
     pytest.mark.skipif(ENGINE is None, reason="needs docker or podman"),
     pytest.mark.serial,
