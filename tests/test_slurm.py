@@ -63,7 +63,7 @@ def test_a_head_and_workers_start_with_what_slurm_gave_and_the_driver_joins_them
     started = sorted((each for each in calls if each.startswith("srun")), key=_node)
     assert [_node(each) for each in started] == ["n1", "n2", "n3"]
     head = "--head --block --port=20017 --temp-dir=/tmp/ray-20017 --include-dashboard=false"
-    assert f"ray start {head} {size}" in started[0]
+    assert f"ray start {head} --dashboard-port=40017 {size}" in started[0]
     for each in started[1:]:
         assert f"ray start --block --address=n1:20017 {size}" in each
     assert all("token=64" in each for each in started)

@@ -109,10 +109,12 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     )
     try:
         _wait_for(ports[1], head)
+        # Its agent, which starts jobs, comes last.
+        _wait_for(ports[2], head)
         yield address
     finally:
         head.terminate()
-        head.wait(60)
+        head.wait(240)
         shutil.rmtree(scratch, ignore_errors=True)
 
 
