@@ -1,6 +1,7 @@
 """The job server of a Ray cluster: submit, look, follow, stop."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,15 +14,21 @@ from orchestrator.redaction import redacted
 
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 """States in which a job no longer runs."""
+STOP_WAIT_VARIABLE = "RAY_JOB_STOP_WAIT_TIME_S"
+"""Where the process that stops a job looks up how long it waits before it kills."""
+STOP_WAIT_S = 60
+"""Ray's own three seconds are too few for a driver that stores what its trials have."""
 _SERVER_FIX = (
     "Start the head with its dashboard (pip install 'paretune[cluster]', ray start --head "
     "--dashboard-host 0.0.0.0), and give the dashboard's address, http://HOST:8265."
 )
+AGENT_WAIT_S = 120.0
+"""How long a head may take until it starts jobs."""
+_NO_AGENT = "No available agent"
 _AGENT_FIX = (
-    "The job server answers, but its agent, which starts jobs, does not. Right after the start of "
-    "the head, wait some seconds. If it lasts, another Ray on the head's machine may have the "
-    "agent's port, 52365: start the head with --dashboard-agent-listen-port and a free one. The "
-    "head's dashboard_agent.log (/tmp/ray/session_latest/logs) says more."
+    "The job server answers, but its agent, which starts jobs, does not. Another Ray on the head's "
+    "machine may have the agent's port, 52365: start the head with --dashboard-agent-listen-port "
+    "and a free one. The head's dashboard_agent.log (/tmp/ray/session_latest/logs) says more."
 )
 
 
@@ -62,12 +69,25 @@ class RayJobs:
     def submit(
         self, id_: str, entrypoint: str, *, folder: Path, variables: Mapping[str, str]
     ) -> None:
-        """Send a folder, which Ray names by its content, and start a command in it."""
-        environment = {"working_dir": str(folder), "env_vars": dict(variables)}
+        """Send a folder, which Ray names by its content, and start a command in it.
+
+        Right after its start a head has no agent yet, which starts jobs: that is waited for.
+        """
+        given = {STOP_WAIT_VARIABLE: str(STOP_WAIT_S), **variables}
+        environment = {"working_dir": str(folder), "env_vars": given}
+        until = time.monotonic() + AGENT_WAIT_S
         with self._explained():
-            self._client.submit_job(
-                entrypoint=entrypoint, submission_id=id_, runtime_env=environment
-            )
+            while True:
+                try:
+                    self._client.submit_job(
+                        entrypoint=entrypoint, submission_id=id_, runtime_env=environment
+                    )
+                except RuntimeError as error:
+                    if _NO_AGENT not in str(error) or time.monotonic() > until:
+                        raise
+                    time.sleep(1)
+                else:
+                    return
 
     def listed(self) -> list[JobState]:
         """List the jobs that were submitted to the server, in the order of their ids."""
@@ -146,5 +166,5 @@ class RayJobs:
 
 
 def _fix(reason: str) -> str:
-    known = {"authentication": REFUSED_FIX, "available agent": _AGENT_FIX}
+    known = {"authentication": REFUSED_FIX, _NO_AGENT: _AGENT_FIX}
     return next((fix for words, fix in known.items() if words in reason), _SERVER_FIX)

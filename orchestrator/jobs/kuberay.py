@@ -10,6 +10,7 @@ import yaml
 
 from orchestrator.addresses import sqlite_file
 from orchestrator.errors import UsageError
+from orchestrator.execution.ray_jobs import STOP_WAIT_S, STOP_WAIT_VARIABLE
 from orchestrator.jobs.cluster_settings import (
     ClusterSettings,
     HeadSection,
@@ -148,11 +149,12 @@ def _pod(
         name_of_it = folder.strip("/").replace("/", "-")
         volumes.append({"name": name_of_it, "emptyDir": {}})
         mounts.append({"name": name_of_it, "mountPath": folder})
+    variables = {STOP_WAIT_VARIABLE: str(STOP_WAIT_S), **job.variables}
     container = {
         "name": name,
         "image": settings.image,
         "resources": {"requests": amounts, "limits": amounts},
-        "env": [{"name": key, "value": value} for key, value in job.variables.items()],
+        "env": [{"name": key, "value": value} for key, value in variables.items()],
         "envFrom": [{"secretRef": {"name": secret}} for secret in settings.secrets],
         "volumeMounts": mounts,
         "securityContext": {

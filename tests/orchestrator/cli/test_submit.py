@@ -89,11 +89,13 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     # Each head of a test has a token of its own, as a cluster that is reached from elsewhere must.
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[3]))
+    path = [str(Path(__file__).resolve().parents[3]), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
     ports = _free_ports(3)
     # A short path: the sockets of Ray lie in it.
     scratch = tempfile.mkdtemp(prefix="pj")
     address = f"http://127.0.0.1:{ports[1]}"
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "150")
     head = subprocess.Popen(
         [
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
@@ -107,10 +109,12 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     )
     try:
         _wait_for(ports[1], head)
+        # Its agent, which starts jobs, comes last.
+        _wait_for(ports[2], head)
         yield address
     finally:
         head.terminate()
-        head.wait(60)
+        head.wait(240)
         shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -142,7 +146,7 @@ def test_a_sweep_runs_as_a_job_and_submitting_it_again_goes_on(
 ) -> None:
     def call(*words: object) -> "subprocess.CompletedProcess[str]":
         line = ["paretune", *map(str, words)]
-        return subprocess.run(line, capture_output=True, text=True, timeout=240, check=False)
+        return subprocess.run(line, capture_output=True, text=True, timeout=600, check=False)
 
     first = call("submit", sweep, "--address", server, "--follow")
     assert first.returncode == 0, first.stdout + first.stderr
@@ -163,6 +167,38 @@ def test_a_sweep_runs_as_a_job_and_submitting_it_again_goes_on(
         ("complete", 0),
         ("complete", 1),
     ]
+    _stopped_while_it_runs(call, moved, server, store)
+
+
+def _stopped_while_it_runs(
+    call: "Callable[..., subprocess.CompletedProcess[str]]", sweep: Path, server: str, store: str
+) -> None:
+    """Stop a job in the middle, and submit its sweep again: nothing is lost or run twice."""
+
+    def trials() -> list[tuple[str, int]]:
+        told = call("trials", "long", "--store", store, "--format", "json")
+        listed = json.loads(told.stdout) if told.returncode == 0 else []
+        return [(each["state"], each["trial"]) for each in listed]
+
+    words = ("submit", sweep, "--address", server, "--name", "long")
+    long = ("--set", "budget=6", "--set", "training.epochs=40")
+    assert call(*words, *long).returncode == 0
+    while ("complete", 0) not in trials():
+        status = call("jobs", "status", "long.attempt-1", "--address", server)
+        assert status.stdout.startswith(("PENDING", "RUNNING")), status.stdout
+    assert "one driver at a time" in call(*words, *long).stderr
+    assert "Asked" in call("jobs", "stop", "long.attempt-1", "--address", server).stderr
+    said = call("jobs", "logs", "long.attempt-1", "--follow", "--address", server)
+    assert "long.attempt-1: STOPPED" in said.stderr
+    # The driver ended by itself: it was not killed, and stored that it was interrupted.
+    assert "long: interrupted" in said.stdout
+    kept = [each for each in trials() if each[0] == "complete"]
+    assert 0 < len(kept) < 6
+    again = call(*words, *long, "--follow")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert sorted(trials()) == [("complete", number) for number in range(6)]
+    shown = call("show", "long", "0", "--store", store, "--format", "json")
+    assert len(json.loads(shown.stdout)["attempts"]) == 1
 
 
 def test_a_sweep_is_created_followed_and_deleted_on_kubernetes(

@@ -12,7 +12,9 @@ from orchestrator.execution.ray_jobs import RayJobs
 
 
 class _Head(BaseHTTPRequestHandler):
-    """A head whose agent has not come up, as Ray's own job server answers then."""
+    """A head whose agent comes up after some questions, as Ray's own job server answers then."""
+
+    refusals = 0
 
     def do_GET(self) -> None:
         content = b'{"version": "4", "ray_version": "2.60.0", "ray_commit": ""}'
@@ -24,7 +26,11 @@ class _Head(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer(500, b"No available agent to submit job, please try again later.")
+        if type(self).refusals:
+            type(self).refusals -= 1
+            self._answer(500, b"No available agent to submit job, please try again later.")
+        else:
+            self._answer(200, b'{"job_id": "a.attempt-1", "submission_id": "a.attempt-1"}')
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
@@ -50,10 +56,22 @@ def head() -> Iterator[str]:
 
 @pytest.mark.slow
 def test_a_head_whose_agent_is_not_there_is_told_from_one_without_a_job_server(
-    head: str, tmp_path: Path
+    head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(_Head, "refusals", 99)
+    monkeypatch.setattr("orchestrator.execution.ray_jobs.AGENT_WAIT_S", 0.0)
     (tmp_path / "sweep.yaml").write_text("name: a")
     with pytest.raises(OrchestratorError, match="No available agent") as caught:
         RayJobs(head).submit("a.attempt-1", "true", folder=tmp_path, variables={})
     assert "--dashboard-agent-listen-port" in str(caught.value)
     assert "pip install" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_head_that_has_just_started_is_waited_for(
+    head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Head, "refusals", 2)
+    (tmp_path / "sweep.yaml").write_text("name: a")
+    RayJobs(head).submit("a.attempt-1", "true", folder=tmp_path, variables={})
+    assert _Head.refusals == 0

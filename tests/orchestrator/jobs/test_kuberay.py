@@ -14,6 +14,7 @@ from orchestrator.jobs.cluster_settings import read_settings
 from orchestrator.jobs.job import job_of
 from orchestrator.jobs.kuberay import manifests
 from orchestrator.spec.files import load_sweep
+from tests.kuberay_schema import crd
 from tests.orchestrator.jobs.conftest import MINIMAL
 
 SWEEP = {
@@ -45,27 +46,7 @@ def _manifests(
 @pytest.fixture(scope="module")
 def schema() -> dict[str, Any]:
     """KubeRay's own schema of a RayJob."""
-    shared = Path(__file__).resolve().parents[4] / "shared" / "schemas"
-    path = shared / "ray.io_rayjobs.yaml"
-    if not path.is_file():
-        pytest.skip("needs KubeRay's CRD ray.io_rayjobs.yaml in the shared folder")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    versions = yaml.load(path.read_text(), loader)["spec"]["versions"]  # noqa: S506 - a safe loader
-    (found,) = [each for each in versions if each["name"] == "v1"]
-    return _closed(found["schema"]["openAPIV3Schema"])
-
-
-def _closed(schema: Any) -> Any:
-    """Forbid unknown keys, which a Kubernetes server would drop without a word."""
-    if isinstance(schema, list):
-        return [_closed(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    closed = {key: _closed(value) for key, value in schema.items()}
-    kept = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
-    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object" and not kept:
-        closed["additionalProperties"] = False
-    return closed
+    return crd("rayjobs")
 
 
 DELETION = [{"when": "succeeded", "delete": "cluster", "after": 60}]
