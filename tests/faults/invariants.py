@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from orchestrator.errors import OrchestratorError
+from orchestrator.file_storage.trial_files import local_files
 from orchestrator.trials import Trial, TrialState
 from tests.faults.mirrored import unmirrored
 from tests.faults.testbed import BITS, NAME, WIDTHS, Testbed
@@ -98,4 +99,8 @@ def _steady(trial: Trial) -> Mapping[str, float]:
 
 
 def _has(path: str, size: int) -> bool:
-    return Path(path).is_file() and Path(path).stat().st_size == size
+    try:
+        here = local_files(path, [Path(path).name])
+    except OSError:
+        return False
+    return here.is_file() and here.stat().st_size == size

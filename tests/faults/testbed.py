@@ -44,6 +44,7 @@ budget: {{trials: {trials}, seconds: 3600, trial_seconds: 1800}}
 execution: {{siblings: false}}
 resources: {{cpus: {cpus}}}
 tracking: {{kind: mlflow{uri}}}
+{storage}
 """
 # A library that changes the clock is for the driver alone, not for what it starts.
 _PROGRAM = """\
@@ -73,6 +74,7 @@ class Testbed:
         tracking_uri: MLflow's; None is the file beside the store.
         environment: Variables of the command's processes, over those of this one.
         cpus: CPUs a trial.
+        storage: Where networks and checkpoints are kept for all nodes; empty is the state folder.
     """
 
     folder: Path
@@ -81,6 +83,7 @@ class Testbed:
     tracking_uri: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
     cpus: int = 1
+    storage: str = ""
     _started: list[subprocess.Popen[str]] = field(default_factory=list)
     _servers: list[Callable[[], object]] = field(default_factory=list)
 
@@ -112,6 +115,7 @@ class Testbed:
                 trials=TRIALS,
                 cpus=self.cpus,
                 uri=uri,
+                storage=f"storage: '{self.storage}'" if self.storage else "",
             )
         )
         scratch = self.folder / "tmp"
