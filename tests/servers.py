@@ -1,6 +1,7 @@
 """Real servers of the tests' own, each in a temporary folder and on the loopback alone."""
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -18,7 +19,7 @@ _FAR_FROM_UTC = "-c timezone=Asia/Tokyo"
 # synchronous_commit off, what was told to be stored would be lost with the server.
 _UNSAFE_AND_FAST = "-c fsync=off -c full_page_writes=off"
 _SUPERUSER = ("-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
-_START_S = 90.0
+_START_S = 300.0
 
 
 class PostgresServer:
@@ -57,6 +58,24 @@ class PostgresServer:
         wait = ("start", "-w", "-t", "60")
         _run(self._programs / "pg_ctl", *wait, "-D", self._data, "-l", log, "-o", options)
 
+    def add_user(self, name: str, password: str) -> str:
+        """Add a superuser who needs a password; the address of the server for him, without it."""
+        access = self._data / "pg_hba.conf"
+        rule = f"local all {name} scram-sha-256\n"
+        access.write_text(rule + access.read_text())
+        words = (
+            f"CREATE ROLE {name} SUPERUSER LOGIN PASSWORD '{password}'; SELECT pg_reload_conf()"
+        )
+        _run(self._programs / "psql", "-h", self._folder, *("-U", "postgres", "-c", words))
+        return f"postgres?host={self._folder}"
+
+    def dump(self) -> str:
+        """Return everything that is stored, and what the server logged, as text."""
+        file = self._folder / "dump"
+        _run(self._programs / "pg_dumpall", "-h", self._folder, "-U", "postgres", "-f", file)
+        log = (self._folder / "log").read_text(errors="replace")
+        return file.read_text(errors="replace") + log
+
     def kill(self) -> None:
         """End the server as a crash would: no connection is told, nothing is flushed."""
         # By the process id in the data folder.
@@ -89,10 +108,11 @@ class MlflowProcess:
     Args:
         folder: Where its database, its artifacts and its log go.
         port: Where it listens.
+        auth: A configuration of its users; None lets everybody in.
     """
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self._folder, self.port = folder, port
+    def __init__(self, folder: Path, port: int, auth: Path | None = None) -> None:
+        self._folder, self.port, self._auth = folder, port, auth
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -103,6 +123,10 @@ class MlflowProcess:
 
     def start(self) -> None:
         """Start the server; returns when it answers."""
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        if self._auth is not None:
+            environment["MLFLOW_AUTH_CONFIG_PATH"] = str(self._auth)
+            environment["MLFLOW_FLASK_SERVER_SECRET_KEY"] = secrets.token_hex(16)
         with (self._folder / "server.txt").open("ab") as output:
             self._process = subprocess.Popen(
                 [
@@ -110,11 +134,12 @@ class MlflowProcess:
                     *("--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
                     *("--backend-store-uri", f"sqlite:///{self._folder / 'mlflow.db'}"),
                     *("--artifacts-destination", (self._folder / "artifacts").as_uri()),
+                    *(() if self._auth is None else ("--app-name", "basic-auth")),
                 ],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 # Else it starts seven more processes, for jobs that no test has.
-                env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+                env=environment,
                 start_new_session=True,
             )
         deadline = time.monotonic() + _START_S

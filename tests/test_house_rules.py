@@ -77,6 +77,7 @@ NO_EXAMPLE = {
         "orchestrator/driver/run_result.py",
         "orchestrator/driver/running.py",
         "orchestrator/driver/signals.py::interrupted_by_signals",
+        "orchestrator/driver/quick_checks.py",
         "orchestrator/driver/watch.py",
         "orchestrator/simulation/comparing.py::compare",
     ),

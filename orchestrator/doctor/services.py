@@ -3,6 +3,7 @@
 import base64
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from http import HTTPStatus
@@ -31,12 +32,14 @@ def examine_store(url: str, variable: str = "") -> list[Finding]:
         url: URL of the store.
         variable: The environment variable that names it, if one does.
     """
-    first, *others = _store_findings(url)
+    from orchestrator.storage.opening import try_writing
+
+    first, *others = _store_findings(url, try_writing)
     said = f", as {variable} says" if variable else ""
     return [replace(first, detail=first.detail + said), *others]
 
 
-def _store_findings(url: str) -> list[Finding]:
+def _store_findings(url: str, attempt: Callable[[str], None]) -> list[Finding]:
     from orchestrator.storage.database import Database
     from orchestrator.storage.opening import schema_version
 
@@ -56,22 +59,34 @@ def _store_findings(url: str) -> list[Finding]:
             if database.path
             else "Start the server, and check host, user and password in the URL."
         )
-        return [wrong("store", redacted(str(error)), fix), *findings]
+        return [wrong("store", redacted(str(error)).rstrip("."), fix), *findings]
     finding = _schema(database.url, current, newest)
-    return [_written(finding, url) if finding.ok else finding, *findings]
+    return [_written(finding, url, attempt) if finding.ok else finding, *findings]
 
 
-def _written(finding: Finding, url: str) -> Finding:
+def examine_store_use(url: str, variable: str = "") -> list[Finding]:
+    """Check as `examine_store` does, with what a run of an existing store writes: no new table.
+
+    Args:
+        url: URL of the store.
+        variable: The environment variable that names it, if one does.
+    """
+    from orchestrator.storage.opening import try_changing
+
+    first, *others = _store_findings(url, try_changing)
+    said = f", as {variable} says" if variable else ""
+    return [replace(first, detail=first.detail + said), *others]
+
+
+def _written(finding: Finding, url: str, attempt: Callable[[str], None]) -> Finding:
     """The finding of a store, once it is known that it can be written to."""
-    from orchestrator.storage.opening import try_writing
-
     try:
-        try_writing(url)
+        attempt(url)
     except OrchestratorError as error:
         fix = (
             "A run needs a user that may make tables and write to them; of a file, its folder too."
         )
-        return wrong("store", redacted(str(error)), fix)
+        return wrong("store", redacted(str(error)).rstrip("."), fix)
     return replace(finding, detail=f"{finding.detail}; a write was tried and taken back")
 
 

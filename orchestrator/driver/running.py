@@ -29,6 +29,7 @@ from orchestrator.driver.lease import LEASE_S, lease_kept
 from orchestrator.driver.leftovers import remove_empty_folder, remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
 from orchestrator.driver.mirroring import chosen_store, mirrored, warmed_up_mirror
+from orchestrator.driver.quick_checks import quick_checks
 from orchestrator.driver.run_result import RunResult, result_of
 from orchestrator.driver.samplers import (
     sampler_of,
@@ -112,7 +113,12 @@ def run(  # noqa: PLR0913 - what a caller may bring along
         if (store is None or isinstance(store, str)) and (words := chosen_store(where, folder)):
             progress.note(f"stored at {words}")
         interrupted = True
-        with terminated_as_interrupted(), warmed_up_mirror(spec, folder) as want_mirror:
+        url = where if store is None or isinstance(store, str) else None
+        with (
+            terminated_as_interrupted(),
+            quick_checks(spec, url, folder, progress.note),
+            warmed_up_mirror(spec, folder) as want_mirror,
+        ):
             worker = (executor or executor_of(spec, address, folder, progress))(
                 _task(spec, folder)
             )

@@ -4,13 +4,15 @@ import os
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.execution import class_cache
 
 from orchestrator.contracts import JobSource
 from orchestrator.errors import ClusterLostError
@@ -84,7 +86,8 @@ def tune_jobs(source: JobSource, run: Run) -> None:
     ) as scratch:
         tuner = _tuner(jobs, Shared(run.data, barrier, run.task, run.marker, waiting.key), scratch)
         try:
-            run_watched(tuner.fit, _watch(jobs, run.head, waiting))
+            with _credentials_kept():
+                run_watched(tuner.fit, _watch(jobs, run.head, waiting))
         except ClusterLostError:
             jobs.leave("The head of the Ray cluster was lost, and the worker with it.")
             raise
@@ -97,6 +100,21 @@ def tune_jobs(source: JobSource, run: Run) -> None:
     jobs.interrupt()
     if jobs.error is not None:
         raise jobs.error
+
+
+@contextmanager
+def _credentials_kept() -> Iterator[None]:
+    """Keep Tune (2.60) from handing this process's AWS keys to its workers.
+
+    They would go through the runtime environment, which Ray's agents write into their logs in
+    clear. Workers have those of their raylet, as the tasks that probed the storage had.
+    """
+    plain = class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.ENV_VARS_TO_PROPAGATE = {name for name in plain if not name.startswith("AWS_")}
+    try:
+        yield
+    finally:
+        class_cache.ENV_VARS_TO_PROPAGATE = plain
 
 
 class _NoWorkerError(Exception):

@@ -1,5 +1,6 @@
 """The files of trials in the sweep's storage, as workers write and read them."""
 
+import logging
 import shutil
 import socket
 import uuid
@@ -16,6 +17,8 @@ from orchestrator.file_storage.storage import FileStorage, StorageError
 from orchestrator.file_storage.trial_files import key_of, local_files, put_trial
 from orchestrator.trials import Artifact, Failure, FailureKind
 from trainers.files.trial_folder import ARTIFACT_NAME, PREDICTIONS_NAME, STORAGE_NAME
+
+_logger = logging.getLogger(__name__)
 
 _MOVED = (ARTIFACT_NAME, STORAGE_NAME, PREDICTIONS_NAME)
 
@@ -75,7 +78,11 @@ def fetched_job(job: FrontJob, storage: str | None) -> Iterator[FrontJob]:
         yield here
         if Path(found[0]).with_name(PREDICTIONS_NAME).is_file() and found[0] != job.path:
             key = key_of(str(Path(job.path).parent))
-            put_trial(kept, key, Path(found[0]).parent, [PREDICTIONS_NAME])
+            try:
+                put_trial(kept, key, Path(found[0]).parent, [PREDICTIONS_NAME])
+            except OSError as error:
+                # The values are valid without it; only paired tests are not possible.
+                _logger.warning("which images withstood the attacks is not kept: %s", error)
 
 
 def _copied(path: str, to: Path) -> str:

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from logging.handlers import MemoryHandler, RotatingFileHandler
@@ -127,22 +127,16 @@ class RunLog:
         """Take in the lines of this process within this block."""
         self._shown = [self._on_stderr()] if self._shows() else []
         handlers = [self._waiting, *self._shown]
-        before = {name: logging.getLogger(name).level for name in LOGGERS}
-        for name in LOGGERS:
-            logger = logging.getLogger(name)
-            logger.setLevel(logging.INFO)
-            for handler in handlers:
-                logger.addHandler(handler)
-        try:
-            yield self
-        finally:
-            ended = [*handlers, *([self._file] if self._file else [])]
-            for name, level in before.items():
-                logging.getLogger(name).setLevel(level)
-                for handler in ended:
-                    logging.getLogger(name).removeHandler(handler)
-            for handler in ended:
-                handler.close()
+        with ExitStack() as stack:
+            for name in LOGGERS:
+                stack.enter_context(_listened_to(logging.getLogger(name), handlers))
+            try:
+                yield self
+            finally:
+                if self._file is not None:
+                    for name in LOGGERS:
+                        logging.getLogger(name).removeHandler(self._file)
+                    self._file.close()
 
     def _shows(self) -> bool:
         """Whether lines go to standard error: all in JSON, else warnings nobody else prints."""
@@ -157,6 +151,34 @@ class RunLog:
             shown.addFilter(lambda record: not getattr(record, "is_shown", False))
             shown.setFormatter(_Sentence())
         return shown
+
+
+@contextmanager
+def _listened_to(logger: logging.Logger, handlers: Iterable[logging.Handler]) -> Iterator[None]:
+    """Give a logger handlers; what others set up hears no more of it than before."""
+    level, propagate = logger.level, logger.propagate
+    added = [*handlers, *([_Onward(logger.getEffectiveLevel())] if propagate else [])]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    for handler in added:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.propagate = propagate
+        for handler in added:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+class _Onward(logging.Handler):
+    """Passes lines on to the handlers of the root logger, as they would have come there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for handler in logging.getLogger().handlers:
+            if record.levelno >= handler.level:
+                handler.handle(record)
 
 
 class _Quiet(logging.Handler):

@@ -6,7 +6,7 @@ import weakref
 from contextlib import closing, suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, inspect, select, text, update
 from sqlalchemy.sql.expression import column, table
 
 from orchestrator.contracts import Store
@@ -15,7 +15,7 @@ from orchestrator.state_folder import StateFolder, make_private
 from orchestrator.storage.alembic_lock import ALEMBIC_LOCK
 from orchestrator.storage.database import Database
 from orchestrator.storage.sql_store import SqlStore
-from orchestrator.storage.tables import FIRST, HEAD, VERSION_TABLE, metadata
+from orchestrator.storage.tables import FIRST, HEAD, VERSION_TABLE, metadata, sweeps
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _TRIED = "paretune_doctor"
@@ -125,6 +125,29 @@ def try_writing(url: str) -> None:
         with suppress(_TakenBackError), database.writing() as connection:
             connection.execute(text(f"CREATE TABLE {_TRIED} (number INTEGER)"))
             connection.execute(text(f"INSERT INTO {_TRIED} VALUES (1)"))  # noqa: S608 - ours
+            raise _TakenBackError
+    finally:
+        database.close()
+
+
+def try_changing(url: str) -> None:
+    """Write to an existing store as a run does, and take it back; an older one as `try_writing`.
+
+    Raises:
+        OrchestratorError: The store cannot be written to.
+
+    >>> try_changing("sqlite:///absent.db")  # the first run makes it
+    """
+    current, newest = schema_version(url)
+    if current != newest:
+        try_writing(url)
+        return
+    database = Database(url)
+    try:
+        with suppress(_TakenBackError), database.writing() as connection:
+            # Of no row: what is tried is the right to it, which another driver must not wait for.
+            nothing = update(sweeps).where(sweeps.c.id < 0)
+            connection.execute(nothing.values(revision=sweeps.c.revision))
             raise _TakenBackError
     finally:
         database.close()

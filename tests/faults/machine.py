@@ -56,7 +56,7 @@ def broken(name: str, seed: int, folder: Path, expected: Values) -> list[str]:
         code = testbed.finish()
         if code != 0:
             return [f"the same command ends with {code}: {testbed.said()[-2000:]}"]
-        if "Traceback" in testbed.said():
+        if any(words in testbed.said() for words in ("Traceback", '.py", line')):
             return [f"a traceback was printed: {testbed.said()[-3000:]}"]
         if (code := testbed.sync()) != 0:
             return [f"paretune sync ends with {code}: {testbed.said()[-2000:]}"]

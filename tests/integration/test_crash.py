@@ -5,6 +5,7 @@ on and is interrupted with Ctrl-C; `paretune resume` ends the sweep. The tests l
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -276,3 +277,14 @@ def test_a_name_that_is_taken_is_refused(story: Story) -> None:
     store = story.project.open()
     assert Snapshot.of(store) == story.ended
     store.close()
+
+
+def test_each_run_has_a_log_that_says_where_its_trials_ran(story: Story) -> None:
+    logs = sorted((story.project.folder / "state" / "logs" / "crash").glob("*.log"))
+    assert len(logs) == 3
+    placed = r"sweep=crash trial=\d+ attempt=\d+ node=[0-9a-f]{56} worker=[\d.]+:\d+ trial \d+"
+    texts = [log.read_text() for log in logs]
+    assert all(re.search(rf"{placed} runs there$", text, re.M) for text in texts)
+    assert re.search(rf"{placed} interrupted, interrupted: ", texts[1])
+    assert re.search(rf"{placed} complete: accuracy ", texts[2])
+    assert "the run ended, complete: the budget of 7 trials is used up" in texts[2]

@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from orchestrator.contracts import Silent
 from orchestrator.driver.running import RunResult
+from orchestrator.driver.watch import Watch
+from orchestrator.logs.run_log import LogFormat
+from orchestrator.metrics.serving import MetricsPlace
 from orchestrator.queries.sweeps import open_sweep
 
 Call = Callable[..., Result]
@@ -145,3 +149,35 @@ def test_resuming_in_a_store_that_is_not_there_makes_none(call: Call, tmp_path: 
     file = tmp_path / "typo.db"
     assert call("resume", "digits-fc", "--store", f"sqlite:///{file}").exit_code == 2
     assert not file.exists()
+
+
+@pytest.mark.parametrize("command", ["run", "resume"])
+def test_the_log_and_the_metrics_are_as_the_options_say(
+    call: Call,
+    filled: Path,
+    sweep_file: Path,
+    ended: RunResult,
+    run_ends: Callable[..., Any],
+    command: str,
+) -> None:
+    calls = run_ends(ended)
+    what = sweep_file if command == "run" else "digits-fc"
+    options = ("--log-format", "json", "--metrics-port", 0, "--metrics-file", "run.prom")
+    assert call(command, what, *options).exit_code == 0
+    watch = calls[0]["watch"]
+    assert watch == Watch(LogFormat.JSON, MetricsPlace(0, "127.0.0.1", Path("run.prom")))
+    # Its lines on standard error are the progress.
+    assert isinstance(calls[0]["progress"], Silent)
+    assert call(command, what).exit_code == 0
+    assert calls[1]["watch"] == Watch(LogFormat.TEXT, MetricsPlace())
+    assert not isinstance(calls[1]["progress"], Silent)
+
+
+def test_a_wrong_form_of_the_log_exits_2(
+    call: Call, sweep_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call("run", sweep_file, "--log-format", "yaml").exit_code == 2
+    monkeypatch.setenv("PARETUNE_LOG_FORMAT", "yaml")
+    result = call("run", sweep_file)
+    assert result.exit_code == 2
+    assert "set it to text or json" in result.stderr

@@ -7,11 +7,12 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ray.exceptions import OutOfMemoryError
 
-from orchestrator.contracts import Decision, Job, News, Outcome
+from orchestrator.contracts import Decision, Job, Load, News, Outcome
 from orchestrator.contracts.needs import Needs
 from orchestrator.execution.batches import Batches
 from orchestrator.execution.carried_files import CarriedFile
@@ -24,7 +25,9 @@ from orchestrator.execution.ray_adapters import (
 from orchestrator.execution.slots import LiveSlots, Node
 from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.trial_step import Step
+from orchestrator.logs.lines import Line
 from orchestrator.trials import Failure, FailureKind, Report, TrialState
+from trainers.stages.use import CacheUse
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 
@@ -96,6 +99,29 @@ def is_open(barrier: StartBarrier) -> bool:
     thread.start()
     thread.join(0.3)
     return not thread.is_alive()
+
+
+def test_what_a_worker_tells_besides_results_is_passed_on_with_its_name(
+    jobs: RunningJobs, source: Source
+) -> None:
+    searcher, scheduler = JobSearcher(jobs), JobScheduler(jobs)
+    searcher.suggest("t")
+    news = News((Line(1.5, 30, "trainers.x", "an image is black", 0, 0),), CacheUse(hits=1))
+    place = "ray 10.0.0.7:4711 node 5e2f"
+    step = {"steps": ((0, Step(())),), "worker": place}
+    scheduler.on_trial_result(None, SimpleNamespace(trial_id="t"), {**step, "news": news})
+    scheduler.on_trial_result(None, SimpleNamespace(trial_id="t"), {**step, "news": News()})
+    assert source.news == [(news, place)]
+
+
+def test_the_load_is_the_workers_that_have_jobs(source: Source, barrier: StartBarrier) -> None:
+    slots = room_for(2)
+    jobs = RunningJobs(source, slots, barrier)
+    assert slots.load == Load(busy=0, slots=2)
+    JobSearcher(jobs).suggest("t")
+    assert slots.load == Load(busy=1, slots=2)
+    jobs.interrupt()
+    assert slots.load == Load(busy=0, slots=2)
 
 
 def test_a_configuration_is_asked_for_when_a_slot_is_free(

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.contracts import Store
+from orchestrator.contracts import FrontJob, Store
 from orchestrator.driver.running import run
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.inline import InlineExecutor
 from orchestrator.execution.ray_worker import node_task
 from orchestrator.execution.task import Task
-from orchestrator.execution.trial_storage import answer_probe, probed_storage
+from orchestrator.execution.trial_storage import answer_probe, fetched_job, probed_storage
 from orchestrator.file_storage.storage import FileStorage, StorageError
 from orchestrator.places import LostNetworkError, network_file
 from orchestrator.queries.sweeps import open_sweep
@@ -25,7 +25,7 @@ from orchestrator.trials import FailureKind, SweepState, TrialState
 from tests.ray_nodes import RayNodes
 from tests.servers import S3Server
 from trainers.data.config import DataConfig
-from trainers.files.trial_folder import ARTIFACT_NAME
+from trainers.files.trial_folder import ARTIFACT_NAME, PREDICTIONS_NAME, STORAGE_NAME
 
 MakeSpec = Callable[..., SweepSpec]
 
@@ -70,6 +70,22 @@ def test_what_was_put_is_got_whole_or_not_at_all(place: str, tmp_path: Path) -> 
     storage.remove("sweeps/a")
     with pytest.raises(FileNotFoundError):
         storage.get("sweeps/a/file", got)
+
+
+def test_predictions_that_cannot_be_put_back_cost_no_measured_value(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage, key = FileStorage(str(tmp_path / "shared")), "sweeps/a/trials/00000"
+    file = tmp_path / "file"
+    file.write_text("network")
+    for name in (ARTIFACT_NAME, STORAGE_NAME):
+        storage.put(file, f"{key}/{name}")
+    job = FrontJob(storage.address(f"{key}/{ARTIFACT_NAME}"), test=True)
+    with fetched_job(job, str(tmp_path / "shared")) as here:
+        Path(here.path).with_name(PREDICTIONS_NAME).write_text("which images")
+        # A folder is where the file should be.
+        (tmp_path / "shared" / key / PREDICTIONS_NAME / "x").mkdir(parents=True)
+    assert "is not kept" in caplog.text
 
 
 @pytest.mark.slow

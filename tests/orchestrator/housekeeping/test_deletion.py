@@ -50,6 +50,15 @@ def test_its_files_and_rows_go_and_those_of_others_stay(store: Store, state: Sta
         delete_sweep("a", store)
 
 
+def test_the_logs_of_its_runs_go_too(store: Store, state: StateFolder) -> None:
+    make(store, state, "a").release()
+    for name in ("a", "b"):
+        state.log_folder(name).mkdir(parents=True)
+        (state.log_folder(name) / "run.log").write_text("lines")
+    assert delete_sweep("a", store).bytes == 12
+    assert list((state.root / "logs").iterdir()) == [state.log_folder("b")]
+
+
 def test_a_sweep_that_runs_is_not_deleted(store: Store, state: StateFolder) -> None:
     make(store, state, "a")
     with pytest.raises(LeaseHeldError):

@@ -73,6 +73,22 @@ def test_in_text_only_a_warning_goes_to_standard_error_unless_it_was_shown(
     assert capsys.readouterr().err == "the lease was not renewed\n"
 
 
+def test_what_a_program_set_up_hears_no_more_than_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    its_own = logging.Handler()
+    its_own.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [its_own])
+    monkeypatch.setattr(root, "level", logging.WARNING)
+    with RunLog("a", tmp_path).attached():
+        LOGGER.info("quiet")
+        LOGGER.warning("loud")
+    LOGGER.warning("afterwards")
+    assert heard == ["loud", "afterwards"]
+
+
 def test_a_file_that_is_full_is_continued_and_the_oldest_part_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,14 +33,13 @@ execution: inline
 sampler: random
 budget: 10
 """
-# The third network fails.
+# Some widths fail.
 MODULE = """\
-calls = []
 def weight(network, images, labels):
-    calls.append(network)
-    if len(calls) == 3:
+    count = sum(each.numel() for each in network.parameters())
+    if count % 3 == 0:
         raise ValueError("too heavy")
-    return 1000.0 - len(calls)
+    return float(count)
 """
 
 
@@ -129,11 +128,15 @@ def test_prometheus_has_every_metric_after_a_sweep(
         series, True
     )
     # The last values, which the run waited for somebody to read.
-    assert last('paretune_trials{state="complete"}') == [9]
-    assert last('paretune_trials{state="failed"}') == [1]
+    (complete,), (failed,) = (
+        last(f'paretune_trials{{state="{state}"}}') for state in ("complete", "failed")
+    )
+    assert complete + failed == 10
+    assert min(complete, failed) >= 1
     assert last('paretune_trials{state="running"}') == [0]
-    assert last('paretune_attempts_total{failure="error",state="failed"}') == [1]
-    assert last("paretune_epochs_total") == [10]
+    assert last('paretune_attempts_total{failure="error",state="failed"}') == [failed]
+    # A trial that fails may take its last epoch along.
+    assert complete <= last("paretune_epochs_total")[0] <= 10
     assert last("paretune_budget_trials") == [10]
     assert last("paretune_hypervolume")[0] > 0
     assert last("paretune_front_trials")[0] >= 1

@@ -17,6 +17,7 @@ from trainers.errors import TrainerError
 from trainers.files.checkpoints import save_checkpoint
 from trainers.stages.backends import open_backend
 from trainers.stages.cache import StageCache
+from trainers.stages.use import CacheUse
 
 FACTS = {"reports": [1, 2.5, "x"]}
 # Fork: a process of its own for each would load torch again.
@@ -55,6 +56,19 @@ def test_what_is_kept_is_read_by_another_process_s_cache(where: str) -> None:
 
 
 @pytest.mark.slow
+def test_its_use_is_counted_in_entries_and_bytes(where: str) -> None:
+    cache = StageCache(where, 1e9)
+    size = sum(tensor.nbytes for tensor in tensors().values())
+    made = [cache.made("x", tensors)[1] for _ in range(3)]
+    assert made == [False, True, True]
+    use = cache.use
+    # An entry that is made was looked for twice, and is one miss.
+    assert (use.hits, use.misses, use.read_bytes) == (2, 1, 2 * size)
+    assert use.written_bytes > size
+    cache.get("y")
+    assert cache.use - use == CacheUse(misses=1)
+
+
 def test_it_is_bounded_and_what_was_written_last_stays(where: str) -> None:
     cache = StageCache(where, 20_000)
     for number in range(12):
