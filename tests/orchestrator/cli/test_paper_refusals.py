@@ -85,6 +85,7 @@ def choice(*values: object) -> dict[str, object]:
             },
             "no two of the 6 convolutions of this backbone have the same shape",
         ),
+        ({"methods": {"expand": "kernels"}}, "trains kernels of 5x5 and more as several of 3x3"),
     ],
 )
 def test_check_names_layer_and_numbers(
