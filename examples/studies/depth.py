@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,7 @@ def _arm(label: str, config: TrialConfig, data: ImageData, seeds: int, kept: Mea
     found = []
     for seed in range(seeds):
         own = TrialConfig.from_mapping({**config.as_mapping(), "seed": seed})
-        found.append(kept.value(training_parameters(own), lambda own=own: _trained(own, data)))
+        found.append(kept.value(training_parameters(own), partial(_trained, own, data)))
         accuracy, seconds, *_ = found[-1]
         print(f"{label} {seed}: {accuracy:.4f} {seconds:.1f} s", file=sys.stderr)
     accuracies, seconds, params, macs = zip(*found, strict=True)

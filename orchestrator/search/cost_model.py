@@ -14,6 +14,7 @@ from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import Params, Value
 from trainers.artifact.packed_layout import packed_layout
 from trainers.config import TrialConfig, with_params
+from trainers.methods.checking import check_large_kernels, expands
 from trainers.networks.shapes import count_values, head_shapes, network_shapes
 from trainers.networks.spec import spec_of
 from trainers.pruning.config import PRUNING_PARAMETERS, check_groups, pruned_names
@@ -29,7 +30,7 @@ SIZING = frozenset(
         *("fc_width_1", "fc_width_2", "fc_width_3"),
         *("bits", "fc_bits", "quantizer", "scope", "qat", ALLOCATED_BITS, "activation_bits"),
         *PRUNING_PARAMETERS,
-        "share_kernels",
+        *("share_kernels", "expand"),
     )
 )
 """Names of the parameters that decide a network's size, the bits of single layers aside."""
@@ -100,6 +101,8 @@ def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
     shared = count_values(backbone.tensors.stored) - count_values(
         {name: shape for name, shape in shapes.stored.items() if name in backbone.tensors.stored}
     )
+    if config.methods.expand == "kernels":
+        check_large_kernels(sum(expands(shape) for shape in shapes.stored.values()))
     names = pruned_names(config.pruning, shapes.is_convolution)
     check_groups(config.pruning, {name: shapes.stored[name] for name in names})
     layout = packed_layout(spec, shapes, config.quantization, classes)

@@ -40,6 +40,7 @@ def check_methods(
         MethodError: With the sentence.
     """
     problems = [
+        *_from_scratch(methods, weights),
         *_without_effect(methods, weights, tune),
         *_adapted(methods, tune, pruning),
         *_reparametrized(methods, tune, qat, pruning),
@@ -97,6 +98,43 @@ def check_adjoined(widths: Sequence[int], full: Sequence[int]) -> None:
         )
 
 
+def expands(shape: tuple[int, ...]) -> bool:
+    """Return whether a kernel of this shape (out, in, k, k) is trained as several.
+
+    >>> [expands((8, 4, k, k)) for k in (1, 3, 5, 6, 7)]
+    [False, False, True, False, True]
+    """
+    return len(shape) == 4 and shape[2] == shape[3] >= 5 and shape[2] % 2 == 1
+
+
+def check_large_kernels(found: int) -> None:
+    """Reject a backbone without a kernel to expand.
+
+    >>> check_large_kernels(1)
+
+    Args:
+        found: How many kernels are expanded.
+
+    Raises:
+        MethodError: None is.
+    """
+    if not found:
+        raise MethodError(
+            "expand is 'kernels', which trains kernels of 5x5 and more as several of 3x3, and "
+            "this backbone has none whose channels are not grouped. Use expand: convolutions, or "
+            "a backbone such as alexnet, squeezenet1_0 or resnet18."
+        )
+
+
+def _from_scratch(methods: MethodsConfig, weights: str) -> Iterator[str]:
+    if methods.expand == "kernels" and weights != "scratch":
+        yield (
+            f"expand is 'kernels', whose small kernels start at random, and weights is "
+            f"{weights!r}: the large ones would be lost. Use weights: scratch, or expand: "
+            f"convolutions, which keeps them."
+        )
+
+
 def _without_effect(methods: MethodsConfig, weights: str, tune: str) -> Iterator[str]:
     if methods.l2sp and weights == "scratch":
         yield (
@@ -149,7 +187,8 @@ def _reparametrized(
             f"{given[0]} trains weights in another form, and qat is {qat!r}, which needs them as "
             f"they are packed. Use qat: none, or leave {given[0]} out."
         )
-    convolves, forms_head = methods.expand in ("convolutions", "all"), methods.adjoined
+    convolves = methods.expand in ("convolutions", "all", "kernels")
+    forms_head = methods.adjoined
     prunes_head = pruning.layers == "all" and (forms_head or methods.expand in ("head", "all"))
     if pruning.active and not pruning.removes_channels and (convolves or prunes_head):
         yield (
@@ -187,7 +226,7 @@ def _shared(
     others = {
         "qat": qat != "none",
         "pruning": pruning.active,
-        "expand": methods.expand in ("convolutions", "all"),
+        "expand": methods.expand in ("convolutions", "all", "kernels"),
         "halo": methods.halo > 0,
     }
     for name, is_on in others.items():

@@ -8,7 +8,7 @@ from typing import Any
 from trainers.accepted import Accepts, Value
 
 ADVERSARIES = ("none", "fgsm", "pgd")
-EXPANSIONS = ("none", "head", "convolutions", "all")
+EXPANSIONS = ("none", "head", "convolutions", "all", "kernels")
 
 METHOD_PARAMETERS: Mapping[str, Accepts] = {
     "distillation": Accepts("share of the loss that the full-size network teaches", 0.0, 1.0),
@@ -49,7 +49,8 @@ class MethodsConfig:
         l2sp_head: `beta`, of the weights of the head.
         halo: `xi`, of weights divided by their coefficients; 0 is off.
         halo_shrinkage: `psi`, of the coefficients.
-        expand: Which layers are trained as three linear ones: ``head``, ``convolutions``, ``all``.
+        expand: Which layers are trained as three linear ones: ``head``, ``convolutions``, ``all``;
+            ``kernels`` trains kernels of 5x5 and more as several of 3x3.
         expand_rate: `r`: how many times as many channels these have.
         adapter_rank: Rank of a 1x1 convolution beside every frozen convolution; 0 is none.
         adjoined: Whether the sized head is trained as the first units of the full one.

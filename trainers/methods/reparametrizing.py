@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from trainers.determinism import derive_seed
+from trainers.methods.checking import check_large_kernels, expands
 from trainers.methods.config import MethodsConfig
+from trainers.methods.kernel_expansion import ExpandedKernel
 from trainers.quantization.plan import CONVOLUTIONS
 
 _PARTS = ("weight", "bias")
@@ -190,7 +192,8 @@ def reparametrize(
 ) -> None:
     """Give layers the forms in which `methods` trains them; the network computes the same.
 
-    Grouped convolutions keep their own form: their kernels have no channels to mix.
+    Grouped convolutions keep their own form: their kernels have no channels to mix. Large kernels
+    that become several small ones are drawn anew (`ExpandedKernel`).
 
     >>> head = nn.Sequential(nn.Linear(4, 2))
     >>> reparametrize(nn.Identity(), head, MethodsConfig(expand="head"), seed=0)
@@ -202,23 +205,34 @@ def reparametrize(
         head: The head; changed in place.
         methods: What is expanded, and the rank of adapters.
         seed: Decides the start.
+
+    Raises:
+        MethodError: Large kernels are to be expanded, and there are none.
     """
-    rate = methods.expand_rate
-    for name, layer in list(features.named_modules()):
-        if not isinstance(layer, CONVOLUTIONS) or layer.groups != 1:
-            continue
-        own_seed = derive_seed(seed, "form", name)
-        rule: nn.Module | None = None
-        if methods.expand in ("convolutions", "all"):
-            rule = Expanded(rate, own_seed)
-        elif methods.adapter_rank:
-            rule = Adapter(layer.weight.detach(), methods.adapter_rank, own_seed)
+    rules = {
+        name: _convolution_rule(layer, methods, derive_seed(seed, "form", name))
+        for name, layer in features.named_modules()
+        if isinstance(layer, CONVOLUTIONS) and layer.groups == 1
+    }
+    if methods.expand == "kernels":
+        check_large_kernels(sum(rule is not None for rule in rules.values()))
+    for name, rule in rules.items():
         if rule is not None:
-            parametrize.register_parametrization(layer, "weight", rule)
+            parametrize.register_parametrization(features.get_submodule(name), "weight", rule)
     for name, layer in list(head.named_modules()):
         if isinstance(layer, nn.Linear) and methods.expand in ("head", "all"):
-            rule = ExpandedLinear(rate, derive_seed(seed, "form of head", name))
-            parametrize.register_parametrization(layer, "weight", rule)
+            linear = ExpandedLinear(methods.expand_rate, derive_seed(seed, "form of head", name))
+            parametrize.register_parametrization(layer, "weight", linear)
+
+
+def _convolution_rule(layer: nn.Module, methods: MethodsConfig, seed: int) -> nn.Module | None:
+    weight: Tensor = layer.get_parameter("weight").detach()
+    if methods.expand in ("convolutions", "all"):
+        return Expanded(methods.expand_rate, seed)
+    if methods.expand == "kernels":
+        shape = tuple(weight.shape)
+        return ExpandedKernel(methods.expand_rate, seed) if expands(shape) else None
+    return Adapter(weight, methods.adapter_rank, seed) if methods.adapter_rank else None
 
 
 def adjoin(head: nn.Module, full: nn.Module) -> None:
@@ -304,7 +318,7 @@ def _is_trained(originals: nn.Module) -> bool:
     return any(each.requires_grad for each in originals.parameters(recurse=False))
 
 
-_FORMS = (Expanded, ExpandedLinear, Adapter, FirstUnits)
+_FORMS = (Expanded, ExpandedKernel, ExpandedLinear, Adapter, FirstUnits)
 
 
 def is_reparametrized(network: nn.Module) -> bool:

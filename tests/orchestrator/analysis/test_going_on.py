@@ -39,7 +39,7 @@ def similarity(data: ImageData, **how: Any) -> Any:
 
 
 def layers(data: ImageData, **how: Any) -> Any:
-    return analyze_sensitivity("digitnet", data, weights="bundled", epochs=1, images=4, **how)
+    return analyze_sensitivity("digitnet", data, weights="bundled", epochs=1, images=2, **how)
 
 
 WORK = {
@@ -72,6 +72,7 @@ def stopped_after(reports: int) -> Callable[..., None]:
     return lambda *_: next(each)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("analysis", list(WORK), ids=lambda each: each.__name__)
 def test_an_interrupted_analysis_does_only_what_is_left(
     analysis: Any, data: ImageData, tmp_path: Path, count: Any
@@ -94,6 +95,7 @@ def test_an_interrupted_analysis_does_only_what_is_left(
 
 
 # So few images are told apart equally well by all seeds of an arm.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Precision loss:RuntimeWarning")
 def test_the_depth_study_goes_on_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

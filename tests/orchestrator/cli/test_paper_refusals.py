@@ -85,6 +85,7 @@ def choice(*values: object) -> dict[str, object]:
             },
             "no two of the 6 convolutions of this backbone have the same shape",
         ),
+        ({"methods": {"expand": "kernels"}}, "trains kernels of 5x5 and more as several of 3x3"),
     ],
 )
 def test_check_names_layer_and_numbers(
@@ -106,6 +107,7 @@ def test_entropy_of_other_pixels_is_refused_with_the_reason(
     assert "nearly every value is unique" in result.stderr
 
 
+@pytest.mark.slow
 def test_networks_of_other_architectures_get_a_table_and_exit_code_1(
     call: Call, tmp_path: Path, archive: Path
 ) -> None:
@@ -120,6 +122,7 @@ def test_networks_of_other_architectures_get_a_table_and_exit_code_1(
     assert "60 of 155 tensors do not match" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_kernel_of_another_shape_is_named_with_both(
     call: Call, tmp_path: Path, archive: Path
 ) -> None:

@@ -65,6 +65,7 @@ EXCLUDED: list[tuple[dict[str, Any], str]] = [
         "exclude each other",
     ),
     ({"methods": MethodsConfig(expand="convolutions"), "tune": "head"}, "Use expand: head"),
+    ({"methods": MethodsConfig(expand="kernels"), "weights": "bundled"}, "start at random"),
     ({"methods": MethodsConfig(expand="all", halo=0.1)}, "are products then"),
     ({"methods": MethodsConfig(expand="head", adjoined=True)}, "form of their own"),
     (

@@ -10,6 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 from trainers.methods import MethodsConfig
+from trainers.methods.checking import MethodError
+from trainers.methods.kernel_expansion import ExpandedKernel
 from trainers.methods.reparametrizing import (
     Adapter,
     Expanded,
@@ -40,6 +42,48 @@ def test_an_expanded_convolution_is_three_convolutions(
     contracted = functional.conv2d(images, rule(first, middle, last), padding=side // 2)
     scale = one_by_one.abs().max().clamp(min=1)
     assert float((contracted - one_by_one).abs().max() / scale) < 1e-5
+
+
+@given(SIZES, SIZES, st.sampled_from([5, 7, 11]), st.integers(1, 3), st.integers(0, 99))
+def test_an_expanded_kernel_is_several_small_convolutions(
+    outputs: int, inputs: int, side: int, rate: int, seed: int
+) -> None:
+    """The layers of the paper, of which the first alone pads, and the contracted one: to 1e-5."""
+    torch.manual_seed(seed)
+    weight = 0.1 * torch.randn(outputs, inputs, side, side)
+    rule = ExpandedKernel(rate, seed)
+    kernels = rule.right_inverse(weight)
+    assert rule(*kernels).shape == weight.shape
+    assert float(rule(*kernels).std(correction=0)) < 10 * float(weight.std(correction=0)) + 1e-3
+    images = torch.randn(2, inputs, 12, 12)
+    one_by_one = functional.pad(images, [side // 2] * 4)
+    for kernel in kernels:
+        one_by_one = functional.conv2d(one_by_one, kernel)
+    contracted = functional.conv2d(images, rule(*kernels), padding=side // 2)
+    scale = one_by_one.abs().max().clamp(min=1)
+    assert float((contracted - one_by_one).abs().max() / scale) < 1e-5
+
+
+def test_large_kernels_alone_are_expanded_and_contracted() -> None:
+    torch.manual_seed(0)
+    features = nn.Sequential(
+        nn.Conv2d(3, 4, 5, padding=2, stride=2), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 5, groups=4)
+    )
+    untouched = copy.deepcopy(features[1].weight)
+    reparametrize(features, nn.Sequential(), MethodsConfig(expand="kernels"), seed=0)
+    assert is_reparametrized(features[0])
+    assert not any(is_reparametrized(layer) for layer in features[1:])
+    images = torch.randn(2, 3, 16, 16)
+    before = features(images)
+    contract(features)
+    assert features[0].weight.shape == (4, 3, 5, 5)
+    assert torch.allclose(features(images), before, atol=1e-6)
+    assert torch.equal(features[1].weight, untouched)
+
+
+def test_a_backbone_without_large_kernels_is_refused() -> None:
+    with pytest.raises(MethodError, match="kernels of 5x5 and more"):
+        reparametrize(nn.Conv2d(3, 4, 3), nn.Identity(), MethodsConfig(expand="kernels"), seed=0)
 
 
 @given(SIZES, st.integers(1, 30), st.integers(1, 4), st.integers(0, 99))

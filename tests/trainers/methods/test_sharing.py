@@ -94,9 +94,12 @@ def test_a_shared_kernel_is_stored_and_counted_once(
 
 
 @pytest.mark.slow
-def test_it_is_exported(trained: FineTuning, tmp_path: Path) -> None:
+def test_it_is_exported(data: ImageData, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    write_artifact(trained.network, path, quantization=SHARED.quantization, classes=None)
+    short = replace(SHARED, depth=1)
+    network = FineTuning(short, data, device=torch.device("cpu")).network.eval()
+    assert network.features.layer1[0].conv1.weight is network.features.layer1[0].conv2.weight
+    write_artifact(network, path, quantization=SHARED.quantization, classes=None)
     found = export_onnx(path, tmp_path / "model.onnx")
     assert found.max_difference <= found.tolerance
 

@@ -1,0 +1,253 @@
+"""Does pre-training help pruning at matched accuracy too, and under shifts? As a page.
+
+As `pruning_study.py`, on networks whose pre-trained weights come from other images, in two ways:
+
+- *equal budget*: pruned during the one training, from the pre-trained or from random weights;
+- *matched accuracy*: first a network is trained from scratch without pruning, then the pre-trained
+  one in rounds of a few steps until it has the same validation accuracy; both are then pruned
+  during further epochs, the same for both.
+
+Each training is kept in a folder, so that an interrupted study goes on where it was.
+
+Run: `python benchmarks/pruning_matched.py SHARED_DATA FOLDER > docs/studies/pruning-matched.md`
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from pruning_study import cifar10, fashion_mnist
+from safetensors.torch import load_file, save_file
+
+from trainers.config import TrialConfig
+from trainers.data import DataConfig, ImageData, load_data
+from trainers.evaluators.accuracy import predict
+from trainers.evaluators.corruptions import corrupted
+from trainers.pruning import PruningConfig
+from trainers.training.finetune import FineTuning
+
+NETWORKS = ("vgg11_bn", "mobilenet_v2")
+SPARSITIES = {"equal": (0.0, 0.5, 0.8, 0.95), "matched": (0.0, 0.8)}
+SEEDS = (0, 1, 2)
+STARTS = ("pretrained", "scratch")
+BATCH, RATE = 32, 1e-3
+EPOCHS, DENSE_EPOCHS, PRUNING_EPOCHS = 4, 6, 1
+ROUND_STEPS, MOST_ROUNDS = 15, 30
+SHIFTS = ("gaussian_noise", "gaussian_blur", "contrast", "jpeg_compression")
+SEVERITIES = (2, 4)
+SHIFTED_IMAGES, MATCHING_IMAGES = 200, 400
+Tensors = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A network of the study.
+
+    Attributes:
+        backbone: Its name, without its width.
+        width: Multiplier of its channels.
+        data: The images that it is trained on.
+    """
+
+    backbone: str
+    width: float
+    data: ImageData
+
+    def config(self, *, seed: int, epochs: int, sparsity: float = 0.0) -> TrialConfig:
+        """Return the configuration of a training."""
+        return TrialConfig(
+            backbone=self.backbone,
+            width_multiplier=self.width,
+            weights="scratch",
+            image_size=32,
+            tune="all",
+            widths=(),
+            epochs=epochs,
+            batch_size=BATCH,
+            learning_rate=RATE,
+            seed=seed,
+            pruning=PruningConfig(sparsity=sparsity, schedule="one_cycle"),
+        )
+
+
+def subjects(shared: Path) -> dict[str, Subject]:
+    target, other = cifar10(shared), fashion_mnist(shared)
+    (archive,) = (shared / "cifar10_lossless").glob("*.npz")
+    more = load_data(DataConfig(npz=str(archive), seed=0))
+    return {
+        "mobilenet_v2": Subject("mobilenet_v2", 1.0, with_validation(target, more)),
+        "vgg11_bn": Subject("vgg11_bn", 0.25, with_validation(other, other)),
+    }
+
+
+def with_validation(data: ImageData, more: ImageData) -> ImageData:
+    """Give more validation images, by which accuracies are matched."""
+    if more is data:
+        # The last of the training images are the validation's, and 100 do not tell 2 points.
+        images, labels = data.train_images, data.train_labels
+        return replace(
+            data,
+            train_images=images[:-MATCHING_IMAGES],
+            train_labels=labels[:-MATCHING_IMAGES],
+            val_images=images[-MATCHING_IMAGES:],
+            val_labels=labels[-MATCHING_IMAGES:],
+        )
+    return replace(
+        data,
+        train_images=data.train_images[:-MATCHING_IMAGES],
+        train_labels=data.train_labels[:-MATCHING_IMAGES],
+        val_images=more.val_images[:MATCHING_IMAGES],
+        val_labels=more.val_labels[:MATCHING_IMAGES],
+    )
+
+
+class Study:
+    """Trains what is not in its folder yet."""
+
+    def __init__(self, shared: Path, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.shared, self.folder, self.subjects = shared, folder, subjects(shared)
+
+    def kernels(self, name: str) -> Tensors:
+        """Return the pre-trained weights of a backbone: from ImageNet, or made here from CIFAR."""
+        if name == "mobilenet_v2":
+            file = "weights_mobilenet_v2/mobilenet_v2_imagenet_torchvision.pth"
+            found = torch.load(self.shared / file, weights_only=True)
+            return {k: v for k, v in found.items() if k.startswith("features.")}
+        kept = self.folder / f"{name}.safetensors"
+        if not kept.exists():
+            (archive,) = (self.shared / "cifar10_lossless").glob("*.npz")
+            source = load_data(DataConfig(npz=str(archive), seed=0))
+            config = replace(self.subjects[name].config(seed=100, epochs=10), batch_size=64)
+            training = trained(config, source)
+            right = accuracy(training, source.val_images, source.val_labels)
+            print(f"pre-trained {name}: {right:.3f} on {source.name}", flush=True)
+            save(training.network.features.state_dict(), kept)
+        return load_file(kept)
+
+    def dense(self, name: str, start: str, seed: int) -> tuple[Tensors, dict[str, float]]:
+        """Return an unpruned network of matched accuracy, and what it took."""
+        kept = self.folder / f"{name}-{start}-dense-{seed}.safetensors"
+        facts = kept.with_suffix(".json")
+        if not facts.exists():
+            subject = self.subjects[name]
+            if start == "scratch":
+                config = subject.config(seed=seed, epochs=DENSE_EPOCHS)
+                training, steps = trained(config, subject.data), DENSE_EPOCHS * steps_of(subject)
+            else:
+                goal = self.dense(name, "scratch", seed)[1]["val"]
+                training, steps = self.until(name, seed, goal)
+            val, test = (
+                accuracy(training, *subject.data.subset(part)) for part in ("val", "test")
+            )
+            save(training.network.state_dict(), kept)
+            facts.write_text(json.dumps({"val": val, "test": test, "steps": steps}))
+        return load_file(kept), json.loads(facts.read_text())
+
+    def until(self, name: str, seed: int, goal: float) -> tuple[FineTuning, int]:
+        """Train pre-trained kernels, a few steps at a time, until they are as accurate."""
+        subject, state = self.subjects[name], None
+        images, size = subject.data.train_images, ROUND_STEPS * BATCH
+        for number in range(MOST_ROUNDS):
+            first = number * size % (len(images) - size + 1)
+            part = slice(first, first + size)
+            some = replace(
+                subject.data,
+                train_images=images[part],
+                train_labels=subject.data.train_labels[part],
+            )
+            training = FineTuning(
+                subject.config(seed=seed, epochs=1), some, device=torch.device("cpu")
+            )
+            if state is None:
+                training.network.features.load_state_dict(self.kernels(name))
+            else:
+                training.network.load_state_dict(state)
+            if training.run_epoch().float_accuracy >= goal:
+                break
+            state = training.network.state_dict()
+        return training, (number + 1) * ROUND_STEPS
+
+    def run(self, way: str, name: str, start: str, sparsity: float, seed: int) -> dict[str, float]:
+        """Return what one pruned training came to."""
+        kept = self.folder / f"{name}-{way}-{start}-{sparsity}-{seed}.json"
+        if not kept.exists():
+            subject, began = self.subjects[name], time.process_time()
+            epochs = EPOCHS if way == "equal" else PRUNING_EPOCHS
+            config = subject.config(seed=seed, epochs=epochs, sparsity=sparsity)
+            training = FineTuning(config, subject.data, device=torch.device("cpu"))
+            if way == "matched":
+                training.network.load_state_dict(self.dense(name, start, seed)[0])
+            elif start == "pretrained":
+                training.network.features.load_state_dict(self.kernels(name))
+            while not training.finished:
+                training.run_epoch()
+            training.finish()
+            found = measured(training, subject.data)
+            kept.write_text(json.dumps(found | {"seconds": time.process_time() - began}))
+        return dict(json.loads(kept.read_text()))
+
+
+def trained(config: TrialConfig, data: ImageData) -> FineTuning:
+    training = FineTuning(config, data, device=torch.device("cpu"))
+    while not training.finished:
+        training.run_epoch()
+    return training
+
+
+def accuracy(training: FineTuning, images: np.ndarray, labels: np.ndarray) -> float:
+    return float((predict(training.network.eval(), images) == labels).mean())
+
+
+def measured(training: FineTuning, data: ImageData) -> dict[str, float]:
+    images, labels = data.subset("test")
+    found = {"none": accuracy(training, images, labels)}
+    some, own = images[:SHIFTED_IMAGES], labels[:SHIFTED_IMAGES]
+    found["some"] = accuracy(training, some, own)
+    for shift, severity in product(SHIFTS, SEVERITIES):
+        changed = corrupted(some, shift, severity, seed=0)
+        found[f"{shift}-{severity}"] = accuracy(training, changed, own)
+    return found
+
+
+def save(tensors: Tensors, to: Path) -> None:
+    save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, to)
+
+
+def steps_of(subject: Subject) -> int:
+    return len(subject.data.train_labels) // BATCH
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("shared", type=Path, help="the folder of shared data")
+    parser.add_argument("folder", type=Path, help="where finished trainings are kept")
+    parser.add_argument("--networks", nargs="+", default=[*NETWORKS])
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    study, found = Study(given.shared, given.folder), {}
+    # Seeds last, so that each part of an interrupted study is whole.
+    for name in given.networks:
+        for way, seed in product(SPARSITIES, SEEDS):
+            for start, sparsity in product(STARTS, SPARSITIES[way]):
+                run = (way, name, start, sparsity, seed)
+                found[run] = study.run(*run)
+    dense = {
+        (name, start, seed): study.dense(name, start, seed)[1]
+        for name, start, seed in product(given.networks, STARTS, SEEDS)
+    }
+    # It reads the settings above.
+    from pruning_matched_text import page
+
+    print(page(found, dense, given.networks, os.cpu_count() or 1))
+
+
+if __name__ == "__main__":
+    main()

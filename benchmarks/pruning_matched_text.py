@@ -1,0 +1,165 @@
+"""The page of `pruning_matched.py`: curves, potentials, excess errors and tests."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pruning_matched as study
+import torch
+from pruning_study import p_value
+
+from orchestrator.analysis.statistics.intervals import mean_interval
+
+Run = tuple[str, str, str, float, int]
+Found = Mapping[Run, Mapping[str, float]]
+Dense = Mapping[tuple[str, str, int], Mapping[str, float]]
+DROP, CHANCE = 0.02, 0.1
+TITLES = {"equal": "equal budget", "matched": "matched accuracy"}
+
+
+def page(found: Found, dense: Dense, networks: Sequence[str], cpus: int) -> str:
+    """Write the page."""
+    parts = [_introduction(networks)]
+    for name in networks:
+        seconds = sum(values["seconds"] for run, values in found.items() if run[1] == name)
+        count = sum(run[1] == name for run in found)
+        parts.append(
+            f"\n## {name}\n\n{count} pruned trainings in {seconds / 60:.1f} minutes of one CPU of "
+            f"{cpus}, which others kept busy; torch {torch.__version__}."
+        )
+        parts += ["\n".join(_way(found, dense, name, way)) for way in study.SPARSITIES]
+    return "\n".join(parts)
+
+
+def _curve(found: Found, name: str, way: str, start: str, images: str = "none") -> np.ndarray:
+    """Accuracies: a row a seed, a column a sparsity."""
+    return np.array(
+        [
+            [found[way, name, start, s, seed][images] for s in study.SPARSITIES[way]]
+            for seed in study.SEEDS
+        ]
+    )
+
+
+def _way(found: Found, dense: Dense, name: str, way: str) -> Iterator[str]:
+    sparsities = study.SPARSITIES[way]
+    curves = {start: _curve(found, name, way, start) for start in study.STARTS}
+    yield f"\n### {name}, {TITLES[way]}\n"
+    if way == "matched":
+        yield from _matched(dense, name)
+    yield "Test accuracy, mean over seeds, and its standard deviation:\n"
+    yield "| start | " + " | ".join(f"{s:g}" for s in sparsities) + " | area under the curve |"
+    yield "|---" * (len(sparsities) + 2) + "|"
+    for start, own in curves.items():
+        pairs = zip(own.mean(0), own.std(0, ddof=1), strict=True)
+        cells = " | ".join(f"{mean:.3f} ± {spread:.3f}" for mean, spread in pairs)
+        yield f"| {start} | {cells} | {_area(own, sparsities).mean():.3f} |"
+    areas = [_area(own, sparsities) for own in curves.values()]
+    yield f"\nAreas differ by {(areas[0] - areas[1]).mean():+.3f} (pre-trained less scratch, p"
+    yield f"{p_value(*areas)}).\n"
+    yield from _losses(curves, sparsities)
+    yield from _shifts(found, name, way)
+
+
+def _matched(dense: Dense, name: str) -> Iterator[str]:
+    yield "Before the pruning, validation and test accuracy of the same seed, and steps:\n"
+    yield "| seed | scratch | steps | pre-trained | steps |"
+    yield "|--:|---|--:|---|--:|"
+    for seed in study.SEEDS:
+        cells = []
+        for start in ("scratch", "pretrained"):
+            values = dense[name, start, seed]
+            cells += [f"{values['val']:.3f}, {values['test']:.3f}", f"{values['steps']:.0f}"]
+        yield f"| {seed} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _losses(curves: Mapping[str, np.ndarray], sparsities: Sequence[float]) -> Iterator[str]:
+    yield "Lost to pruning: accuracy at sparsity 0 less that of the same seed; *keeps* is what is"
+    yield "left of what is above chance. Pre-trained less scratch, 95 % interval, paired t test:\n"
+    yield "| sparsity | pre-trained loses | keeps | scratch loses | keeps | difference | p |"
+    yield "|--:|--:|--:|--:|--:|---|--:|"
+    for column, sparsity in list(enumerate(sparsities))[1:]:
+        lost = [own[:, 0] - own[:, column] for own in curves.values()]
+        cells = []
+        for own, each in zip(curves.values(), lost, strict=True):
+            kept = (own[:, column].mean() - CHANCE) / (own[:, 0].mean() - CHANCE)
+            cells += [f"{each.mean():+.3f}", f"{kept:.0%}"]
+        try:
+            interval = mean_interval(*lost)
+            width = f"{interval.low:+.3f} to {interval.high:+.3f}"
+        except ValueError:
+            width = "without a spread"
+        difference = f"{(lost[0] - lost[1]).mean():+.3f}, {width}"
+        yield f"| {sparsity:g} | {' | '.join(cells)} | {difference} | {p_value(*lost)} |"
+
+
+def _shifts(found: Found, name: str, way: str) -> Iterator[str]:
+    sparsities = study.SPARSITIES[way]
+    yield f"\nOn the first {study.SHIFTED_IMAGES} test images, shifted: prune potential (largest"
+    yield f"sparsity of the grid up to which mean accuracy is at most {DROP:g} lower) and excess"
+    yield "error by sparsity, mean over seeds:\n"
+    excess = [f"excess at {s:g}" for s in sparsities[1:]]
+    columns = [f"{start}: {each}" for start in study.STARTS for each in ("potential", *excess)]
+    yield "| images | severity | " + " | ".join(columns) + " |"
+    yield "|---" * (len(columns) + 2) + "|"
+    rows = [("not shifted", "", "some")]
+    rows += [(s, str(v), f"{s}-{v}") for s in study.SHIFTS for v in study.SEVERITIES]
+    for shift, severity, images in rows:
+        cells = []
+        for start in study.STARTS:
+            plain, own = (_curve(found, name, way, start, each) for each in ("some", images))
+            cells.append(f"{_potential(own, sparsities):g}")
+            lost = (own[:, :1] - own[:, 1:]) - (plain[:, :1] - plain[:, 1:])
+            cells += [f"{each:+.3f}" for each in lost.mean(0)]
+        yield f"| {shift} | {severity} | {' | '.join(cells)} |"
+
+
+def _area(accuracies: np.ndarray, sparsities: Sequence[float]) -> np.ndarray:
+    """The area under accuracy over sparsity, by trapezoids, divided by its width; one a seed."""
+    steps = np.diff(sparsities)
+    middle = (accuracies[:, 1:] + accuracies[:, :-1]) / 2
+    return np.asarray((middle * steps).sum(axis=1) / steps.sum())
+
+
+def _potential(accuracies: np.ndarray, sparsities: Sequence[float]) -> float:
+    means = accuracies.mean(axis=0)
+    fine = np.minimum.accumulate(means >= means[0] - DROP)
+    return float(np.array(sparsities)[fine].max())
+
+
+_SOURCES = {
+    "vgg11_bn": "vgg11_bn, a quarter as wide, was trained on some 6,500 images of CIFAR-10 for\n"
+    "10 epochs, and goes to Fashion-MNIST.",
+    "mobilenet_v2": "mobilenet_v2 was trained on ImageNet, and goes to CIFAR-10, at 32 pixels.",
+}
+
+
+def _introduction(networks: Sequence[str]) -> str:
+    named = "" if list(networks) == [*study.NETWORKS] else f" --networks {' '.join(networks)}"
+    grids = {way: ", ".join(f"{s:g}" for s in own) for way, own in study.SPARSITIES.items()}
+    sources = " ".join(_SOURCES[name] for name in networks)
+    return f"""# Does pre-training help pruning at matched accuracy, and under shifts?
+
+Made by `python benchmarks/pruning_matched.py SHARED_DATA FOLDER{named}`.
+
+[The first study](pruning.md) compared starts of very different accuracy, on a grid without a point
+below 0.8, with weights from the same data. Here the pre-trained kernels are from other images.
+{sources}
+
+Single convolution weights are pruned by magnitude, each layer alike, on the one-cycle schedule;
+each has three seeds.
+
+- *Equal budget*: pruned while trained, {study.EPOCHS} epochs of 1,200 images; batches of
+  {study.BATCH}, AdamW, a peak rate of {study.RATE:g}. Sparsities {grids["equal"]}.
+- *Matched accuracy*: a network from scratch is trained for {study.DENSE_EPOCHS} epochs; the
+  pre-trained one in rounds of {study.ROUND_STEPS} steps, until its accuracy on
+  {study.MATCHING_IMAGES} validation images is that of the other. Both are pruned for
+  {study.PRUNING_EPOCHS} more; at sparsity 0 they are only trained on. Sparsities
+  {grids["matched"]}.
+- 500 test images. Shifts are those of CIFAR-10-C, severities
+  {" and ".join(map(str, study.SEVERITIES))} of five. Excess error, as in *Lost in Pruning*
+  (Liebenwein et al. 2021): what pruning costs on shifted images beyond what it costs on others.
+
+**Limits.** The standard error of an accuracy is near 0.02, of one of shifted images near 0.035.
+The same images measure every network, so that seeds vary the training only. A paired test of three
+seeds has two degrees of freedom. Its p-values are not corrected for their number."""
