@@ -31,7 +31,7 @@ class Peer(Protocol):
         ...
 
 
-def search(
+def search(  # noqa: PLR0913 - what a search is made of
     peer: Peer,
     lookup: Callable[[Mapping[str, Any]], Trial],
     *,
@@ -39,8 +39,11 @@ def search(
     slots: int,
     seconds: float,
     cpu_s: float = math.inf,
+    sizes: Sequence[str] = ("memory_bytes", "params"),
 ) -> tuple[list[tuple[float, Trial]], float]:
     """Search for so many simulated seconds, or until the process has used `cpu_s` real ones.
+
+    What a milestone measures is completed by `sizes`, which are known before training.
 
     Returns:
         Complete trials with the moment of each, and the moment at which the search ended.
@@ -63,7 +66,8 @@ def search(
             peer.complete(number, trial["values"])
             continue
         if epoch in milestones:
-            measured = {**reports[epoch - 1]["values"], **known(trial["values"])}
+            known = {name: trial["values"][name] for name in sizes}
+            measured = {**reports[epoch - 1]["values"], **known}
             if not peer.goes_on(number, epoch, measured):
                 continue
         heapq.heappush(events, (now + next_s(trial, epoch, milestones), number, epoch + 1))
@@ -72,18 +76,13 @@ def search(
 
 def start_s(trial: Trial) -> float:
     epochs: float = sum(report["values"]["seconds"] for report in trial["reports"])
-    return max(0.0, float(trial["values"]["train_s"]) - epochs)
+    return max(0.0, float(trial["values"].get("train_s", 0.0)) - epochs)
 
 
 def next_s(trial: Trial, epoch: int, milestones: Collection[int]) -> float:
     """Seconds from the end of an epoch to that of the next one, or of the evaluation."""
     if epoch == len(trial["reports"]):
-        return float(trial["values"]["eval_s"])
+        return float(trial["values"].get("eval_s", 0.0))
     values: Mapping[str, float] = trial["reports"][epoch]["values"]
-    measuring = values["milestone_s"] if epoch + 1 in milestones else 0.0
+    measuring = values.get("milestone_s", 0.0) if epoch + 1 in milestones else 0.0
     return values["seconds"] + measuring
-
-
-def known(values: Mapping[str, float]) -> dict[str, float]:
-    """What is known before training."""
-    return {name: values[name] for name in ("memory_bytes", "params")}

@@ -7,6 +7,7 @@ from orchestrator.constraints import Constraint, KnownConstraints
 from orchestrator.contracts import KnownValues, Sampler, nothing_known
 from orchestrator.errors import UnknownNameError, UsageError
 from orchestrator.objectives import Objective
+from orchestrator.sampling.automatic import automatic
 from orchestrator.sampling.setting import Setting
 from search_spaces import SearchSpace
 from trainers.doors import is_reference
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.sampling.value_prior import ValuePrior
 
 OPTUNA_KINDS = ("tpe", "nsga2", "gp", "random")
-SAMPLERS = (*OPTUNA_KINDS, "grid")
+SAMPLERS = ("auto", *OPTUNA_KINDS, "model", "grid")
 
 __all__ = ["OPTUNA_KINDS", "SAMPLERS", "Setting", "build_sampler", "check_sampler"]
 
@@ -43,8 +44,8 @@ def build_sampler(  # noqa: PLR0913 - what a sampler is built from
         seed: Of all that is random.
         known: What is known of a configuration before training.
         options: Of Optuna's sampler, or arguments of the user's own function.
-        prior: Which values of a parameter to try first; a grid, which tries everything, and code
-            of a user's own have no use for it.
+        prior: Which values of a parameter to try first; a grid, which tries everything, the model
+            and code of a user's own have no use for it.
 
     Raises:
         UnknownNameError: There is no such sampler.
@@ -56,29 +57,47 @@ def build_sampler(  # noqa: PLR0913 - what a sampler is built from
     'GridSampler'
     >>> build_sampler("tpa", load_space("smoke"), (), (), seed=0)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    orchestrator.errors.UnknownNameError: Unknown sampler 'tpa'. Known: gp, grid, nsga2, ...
+    orchestrator.errors.UnknownNameError: Unknown sampler 'tpa'. Known: auto, gp, grid, ...
     """
-    # Imported where they are chosen: Optuna takes a second, which `paretune list` need not wait.
+    setting = Setting(space, objectives, constraints, seed, known)
     if is_reference(kind):
         from orchestrator.sampling.own_sampler import made_by
 
-        setting = Setting(space, objectives, constraints, seed, known)
         return made_by(kind, setting, options or {})
+    if kind in OPTUNA_KINDS:
+        return _of_optuna(kind, setting, options or {}, prior)
+    if kind not in SAMPLERS:
+        raise UnknownNameError("sampler", kind, SAMPLERS)
+    refuse_options(kind, options)
+    if kind == "auto":
+        kind = automatic(space, has_prior=prior is not None)
+    if kind == "tpe":
+        return _of_optuna(kind, setting, {}, prior)
     if kind == "grid":
         from orchestrator.sampling.grid_sampler import GridSampler
 
-        refuse_options(kind, options)
-        return GridSampler(
-            space, seed=seed, known_constraints=KnownConstraints(constraints, known)
-        )
-    if kind not in OPTUNA_KINDS:
-        raise UnknownNameError("sampler", kind, SAMPLERS)
+        limits = KnownConstraints(constraints, known)
+        return GridSampler(space, seed=seed, known_constraints=limits)
+    from orchestrator.sampling.model_sampler import ModelSampler
+
+    return ModelSampler(space, objectives, constraints, seed=seed, known=known)
+
+
+def _of_optuna(
+    kind: str, setting: Setting, options: Mapping[str, Any], prior: "ValuePrior | None"
+) -> Sampler:
+    # Imported where they are chosen: Optuna takes a second, which `paretune list` need not wait.
     from orchestrator.sampling.kinds import with_options
     from orchestrator.sampling.optuna_sampler import OptunaSampler
 
-    of = with_options(kind, options or {})
     return OptunaSampler(
-        space, objectives, constraints, seed=seed, kind=of, known=known, prior=prior
+        setting.space,
+        setting.objectives,
+        setting.constraints,
+        seed=setting.seed,
+        kind=with_options(kind, options),
+        known=setting.known,
+        prior=prior,
     )
 
 
@@ -104,6 +123,7 @@ def check_sampler(kind: str, space: SearchSpace, options: Mapping[str, Any] | No
         from orchestrator.sampling.grid_sampler import check_grid
 
         check_grid(space)
+    if kind in SAMPLERS and kind not in OPTUNA_KINDS:
         refuse_options(kind, options)
     elif options and kind in OPTUNA_KINDS:
         from orchestrator.sampling.kinds import with_options

@@ -51,7 +51,12 @@ class Deduplicator:
 
     def key(self, params: Params) -> str:
         """Return a key that only equal configurations share; 1, 1.0 and true stay apart."""
-        return json.dumps(list(self._space.canonical(params).items()))
+        return self.canonical_key(self._space.canonical(params))
+
+    @staticmethod
+    def canonical_key(params: Params) -> str:
+        """Return the key of a configuration that is in canonical form."""
+        return json.dumps(list(params.items()))
 
     def add(self, key: str) -> bool:
         """Mark a configuration as seen; returns whether it is new."""
@@ -60,6 +65,10 @@ class Deduplicator:
         fresh = key not in self._seen
         self._seen.add(key)
         return fresh
+
+    def is_new(self, key: str) -> bool:
+        """Return whether a configuration was not seen."""
+        return key not in self._seen
 
     def screens_out(self, key: str, params: Params) -> bool:
         """Return whether a configuration is never proposed; call it once for each."""

@@ -229,6 +229,8 @@ class BackboneSection(Section):
             why = "the space has several backbones, whose blocks have other numbers of layers"
         elif sampler == "grid":
             why = "a grid tries every depth anyway"
+        elif sampler == "model":
+            why = "the sampler model follows no prior, which tpe does"
         return why and f"depth_cap_as is prior, but {why}: change that, or write bound."
 
     @field_validator("weights")

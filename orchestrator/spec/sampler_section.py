@@ -11,7 +11,7 @@ from orchestrator.spec.section import Section, with_kind, with_reference
 from search_spaces import unknown
 from trainers.doors import is_reference, resolved_reference
 
-SAMPLER_KINDS = ("tpe", "nsga2", "gp", "random", "grid")
+SAMPLER_KINDS = ("auto", "tpe", "nsga2", "gp", "random", "model", "grid")
 OBJECT = "object:"
 """Begins the kind of a sampler that was passed to `run` as an object."""
 
@@ -20,9 +20,10 @@ class SamplerSection(Section):
     """The sampler, which proposes configurations: one of ours, or code of a user's own.
 
     Attributes:
-        kind: ``tpe``, ``nsga2`` and ``gp`` learn from what was measured; ``random`` does not, and
-            ``grid`` tries every configuration of a finite space. Or ``module:name``, a sampler of
-            one's own or one of Optuna's.
+        kind: ``tpe``, ``nsga2``, ``gp`` and ``model`` learn from what was measured; ``model`` also
+            uses the sizes that are known before training, and ``auto`` is ``model`` where that was
+            seen to win. ``random`` does not learn, and ``grid`` tries every configuration of a
+            finite space. Or ``module:name``, a sampler of one's own or one of Optuna's.
         options: Arguments of the sampler, by their names.
     """
 
