@@ -27,6 +27,10 @@ the container's `__metadata__` holds, as JSON, what is needed to rebuild the net
      "scheme": "symmetric", "scope": "channel",
      "tensors": {NAME: {"bits": 4, "shape": [16, 1, 3, 3]}, ...}}
 
+With `packing.header: compact` the version is 2, and the tensors are one, described by a tree
+(`trainers.artifact.compact`). With `"vector_bits": 16` what would be a vector, a step or a
+codebook in float32 is float16.
+
 Nothing in it varies from run to run; without pruning its size follows from the configuration.
 """
 

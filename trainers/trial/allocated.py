@@ -176,7 +176,7 @@ class Allocations:
             taken += packed_bytes(torch.Size(shape).numel(), bits)
             if self._quantization.quantizer in CODEBOOKS:
                 groups = shape[0] if self._quantization.scope == "channel" else 1
-                taken += 4 * groups * (1 << bits)
+                taken += self._quantization.packing.vector_bits // 8 * groups * (1 << bits)
         return taken
 
     def _bytes(self, bits: Sequence[int]) -> int:
