@@ -31,6 +31,7 @@ class SensitivityReport:
         quantizer: As `trainers.quantization.config.QuantizationConfig` takes it.
         scope: As there.
         step: As there.
+        rounding: How codes were chosen; a word of `trainers.quantization.calibration.ROUNDINGS`.
         layers: Each convolution from input to output, and the FC layers together.
         front: The best allocation for each mean number of bits, if asked for.
         notes: Caveats; sentences without a full stop.
@@ -45,6 +46,7 @@ class SensitivityReport:
     scope: str
     step: str
     layers: "tuple[LayerSensitivity, ...]"
+    rounding: str = "nearest"
     front: "tuple[Allocation, ...]" = ()
     notes: tuple[str, ...] = ()
 
@@ -68,6 +70,7 @@ class SensitivityReport:
             "quantizer": self.quantizer,
             "scope": self.scope,
             "step": self.step,
+            "rounding": self.rounding,
             "layers": self.records(),
             "front": self.front_records(),
             "notes": list(self.notes),
@@ -113,12 +116,10 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
     seed: int = 0,
     cumulative: bool = True,
     front: bool = False,
+    rounding: str = "nearest",
     progress: Callable[[int, int], None] | None = None,
 ) -> SensitivityReport:
     """Measure how much the predictions of a network change when its layers get few bits.
-
-    Convolutions and, together, FC layers are quantized to 2 to 8 bits, alone and with all before
-    them. Training images alone are looked at.
 
     Args:
         network: As `trainers.trial.trained.trained_network` takes it.
@@ -129,11 +130,12 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
         images: How many training images are used.
         seed: Decides which, and the training of a head.
         cumulative: Whether layers are quantized together with those before them too.
-        front: Whether to compute the best allocations of 2 to 8 mean bits.
+        front: Whether to compute the best allocations.
+        rounding: As `trainers.trial.allocated.sensitivities` takes it.
         progress: Called with the number of measurements that are done, and of all.
 
     Raises:
-        ValueError: A setting is out of range, or the images have other channels or classes.
+        ValueError: A setting is out of range, or images have other channels or classes.
         TrainerError: The network or the images cannot be read.
     """
     from trainers.data.image_data import ImageData
@@ -145,10 +147,10 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
     shown = data if isinstance(data, ImageData) else load_data(data)
     config = quantization or QuantizationConfig(quantizer="affine", step="mse")
     found, notes = trained_network(network, shown, weights=weights, epochs=epochs, seed=seed)
-    every = replace(config, bits=8, fc_bits=8)
     how: dict[str, Any] = {"images": images, "seed": seed, "cumulative": cumulative}
-    layers = sensitivities(found, every, shown, **how, progress=progress)
-    allocations = Allocations(found.spec, config, shown.classes, layers)
+    how |= {"rounding": rounding, "progress": progress}
+    layers = sensitivities(found, replace(config, bits=8, fc_bits=8), shown, **how)
+    best = Allocations(found.spec, config, shown.classes, layers).front
     return SensitivityReport(
         network=network if isinstance(network, str) else found.spec.backbone,
         backbone=found.spec.backbone,
@@ -158,7 +160,8 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
         quantizer=config.quantizer,
         scope=config.scope,
         step=config.step,
+        rounding=rounding,
         layers=layers,
-        front=tuple(allocations.front(_BUDGETS)) if front else (),
+        front=tuple(best(_BUDGETS)) if front else (),
         notes=notes,
     )

@@ -60,6 +60,12 @@ SampleOption = Annotated[int, typer.Option(min=1, help="Training images that are
 SeedOption = Annotated[int, typer.Option(min=0, help="Decides which images, and the head.")]
 QuantizerOption = Annotated[str, typer.Option(help="symmetric, affine, kmeans or entropy.")]
 StepOption = Annotated[str, typer.Option(help="absmax, mse or percentile.")]
+RoundingOption = Annotated[
+    str,
+    typer.Option(
+        help="nearest, bias_corrected, adaround or gptq, with a look at as many other images."
+    ),
+]
 ScopeOption = Annotated[str, typer.Option(help="channel or layer: what shares its levels.")]
 CumulativeOption = Annotated[
     bool, typer.Option(help="Also quantize the layers before each one; takes as long again.")
@@ -87,6 +93,7 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
     seed: SeedOption = 0,
     quantizer: QuantizerOption = "affine",
     step: StepOption = "mse",
+    rounding: RoundingOption = "nearest",
     scope: ScopeOption = "channel",
     cumulative: CumulativeOption = True,
     front: FrontOption = False,
@@ -105,11 +112,12 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
     Example: paretune analyze sensitivity digitnet digits
 
     Example: paretune analyze sensitivity digits-fc:12 digits --front --to sensitivity.html
+
+    Example: paretune analyze sensitivity digitnet digits --rounding gptq --no-cumulative
     """
     if to is not None:
         check_page(to)
-    config = _config(data, image_size)
-    found = _network(network, store)
+    config, found = _config(data, image_size), _network(network, store)
     from orchestrator.analysis.sensitivity_analysis import analyze_sensitivity
     from trainers.quantization.config import QuantizationConfig
 
@@ -120,6 +128,7 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
             weights=weights,
             epochs=epochs,
             quantization=QuantizationConfig(quantizer=quantizer, step=step, scope=scope),
+            rounding=_known(rounding),
             images=images,
             seed=seed,
             cumulative=cumulative,
@@ -132,11 +141,22 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
     for note in report.notes:
         say(f"Note: {note}.")
     if to is not None:
-        from orchestrator.reporting.sensitivity_page import sensitivity_page
-
-        command = f"paretune analyze sensitivity {Path(network).name} {Path(data).name}"
-        save_page(sensitivity_page(report, command), to)
+        _save(report, f"paretune analyze sensitivity {Path(network).name} {Path(data).name}", to)
     _show(report, how)
+
+
+def _save(report: "SensitivityReport", command: str, to: Path) -> None:
+    from orchestrator.reporting.sensitivity_page import sensitivity_page
+
+    save_page(sensitivity_page(report, command), to)
+
+
+def _known(rounding: str) -> str:
+    from trainers.quantization.calibration import ROUNDINGS
+
+    if rounding not in ROUNDINGS:
+        raise UnknownNameError("rounding", rounding, ROUNDINGS)
+    return rounding
 
 
 def _config(data: str, image_size: int | None) -> "DataConfig":

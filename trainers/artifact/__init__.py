@@ -38,12 +38,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trainers.artifact.reading import (
-        ArtifactHeader,
-        load_artifact,
-        read_header,
-        read_quantized,
-    )
+    from trainers.artifact.header import ArtifactHeader
+    from trainers.artifact.reading import load_artifact, read_header, read_quantized
     from trainers.artifact.storage import (
         StorageInfo,
         compress_artifact,
@@ -67,7 +63,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ArtifactHeader": "reading",
+    "ArtifactHeader": "header",
     "ArtifactInfo": "writing",
     "StorageInfo": "storage",
     "compress_artifact": "storage",

@@ -15,6 +15,8 @@ from trainers.quantization.allocation import BIT_WIDTHS
 from trainers.quantization.config import QuantizationConfig
 from trainers.quantization.plan import planned_weights, quantized_weights, weight_kinds
 from trainers.quantization.quantized import dequantize
+from trainers.quantization.rounding.moments import Moments
+from trainers.quantization.rounding.network import Rounder
 
 FC = "fc"
 """Name of the fully connected layers, which share their bits."""
@@ -84,6 +86,7 @@ def measure_sensitivity(  # noqa: PLR0913 - what is measured, and how
     labels: Tensor | None = None,
     bits: Sequence[int] = BIT_WIDTHS,
     cumulative: bool = False,
+    rounder: Rounder | None = None,
     progress: Progress | None = None,
 ) -> tuple[LayerSensitivity, ...]:
     """Measure how much the predictions change when single layers are quantized.
@@ -98,6 +101,7 @@ def measure_sensitivity(  # noqa: PLR0913 - what is measured, and how
         labels: int64 (N,), of all of them, for the change of the loss.
         bits: The numbers of bits to try, each 2 to 8.
         cumulative: Whether to quantize the layers before each one too, which takes as long again.
+        rounder: Chooses codes and corrects means; None for the nearest codes.
         progress: Called with the number of measurements that are done, and of all.
 
     Raises:
@@ -115,7 +119,7 @@ def measure_sensitivity(  # noqa: PLR0913 - what is measured, and how
     total = len(groups) * len(bits) * (1 + cumulative)
     told = _Counter(total, progress)
     with torch.no_grad():
-        measure = _Measure(network, config, batches, labels, groups)
+        measure = _Measure(network, config, batches, labels, groups, rounder)
         alone = measure.alone(bits, told)
         sums = measure.cumulative(bits, told) if cumulative else {}
     numbers = {name: number for number, name in enumerate(groups, start=1) if name != FC}
@@ -151,8 +155,10 @@ class _Measure:
         batches: Sequence[Tensor],
         labels: Tensor | None,
         groups: Mapping[str, tuple[str, ...]],
+        rounder: Rounder | None = None,
     ) -> None:
         self._network, self._config, self._batches = network, config, batches
+        self._rounder = rounder
         self._blocks = tuple(_chain(network))
         self._groups, self._labels = groups, labels
         self._starts = _starts(network, self._blocks, batches[0], groups)
@@ -166,12 +172,13 @@ class _Measure:
         for name in self._in_order():
             suffix.advance(self._starts[name])
             found[name] = {}
+            moments = self._moments(changed, name)
             for count in bits:
-                self._quantize(changed, name, count)
+                self._quantize(changed, name, count, moments)
                 found[name][count] = self._change(suffix.logits())
                 told.one_more()
-            for weight in self._groups[name]:
-                changed.get_parameter(weight).copy_(self._network.get_parameter(weight))
+                # What a rounding corrected too, which is more than the weights.
+                changed.load_state_dict(self._network.state_dict())
         return found
 
     def cumulative(self, bits: Sequence[int], told: _Counter) -> dict[str, dict[int, Change]]:
@@ -181,7 +188,7 @@ class _Measure:
             suffix = _Suffix(changed, self._blocks, self._batches)
             for name in self._in_order():
                 suffix.advance(self._starts[name])
-                self._quantize(changed, name, count)
+                self._quantize(changed, name, count, self._moments(changed, name))
                 found[name][count] = self._change(suffix.logits())
                 told.one_more()
         return found
@@ -189,13 +196,25 @@ class _Measure:
     def _in_order(self) -> list[str]:
         return sorted(self._groups, key=lambda name: self._starts[name])
 
-    def _quantize(self, changed: nn.Module, name: str, bits: int) -> None:
+    def _moments(self, changed: nn.Module, name: str) -> dict[str, Moments]:
+        """Return the moments of the inputs of layers that are rounded with a look at images."""
+        if self._rounder is None:
+            return {}
+        found = {w: self._rounder.moments(_layer(w), changed) for w in self._groups[name]}
+        return {weight: moments for weight, moments in found.items() if moments is not None}
+
+    def _quantize(
+        self, changed: nn.Module, name: str, bits: int, moments: Mapping[str, Moments]
+    ) -> None:
         config = replace(self._config, bits=bits, fc_bits=bits, layer_bits={})
         planned = planned_weights(self._network, config)
         weights = {weight: self._network.get_parameter(weight) for weight in self._groups[name]}
         chosen = {weight: planned[weight] for weight in weights}
         for weight, quantized in quantized_weights(weights, chosen, config):
-            changed.get_parameter(weight).copy_(dequantize(quantized))
+            if self._rounder is not None and weight in moments:
+                self._rounder.round(_layer(weight), changed, quantized, moments[weight])
+            else:
+                changed.get_parameter(weight).copy_(dequantize(quantized))
 
     def _change(self, logits: Tensor) -> Change:
         after = logits.double().log_softmax(1)
@@ -205,6 +224,10 @@ class _Measure:
             losses = [functional.nll_loss(each, self._labels) for each in (after, self._before)]
             loss = float(losses[0] - losses[1])
         return Change(float(divergence.sum(1).mean()), loss)
+
+
+def _layer(weight: str) -> str:
+    return weight.rpartition(".")[0]
 
 
 class _Suffix:

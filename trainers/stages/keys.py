@@ -251,6 +251,8 @@ def sensitivity_entry(config: TrialConfig, *, weights: str, data: str, device: s
         "images": config.allocation.images,
         "seed": config.calibration.seed,
     }
+    if config.allocation.rounded:
+        parameters |= {"rounding": config.chosen_rounding}
     return _entry("sensitivity", {**parameters, "weights": weights}, data, device)
 
 
