@@ -18,17 +18,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_low_bit import LEVELS, random_images, read
-from kmeans_table import with_its_head
+from bench_low_bit import LEVELS
+from low_bit_networks import loaded
 from options import parsed
 from scipy.stats import binomtest
-from torch import nn
 
 from trainers.artifact import load_artifact, write_artifact
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.evaluators.accuracy import predict
-from trainers.networks.network import Network, build_network
+from trainers.networks.network import Network
 from trainers.quantization.allocation import AllocationConfig
 from trainers.quantization.calibration import ROUNDINGS, CalibrationConfig
 from trainers.trial.allocated import Allocations, sensitivities
@@ -122,24 +121,6 @@ def answers(network: Network, config: TrialConfig, data: ImageData) -> tuple[int
         packed = load_artifact(path)
     images, labels = data.subset("test")
     return info.bytes, predict(packed, images, device=CPU) == labels
-
-
-def loaded(backbone: str, weights: Path | None, images: Path | None) -> tuple[Network, ImageData]:
-    """A network with its classifier, and images."""
-    if weights is None or images is None:
-        widths: list[int] = []
-        network = build_network(backbone, weights="scratch", widths=widths, classes=10)
-        return network.eval(), random_images()
-    data = read(images)
-    if backbone.startswith("cifar_"):
-        return with_its_head(backbone, weights), data
-    state = torch.load(weights, weights_only=True, map_location="cpu")
-    weight, bias = (next(reversed([v for v in state.values() if v.ndim == n])) for n in (2, 1))
-    classes = len(bias)
-    network = build_network(backbone, weights=str(weights), widths=[], classes=classes).eval()
-    (classifier,) = (part for part in network.head if isinstance(part, nn.Linear))
-    classifier.load_state_dict({"weight": weight, "bias": bias})
-    return network, data
 
 
 if __name__ == "__main__":

@@ -1,29 +1,38 @@
-"""How few bits keep the accuracy, by levels and rounding?
+"""How few bits keep the accuracy, by levels and rounding, and what does a peer keep?
 
-A trained CIFAR ResNet is quantized, per channel and not trained any further. Codes are chosen with
-a look at training images; the test images say how many are right after that. The interval is
-Wilson's, of 95 %; bytes are those of the packed file. About half a minute a row on one core.
+A trained network is quantized, per channel and not trained any further. Codes are chosen with a
+look at training images, drawn by each of the seeds; the test images say how many are right after
+that. The interval is Wilson's, of 95 %; bytes are those of the packed file, which has the same
+size for the peer's codes and levels. Seconds are of one core. With ``--peer`` rows of Brevitas
+stand beside ours (`low_bit_peer`), on the same network and images.
 
 Run: ``python benchmarks/bench_low_bit.py --weights resnet20.th --images cifar10.npz``, the
-checkpoint with its classifier, and ``x_train``, ``y_train``, ``x_test``, ``y_test`` in the npz.
+checkpoint with its classifier, and ``x_train``, ``y_train``, ``x_test``, ``y_test`` in the npz; or
+``--backbone mobilenet_v2 --weights mobilenet_v2.pth --images pictures.npz``, whose classifier is
+the last layer of the file, and whose labels are its outputs.
 """
 
 import argparse
 import math
 import tempfile
 import time
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
+import low_bit_peer
 import torch
-from kmeans_table import with_its_head
+from low_bit_networks import loaded
 from options import parsed
 
-from trainers.artifact import load_artifact, write_artifact
+from trainers.artifact import load_artifact, predict_bytes, write_artifact
 from trainers.config import TrialConfig
 from trainers.data import ImageData
-from trainers.evaluators.accuracy import Images, Labels, accuracy
-from trainers.networks.network import Network, build_network
+from trainers.data.splits import stratified_choice
+from trainers.determinism import derive_seed
+from trainers.evaluators.accuracy import accuracy
+from trainers.networks.inputs import to_unit
+from trainers.networks.network import Network
 from trainers.quantization.calibration import ROUNDINGS, CalibrationConfig
 from trainers.trial.calibrated import calibrated
 
@@ -34,9 +43,25 @@ LEVELS = {
     "affine_mse": ("affine", "mse"),
     "kmeans": ("kmeans", "absmax"),
 }
+BATCH = 64
 
 
 def main() -> None:
+    options = asked()
+    torch.set_num_threads(1)
+    network, data = loaded(options.backbone, options.weights, options.images)
+    network.requires_grad_(requires_grad=False)
+    images, labels = data.subset("test")
+    print(f"{options.backbone}, {len(images):,} images, {accuracy(network, images, labels):.1%}")
+    print("| bits | levels | rounding | seed | by | bytes | accuracy (95 %) | seconds |")
+    print("|--:|---|---|--:|---|--:|--:|--:|")
+    for bits in options.bits:
+        for levels in options.levels:
+            rows(network, data, options, bits=bits, levels=levels)
+
+
+def asked() -> argparse.Namespace:
+    """The options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", default="cifar_resnet20")
     parser.add_argument("--weights", type=Path, help="without it: random weights and images")
@@ -45,41 +70,45 @@ def main() -> None:
     parser.add_argument("--levels", nargs="+", default=list(LEVELS), choices=LEVELS)
     parser.add_argument("--roundings", nargs="+", default=list(ROUNDINGS), choices=ROUNDINGS)
     parser.add_argument("--calibration", type=int, default=256, help="training images")
-    parser.add_argument("--seed", type=int, default=0, help="of the calibration images")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of these images")
     parser.add_argument("--norms", action="store_true", help="move batch norms too")
     parser.add_argument("--merge-norms", action="store_true", help="store norms as two vectors")
+    parser.add_argument("--peer", action="store_true", help="Brevitas too, which is not installed")
     quick = {"bits": [3], "levels": ["affine_mse"], "calibration": 8}
-    options = parsed(parser, roundings=["nearest", "gptq"], **quick)
-    torch.set_num_threads(1)
-    if options.weights and options.images:
-        network, data = with_its_head(options.backbone, options.weights), read(options.images)
-    else:
-        network = build_network(options.backbone, weights="scratch", widths=[], classes=10).eval()
-        data = random_images()
-    network.requires_grad_(requires_grad=False)
-    images, labels = data.subset("test")
-    print(f"{options.backbone}, {len(images):,} images, {accuracy(network, images, labels):.1%}")
-    print("| bits | levels | rounding | batch norms | bytes | accuracy (95 %) | seconds |")
-    print("|--:|---|---|---|--:|--:|--:|")
-    for bits in options.bits:
-        for quantizer, step in (LEVELS[levels] for levels in options.levels):
-            for rounding in options.roundings:
-                config = TrialConfig(
-                    backbone=options.backbone,
-                    weights="scratch",
-                    bits=bits,
-                    fc_bits=bits,
-                    quantizer=quantizer,
-                    step=step,
-                    rounding=rounding,
-                    calibration=CalibrationConfig(
-                        images=options.calibration, seed=options.seed, batch_norm=options.norms
-                    ),
-                )
-                row(network, config, data, merge_norms=options.merge_norms)
+    return parsed(parser, roundings=["nearest", "gptq"], **quick)
 
 
-def row(network: Network, config: TrialConfig, data: ImageData, *, merge_norms: bool) -> None:
+def rows(
+    network: Network, data: ImageData, options: argparse.Namespace, *, bits: int, levels: str
+) -> None:
+    """Print our rows with these bits and levels, and the peer's."""
+    quantizer, step = LEVELS[levels]
+    config = TrialConfig(
+        backbone=options.backbone,
+        weights="scratch",
+        bits=bits,
+        fc_bits=bits,
+        quantizer=quantizer,
+        step=step,
+    )
+    for rounding in options.roundings:
+        # Nothing is drawn for the nearest codes.
+        drawn = rounding != "nearest" or options.norms
+        for seed in options.seeds if drawn else options.seeds[:1]:
+            calibration = CalibrationConfig(
+                images=options.calibration, seed=seed, batch_norm=options.norms
+            )
+            given = replace(config, rounding=rounding, calibration=calibration)
+            ours(network, given, data, merge_norms=options.merge_norms)
+            if (
+                options.peer
+                and levels in low_bit_peer.LEVELS
+                and rounding in low_bit_peer.ROUNDINGS
+            ):
+                peers(network, given, data, levels)
+
+
+def ours(network: Network, config: TrialConfig, data: ImageData, *, merge_norms: bool) -> None:
     """Pack, read back, and print one row."""
     began = time.process_time()
     weights = None
@@ -99,14 +128,44 @@ def row(network: Network, config: TrialConfig, data: ImageData, *, merge_norms: 
         )
         seconds = time.process_time() - began
         packed = load_artifact(path)
+    moved = ", norms moved" if config.calibration.batch_norm else ""
+    row(packed, config, data, by=f"paretune{moved}", size=info.bytes, seconds=seconds)
+
+
+def peers(network: Network, config: TrialConfig, data: ImageData, levels: str) -> None:
+    """Let the peer round the weights, and print one row."""
+    # Our calibration draws as many images again for its judgement; these are the first half.
+    seed = derive_seed(config.calibration.seed, "calibration")
+    pixels, labels = data.subset("train")
+    count = min(2 * config.calibration.images, len(labels))
+    chosen = stratified_choice(labels, count, seed)[::2]
+    batches = list(torch.split(to_unit(torch.tensor(pixels[chosen])), BATCH))
+    began = time.process_time()
+    found = low_bit_peer.rounded(
+        network, batches, bits=config.bits, levels=levels, rounding=config.rounding
+    )
+    seconds = time.process_time() - began
+    size = predict_bytes(network.spec, config.quantization, None)
+    row(found, config, data, by=f"Brevitas {version('brevitas')}", size=size, seconds=seconds)
+
+
+def row(
+    network: torch.nn.Module,
+    config: TrialConfig,
+    data: ImageData,
+    *,
+    by: str,
+    size: int,
+    seconds: float,
+) -> None:
+    """Ask a network about the test images, and print what is known of it."""
     images, labels = data.subset("test")
-    right = accuracy(packed, images, labels)
+    right = accuracy(network, images, labels)
     low, high = interval(right, len(labels))
     levels = config.quantizer if config.step == "absmax" else f"{config.quantizer}, {config.step}"
-    moved = "moved" if config.calibration.batch_norm else "kept"
     print(
-        f"| {config.bits} | {levels} | `{config.rounding}` | {moved} | {info.bytes:,} "
-        f"| {right:.1%} ({low:.1%} to {high:.1%}) | {seconds:.1f} |",
+        f"| {config.bits} | {levels} | `{config.rounding}` | {config.calibration.seed} | {by} "
+        f"| {size:,} | {right:.1%} ({low:.1%} to {high:.1%}) | {seconds:.1f} |",
         flush=True,
     )
 
@@ -117,32 +176,6 @@ def interval(share: float, count: int) -> tuple[float, float]:
     center = share + z * z / (2 * count)
     half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return (center - half) / (1 + z * z / count), (center + half) / (1 + z * z / count)
-
-
-def read(path: Path) -> ImageData:
-    """The images of an npz, which need no validation here."""
-    found = []
-    with np.load(path, allow_pickle=False) as file:
-        for subset in ("train", "test"):
-            images = file[f"x_{subset}"]
-            if images.shape[-1] == 3:
-                images = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-            found.append((images, file[f"y_{subset}"].astype(np.int64).reshape(-1)))
-    return image_data(*found)
-
-
-def random_images() -> ImageData:
-    """Noise: enough to see that everything runs."""
-    draws = np.random.default_rng(0)
-    noise = draws.integers(0, 256, (20, 3, 32, 32), dtype=np.uint8)
-    labels = draws.integers(0, 10, 20)
-    return image_data((noise, labels), (noise, labels))
-
-
-def image_data(train: tuple[Images, Labels], test: tuple[Images, Labels]) -> ImageData:
-    nothing = (train[0][:0], train[1][:0])
-    classes = tuple(str(label) for label in range(10))
-    return ImageData("images", classes, *train, *nothing, *test)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,15 @@ the parameters that were sampled for this one; `trainers.parameters` lists what 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from trainers.config_mapping import mapping_of, values_from
 from trainers.evaluators.config import AttackConfig
 from trainers.methods.checking import check_adjoined, check_methods, check_window
 from trainers.methods.config import MethodsConfig
 from trainers.networks.backbone_table import backbone_info
-from trainers.networks.brought.registry import is_code
-from trainers.networks.reuse_config import ALL, ReuseConfig
+from trainers.networks.reuse_config import ReuseConfig
 from trainers.networks.sizing import check_rule, hidden_widths, sampled_head
 from trainers.networks.variants import capped_depth, check_start, variant_name
 from trainers.parameters import (
@@ -33,6 +33,7 @@ from trainers.quantization.automatic import automatic_rounding, automatic_step
 from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import FLOAT_BITS, RATE_WEIGHT, QuantizationConfig, check_qat
 from trainers.quantization.layer_bits import layer_bits_name, layer_bits_of
+from trainers.quantization.packing_config import PackingConfig
 from trainers.quantization.unquantized import UNQUANTIZED
 from trainers.recipes.config import RECIPE_NAMES, RecipeConfig
 
@@ -78,6 +79,7 @@ class TrialConfig:
         activation_bits: As `QuantizationConfig` takes it.
         activation_range: What the levels of activations hold on calibration images: all
             (``minmax``), a ``percentile``, or the range of least squared error (``mse``).
+        packing: In which form the packed network is stored.
         qat: ``none``, or how training knows of the quantization: ``absmax`` or ``lsq``.
         recipe: The rest of the training: augmentation, schedule, averaging, and more.
         pruning: Which weights become zero, and when.
@@ -121,6 +123,7 @@ class TrialConfig:
     allocation: AllocationConfig = field(default_factory=AllocationConfig)
     activation_bits: int = FLOAT_BITS
     activation_range: str = "minmax"
+    packing: PackingConfig = field(default_factory=PackingConfig)
     qat: str = "none"
     recipe: RecipeConfig = field(default_factory=RecipeConfig)
     pruning: PruningConfig = field(default_factory=PruningConfig)
@@ -209,6 +212,7 @@ class TrialConfig:
                 self.step, rounding=self.chosen_rounding, quantizer=self.quantizer
             ),
             activation_bits=self.activation_bits,
+            packing=self.packing,
         )
 
     @property
@@ -245,66 +249,16 @@ class TrialConfig:
         What later versions added is left out where it has no effect, so that checkpoints of
         earlier ones still belong to the same config.
         """
-        values = {name: getattr(self, name) for name in _FIELDS}
-        values["calibration"] = asdict(self.calibration)
-        values = {name: v for name, v in values.items() if name not in _LATER or v != _LATER[name]}
-        if is_code(self.backbone):
-            # By its content, wherever its file is.
-            values["backbone"] = backbone_info(self.backbone).name
-        values["widths"] = None if self.widths is None else list(self.widths)
-        # Keys of a JSON object are texts.
-        values["layer_bits"] = {str(number): bits for number, bits in self.layer_bits.items()}
-        values["attacks"] = {name: asdict(attack) for name, attack in self.attacks.items()}
-        # What earlier versions did not know is mentioned only where it is not the default: their
-        # checkpoints and cached trainings are still those of this config.
-        reuse = values.pop("reuse")
-        pruning = values.pop("pruning")
-        later = {
-            "allocation": values.pop("allocation").as_mapping(),
-            "methods": values.pop("methods").changed(),
-            "pruning": {} if pruning == PruningConfig() else pruning.as_mapping(),
-            "recipe": values.pop("recipe").changed(),
-            "reuse": reuse.as_mapping() if reuse.policy != ALL else {},
-            "functions": dict(values.pop("functions")),
-            "latency": values.pop("latency"),
-        }
-        return values | {name: value for name, value in later.items() if value}
+        return mapping_of(self)
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "TrialConfig":
         """Build the config from the result of `as_mapping`."""
-        values = dict(mapping)
-        widths = values.get("widths")
-        values["widths"] = None if widths is None else tuple(widths)
-        values["layer_bits"] = {
-            int(number): bits for number, bits in values.get("layer_bits", {}).items()
-        }
-        values["calibration"] = CalibrationConfig(**values.get("calibration", {}))
-        values["allocation"] = AllocationConfig(**values.get("allocation", {}))
-        values["attacks"] = {
-            name: AttackConfig(**attack) for name, attack in values.get("attacks", {}).items()
-        }
-        values["recipe"] = RecipeConfig.from_mapping(values.get("recipe", {}))
-        if "reuse" in values:
-            values["reuse"] = ReuseConfig(**values["reuse"])
-        values["pruning"] = PruningConfig(**values.get("pruning", {}))
-        values["methods"] = MethodsConfig(**values.get("methods", {}))
-        return cls(**values)
+        return cls(**values_from(mapping))
 
 
 _FIELDS = {entry.name for entry in fields(TrialConfig)}
 _OPTIONAL = ("fc_rule", "fc_fraction", "depth")
-_LATER = {
-    "depth": None,
-    "width_multiplier": "none",
-    "depth_cap": None,
-    "depth_start": "prefix",
-    "step": "absmax",
-    "rounding": "nearest",
-    "activation_bits": FLOAT_BITS,
-    "activation_range": "minmax",
-    "calibration": asdict(CalibrationConfig()),
-}
 
 
 def with_params(fixed: TrialConfig, params: Mapping[str, Value], *, seed: int) -> TrialConfig:

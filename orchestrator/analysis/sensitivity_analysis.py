@@ -34,6 +34,7 @@ class SensitivityReport:
         quantizer: As `trainers.quantization.config.QuantizationConfig` takes it.
         scope: As there.
         step: As there.
+        rounding: How codes were chosen; a word of `trainers.quantization.calibration.ROUNDINGS`.
         layers: Each convolution from input to output, and the FC layers together.
         front: The best allocation for each mean number of bits, if asked for.
         notes: Caveats; sentences without a full stop.
@@ -50,6 +51,7 @@ class SensitivityReport:
     scope: str
     step: str
     layers: "tuple[LayerSensitivity, ...]"
+    rounding: str = "nearest"
     front: "tuple[Allocation, ...]" = ()
     notes: tuple[str, ...] = ()
 
@@ -66,7 +68,8 @@ class SensitivityReport:
     def inputs(self) -> dict[str, Any]:
         """Return what was looked at, and how."""
         names = ("network", "backbone", "data", "fingerprint", "digest", "images", "seed")
-        return {name: getattr(self, name) for name in (*names, "quantizer", "scope", "step")}
+        names = (*names, "quantizer", "scope", "step", "rounding")
+        return {name: getattr(self, name) for name in names}
 
     def results(self) -> dict[str, float]:
         """Return the sums that sum it up, by bits: of all layers alone, and all of them quantized.
@@ -136,13 +139,11 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
     seed: int = 0,
     cumulative: bool = True,
     front: bool = False,
+    rounding: str = "nearest",
     cache: "StageCache | None" = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SensitivityReport:
     """Measure how much the predictions of a network change when its layers get few bits.
-
-    Convolutions and, together, FC layers are quantized to 2 to 8 bits, alone and with all before
-    them. Training images alone are looked at.
 
     Args:
         network: As `trainers.trial.trained.trained_network` takes it.
@@ -154,11 +155,12 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
         seed: Decides which, and the training of a head.
         cumulative: Whether layers are quantized together with those before them too.
         front: Whether to compute the best allocations of 2 to 8 mean bits.
+        rounding: As `trainers.trial.allocated.sensitivities` takes it.
         cache: Where what is finished is kept, so that an interrupted analysis goes on.
         progress: Called with the number of measurements that are done, and of all.
 
     Raises:
-        ValueError: A setting is out of range, or the images have other channels or classes.
+        ValueError: A setting is out of range, or images have other channels or classes.
         TrainerError: The network or the images cannot be read.
     """
     from trainers.data.image_data import ImageData
@@ -175,7 +177,8 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
     )
     every = replace(config, bits=8, fc_bits=8)
     how: dict[str, Any] = {"images": images, "seed": seed, "cumulative": cumulative}
-    layers = sensitivities(found, every, shown, **how, progress=progress, cache=cache)
+    how |= {"rounding": rounding, "progress": progress, "cache": cache}
+    layers = sensitivities(found, every, shown, **how)
     allocations = Allocations(found.spec, config, shown.classes, layers)
     return SensitivityReport(
         network=network if isinstance(network, str) else found.spec.backbone,
@@ -188,6 +191,7 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
         quantizer=config.quantizer,
         scope=config.scope,
         step=config.step,
+        rounding=rounding,
         layers=layers,
         front=tuple(allocations.front(_BUDGETS)) if front else (),
         notes=notes,

@@ -48,6 +48,12 @@ SampleOption = Annotated[int, typer.Option(min=1, help="Training images that are
 SeedOption = Annotated[int, typer.Option(min=0, help="Decides which images, and the head.")]
 QuantizerOption = Annotated[str, typer.Option(help="symmetric, affine, kmeans or entropy.")]
 StepOption = Annotated[str, typer.Option(help="absmax, mse or percentile.")]
+RoundingOption = Annotated[
+    str,
+    typer.Option(
+        help="nearest, bias_corrected, adaround or gptq, with a look at as many other images."
+    ),
+]
 ScopeOption = Annotated[str, typer.Option(help="channel or layer: what shares its levels.")]
 CumulativeOption = Annotated[
     bool, typer.Option(help="Also quantize the layers before each one; takes as long again.")
@@ -68,6 +74,7 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
     seed: SeedOption = 0,
     quantizer: QuantizerOption = "affine",
     step: StepOption = "mse",
+    rounding: RoundingOption = "nearest",
     scope: ScopeOption = "channel",
     cumulative: CumulativeOption = True,
     front: FrontOption = False,
@@ -87,6 +94,8 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
     Example: paretune analyze sensitivity digitnet digits
 
     Example: paretune analyze sensitivity digits-fc:12 digits --front --to sensitivity.html
+
+    Example: paretune analyze sensitivity digitnet digits --rounding gptq --no-cumulative
     """
     output = AnalysisOutput.checked(context, to, track)
     config = images_config(data, image_size=image_size)
@@ -101,6 +110,7 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
             weights=weights,
             epochs=epochs,
             quantization=QuantizationConfig(quantizer=quantizer, step=step, scope=scope),
+            rounding=_known(rounding),
             images=images,
             seed=seed,
             cumulative=cumulative,
@@ -118,6 +128,14 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
         _tables(report),
         how,
     )
+
+
+def _known(rounding: str) -> str:
+    from trainers.quantization.calibration import ROUNDINGS
+
+    if rounding not in ROUNDINGS:
+        raise UnknownNameError("rounding", rounding, ROUNDINGS)
+    return rounding
 
 
 def _page(report: "SensitivityReport", command: str) -> str:

@@ -34,6 +34,7 @@ from orchestrator.errors import OrchestratorError, StorageFullError
 from orchestrator.objectives import Objective, missing_values
 from orchestrator.scheduling.peers import Peers
 from orchestrator.scheduling.promotion import Promotion
+from orchestrator.search.cost_model import comparable
 from orchestrator.search.in_order import InOrderProposals
 from orchestrator.search.proposals import Proposal, Proposals
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -104,7 +105,7 @@ class SweepLoop:
         )
         if spec.reference:
             self._add_references()
-        self._peers = Peers(spec.training.epochs, parts.known)
+        self._peers = Peers(spec.training.epochs, comparable(parts.known))
         self._peers.take_up(parts.store, spec.name, self._trials, parts.scheduler.milestones)
         self._second_chances = Promotion(self._peers, parts.scheduler)
         unfinished = [trial for trial in self._trials.values() if not trial.state.is_final]

@@ -27,8 +27,9 @@ AGENT_WAIT_S = 120.0
 _NO_AGENT = "No available agent"
 _AGENT_FIX = (
     "The job server answers, but its agent, which starts jobs, does not. Another Ray on the "
-    "head's machine may have the agent's port, 52365: start the head with --dashboard-agent-listen-port "
-    "and a free one. The head's dashboard_agent.log (/tmp/ray/session_latest/logs) says more."
+    "head's machine may have the agent's port, 52365: start the head with "
+    "--dashboard-agent-listen-port and a free one. The head's dashboard_agent.log "
+    "(/tmp/ray/session_latest/logs) says more."
 )
 
 

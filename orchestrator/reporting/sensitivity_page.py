@@ -19,6 +19,8 @@ def sentences(report: "SensitivityReport") -> list[str]:
     worst = max(report.layers, key=lambda layer: layer.alone[fewest].divergence)
     weights = sum(layer.weights for layer in report.layers)
     how = f"{report.quantizer} levels, step {report.step}, a {report.scope} each"
+    if report.rounding != "nearest":
+        how += f", codes by {report.rounding}"
     return [
         f"{report.network} on {report.data}: {len(report.layers)} layers, {weights:,} weights; "
         f"{report.images} training images; {how}.",

@@ -5,10 +5,11 @@ their bytes. Sizes therefore need no weights, no training and no torch, but only
 backbone's tensors, which a worker looks up once when a run is prepared.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from orchestrator.contracts import Prepared
+from orchestrator.contracts import KnownValues, Prepared
 from orchestrator.quantities import QUANTITIES
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import Params, Value
@@ -18,7 +19,7 @@ from trainers.methods.checking import check_large_kernels, expands
 from trainers.networks.shapes import count_values, head_shapes, network_shapes
 from trainers.networks.spec import spec_of
 from trainers.pruning.config import PRUNING_PARAMETERS, check_groups, pruned_names
-from trainers.quantization.allocation import ALLOCATED_BITS
+from trainers.quantization.allocation import ALLOCATED_BITS, BIT_WIDTHS, AllocationConfig
 from trainers.quantization.layer_bits import LAYER_BITS
 
 KNOWN_NAMES = tuple(q.name for q in QUANTITIES.values() if q.known_before_training)
@@ -67,6 +68,21 @@ class CostModel:
                 self._kept.clear()
             values = self._kept[key] = self._computed({name: v for name, _, v in key})
         return values
+
+    def estimated(self, params: Params) -> Mapping[str, float]:
+        """Return the same with what bytes a budget of bits will come to, to compare trials by.
+
+        The bits of layers follow from the trained weights; the bytes lie between those of as many
+        bits everywhere, rounded down and up. A budget of bytes is taken as used up.
+        """
+        values = self(params)
+        if "memory_bytes" in values:
+            return values
+        try:
+            config = with_params(self._fixed, params, seed=0)
+            return {**values, **estimated_bytes(config, self._prepared)}
+        except ValueError:
+            return values
 
     def _computed(self, params: Params) -> Mapping[str, float]:
         try:
@@ -120,6 +136,50 @@ def known_sizes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
     # With a budget the bits of layers follow from the trained weights.
     unknown = "_bytes" if config.pruning.active or config.allocation.active else "none"
     return {name: float(values[name]) for name in KNOWN_NAMES if not name.endswith(unknown)}
+
+
+def comparable(known: KnownValues) -> KnownValues:
+    """Return what trials are compared by that are still being trained: with estimated bytes.
+
+    >>> from orchestrator.contracts import nothing_known
+    >>> comparable(nothing_known) is nothing_known
+    True
+    """
+    return known.estimated if isinstance(known, CostModel) else known
+
+
+def estimated_bytes(config: TrialConfig, prepared: Prepared) -> Mapping[str, float]:
+    """Estimate the bytes of a network under a budget; empty without one, and of pruned networks.
+
+    Raises:
+        ValueError: As `known_sizes`.
+
+    >>> from trainers.networks.backbones.shapes import backbone_shapes
+    >>> prepared = Prepared(("no", "yes"), {"digitnet": backbone_shapes("digitnet")})
+    >>> fixed = TrialConfig(backbone="digitnet", weights="scratch")
+    >>> budgets = [AllocationConfig(bits=bits) for bits in (3, 3.5, 4)]
+    >>> configs = [replace(fixed, allocation=each) for each in budgets]
+    >>> sizes = [estimated_bytes(each, prepared)["memory_bytes"] for each in configs]
+    >>> sizes[1] == (sizes[0] + sizes[2]) / 2
+    True
+    """
+    budget = config.allocation
+    if not budget.active or config.pruning.active:
+        return {}
+    plain = replace(config, allocation=AllocationConfig())
+
+    def size(bits: int) -> float:
+        known = known_sizes(replace(plain, bits=bits, fc_bits=bits), prepared)
+        return known.get("memory_bytes", math.nan)
+
+    if budget.bits is None:
+        found = min(float(budget.bytes or 0), size(BIT_WIDTHS[-1]))
+    else:
+        part, few = math.modf(budget.bits)
+        found = size(int(few))
+        if part:
+            found += part * (size(int(few) + 1) - found)
+    return {"memory_bytes": found} if math.isfinite(found) else {}
 
 
 def sized_backbones(spec: SweepSpec) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ class AllocationSection(Section):
     bits: Quantity | None = None
     bytes: Quantity | None = None
     images: int = 64
+    rounded: bool = False
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
@@ -26,7 +27,9 @@ class AllocationSection(Section):
     def as_allocation(self) -> AllocationConfig:
         """Build the budget for `trainers`."""
         most = None if self.bytes is None else int(self.bytes)
-        return AllocationConfig(bits=self.bits, bytes=most, images=self.images)
+        return AllocationConfig(
+            bits=self.bits, bytes=most, images=self.images, rounded=self.rounded
+        )
 
 
 def check_sampled_bits(

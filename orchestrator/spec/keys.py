@@ -35,6 +35,7 @@ from orchestrator.spec.trial_sections import (
     CalibrationSection,
     DataSection,
     HeadSection,
+    PackingSection,
     QuantizationSection,
     TrainingSection,
 )
@@ -49,6 +50,7 @@ from trainers.quantization.allocation import AllocationConfig
 from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import QuantizationConfig
 from trainers.quantization.layer_bits import LAYER_BITS
+from trainers.quantization.packing_config import PackingConfig
 from trainers.recipes.config import RecipeConfig
 
 SECTIONS: Mapping[str, type[Section]] = {
@@ -61,6 +63,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "quantization": QuantizationSection,
     "quantization.calibration": CalibrationSection,
     "quantization.allocation": AllocationSection,
+    "quantization.packing": PackingSection,
     "pruning": PruningSection,
     "methods": MethodsSection,
     "objectives.NAME": ObjectiveSection,
@@ -86,6 +89,7 @@ _BUILDS: Mapping[type[Section], tuple[type, ...]] = {
     QuantizationSection: (QuantizationConfig, TrialConfig),
     CalibrationSection: (CalibrationConfig,),
     AllocationSection: (AllocationConfig,),
+    PackingSection: (PackingConfig,),
     PruningSection: (PruningConfig,),
     MethodsSection: (MethodsConfig,),
     MeasureSection: (AttackConfig,),

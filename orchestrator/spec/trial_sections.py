@@ -23,6 +23,7 @@ from trainers.quantization.automatic import AUTO
 from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import QuantizationConfig, check_qat
 from trainers.quantization.layer_bits import layer_bits_name
+from trainers.quantization.packing_config import PackingConfig
 from trainers.recipes.config import RECIPE_NAMES
 
 
@@ -140,12 +141,30 @@ class CalibrationSection(Section):
         return CalibrationConfig(**self.model_dump())
 
 
+class PackingSection(Section):
+    """In which form a packed network is stored; see `PackingConfig`."""
+
+    merge_norms: bool = False
+    vector_bits: int = 32
+    header: str = "json"
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        self.as_packing()
+        return self
+
+    def as_packing(self) -> PackingConfig:
+        """Build the form for `trainers`."""
+        return PackingConfig(**self.model_dump())
+
+
 class QuantizationSection(Section):
     """Bits of a weight in the artifact, and how its levels are placed; docs/guides/quantize.md.
 
     Attributes:
         calibration: Which training images a rounding looks at.
         allocation: A budget from which the bits of each layer follow.
+        packing: In which form the packed network is stored.
         layers: Bits of single convolutions, which replace `bits`, by their number from input to
             output, from 1.
     """
@@ -161,6 +180,7 @@ class QuantizationSection(Section):
     activation_range: str | None = None
     calibration: CalibrationSection | None = None
     allocation: AllocationSection | None = None
+    packing: PackingSection | None = None
     qat: str | None = None
     layers: Annotated[dict[int, int], BeforeValidator(_with_numbers)] | None = None
 
@@ -220,6 +240,8 @@ class QuantizationSection(Section):
             given["calibration"] = self.calibration.as_calibration()
         if self.allocation is not None:
             given["allocation"] = self.allocation.as_allocation()
+        if self.packing is not None:
+            given["packing"] = self.packing.as_packing()
         return given | {"layer_bits": layers}
 
 

@@ -70,6 +70,13 @@ def test_a_config_of_reused_cut_pruned_or_taught_networks_survives_json(
 def test_a_config_survives_json(params: dict[str, Any], seed: int) -> None:
     attacks = {"robust_accuracy": AttackConfig("pgd", 8 / 255), "r2": AttackConfig("fgsm", 0.5)}
     fixed = TrialConfig(backbone="vgg16", weights="imagenet", attacks=attacks, image_size=64)
+    if params.get("qat", "none") != "none" or params.get("scope") == "global":
+        for name in ("step", "rounding", "allocated_bits"):
+            params.pop(name, None)
+    if "allocated_bits" in params:
+        params = {name: v for name, v in params.items() if name.rpartition("_")[0] != "bits"}
+        for name in ("bits", "fc_bits"):
+            params.pop(name, None)
     names = [f"fc_width_{n}" for n in (1, 2, 3)]
     layers = params.get("fc_layers", sum(name in params for name in names))
     rule = params.get("fc_rule", "explicit" if layers else "full")

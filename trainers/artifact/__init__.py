@@ -27,6 +27,10 @@ the container's `__metadata__` holds, as JSON, what is needed to rebuild the net
      "scheme": "symmetric", "scope": "channel",
      "tensors": {NAME: {"bits": 4, "shape": [16, 1, 3, 3]}, ...}}
 
+With `packing.header: compact` the version is 2, and the tensors are one, described by a tree
+(`trainers.artifact.compact`). With `"vector_bits": 16` what would be a vector, a step or a
+codebook in float32 is float16.
+
 Nothing in it varies from run to run; without pruning its size follows from the configuration.
 """
 
@@ -34,12 +38,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trainers.artifact.reading import (
-        ArtifactHeader,
-        load_artifact,
-        read_header,
-        read_quantized,
-    )
+    from trainers.artifact.header import ArtifactHeader
+    from trainers.artifact.reading import load_artifact, read_header, read_quantized
     from trainers.artifact.storage import (
         StorageInfo,
         compress_artifact,
@@ -63,7 +63,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ArtifactHeader": "reading",
+    "ArtifactHeader": "header",
     "ArtifactInfo": "writing",
     "StorageInfo": "storage",
     "compress_artifact": "storage",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from trainers.artifact import compact
 from trainers.artifact.sparse import Places
 from trainers.networks.shapes import Shape, TensorShapes
 from trainers.networks.spec import NetworkSpec
@@ -43,7 +44,7 @@ class StoredTensor:
 
     Attributes:
         name: As in the container.
-        dtype: `F32`, `I8` or `U8`, as safetensors calls them.
+        dtype: `F32`, `F16`, `I8` or `U8`, as safetensors calls them.
         shape: As in the container.
     """
 
@@ -54,7 +55,7 @@ class StoredTensor:
     @property
     def bytes(self) -> int:
         """Bytes of its data."""
-        return math.prod(self.shape) * (4 if self.dtype == "F32" else 1)
+        return math.prod(self.shape) * compact.SIZES[self.dtype]
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Quantized:
         activation_bits: Bits of the inputs of layers.
         layers: How many layers have levels for their inputs; 0 with float32 activations.
         merged_norms: Whether batch norms are stored as two vectors, without statistics.
+        vector_bits: Bits of floats in vectors, steps and codebooks.
     """
 
     scheme: str
@@ -76,6 +78,12 @@ class Quantized:
     activation_bits: int = FLOAT_BITS
     layers: int = 0
     merged_norms: bool = False
+    vector_bits: int = FLOAT_BITS
+
+    @property
+    def vector_type(self) -> str:
+        """Type of floats in vectors, steps and codebooks."""
+        return "F32" if self.vector_bits == FLOAT_BITS else "F16"
 
 
 @dataclass(frozen=True)
@@ -129,7 +137,8 @@ def packed_layout(
         quantization: Quantization of its weights.
         classes: Names of its outputs, or None.
         sparse: How the places of pruned tensors are stored; all others are dense.
-        merge_norms: Whether to store batch norms as two vectors.
+        merge_norms: Whether to store batch norms as two vectors, as `quantization.packing` can
+            say too.
 
     Raises:
         ValueError: `quantization` names a convolution that the network does not have, or
@@ -145,12 +154,8 @@ def packed_layout(
     """
     _check_classes(classes, spec)
     stored = shapes.stored
-    planned = plan_weights(shapes.is_convolution, quantization)
-    activation_bits = quantization.activation_bits
-    layers = 0 if activation_bits == FLOAT_BITS else len(shapes.is_convolution)
-    quantized = Quantized(
-        quantization.quantizer, quantization.scope, planned, activation_bits, layers, merge_norms
-    )
+    quantized = _quantized(shapes, quantization, merge_norms=merge_norms)
+    planned = quantized.weights
     tensors = stored_tensors(stored, quantized, sparse)
     facts = {
         "version": VERSION,
@@ -159,18 +164,69 @@ def packed_layout(
         "scheme": quantized.scheme,
         "scope": quantized.scope,
         "tensors": {name: _entry(name, plan, stored[name]) for name, plan in planned.items()},
+        # Left out otherwise, so that such files are what they always were.
+        **_later_facts(stored, quantized, sparse),
     }
-    if layers:
-        facts[ACTIVATIONS] = {"bits": activation_bits, "layers": layers}
-    if merge_norms:
+    if quantization.packing.header == "compact":
+        header, tensors = _compact_header(facts, tensors, stored, planned)
+    else:
+        header = _container_header(facts, tensors)
+    return Layout(header, tensors, quantized, stored, sparse)
+
+
+def _quantized(
+    shapes: TensorShapes, quantization: QuantizationConfig, *, merge_norms: bool
+) -> Quantized:
+    is_float = quantization.activation_bits == FLOAT_BITS
+    return Quantized(
+        quantization.quantizer,
+        quantization.scope,
+        plan_weights(shapes.is_convolution, quantization),
+        quantization.activation_bits,
+        0 if is_float else len(shapes.is_convolution),
+        quantization.packing.merge_norms or merge_norms,
+        quantization.packing.vector_bits,
+    )
+
+
+def _later_facts(
+    stored: Mapping[str, Shape], quantized: Quantized, sparse: Mapping[str, Places]
+) -> dict[str, Any]:
+    """Return what the header has of settings that are not the default."""
+    facts: dict[str, Any] = {}
+    if quantized.layers:
+        facts[ACTIVATIONS] = {"bits": quantized.activation_bits, "layers": quantized.layers}
+    if quantized.merged_norms:
         facts["norms"] = MERGED
+    if quantized.vector_bits != FLOAT_BITS:
+        facts["vector_bits"] = quantized.vector_bits
     if sparse:
-        # Left out otherwise, so that the file of an unpruned network is what it always was.
         facts["sparse"] = {
             name: {"shape": list(stored[name]), **places.as_mapping()}
             for name, places in sparse.items()
         }
-    return Layout(_container_header(facts, tensors), tensors, quantized, stored, sparse)
+    return facts
+
+
+def _compact_header(
+    facts: Mapping[str, Any],
+    tensors: Sequence[StoredTensor],
+    stored: Mapping[str, Shape],
+    planned: Mapping[str, PlannedWeight],
+) -> tuple[bytes, tuple[StoredTensor, ...]]:
+    """Return a header of equal parts, and the tensors in its order."""
+    leaves: dict[str, compact.Leaf] = {each.name: (each.dtype, *each.shape) for each in tensors}
+    for name, plan in planned.items():
+        shared = [] if plan.levels == name else [plan.levels]
+        codes = [plan.bits, list(stored[name]), *shared]
+        leaves[name + CODES] = (*leaves[name + CODES], codes)
+    nodes = compact.nodes_of(leaves)
+    short = {name: value for name, value in facts.items() if name != "tensors"}
+    short |= {"version": compact.VERSION, compact.NODES: nodes}
+    named = {each.name: each for each in tensors}
+    size = sum(each.bytes for each in tensors)
+    header = _container_header(short, [StoredTensor(compact.DATA, "U8", (size,))])
+    return header, tuple(named[name] for name in compact.leaves_of(nodes))
 
 
 def _check_classes(classes: Sequence[str] | None, spec: NetworkSpec) -> None:
@@ -189,7 +245,7 @@ def _entry(name: str, plan: PlannedWeight, shape: Shape) -> dict[str, Any]:
 def stored_tensors(
     shapes: Mapping[str, Shape], quantized: Quantized, sparse: Mapping[str, Places] = ALL_DENSE
 ) -> tuple[StoredTensor, ...]:
-    """List the tensors of the container, four-byte types first, so that each is aligned.
+    """List the tensors of the container, wide types first, so that each is aligned.
 
     Raises:
         ValueError: Weights would share levels although their levels differ in shape.
@@ -201,7 +257,8 @@ def stored_tensors(
     stored: dict[str, StoredTensor] = {}
     dropped = merged_statistics(shapes if quantized.merged_norms else ())
     for name, shape in shapes.items():
-        parts = [] if name in dropped else [StoredTensor(name, "F32", shape)]
+        dtype = quantized.vector_type if len(shape) <= 1 else "F32"
+        parts = [] if name in dropped else [StoredTensor(name, dtype, shape)]
         if name in planned:
             parts = _levels(planned[name], shape, quantized)
         elif name in sparse:
@@ -215,7 +272,7 @@ def stored_tensors(
     for name, places in sparse.items():
         stored[name + PLACES] = StoredTensor(name + PLACES, "U8", (places.bytes,))
     stored |= _activation_tensors(quantized)
-    return tuple(sorted(stored.values(), key=lambda tensor: tensor.dtype != "F32"))
+    return tuple(sorted(stored.values(), key=lambda tensor: -compact.SIZES[tensor.dtype]))
 
 
 def merged_statistics(names: Iterable[str]) -> frozenset[str]:
@@ -245,8 +302,10 @@ def _levels(plan: PlannedWeight, shape: Shape, quantized: Quantized) -> list[Sto
     """Return the tensors that a weight is decoded with."""
     groups = shape[0] if quantized.scope == "channel" else 1
     if quantized.scheme in CODEBOOKS:
-        return [StoredTensor(plan.levels + CODEBOOK, "F32", (groups, 1 << plan.bits))]
-    scale = StoredTensor(plan.levels + SCALE, "F32", (groups,))
+        return [
+            StoredTensor(plan.levels + CODEBOOK, quantized.vector_type, (groups, 1 << plan.bits))
+        ]
+    scale = StoredTensor(plan.levels + SCALE, quantized.vector_type, (groups,))
     if quantized.scheme == "affine":
         return [scale, StoredTensor(plan.levels + ZERO_POINT, "I8", (groups,))]
     return [scale]

@@ -1,9 +1,8 @@
 """Read a packed network, and reject any other file with a clear message."""
 
-import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -12,38 +11,34 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from trainers.artifact.compact import DATA
+from trainers.artifact.header import ArtifactHeader, parsed_header
 from trainers.artifact.layout import empty_network
 from trainers.artifact.norms import merged_statistic
 from trainers.artifact.packed_layout import (
     ACTIVATIONS,
     CODEBOOK,
     CODES,
-    KEY,
-    MERGED,
     PLACES,
     SCALE,
     VALUES,
-    VERSION,
     ZERO_POINT,
-    Quantized,
     merged_statistics,
     stored_tensors,
 )
-from trainers.artifact.sparse import Kept, Places, places_from, read_places
+from trainers.artifact.sparse import Kept, read_places
 from trainers.doors import DoorError
 from trainers.errors import ArtifactError
 from trainers.networks.backbones.shapes import stored_shapes
-from trainers.networks.brought.registry import is_code
 from trainers.networks.network import Network
 from trainers.networks.shapes import Shape, is_counter
 from trainers.networks.sharing import share_kernels
-from trainers.networks.spec import NetworkSpec
 from trainers.quantization.activations import (
     ActivationLevels,
     input_layers,
     quantize_activations,
 )
-from trainers.quantization.config import CODEBOOKS, FLOAT_BITS, QUANTIZERS, SCOPES
+from trainers.quantization.config import CODEBOOKS
 from trainers.quantization.packing import unpack_codes
 from trainers.quantization.planned import PlannedWeight
 from trainers.quantization.quantized import (
@@ -55,38 +50,63 @@ from trainers.quantization.quantized import (
 )
 
 
-@dataclass(frozen=True)
-class ArtifactHeader:
-    """Description of a packed network in its header.
-
-    Attributes:
-        version: Version of the format.
-        spec: The architecture.
-        classes: Name of each output, or None.
-        quantized: How tensors are quantized, by their names in the network; the others are
-            float32.
-        shapes: Shapes of the quantized tensors.
-        sparse: How the places of pruned tensors are stored, by their names in the network.
-        sparse_shapes: Shapes of these tensors.
-    """
-
-    version: int
-    spec: NetworkSpec
-    classes: tuple[str, ...] | None
-    quantized: Quantized
-    shapes: Mapping[str, Shape]
-    sparse: Mapping[str, Places]
-    sparse_shapes: Mapping[str, Shape]
-
-
 class _Container(Protocol):
-    """The part of `safetensors.safe_open` that is used here."""
+    """Stored tensors by name."""
 
-    def metadata(self) -> dict[str, str] | None: ...
-    def keys(self) -> list[str]: ...
-    def get_slice(self, name: str) -> Any: ...
+    def described(self) -> dict[str, tuple[str, Shape]]: ...
     def get_tensor(self, name: str) -> np.ndarray: ...
 
+
+class _OneByOne:
+    """Tensors that the container knows; `container` is what `safetensors.safe_open` gives."""
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+
+    def described(self) -> dict[str, tuple[str, Shape]]:
+        found = {}
+        for name in self._container.keys():  # noqa: SIM118 - a container cannot be iterated over
+            piece = self._container.get_slice(name)
+            found[name] = (piece.get_dtype(), tuple(piece.get_shape()))
+        return found
+
+    def get_tensor(self, name: str) -> np.ndarray:
+        return _as_read(self._container.get_tensor(name))
+
+
+class _InOnePiece:
+    """Tensors that a compact header describes, all in the container's only one."""
+
+    def __init__(self, container: Any, entries: Mapping[str, Mapping[str, Any]]) -> None:
+        if list(container.keys()) != [DATA]:
+            raise ValueError(f"its header is compact, and it holds more or less than {DATA!r}")
+        self._data = container.get_tensor(DATA)
+        self._entries = entries
+        size = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+        if self._data.dtype != np.uint8 or self._data.shape != (size,):
+            raise ValueError(
+                f"its header describes {size:,} bytes, and it holds {self._data.size:,}"
+            )
+
+    def described(self) -> dict[str, tuple[str, Shape]]:
+        return {
+            name: (entry["dtype"], tuple(entry["shape"])) for name, entry in self._entries.items()
+        }
+
+    def get_tensor(self, name: str) -> np.ndarray:
+        entry = self._entries[name]
+        data = self._data[slice(*entry["data_offsets"])].tobytes()
+        return _as_read(np.frombuffer(data, _NUMPY[entry["dtype"]]).reshape(entry["shape"]))
+
+
+def _as_read(array: np.ndarray) -> np.ndarray:
+    """Return floats in 32 bits, and what may be written to."""
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    return array if array.flags.writeable else array.copy()
+
+
+_NUMPY = {"F32": "<f4", "F16": "<f2", "I8": "i1", "U8": "u1"}
 
 # Exceptions of the container's reader and of the network builders on invalid contents.
 _REFUSALS = (
@@ -113,7 +133,7 @@ def read_header(path: Path | str) -> ArtifactHeader:
     """
     try:
         with safe_open(path, framework="numpy") as container:
-            return _header(container)
+            return parsed_header(container.metadata() or {})
     except _REFUSALS as error:
         _refuse(path, error)
 
@@ -146,8 +166,7 @@ def load_artifact(path: Path | str) -> Network:
     True
     """
     try:
-        with safe_open(path, framework="numpy") as container:
-            header = _header(container)
+        with _opened(path) as (header, container):
             network = empty_network(header.spec)
             _check_tensors(container, header, stored_shapes(network))
             state = _state(container, header, network)
@@ -174,12 +193,21 @@ def read_quantized(path: Path | str) -> Mapping[str, QuantizedWeight]:
     trainers.errors.ArtifactError: absent.safetensors cannot be read as a packed network: ...
     """
     try:
-        with safe_open(path, framework="numpy") as container:
-            header = _header(container)
+        with _opened(path) as (header, container):
             _check_tensors(container, header, stored_shapes(empty_network(header.spec)))
             return {name: _quantized(container, header, name) for name in header.shapes}
     except _REFUSALS as error:
         _refuse(path, error)
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[tuple[ArtifactHeader, _Container]]:
+    with safe_open(path, framework="numpy") as container:
+        header = parsed_header(container.metadata() or {})
+        if header.entries is None:
+            yield header, _OneByOne(container)
+        else:
+            yield header, _InOnePiece(container, header.entries)
 
 
 def _refuse(path: Path | str, error: Exception) -> NoReturn:
@@ -192,72 +220,6 @@ def _refuse(path: Path | str, error: Exception) -> NoReturn:
     raise ArtifactError(
         f"{path} cannot be read as a packed network: {reason.rstrip('.')}. Export the trial again."
     ) from error
-
-
-def _header(container: _Container) -> ArtifactHeader:
-    metadata = container.metadata() or {}
-    if KEY not in metadata:
-        raise ValueError(f"it is a safetensors file of another program (no {KEY!r} in its header)")
-    facts = json.loads(metadata[KEY], parse_float=_finite_float, parse_constant=_finite_float)
-    version = facts["version"]
-    if version != VERSION:
-        raise ValueError(f"its format has version {version!r}, and this program reads {VERSION}")
-    spec = NetworkSpec.from_mapping(facts["spec"])
-    if is_code(spec.backbone) and "#" not in spec.backbone:
-        raise ValueError(f"its backbone {spec.backbone!r} is code without a digest")
-    return ArtifactHeader(
-        version=version,
-        spec=spec,
-        classes=_classes(facts["classes"], spec),
-        quantized=_how_quantized(facts),
-        shapes={name: tuple(entry["shape"]) for name, entry in facts["tensors"].items()},
-        sparse={
-            name: places_from(entry, math.prod(entry["shape"]))
-            for name, entry in facts.get("sparse", {}).items()
-        },
-        sparse_shapes={
-            name: tuple(entry["shape"]) for name, entry in facts.get("sparse", {}).items()
-        },
-    )
-
-
-def _how_quantized(facts: Mapping[str, Any]) -> Quantized:
-    for key, known in (("scheme", QUANTIZERS), ("scope", SCOPES)):
-        if facts[key] not in known:
-            raise ValueError(f"its weights are quantized by the unknown {key} {facts[key]!r}")
-    planned = {}
-    for name, entry in facts["tensors"].items():
-        bits, levels = entry["bits"], entry.get("levels", name)
-        top_code(bits)
-        if not isinstance(bits, int) or not isinstance(levels, str):
-            raise ValueError(f"{name} has {bits!r} bits and the levels {levels!r}")
-        planned[name] = PlannedWeight(bits, levels)
-    activations = facts.get(ACTIVATIONS, {"bits": FLOAT_BITS, "layers": 0})
-    bits, layers = activations["bits"], activations["layers"]
-    if not isinstance(layers, int) or bits not in (*range(2, 9), FLOAT_BITS):
-        raise ValueError(f"{layers!r} layers have activations of {bits!r} bits")
-    norms = facts.get("norms")
-    if norms not in (None, MERGED):
-        raise ValueError(f"its batch norms are stored in the unknown form {norms!r}")
-    return Quantized(facts["scheme"], facts["scope"], planned, bits, layers, norms == MERGED)
-
-
-def _finite_float(text: str) -> float:
-    # Also for plain digits: 1e999 is infinite.
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"its header holds the number {text}")
-    return value
-
-
-def _classes(names: list[str] | None, spec: NetworkSpec) -> tuple[str, ...] | None:
-    if names is None:
-        return None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError("the names of its classes are not a list of texts")
-    if len(names) != spec.classes:
-        raise ValueError(f"it names {len(names)} classes and tells {spec.classes} apart")
-    return tuple(names)
 
 
 def _check_tensors(
@@ -274,10 +236,7 @@ def _check_tensors(
         tensor.name: (tensor.dtype, tensor.shape)
         for tensor in stored_tensors(shapes, header.quantized, header.sparse)
     }
-    found = {}
-    for name in container.keys():  # noqa: SIM118 - a container cannot be iterated over
-        piece = container.get_slice(name)
-        found[name] = (piece.get_dtype(), tuple(piece.get_shape()))
+    found = container.described()
     if found == expected:
         return
     for name in sorted(expected.keys() | found.keys()):

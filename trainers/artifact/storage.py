@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, NoReturn
 
 import zstandard
 
+from trainers.artifact import compact
 from trainers.artifact.codings import Piece, compressed, decoded, decompressed, smallest_coding
 from trainers.artifact.packed_layout import CODES, KEY
 from trainers.errors import ArtifactError
@@ -182,6 +183,11 @@ def _pieces(header: bytes) -> list[Piece]:
     """List the tensors of an artifact with this header, in the order of their data."""
     entries = json.loads(header[8:])
     facts = json.loads(entries.pop("__metadata__")[KEY])
+    if facts["version"] == compact.VERSION:
+        (size,) = (entry["data_offsets"][1] for entry in entries.values())
+        facts, entries = compact.written_out(facts)
+        if size != max((entry["data_offsets"][1] for entry in entries.values()), default=0):
+            raise ValueError("its tensors have another size than its header says")
     pieces, first = [], 0
     for name, entry in sorted(entries.items(), key=lambda item: item[1]["data_offsets"]):
         begin, end = entry["data_offsets"]

@@ -34,7 +34,8 @@ from trainers.quantization.packing import pack_codes, unpack_codes
 from trainers.quantization.plan import quantized_weights
 from trainers.quantization.quantized import Levels, QuantizedWeight
 
-_NUMPY = {"F32": "<f4", "I8": "i1", "U8": "u1"}
+_NUMPY = {"F32": "<f4", "F16": "<f2", "I8": "i1", "U8": "u1"}
+_HALF = np.finfo(np.float16)
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def write_artifact(  # noqa: PLR0913 - all that decides the bytes of a file
             bitmap of their places or the gaps between them.
         rounded: Weights that are quantized already, by the names in the network's state dict; as
             `quantization` describes them. All planned ones, or None.
-        merge_norms: Whether to store a batch norm as two vectors; `trainers.artifact.norms`.
+        merge_norms: Whether to store a batch norm as two vectors, as `quantization` can say too.
 
     Raises:
         ValueError: `quantization` names a convolution that the network does not have, `classes`
@@ -141,10 +142,16 @@ def write_artifact(  # noqa: PLR0913 - all that decides the bytes of a file
         found = dict(quantized_weights(weights, planned, quantization, steps=given))
     else:
         found = {renamed.get(name, name): weight for name, weight in rounded.items()}
-    weights = merged_norms(network, weights) if merge_norms else weights
-    arrays = _stored_arrays(weights, layout, found) | _activation_arrays(network, layout)
+    arrays = _stored_arrays(_merged(network, weights, layout), layout, found)
+    arrays |= _activation_arrays(network, layout)
     _leave_out(arrays, {name: masks[name] for name in sparse}, layout)
     return _written(path, layout, arrays)
+
+
+def _merged(
+    network: Network, weights: Mapping[str, Tensor], layout: Layout
+) -> Mapping[str, Tensor]:
+    return merged_norms(network, weights) if layout.quantized.merged_norms else weights
 
 
 def _written(path: Path, layout: Layout, arrays: Mapping[str, np.ndarray]) -> ArtifactInfo:
@@ -264,4 +271,9 @@ def _parts(layout: Layout, arrays: Mapping[str, np.ndarray]) -> Iterator[bytes |
 
 
 def _content(tensor: StoredTensor, array: np.ndarray) -> memoryview:
+    if tensor.dtype == "F16":
+        array = np.clip(array, _HALF.min, _HALF.max)
+        if tensor.name.endswith(SCALE):
+            # A step of zero is none.
+            array = np.maximum(array, _HALF.smallest_subnormal)
     return np.ascontiguousarray(array, _NUMPY[tensor.dtype]).reshape(-1).data

@@ -36,11 +36,14 @@ class AllocationConfig:
         bits: Mean bits of a quantized weight, at most; 2 to 8.
         bytes: Size of the packed file, at most.
         images: Training images on which the sensitivity of each layer is measured.
+        rounded: Whether it is measured with the trial's rounding, which looks at as many others,
+            and not with the nearest codes.
     """
 
     bits: float | None = None
     bytes: int | None = None
     images: int = 64
+    rounded: bool = False
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -77,7 +80,9 @@ class AllocationConfig:
 
     def as_mapping(self) -> dict[str, Any]:
         """Return the budget as JSON values; empty without one."""
-        return asdict(self) if self.active else {}
+        values = asdict(self) if self.active else {}
+        # What earlier versions did not know is mentioned where it is not the default.
+        return {n: v for n, v in values.items() if n != "rounded" or v}
 
     def with_params(self, params: Mapping[str, Any]) -> "AllocationConfig":
         """Return this with the mean bits that parameters give, if they give any.

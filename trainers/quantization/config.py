@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from trainers.quantization.packing_config import PackingConfig
+
 FLOAT_BITS = 32
 """Bits of a weight that is not quantized."""
 
@@ -44,6 +46,7 @@ class QuantizationConfig:
             see `trainers.quantization.steps`.
         activation_bits: Bits of the inputs of every convolution and FC layer, 2 to 8, with one
             range a layer; 32 leaves them in float32. See `trainers.quantization.activations`.
+        packing: In which form all of it is stored.
     """
 
     bits: int = FLOAT_BITS
@@ -54,6 +57,7 @@ class QuantizationConfig:
     rate_weight: float = RATE_WEIGHT
     step: str = "absmax"
     activation_bits: int = FLOAT_BITS
+    packing: PackingConfig = field(default_factory=PackingConfig)
 
     def __post_init__(self) -> None:
         """Check every value.

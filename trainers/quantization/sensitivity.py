@@ -15,6 +15,8 @@ from trainers.quantization.allocation import BIT_WIDTHS
 from trainers.quantization.config import QuantizationConfig
 from trainers.quantization.plan import planned_weights, quantized_weights, weight_kinds
 from trainers.quantization.quantized import dequantize
+from trainers.quantization.rounding.moments import Moments
+from trainers.quantization.rounding.network import Rounder
 
 FC = "fc"
 """Name of the fully connected layers, which share their bits."""
@@ -86,6 +88,7 @@ def measure_sensitivity(  # noqa: PLR0913 - what is measured, and how
     labels: Tensor | None = None,
     bits: Sequence[int] = BIT_WIDTHS,
     cumulative: bool = False,
+    rounder: Rounder | None = None,
     progress: Progress | None = None,
     part: Part = lambda _, make: make(),
 ) -> tuple[LayerSensitivity, ...]:
@@ -101,6 +104,7 @@ def measure_sensitivity(  # noqa: PLR0913 - what is measured, and how
         labels: int64 (N,), of all of them, for the change of the loss.
         bits: The numbers of bits to try, each 2 to 8.
         cumulative: Whether to quantize the layers before each one too, which takes as long again.
+        rounder: Chooses codes and corrects means; None for the nearest codes.
         progress: Called with the number of measurements that are done, and of all.
         part: Given what a part is of, and what makes it: all bits of one layer alone, or all
             layers together at one number of bits.
@@ -120,7 +124,7 @@ def measure_sensitivity(  # noqa: PLR0913 - what is measured, and how
     total = len(groups) * len(bits) * (1 + cumulative)
     told = _Counter(total, progress)
     with torch.no_grad():
-        measure = _Measure(network, config, batches, labels, groups, part)
+        measure = _Measure(network, config, batches, labels, groups, rounder, part)
         alone = measure.alone(bits, told)
         sums = measure.cumulative(bits, told) if cumulative else {}
     numbers = {name: number for number, name in enumerate(groups, start=1) if name != FC}
@@ -153,17 +157,18 @@ class _Counter:
 class _Measure:
     """Quantizes layers of a copy of a network, and compares its predictions."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is measured, and how
         self,
         network: nn.Module,
         config: QuantizationConfig,
         batches: Sequence[Tensor],
         labels: Tensor | None,
         groups: Mapping[str, tuple[str, ...]],
+        rounder: Rounder | None,
         part: Part,
     ) -> None:
         self._network, self._config, self._batches = network, config, batches
-        self._part = part
+        self._rounder, self._part = rounder, part
         self._blocks = tuple(_chain(network))
         self._groups, self._labels = groups, labels
         self._starts = _starts(network, self._blocks, batches[0], groups)
@@ -178,9 +183,11 @@ class _Measure:
 
             def make(name: str = name) -> list[_Numbers]:
                 suffix.advance(self._starts[name])
-                changes = [self._change_of(changed, suffix, name, count) for count in bits]
-                for weight in self._groups[name]:
-                    changed.get_parameter(weight).copy_(self._network.get_parameter(weight))
+                moments, changes = self._moments(changed, name), []
+                for count in bits:
+                    changes.append(self._change_of(changed, suffix, name, count, moments))
+                    # What a rounding corrected too, which is more than the weights.
+                    changed.load_state_dict(self._network.state_dict())
                 return changes
 
             values = self._part({"layer": name, "bits": list(bits)}, make)
@@ -199,7 +206,8 @@ class _Measure:
                 changes = []
                 for name in order:
                     suffix.advance(self._starts[name])
-                    changes.append(self._change_of(changed, suffix, name, count))
+                    moments = self._moments(changed, name)
+                    changes.append(self._change_of(changed, suffix, name, count, moments))
                 return changes
 
             values = self._part({"layers": order, "bits": count}, make)
@@ -208,21 +216,40 @@ class _Measure:
             told.more(len(order))
         return found
 
-    def _change_of(self, changed: nn.Module, suffix: "_Suffix", name: str, bits: int) -> _Numbers:
-        self._quantize(changed, name, bits)
+    def _change_of(
+        self,
+        changed: nn.Module,
+        suffix: "_Suffix",
+        name: str,
+        bits: int,
+        moments: Mapping[str, Moments],
+    ) -> _Numbers:
+        self._quantize(changed, name, bits, moments)
         change = self._change(suffix.logits())
         return change.divergence, change.loss
 
     def _in_order(self) -> list[str]:
         return sorted(self._groups, key=lambda name: self._starts[name])
 
-    def _quantize(self, changed: nn.Module, name: str, bits: int) -> None:
+    def _moments(self, changed: nn.Module, name: str) -> dict[str, Moments]:
+        """Return the moments of the inputs of layers that are rounded with a look at images."""
+        if self._rounder is None:
+            return {}
+        found = {w: self._rounder.moments(_layer(w), changed) for w in self._groups[name]}
+        return {weight: moments for weight, moments in found.items() if moments is not None}
+
+    def _quantize(
+        self, changed: nn.Module, name: str, bits: int, moments: Mapping[str, Moments]
+    ) -> None:
         config = replace(self._config, bits=bits, fc_bits=bits, layer_bits={})
         planned = planned_weights(self._network, config)
         weights = {weight: self._network.get_parameter(weight) for weight in self._groups[name]}
         chosen = {weight: planned[weight] for weight in weights}
         for weight, quantized in quantized_weights(weights, chosen, config):
-            changed.get_parameter(weight).copy_(dequantize(quantized))
+            if self._rounder is not None and weight in moments:
+                self._rounder.round(_layer(weight), changed, quantized, moments[weight])
+            else:
+                changed.get_parameter(weight).copy_(dequantize(quantized))
 
     def _change(self, logits: Tensor) -> Change:
         after = logits.double().log_softmax(1)
@@ -232,6 +259,10 @@ class _Measure:
             losses = [functional.nll_loss(each, self._labels) for each in (after, self._before)]
             loss = float(losses[0] - losses[1])
         return Change(float(divergence.sum(1).mean()), loss)
+
+
+def _layer(weight: str) -> str:
+    return weight.rpartition(".")[0]
 
 
 class _Suffix:

@@ -7,9 +7,11 @@ from typing import Any
 from trainers.quantization.allocation import AllocationConfig
 from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import QuantizationConfig
+from trainers.quantization.packing_config import PackingConfig
 
 UNQUANTIZED: Mapping[str, Any] = {
     **asdict(QuantizationConfig()),
+    "packing": PackingConfig(),
     "rounding": "nearest",
     "calibration": CalibrationConfig(),
     "allocation": AllocationConfig(),

@@ -24,7 +24,7 @@ from trainers.quantization.layer_bits import LAYER_BITS
 
 _QUANTIZATION = ("bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight")
 _ACTIVATIONS = ("activation_bits", "activation_range")
-_ROUNDING = ("step", "rounding", "calibration", "allocation", *_ACTIVATIONS)
+_ROUNDING = ("step", "rounding", "calibration", "allocation", "packing", *_ACTIVATIONS)
 # With `qat` training sees the weights as they will be packed; its quantizer is always the same.
 _QUANTIZED_TRAINING = ("bits", "fc_bits", "scope", "layer_bits")
 _NEVER_READ = ("attacks", "threads", "functions", "latency")
@@ -252,6 +252,8 @@ def sensitivity_entry(config: TrialConfig, *, weights: str, data: str, device: s
         "images": config.allocation.images,
         "seed": config.calibration.seed,
     }
+    if config.allocation.rounded:
+        parameters |= {"rounding": config.chosen_rounding}
     return _entry("sensitivity", {**parameters, "weights": weights}, data, device)
 
 

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,8 +17,10 @@ from trainers.networks.inputs import to_unit
 from trainers.networks.network import Network
 from trainers.networks.spec import NetworkSpec
 from trainers.quantization.allocation import BIT_WIDTHS, AllocationConfig, Allocator, Option
+from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import CODEBOOKS, QuantizationConfig
 from trainers.quantization.packing import packed_bytes
+from trainers.quantization.rounding.network import Rounder
 from trainers.quantization.sensitivity import (
     FC,
     Change,
@@ -65,6 +68,7 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
     seed: int,
     device: torch.device | None = None,
     cumulative: bool = False,
+    rounding: str = "nearest",
     progress: Progress | None = None,
     cache: StageCache | None = None,
 ) -> tuple[LayerSensitivity, ...]:
@@ -78,6 +82,8 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
         seed: Decides which.
         device: Where to compute; None for a GPU, if there is one.
         cumulative: As `measure_sensitivity` takes it.
+        rounding: How codes are chosen, with a look at as many other training images; a word of
+            `trainers.quantization.calibration.ROUNDINGS`.
         progress: As `measure_sensitivity` takes it.
         cache: Where finished parts are kept, so that an interrupted measurement goes on.
     """
@@ -85,13 +91,26 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
     chosen = stratified_choice(labels, min(images, len(labels)), derive_seed(seed, "calibration"))
     if device is None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = copy.deepcopy(network).to(device).eval()
+    network = copy.deepcopy(network).to(device).eval().requires_grad_(requires_grad=False)
+    rounder = None
+    if rounding != "nearest":
+        others = np.setdiff1d(np.arange(len(labels)), chosen)
+        # One image alone is looked at twice.
+        others = others if len(others) else chosen
+        drawn = others[
+            stratified_choice(labels[others], len(chosen), derive_seed(seed, "rounding"))
+        ]
+        fitted = torch.split(to_unit(torch.tensor(pixels[drawn], device=device)), _BATCH)
+        calibration = CalibrationConfig(images=images, seed=seed)
+        rounder = Rounder(
+            network, lambda: iter(fitted), rounding=rounding, calibration=calibration
+        )
     shown = to_unit(torch.tensor(pixels[chosen], device=device))
     right = torch.tensor(labels[chosen], device=device)
     # Labels that the network has no output for, as when its classes are others, have no loss.
     known = bool((right >= 0).all() and (right < network.spec.classes).all())
     facts = {"quantization": asdict(quantization), "images": images, "seed": seed}
-    facts |= {"network": content_digest(network), "device": str(device)}
+    facts |= {"rounding": rounding, "network": content_digest(network), "device": str(device)}
     kept = Measurements("layer_sensitivity", cache, data=data.content(), facts=facts)
     return measure_sensitivity(
         network,
@@ -99,6 +118,7 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
         list(torch.split(shown, _BATCH)),
         labels=right if known else None,
         cumulative=cumulative,
+        rounder=rounder,
         progress=progress,
         part=kept.value,
     )
@@ -185,7 +205,7 @@ class Allocations:
             taken += packed_bytes(torch.Size(shape).numel(), bits)
             if self._quantization.quantizer in CODEBOOKS:
                 groups = shape[0] if self._quantization.scope == "channel" else 1
-                taken += 4 * groups * (1 << bits)
+                taken += self._quantization.packing.vector_bits // 8 * groups * (1 << bits)
         return taken
 
     def _bytes(self, bits: Sequence[int]) -> int:
@@ -245,6 +265,7 @@ def allocated(
             data,
             images=config.allocation.images,
             seed=config.calibration.seed,
+            rounding=config.chosen_rounding if config.allocation.rounded else "nearest",
             device=device,
         )
         rows = [[each.alone[bits].divergence for bits in BIT_WIDTHS] for each in layers]

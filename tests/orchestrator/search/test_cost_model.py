@@ -11,8 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.contracts import Prepared
-from orchestrator.search.cost_model import KNOWN_NAMES, CostModel, known_sizes, sized_backbones
+from orchestrator.contracts import Decision, Prepared
+from orchestrator.objectives import Direction, Objective
+from orchestrator.scheduling.moasha import MOASHA
+from orchestrator.scheduling.peers import Peers
+from orchestrator.search.cost_model import (
+    KNOWN_NAMES,
+    CostModel,
+    comparable,
+    known_sizes,
+    sized_backbones,
+)
+from orchestrator.trials import Report, Trial, TrialState
 from tests.orchestrator.driving import make_spec
 from trainers.artifact import write_artifact
 from trainers.artifact.layout import empty_network
@@ -22,6 +32,7 @@ from trainers.networks.backbones.shapes import backbone_shapes, stored_shapes
 from trainers.networks.network import assemble_network, build_backbone
 from trainers.networks.shapes import network_shapes
 from trainers.networks.spec import spec_of
+from trainers.quantization.allocation import AllocationConfig
 from trainers.quantization.config import QUANTIZERS, SCOPES
 
 CLASSES = tuple(f"digit {number}\u00e9" for number in range(7))
@@ -162,3 +173,38 @@ def test_bytes_of_a_pruned_network_are_not_known_and_an_empty_layer_is() -> None
         name for name in KNOWN_NAMES if not name.endswith("_bytes")
     }
     assert model({"pruning_sparsity": 0.99, "pruning_granularity": "filter"}) == {}
+
+
+def test_the_bytes_of_a_budget_are_estimated_only_to_compare_trials() -> None:
+    fixed = TrialConfig(backbone="digitnet", weights="scratch", widths=(8,))
+    model = CostModel(fixed, prepared("digitnet"))
+    budgets = (2.0, 2.4, 3.0, 3.7, 8.0)
+    found = [model.estimated({"allocated_bits": bits})["memory_bytes"] for bits in budgets]
+    assert found == sorted(set(found))
+    everywhere = [model({"bits": bits, "fc_bits": bits})["memory_bytes"] for bits in (2, 3, 8)]
+    assert [found[0], found[2], found[4]] == everywhere
+    assert "memory_bytes" not in model({"allocated_bits": 3.0})
+    assert model.estimated({"bits": 3, "fc_bits": 3}) == model({"bits": 3, "fc_bits": 3})
+    within = replace(fixed, allocation=AllocationConfig(bytes=30_000))
+    assert CostModel(within, prepared("digitnet")).estimated({})["memory_bytes"] == 30_000
+    assert CostModel(fixed, None).estimated({"allocated_bits": 3.0}) == {}
+
+
+def test_moasha_stops_no_network_for_what_its_budget_of_bits_makes_small() -> None:
+    model = CostModel(
+        TrialConfig(backbone="digitnet", weights="scratch", widths=(8,)), prepared("digitnet")
+    )
+    objectives = (
+        Objective("accuracy", Direction.MAXIMIZE),
+        Objective("memory_bytes", Direction.MINIMIZE),
+    )
+    scheduler = MOASHA(objectives, (), (1,), 3)
+    decisions = {}
+    for known in (model, comparable(model)):
+        peers = Peers(3, known)
+        for number, bits in enumerate((8.0, 6.0, 4.5, 3.5, 2.5)):
+            params = {"allocated_bits": bits}
+            trial = Trial("a", number, params, 0, TrialState.RUNNING)
+            peers.observe(trial, Report(1, {"milestone_accuracy": 1 - 0.5**bits}))
+        decisions[known] = scheduler.decide(4, 1, peers.of(trial, 1))
+    assert list(decisions.values()) == [Decision.STOP, Decision.CONTINUE]

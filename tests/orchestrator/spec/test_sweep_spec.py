@@ -23,6 +23,7 @@ from trainers.quantization import QuantizationConfig
 from trainers.quantization.allocation import ALLOCATED_BITS
 from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.layer_bits import LAYER_BITS
+from trainers.quantization.packing_config import PackingConfig
 
 GIVEN: dict[str, Any] = {
     "name": "tiny",
@@ -164,6 +165,17 @@ def test_a_rounding_and_its_images_reach_the_trials() -> None:
     assert reference == spec().reference_config()
 
 
+def test_the_form_of_packed_networks_reaches_the_trials_and_not_the_reference() -> None:
+    asked = {"bits": 3, "packing": {"merge_norms": True, "vector_bits": 16, "header": "compact"}}
+    form = PackingConfig(merge_norms=True, vector_bits=16, header="compact")
+    given = spec(quantization=asked)
+    assert given.trial_config().packing == form
+    assert given.trial_config().quantization.packing == form
+    assert given.reference_config() == spec().reference_config()
+    again = SweepSpec.model_validate(json.loads(given.model_dump_json(exclude_none=True)))
+    assert again.trial_config() == given.trial_config()
+
+
 def test_the_reference_is_not_quantized_whatever_the_trials_are() -> None:
     quantized = spec(quantization=QUANTIZATION).reference_config()
     assert quantized == spec().reference_config()
@@ -200,6 +212,8 @@ def test_what_is_not_asked_of_a_quantization_is_not_part_of_a_sweeps_identity() 
             {"rounding": "gptq", "qat": "lsq"},
             "qat is 'lsq' with the step 'absmax' and calibration",
         ),
+        ({"packing": {"vector_bits": 8}}, "packing.vector_bits is 8; it is 32 or 16"),
+        ({"packing": {"header": "zip"}}, "packing.header is 'zip'; accepted are json and compact"),
         ({"calibration": {"images": 0}}, "calibration.images is 0; it is an integer from 1"),
         ({"calibration": {"damping": 0.0}}, "calibration.damping is 0.0"),
     ],

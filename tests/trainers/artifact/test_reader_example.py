@@ -17,6 +17,7 @@ from trainers.networks.network import build_network
 from trainers.quantization import QuantizationConfig
 from trainers.quantization.activations import calibrate_activations, quantize_activations
 from trainers.quantization.config import QUANTIZERS, SCOPES
+from trainers.quantization.packing_config import PackingConfig
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "read_artifact.py"
 
@@ -71,6 +72,28 @@ def test_the_reader_rounds_activations_as_the_loaded_network_does(
     assert same_logits(tmp_path / "m", pictures)
     found = runpy.run_path(str(EXAMPLE))["logits"]
     assert not torch.equal(found(tmp_path / "m", pictures), found(tmp_path / "float", pictures))
+
+
+@pytest.mark.parametrize("vector_bits", [32, 16])
+@pytest.mark.parametrize(("quantizer", "scope"), [("affine", "channel"), ("kmeans", "global")])
+def test_the_reader_reads_compact_files(
+    tmp_path: Path, quantizer: str, scope: str, vector_bits: int
+) -> None:
+    network = build_network("digitnet[depth=1]", weights="scratch", widths=(9, 5), classes=10)
+    kept = torch.rand(5, 9, generator=torch.Generator().manual_seed(0)) > 0.9
+    with torch.no_grad():
+        network.head[2].weight.mul_(kept)
+    form = PackingConfig(header="compact", vector_bits=vector_bits)
+    config = QuantizationConfig(3, 32, quantizer, scope, layer_bits={2: 8}, packing=form)
+    write_artifact(
+        network, tmp_path / "m", quantization=config, classes=None, kept={"head.2.weight": kept}
+    )
+    reader = runpy.run_path(str(EXAMPLE))
+    found = reader["weights"](*reader["read_file"](tmp_path / "m"))
+    expected = load_artifact(tmp_path / "m").state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert same_logits(tmp_path / "m", images(2, 1, 28, 28))
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from trainers.onnx import latency as onnx_runtime
 from trainers.onnx.export import export_onnx
 from trainers.onnx.latency import OnnxError, OnnxNetwork, cpu_latency, random_pixels
 from trainers.quantization.config import CODEBOOKS, QuantizationConfig
+from trainers.quantization.packing_config import PackingConfig
 
 onnx = pytest.importorskip("onnx", reason="needs paretune[onnx]")
 CLASSES = tuple("abcdefghij")
@@ -52,6 +53,19 @@ def what_it_decodes_to(path: Path, name: str) -> np.ndarray:
     alone = onnx.helper.make_model(graph, opset_imports=model.opset_import)
     (weight,) = onnx.reference.ReferenceEvaluator(alone).run(None, {})
     return weight
+
+
+def test_the_smallest_form_of_a_file_is_exported_as_any_other(tmp_path: Path) -> None:
+    form = PackingConfig(header="compact", merge_norms=True, vector_bits=16)
+    artifact = packed(tmp_path, QuantizationConfig(4, 4, packing=form), "cifar_resnet20", 32)
+    info = export_onnx(artifact, tmp_path / "model.onnx")
+    network = load_artifact(artifact)
+    pixels = random_pixels(network.spec.input, 2)
+    expected = network(torch.from_numpy(pixels)).numpy()
+    np.testing.assert_allclose(
+        OnnxNetwork(info.path).logits(pixels), expected, atol=info.tolerance
+    )
+    assert len(info.int8_weights) == 21
 
 
 @pytest.mark.slow

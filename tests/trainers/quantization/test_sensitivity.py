@@ -9,9 +9,11 @@ from torch import nn
 from torch.nn import functional
 
 from trainers.networks.network import build_network
+from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import QuantizationConfig
 from trainers.quantization.plan import quantize_network
 from trainers.quantization.quantized import dequantize
+from trainers.quantization.rounding.network import Rounder
 from trainers.quantization.sensitivity import FC, measure_sensitivity
 
 CONFIG = QuantizationConfig(quantizer="affine", step="mse")
@@ -95,3 +97,36 @@ def test_the_change_of_the_loss_needs_labels() -> None:
 def test_without_images_nothing_is_measured() -> None:
     with pytest.raises(ValueError, match="there are none"):
         measure_sensitivity(nn.Linear(4, 3), CONFIG, [])
+
+
+@pytest.mark.parametrize("rounding", ["bias_corrected", "gptq"])
+def test_a_rounding_makes_good_for_most_of_what_few_bits_change(rounding: str) -> None:
+    network = build_network("digitnet", weights="bundled", widths=(), classes=10).eval()
+    network.requires_grad_(requires_grad=False)
+    draws = torch.Generator().manual_seed(0)
+    pixels, others = (torch.rand(24, 1, 28, 28, generator=draws) for _ in range(2))
+    before = copy.deepcopy(network.state_dict())
+    rounder = Rounder(
+        network, lambda: iter([others]), rounding=rounding, calibration=CalibrationConfig()
+    )
+    nearest = measure_sensitivity(network, CONFIG, [pixels], bits=(2,), cumulative=True)
+    found = measure_sensitivity(
+        network, CONFIG, [pixels], bits=(2,), cumulative=True, rounder=rounder
+    )
+    assert all(torch.equal(t, before[name]) for name, t in network.state_dict().items())
+    for of in ("alone", "cumulative"):
+        lost, less = (
+            sum(getattr(layer, of)[2].divergence for layer in layers)
+            for layers in (nearest, found)
+        )
+        assert less < (0.5 if rounding == "gptq" else 0.9) * lost
+
+
+def test_codes_that_are_not_chosen_are_the_nearest() -> None:
+    network = build_network("digitnet", weights="scratch", widths=(), classes=3).eval()
+    pixels = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    rounder = Rounder(
+        network, lambda: iter([pixels]), rounding="nearest", calibration=CalibrationConfig()
+    )
+    plain = measure_sensitivity(network, CONFIG, [pixels], bits=BITS)
+    assert measure_sensitivity(network, CONFIG, [pixels], bits=BITS, rounder=rounder) == plain

@@ -12,6 +12,7 @@ from trainers.artifact import load_artifact, predict_bytes, read_header
 from trainers.config import TrialConfig, with_params
 from trainers.data import ImageData
 from trainers.quantization.allocation import AllocationConfig
+from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import QuantizationConfig
 from trainers.stages.cache import StageCache
 from trainers.trial.allocated import Allocations, sensitivities
@@ -103,3 +104,26 @@ def test_a_config_without_a_budget_says_nothing_of_one(make_config: Config) -> N
     assert "allocation" not in make_config().as_mapping()
     config = make_config(allocation=AllocationConfig(bytes=60_000))
     assert TrialConfig.from_mapping(config.as_mapping()) == config
+
+
+def test_sensitivities_with_the_rounding_are_another_stage_and_other_bits(
+    bands: ImageData, make_config: Config, tmp_path: Path
+) -> None:
+    cache = StageCache(str(tmp_path / "cache"), 1e9)
+    plain = make_config(
+        epochs=1,
+        rounding="gptq",
+        quantizer="affine",
+        step="mse",
+        calibration=CalibrationConfig(images=4),
+        allocation=AllocationConfig(bits=3.0, images=4),
+    )
+    rounded = replace(plain, allocation=AllocationConfig(bits=3.0, images=4, rounded=True))
+    found = [
+        run(each, bands, tmp_path / str(place), cache)
+        for place, each in enumerate((plain, rounded))
+    ]
+    lost = [each.values["allocation_divergence"] for each in found]
+    assert lost[1] < 0.8 * lost[0]
+    assert "rounded" not in plain.as_mapping()["allocation"]
+    assert TrialConfig.from_mapping(rounded.as_mapping()) == rounded

@@ -60,28 +60,83 @@ def round_network(
         calibration: Damping, and whether to move batch norms.
     """
     quantized = copy.deepcopy(network)
-    order, norms = _traced(network, next(batches()))
-    images = sum(len(batch) for batch in batches())
+    rounder = Rounder(network, batches, rounding=rounding, calibration=calibration)
     weights, floats = dict(nearest), dict[str, Tensor]()
     with torch.no_grad():
         for name, weight in nearest.items():
             quantized.get_parameter(name).copy_(dequantize(weight))
-        for layer in order:
-            name, module = f"{layer}.weight", network.get_submodule(layer)
-            if name not in nearest or not is_supported(module):
+        for layer in rounder.order:
+            name = f"{layer}.weight"
+            if name not in nearest or (moments := rounder.moments(layer, quantized)) is None:
                 continue
-            inputs = (_inputs(each, layer, batches) for each in (network, quantized))
-            moments = moments_of(module, zip(*inputs, strict=True), images)
-            if not moments.are_finite:
-                continue
-            if rounding in _RULES:
-                rule, damping = _RULES[rounding], calibration.damping
-                weights[name] = _rounded(module, nearest[name], moments, rule, damping)
-                quantized.get_parameter(name).copy_(dequantize(weights[name]))
-            if rounding != "nearest" or calibration.batch_norm:
-                scales = calibration.batch_norm
-                floats |= _corrected(quantized, layer, norms.get(layer), moments, scales=scales)
+            weights[name], corrected = rounder.round(layer, quantized, nearest[name], moments)
+            floats |= corrected
     return Rounded(weights, floats)
+
+
+class Rounder:
+    """Rounds single layers of a network, given a copy whose other layers are as they may be.
+
+    Args:
+        network: Float network in eval mode; not modified.
+        batches: Calibration images.
+        rounding: A name of `trainers.quantization.calibration.ROUNDINGS`.
+        calibration: Damping, and whether to move batch norms.
+
+    Attributes:
+        order: The layers in the order in which they are computed.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        batches: Batches,
+        *,
+        rounding: str,
+        calibration: CalibrationConfig,
+    ) -> None:
+        self._network, self._batches = network, batches
+        self._rounding, self._calibration = rounding, calibration
+        self.order, self._norms = _traced(network, next(batches()))
+        self._images = sum(len(batch) for batch in batches())
+
+    def moments(self, layer: str, quantized: nn.Module) -> Moments | None:
+        """Compute the moments of a layer's inputs, in the network and in the copy.
+
+        Returns:
+            None for a layer whose moments cannot be computed.
+        """
+        module = self._network.get_submodule(layer)
+        if not is_supported(module):
+            return None
+        inputs = (_inputs(each, layer, self._batches) for each in (self._network, quantized))
+        found = moments_of(module, zip(*inputs, strict=True), self._images)
+        return found if found.are_finite else None
+
+    def round(
+        self, layer: str, quantized: nn.Module, nearest: QuantizedWeight, moments: Moments
+    ) -> tuple[QuantizedWeight, dict[str, Tensor]]:
+        """Choose the codes of a layer and put its weight and what is corrected into the copy.
+
+        Args:
+            layer: Its name.
+            quantized: The copy.
+            nearest: Its weight, rounded to nearest; the levels stay.
+            moments: Of its inputs.
+
+        Returns:
+            The weight, and what was corrected, by tensor name.
+        """
+        weight = nearest
+        if self._rounding in _RULES:
+            rule, damping = _RULES[self._rounding], self._calibration.damping
+            module = self._network.get_submodule(layer)
+            weight = _rounded(module, nearest, moments, rule, damping)
+        quantized.get_parameter(f"{layer}.weight").copy_(dequantize(weight))
+        scales = self._calibration.batch_norm
+        if self._rounding == "nearest" and not scales:
+            return weight, {}
+        return weight, _corrected(quantized, layer, self._norms.get(layer), moments, scales=scales)
 
 
 def _rounded(
