@@ -7,6 +7,7 @@ from typing import Any
 from orchestrator.analysis.outcomes import NoAnswersError, labels_of
 from orchestrator.contracts import Prepared, Progress, Store
 from orchestrator.errors import SweepExistsError
+from orchestrator.spec.code_content import is_same
 from orchestrator.spec.files import stored_identity
 from orchestrator.spec.stored import PATHS, places_of
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -85,7 +86,7 @@ def _compared(before: SweepRecord, spec: SweepSpec, prepared: Prepared, store: S
     unknown = []
     for key, word in _WORDS.items():
         digest, was = prepared.content.get(key), before.content.get(key)
-        if digest and was and digest != was:
+        if digest and was and not is_same(key, prepared.content, str(was)):
             raise _other(spec, word, f"their digest is {digest[:12]}..., and {was!s:.12}... was")
         if digest and not was:
             unknown.append(key)
