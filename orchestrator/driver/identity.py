@@ -21,6 +21,7 @@ _WORDS = {
     "functions": "functions of its objectives",
     "code": "code of its backbone",
     "sampler": "code of its sampler",
+    "scheduler": "code of its scheduler",
 }
 
 
@@ -134,8 +135,9 @@ def _other(spec: SweepSpec, what: str, why: str) -> SweepExistsError:
         places = [f"objectives.{name}: {each}" for name, each in spec.functions.items()]
     if what == _WORDS["code"]:
         places = [f"backbone.name: {spec.backbone.name}"]
-    if what == _WORDS["sampler"]:
-        places = [f"sampler.kind: {spec.sampler.kind}"]
+    for each in ("sampler", "scheduler"):
+        if what == _WORDS[each]:
+            places = [f"{each}.kind: {getattr(spec, each).kind}"]
     at = f" ({', '.join(places)})" if places else ""
     return SweepExistsError(
         f"Sweep {spec.name!r} was started with other {what} than those that are here now{at}: "
