@@ -30,7 +30,7 @@ def prefetched(batches: Iterator[_T], ahead: int = _AHEAD) -> Iterator[_T]:
                 waiting.append(maker.submit(next, batches, end))
             while (batch := waiting.popleft().result()) is not end:
                 waiting.append(maker.submit(next, batches, end))
-                yield batch  # type: ignore[misc] - it is not the end
+                yield batch  # type: ignore[misc]  # it is not the end
         finally:
             for future in waiting:
                 future.cancel()

@@ -15,6 +15,7 @@ from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.pruning import PruningConfig
 from trainers.recipes.config import RecipeConfig
+from trainers.training.devices import bound_memory
 from trainers.training.epochs import EpochBatches
 from trainers.training.finetune import FineTuning
 from trainers.training.optimizers import Optimizer
@@ -168,3 +169,15 @@ def test_a_compiled_training_is_one(
     assert report.train_loss == finished(plain).reports[0].train_loss
     training.finish()
     assert training.network._compiled_call_impl is None
+
+
+@pytest.mark.parametrize(("share", "bounds"), [(0.25, [0.25]), (1.0, []), (0.0, []), (2.0, [])])
+def test_a_part_of_a_gpu_bounds_the_memory(
+    share: float, bounds: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no GPU here: what torch would be told is noted."""
+    told: list[float] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", told.append)
+    bound_memory(share)
+    assert told == bounds
