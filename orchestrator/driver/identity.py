@@ -7,6 +7,7 @@ from typing import Any
 from orchestrator.analysis.outcomes import NoAnswersError, labels_of
 from orchestrator.contracts import Prepared, Progress, Store
 from orchestrator.errors import SweepExistsError
+from orchestrator.spec.code_content import is_same
 from orchestrator.spec.files import stored_identity
 from orchestrator.spec.stored import PATHS, places_of
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -20,6 +21,7 @@ _WORDS = {
     "functions": "functions of its objectives",
     "code": "code of its backbone",
     "sampler": "code of its sampler",
+    "scheduler": "code of its scheduler",
 }
 
 
@@ -85,7 +87,7 @@ def _compared(before: SweepRecord, spec: SweepSpec, prepared: Prepared, store: S
     unknown = []
     for key, word in _WORDS.items():
         digest, was = prepared.content.get(key), before.content.get(key)
-        if digest and was and digest != was:
+        if digest and was and not is_same(key, prepared.content, str(was)):
             raise _other(spec, word, f"their digest is {digest[:12]}..., and {was!s:.12}... was")
         if digest and not was:
             unknown.append(key)
@@ -133,8 +135,9 @@ def _other(spec: SweepSpec, what: str, why: str) -> SweepExistsError:
         places = [f"objectives.{name}: {each}" for name, each in spec.functions.items()]
     if what == _WORDS["code"]:
         places = [f"backbone.name: {spec.backbone.name}"]
-    if what == _WORDS["sampler"]:
-        places = [f"sampler.kind: {spec.sampler.kind}"]
+    for each in ("sampler", "scheduler"):
+        if what == _WORDS[each]:
+            places = [f"{each}.kind: {getattr(spec, each).kind}"]
     at = f" ({', '.join(places)})" if places else ""
     return SweepExistsError(
         f"Sweep {spec.name!r} was started with other {what} than those that are here now{at}: "

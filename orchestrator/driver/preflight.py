@@ -21,6 +21,7 @@ from orchestrator.driver.recipe_checks import (
     unmeasured_problems,
 )
 from orchestrator.driver.samplers import check_samplers
+from orchestrator.driver.schedulers import check_scheduler
 from orchestrator.driver.single_images import refused_single_images
 from orchestrator.driver.suggested_cap import with_suggested_cap
 from orchestrator.errors import OrchestratorError, UsageError
@@ -88,7 +89,7 @@ def check(spec: SweepSpec) -> CheckReport:
     if tracked := chosen_tracking(spec, state):
         report.lines.append(("tracking", tracked))
     report.problems.extend(address_problems(spec, state))
-    for look in (check_samplers, check_callbacks):
+    for look in (check_samplers, check_scheduler, check_callbacks):
         try:
             look(spec)
         except UsageError as error:

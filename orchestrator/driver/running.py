@@ -36,6 +36,7 @@ from orchestrator.driver.samplers import (
     with_checked_sampler,
     with_sampler_code,
 )
+from orchestrator.driver.schedulers import check_scheduler, scheduler_of, with_scheduler_code
 from orchestrator.driver.signals import interrupted_by_signals, terminated_as_interrupted
 from orchestrator.driver.suggested_cap import with_suggested_cap
 from orchestrator.driver.watch import RunWatch, Watch, watched
@@ -51,7 +52,6 @@ from orchestrator.execution.task import Task
 from orchestrator.file_storage.storage import FileStorage
 from orchestrator.queries.data_notes import data_notes
 from orchestrator.references import resolved
-from orchestrator.scheduling import build_scheduler
 from orchestrator.search.cost_model import CostModel, sized_backbones
 from orchestrator.search.warm_start import WarmStart, warm_start
 from orchestrator.spec.files import stored_sweep
@@ -96,10 +96,11 @@ def run(  # noqa: PLR0913 - what a caller may bring along
         SweepExistsError: The name is taken by a sweep with another spec.
         LeaseHeldError: Another driver runs this sweep.
         TrainerError: The images or the weights cannot be used by any trial.
-        UsageError: The sampler, a callback, the warm start or an address cannot be used.
+        UsageError: The sampler, scheduler, a callback, warm start or address cannot be used.
     """
     # First of all, because it refuses a grid of an endless space.
     spec = with_suggested_cap(with_checked_sampler(spec, sampler))
+    check_scheduler(spec)
     folder, shown = state or StateFolder.find(), progress or Silent()
     with watched(spec, folder, watch or Watch(), shown.note) as seen:
         progress = with_callbacks(seen.progress(shown), callbacks, spec)
@@ -152,7 +153,7 @@ def _images_read(
     """
     workers = "" if spec.execution.kind == "inline" else "starting workers, "
     progress.note(f"{workers}reading the images")
-    prepared = with_sampler_code(spec, worker.prepare())
+    prepared = with_scheduler_code(spec, with_sampler_code(spec, worker.prepare()))
     content = checked_content(spec, prepared, store, folder, progress)
     for note in data_notes(spec, prepared, stored(spec.name, store)):
         progress.note(note)
@@ -230,7 +231,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
                 store,
                 writer,
                 prior.taught(sampler, writer, progress),
-                build_scheduler(spec.scheduler, spec.directed, spec.limits, spec.most_epochs),
+                scheduler_of(spec),
                 progress,
                 folder,
                 worker.name,

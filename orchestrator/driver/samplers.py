@@ -7,9 +7,10 @@ from orchestrator.contracts import KnownValues, Prepared, Sampler, Suggestion, n
 from orchestrator.driver.suggested_cap import depth_prior
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.sampling import Setting, build_sampler, check_sampler
+from orchestrator.spec.code_content import with_alone
 from orchestrator.spec.sampler_section import OBJECT, SamplerSection
 from orchestrator.spec.sweep_spec import SweepSpec
-from trainers.doors import DoorError, is_reference, reference_digest
+from trainers.doors import DoorError, file_digest, is_reference, reference_digest
 
 
 def with_checked_sampler(spec: SweepSpec, passed: object) -> SweepSpec:
@@ -118,8 +119,8 @@ def with_sampler_code(spec: SweepSpec, prepared: Prepared | None) -> Prepared | 
     if spec.sampler.kind.startswith(OBJECT):
         return prepared
     try:
-        digest = reference_digest(spec.sampler.kind)
+        digests = [of(spec.sampler.kind) for of in (reference_digest, file_digest)]
     except DoorError as error:
         raise UsageError(f"sampler: {error}") from None
-    content: Mapping[str, str] = {**prepared.content, "sampler": digest}
+    content: Mapping[str, str] = {**prepared.content, **with_alone("sampler", *digests)}
     return replace(prepared, content=content)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import socket
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING
 from orchestrator.contracts import Prepared
 from orchestrator.execution.carried_files import node_folder
 from orchestrator.execution.task import Task
+from orchestrator.spec.code_content import with_alone
 from trainers.data.config import DataConfig
-from trainers.doors import reference_digest, write_code
+from trainers.doors import file_digest, is_reference, reference_digest, write_code
 from trainers.errors import DataError
 from trainers.files.predictions import labels_digest
 from trainers.networks.backbone_table import FIXED_WORDS, backbone_info
@@ -80,6 +82,11 @@ def images_here(data: "ImageData", task: Task) -> "ImageData":
     return found
 
 
+def _of_all(task: Task, digest_of: Callable[[str], str]) -> str:
+    digests = {name: digest_of(each) for name, each in task.functions.items()}
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+
+
 def _on_this_machine(config: DataConfig) -> DataConfig:
     """Return the config with a folder for decoded images that this machine has."""
     given = config.images_folder
@@ -103,12 +110,14 @@ def _content(task: Task, data: "ImageData") -> dict[str, str]:
     """Digests of what the sweep learns from: files of equal content are interchangeable."""
     content = {"data": data.content(), "labels": labels_digest(data.val_labels)}
     if task.functions:
-        digests = {name: reference_digest(each) for name, each in task.functions.items()}
-        text = json.dumps(digests, sort_keys=True)
-        content["functions"] = hashlib.sha256(text.encode()).hexdigest()
+        content |= with_alone(
+            "functions", _of_all(task, reference_digest), _of_all(task, file_digest)
+        )
     name = task.backbone["name"]
     if is_code(name):
-        content["code"] = backbone_info(name).name.partition("#")[2]
+        digest = backbone_info(name).name.partition("#")[2]
+        alone = file_digest(name)[: len(digest)] if is_reference(name) else digest
+        content |= with_alone("code", digest, alone)
     if task.backbone["weights"] not in FIXED_WORDS:
         from trainers.networks.backbones import build_backbone
         from trainers.stages.weights import content_digest

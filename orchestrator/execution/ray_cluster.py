@@ -200,7 +200,9 @@ def measure_front_task(
             node that does not see the folder; empty where all nodes do.
     """
     from orchestrator.execution.trial_runner import measure_front
+    from trainers.training.devices import bound_memory
 
+    bound_memory(task.needs.gpus)
     storage = kept_in(task.storage)
     if storage is not None and storage.holds(job.path):
         with fetched_job(job, task.storage) as here:

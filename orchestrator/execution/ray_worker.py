@@ -67,9 +67,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         from orchestrator.execution.group_runner import GroupRunner
         from orchestrator.execution.preparation import images_here, take_in
         from orchestrator.execution.trial_runner import stage_cache
+        from trainers.training.devices import bound_memory
         from trainers.trial.warm_up import warm_up
 
         warm_up(attacks=bool(shared.task.attacks))
+        bound_memory(shared.task.needs.gpus)
         take_in(shared.task)
         self._barrier = shared.barrier
         self._worker = f"{ray.util.get_node_ip_address()}:{os.getpid()}"

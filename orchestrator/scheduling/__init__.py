@@ -8,7 +8,9 @@ from orchestrator.objectives import Objective
 from orchestrator.scheduling.fifo import Fifo
 from orchestrator.scheduling.milestones import even_milestones, halving_milestones
 from orchestrator.scheduling.moasha import MOASHA
+from orchestrator.scheduling.own_scheduler import made_by
 from orchestrator.spec.run_sections import SchedulerSection
+from trainers.doors import is_reference
 
 __all__ = ["build_scheduler"]
 
@@ -28,8 +30,11 @@ def build_scheduler(
         section: The scheduler section of the spec.
         objectives: Objectives of the sweep; ``asha`` and ``median`` use only `section.metric`, or
             the first that is measured at milestones.
-        constraints: Constraints of the sweep; all kinds use them.
+        constraints: Constraints of the sweep; all kinds of ours use them.
         epochs: Maximum number of epochs of a trial.
+
+    Raises:
+        UsageError: Code of a user's own cannot be used.
 
     >>> from orchestrator.objectives import Direction
     >>> goals = [Objective("accuracy", Direction.MAXIMIZE)]
@@ -38,6 +43,9 @@ def build_scheduler(
     """
     if section.kind == "fifo":
         return Fifo()
+    if is_reference(section.kind):
+        given = {"objectives": objectives, "constraints": constraints, "epochs": epochs}
+        return made_by(section.kind, given, section.options or {}, epochs)
     if section.kind != "moasha":
         objectives = [each for each in objectives if each.name == section.judged_by(objectives)]
     first, reduction = section.min_epochs or 1, section.reduction or 2

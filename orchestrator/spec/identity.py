@@ -57,7 +57,8 @@ def identity_of(spec: BaseModel) -> Mapping[str, Any]:
             # The name in the module counts, and its content.
             name = section["function"].rpartition(":")[2]
             section["function"] = f"{BY_CONTENT}:{name}"
-    for section, key in ((backbone, "name"), (identity["sampler"], "kind")):
+    named = [(backbone, "name"), *((identity[each], "kind") for each in ("sampler", "scheduler"))]
+    for section, key in named:
         if is_reference(section[key]) and is_code(section[key]):
             section[key] = f"{BY_CONTENT}:{section[key].rpartition(':')[2]}"
     if backbone["weights"] not in WEIGHT_WORDS:

@@ -8,14 +8,14 @@ from orchestrator.addresses import anchored
 from orchestrator.references import has_reference
 from orchestrator.spec.run_sections import CACHE_WORDS, with_source, with_tracking
 from orchestrator.spec.section import with_kind, with_name
-from trainers.doors import resolved_reference
+from trainers.doors import is_reference, resolved_reference
 from trainers.networks.backbone_table import is_weights_file
 from trainers.networks.brought.registry import is_code
 
 _PATHS = (
     *(("data", "folder"), ("data", "npz"), ("data", "dataset"), ("data", "root")),
     *(("backbone", "name"), ("backbone", "weights"), ("backbone", "verdict")),
-    *(("sampler", "kind"), ("warm_start", "csv")),
+    *(("sampler", "kind"), ("scheduler", "kind"), ("warm_start", "csv")),
     *(("execution", "cache"), ("warm_start", "optuna")),
 )
 _SPELLED_OUT: tuple[tuple[str, Callable[[object], object]], ...] = (
@@ -23,13 +23,17 @@ _SPELLED_OUT: tuple[tuple[str, Callable[[object], object]], ...] = (
     ("tracking", with_tracking),
     ("backbone", with_name),
     ("sampler", with_kind),
+    ("scheduler", with_kind),
     ("execution", with_kind),
 )
 _ADDRESSES = (("tracking", "uri"), ("warm_start", "store"), ("warm_start", "mlflow"))
 # May refer to variables, and are then known only where they are used.
 _REFERRING = (*_ADDRESSES, ("execution", "cache"), ("warm_start", "optuna"))
 
-_CODE = (("data", "dataset"), ("backbone", "name"), ("sampler", "kind"))
+_CODE = (
+    *(("data", "dataset"), ("backbone", "name")),
+    *(("sampler", "kind"), ("scheduler", "kind")),
+)
 
 FolderOf = Callable[[tuple[str, ...]], Path]
 
@@ -76,7 +80,8 @@ def with_paths(data: Mapping[str, Any], folder_of: FolderOf) -> dict[str, Any]:
 def _absolute(place: tuple[str, str], text: str, folder: Path) -> str:
     if place in _CODE:
         try:
-            return resolved_reference(text, folder) if is_code(text) else text
+            is_own = is_code(text) or (place[0] == "scheduler" and is_reference(text))
+            return resolved_reference(text, folder) if is_own else text
         except ValueError:
             return text  # refused where the section is validated
     is_word = (place[1] == "weights" and not is_weights_file(text)) or (

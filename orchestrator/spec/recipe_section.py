@@ -64,6 +64,9 @@ class RecipeSection(Section):
         | None
     ) = None
     balanced_sampling: bool | None = None
+    precision: str | None = None
+    parts: int | None = None
+    compile: bool | None = None
     best: bool | None = None
     patience: int | None = None
 

@@ -1,6 +1,7 @@
 """The sections of a sweep file that say how it is searched and run."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -8,7 +9,9 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from orchestrator.contracts.needs import Needs
 from orchestrator.objectives import Objective
 from orchestrator.quantities import quantity
-from orchestrator.spec.section import Quantity, Section, with_kind
+from orchestrator.spec.section import Quantity, Section, with_kind, with_reference
+from search_spaces import unknown
+from trainers.doors import is_reference, resolved_reference
 
 
 class SchedulerSection(Section):
@@ -16,19 +19,31 @@ class SchedulerSection(Section):
 
     Attributes:
         kind: ``fifo`` stops none. ``moasha`` compares all objectives at milestones, ``asha`` one
-            of them; ``median`` stops what is worse than half of the others.
+            of them; ``median`` stops what is worse than half of the others. Or ``module:name``, a
+            scheduler of one's own.
         min_epochs: Epochs up to the first milestone (rung); for ``median``, between comparisons.
             1 unless it is given.
         reduction: Eta: each further milestone is after that many times as many epochs, and one
             trial in as many is promoted. Not for ``median``; 3 unless it is given.
         metric: The one objective of ``asha`` and ``median``; the first that training changes
             unless it is given.
+        options: Arguments of a scheduler of one's own, by their names.
     """
 
-    kind: Literal["fifo", "moasha", "asha", "median"] = "fifo"
+    kind: Annotated[str, BeforeValidator(with_reference)] = "fifo"
     min_epochs: int | None = Field(default=None, ge=1)
     reduction: int | None = Field(default=None, ge=2)
     metric: str | None = None
+    options: dict[str, Any] | None = None
+
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, kind: str) -> str:
+        if is_reference(kind):
+            resolved_reference(kind, Path())
+        elif kind not in SCHEDULER_KINDS:
+            raise ValueError(unknown("scheduler", kind, SCHEDULER_KINDS))
+        return kind
 
     @model_validator(mode="before")
     @classmethod
@@ -44,9 +59,12 @@ class SchedulerSection(Section):
         taken = {"kind", *_SCHEDULER_DEFAULTS.get(self.kind, {})}
         if self.kind in ("asha", "median"):
             taken.add("metric")
+        if is_reference(self.kind):
+            taken.add("options")
         for key in self.model_dump(exclude_none=True):
             if key not in taken:
-                raise ValueError(f"{_WITHOUT[self.kind, key]}: leave {key} out.")
+                why = _WITHOUT.get((self.kind, key), _OPTIONS if key == "options" else _OWN)
+                raise ValueError(f"{why}: leave {key} out.")
         return self
 
     def judged_by(self, objectives: Iterable[Objective]) -> str | None:
@@ -61,6 +79,8 @@ class SchedulerSection(Section):
             objectives: The objectives of the sweep.
             epochs: Maximum number of epochs of a trial.
         """
+        if is_reference(self.kind):
+            return ""
         names = [each.name for each in objectives]
         measured = [name for name in names if is_measured_at_milestones(name)]
         if not measured:
@@ -87,6 +107,9 @@ _SCHEDULER_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "asha": {"min_epochs": 1, "reduction": 3},
     "median": {"min_epochs": 1},
 }
+SCHEDULER_KINDS = ("fifo", *_SCHEDULER_DEFAULTS)
+_OPTIONS = "options are for a scheduler of one's own"
+_OWN = "a scheduler of one's own takes options"
 _NOBODY = "fifo stops nobody"
 _WITHOUT: Mapping[tuple[str, str], str] = {
     ("fifo", "min_epochs"): _NOBODY,

@@ -20,6 +20,10 @@ PATHS = (("data", "folder"), ("data", "npz"), ("data", "root"), ("backbone", "we
 """Keys of a spec that may hold a path to what trials learn from."""
 
 
+# Prefix of the names of places that are files of a user's own code.
+_CODE = "code:"
+
+
 def spec_objectives(spec: Mapping[str, Any]) -> tuple[Objective, ...]:
     """Read the objectives of a stored spec: a direction each, or a mapping that holds one.
 
@@ -68,7 +72,12 @@ def places_of(spec: Mapping[str, Any], state: StateFolder) -> dict[str, str]:
     {'data.folder': '../images'}
     """
     project = state.root.parent
-    return {
+    code = {
+        f"{_CODE}{file}": Path(os.path.relpath(file, state.root)).as_posix()
+        for file in sorted(_code_files(spec))
+        if Path(file).is_relative_to(project)
+    }
+    return code | {
         f"{section}.{key}": Path(os.path.relpath(path, state.root)).as_posix()
         for section, key in PATHS
         if (path := _path(spec, section, key)) is not None and path.is_relative_to(project)
@@ -90,12 +99,38 @@ def with_places(
     """
     places = content.get("places") or {}
     found = {**spec}
+    moved = {
+        name.removeprefix(_CODE): os.path.normpath(state.root / place)
+        for name, place in places.items()
+        if name.startswith(_CODE)
+    }
+    found = _with_code(found, {was: here for was, here in moved.items() if Path(here).is_file()})
     for section, key in PATHS:
         place = places.get(f"{section}.{key}")
         here = Path(os.path.normpath(state.root / place)) if place else None
         if here is not None and here.exists() and _path(spec, section, key) is not None:
             found[section] = {**found[section], key: str(here)}
     return found
+
+
+def _code_files(value: Any) -> set[str]:
+    """Return the files of a user's own code that a spec names anywhere."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return set().union(*map(_code_files, value))
+    file, colon, _ = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    return {file} if colon and file.endswith(".py") and Path(file).is_absolute() else set()
+
+
+def _with_code(value: Any, moved: Mapping[str, str]) -> Any:
+    """Return a spec with the files of a user's own code where they are now."""
+    if isinstance(value, Mapping):
+        return {key: _with_code(each, moved) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_code(each, moved) for each in value]
+    file, _, name = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    return f"{moved[file]}:{name}" if file in moved else value
 
 
 def _path(spec: Mapping[str, Any], section: str, key: str) -> Path | None:

@@ -4,6 +4,7 @@ import importlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import yaml
 
 from orchestrator import Callback, Front, SweepSpec
 from orchestrator.driver.preflight import check
-from orchestrator.driver.running import RunResult, run
+from orchestrator.driver.running import RunResult, resume, run
 from orchestrator.errors import SweepExistsError
 from orchestrator.execution.inline import InlineExecutor
 from orchestrator.queries.sweeps import open_sweep
@@ -163,6 +164,43 @@ def test_other_code_is_another_sweep_and_another_place_is_not(folder: Path) -> N
     settings[-1] = "budget.trials=3"
     with pytest.raises(SweepExistsError, match="other code of its backbone"):
         run(load_sweep(moved / "sweep.yaml", settings=settings), executor=InlineExecutor)
+
+
+@pytest.mark.slow
+def test_what_the_code_imports_is_part_of_it(folder: Path) -> None:
+    code, layers = folder / "my_model.py", folder / "my_layers.py"
+    layers.write_text("# layers")
+    code.write_text("import my_layers\n" + code.read_text())
+    settings = [*SETTINGS, "budget.trials=1"]
+    run(load_sweep(folder / "sweep.yaml", settings=settings), executor=InlineExecutor)
+    layers.write_text("# other layers")
+    settings[-1] = "budget.trials=2"
+    with pytest.raises(SweepExistsError, match="other code of its backbone"):
+        run(load_sweep(folder / "sweep.yaml", settings=settings), executor=InlineExecutor)
+
+
+@pytest.mark.slow
+def test_a_project_that_moved_goes_on_by_the_name_of_its_sweep(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its state folder is within it; code, data and callbacks are found where they are now."""
+    monkeypatch.setenv("PARETUNE_HOME", str(folder / ".paretune"))
+    settings = [*SETTINGS, "execution=inline", "budget.trials=2"]
+
+    class Impatient(Callback):
+        def on_trial_end(self, trial: Trial) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    run(load_sweep(folder / "sweep.yaml", settings=settings), callbacks=[Impatient()])
+    assert len(open_sweep("all-my-own").trials()) == 1
+    moved = folder.rename(folder.with_name("moved"))
+    monkeypatch.setenv("PARETUNE_HOME", str(moved / ".paretune"))
+    resume("all-my-own", callbacks=[Callback()])
+    trials = open_sweep("all-my-own").trials()
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 2
+    # The callback wrote its table beside itself.
+    assert (moved / "trials.csv").read_text().count("\n") == 2
+    assert not folder.exists()
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from trainers.doors.imports import imported_files
 from trainers.errors import TrainerError
 
 ENDING = ".py"
@@ -109,7 +110,10 @@ def load_reference(reference: str) -> Any:
 
 
 def reference_digest(reference: str) -> str:
-    """Compute the SHA-256 of the file that a resolved reference names, but not of its imports.
+    """Compute the SHA-256 of the code that a resolved reference names.
+
+    It covers the file, and what the file imports of its own folder, as `imported_files` finds it;
+    of an installed module the file alone.
 
     Raises:
         DoorError: The file is missing.
@@ -117,11 +121,32 @@ def reference_digest(reference: str) -> str:
     >>> reference_digest("statistics:fmean") == reference_digest("statistics:median")
     False
     """
+    path, found = _begun_digest(reference)
+    is_own = reference.rpartition(":")[0].endswith(ENDING) and not _is_library(path.parent)
+    for module, file in (imported_files(path) if is_own else {}).items():
+        content = file.read_bytes()
+        found.update(f"\n{module} {len(content)}\n".encode() + content)
+    return found.hexdigest()
+
+
+def file_digest(reference: str) -> str:
+    """Compute the digest that earlier versions had: of the file, and not of what it imports.
+
+    Raises:
+        DoorError: The file is missing.
+
+    >>> file_digest("statistics:fmean") == reference_digest("statistics:fmean")
+    True
+    """
+    return _begun_digest(reference)[1].hexdigest()
+
+
+def _begun_digest(reference: str) -> tuple[Path, "hashlib._Hash"]:
     module, _, name = reference.rpartition(":")
     path = _here(Path(module)) if module.endswith(ENDING) else _origin(module)
     if not path.is_file():
         raise _missing(str(path))
-    return hashlib.sha256(name.encode() + b"\n" + path.read_bytes()).hexdigest()
+    return path, hashlib.sha256(name.encode() + b"\n" + path.read_bytes())
 
 
 def is_reference(text: str) -> bool:
@@ -193,7 +218,8 @@ def located(name: str, installed: Iterable[str] = ()) -> str:
             now = reference_digest(each)[:_DIGITS]
         except DoorError:
             continue
-        if now == digest:
+        # An earlier version named the file without what it imports.
+        if digest in (now, file_digest(each)[:_DIGITS]):
             return each
         others.append(f"{each.rpartition(':')[0]} has {now}")
     if others:
@@ -251,6 +277,7 @@ def _from_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise DoorError(f"{path} is no Python module.")
     module = importlib.util.module_from_spec(spec)
+    _forget_others(path)
     # Dataclasses and pickle look a class's module up by its name.
     sys.modules[name] = module
     sys.path.insert(0, str(path.parent))
@@ -262,6 +289,14 @@ def _from_file(path: Path) -> ModuleType:
     finally:
         sys.path.remove(str(path.parent))
     return module
+
+
+def _forget_others(path: Path) -> None:
+    """Let a file import the modules beside it, and not those of these names of other folders."""
+    for name, file in imported_files(path).items():
+        known = getattr(sys.modules.get(name), "__file__", None)
+        if known is not None and Path(known) != file:
+            del sys.modules[name]
 
 
 def _installed(module: str) -> ModuleType:

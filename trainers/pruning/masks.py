@@ -59,6 +59,7 @@ class Masks:
             self._initial = {name: w.detach().clone() for name, w in self._weights.items()}
         frozen = [name for name, weight in self._weights.items() if not weight.requires_grad]
         self._trained = [name for name in names if name not in frozen]
+        self._reached: float | None = None
         self.accumulated: dict[str, Tensor] = {}
         if config.criterion in ACCUMULATED:
             of_trained = {name: self._weights[name] for name in self._trained}
@@ -78,9 +79,13 @@ class Masks:
             return
         self._accumulate()
         rounded = math.floor(progress * _CHOICES) / _CHOICES
-        self._prune(
-            self._trained, sparsity_at(self._config.schedule, self._config.sparsity, rounded)
-        )
+        sparsity = sparsity_at(self._config.schedule, self._config.sparsity, rounded)
+        if sparsity == self._reached:
+            # So many are pruned, and no step need wait for the device to count them.
+            self.apply()
+            return
+        self._prune(self._trained, sparsity)
+        self._reached = sparsity
 
     @property
     def is_chosen_before(self) -> bool:

@@ -36,6 +36,11 @@ RECIPE_PARAMETERS: Mapping[str, Accepts] = {
     "freeze_batch_norm": Accepts("whether running statistics stay as they were", flag=True),
     "class_weights": Accepts("weight of a class in the loss", words=CLASS_WEIGHTS),
     "balanced_sampling": Accepts("whether each class is drawn equally often", flag=True),
+    "precision": Accepts(
+        "number format of a training's forward passes", words=("auto", "float32", "bfloat16")
+    ),
+    "parts": Accepts("parts in which a batch is computed", 1, 4096, whole=True),
+    "compile": Accepts("whether torch.compile compiles the network", flag=True),
     "best": Accepts("whether the best epoch is kept, rather than the last", flag=True),
     "patience": Accepts("epochs without a better one before it ends; 0 is off", 0, whole=True),
 }
@@ -69,6 +74,12 @@ class RecipeConfig:
             weight for each class.
         balanced_sampling: Whether an epoch draws its images with replacement, each class with the
             same probability.
+        precision: Number format of the forward passes: ``auto`` is bfloat16 on GPUs that have it,
+            else float32.
+        parts: A batch is computed in so many parts of nearly one size, and a step taken with the
+            sum of their gradients: for batches that do not fit into the device's memory. Batch
+            norms see a part at a time.
+        compile: Whether `torch.compile` compiles the network before its first epoch.
         best: Whether the weights of the epoch of best validation accuracy are kept (the first in a
             tie), rather than those of the last.
         patience: End the training after so many epochs without a better validation accuracy; 0 is
@@ -90,6 +101,9 @@ class RecipeConfig:
     freeze_batch_norm: bool = False
     class_weights: str | tuple[float, ...] = "none"
     balanced_sampling: bool = False
+    precision: str = "auto"
+    parts: int = 1
+    compile: bool = False
     best: bool = False
     patience: int = 0
 

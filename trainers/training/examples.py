@@ -61,8 +61,15 @@ class Examples:
         # Indexing with an array copies, so that shared read-only images stay untouched.
         taken = self.inputs[chosen]
         batch = torch.from_numpy(taken) if isinstance(taken, np.ndarray) else taken
-        batch = self.to_model(change(batch).to(self.device, non_blocking=True))
-        return batch, self.labels[torch.from_numpy(chosen)]
+        return self.to_model(self._sent(change(batch))), self.labels[
+            self._sent(torch.from_numpy(chosen))
+        ]
+
+    def _sent(self, batch: Tensor) -> Tensor:
+        """Send a batch to the device without waiting for its arrival."""
+        if self.device.type == "cuda" and batch.device.type == "cpu":
+            batch = batch.pin_memory()
+        return batch.to(self.device, non_blocking=True)
 
     @torch.inference_mode()
     def mapped(self, function: Callable[[Tensor], Tensor], size: int, which: slice) -> Tensor:

@@ -33,7 +33,7 @@ from trainers.stages.trial_stages import TrialStages
 from trainers.stages.weights import weights_digest
 from trainers.training.beginnings import backbone_of, keeps_features, narrow, reparametrized, share
 from trainers.training.class_weights import class_weights
-from trainers.training.devices import autocast, forked
+from trainers.training.devices import autocast, compiled, forked
 from trainers.training.epochs import EpochBatches
 from trainers.training.examples import FEATURE_BYTES, Examples, batch_sizes, pixels
 from trainers.training.frozen_features import FrozenFeatures
@@ -41,6 +41,7 @@ from trainers.training.identity import TrainingIdentity
 from trainers.training.kept_weights import KeptWeights, is_out_of_patience
 from trainers.training.loop import Recipe, correct_fraction, train_epoch
 from trainers.training.parameter_groups import build_optimizer
+from trainers.training.prefetching import prefetched
 from trainers.training.schedules import learning_rates
 from trainers.training.step_loss import StepLoss, Teach
 
@@ -223,9 +224,12 @@ class FineTuning:
                 self._prune_before_training()
             views = (self.train, *self.further_views)
             batches = self._batches.of(number, views[(number - 1) % len(views)])
+            if self._device.type != "cpu":
+                batches = prefetched(batches)
             loss = train_epoch(self._model, batches, self._recipe(), epoch=number)
         # No loss follows the last step, so that only the parameters can show a divergence.
-        if not all(bool(torch.isfinite(parameter).all()) for parameter in self._parameters):
+        finite = [torch.isfinite(parameter).all() for parameter in self._parameters]
+        if not bool(torch.stack(finite).all()):
             raise DivergedError(number, math.nan)
         self._kept.end_epoch()
         # An average over steps has parts of weights that were pruned meanwhile.
@@ -245,6 +249,7 @@ class FineTuning:
             Steps for `write_artifact`, by tensor name; empty without ``qat``. The network written
             with them gives, bit for bit, the same outputs as in the last epoch.
         """
+        compiled(self._model, wanted=False)
         contract(self.network)
         self.network.lay_out()
         return self._quantized.remove()
@@ -333,6 +338,7 @@ class FineTuning:
     def _begin_training(self) -> None:
         """Put what is trained into training mode."""
         self._model.train()
+        compiled(self._model, wanted=self.config.recipe.compile)
         if self.config.recipe.freeze_batch_norm:
             for part in self._model.modules():
                 if isinstance(part, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - their base
@@ -365,11 +371,12 @@ class FineTuning:
             self.optimizer,
             rates,
             config.label_smoothing,
-            autocast(self._device),
+            autocast(self._device, config.recipe.precision),
             class_weights(config.recipe.class_weights, self.train.labels, len(self._data.classes)),
             config.recipe.clip,
             after_step,
             self._step_loss,
+            config.recipe.parts,
         )
 
     def _train_on_features(self) -> None:

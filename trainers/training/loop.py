@@ -1,4 +1,8 @@
-"""One epoch of training and one of evaluation; nothing else."""
+"""One epoch of training and one of evaluation; nothing else.
+
+No step waits for the device: losses stay there until the end of the epoch, and are looked at every
+`CHECKED_STEPS` steps, so that a training that diverges ends soon.
+"""
 
 import math
 from collections.abc import Callable, Iterator
@@ -12,6 +16,9 @@ from torch.nn import functional
 
 from trainers.errors import DivergedError
 from trainers.training.optimizers import Optimizer
+
+CHECKED_STEPS = 50
+"""A loss that is NaN or infinite ends a training after at most so many further steps."""
 
 Batch = tuple[Tensor, Tensor]
 """Inputs, and labels: int64 (N,), or the share of each class, float (N, classes)."""
@@ -45,6 +52,7 @@ class Recipe:
         clip: Largest norm of the gradients of all parameters together; 0 is no limit.
         after_step: Called with the gradients of each step, after it was taken.
         loss: Computes the loss of a batch.
+        parts: A batch is computed in so many parts, whose gradients are added up.
     """
 
     optimizer: Optimizer
@@ -55,6 +63,7 @@ class Recipe:
     clip: float = 0.0
     after_step: Callable[[], None] = _nothing
     loss: LossOf = _on_labels
+    parts: int = 1
 
 
 def train_epoch(
@@ -72,37 +81,75 @@ def train_epoch(
         Mean training loss over the images.
 
     Raises:
-        DivergedError: A loss is NaN or infinite; the step is not taken.
+        DivergedError: A loss is NaN or infinite; at most `CHECKED_STEPS` steps were taken since.
     """
     criterion = partial(
         functional.cross_entropy,
         weight=recipe.class_weights,
         label_smoothing=recipe.label_smoothing,
     )
-    total, count = 0.0, 0
+    losses: list[Tensor] = []
+    sizes: list[int] = []
     for inputs, labels in batches:
         rate = next(recipe.learning_rates)
-        with recipe.autocast():
-            loss = recipe.loss(model, inputs, labels, criterion)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise DivergedError(epoch, value)
         recipe.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        losses.append(_backward(model, inputs, labels, recipe, criterion))
+        sizes.append(len(labels))
+        if len(losses) % CHECKED_STEPS == 0:
+            _check(losses[-CHECKED_STEPS:], epoch)
         if recipe.clip:
             nn.utils.clip_grad_norm_(recipe.optimizer.parameters, recipe.clip)
         recipe.optimizer.step(rate)
         recipe.after_step()
-        total += value * len(labels)
-        count += len(labels)
-    return total / count
+    values = _check(losses, epoch)
+    return sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
+
+
+def _backward(
+    model: nn.Module, inputs: Tensor, labels: Tensor, recipe: Recipe, criterion: Criterion
+) -> Tensor:
+    """Add the gradients of the mean loss of a batch; returns that loss."""
+    # A batch norm needs two images, so that no part has one alone.
+    parts = max(1, min(recipe.parts, len(labels) // 2))
+    total: Tensor | None = None
+    each = zip(inputs.tensor_split(parts), labels.tensor_split(parts), strict=True)
+    for part, its in each:
+        with recipe.autocast():
+            loss = recipe.loss(model, part, its, criterion)
+        if parts > 1:
+            loss = loss * _share(its, labels, recipe.class_weights)
+        loss.backward()  # type: ignore[no-untyped-call]
+        total = loss.detach() if total is None else total + loss.detach()
+    assert total is not None  # noqa: S101 - there is at least one part
+    return total
+
+
+def _share(part: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor | float:
+    """Return what the mean of a part counts in the mean of its batch."""
+    if weights is None or labels.is_floating_point():
+        return len(part) / len(labels)
+    return weights[part].sum() / weights[labels].sum()
+
+
+def _check(losses: list[Tensor], epoch: int) -> list[float]:
+    """Return losses as numbers.
+
+    Raises:
+        DivergedError: One is none.
+    """
+    values: list[float] = torch.stack(losses).tolist()
+    for value in values:
+        if not math.isfinite(value):
+            raise DivergedError(epoch, value)
+    return values
 
 
 @torch.inference_mode()
 def correct_fraction(model: nn.Module, batches: Iterator[Batch]) -> float:
     """Compute the fraction of inputs whose largest logit is at the label."""
-    correct, count = 0, 0
+    correct: list[Tensor] = []
+    count = 0
     for inputs, labels in batches:
-        correct += int((model(inputs).argmax(1) == labels).sum())
+        correct.append((model(inputs).argmax(1) == labels).sum())
         count += len(labels)
-    return correct / count
+    return int(torch.stack(correct).sum()) / count

@@ -189,8 +189,7 @@ class AdamW(Optimizer):
     def apply(self, update: Update, gradients: list[Tensor], rate: float) -> None:
         """Take a step in place; see `Optimizer.apply`."""
         of, steps = update.remembered, [state["step"] for state in update.common]
-        # The number 1 would be converted to a new tensor for each of them.
-        torch._foreach_add_(steps, torch.ones((), device=steps[0].device))
+        torch._foreach_add_(steps, 1)
         _fused_adamw_(
             update.tensors,
             gradients,

@@ -1,6 +1,7 @@
 """Code of a user's own: found beside the sweep file, called as promised, or refused."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -108,6 +109,8 @@ def test_the_content_and_the_name_decide_the_digest(folder: Path) -> None:
     assert reference_digest(other) != digest
     moved = folder / "package" / "metric.py"
     moved.write_text(MODULE)
+    for beside in folder.glob("*.py"):
+        shutil.copy(beside, moved.parent)
     assert reference_digest(f"{moved}:size") == digest
     (folder / "metric.py").write_text(MODULE + "\n")
     assert reference_digest(first) != digest

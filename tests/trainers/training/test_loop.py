@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from trainers.errors import DivergedError
 from trainers.training.loop import (
+    CHECKED_STEPS,
     Batch,
     Recipe,
     correct_fraction,
@@ -80,15 +81,43 @@ def test_training_learns() -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_ends_training_before_its_step(bad: float) -> None:
+@pytest.mark.parametrize("steps", [3, 4 * CHECKED_STEPS])
+def test_a_loss_that_is_no_number_ends_training_within_so_many_steps(
+    bad: float, steps: int
+) -> None:
     model = linear()
-    given = batches([3, 3])
+    given = batches([3] * steps)
     given[1][0][0, 0] = bad
+    left = iter(given)
     with pytest.raises(DivergedError, match="epoch 7") as caught:
-        train_epoch(model, iter(given), recipe(model, rate=0.1), epoch=7)
+        train_epoch(model, left, recipe(model, rate=0.1), epoch=7)
     assert caught.value.epoch == 7
     assert not math.isfinite(caught.value.loss)
-    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+    assert steps - len(list(left)) <= CHECKED_STEPS + 1
+
+
+@pytest.mark.parametrize("parts", [2, 3, 9])
+@pytest.mark.parametrize("weights", [None, torch.tensor([2.0, 1.0, 0.5])])
+def test_a_step_in_parts_is_the_step(parts: int, weights: torch.Tensor | None) -> None:
+    models, losses = [linear(), linear()], []
+    for model, number in zip(models, (1, parts), strict=True):
+        given = replace(recipe(model, rate=0.5), parts=number, class_weights=weights)
+        losses.append(train_epoch(model, iter(batches([7, 1, 4])), given, epoch=1))
+    torch.testing.assert_close(models[1].weight, models[0].weight)
+    assert losses[1] == pytest.approx(losses[0])
+
+
+def test_no_part_has_a_single_image() -> None:
+    seen = []
+
+    class Counting(nn.Linear):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            seen.append(len(inputs))
+            return super().forward(inputs)
+
+    model = Counting(4, 3)
+    train_epoch(model, iter(batches([7, 3, 1])), replace(recipe(model), parts=5), epoch=1)
+    assert seen == [3, 2, 2, 3, 1]
 
 
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=4))
