@@ -87,6 +87,7 @@ NO_EXAMPLE = {
         "orchestrator/queries/differences.py::compare_sweeps",
         "orchestrator/queries/selection.py",
         "orchestrator/queries/sweeps.py",
+        "orchestrator/queries/trial_log.py",
         "orchestrator/reporting/",
         "orchestrator/sampling/optuna_studies.py::export_study",
     ),

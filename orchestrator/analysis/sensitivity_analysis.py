@@ -68,8 +68,8 @@ class SensitivityReport:
     def inputs(self) -> dict[str, Any]:
         """Return what was looked at, and how."""
         names = ("network", "backbone", "data", "fingerprint", "digest", "images", "seed")
-        names = (*names, "quantizer", "scope", "step", "rounding")
-        return {name: getattr(self, name) for name in names}
+        how = ("quantizer", "scope", "step", "rounding")
+        return {name: getattr(self, name) for name in (*names, *how)}
 
     def results(self) -> dict[str, float]:
         """Return the sums that sum it up, by bits: of all layers alone, and all of them quantized.
@@ -111,6 +111,11 @@ class SensitivityReport:
             }
             for each in self.front
         ]
+
+
+def _looked_at(data: "ImageData", images: int, seed: int) -> dict[str, Any]:
+    read = {"data": data.name, "fingerprint": data.fingerprint()}
+    return {**read, "images": min(images, len(data.train_labels)), "seed": seed}
 
 
 def _records(layer: "LayerSensitivity") -> Iterator[dict[str, Any]]:
@@ -172,27 +177,20 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
 
     shown = data if isinstance(data, ImageData) else load_data(data)
     config = quantization or QuantizationConfig(quantizer="affine", step="mse")
-    found, notes = trained_network(
-        network, shown, weights=weights, epochs=epochs, seed=seed, cache=cache
-    )
+    kept: dict[str, Any] = {"seed": seed, "cache": cache}
+    found, notes = trained_network(network, shown, weights=weights, epochs=epochs, **kept)
+    how = kept | {"images": images, "cumulative": cumulative, "rounding": rounding}
     every = replace(config, bits=8, fc_bits=8)
-    how: dict[str, Any] = {"images": images, "seed": seed, "cumulative": cumulative}
-    how |= {"rounding": rounding, "progress": progress, "cache": cache}
-    layers = sensitivities(found, every, shown, **how)
-    allocations = Allocations(found.spec, config, shown.classes, layers)
+    layers = sensitivities(found, every, shown, **how, progress=progress)
+    best = Allocations(found.spec, config, shown.classes, layers).front
     return SensitivityReport(
         network=network if isinstance(network, str) else found.spec.backbone,
         backbone=found.spec.backbone,
-        data=shown.name,
-        fingerprint=shown.fingerprint(),
+        **_looked_at(shown, images, seed),
         digest=content_digest(found),
-        images=min(images, len(shown.train_labels)),
-        seed=seed,
-        quantizer=config.quantizer,
-        scope=config.scope,
-        step=config.step,
+        **{name: getattr(config, name) for name in ("quantizer", "scope", "step")},
         rounding=rounding,
         layers=layers,
-        front=tuple(allocations.front(_BUDGETS)) if front else (),
+        front=tuple(best(_BUDGETS)) if front else (),
         notes=notes,
     )

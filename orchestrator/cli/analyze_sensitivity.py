@@ -1,6 +1,7 @@
 """``analyze sensitivity``."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,13 +122,8 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
     except ValueError as error:
         raise UsageError(str(error)) from None
     report = replace(report, network=network)
-    output.show(
-        report,
-        lambda command: _page(report, command),
-        _heading(report),
-        _tables(report),
-        how,
-    )
+    page = partial(_page, report)
+    output.show(report, page, _heading(report), _tables(report), how)
 
 
 def _known(rounding: str) -> str:

@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from threading import Event
 
 from orchestrator.contracts import (
@@ -39,6 +38,7 @@ from orchestrator.driver.samplers import (
 from orchestrator.driver.schedulers import check_scheduler, scheduler_of, with_scheduler_code
 from orchestrator.driver.signals import interrupted_by_signals, terminated_as_interrupted
 from orchestrator.driver.suggested_cap import with_suggested_cap
+from orchestrator.driver.tasks import task_of
 from orchestrator.driver.watch import RunWatch, Watch, watched
 from orchestrator.errors import (
     ClusterLostError,
@@ -47,19 +47,14 @@ from orchestrator.errors import (
     StorageFullError,
     UsageError,
 )
-from orchestrator.execution.batches import batches_of
-from orchestrator.execution.task import Task
-from orchestrator.file_storage.storage import FileStorage
 from orchestrator.queries.data_notes import data_notes
-from orchestrator.references import resolved
-from orchestrator.search.cost_model import CostModel, sized_backbones
+from orchestrator.search.cost_model import CostModel
 from orchestrator.search.warm_start import WarmStart, warm_start
 from orchestrator.spec.files import stored_sweep
 from orchestrator.spec.stored import with_places
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.trials import SweepRecord, SweepState, TrialState
-from trainers.doors import read_code
 
 logger = logging.getLogger(__name__)
 
@@ -103,39 +98,50 @@ def run(  # noqa: PLR0913 - what a caller may bring along
     check_scheduler(spec)
     folder, shown = state or StateFolder.find(), progress or Silent()
     with watched(spec, folder, watch or Watch(), shown.note) as seen:
-        progress = with_callbacks(seen.progress(shown), callbacks, spec)
-        where = store if isinstance(store, str) else spec.store
-        found = _find(where, folder) if store is None or isinstance(store, str) else store
-        done = None if found is None else _finished_before(spec, found)
-        if found is not None and done is not None:
-            return result_of(done, spec, found, interrupted=False)
-        prior = warm_start(spec, found)
-        _refuse_places(spec, found, folder)
-        if (store is None or isinstance(store, str)) and (words := chosen_store(where, folder)):
-            progress.note(f"stored at {words}")
-        interrupted = True
-        url = where if store is None or isinstance(store, str) else None
-        with (
-            terminated_as_interrupted(),
-            quick_checks(spec, url, folder, progress.note),
-            warmed_up_mirror(spec, folder) as want_mirror,
-        ):
-            worker = (executor or executor_of(spec, address, folder, progress))(
-                _task(spec, folder)
-            )
-            try:
-                # Before anything is stored: a mistyped path leaves neither name nor state folder.
-                known, content = _images_read(spec, worker, found, folder, progress)
-                found = found or _open(where, state=folder)
-                want_mirror()
-                parts = (spec, found, worker, known, sampler_of(spec, known, sampler), prior)
-                interrupted = _drive(*parts, progress, folder, content, seen)
-            finally:
-                worker.close()
-                if interrupted and found is not None:
-                    _remove_late_checkpoints(spec.name, found, folder)
-                remove_empty_folder(folder.sweep_folder(spec.name))
-        return result_of(found.sweep(spec.name), spec, found, interrupted=interrupted)
+        shown = with_callbacks(seen.progress(shown), callbacks, spec)
+        return _run(spec, store, executor, address, sampler, folder, shown, seen)
+
+
+def _run(  # noqa: PLR0913 - what a run works with
+    spec: SweepSpec,
+    store: Store | str | None,
+    executor: ExecutorFactory | None,
+    address: str | None,
+    sampler: object,
+    folder: StateFolder,
+    progress: Progress,
+    seen: RunWatch,
+) -> RunResult:
+    where = store if isinstance(store, str) else spec.store
+    url = where if store is None or isinstance(store, str) else None
+    found = _find(where, folder) if store is None or isinstance(store, str) else store
+    done = None if found is None else _finished_before(spec, found)
+    if found is not None and done is not None:
+        return result_of(done, spec, found, interrupted=False)
+    prior = warm_start(spec, found)
+    _refuse_places(spec, found, folder)
+    if url is not None and (words := chosen_store(where, folder)):
+        progress.note(f"stored at {words}")
+    interrupted = True
+    with (
+        terminated_as_interrupted(),
+        quick_checks(spec, url, folder, progress.note),
+        warmed_up_mirror(spec, folder) as want_mirror,
+    ):
+        worker = (executor or executor_of(spec, address, folder, progress))(task_of(spec, folder))
+        try:
+            # Before anything is stored: a mistyped path leaves neither name nor state folder.
+            known, content = _images_read(spec, worker, found, folder, progress)
+            found = found or _open(where, state=folder)
+            want_mirror()
+            parts = (spec, found, worker, known, sampler_of(spec, known, sampler), prior)
+            interrupted = _drive(*parts, progress, folder, content, seen)
+        finally:
+            worker.close()
+            if interrupted and found is not None:
+                _remove_late_checkpoints(spec.name, found, folder)
+            remove_empty_folder(folder.sweep_folder(spec.name))
+    return result_of(found.sweep(spec.name), spec, found, interrupted=interrupted)
 
 
 def _images_read(
@@ -307,38 +313,6 @@ def _finished_before(spec: SweepSpec, store: Store) -> SweepRecord | None:
     same = same_budget and has_reference and same_measures
     done = record.state is SweepState.COMPLETE and same
     return record if done else None
-
-
-def _task(spec: SweepSpec, state: StateFolder) -> Task:
-    return Task(
-        data=spec.data_config(),
-        backbone=spec.backbone.model_dump(include={"name", "weights", "image_size"}),
-        attacks=spec.attacks,
-        front_attacks=spec.front_attacks,
-        needs=spec.resources.as_needs(),
-        max_slots=spec.execution.max_slots,
-        cache=_cache(spec, state),
-        cache_bytes=spec.execution.cache_bytes,
-        batches=batches_of(spec),
-        functions=spec.functions,
-        code=read_code((*spec.functions.values(), spec.data.dataset or "", spec.backbone.name)),
-        sized=sized_backbones(spec),
-        sweep=f"{spec.name} {spec.fingerprint()}",
-        storage=resolved(spec.storage) if spec.storage else None,
-    )
-
-
-def _cache(spec: SweepSpec, state: StateFolder) -> str | None:
-    """Where the stage cache is, for a worker that has another working directory."""
-    where = spec.execution.cache
-    if where == "off":
-        return None
-    if where == "auto":
-        if spec.storage is None:
-            return str(state.cache)
-        return FileStorage(spec.storage).address("cache")
-    where = resolved(where)
-    return where if "://" in where else str(Path(where).expanduser().resolve())
 
 
 def _find(url: str, state: StateFolder) -> Store | None:

@@ -97,14 +97,9 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
         others = np.setdiff1d(np.arange(len(labels)), chosen)
         # One image alone is looked at twice.
         others = others if len(others) else chosen
-        drawn = others[
-            stratified_choice(labels[others], len(chosen), derive_seed(seed, "rounding"))
-        ]
-        fitted = torch.split(to_unit(torch.tensor(pixels[drawn], device=device)), _BATCH)
-        calibration = CalibrationConfig(images=images, seed=seed)
-        rounder = Rounder(
-            network, lambda: iter(fitted), rounding=rounding, calibration=calibration
-        )
+        drawn = stratified_choice(labels[others], len(chosen), derive_seed(seed, "rounding"))
+        fitted = to_unit(torch.tensor(pixels[others[drawn]], device=device)).split(_BATCH)
+        rounder = _rounder(network, fitted, rounding, CalibrationConfig(images=images, seed=seed))
     shown = to_unit(torch.tensor(pixels[chosen], device=device))
     right = torch.tensor(labels[chosen], device=device)
     # Labels that the network has no output for, as when its classes are others, have no loss.
@@ -122,6 +117,12 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
         progress=progress,
         part=kept.value,
     )
+
+
+def _rounder(
+    network: Network, batches: Sequence[Tensor], rounding: str, calibration: CalibrationConfig
+) -> Rounder:
+    return Rounder(network, lambda: iter(batches), rounding=rounding, calibration=calibration)
 
 
 class Allocations:
