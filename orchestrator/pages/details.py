@@ -1,6 +1,8 @@
 """One trial on its page: what it was, how its training went, its files, and how to load it."""
 
+import shlex
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.places import file_trouble
@@ -49,7 +51,7 @@ def ways_to_load(name: str, trial: Trial) -> Mapping[str, str]:
     'paretune export digits 3 --to network'
     """
     return {
-        "shell": f"paretune export {_quoted(name)} {trial.number} --to network",
+        "shell": f"paretune export {shlex.quote(name)} {trial.number} --to network",
         "python": (
             "from orchestrator import open_sweep\n"
             "from orchestrator.fronts.member import FrontMember\n\n"
@@ -68,10 +70,11 @@ def _files(artifact: Artifact) -> list[Record]:
     """The files beside a packed network; of one in a storage only the network is named."""
     path = Path(artifact.path)
     found = {path.name: artifact.bytes}
-    if "://" not in artifact.path and path.parent.is_dir():
-        found |= {
-            each.name: each.stat().st_size for each in path.parent.iterdir() if each.is_file()
-        }
+    if "://" not in artifact.path:
+        # A folder that is gone, or that another command is removing, has no other files to name.
+        with suppress(OSError):
+            beside = [each for each in path.parent.iterdir() if each.is_file()]
+            found |= {each.name: each.stat().st_size for each in beside}
     return [
         {"name": name, "bytes": size, "size": human("file_bytes", size)}
         for name, size in sorted(found.items())
@@ -84,7 +87,3 @@ def _trouble(artifact: Artifact) -> str:
         return ""
     trouble = file_trouble(Path(artifact.path), artifact.sha256)
     return f"Its packed network {trouble}." if trouble else ""
-
-
-def _quoted(name: str) -> str:
-    return name if name.replace("-", "").replace("_", "").isalnum() else repr(name)

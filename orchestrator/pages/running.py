@@ -60,7 +60,7 @@ def seconds_left(sweep: SweepRecord, standings: Sequence[Standing], now: datetim
     much of it earlier runs took is not stored.
 
     >>> from datetime import UTC
-    >>> from orchestrator.trials import Driver
+    >>> from orchestrator.trials import Driver, TrialState
     >>> at = lambda minute: datetime(2026, 1, 1, 12, minute, tzinfo=UTC)
     >>> driver = Driver("node7:12:34", since=at(0), heard=at(9), expires=at(11))
     >>> spec = {"budget": {"trials": 6}}

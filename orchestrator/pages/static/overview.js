@@ -47,11 +47,11 @@ function section(title, id, content) {
 
 function filter_words() {
   if (state.where.error) return document.createTextNode(state.where.error);
-  const count = visible().length, all = state.rows.size;
+  const count = visible().length, all = state.rows.size, members = visible().filter((row) => front().has(row.trial)).length;
   const which = count === all ? `All ${all.toLocaleString("en")} trials.` : `${count.toLocaleString("en")} of ${all.toLocaleString("en")} trials.`;
   const of_them = state.where.text ? ` The front is that of the trials where ${cut(state.where.text, 120)}.` : "";
   const not_met = state.head.feasible ? "" : " No trial meets the constraints; the front is that of the nearest ones.";
-  return document.createTextNode(`${which} ${front().size} on the front.${of_them}${not_met}`);
+  return document.createTextNode(`${which} ${members} on the front.${of_them}${not_met}`);
 }
 
 function export_links() {

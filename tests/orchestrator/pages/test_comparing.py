@@ -1,6 +1,8 @@
 """Trials side by side: what is read from their files, and what is said if a file is gone."""
 
 import io
+import shlex
+import shutil
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +12,7 @@ from PIL import Image
 from orchestrator.analysis.outcomes import NoAnswersError
 from orchestrator.errors import OrchestratorError, UnknownNameError, UsageError
 from orchestrator.pages.comparing import comparison, disputed_images
-from orchestrator.pages.details import trial_page_record
+from orchestrator.pages.details import trial_page_record, ways_to_load
 from orchestrator.pages.pictures import Pictures
 from orchestrator.queries.sweeps import Sweep
 from tests.orchestrator.pages.conftest import SPEC, Driver
@@ -60,6 +62,21 @@ def test_what_is_lost_is_said_and_the_rest_compared(sweep: Sweep, driver: Driver
     assert "not the one that was measured" in trial_page_record(sweep, 2)["trouble"]
     with pytest.raises(NoAnswersError):
         disputed_images(sweep, [0, 1])
+
+
+def test_a_name_with_quotes_is_one_word_of_the_command_and_one_text_of_python(
+    sweep: Sweep,
+) -> None:
+    ways = ways_to_load('it\'s $(rm -rf) "x"', sweep.trial(0))
+    assert shlex.split(ways["shell"])[2] == 'it\'s $(rm -rf) "x"'
+    compile(ways["python"], "page", "exec")
+
+
+def test_a_folder_that_is_gone_leaves_the_record(sweep: Sweep, driver: Driver) -> None:
+    shutil.rmtree(driver.folder / "00001")
+    found = trial_page_record(sweep, 1)
+    assert [each["name"] for each in found["files"]] == ["model.safetensors"]
+    assert "is not at" in found["trouble"]
 
 
 @pytest.mark.parametrize("numbers", [[1], [1, 1], [0, 1, 2, 3, 4, 5]])

@@ -151,6 +151,15 @@ def test_a_trials_page_says_how_it_went_and_how_to_load_it(
     assert "99" in tab.run("document.querySelector('main [role=alert]').innerText")
 
 
+def test_a_page_says_when_its_sweep_is_gone(
+    driver: Driver, serve: Callable[..., str], tab: Tab
+) -> None:
+    opened(tab, serve(driver.store))
+    driver.writer.delete_sweep()
+    tab.wait("!document.querySelector('#trouble').hidden")
+    assert "digits-fc" in tab.run("document.querySelector('#trouble').innerText")
+
+
 def test_a_page_that_may_change_nothing_stores_nothing(
     driver: Driver, serve: Callable[..., str], tab: Tab
 ) -> None:
