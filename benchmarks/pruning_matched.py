@@ -4,12 +4,12 @@ As `pruning_study.py`, on networks whose pre-trained weights come from other ima
 
 - *equal budget*: pruned during the one training, from the pre-trained or from random weights;
 - *matched accuracy*: first a network is trained from scratch without pruning, then the pre-trained
-  one in rounds of a few steps until it has the same validation accuracy; both are then pruned
-  during further epochs, the same for both.
+  one for as few epochs as give it the same validation accuracy; both are then pruned during
+  further epochs, the same for both.
 
 Each training is kept in a folder, so that an interrupted study goes on where it was.
 
-Run: `python benchmarks/pruning_matched.py SHARED_DATA FOLDER > docs/studies/pruning-matched.md`
+Run: `python benchmarks/pruning_matched.py SHARED_DATA FOLDER`, with `--ways equal` for the first.
 """
 
 import argparse
@@ -39,7 +39,7 @@ SEEDS = (0, 1, 2)
 STARTS = ("pretrained", "scratch")
 BATCH, RATE = 32, 1e-3
 EPOCHS, DENSE_EPOCHS, PRUNING_EPOCHS = 4, 6, 1
-ROUND_STEPS, MOST_ROUNDS = 15, 30
+MATCHING_EPOCHS = (1, 2, 3, 4, 6, 8)
 SHIFTS = ("gaussian_noise", "gaussian_blur", "contrast", "jpeg_compression")
 SEVERITIES = (2, 4)
 SHIFTED_IMAGES, MATCHING_IMAGES = 200, 400
@@ -152,28 +152,17 @@ class Study:
         return load_file(kept), json.loads(facts.read_text())
 
     def until(self, name: str, seed: int, goal: float) -> tuple[FineTuning, int]:
-        """Train pre-trained kernels, a few steps at a time, until they are as accurate."""
-        subject, state = self.subjects[name], None
-        images, size = subject.data.train_images, ROUND_STEPS * BATCH
-        for number in range(MOST_ROUNDS):
-            first = number * size % (len(images) - size + 1)
-            part = slice(first, first + size)
-            some = replace(
-                subject.data,
-                train_images=images[part],
-                train_labels=subject.data.train_labels[part],
-            )
-            training = FineTuning(
-                subject.config(seed=seed, epochs=1), some, device=torch.device("cpu")
-            )
-            if state is None:
-                training.network.features.load_state_dict(self.kernels(name))
-            else:
-                training.network.load_state_dict(state)
-            if training.run_epoch().float_accuracy >= goal:
+        """Train pre-trained kernels for more and more epochs, until they are as accurate."""
+        subject = self.subjects[name]
+        for epochs in MATCHING_EPOCHS:
+            config = subject.config(seed=seed, epochs=epochs)
+            training = FineTuning(config, subject.data, device=torch.device("cpu"))
+            training.network.features.load_state_dict(self.kernels(name))
+            while not training.finished:
+                training.run_epoch()
+            if training.reports[-1].float_accuracy >= goal:
                 break
-            state = training.network.state_dict()
-        return training, (number + 1) * ROUND_STEPS
+        return training, epochs * steps_of(subject)
 
     def run(self, way: str, name: str, start: str, sparsity: float, seed: int) -> dict[str, float]:
         """Return what one pruned training came to."""
@@ -222,7 +211,7 @@ def save(tensors: Tensors, to: Path) -> None:
 
 
 def steps_of(subject: Subject) -> int:
-    return len(subject.data.train_labels) // BATCH
+    return -(-len(subject.data.train_labels) // BATCH)
 
 
 def main() -> None:
@@ -230,23 +219,25 @@ def main() -> None:
     parser.add_argument("shared", type=Path, help="the folder of shared data")
     parser.add_argument("folder", type=Path, help="where finished trainings are kept")
     parser.add_argument("--networks", nargs="+", default=[*NETWORKS])
+    parser.add_argument("--ways", nargs="+", choices=[*SPARSITIES], default=[*SPARSITIES])
     given = parser.parse_args()
     torch.set_num_threads(1)
     study, found = Study(given.shared, given.folder), {}
     # Seeds last, so that each part of an interrupted study is whole.
     for name in given.networks:
-        for way, seed in product(SPARSITIES, SEEDS):
+        for way, seed in product(given.ways, SEEDS):
             for start, sparsity in product(STARTS, SPARSITIES[way]):
                 run = (way, name, start, sparsity, seed)
                 found[run] = study.run(*run)
     dense = {
         (name, start, seed): study.dense(name, start, seed)[1]
         for name, start, seed in product(given.networks, STARTS, SEEDS)
+        if "matched" in given.ways
     }
     # It reads the settings above.
     from pruning_matched_text import page
 
-    print(page(found, dense, given.networks, os.cpu_count() or 1))
+    print(page(found, dense, os.cpu_count() or 1))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ DROP, CHANCE = 0.02, 0.1
 TITLES = {"equal": "equal budget", "matched": "matched accuracy"}
 
 
-def page(found: Found, dense: Dense, networks: Sequence[str], cpus: int) -> str:
+def page(found: Found, dense: Dense, cpus: int) -> str:
     """Write the page."""
-    parts = [_introduction(networks)]
+    networks = list(dict.fromkeys(run[1] for run in found))
+    ways = list(dict.fromkeys(run[0] for run in found))
+    parts = [_introduction(networks, ways)]
     for name in networks:
         seconds = sum(values["seconds"] for run, values in found.items() if run[1] == name)
         count = sum(run[1] == name for run in found)
@@ -26,7 +28,7 @@ def page(found: Found, dense: Dense, networks: Sequence[str], cpus: int) -> str:
             f"\n## {name}\n\n{count} pruned trainings in {seconds / 60:.1f} minutes of one CPU of "
             f"{cpus}, which others kept busy; torch {torch.__version__}."
         )
-        parts += ["\n".join(_way(found, dense, name, way)) for way in study.SPARSITIES]
+        parts += ["\n".join(_way(found, dense, name, way)) for way in ways]
     return "\n".join(parts)
 
 
@@ -134,9 +136,24 @@ _SOURCES = {
 }
 
 
-def _introduction(networks: Sequence[str]) -> str:
+def _told(way: str) -> str:
+    sparsities = ", ".join(f"{each:g}" for each in study.SPARSITIES[way])
+    if way == "equal":
+        return f"""\
+- *Equal budget*: pruned while trained, {study.EPOCHS} epochs of 1,200 images in batches of
+  {study.BATCH}, AdamW, a peak rate of {study.RATE:g}. Sparsities {sparsities}."""
+    return f"""\
+- *Matched accuracy*: a network from scratch is trained for {study.DENSE_EPOCHS} epochs; the
+  pre-trained one for 1, 2, 3, 4, 6 or 8, the fewest that give it the accuracy of the other on
+  {study.MATCHING_IMAGES} validation images. Both are pruned for {study.PRUNING_EPOCHS} more; at
+  sparsity 0 they are only trained on.
+  Sparsities {sparsities}."""
+
+
+def _introduction(networks: Sequence[str], ways: Sequence[str]) -> str:
     named = "" if list(networks) == [*study.NETWORKS] else f" --networks {' '.join(networks)}"
-    grids = {way: ", ".join(f"{s:g}" for s in own) for way, own in study.SPARSITIES.items()}
+    named += "" if list(ways) == [*study.SPARSITIES] else f" --ways {' '.join(ways)}"
+    told = "\n".join(_told(way) for way in ways)
     sources = " ".join(_SOURCES[name] for name in networks)
     return f"""# Does pre-training help pruning at matched accuracy, and under shifts?
 
@@ -149,13 +166,7 @@ below 0.8, with weights from the same data. Here the pre-trained kernels are fro
 Single convolution weights are pruned by magnitude, each layer alike, on the one-cycle schedule;
 each has three seeds.
 
-- *Equal budget*: pruned while trained, {study.EPOCHS} epochs of 1,200 images; batches of
-  {study.BATCH}, AdamW, a peak rate of {study.RATE:g}. Sparsities {grids["equal"]}.
-- *Matched accuracy*: a network from scratch is trained for {study.DENSE_EPOCHS} epochs; the
-  pre-trained one in rounds of {study.ROUND_STEPS} steps, until its accuracy on
-  {study.MATCHING_IMAGES} validation images is that of the other. Both are pruned for
-  {study.PRUNING_EPOCHS} more; at sparsity 0 they are only trained on. Sparsities
-  {grids["matched"]}.
+{told}
 - 500 test images. Shifts are those of CIFAR-10-C, severities
   {" and ".join(map(str, study.SEVERITIES))} of five. Excess error, as in *Lost in Pruning*
   (Liebenwein et al. 2021): what pruning costs on shifted images beyond what it costs on others.
