@@ -61,9 +61,7 @@ def main() -> None:
     parser.add_argument("--peer-cpu", type=float, default=600.0, metavar="SECONDS")
     parser.add_argument("--syne-tune", metavar="PYTHON", default=own)
     parser.add_argument("--ehvi", action="store_true", help="needs BoTorch beside Syne Tune")
-    parser.add_argument(
-        "--sides", nargs="+", metavar="WORDS", help="only those whose name has one"
-    )
+    parser.add_argument("--sides", nargs="+", metavar="SIDE", help="only these")
     parser.add_argument("--candidate", default="paretune auto", help="compared with all others")
     parser.add_argument("--out", type=Path, metavar="FILE", help="JSON lines; continued")
     parser.add_argument("--plot", type=Path, metavar="FILE.html", help="anytime curves")
@@ -101,11 +99,7 @@ def sides(options: argparse.Namespace, *, curves: bool) -> dict[str, Side]:
             every["Syne Tune MO-ASHA"] = syne_tune_side(options.syne_tune, "moasha")
         if options.ehvi:
             every["Syne Tune EHVI"] = syne_tune_side(options.syne_tune, "ehvi")
-    return {name: side for name, side in every.items() if _is_wanted(name, options.sides)}
-
-
-def _is_wanted(name: str, words: Sequence[str] | None) -> bool:
-    return not words or any(word == name or word in name for word in words)
+    return {name: side for name, side in every.items() if name in (options.sides or every)}
 
 
 def measure(path: Path, options: argparse.Namespace, found: dict[Any, Any]) -> None:

@@ -6,8 +6,8 @@ from search_spaces import SearchSpace
 def automatic(space: SearchSpace, *, has_prior: bool = False) -> str:
     """Choose a sampler for a space.
 
-    ``model`` won on every public table. None of them has conditions, and it knows no priors: there
-    it is ``tpe``, as without ``auto``.
+    ``model`` was ahead on the public tables that were tried. None of them has conditions, and it
+    knows no priors: there it is ``tpe``, as without ``auto``.
 
     >>> from search_spaces import load_space
     >>> automatic(load_space("smoke")), automatic(load_space("fc_sizing"))

@@ -1,10 +1,11 @@
 """The expected gain of hypervolume, for any number of objectives, by random directions."""
 
 import numpy as np
+from scipy.special import ndtri
 
 from orchestrator.columns import Floats
 
-_DIRECTIONS, _SAMPLES = 64, 16
+_DIRECTIONS, _SAMPLES = 64, 32
 
 
 class FrontGain:
@@ -27,7 +28,9 @@ class FrontGain:
     def __init__(self, front: Floats, corner: Floats, rng: np.random.Generator) -> None:
         directions = np.abs(rng.standard_normal((_DIRECTIONS, len(corner))))
         self._directions = directions / np.linalg.norm(directions, axis=1, keepdims=True)
-        self._samples = rng.standard_normal((_SAMPLES, len(corner)))
+        # One in each of equally probable slices, so that the tails count as they should.
+        slices = np.stack([rng.permutation(_SAMPLES) for _ in corner], axis=1)
+        self._samples = ndtri((slices + 0.5) / _SAMPLES)
         self._corner = corner
         self._reached = np.zeros(_DIRECTIONS)
         if len(front):

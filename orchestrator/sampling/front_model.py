@@ -263,4 +263,5 @@ class _Fitted:
         """Scale losses of one column, and compress those behind the corner."""
         scaled = (losses - self.best[column]) / self.spread[column]
         behind = np.maximum(scaled - corner[column], 0.0)
-        return np.minimum(scaled, corner[column]) + np.log1p(behind)
+        compressed: Floats = np.minimum(scaled, corner[column]) + np.log1p(behind)
+        return compressed

@@ -80,18 +80,20 @@ class GaussianProcess:
             apart: Shape ``(c, n, d)``: squared distances from the points that are known.
 
         Returns:
-            Mean and standard deviation without the noise, each of shape ``(c,)``.
+            Mean and standard deviation of what would be measured, each of shape ``(c,)``. It
+            includes the noise: a front is made of what was measured.
 
         >>> x = np.array([[0.0], [0.5], [1.0]])
         >>> apart = (x[:, None] - x[None]) ** 2
         >>> mean, deviation = GaussianProcess(apart, np.array([0.0, 1.0, 2.0])).predict(apart[:1])
-        >>> bool(abs(mean[0]) < 0.5), bool(deviation[0] < 0.5)
+        >>> bool(abs(mean[0]) < 0.5), bool(deviation[0] < 0.6)
         (True, True)
         """
         kernel = _kernel(apart @ np.exp(self.found.log_weights))
         mean = kernel @ self._weighted
         solved = solve_triangular(self._factor[0], kernel.T, lower=True, check_finite=False)
-        left = np.sqrt(np.maximum(1.0 - (solved**2).sum(axis=0), 1e-12))
+        noise = math.exp(self.found.log_noise)
+        left = np.sqrt(np.maximum(1.0 - (solved**2).sum(axis=0), 0.0) + noise)
         return self._mean + self._spread * mean, self._spread * left
 
 

@@ -94,6 +94,8 @@ class ModelSampler:
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
         rng = random.Random(seed)  # noqa: S311 - nothing secret
         while candidates := self._candidates(rng):
+            # Of equally good ones the first is taken, and the order of a list is no reason.
+            rng.shuffle(candidates)
             chosen = candidates[self._best(candidates, seed)]
             key = self._deduplicator.key(chosen)
             if not self._deduplicator.screens_out(key, chosen):

@@ -20,10 +20,11 @@ class SamplerSection(Section):
     """The sampler, which proposes configurations: one of ours, or code of a user's own.
 
     Attributes:
-        kind: ``tpe``, ``nsga2``, ``gp`` and ``model`` learn from what was measured; ``model`` also
-            uses the sizes that are known before training, and ``auto`` is ``model`` where that was
-            seen to win. ``random`` does not learn, and ``grid`` tries every configuration of a
-            finite space. Or ``module:name``, a sampler of one's own or one of Optuna's.
+        kind: ``tpe``, ``nsga2``, ``gp`` and ``model`` learn from what was measured. ``model`` also
+            uses the sizes that are known before training; ``auto`` is ``model``, or ``tpe`` for a
+            space with conditions. ``random`` does not learn, and ``grid`` tries every
+            configuration of a finite space. Or ``module:name``, a sampler of one's own or one of
+            Optuna's.
         options: Arguments of the sampler, by their names.
     """
 

@@ -39,5 +39,5 @@ def test_a_grid_that_no_sweep_could_finish_is_refused() -> None:
 
 
 def test_an_unknown_sampler_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match="gp, grid, nsga2, random, tpe"):
+    with pytest.raises(UnknownNameError, match="auto, gp, grid, model, nsga2, random, tpe"):
         build_sampler("tpa", SMALL, (), (), 0)
