@@ -48,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--stores", nargs="+", default=["SQLite", "PostgreSQL"])
     options = parsed(parser, sizes=[1_000], repeats=1)
     print("| trials | store | " + " | ".join(COMMANDS) + " |")
     print("|--:|:--|" + "--:|" * len(COMMANDS))
@@ -55,6 +56,8 @@ def main() -> None:
         for size in options.sizes:
             for url in filter(None, (f"sqlite:///{folder}/{size}.db", server)):
                 kind = "PostgreSQL" if url == server else "SQLite"
+                if kind not in options.stores:
+                    continue
                 cells = [f"{wall:.2f} ({cpu:.2f})" for wall, cpu in measured(url, size, options)]
                 print(f"| {size:,} | {kind} | " + " | ".join(cells) + " |", flush=True)
 

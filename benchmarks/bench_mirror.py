@@ -3,9 +3,10 @@
 Both write the same runs into MLflow databases on one PostgreSQL server of our own: a run a trial
 with a dozen tags and params, 3 epochs of a metric and 6 final values. The loop is what a script
 writes that knows all of it beforehand: `create_run` with the tags, one `log_batch`, then
-`set_terminated`. The mirror also reads the trials from its store (on the same server), and
-records each run's id. The sweep's own run and its
-front are not part of the figure. Processor time is that of this process, without the server's.
+`set_terminated`. The mirror also reads the trials from its store (on the same server) and records
+each run's id; at its end it updates the sweep's own run and draws the front once, which is in its
+figure and weighs less the more trials there are. Processor time is that of this process, without
+the server's.
 
 Run: ``python benchmarks/bench_mirror.py --trials 500`` (``--quick``: 20 trials)
 """

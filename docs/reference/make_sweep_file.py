@@ -19,7 +19,8 @@ writes a JSON schema, with which an editor completes and explains keys: put
 `paretune init` writes a first file, with both.
 
 Paths are relative to the file. A dot in a name is a level: `training.epochs` is `epochs` under
-`training`, and `--set training.epochs=3` changes it. **S** marks what the
+`training`, and `--set training.epochs=3` changes it. Every key is there since version 0.1.0: there
+is no other yet. A unit is in the name (`_s`, `_bytes`), or in the meaning. **S** marks what the
 [space](../guides/write-a-space.md) may sample instead, under the name in brackets where it is
 another.
 

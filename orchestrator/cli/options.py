@@ -63,7 +63,22 @@ RunStoreOption = Annotated[
         show_default=False,
     ),
 ]
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the sweep.")]
+
+
+def _sweep_names(beginning: str) -> list[str]:
+    """Names of sweeps of the default store, for a shell that completes one; none is no error."""
+    from orchestrator.queries.sweeps import list_sweeps
+
+    try:
+        return [each.name for each in list_sweeps() if each.name.startswith(beginning)]
+    except OrchestratorError:
+        return []
+
+
+NameArgument = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="Name of the sweep.", autocompletion=_sweep_names),
+]
 TrialArgument = Annotated[int, typer.Argument(metavar="TRIAL", min=0, help="Number of the trial.")]
 FileArgument = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")]
 WhereOption = Annotated[

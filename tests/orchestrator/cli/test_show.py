@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import Result
+from typer.testing import CliRunner, Result
+
+from orchestrator.cli.app import app
 
 Call = Callable[..., Result]
 
@@ -106,3 +108,14 @@ def test_logs_tell_what_happened_to_a_trial(filled: Path, call: Call) -> None:
         "epoch 2",
         "epoch 3",
     ]
+
+
+def test_a_shell_completes_the_names_of_sweeps(filled: Path, home: Path) -> None:
+    def completed(line: str) -> list[str]:
+        asked = {"_PARETUNE_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": "2"}
+        return CliRunner().invoke(app, [], env=asked, prog_name="paretune").stdout.split()
+
+    assert completed("paretune status dig") == ["digits-fc"]
+    assert completed("paretune status x") == []
+    (filled / "paretune.db").unlink()
+    assert completed("paretune status dig") == []

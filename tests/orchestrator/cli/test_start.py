@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from typer.testing import Result
+from typer.testing import CliRunner, Result
 
+from orchestrator.cli.app import app
 from orchestrator.spec.files import load_sweep
 from orchestrator.spec.first_file import GOALS
 
@@ -61,3 +62,13 @@ def test_the_schema_is_printed_or_written(call: Call, tmp_path: Path) -> None:
     assert (tmp_path / "s.json").read_text() == printed
     assert json.loads(printed)["required"][0] == "name"
     assert call("schema", "--to", tmp_path / "absent" / "s.json").exit_code == 2
+
+
+def test_what_is_not_given_is_asked(tmp_path: Path) -> None:
+    file = tmp_path / "asked.yaml"
+    done = CliRunner().invoke(app, ["init", str(file)], input="digits\n\nsize and latency\n")
+    assert done.exit_code == 0
+    assert done.stdout.count("[") == 3  # each question has an answer that Enter takes
+    spec = load_sweep(file)
+    assert (spec.data.name, spec.backbone.name) == ("digits", "digitnet")
+    assert "latency_ms" in spec.objectives

@@ -11,6 +11,7 @@ from orchestrator.state_folder import StateFolder
 from orchestrator.storage import open_store
 from orchestrator.trials import (
     Artifact,
+    ChoiceKind,
     Failure,
     FailureKind,
     PriorPoint,
@@ -62,6 +63,7 @@ def make(store: Store, state: StateFolder) -> Make:
         writer.finish_attempt(
             0, 0, Outcome(TrialState.COMPLETE, {"x": 0.1 + 0.2}, artifact=artifact)
         )
+        store.choose(name, 0, ChoiceKind.PICKED, note="é, for the board", who="me")
         failure = Failure(FailureKind.ERROR, "it broke", "Traceback:\n  ValueError: bad")
         writer.finish_attempt(1, 0, Outcome(TrialState.FAILED, failure=failure))
         writer.finish_attempt(2, 0, Outcome(TrialState.INTERRUPTED))

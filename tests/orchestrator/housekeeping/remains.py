@@ -26,6 +26,7 @@ def stored(store: Store, name: str) -> dict[str, Any]:
         "attempts": store.all_attempts(name),
         "reports": [store.reports(name, trial.number) for trial in trials],
         "prior": store.prior_points(name),
+        "choices": store.choices(name),
         "marks": [(mark.trial, mark.attempt) for mark in store.outbox.pending(name)],
         "columns": repr(store.columns(name, ["x"], ["bits"])),
     }
