@@ -100,6 +100,8 @@ def read_files(folder: Path, names: Sequence[str] = KEPT_NAMES) -> tuple[Carried
 def write_files(files: Sequence[CarriedFile], folder: Path) -> None:
     """Write files that arrived, each whole or not at all, after a check of every one.
 
+    Where none arrived nothing is made: `folder` may be a URL then, of what is in a storage.
+
     Raises:
         DamagedFileError: One is not as it was sent; nothing is written.
         OSError: The disk is full, or the folder cannot be written to.
@@ -110,7 +112,8 @@ def write_files(files: Sequence[CarriedFile], folder: Path) -> None:
                 f"{file.name} of {folder.name} arrived with another checksum than it was sent "
                 f"with ({len(file.content):,} bytes)."
             )
-    make_private(folder)
+    if files:
+        make_private(folder)
     for file in files:
         with whole_file(folder / file.name) as written:
             written.write(file.content)

@@ -37,6 +37,14 @@ def test_of_files_one_of_which_was_damaged_none_is_written(tmp_path: Path) -> No
     assert not (tmp_path / "to").exists()
 
 
+def test_where_nothing_arrived_no_folder_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_files([], Path("s3://bucket/sweeps/a/trials/00000"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_is_seen_by_a_marker_that_does_not_outlive_the_run(tmp_path: Path) -> None:
     with marked(tmp_path / "state") as marker:
         assert sees(marker)
