@@ -26,9 +26,9 @@ AGENT_WAIT_S = 120.0
 """How long a head may take until it starts jobs."""
 _NO_AGENT = "No available agent"
 _AGENT_FIX = (
-    "The job server answers, but its agent, which starts jobs, does not. Another Ray on the "
-    "head's machine may have the agent's port, 52365: start the head with "
-    "--dashboard-agent-listen-port and a free one. The head's dashboard_agent.log "
+    "The job server answers, but its agent, which starts jobs, does not. Another Ray of the "
+    "head's machine may have the agent's port, 52365: start the head with a free one in "
+    "--dashboard-agent-listen-port. The head's dashboard_agent.log "
     "(/tmp/ray/session_latest/logs) says more."
 )
 
