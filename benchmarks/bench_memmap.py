@@ -194,11 +194,11 @@ def _plain_loop(network: Any, data: Any) -> None:
     )
     network.train()
     total = 0.0
-    for chosen in torch.randperm(len(train)).split(BATCH):
+    for chosen in torch.split(torch.randperm(len(train)), BATCH):
         batch = torch.from_numpy(stored[train[chosen.numpy()]]).float().div_(255)
         loss = functional.cross_entropy(network(batch), labels[chosen])
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         total += loss.item()
     network.eval()

@@ -9,12 +9,13 @@ the difference from the first recipe, paired by seed, with its 95 % interval (St
 seeds).
 
 Compared are trainings with and without augmentation, or with ``--reference`` the defaults of a
-sweep with torchvision's reference recipe. That is the one of its `references/classification/train.py`, written as a plain loop
-here: SGD with momentum 0.9, batches of 32, `RandomResizedCrop` and a flip. Its learning rates are
-for 8 GPUs with 32 images each, and are divided by 8. From scratch: 0.1 / 8, a tenth of it from
-the first third of the epochs on and a hundredth from the second (30 and 60 of its 90), weight
-decay 1e-4. For `mobilenet_v2`: 0.045 / 8, falling exponentially by its 0.98 ** 300, weight decay
-4e-5. The initial weights of a seed are those of ours.
+sweep with torchvision's reference recipe. That is the one of its
+`references/classification/train.py`, written as a plain loop here: SGD with momentum 0.9, batches
+of 32, `RandomResizedCrop` and a flip. Its learning rates are for 8 GPUs with 32 images each, and
+are divided by 8. From scratch: 0.1 / 8, a tenth of it from the first third of the epochs on and a
+hundredth from the second (30 and 60 of its 90), weight decay 1e-4. For `mobilenet_v2`: 0.045 / 8,
+falling exponentially by its 0.98 ** 300, weight decay 4e-5. The initial weights of a seed are
+those of ours.
 
 Run: ``python benchmarks/recipe_table.py cifar10.npz``, some twelve minutes on one core;
 ``... cifar10.npz --reference``; ``... imagenette2-160 --reference --set imagenette --weights
@@ -111,7 +112,7 @@ def _against_torchvision(options: argparse.Namespace) -> dict[str, Trained]:
         reference = partial(by_torchvision, peak=0.0125, decay=1e-4, schedule=steps)
     else:
         reference = partial(by_torchvision, peak=0.005625, decay=4e-5, schedule=falls)
-    flipped = {"recipe": RecipeConfig(augment="crop_flip")}
+    flipped: dict[str, Any] = {"recipe": RecipeConfig(augment="crop_flip")}
     return {
         "torchvision's reference": reference,
         "the defaults": partial(by_recipe, changes={}),
@@ -130,7 +131,7 @@ def _images(options: argparse.Namespace) -> tuple[ImageData, str]:
     return replace(whole, train_images=images, train_labels=labels), subset
 
 
-def by_recipe(config: TrialConfig, data: ImageData, *, changes: dict[str, object]) -> nn.Module:
+def by_recipe(config: TrialConfig, data: ImageData, *, changes: dict[str, Any]) -> nn.Module:
     """Train by our settings."""
     training = FineTuning(replace(config, **changes), data, device=torch.device("cpu"))
     while not training.finished:
@@ -151,11 +152,11 @@ def by_torchvision(
     rates = schedule(optimizer)
     for _ in range(config.epochs):
         network.train()
-        for chosen in torch.randperm(len(images)).split(32):
+        for chosen in torch.split(torch.randperm(len(images)), 32):
             batch = torch.stack([change(images[index]) for index in chosen]).float() / 255
             loss = nn.functional.cross_entropy(network(batch), labels[chosen])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         rates.step()
     return network

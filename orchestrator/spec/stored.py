@@ -98,13 +98,13 @@ def with_places(
     {'data': {'name': 'digits'}}
     """
     places = content.get("places") or {}
-    found = {**spec}
     moved = {
         name.removeprefix(_CODE): os.path.normpath(state.root / place)
         for name, place in places.items()
         if name.startswith(_CODE)
     }
-    found = _with_code(found, {was: here for was, here in moved.items() if Path(here).is_file()})
+    here_now = {was: here for was, here in moved.items() if Path(here).is_file()}
+    found: dict[str, Any] = _with_code(spec, here_now)
     for section, key in PATHS:
         place = places.get(f"{section}.{key}")
         here = Path(os.path.normpath(state.root / place)) if place else None
