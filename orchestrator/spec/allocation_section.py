@@ -17,7 +17,8 @@ class AllocationSection(Section):
     bits: Quantity | None = None
     bytes: Quantity | None = None
     images: int = 64
-    rounded: bool = False
+    # None and not false: sweeps of before it was a key are the same.
+    rounded: bool | None = None
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
