@@ -29,7 +29,7 @@ class AllocationSection(Section):
         """Build the budget for `trainers`."""
         most = None if self.bytes is None else int(self.bytes)
         return AllocationConfig(
-            bits=self.bits, bytes=most, images=self.images, rounded=self.rounded
+            bits=self.bits, bytes=most, images=self.images, rounded=bool(self.rounded)
         )
 
 
