@@ -17,7 +17,8 @@ class AllocationSection(Section):
     bits: Quantity | None = None
     bytes: Quantity | None = None
     images: int = 64
-    rounded: bool = False
+    # None and not false: sweeps of before it was a key are the same.
+    rounded: bool | None = None
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
@@ -28,7 +29,7 @@ class AllocationSection(Section):
         """Build the budget for `trainers`."""
         most = None if self.bytes is None else int(self.bytes)
         return AllocationConfig(
-            bits=self.bits, bytes=most, images=self.images, rounded=self.rounded
+            bits=self.bits, bytes=most, images=self.images, rounded=bool(self.rounded)
         )
 
 

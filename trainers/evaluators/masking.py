@@ -1,7 +1,8 @@
 """Signs that an attack fails because gradients are masked, not because the network is robust.
 
-The checks of Athalye, Carlini and Wagner (2018, arXiv:1802.00420, section 3.1) that need no second
-network: behaviour that a robust network cannot show, but one with masked gradients does.
+The checks of Athalye, Carlini and Wagner (2018, arXiv:1802.00420, section 3.1): behaviour that a
+robust network cannot show, but one with masked gradients does. Weights and activations of few bits
+can do that (Bernhard, Moellic and Dutertre 2019, arXiv:1909.12741).
 """
 
 import math
@@ -14,7 +15,7 @@ from torch import nn
 
 from trainers.evaluators.accuracy import Images, Labels
 from trainers.evaluators.config import AttackConfig
-from trainers.evaluators.robustness import RobustResult, robust_accuracy
+from trainers.evaluators.robustness import RobustResult, Transfer, robust_accuracy
 
 _MORE = 4
 # Queries of the Square attack for each step of the strong one: a step costs about as much.
@@ -25,7 +26,7 @@ _ALPHA = 0.05
 _FEWEST = math.ceil(math.log2(1 / _ALPHA))
 
 
-def masked_gradient_signs(
+def masked_gradient_signs(  # noqa: PLR0913 - an attack and whom it attacks
     network: nn.Module,
     images: Images,
     labels: Labels,
@@ -33,23 +34,27 @@ def masked_gradient_signs(
     *,
     seed: int,
     device: torch.device | str = "cpu",
+    reference: nn.Module | None = None,
 ) -> tuple[str, ...]:
     """Find out whether accuracy under a gradient attack can be believed.
 
-    Three checks, on the same images:
+    Three checks, and a fourth with a second network, on the same images:
 
     1. with four times the steps, the attack fools the network on no fewer images;
     2. with an epsilon that reaches every picture, and four times the steps, no more images
        survive than the share of the most frequent class: replacing all images by one and the
        same picture would leave no more;
     3. the Square attack, which uses no gradient, fools the network on no more images than the
-       attack with four times the steps at about the same cost: three queries per step.
+       attack with four times the steps at about the same cost: three queries per step;
+    4. images made against the second network, with four times the steps, fool this one no more
+       often than images made against itself.
 
-    In 1 and 3 a few images differ by chance. It is a sign only if the images that suggest masked
-    gradients outnumber the others by more than chance would (one-sided sign test at 5 %), which
-    takes at least five images. If fewer than five survive the attack with four times the steps,
-    as is usual, there is nothing to find and the other attacks are not run, so that the checks
-    cost little more than that one attack. Otherwise, the others are run on the survivors first.
+    In 1, 3 and 4 a few images differ by chance. It is a sign only if the images that suggest
+    masked gradients outnumber the others by more than chance would (one-sided sign test at 5 %),
+    which takes at least five images. If fewer than five survive the attack with four times the
+    steps, as is usual, there is nothing to find and the other attacks are not run, so that the
+    checks cost little more than that one attack. Otherwise, the others are run on the survivors
+    first.
 
     Args:
         network: As for `robust_accuracy`.
@@ -58,6 +63,7 @@ def masked_gradient_signs(
         attack: ``bim`` or ``pgd``.
         seed: As for `robust_accuracy`.
         device: Where to compute.
+        reference: The second network: the one in floating point.
 
     Returns:
         A sentence for each check that failed; empty if there is no sign.
@@ -72,7 +78,9 @@ def masked_gradient_signs(
             f"or pgd."
         )
     checks = _Checks(network, images, labels, seed, device, attack)
-    signs = (checks.of_steps(), checks.of_epsilon(), checks.of_square())
+    signs = [checks.of_steps(), checks.of_epsilon(), checks.of_square()]
+    if reference is not None:
+        signs.append(checks.of_transfer(reference))
     return tuple(sign for sign in signs if sign is not None)
 
 
@@ -138,26 +146,52 @@ class _Checks:
             f"{attack.attack} with them {self._strong.robust_accuracy:.1%}."
         )
 
-    def _left(self, attack: AttackConfig) -> int:
+    def of_transfer(self, reference: nn.Module) -> str | None:
+        """Say so if images made against another network fool this one more often."""
+        transfer = Transfer(made_on=reference, tried_on=self._network)
+        strong = replace(self._attack, steps=_MORE * self._attack.steps)
+        found = self._found_more(strong, transfer)
+        if found is None:
+            return None
+        return (
+            f"Images made against the reference leave {found.robust_accuracy:.1%} right, but "
+            f"those made against the network itself {self._strong.robust_accuracy:.1%}."
+        )
+
+    def _left(self, attack: AttackConfig, asked: nn.Module | Transfer | None = None) -> int:
         """Count the images that the strong attack leaves, and this one too."""
         which = self._standing
         if not len(which):
             return 0
         few = replace(attack, samples=len(which))
-        return int(self._result(self._images[which], self._labels[which], few).robust.sum())
+        result = self._result(self._images[which], self._labels[which], few, asked)
+        return int(result.robust.sum())
 
-    def _found_more(self, attack: AttackConfig) -> RobustResult | None:
+    def _found_more(
+        self, attack: AttackConfig, asked: nn.Module | Transfer | None = None
+    ) -> RobustResult | None:
         """Return the result of an attack that should be weaker if it finds more beyond chance."""
         count = len(self._standing)
         # Nearly always too few survive for any attack to be better beyond chance.
-        if count < _FEWEST or count - self._left(attack) < _FEWEST:
+        if count < _FEWEST or count - self._left(attack, asked) < _FEWEST:
             return None
-        found = self._result(self._images, self._labels, attack)
+        found = self._result(self._images, self._labels, attack, asked)
         return found if _won(self._strong.robust, found.robust) else None
 
-    def _result(self, images: Images, labels: Labels, attack: AttackConfig) -> RobustResult:
+    def _result(
+        self,
+        images: Images,
+        labels: Labels,
+        attack: AttackConfig,
+        asked: nn.Module | Transfer | None = None,
+    ) -> RobustResult:
         return robust_accuracy(
-            self._network, images, labels, attack, seed=self._seed, device=self._device
+            self._network if asked is None else asked,
+            images,
+            labels,
+            attack,
+            seed=self._seed,
+            device=self._device,
         )
 
 

@@ -76,7 +76,7 @@ def measure_survivor(
         seed = attack_seed(name)
         if name.startswith(MASKED):
             found = masked_gradient_signs(
-                network, images, labels, attack, seed=seed, device=device
+                network, images, labels, attack, seed=seed, device=device, reference=other
             )
             values[name], signs[name] = float(len(found)), found
         elif name.startswith(PERTURBATION):

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from orchestrator.driver.memory_range import memory_sizes
+from orchestrator.spec.allocation_section import AllocationSection
 from tests.orchestrator.spec.test_sweep_spec import spec
 from trainers.data.loading import load_data
 
@@ -55,3 +56,9 @@ def test_a_check_knows_the_range_of_sizes() -> None:
     sizes, refused = memory_sizes(small, data)
     assert not sizes
     assert all("raise the budget" in reason for reason in refused)
+
+
+def test_a_sweep_of_before_rounded_was_a_key_is_the_same() -> None:
+    assert AllocationSection(bits=3.0).model_dump(exclude_none=True) == {"bits": 3.0, "images": 64}
+    assert not AllocationSection(bits=3.0).as_allocation().rounded
+    assert AllocationSection(bits=3.0, rounded=True).as_allocation().rounded

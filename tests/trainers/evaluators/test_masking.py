@@ -73,6 +73,18 @@ def test_a_network_without_usable_gradients_shows_signs(
     assert "The Square attack, without gradients, leaves" in signs[1]
 
 
+@pytest.mark.parametrize("how", [lambda x: 1e4 * x, torch.round], ids=["saturated", "rounded"])
+def test_images_made_against_the_reference_reveal_what_hides_its_gradients(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray], how: Any
+) -> None:
+    attack, hidden = ATTACKS[1], Wrapped(network, how)
+    signs = masked_gradient_signs(hidden, *data, attack, seed=0, reference=network)
+    alone = masked_gradient_signs(hidden, *data, attack, seed=0)
+    assert signs[:-1] == alone
+    assert "Images made against the reference leave" in signs[-1]
+    assert masked_gradient_signs(network, *data, attack, seed=0, reference=network) == ()
+
+
 def test_where_the_strong_attack_leaves_nothing_no_other_one_is_made(
     network: nn.Module, data: tuple[np.ndarray, np.ndarray]
 ) -> None:

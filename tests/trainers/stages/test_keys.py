@@ -16,6 +16,7 @@ from trainers.methods import MethodsConfig
 from trainers.pruning import PruningConfig
 from trainers.quantization.allocation import AllocationConfig
 from trainers.quantization.calibration import CalibrationConfig
+from trainers.quantization.packing_config import PackingConfig
 from trainers.recipes.config import RecipeConfig
 from trainers.stages.keys import (
     after_training,
@@ -28,7 +29,7 @@ from trainers.stages.keys import (
 from trainers.training.finetune import FineTuning
 
 QUANTIZATION = {"bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight", "step"}
-QUANTIZATION |= {"activation_bits"}
+QUANTIZATION |= {"activation_bits", "packing"}
 ALTERNATIVES: dict[str, list[Any]] = {
     "backbone": ["cifar_resnet20"],
     "weights": ["bundled", "some.safetensors"],
@@ -66,6 +67,7 @@ AFTERWARDS: dict[str, list[Any]] = {
     "activation_bits": [4],
     "activation_range": ["mse"],
     "calibration": [CalibrationConfig(images=8)],
+    "packing": [PackingConfig(header="compact"), PackingConfig(vector_bits=16)],
     "attacks": [{"robust_accuracy": AttackConfig("fgsm")}],
     "threads": [2],
     "functions": [{"my_metric": "my_module:size"}],
