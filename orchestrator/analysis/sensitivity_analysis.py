@@ -118,6 +118,11 @@ def _looked_at(data: "ImageData", images: int, seed: int) -> dict[str, Any]:
     return {**read, "images": min(images, len(data.train_labels)), "seed": seed}
 
 
+def _levels(config: "QuantizationConfig", rounding: str) -> dict[str, Any]:
+    names = ("quantizer", "scope", "step")
+    return {**{name: getattr(config, name) for name in names}, "rounding": rounding}
+
+
 def _records(layer: "LayerSensitivity") -> Iterator[dict[str, Any]]:
     for bits, change in layer.alone.items():
         together: Change | None = layer.cumulative.get(bits)
@@ -177,19 +182,18 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
 
     shown = data if isinstance(data, ImageData) else load_data(data)
     config = quantization or QuantizationConfig(quantizer="affine", step="mse")
-    kept: dict[str, Any] = {"seed": seed, "cache": cache}
+    kept: Any = {"seed": seed, "cache": cache}
     found, notes = trained_network(network, shown, weights=weights, epochs=epochs, **kept)
     how = kept | {"images": images, "cumulative": cumulative, "rounding": rounding}
-    every = replace(config, bits=8, fc_bits=8)
-    layers = sensitivities(found, every, shown, **how, progress=progress)
+    eight = replace(config, bits=8, fc_bits=8)
+    layers = sensitivities(found, eight, shown, **how, progress=progress)
     best = Allocations(found.spec, config, shown.classes, layers).front
     return SensitivityReport(
         network=network if isinstance(network, str) else found.spec.backbone,
         backbone=found.spec.backbone,
         **_looked_at(shown, images, seed),
         digest=content_digest(found),
-        **{name: getattr(config, name) for name in ("quantizer", "scope", "step")},
-        rounding=rounding,
+        **_levels(config, rounding),
         layers=layers,
         front=tuple(best(_BUDGETS)) if front else (),
         notes=notes,

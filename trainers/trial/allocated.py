@@ -98,7 +98,7 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
         # One image alone is looked at twice.
         others = others if len(others) else chosen
         drawn = stratified_choice(labels[others], len(chosen), derive_seed(seed, "rounding"))
-        fitted = to_unit(torch.tensor(pixels[others[drawn]], device=device)).split(_BATCH)
+        fitted = torch.split(to_unit(torch.tensor(pixels[others[drawn]], device=device)), _BATCH)
         rounder = _rounder(network, fitted, rounding, CalibrationConfig(images=images, seed=seed))
     shown = to_unit(torch.tensor(pixels[chosen], device=device))
     right = torch.tensor(labels[chosen], device=device)
