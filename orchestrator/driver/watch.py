@@ -76,6 +76,7 @@ class RunWatch:
         self._spec, self._write = spec, write
         self._driver = driver_subject(spec.name)
         self._subjects: dict[int, Subject] = {}
+        self._failure: tuple[int, Failure] | None = None
 
     def progress(self, shown: Progress) -> Progress:
         """Return what is told of events: it shows them, and watches them."""
@@ -149,6 +150,17 @@ class RunWatch:
     def subject(self, trial: int) -> Subject:
         """Return what lines about a trial are about."""
         return self._subjects.get(trial) or replace(self._driver, trial=trial)
+
+    def failed(self, job: Job, failure: Failure | None) -> None:
+        """Remember what went wrong with an attempt that is about to be recorded."""
+        self._failure = None if failure is None else (job.trial, failure)
+
+    def with_failure(self, trial: Trial) -> Trial:
+        """Return a trial that says what its attempt met, though it goes on: a lost worker."""
+        if trial.failure is not None or self._failure is None:
+            return trial
+        number, failure = self._failure
+        return replace(trial, failure=failure) if number == trial.number else trial
 
     def ended(self, trial: Trial) -> None:
         """Write how an attempt ended."""
@@ -241,7 +253,10 @@ class _WatchedProgress:
             each.trial_reported(trial, report)
 
     def trial_ended(self, trial: Trial) -> None:
-        for each in self._told:
+        shown, *meters = self._told
+        shown.trial_ended(trial)
+        trial = self._watch.with_failure(trial)
+        for each in meters:
             each.trial_ended(trial)
         self._watch.ended(trial)
 
@@ -280,6 +295,7 @@ class _WatchedJobs:
         self._source.told(news, worker)
 
     def ended(self, job: Job, outcome: Outcome) -> None:
+        self._watch.failed(job, outcome.failure)
         self._source.ended(job, outcome)
 
     @property

@@ -155,6 +155,8 @@ def _s3(testbed: Testbed, host: str = "127.0.0.1") -> tuple[S3Server, Proxy]:
         key=key, secret=secret, endpoint_url=server.url, skip_instance_cache=True
     )
     direct.mkdir("sweeps")
+    # Else what is looked at afterwards would be read from the server of an earlier fault.
+    s3fs.S3FileSystem.clear_instance_cache()
     endpoint = {"AWS_ENDPOINT_URL": f"http://{host}:{proxy.port}"}
     testbed.environment |= {**server.CREDENTIALS, **endpoint}
     testbed.storage = "s3://sweeps/of-me"

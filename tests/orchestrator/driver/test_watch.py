@@ -107,6 +107,30 @@ def test_a_run_that_is_refused_leaves_no_log(store: Store, tmp_path: Path) -> No
     assert not (tmp_path / "logs").exists()
 
 
+def test_a_lost_worker_is_counted_and_logged_though_its_trial_goes_on(
+    store: Store, tmp_path: Path
+) -> None:
+    def lost_once(job: Job) -> Outcome:
+        if job.attempt == 0:
+            failure = Failure(FailureKind.WORKER_LOST, "Its process died.")
+            return Outcome(TrialState.FAILED, failure=failure)
+        return diverged(job)
+
+    file = tmp_path / "run.prom"
+    watch = Watch(LogFormat.JSON, MetricsPlace(file=file))
+    told = Told(ends=lost_once)
+    run(make_spec(budget={"trials": 1}), store=store, executor=told, watch=watch)
+    text = file.read_text()
+    for state, kind in (("interrupted", "worker_lost"), ("failed", "diverged")):
+        sample = f'paretune_attempts_total{{failure="{kind}",state="{state}",sweep="a"}} 1.0'
+        assert sample in text
+    ends = [line for line in lines(tmp_path) if line.get("event") == "trial_ended"]
+    assert [(line["attempt"], line["failure"]) for line in ends] == [
+        (0, "worker_lost"),
+        (1, "diverged"),
+    ]
+
+
 def test_the_metrics_of_a_run_are_in_its_file_when_it_is_over(
     store: Store, tmp_path: Path
 ) -> None:
