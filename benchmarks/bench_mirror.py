@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from bench_front import empty, fill_ours, postgres
@@ -50,7 +51,7 @@ def main() -> None:
         for name, work in (("mirror", by_mirror), ("client in a loop", by_client)):
             uri = database(server, name.split()[0])
             MlflowClient(uri).search_experiments(max_results=1)  # makes the tables
-            wall, cpu = timed(lambda uri=uri, work=work: work(store, uri))
+            wall, cpu = timed(partial(work, store, uri))
             count = options.trials
             print(f"{name:<18} {count / wall:>10.1f} {1e3 * cpu / count:>15.1f}", flush=True)
         store.close()
