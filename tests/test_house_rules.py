@@ -86,6 +86,7 @@ NO_EXAMPLE = {
         "orchestrator/housekeeping/",
         "orchestrator/queries/differences.py::compare_sweeps",
         "orchestrator/queries/selection.py",
+        "orchestrator/queries/trial_log.py",
         "orchestrator/queries/sweeps.py",
         "orchestrator/queries/trial_log.py",
         "orchestrator/reporting/",

@@ -63,14 +63,12 @@ def database_status(url: str) -> DatabaseStatus:
             kind, size = _kind_and_size(database, connection)
             if schema is None:
                 return DatabaseStatus(database.url, kind, None, newest)
-            of_sweeps, of_trials = (
+            own, of_trials = (
                 connection.scalar(select(func.count()).select_from(table)) or 0
                 for table in (sweeps, trials)
             )
             problem = _problem(connection)
-        return DatabaseStatus(
-            database.url, kind, schema, newest, of_sweeps, of_trials, size, problem
-        )
+        return DatabaseStatus(database.url, kind, schema, newest, own, of_trials, size, problem)
     finally:
         database.close()
 
