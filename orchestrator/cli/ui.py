@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlencode
 
 import typer
 
@@ -103,11 +104,15 @@ def _open_mlflow(port: int) -> None:
 def _address(port: int) -> str:
     """Where the newest sweep's runs are, or where its experiment would be listed."""
     from orchestrator.queries.sweeps import list_sweeps
+    from orchestrator.tracking.first_view import view_key
 
     mirrored = [sweep for sweep in list_sweeps() if _is_here(sweep)]
     page = f"/{mirrored[-1].mlflow_experiment_id}/runs" if mirrored else ""
     # Without the last part MLflow 3.17 shows its pages for language models, all of them empty.
-    return f"http://{LOCALHOST}:{port}/#/experiments{page}?workflowType=machine_learning"
+    asked = {"workflowType": "machine_learning"}
+    if mirrored:
+        asked = {"viewStateShareKey": view_key(mirrored[-1].name), **asked}
+    return f"http://{LOCALHOST}:{port}/#/experiments{page}?{urlencode(asked)}"
 
 
 def _elsewhere() -> str:

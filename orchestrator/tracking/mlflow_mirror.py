@@ -23,6 +23,7 @@ from orchestrator.places import file_trouble
 from orchestrator.redaction import redacted_section
 from orchestrator.spec.stored import spec_constraints, spec_objectives
 from orchestrator.tracking.errors import RefusedError
+from orchestrator.tracking.first_view import view_tag
 from orchestrator.tracking.mlflow_server import MlflowServer
 from orchestrator.tracking.parent_run import with_progress
 from orchestrator.tracking.run_content import (
@@ -262,6 +263,7 @@ class MlflowMirror:
     def _publish(self, sweep: SweepRecord, parent: str, trials: Sequence[Trial]) -> None:
         spec = json.dumps(redacted_section(sweep.spec), indent=2)
         self._server.put_text(parent, spec, SPEC)
+        self._server.tag_experiment(self.experiment_id(), view_tag(sweep))
         goals, limits = spec_objectives(sweep.spec), spec_constraints(sweep.spec)
         front = compute_front(trials, goals, limits)
         if not len(front):

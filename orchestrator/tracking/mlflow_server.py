@@ -97,6 +97,11 @@ class MlflowServer:
                 client.restore_experiment(experiment.experiment_id)
             return str(experiment.experiment_id)
 
+    def tag_experiment(self, experiment_id: str, tag: tuple[str, str]) -> None:
+        """Give an experiment a tag; one that it has already is replaced."""
+        with self._reaching() as client:
+            client.set_experiment_tag(experiment_id, *tag)
+
     def bring_home(
         self, experiment_id: str, home: Path, tag: tuple[str, str], run_id: str = ""
     ) -> int:

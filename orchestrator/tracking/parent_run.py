@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.columns import Floats
+from orchestrator.constraints import feasible
 from orchestrator.objectives import Objective
 from orchestrator.pareto.hypervolume import FIRST_TRIALS, HypervolumeScale, complete_in_order
 from orchestrator.pareto.losses import feasible_losses
@@ -17,7 +18,7 @@ from orchestrator.trials import SweepRecord, SweepState, Trial, TrialState
 def with_progress(
     content: RunContent, run: RunView, sweep: SweepRecord, trials: Sequence[Trial]
 ) -> RunContent:
-    """Add a description, counts of trials, and the history of the hypervolume to `content`.
+    """Add a description, counts of trials, best values and the hypervolume's history to `content`.
 
     Hypervolumes are on the scale of the sweep, as in a report and in `Front.hypervolume`. Its
     corner is recorded as a tag of `run` and read back from there, so that a curve keeps one scale
@@ -39,7 +40,7 @@ def with_progress(
         content,
         tags={**content.tags, **tags},
         curve=curve,
-        latest=tuple(_counts(trials, len(complete), sweep)),
+        latest=(*_counts(trials, len(complete), sweep), *_best(complete, objectives, sweep)),
     )
 
 
@@ -66,3 +67,17 @@ def _counts(trials: Sequence[Trial], complete: int, sweep: SweepRecord) -> Itera
     moment = milliseconds(max([trial.ended for trial in trials if trial.ended] or [sweep.created]))
     yield MetricPoint("trials_complete", float(complete), moment, complete)
     yield MetricPoint("trials_failed", float(failed), moment, complete)
+
+
+def _best(
+    complete: Sequence[Trial], objectives: Sequence[Objective], sweep: SweepRecord
+) -> Iterator[MetricPoint]:
+    """The best value of each objective among feasible trials, each perhaps of another trial."""
+    constraints = spec_constraints(sweep.spec)
+    allowed = [trial.values for trial in complete if feasible(constraints, trial.values)]
+    moment = milliseconds(
+        max([trial.ended for trial in complete if trial.ended] or [sweep.created])
+    )
+    for objective in objectives if allowed else ():
+        best = min((values[objective.name] for values in allowed), key=objective.loss)
+        yield MetricPoint(objective.name, float(best), moment, len(complete))

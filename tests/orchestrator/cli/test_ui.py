@@ -48,7 +48,8 @@ def test_a_signal_ends_the_server_too_and_the_address_is_the_sweeps(mirrored: Pa
         process.send_signal(signal.SIGTERM)
         # The pipe is closed once every process that holds it, the server's too, has ended.
         process.communicate(timeout=60)
-    assert f":{port}/#/experiments/7/runs?workflowType=machine_learning" in said[-1]
+    view = "viewStateShareKey=paretune-digits-fc&workflowType=machine_learning"
+    assert f":{port}/#/experiments/7/runs?{view}" in said[-1]
     assert process.returncode == 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=5)
