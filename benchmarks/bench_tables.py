@@ -26,6 +26,7 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -99,6 +100,8 @@ def sides(options: argparse.Namespace, *, curves: bool) -> dict[str, Side]:
             every["Syne Tune MO-ASHA"] = syne_tune_side(options.syne_tune, "moasha")
         if options.ehvi:
             every["Syne Tune EHVI"] = syne_tune_side(options.syne_tune, "ehvi")
+    if unknown := set(options.sides or ()) - every.keys():
+        sys.exit(f"--sides has {', '.join(sorted(unknown))}; there are: {', '.join(every)}")
     return {name: side for name, side in every.items() if name in (options.sides or every)}
 
 
