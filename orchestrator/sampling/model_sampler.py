@@ -98,7 +98,8 @@ class ModelSampler:
             rng.shuffle(candidates)
             chosen = candidates[self._best(candidates, seed)]
             key = self._deduplicator.key(chosen)
-            if not self._deduplicator.screens_out(key, chosen):
+            # What was collected may have been left out since, with the last draw of the list.
+            if self._deduplicator.is_new(key) and not self._deduplicator.screens_out(key, chosen):
                 self._deduplicator.add(key)
                 self._asked[key] = chosen
                 return Suggestion(chosen)

@@ -348,6 +348,7 @@ def test_a_project_that_is_mounted_read_only_is_read(
         with open_store()._database.writing() as connection:
             connection.exec_driver_sql("ALTER TABLE trials DROP COLUMN artifact_root")
             connection.exec_driver_sql("ALTER TABLE sweeps DROP COLUMN content")
+            connection.exec_driver_sql("DROP TABLE choices")
             connection.exec_driver_sql("UPDATE paretune_version SET version_num = '0004'")
     before = there.contents()
     # In a namespace of its own, which takes the mount with it when it ends.

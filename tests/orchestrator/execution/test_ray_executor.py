@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from orchestrator.contracts import Job, Store
-from orchestrator.driver.running import _task, run
+from orchestrator.driver.running import run
+from orchestrator.driver.tasks import task_of
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.inline import InlineExecutor
 from orchestrator.execution.preparation import prepare
@@ -192,7 +193,7 @@ def test_a_worker_that_dies_costs_no_trial_and_a_trial_that_fails_costs_no_other
 
 
 def assert_is_as_if_undisturbed(trial: Trial, spec: SweepSpec, folder: Path) -> None:
-    runner = TrialRunner(prepare(_task(spec, StateFolder(folder / "state"))))
+    runner = TrialRunner(prepare(task_of(spec, StateFolder(folder / "state"))))
     config = with_params(spec.trial_config(), trial.params, seed=trial.seed)
     runner.begin(Job(trial.number, 0, config, str(folder)))
     while (outcome := runner.step().outcome) is None:

@@ -121,7 +121,8 @@ def test_a_sweep_is_whole_without_the_folder_that_it_ran_in(
 def test_the_stage_cache_of_a_sweep_is_in_its_storage(
     place: str, store: Store, make_spec: MakeSpec, tmp_path: Path
 ) -> None:
-    one = {"storage": place, "budget": {"trials": 1}}
+    # A bucket serves all tests.
+    one = {"storage": f"{place}/{tmp_path.name}", "budget": {"trials": 1}}
     for name in ("tiny", "again"):
         run(make_spec(name=name, **one), store=store, executor=InlineExecutor)
     assert [store.attempts(name, 0)[0].failure for name in ("tiny", "again")] == [None, None]

@@ -9,7 +9,8 @@ import pytest
 
 from orchestrator.contracts import Prepared, Silent
 from orchestrator.driver.preflight import check
-from orchestrator.driver.running import _task, run
+from orchestrator.driver.running import run
+from orchestrator.driver.tasks import task_of
 from orchestrator.execution.preparation import found_out, prepare
 from orchestrator.execution.task import Task
 from orchestrator.queries.data_notes import data_notes, leaks, leaks_of_stored
@@ -133,7 +134,7 @@ def test_pictures_of_many_sizes_become_what_the_backbones_see(tmp_path: Path) ->
     assert default_size(backbone={**scratch, "image_size": 96}) == 96
     space = {"backbone": {"type": "choice", "values": ["resnet18", "efficientnet_b1"]}}
     assert default_size(space=space) == 240
-    task = _task(make_spec(backbone=scratch), StateFolder(tmp_path))
+    task = task_of(make_spec(backbone=scratch), StateFolder(tmp_path))
     assert task.data.default_size == 288
 
 

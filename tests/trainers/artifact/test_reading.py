@@ -214,7 +214,7 @@ def set_entry(**values: Any) -> Callable[[Facts], None]:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda f: f.update(version=2), "version 2, and this program reads 1"),
+        (lambda f: f.update(version=3), "version 3, and this program reads 1 and 2"),
         (lambda f: f.pop("version"), "another form than expected .*version"),
         (lambda f: f.pop("spec"), "another form than expected .*spec"),
         (lambda f: f.update(spec=[]), ""),
@@ -246,8 +246,8 @@ def set_entry(**values: Any) -> Callable[[Facts], None]:
         (set_entry(levels="features.2.weight"), "features.0.weight.scale"),
         (set_entry(levels="head.0.weight"), "shares .*with a weight of other levels"),
         (set_entry(bits=4), "features.0.weight.codes"),
-        (set_entry(bits=0), "bits is 0"),
-        (set_entry(bits=True), "bits is True"),
+        (set_entry(bits=0), "has 0 bits"),
+        (set_entry(bits=True), "has True bits"),
         (set_entry(bits="3"), ""),
         (set_entry(shape=[16, 1, 9]), "features.0.weight of shape"),
         (set_entry(shape=[10**12, 1, 3, 3]), "features.0.weight of shape"),
