@@ -153,7 +153,7 @@ def test_the_citation_is_of_this_software() -> None:
 
 def test_the_citation_names_the_papers_of_the_readme() -> None:
     papers = _read(CITATION)["references"]
-    assert len(papers) == 4
+    assert len(papers) == 5
     readme = (REPOSITORY / "README.md").read_text()
     for paper in papers:
         assert paper["authors"][0]["family-names"] in readme, paper["title"]
