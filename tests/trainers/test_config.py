@@ -38,7 +38,7 @@ PARAMS = st.fixed_dictionaries(
         name: values(accepts)
         for name, accepts in PARAMETERS.items()
         # Not possible with every backbone, quantizer and tune: a test of their own is below.
-        if name not in ("policy", "depth", *PRUNING_PARAMETERS, *METHOD_NAMES)
+        if name not in ("policy", "depth", "width_multiplier", *PRUNING_PARAMETERS, *METHOD_NAMES)
         and (not name.startswith("bits_") or name in ("bits_1", "bits_7", "bits_200"))
     },
 )
