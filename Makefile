@@ -79,7 +79,7 @@ bench: install  ## Measure against the peers, side by side (ONLY="bench_search -
 	$(BIN)/python benchmarks/run_all.py $(ONLY) $(if $(QUICK),--quick)
 
 faults: install  ## Break real sweeps N times, and count broken promises
-	$(BIN)/python -m tests.faults.machine --runs $(or $(N),14)
+	$(BIN)/python -m tests.faults.machine --runs $(or $(N),21)
 
 fuzz: install  ## Feed every reader of foreign input N spoilt inputs
 	PARETUNE_FUZZ=$(or $(N),25000) $(BIN)/python -m pytest -q -p no:randomly tests/fuzz

@@ -32,6 +32,7 @@ from orchestrator.quantities import human_params
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.trials import Failure, Report, SweepRecord, Trial
+from trainers.errors import TrainerError
 
 if TYPE_CHECKING:
     from orchestrator.metrics.meters import Meters
@@ -219,7 +220,7 @@ def _end_in_the_log() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        trace = None if isinstance(error, OrchestratorError) else error
+        trace = None if isinstance(error, OrchestratorError | TrainerError) else error
         logger.error("the run failed: %s", error, exc_info=trace, extra={"is_shown": True})
         raise
 

@@ -12,9 +12,12 @@ from orchestrator.execution.ray_worker import Shared, TrialActor
 from orchestrator.execution.start_barrier import StartBarrier
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
+from orchestrator.logs.catching import LineCatcher
 from orchestrator.trials import TrialState
 from trainers.config import TrialConfig
 from trainers.data.config import DataConfig
+from trainers.data.loading import load_data
+from trainers.stages.use import CacheUse
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster")]
 
@@ -106,6 +109,7 @@ def actor(at: StartBarrier, runner: Runner) -> TrialActor:
     worker = TrialActor.__new__(TrialActor)
     worker._barrier, worker._runner = at, runner
     worker._worker, worker._trial, worker._sees_folder = "a", 0, True
+    worker._cache, worker._catcher, worker._used = None, LineCatcher(), CacheUse()
     return worker
 
 
@@ -147,9 +151,10 @@ def test_a_worker_arrives_with_its_first_step_and_not_while_it_starts() -> None:
     worker = TrialActor.__new__(TrialActor)
     config = TrialConfig(backbone="digitnet", weights="scratch", seed=0)
     job = Job(trial=1, attempt=1, config=config, folder="")
+    data = DataConfig(name="digits")
     worker.setup(
         {"jobs": [job]},
-        Shared(ray.put("images"), two, Task(DataConfig(name="digits"), {"name": "digitnet"}, {})),
+        Shared(ray.put(load_data(data)), two, Task(data, {"name": "digitnet"}, {})),
     )
     worker._runner = Runner([1])
     assert lets_through(two.wait, worker.step)
