@@ -20,7 +20,8 @@ settings.register_profile(
     "default",
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    # A busy machine draws examples slowly; that is no fault of a test.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 # HYPOTHESIS_PROFILE=long looks for new ones.
 settings.register_profile(
