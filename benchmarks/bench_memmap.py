@@ -186,7 +186,7 @@ def _plain_loop(network: Any, data: Any) -> None:
 
     shape = (-1, *data.train_images.shape[1:])
     stored = np.memmap(data.train_images.file, np.uint8, mode="r").reshape(shape)
-    # Where each image lies in the file, and its label.
+    # The position of each image in the file, and its label.
     train, val = (data.subset(name)[0]._numbers for name in ("train", "val"))  # noqa: SLF001
     labels = torch.tensor(data.train_labels)
     optimizer = torch.optim.SGD(

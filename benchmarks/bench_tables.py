@@ -1,4 +1,4 @@
-"""Who finds the fronts of tables that nobody here recorded?
+"""Which search finds the Pareto fronts of public tables?
 
 Each table (CSV, see docs/guides/simulate-a-search.md) is searched by every side with the same
 seeds, slots and simulated seconds, which are those of `--trainings` average trainings:
