@@ -16,9 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
-from orchestrator.execution.ray_address import ask_cluster
+from tests.ray_nodes import asked
 from tests.servers import free_port
 
 START_S = 300.0
@@ -119,10 +117,7 @@ class PrivateNodes:
         until = time.monotonic() + START_S
         answer = None
         while time.monotonic() < until:
-            with pytest.MonkeyPatch.context() as patch:
-                for name, value in self.environment.items():
-                    patch.setenv(name, value)
-                answer = ask_cluster(self.address)
+            answer = asked(self.address, self.environment)
             if len(answer.nodes or ()) >= count:
                 return
             time.sleep(2)  # Each question imports Ray, on processors that the nodes need.

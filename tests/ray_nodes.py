@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 import yaml
 
 from orchestrator.contracts import Store
-from orchestrator.execution.ray_address import ask_cluster
+from orchestrator.execution.ray_address import Answer, ask_cluster
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import find_store, open_store
 from tests.servers import free_port
@@ -96,10 +97,7 @@ class RayNodes:
         process.wait()
 
     def nodes(self) -> int:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in self.environment.items():
-                patch.setenv(name, value)
-            return len(ask_cluster(self.address).nodes or ())
+        return len(asked(self.address, self.environment).nodes or ())
 
     def wait_for(self, count: int) -> None:
         until = time.monotonic() + LONGEST_S
@@ -176,6 +174,14 @@ class RayNodes:
                 env=self.environment,
                 start_new_session=True,
             )
+
+
+def asked(address: str, environment: Mapping[str, str]) -> Answer:
+    """Ask a cluster for its nodes, with these variables in the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        return ask_cluster(address)
 
 
 def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:

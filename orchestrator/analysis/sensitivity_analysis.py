@@ -113,16 +113,6 @@ class SensitivityReport:
         ]
 
 
-def _looked_at(data: "ImageData", images: int, seed: int) -> dict[str, Any]:
-    read = {"data": data.name, "fingerprint": data.fingerprint()}
-    return {**read, "images": min(images, len(data.train_labels)), "seed": seed}
-
-
-def _levels(config: "QuantizationConfig", rounding: str) -> dict[str, Any]:
-    names = ("quantizer", "scope", "step")
-    return {**{name: getattr(config, name) for name in names}, "rounding": rounding}
-
-
 def _records(layer: "LayerSensitivity") -> Iterator[dict[str, Any]]:
     for bits, change in layer.alone.items():
         together: Change | None = layer.cumulative.get(bits)
@@ -176,25 +166,44 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
     from trainers.data.image_data import ImageData
     from trainers.data.loading import load_data
     from trainers.quantization.config import QuantizationConfig
-    from trainers.stages.weights import content_digest
     from trainers.trial.allocated import Allocations, sensitivities
     from trainers.trial.trained import trained_network
 
     shown = data if isinstance(data, ImageData) else load_data(data)
     config = quantization or QuantizationConfig(quantizer="affine", step="mse")
-    kept: Any = {"seed": seed, "cache": cache}
+    kept: dict[str, Any] = {"seed": seed, "cache": cache}
     found, notes = trained_network(network, shown, weights=weights, epochs=epochs, **kept)
     how = kept | {"images": images, "cumulative": cumulative, "rounding": rounding}
-    eight = replace(config, bits=8, fc_bits=8)
-    layers = sensitivities(found, eight, shown, **how, progress=progress)
+    every = replace(config, bits=8, fc_bits=8)
+    layers = sensitivities(found, every, shown, **how, progress=progress)
     best = Allocations(found.spec, config, shown.classes, layers).front
-    return SensitivityReport(
-        network=network if isinstance(network, str) else found.spec.backbone,
-        backbone=found.spec.backbone,
-        **_looked_at(shown, images, seed),
-        digest=content_digest(found),
-        **_levels(config, rounding),
+    subject = (found, shown, config)
+    report = _report(
+        *subject,
+        images=min(images, len(shown.train_labels)),
+        seed=seed,
+        rounding=rounding,
         layers=layers,
         front=tuple(best(_BUDGETS)) if front else (),
         notes=notes,
+    )
+    return replace(report, network=network) if isinstance(network, str) else report
+
+
+def _report(
+    found: "Network", data: "ImageData", config: "QuantizationConfig", **measured: Any
+) -> SensitivityReport:
+    """Build a report that says which network, images and levels it is about."""
+    from trainers.stages.weights import content_digest
+
+    return SensitivityReport(
+        network=found.spec.backbone,
+        backbone=found.spec.backbone,
+        data=data.name,
+        fingerprint=data.fingerprint(),
+        digest=content_digest(found),
+        quantizer=config.quantizer,
+        scope=config.scope,
+        step=config.step,
+        **measured,
     )

@@ -34,12 +34,16 @@ def examine_store(url: str, variable: str = "") -> list[Finding]:
     """
     from orchestrator.storage.opening import try_writing
 
-    first, *others = _store_findings(url, try_writing)
+    return _store_findings(url, variable, try_writing)
+
+
+def _store_findings(url: str, variable: str, attempt: Callable[[str], None]) -> list[Finding]:
+    first, *others = _opened(url, attempt)
     said = f", as {variable} says" if variable else ""
     return [replace(first, detail=first.detail + said), *others]
 
 
-def _store_findings(url: str, attempt: Callable[[str], None]) -> list[Finding]:
+def _opened(url: str, attempt: Callable[[str], None]) -> list[Finding]:
     from orchestrator.storage.database import Database
     from orchestrator.storage.opening import schema_version
 
@@ -73,9 +77,7 @@ def examine_store_use(url: str, variable: str = "") -> list[Finding]:
     """
     from orchestrator.storage.opening import try_changing
 
-    first, *others = _store_findings(url, try_changing)
-    said = f", as {variable} says" if variable else ""
-    return [replace(first, detail=first.detail + said), *others]
+    return _store_findings(url, variable, try_changing)
 
 
 def _written(finding: Finding, url: str, attempt: Callable[[str], None]) -> Finding:

@@ -113,8 +113,9 @@ def _run(  # noqa: PLR0913 - what a run works with
     seen: RunWatch,
 ) -> RunResult:
     where = store if isinstance(store, str) else spec.store
-    url = where if store is None or isinstance(store, str) else None
-    found = _find(where, folder) if store is None or isinstance(store, str) else store
+    found, url = (
+        (_find(where, folder), where) if store is None or isinstance(store, str) else (store, None)
+    )
     done = None if found is None else _finished_before(spec, found)
     if found is not None and done is not None:
         return result_of(done, spec, found, interrupted=False)

@@ -20,7 +20,7 @@ from orchestrator.contracts import (
 from orchestrator.execution.preparation import found_out, prepare
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
-from orchestrator.execution.trial_storage import fetched_job, in_storage, kept_in, probed_storage
+from orchestrator.execution.trial_storage import fetched_job, in_storage, kept_in
 from orchestrator.trials import TrialState
 from trainers.stages.use import CacheUse
 
@@ -49,8 +49,7 @@ class InlineExecutor:
         return Load(int(self._is_busy), 1)
 
     def prepare(self) -> Prepared:
-        """Try the storage, read the images and try the weights."""
-        probed_storage(self._task.storage, ())
+        """Read the images and try the weights; the driver has tried the storage itself."""
         return found_out(self._task, self._data)
 
     def run(self, source: JobSource) -> None:

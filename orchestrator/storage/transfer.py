@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, func, insert, select
+from sqlalchemy import Connection, Select, Table, insert, select
 
 from orchestrator.contracts import Store
 from orchestrator.errors import SweepExistsError
@@ -64,19 +64,6 @@ def copy_sweeps(
     with here.reading() as reading, there.writing() as writing:
         for name in names:
             _copy(reading, writing, name, changed)
-
-
-def count_rows(store: Store, sweep: str) -> dict[str, int]:
-    """Count the rows that a store has of a sweep, by table."""
-    with _database(store).reading() as connection:
-        key = sweep_id(connection, sweep)
-        return {
-            table.name: connection.scalar(
-                select(func.count()).select_from(_rows(table, key).subquery())
-            )
-            or 0
-            for table in metadata.sorted_tables
-        }
 
 
 def _copy(source: Connection, target: Connection, name: str, changed: Changed) -> None:

@@ -64,7 +64,7 @@ def _curve(
 
 def _counts(trials: Sequence[Trial], complete: int, sweep: SweepRecord) -> Iterator[MetricPoint]:
     failed = sum(trial.state is TrialState.FAILED for trial in trials)
-    moment = milliseconds(max([trial.ended for trial in trials if trial.ended] or [sweep.created]))
+    moment = _last_end(trials, sweep)
     yield MetricPoint("trials_complete", float(complete), moment, complete)
     yield MetricPoint("trials_failed", float(failed), moment, complete)
 
@@ -75,9 +75,11 @@ def _best(
     """The best value of each objective among feasible trials, each perhaps of another trial."""
     constraints = spec_constraints(sweep.spec)
     allowed = [trial.values for trial in complete if feasible(constraints, trial.values)]
-    moment = milliseconds(
-        max([trial.ended for trial in complete if trial.ended] or [sweep.created])
-    )
+    moment = _last_end(complete, sweep)
     for objective in objectives if allowed else ():
         best = min((values[objective.name] for values in allowed), key=objective.loss)
         yield MetricPoint(objective.name, float(best), moment, len(complete))
+
+
+def _last_end(trials: Sequence[Trial], sweep: SweepRecord) -> int:
+    return milliseconds(max([trial.ended for trial in trials if trial.ended] or [sweep.created]))

@@ -19,15 +19,6 @@ GUIDE = GUIDES / "bring-your-own-objective.md"
 SMALL = ["data.limit=200", "training.epochs=1", "tracking=none", "budget.trials=1"]
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The files of the guide."""
-    monkeypatch.setenv("PARETUNE_HOME", str(tmp_path / "home"))
-    for name, content in re.findall(r"```\w+\n# (\S+)\n(.*?)```", GUIDE.read_text(), re.S):
-        (tmp_path / name).write_text(content)
-    return tmp_path
-
-
 @pytest.mark.slow
 def test_its_sweep_measures_goes_on_and_is_refused_with_other_code(folder: Path) -> None:
     file = folder / "sweep.yaml"

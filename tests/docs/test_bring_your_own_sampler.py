@@ -20,15 +20,6 @@ GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "bring-your-ow
 SMALL = ["data.limit=150", "training.epochs=1", "tracking=none"]
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The files of the guide."""
-    monkeypatch.setenv("PARETUNE_HOME", str(tmp_path / "home"))
-    for name, content in re.findall(r"```\w+\n# (\S+)\n(.*?)```", GUIDE.read_text(), re.S):
-        (tmp_path / name).write_text(content)
-    return tmp_path
-
-
 @pytest.mark.slow
 def test_its_sweep_goes_on_as_one_left_alone_and_is_refused_with_other_code(folder: Path) -> None:
     file = folder / "sweep.yaml"

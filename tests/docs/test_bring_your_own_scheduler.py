@@ -1,6 +1,5 @@
 """A sweep that follows the guide to a scheduler of one's own stops trials, and goes on."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,15 +16,6 @@ from orchestrator.trials import TrialState
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "bring-your-own-scheduler.md"
 SMALL = ["data.limit=150", "tracking=none"]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The files of the guide."""
-    monkeypatch.setenv("PARETUNE_HOME", str(tmp_path / "home"))
-    for name, content in re.findall(r"```\w+\n# (\S+)\n(.*?)```", GUIDE.read_text(), re.S):
-        (tmp_path / name).write_text(content)
-    return tmp_path
 
 
 def test_its_sweep_stops_trials_and_is_refused_with_other_code(folder: Path) -> None:

@@ -15,8 +15,10 @@ from tests.faults.testbed import (
     TRIALS,
     FaultError,
     Testbed,
+    filled,
     kill_session,
     session,
+    small_disk,
 )
 from tests.private_nodes import HOST, NamespaceError, PrivateNodes, private_network
 from tests.servers import Proxy, S3Server, free_port
@@ -108,22 +110,12 @@ def storage_slow(testbed: Testbed) -> None:
 def storage_full(testbed: Testbed) -> None:
     """The disk of the folder that is the sweep's storage is full for a while."""
     place = testbed.folder / "shared"
-    place.mkdir()
-    testbed.on_end(lambda: subprocess.run(["umount", "-lq", str(place)], check=False))
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        raise FaultError("a small file system cannot be mounted here")
+    small_disk(testbed, place, 4)
     testbed.storage = str(place)
     driver = testbed.driver()
     # Before its last trial, so that at least one file is yet to come.
     testbed.wait_for_epochs(driver, testbed.random.randint(1, TRIALS))
-    ballast = place / "ballast"
-    with ballast.open("wb") as file:
-        try:
-            while True:
-                os.write(file.fileno(), bytes(4096))
-        except OSError:
-            pass
+    ballast = filled(place)
     testbed.wait_for_success(driver, 0, 1)
     ballast.unlink()
 

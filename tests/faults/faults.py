@@ -21,9 +21,11 @@ from tests.faults.testbed import (
     FaultError,
     PromiseBrokenError,
     Testbed,
+    filled,
     kill,
     kill_session,
     session,
+    small_disk,
 )
 from tests.servers import (
     MlflowProcess,
@@ -173,20 +175,10 @@ def clock_jumps(testbed: Testbed) -> None:
 def disk_full(testbed: Testbed) -> None:
     """The disk of the state folder is full for a while."""
     place = testbed.state
-    place.mkdir(parents=True)
-    testbed.on_end(lambda: subprocess.run(["umount", "-lq", str(place)], check=False))
-    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        raise FaultError("a small file system cannot be mounted here")
+    small_disk(testbed, place, 6)
     driver = testbed.driver()
     testbed.wait_for_random_moment(driver)
-    ballast = place / "ballast"
-    with ballast.open("wb") as file:
-        try:
-            while True:
-                os.write(file.fileno(), bytes(4096))
-        except OSError:
-            pass
+    ballast = filled(place)
     testbed.wait(driver)
     ballast.unlink()
     subprocess.run(["mount", "-o", "remount,size=64m", str(place)], check=True)

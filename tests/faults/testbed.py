@@ -275,3 +275,25 @@ def kill_session(leader: int) -> None:
     """Kill a process and everything that it started."""
     for pid in [leader, *session(leader)]:
         kill(pid)
+
+
+def small_disk(testbed: Testbed, place: Path, megabytes: int) -> None:
+    """Mount a small file system at a folder, until the testbed ends.
+
+    Raises:
+        FaultError: This process may not.
+    """
+    place.mkdir(parents=True)
+    testbed.on_end(lambda: subprocess.run(["umount", "-lq", str(place)], check=False))
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        raise FaultError("a small file system cannot be mounted here")
+
+
+def filled(place: Path) -> Path:
+    """Fill a disk; returns the file whose removal makes room."""
+    ballast = place / "ballast"
+    with ballast.open("wb") as file, suppress(OSError):
+        while True:
+            os.write(file.fileno(), bytes(4096))
+    return ballast

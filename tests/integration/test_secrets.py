@@ -6,17 +6,15 @@ right and wrong addresses; then everything that they left is searched.
 
 import os
 import secrets
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.servers import MlflowProcess, PostgresServer, free_port, postgres_programs
+from tests.servers import MlflowProcess, PostgresServer, S3Server, free_port, postgres_programs
 
 pytestmark = [
     pytest.mark.slow,
@@ -133,27 +131,18 @@ def mlflow(passwords: Passwords, tmp_path_factory: pytest.TempPathFactory) -> It
 def bucket(passwords: Passwords) -> Iterator[Mapping[str, str]]:
     pytest.importorskip("moto", reason="needs the package moto[s3]")
     s3fs = pytest.importorskip("s3fs", reason="needs the package s3fs")
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 90
-    while time.monotonic() < until and server.poll() is None:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
-            break
-        time.sleep(0.2)
+    server = S3Server()
     variables = {
-        "AWS_ACCESS_KEY_ID": "key",
+        **server.CREDENTIALS,
         "AWS_SECRET_ACCESS_KEY": passwords.storage,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ENDPOINT_URL": server.url,
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
         s3fs.S3FileSystem(skip_instance_cache=True).mkdir("sweeps")
         yield variables
-    server.kill()
-    server.wait()
+    server.end()
 
 
 @pytest.fixture(scope="module")

@@ -94,12 +94,9 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
     network = copy.deepcopy(network).to(device).eval().requires_grad_(requires_grad=False)
     rounder = None
     if rounding != "nearest":
-        others = np.setdiff1d(np.arange(len(labels)), chosen)
-        # One image alone is looked at twice.
-        others = others if len(others) else chosen
-        drawn = stratified_choice(labels[others], len(chosen), derive_seed(seed, "rounding"))
-        fitted = torch.split(to_unit(torch.tensor(pixels[others[drawn]], device=device)), _BATCH)
-        rounder = _rounder(network, fitted, rounding, CalibrationConfig(images=images, seed=seed))
+        fitted = _other_images(pixels, labels, chosen, seed, device)
+        how = CalibrationConfig(images=images, seed=seed)
+        rounder = Rounder(network, lambda: iter(fitted), rounding=rounding, calibration=how)
     shown = to_unit(torch.tensor(pixels[chosen], device=device))
     right = torch.tensor(labels[chosen], device=device)
     # Labels that the network has no output for, as when its classes are others, have no loss.
@@ -119,10 +116,14 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
     )
 
 
-def _rounder(
-    network: Network, batches: Sequence[Tensor], rounding: str, calibration: CalibrationConfig
-) -> Rounder:
-    return Rounder(network, lambda: iter(batches), rounding=rounding, calibration=calibration)
+def _other_images(
+    pixels: np.ndarray, labels: np.ndarray, chosen: np.ndarray, seed: int, device: torch.device
+) -> Sequence[Tensor]:
+    """Batches of as many images that were not chosen; one image alone is looked at twice."""
+    others = np.setdiff1d(np.arange(len(labels)), chosen)
+    others = others if len(others) else chosen
+    drawn = stratified_choice(labels[others], len(chosen), derive_seed(seed, "rounding"))
+    return torch.split(to_unit(torch.tensor(pixels[others[drawn]], device=device)), _BATCH)
 
 
 class Allocations:

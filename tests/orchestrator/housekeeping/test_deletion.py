@@ -10,19 +10,7 @@ from orchestrator.contracts import Outcome, Store, SweepWriter
 from orchestrator.errors import LeaseHeldError, OrchestratorError, UnknownNameError
 from orchestrator.housekeeping.deletion import delete_sweep, holdings
 from orchestrator.state_folder import StateFolder
-from orchestrator.storage import open_store
 from orchestrator.trials import Artifact, TrialState
-
-
-@pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StateFolder:
-    monkeypatch.setenv("PARETUNE_HOME", str(tmp_path / "state"))
-    return StateFolder.find()
-
-
-@pytest.fixture
-def store(state: StateFolder) -> Store:
-    return open_store(None, create=True)
 
 
 def make(store: Store, state: StateFolder, name: str, **spec: Any) -> SweepWriter:
