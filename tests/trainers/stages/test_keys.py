@@ -9,10 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.config import PARAMETERS, TrialConfig
+from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.evaluators.config import AttackConfig
 from trainers.methods import MethodsConfig
+from trainers.parameters import PARAMETERS
 from trainers.pruning import PruningConfig
 from trainers.quantization.allocation import AllocationConfig
 from trainers.quantization.calibration import CalibrationConfig

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from trainers.config_mapping import mapping_of, values_from
+from trainers.config.mapping import mapping_of, values_from
 from trainers.evaluators.config import AttackConfig
 from trainers.methods.checking import check_adjoined, check_methods, check_window
 from trainers.methods.config import MethodsConfig

@@ -17,7 +17,7 @@ from trainers.quantization.packing_config import PackingConfig
 from trainers.recipes.config import RecipeConfig
 
 if TYPE_CHECKING:
-    from trainers.config import TrialConfig
+    from trainers.config.trial_config import TrialConfig
 
 _LATER = {
     "depth": None,
