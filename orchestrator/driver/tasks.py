@@ -20,6 +20,7 @@ def task_of(spec: SweepSpec, state: StateFolder) -> Task:
     ...         "name": "a",
     ...         "backbone": {"name": "digitnet", "weights": "scratch"},
     ...         "data": {"name": "digits"},
+    ...         "space": {"bits": {"type": "choice", "values": [4, 8]}},
     ...         "objectives": {"accuracy": "maximize"},
     ...         "budget": {"trials": 1},
     ...     }

@@ -16,7 +16,7 @@ def long_text(table: Table) -> Iterator[str]:
     >>> table = Table("trial", "state")
     >>> table.add_row("3", "failed")
     >>> list(long_text(table))
-    ['trial  state', '────────────────', '3      failed']
+    ['trial  state', '───────────────', '3      failed']
     """
     columns = [[_line(cell) for cell in each.cells] for each in table.columns]
     headings = [_line(each.header) for each in table.columns]

@@ -77,7 +77,7 @@ def share(network: Network) -> None:
     >>> network = build_network("cifar_resnet20", weights="scratch", widths=(), classes=10)
     >>> share(network)
     >>> network.spec.shared_kernels, len(list(network.features.parameters()))
-    (True, 43)
+    (True, 44)
     """
     share_kernels(network.features)
     network.spec = replace(network.spec, shared_kernels=True)
