@@ -1,7 +1,9 @@
 """Fixtures and profiles that every test shares."""
 
+import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,17 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the shared data folder, which is not at {folder}")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_they_were() -> Iterator[None]:
+    """Undo what a test sets on our loggers: a later test of this process would hear it."""
+    ours = [logging.getLogger(name) for name in ("orchestrator", "trainers")]
+    before = [(each.level, each.propagate, list(each.handlers)) for each in ours]
+    yield
+    for logger, (level, propagate, handlers) in zip(ours, before, strict=True):
+        logger.setLevel(level)
+        logger.propagate, logger.handlers = propagate, handlers
 
 
 # A test that uses one of these needs what the marker of `make quick` leaves out.

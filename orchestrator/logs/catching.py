@@ -24,6 +24,7 @@ class LineCatcher(logging.Handler):
         super().__init__(logging.INFO)
         self._lines: deque[Line] = deque(maxlen=_MOST)
         self._dropped = 0
+        self._levels = {name: logging.getLogger(name).level for name in LOGGERS}
         for name in LOGGERS:
             logger = logging.getLogger(name)
             logger.addHandler(self)
@@ -54,7 +55,8 @@ class LineCatcher(logging.Handler):
         return tuple(lines)
 
     def close(self) -> None:
-        """Catch nothing more."""
-        for name in LOGGERS:
+        """Catch nothing more, and leave the loggers as they were found."""
+        for name, level in self._levels.items():
             logging.getLogger(name).removeHandler(self)
+            logging.getLogger(name).setLevel(level)
         super().close()

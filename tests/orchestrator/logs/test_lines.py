@@ -70,6 +70,15 @@ def test_what_a_worker_logs_is_kept_until_it_is_taken() -> None:
         catcher.close()
 
 
+def test_a_process_whose_worker_is_gone_logs_what_it_logged_before() -> None:
+    ours = logging.getLogger("orchestrator")
+    before = ours.level, list(ours.handlers)
+    catcher = LineCatcher()
+    assert ours.level == logging.INFO
+    catcher.close()
+    assert (ours.level, list(ours.handlers)) == before
+
+
 def test_of_a_flood_the_latest_lines_are_kept_and_the_rest_is_counted() -> None:
     catcher = LineCatcher()
     try:
