@@ -4,6 +4,7 @@ import os
 import re
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -53,6 +54,8 @@ class Database:
         self._engine = (
             _sqlite(parsed, read_only=self.read_only) if self.path else _postgres(parsed)
         )
+        # One that nobody closed, as in a notebook, leaves no connection on the server.
+        weakref.finalize(self, self._engine.dispose)
         self._was_reached = False
         self._writing = self._engine.execution_options(sqlite_begin="IMMEDIATE")
         if not self.path:

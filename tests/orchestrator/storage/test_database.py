@@ -1,5 +1,6 @@
-"""A server that goes away between two transactions."""
+"""A server that goes away between two transactions, and what is left on one that stays."""
 
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -54,3 +55,25 @@ def test_a_server_that_never_answered_is_not_waited_for(server: PostgresServer) 
     with pytest.raises(OrchestratorError, match="failed"):
         answer(Database(server.url))
     assert time.monotonic() - began < database._AWAY_S / 2
+
+
+def test_a_store_that_nobody_closed_leaves_no_connection(server: PostgresServer) -> None:
+    watching, dropped = Database(server.url), Database(server.url)
+    assert answer(dropped) == 42
+
+    def connections() -> int:
+        query = text(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        with watching.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    assert connections() == 1
+    del dropped
+    gc.collect()
+    ends = time.monotonic() + 30
+    while connections() and time.monotonic() < ends:
+        time.sleep(0.05)
+    assert connections() == 0
+    watching.close()
