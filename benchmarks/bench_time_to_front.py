@@ -12,7 +12,7 @@ Printed is when each side's measured trials first reached 99 % of it. A peer tha
 
 ``digits`` are 1,797 images behind a frozen digitnet, attacked by PGD with an epsilon of 8/255;
 ``cifar``, of the folder ``PARETUNE_BENCH_CIFAR``, is CIFAR-10 behind a frozen ResNet-20, with
-1/255: under more a network that nobody hardened gets no image right, whatever its head.
+1/255: under more a network that was not hardened gets no image right, whatever its head.
 
 Run: ``python benchmarks/bench_time_to_front.py --data digits cifar --rounds 3 3``
 """
@@ -84,7 +84,7 @@ def measure(data: str, rounds: int, options: argparse.Namespace) -> None:
     for side, seconds in times.items():
         median = statistics.median(seconds)
         share = f"{reached[side]}/{rounds}"
-        # Whoever never got there needs longer than it was given.
+        # A method that never got there needs longer than it was given.
         ratio = f"{'>' if reached[side] < rounds else ''}{median / ours:.1f}x"
         print(f"{side:<10}{median:>10.1f}{ratio:>8}{share:>9}")
     print(flush=True)

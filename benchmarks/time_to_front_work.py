@@ -3,7 +3,7 @@
 ``PARETUNE_BENCH_DATA`` says on which real data. ``digits``: scikit-learn's, behind a frozen
 digitnet. ``cifar``: the images of CIFAR-10 in the folder ``PARETUNE_BENCH_CIFAR``, which holds
 ``cifar10*.npz`` and ``resnet20*.th``, behind a frozen ResNet-20. There the attack has an eighth of
-the epsilon: a network that nobody hardened gets no image right under more, whatever its head.
+the epsilon: a network that was not hardened gets no image right under more, whatever its head.
 """
 
 import json

@@ -141,7 +141,7 @@ NO_EXAMPLE = {
 
 # Their promise is that a call returns; where it is broken, they hang.
 _RETURNS = {
-    "test_one_slot_waits_for_nobody",
+    "test_one_slot_waits_for_no_other",
     "test_the_wait_is_over_once_and_for_all_after_its_timeout",
 }
 
@@ -356,6 +356,19 @@ def test_links_in_the_documents_lead_somewhere() -> None:
         if "://" not in target and not (path.parent / target).exists()
     ]
     assert not broken
+
+
+def test_prose_names_what_it_is_about() -> None:
+    """ "The trial that ..." and "no trial", where a stranger would wonder who is meant."""
+    prose = [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")]
+    sources = _modules(*PACKAGES, "benchmarks", "examples", "docs")
+    vague = [
+        f"{path.relative_to(REPOSITORY)}:{number}: {line.strip()}"
+        for path in [*prose, *sources]
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"\b(who(so)?ever|nobody|everybody)\b", line, re.I)
+    ]
+    assert not vague, f"Name the trial, process or person: {vague}"
 
 
 def test_files_that_the_documents_name_exist() -> None:

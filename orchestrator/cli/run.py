@@ -121,7 +121,7 @@ def resume(
 
 
 def stop(name: NameArgument, store: StoreOption = None) -> None:
-    """Ask whoever runs a sweep, on any machine, to interrupt it; finished epochs are kept.
+    """Ask the driver of a sweep, on any machine, to interrupt it; finished epochs are kept.
 
     Example: paretune stop digits-fc
     """
@@ -139,7 +139,7 @@ def stop(name: NameArgument, store: StoreOption = None) -> None:
             say(f"Asked {driver.holder}, which looks every few seconds: paretune status {name}")
             return
     raise OrchestratorError(
-        f"Nobody runs {name!r}: it is {sweep.state.value}"
+        f"No driver runs {name!r}: it is {sweep.state.value}"
         + (f" ({sweep.record.stop_reason})" if sweep.record.stop_reason else "")
         + f". Go on with it: paretune resume {name}"
     )

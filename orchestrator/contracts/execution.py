@@ -204,7 +204,7 @@ class Executor(Protocol):
 
     @property
     def load(self) -> Load:
-        """How much of it is in use, as it last knew; asks nobody, so that any thread may look."""
+        """How much of it is in use, as it last knew: any thread may look, for nothing is asked."""
         ...
 
     def prepare(self) -> Prepared | None:

@@ -80,8 +80,7 @@ def _token(mode: str) -> Finding:
     if mode.lower() == "disabled":
         return wrong(
             name,
-            "RAY_AUTH_MODE is 'disabled': whoever reaches the cluster's ports can run programs "
-            "on it",
+            "RAY_AUTH_MODE is 'disabled': any program that reaches its ports can run code on it",
             "Unset RAY_AUTH_MODE, or set it to 'token' here and on the cluster.",
         )
     return fine(name, f"RAY_AUTH_MODE is {mode or 'not set'}")

@@ -216,7 +216,7 @@ def watched(
 
 @contextmanager
 def _end_in_the_log() -> Iterator[None]:
-    """Write into the log why a run ended early; the user is told by whoever called it."""
+    """Write into the log why a run ended early; the caller tells the user."""
     try:
         yield
     except Exception as error:

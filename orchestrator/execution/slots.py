@@ -85,7 +85,7 @@ class LiveSlots:
         clock: Seconds.
 
     Attributes:
-        busy: How many workers have trials, as whoever gives them out says.
+        busy: How many workers have trials, as the caller that gives them out says.
 
     Raises:
         OrchestratorError: No node has room for one trial.
@@ -106,7 +106,7 @@ class LiveSlots:
 
     @property
     def load(self) -> Load:
-        """How much is in use, as it was last known; asks nobody."""
+        """How much is in use, as it was last known; sends no request."""
         return Load(self.busy, self._count)
 
     @property

@@ -141,7 +141,7 @@ class KubeRayJobs:
             self._wait_for_change(left[0], seconds=2)
 
     def _refuse_what_is_missing(self, job: Mapping[str, Any]) -> None:
-        """Refuse a job whose pods would wait for ever for something that nobody has made."""
+        """Refuse a job whose pods would wait for ever for something that does not exist."""
         pod = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]
         wanted = [
             ("Secret", each["secretRef"]["name"]) for each in pod["containers"][0]["envFrom"]
@@ -173,7 +173,7 @@ class KubeRayJobs:
                 self._api.core.replace_namespaced_config_map(name, self._namespace, dict(files))
 
     def _own(self, name: str, job: Mapping[str, Any]) -> None:
-        """Let the cluster delete the files with the job, whoever deletes it."""
+        """Let the cluster delete the files when the job is deleted, by any client."""
         owner = {
             "apiVersion": job["apiVersion"],
             "kind": job["kind"],

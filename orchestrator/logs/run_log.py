@@ -139,7 +139,7 @@ class RunLog:
                     self._file.close()
 
     def _shows(self) -> bool:
-        """Whether lines go to standard error: all in JSON, else warnings nobody else prints."""
+        """Whether lines go to standard error: all in JSON, else warnings that have no handler."""
         return self._form is LogFormat.JSON or not logging.getLogger().handlers
 
     def _on_stderr(self) -> logging.Handler:

@@ -67,7 +67,7 @@ def exposed(
 ) -> Iterator[Callable[[], None]]:
     """Serve metrics within this block, and write the file once more at its end.
 
-    Whoever reads the port regularly reads the last values too: the block ends after that, or
+    A regular reader of the port reads the last values too: the block ends after that, or
     after twice the time between two readings.
 
     Args:

@@ -16,7 +16,7 @@ _TOKEN_BYTES = 24
 def access_at(host: str, *, may_change: bool = False, names: Collection[str] = ()) -> Access:
     """Decide who may look at a page that is served at an address.
 
-    On a loopback address everybody on this machine may look, and nobody may change anything. A
+    On a loopback address every user of this machine may look, and none may change anything. A
     token is needed elsewhere, and where something may be changed.
 
     Args:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.table import Column, Table
 
 LONG = 500
-"""Rows beyond which a table is written so: nobody misses its colors, and everybody its end."""
+"""Rows beyond which a table is written so: its colors are not missed, and its end would be."""
 
 _GAP = "  "
 

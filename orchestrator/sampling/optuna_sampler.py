@@ -271,7 +271,7 @@ class OptunaSampler:
             # that was measured.
             return _Verdict(OptunaState.COMPLETE, [0.0] * len(self._objectives), {UNFIT: 1e9})
         # A Gaussian process is fitted to the values too, and the worst known ones distort it
-        # least. Nobody knows how far it is from the other limits: on them.
+        # least. How far it is from the other limits is unknown: on them.
         limits = dict.fromkeys(map(str, self._constraints), 0.0)
         return _Verdict(OptunaState.COMPLETE, self._worst.values, {**limits, UNFIT: 1.0})
 

@@ -110,11 +110,11 @@ _SCHEDULER_DEFAULTS: Mapping[str, Mapping[str, int]] = {
 SCHEDULER_KINDS = ("fifo", *_SCHEDULER_DEFAULTS)
 _OPTIONS = "options are for a scheduler of one's own"
 _OWN = "a scheduler of one's own takes options"
-_NOBODY = "fifo stops nobody"
+_STOPS_NONE = "fifo stops no trial"
 _WITHOUT: Mapping[tuple[str, str], str] = {
-    ("fifo", "min_epochs"): _NOBODY,
-    ("fifo", "reduction"): _NOBODY,
-    ("fifo", "metric"): _NOBODY,
+    ("fifo", "min_epochs"): _STOPS_NONE,
+    ("fifo", "reduction"): _STOPS_NONE,
+    ("fifo", "metric"): _STOPS_NONE,
     ("moasha", "metric"): "moasha looks at all objectives",
     ("median", "reduction"): "median lets the better half go on",
 }

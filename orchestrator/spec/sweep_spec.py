@@ -387,7 +387,7 @@ class SweepSpec(Section):
         return reference_of(self.trial_config())
 
     def trainer(self) -> Trainer:
-        """Return who trains its trials."""
+        """Return what trains its trials."""
         return OwnTrainer(self.trial_config())
 
     def identity(self) -> Mapping[str, Any]:

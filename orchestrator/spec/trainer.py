@@ -1,4 +1,4 @@
-"""Who trains the trials of a sweep: it is asked which parameters it accepts."""
+"""What trains the trials of a sweep, and which parameters it accepts."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ from trainers.parameters import MAX_HIDDEN_LAYERS, PARAMETER_NAMES, PARAMETERS, 
 
 
 class Trainer(Protocol):
-    """What a sweep needs of whoever trains its trials; names of parameters are the trainer's."""
+    """What a sweep needs of what trains its trials; names of parameters are the trainer's."""
 
     def config(self, params: Params, seed: int, *, is_reference: bool = False) -> TrialConfig:
         """Build the settings of one trial, or of the reference.

@@ -54,7 +54,7 @@ class Database:
         self._engine = (
             _sqlite(parsed, read_only=self.read_only) if self.path else _postgres(parsed)
         )
-        # One that nobody closed, as in a notebook, leaves no connection on the server.
+        # One that is never closed, as in a notebook, leaves no connection on the server.
         weakref.finalize(self, self._engine.dispose)
         self._was_reached = False
         self._writing = self._engine.execution_options(sqlite_begin="IMMEDIATE")

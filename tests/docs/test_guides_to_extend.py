@@ -26,7 +26,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("thing", ["a-command", "a-quantizer", "a-sampler", "an-evaluator"])
-def test_who_follows_the_guide_has_tests_that_pass(checkout: Path, thing: str) -> None:
+def test_following_the_guide_gives_tests_that_pass(checkout: Path, thing: str) -> None:
     guide = (REPOSITORY / "docs" / "guides" / f"add-{thing}.md").read_text(encoding="utf-8")
     written, ran = [], 0
     for _, kind, block in _BLOCK.findall(guide):

@@ -380,7 +380,7 @@ def test_a_project_that_is_mounted_read_only_is_read(
 
 
 @pytest.mark.parametrize("kind", ["home", "store"])
-def test_files_are_under_the_state_folder_of_whoever_asks(
+def test_files_are_under_the_state_folder_of_the_process_that_asks(
     original: Project, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``PARETUNE_HOME`` elsewhere; and a store elsewhere, whose state folder was moved."""

@@ -42,7 +42,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_recognised_whoever_tells_of_it(code: int) -> None:
+def test_a_full_disk_is_recognised_in_every_error_that_tells_of_it(code: int) -> None:
     plain = OSError(code, os.strerror(code))
     text = f"Error while serializing: I/O error: {os.strerror(code)} (os error {code})"
     wrapped = caused(ArtifactError("cannot be written"), SafetensorError(text))

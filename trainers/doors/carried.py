@@ -15,7 +15,7 @@ def read_code(references: Iterable[str]) -> dict[str, bytes]:
     """Read the files that references name, and the modules and packages beside them.
 
     Where there are too many beside a file, 500 or 4 MB, it is taken alone. Modules of installed
-    packages are not read, and a file that is missing is left out: who needs it will say so.
+    packages are not read, and a missing file is left out: the code that needs it will say so.
 
     Args:
         references: Resolved; what is no reference to a file is passed over.

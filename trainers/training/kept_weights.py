@@ -16,8 +16,8 @@ _TRAINED, _BEST = "trained.", "best."
 class KeptWeights:
     """Keeps the average and the best of the tensors that a training changes.
 
-    With `ema` the network's own tensors hold the average between epochs, so that whoever measures
-    or writes the network gets it; within an epoch they hold what is trained.
+    With `ema` the network's own tensors hold the average between epochs, so that a caller that
+    measures or writes the network gets it; within an epoch they hold what is trained.
 
     After `t` steps the decay of the average is at most `(1 + t) / (10 + t)`, so that a short
     training forgets its random start: as TensorFlow's ``ExponentialMovingAverage`` with

@@ -30,7 +30,7 @@ class StepLoss:
         progress: Share of the epochs that are finished.
 
     Raises:
-        ValueError: The config asks for distillation, and there is nobody to teach.
+        ValueError: The config asks for distillation, and there is no teacher.
     """
 
     def __init__(self, network: Network, config: TrialConfig, teach: Teach | None) -> None:

@@ -137,7 +137,7 @@ def test_the_best_within_a_limit_is_picked(filled: Path, call: Call) -> None:
 
 
 @pytest.mark.slow
-def test_who_is_picked_can_be_limited_by_a_condition(filled: Path, call: Call) -> None:
+def test_the_pick_can_be_limited_by_a_condition(filled: Path, call: Call) -> None:
     words = ("pick", "digits-fc", "-f", "json", "--under", "memory_bytes=1MB")
     first = json.loads(call(*words).stdout)["trial"]
     other = call(*words, "--where", "memory_bytes <= 30kB")

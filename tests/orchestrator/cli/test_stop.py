@@ -85,7 +85,7 @@ def test_a_driver_that_is_asked_to_stop_interrupts_its_sweep(
     assert sweep.trial(0).state is TrialState.INTERRUPTED
     again = invoke("stop", "long")
     assert again.exit_code == 1
-    assert "Nobody runs 'long': it is interrupted (stopped by" in again.stderr
+    assert "No driver runs 'long': it is interrupted (stopped by" in again.stderr
 
 
 @pytest.mark.slow

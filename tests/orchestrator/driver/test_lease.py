@@ -103,6 +103,6 @@ def test_a_lease_that_is_lost_interrupts_the_run_at_once(loop: Loop, keep: Keep)
     assert (writer.count, loop.told) == (1, ["elsewhere drives it now"])
 
 
-def test_whoever_asks_the_driver_to_stop_is_named(loop: Loop, keep: Keep) -> None:
+def test_the_user_that_asks_the_driver_to_stop_is_named(loop: Loop, keep: Keep) -> None:
     keep(Renewals("", "anna"), loop.was_told)
     assert loop.told[0] == "stopped by anna"

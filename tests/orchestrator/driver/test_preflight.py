@@ -200,9 +200,7 @@ def test_the_weights_are_named() -> None:
     assert "weights: bundled with paretune, 288 kB" in text(make_spec(backbone=bundled))
 
 
-def test_a_download_that_nobody_asked_for_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unexpected_download_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     said = text(make_spec(backbone={"name": "resnet18"}))
     assert "imagenet, which is the default: not on this machine; a run downloads 46.8 MB" in said

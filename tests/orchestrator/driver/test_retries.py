@@ -187,7 +187,7 @@ def test_no_trial_starts_when_the_disk_budget_is_used_up_and_more_of_it_goes_on(
     assert len(store.trials("a")) == 5
 
 
-def test_what_nobody_needs_is_removed_before_the_disk_budget_ends_a_sweep(
+def test_unneeded_files_are_removed_before_the_disk_budget_ends_a_sweep(
     drive: Callable[..., Driver], tmp_path: Path
 ) -> None:
     driver = drive(budget={"trials": 2, "disk": "1kB"})

@@ -110,7 +110,7 @@ def test_a_verdict_that_the_driver_did_not_live_to_give_is_given_by_the_next_one
     assert verdicts == [Decision.CONTINUE, Decision.STOP]
 
 
-def test_what_was_not_measured_at_a_milestone_is_not_judged_and_nobodys_peer(
+def test_what_was_not_measured_at_a_milestone_is_neither_judged_nor_a_peer(
     drive: Callable[..., Driver],
 ) -> None:
     strict = Strict()
@@ -125,7 +125,7 @@ def test_what_was_not_measured_at_a_milestone_is_not_judged_and_nobodys_peer(
     assert strict.asked == [(1, 2, {1: 0.1})]
 
 
-def test_the_reference_is_never_stopped_and_nobodys_peer(drive: Callable[..., Driver]) -> None:
+def test_the_reference_is_never_stopped_and_never_a_peer(drive: Callable[..., Driver]) -> None:
     strict = Strict()
     driver = drive(scheduler=strict, reference=True)
     reference, other = driver.start(), driver.start()

@@ -33,7 +33,7 @@ V1_CONTROL = "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n"
         ({"proc/self/cgroup": "0::/\n", "proc/vmstat": "oom_kill 7\n"}, 7),
     ],
 )
-def test_the_count_is_that_of_the_nearest_who_counts(
+def test_the_count_is_that_of_the_nearest_group_that_counts(
     tmp_path: Path, files: dict[str, str], count: int | None
 ) -> None:
     for name, text in files.items():

@@ -58,7 +58,7 @@ def test_a_worker_that_died_is_waited_for_again() -> None:
     assert lets_through(two.wait, lambda: two.arrive("c", 12))
 
 
-def test_one_slot_waits_for_nobody() -> None:
+def test_one_slot_waits_for_no_other() -> None:
     one = barrier(1)
     one.arrive("a", 0)
     one.wait()

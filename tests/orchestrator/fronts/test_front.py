@@ -153,7 +153,7 @@ def test_the_deciding_objective_can_be_named() -> None:
         front.under("memory_bytes", 500, best="memory")
 
 
-def test_a_limit_that_nobody_keeps_is_answered_with_the_nearest() -> None:
+def test_a_limit_that_no_member_keeps_is_answered_with_the_nearest() -> None:
     front = compute_front(TRIALS, [ACCURACY, MEMORY])
     with pytest.raises(OrchestratorError, match=r"at most 50; the nearest has 100"):
         front.under("memory_bytes", 50)

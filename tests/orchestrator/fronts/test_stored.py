@@ -171,7 +171,7 @@ def watched(tmp_path, empty_file) -> Iterator[tuple[Store, list[str]]]:
     store.close()
 
 
-def test_who_is_not_shown_is_read_when_it_is_asked_for(watched) -> None:
+def test_a_member_that_is_not_shown_is_read_when_it_is_asked_for(watched) -> None:
     store, reads = watched
     limit = Constraint("memory_bytes", "<=", 2.0)
     front = stored_front(store, FACTS, Question(OBJECTIVES[:1], [limit]))

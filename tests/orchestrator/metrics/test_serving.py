@@ -49,7 +49,7 @@ def test_a_file_has_them_at_the_start_on_demand_and_at_the_end(
     assert "paretune_budget_trials 9.0" in file.read_text()
 
 
-def test_who_reads_regularly_reads_the_last_values_too(registry: CollectorRegistry) -> None:
+def test_a_regular_reader_reads_the_last_values_too(registry: CollectorRegistry) -> None:
     said: list[str] = []
     over = threading.Event()
     seen: list[str] = []

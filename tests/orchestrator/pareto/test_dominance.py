@@ -42,7 +42,7 @@ def test_ties_are_all_on_the_front() -> None:
     assert non_dominated(np.array([[1.0, 2], [1, 2], [2, 2]])).tolist() == [True, True, False]
 
 
-def test_a_row_with_nan_is_not_on_the_front_and_hides_nobody() -> None:
+def test_a_row_with_nan_is_not_on_the_front_and_hides_none() -> None:
     losses = np.array([[np.nan, 0.0], [1, 1], [0, np.nan], [2, 2]])
     assert non_dominated(losses).tolist() == [False, True, False, False]
 

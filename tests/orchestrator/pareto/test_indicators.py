@@ -23,7 +23,7 @@ def test_the_front_lacks_nothing_of_itself(table: np.ndarray) -> None:
 
 
 @given(TABLES)
-def test_whoever_finds_more_is_no_farther_away(table: np.ndarray) -> None:
+def test_a_front_that_finds_more_is_no_farther_away(table: np.ndarray) -> None:
     front = KnownFront.of(table)
     shares = front.shares(table)
     assert (np.diff(shares) >= -1e-12).all()

@@ -39,5 +39,5 @@ def test_what_has_ended_stays_as_it_ended(state: SweepState) -> None:
     assert as_seen(record(state), HEARD + timedelta(days=9)) == record(state)
 
 
-def test_nobody_is_declared_dead_who_was_never_there() -> None:
+def test_no_driver_is_declared_dead_that_was_never_there() -> None:
     assert as_seen(record(driver=None), HEARD + timedelta(days=9)) == record(driver=None)

@@ -108,7 +108,9 @@ def drawn_before(count: int) -> list[PriorPoint]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "first"), [("tpe", 10), ("nsga2", 20), ("gp", 1)])
-def test_who_learned_before_proposes_better_from_the_first_trial_on(kind, first) -> None:
+def test_a_sampler_that_learned_before_proposes_better_from_the_first_trial_on(
+    kind, first
+) -> None:
     points = drawn_before(60)
     cold, warm = [], []
     for seed in range(3):

@@ -65,7 +65,7 @@ def dominates(a, b, objectives) -> bool:
 @pytest.mark.slow
 @many
 @given(histories, reductions)
-def test_who_dominates_all_peers_is_never_stopped(history, reduction) -> None:
+def test_a_trial_that_dominates_all_peers_is_never_stopped(history, reduction) -> None:
     rows = history.peers.values()
     best = {each: min(each.loss(row[each.name]) for row in rows) for each in history.objectives}
     entrant = {each.name: each.loss(loss - 1) for each, loss in best.items()}
@@ -77,7 +77,7 @@ def test_who_dominates_all_peers_is_never_stopped(history, reduction) -> None:
 @pytest.mark.slow
 @many
 @given(histories, reductions)
-def test_who_is_dominated_goes_on_within_the_quota_alone_and_others_always(
+def test_a_dominated_trial_goes_on_within_the_quota_alone_and_others_always(
     history, reduction
 ) -> None:
     rows, objectives = history.peers.values(), history.objectives
@@ -121,7 +121,7 @@ def test_scaling_shifting_and_turning_an_objective_changes_nothing(
 @pytest.mark.slow
 @many
 @given(histories, reductions)
-def test_who_violates_more_than_a_full_quota_is_stopped(history, reduction) -> None:
+def test_a_trial_that_violates_more_than_a_full_quota_is_stopped(history, reduction) -> None:
     violations = {n: total_violation(LIMITS, row) for n, row in history.peers.items()}
     mine, count = violations[history.trial], len(violations)
     verdict = history.verdict(reduction, *LIMITS)

@@ -84,7 +84,7 @@ def test_stopped_trials_go_on_the_furthest_first_and_with_the_epochs_they_have(
     assert len(store.trials("a", [TrialState.COMPLETE])) == 3
 
 
-def test_who_is_stopped_again_waits_for_the_others_and_gets_to_its_end(
+def test_a_trial_that_is_stopped_again_waits_for_the_others_and_gets_to_its_end(
     begin: Callable[..., Driver],
 ) -> None:
     driver = begin()
@@ -127,7 +127,7 @@ def test_stopped_trials_stay_so_where_no_time_is_left_over(
     assert driver.loop.stop_reason
 
 
-def test_time_that_nobody_can_use_up_by_new_trials_is_what_counts() -> None:
+def test_time_that_no_new_trial_can_use_up_is_what_counts() -> None:
     assert make_spec(**WITH_TIME).takes_up_stopped
     assert make_spec(**{**WITH_TIME, "budget": {"cpu_hours": 1}}).takes_up_stopped
     assert not make_spec(**{**WITH_TIME, "space": driving.WIDE_FLOAT}).takes_up_stopped

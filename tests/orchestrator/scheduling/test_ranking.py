@@ -63,7 +63,7 @@ def test_a_dominated_trial_stands_behind_the_front_however_alone_it_is() -> None
     assert place(3, among, BOTH) == Place(3, 0)
 
 
-def test_on_a_front_who_stands_alone_stands_before_who_is_crowded() -> None:
+def test_on_a_front_a_lone_member_ranks_before_a_crowded_one() -> None:
     # As shares of the ranges, the gaps around the inner three are 1.4, 0.7 and 0.4.
     among = peers((0.0, 0.0), (0.5, 70.0), (0.7, 90.0), (0.8, 98.0), (1.0, 100.0))
     assert before(among) == [0, 2, 3, 4, 0]
@@ -83,7 +83,7 @@ def test_feasibility_comes_first() -> None:
     assert before(among, constraints=limit) == [2, 0, 1]
 
 
-def test_a_constraint_on_what_nobody_measured_is_left_out() -> None:
+def test_a_constraint_on_what_no_trial_measured_is_left_out() -> None:
     among = peers((0.9, 300.0), (0.1, 100.0))
     assert before(among, constraints=(Constraint("storage_bytes", "<=", 1),)) == [0, 0]
     # But who alone was not measured has not shown that it fits.
@@ -91,13 +91,13 @@ def test_a_constraint_on_what_nobody_measured_is_left_out() -> None:
     assert before(among, constraints=(Constraint("storage_bytes", "<=", 1),)) == [0, 1]
 
 
-def test_an_objective_that_nobody_measured_is_left_out() -> None:
+def test_an_objective_that_no_trial_measured_is_left_out() -> None:
     assert before(peers((0.9, None), (0.8, None))) == [0, 1]
     assert before(peers((None, None), (None, None))) == [0, 0]
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
-def test_who_lacks_a_number_stands_behind_those_who_have_it_and_hides_nobody(value) -> None:
+def test_a_trial_without_a_number_ranks_behind_those_with_it_and_hides_none(value) -> None:
     among = peers((0.9, 2.0), (value, 1.0), (0.8, 1.0), (0.7, 3.0))
     assert before(among) == [0, 3, 0, 2]
 
@@ -113,7 +113,7 @@ def test_the_ends_of_a_front_stand_alone_and_equal_rows_equally_so() -> None:
     ]
 
 
-def test_a_column_of_equals_tells_nobody_apart() -> None:
+def test_a_column_of_equals_tells_no_trials_apart() -> None:
     losses = np.array([[0.0, 7.0], [1, 7], [4, 7]])
     assert crowding(losses, np.array([4.0, 0.0])).tolist() == [math.inf, 1.0, math.inf]
     assert crowding(losses[:1], np.array([0.0, 0.0])).tolist() == [0.0]

@@ -142,7 +142,7 @@ def test_values_of_another_type_are_another_configuration() -> None:
     assert known({"fc_width_1": 1}) != {}
 
 
-def test_nothing_is_known_where_there_is_no_network_or_nobody_looked() -> None:
+def test_nothing_is_known_where_there_is_no_network_or_none_was_looked_at() -> None:
     known = known_of()
     assert known({"fc_layers": 2, "fc_width_1": 4}) == {}
     assert known({"bits_9": 4}) == {}

@@ -263,7 +263,7 @@ def test_a_source_of_which_nothing_can_be_learned_says_both_sides_names(
 
 
 @pytest.mark.parametrize("kind", ["random", "grid"])
-def test_who_does_not_learn_says_so_and_runs(old: Old, store: Store, kind: str) -> None:
+def test_a_sampler_that_does_not_learn_says_so_and_runs(old: Old, store: Store, kind: str) -> None:
     notes = Notes()
     spec = make_spec(warm_start=old.sources["sweep"], sampler={"kind": kind}, budget={"trials": 2})
     run(spec, store=store, executor=Played(ends=measured), progress=notes)

@@ -215,7 +215,7 @@ def test_a_trial_beyond_its_time_limit_has_failed(
     assert failure.kind.value == "time_limit"
 
 
-def test_who_shares_a_training_pays_for_the_evaluation_alone(
+def test_a_trial_that_shares_a_training_pays_for_the_evaluation_alone(
     simulate: Callable[..., Moments], store: Store
 ) -> None:
     space = {
@@ -228,7 +228,7 @@ def test_who_shares_a_training_pays_for_the_evaluation_alone(
 
 
 @pytest.mark.parametrize("alike", [{}, {"quantization": {"qat": "absmax"}}])
-def test_who_trains_otherwise_shares_nothing(
+def test_a_trial_that_trains_otherwise_shares_nothing(
     simulate: Callable[..., Moments], alike: dict[str, Any]
 ) -> None:
     other = "bits" if alike else "learning_rate"

@@ -50,7 +50,7 @@ def test_a_sweep_without_methods_is_the_one_it_was() -> None:
     )
 
 
-def test_the_reference_is_trained_like_the_others_but_taught_by_nobody() -> None:
+def test_the_reference_is_trained_like_the_others_but_without_a_teacher() -> None:
     sweep = spec(
         methods={"distillation": 0.5, "l2sp": 0.1, "expand": "head"}, training={"tune": "all"}
     )

@@ -20,7 +20,7 @@ def built(scheduler: object, **changes: Any) -> Any:
     return build_scheduler(spec.scheduler, spec.directed, spec.limits, spec.most_epochs)
 
 
-def test_without_a_word_nobody_is_stopped_and_the_fingerprint_says_nothing_of_it() -> None:
+def test_by_default_no_trial_is_stopped_and_the_fingerprint_says_nothing_of_it() -> None:
     assert built("fifo") == Fifo()
     assert make_spec().identity()["scheduler"] == {"kind": "fifo"}
     assert make_spec(scheduler="fifo").fingerprint() == make_spec().fingerprint()
@@ -68,7 +68,7 @@ def test_defaults_that_are_written_out_change_nothing_and_other_values_do() -> N
     [
         (
             {"scheduler": {"kind": "fifo", "reduction": 3}},
-            "fifo stops nobody: leave reduction out",
+            "fifo stops no trial: leave reduction out",
         ),
         ({"scheduler": {"kind": "moasha", "metric": "accuracy"}}, "all objectives: leave metric"),
         ({"scheduler": {"kind": "median", "reduction": 3}}, "better half go on: leave reduction"),

@@ -86,5 +86,5 @@ def test_a_holder_without_a_start_is_judged_by_its_number_alone() -> None:
         f"{socket.gethostname()}:99999999999999999999:1",
     ],
 )
-def test_who_cannot_be_looked_for_is_not_gone(holder: str) -> None:
+def test_a_holder_that_cannot_be_looked_for_is_not_gone(holder: str) -> None:
     assert not is_gone(holder)

@@ -117,7 +117,7 @@ def test_processes_that_open_a_new_store_at_once_make_one(url: str) -> None:
 
 
 @pytest.mark.slow
-def test_another_who_makes_the_same_store_is_waited_for(path: Path, url: str) -> None:
+def test_another_process_that_makes_the_same_store_is_waited_for(path: Path, url: str) -> None:
     with _written_to(path) as other:
         threading.Timer(0.5, other.rollback).start()
         open_store(url).close()
@@ -125,7 +125,7 @@ def test_another_who_makes_the_same_store_is_waited_for(path: Path, url: str) ->
 
 
 @pytest.mark.slow
-def test_another_who_never_ends_is_waited_for_so_long(
+def test_another_process_that_never_ends_is_waited_for_so_long(
     path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "_BUSY_S", 0.5)

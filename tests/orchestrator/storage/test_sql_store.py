@@ -63,7 +63,7 @@ def store(url: str, clock: Clock) -> Iterator[SqlStore]:
 
 
 @pytest.mark.slow
-def test_a_killed_driver_loses_nothing_and_blocks_nobody(url: str) -> None:
+def test_a_killed_driver_loses_nothing_and_blocks_none(url: str) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", _DRIVE, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as driver:

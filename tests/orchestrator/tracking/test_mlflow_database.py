@@ -35,7 +35,7 @@ def test_it_stands_in_a_new_folder_with_all_that_was_put_in(tmp_path: Path) -> N
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_whoever_reads_does_not_hold_up_whoever_writes(tmp_path: Path) -> None:
+def test_a_reader_does_not_hold_up_a_writer(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     make_database(f"sqlite:///{path}", lambda uri: written(uri, "ours"))
     with closing(sqlite3.connect(path)) as reader, closing(sqlite3.connect(path, 0)) as writer:
@@ -73,7 +73,7 @@ def test_while_it_is_being_made_there_is_none_and_after_a_failure_neither(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_who_is_slower_uses_what_the_other_made(tmp_path: Path) -> None:
+def test_the_slower_process_uses_what_the_other_made(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
 
     def overtaken(uri: str) -> None:

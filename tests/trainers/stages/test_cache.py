@@ -169,7 +169,7 @@ def test_a_place_that_is_no_folder_costs_warnings_and_no_trial(tmp_path: Path) -
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_url_that_nobody_knows_is_refused_without_its_password() -> None:
+def test_an_unknown_url_is_refused_without_its_password() -> None:
     with pytest.raises(TrainerError, match=r"stage cache nosuch://host/x cannot be used") as error:
         StageCache("nosuch://me:secret@host/x", 1e9)
     assert "secret" not in str(error.value)
@@ -240,7 +240,9 @@ def test_of_several_that_need_an_entry_one_makes_it(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("made-*"))) == 1
 
 
-def test_who_dies_while_making_an_entry_leaves_the_turn_to_others(tmp_path: Path) -> None:
+def test_a_worker_that_dies_while_making_an_entry_leaves_the_turn_to_others(
+    tmp_path: Path,
+) -> None:
     maker = process(target=_make_forever, args=(tmp_path,))
     maker.start()
     while not (tmp_path / "begun").exists():
@@ -260,7 +262,9 @@ def _make_forever(folder: Path) -> None:
     StageCache(str(folder / "cache"), 1e9).made("x", forever)
 
 
-def test_who_waits_too_long_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_waits_too_long_computes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("trainers.stages.cache._LONGEST_WAIT_S", 0.2)
     place = open_backend(str(tmp_path))
     with place.lock("x", 1):

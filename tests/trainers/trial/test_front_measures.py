@@ -68,7 +68,9 @@ def test_every_value_is_that_of_its_name(bands: ImageData, networks: tuple[Path,
     assert again == values
 
 
-def test_who_is_attacked_and_who_is_asked(bands: ImageData, networks: tuple[Path, Path]) -> None:
+def test_which_network_is_attacked_and_which_is_asked(
+    bands: ImageData, networks: tuple[Path, Path]
+) -> None:
     small, full = networks
     names = ["robust_accuracy_from_reference", "robust_accuracy_of_reference"]
     measures = dict.fromkeys(names, QUICK)

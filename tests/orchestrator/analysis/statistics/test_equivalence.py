@@ -61,9 +61,7 @@ def test_a_larger_margin_or_fewer_losses_are_never_less_evidence(
 
 @pytest.mark.slow
 @given(counts(), margins)
-def test_equivalence_needs_both_sides_and_does_not_care_who_is_first(
-    found: PairedCounts, margin: float
-) -> None:
+def test_equivalence_needs_both_sides_in_either_order(found: PairedCounts, margin: float) -> None:
     mirrored = PairedCounts(found.images, found.lost, found.gained)
     assert equivalent(found, margin) == equivalent(mirrored, margin)
     assert equivalent(found, margin) >= not_worse(found, margin)

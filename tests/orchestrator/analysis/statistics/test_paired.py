@@ -23,7 +23,7 @@ def test_mcnemar_is_the_sign_test_of_the_images_that_tell_two_networks_apart() -
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 9), st.integers(0, 9))
-def test_mcnemar_does_not_care_who_is_first_nor_for_images_on_which_both_agree(
+def test_mcnemar_depends_neither_on_the_order_nor_on_images_on_which_both_agree(
     gained: int, lost: int, both: int, neither: int
 ) -> None:
     if gained + lost + both + neither == 0:

@@ -51,7 +51,7 @@ def test_a_failed_download_names_the_alternatives(monkeypatch: pytest.MonkeyPatc
         assert alternative in str(caught.value)
 
 
-def test_weights_that_nobody_made_are_refused() -> None:
+def test_weights_that_do_not_exist_are_refused() -> None:
     with pytest.raises(WeightsError, match="no bundled weights of resnet18"):
         build_backbone("resnet18", "bundled")
     with pytest.raises(WeightsError, match="no imagenet weights of digitnet"):
