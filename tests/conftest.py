@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 # Tests start some hundred processes. Where the environment forbids bytecode, each of them would
 # compile all of our sources again, and pytest would rewrite every assertion in every run.
@@ -30,6 +31,11 @@ settings.register_profile(
     "long", parent=settings.get_profile("default"), max_examples=2_000, derandomize=False
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+if settings().derandomize:
+    # Hypothesis also draws numbers and strings that it finds in those of our modules that are
+    # imported by then: in another order of the tests, or in a worker of xdist, other examples.
+    # A private function, for no setting turns it off.
+    providers._get_local_constants = providers.Constants
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
