@@ -101,6 +101,7 @@ def test_without_images_nothing_is_measured() -> None:
         measure_sensitivity(nn.Linear(4, 3), CONFIG, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounding", ["bias_corrected", "gptq"])
 def test_a_rounding_makes_good_for_most_of_what_few_bits_change(rounding: str) -> None:
     network = build_network("digitnet", weights="bundled", widths=(), classes=10).eval()
@@ -124,6 +125,7 @@ def test_a_rounding_makes_good_for_most_of_what_few_bits_change(rounding: str) -
         assert less < (0.5 if rounding == "gptq" else 0.9) * lost
 
 
+@pytest.mark.slow
 def test_codes_that_are_not_chosen_are_the_nearest() -> None:
     network = build_network("digitnet", weights="scratch", widths=(), classes=3).eval()
     pixels = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))

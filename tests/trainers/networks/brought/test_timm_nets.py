@@ -42,6 +42,7 @@ def test_facts_are_those_of_timm() -> None:
     assert training_parameters(config)["package"] == f"timm {timm.__version__}"
 
 
+@pytest.mark.slow
 def test_a_name_that_timm_lacks_is_refused_with_similar_ones() -> None:
     with pytest.raises(ValueError, match=r"has no network 'resnet-18'. It has .*resnet18"):
         backbone_info("timm:resnet-18")
