@@ -13,6 +13,10 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 _FAR_FROM_UTC = "-c timezone=Asia/Tokyo"
 # Safe against the death of the server, which is a fault, but not of the machine. With
@@ -100,6 +104,16 @@ def postgres_programs() -> Path | None:
         if (folder / "initdb").exists() and (folder / "pg_ctl").exists():
             return folder
     return None
+
+
+def mlflow_client(uri: str) -> "MlflowClient":
+    """MLflow's own client of a server or a database.
+
+    MLflow is imported here: that takes seconds, and most tests need none of it.
+    """
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri)
 
 
 class MlflowProcess:

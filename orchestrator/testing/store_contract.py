@@ -319,6 +319,7 @@ class SharedStoreContract(StoreContract):
         store.close()
         assert store.trials("a") == [trial]
 
+    @pytest.mark.slow
     def test_processes_that_take_turns_number_their_trials_without_gaps(
         self, store: Store
     ) -> None:

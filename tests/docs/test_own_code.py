@@ -91,6 +91,7 @@ def assert_is_right(front: Front, trials: list[Trial]) -> None:
     assert {member.trial for member in front} == unbeaten
 
 
+@pytest.mark.slow
 def test_it_is_checked_without_a_word_of_complaint(folder: Path) -> None:
     report = check(load_sweep(folder / "sweep.yaml"))
     assert report.problems == []

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mlflow import MlflowClient
 from typer.testing import CliRunner, Result
 
 import trainers.networks.backbones
@@ -33,6 +32,7 @@ from orchestrator.queries.sweeps import open_sweep
 from orchestrator.spec.files import load_sweep
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import Report, SweepState, TrialState
+from tests.servers import mlflow_client
 
 pytestmark = [pytest.mark.mlflow, pytest.mark.slow]
 
@@ -173,7 +173,7 @@ def test_a_complete_sweep_is_asked_for_everything(project: Project, tmp_path: Pa
     synced = project.call("sync", "done")
     assert synced.exit_code == 0, synced.stderr
     uri = f"sqlite:///{project.folder / '.paretune' / 'mlflow.db'}"
-    experiment = MlflowClient(uri).get_experiment_by_name("done")
+    experiment = mlflow_client(uri).get_experiment_by_name("done")
     assert experiment.artifact_location.startswith((project.folder / ".paretune").as_uri())
 
 

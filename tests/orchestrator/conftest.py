@@ -1,11 +1,13 @@
 """Trials with measured values, for tests of what is drawn, printed and asked."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from orchestrator.objectives import Direction, Objective
+from orchestrator.storage import opening
 from orchestrator.trials import Trial, TrialState
 from tests.ray_nodes import RayNodes
 
@@ -17,6 +19,45 @@ OBJECTIVES = (
 )
 # Accuracy, bytes, robust accuracy; the last two are beaten by the first.
 MEASURED = [(0.96, 60e3, 0.5), (0.94, 22.4e3, 0.6), (0.90, 9e3, 0.7), (0.95, 61e3, 0.4)]
+
+
+class SchemaMadeOnce:
+    """Lets Alembic make the first new SQLite store of this process, and repeats what it made.
+
+    The migrations of an empty database take thirty milliseconds, and most tests have a new store.
+    Whatever is not an empty SQLite database is left to Alembic.
+    """
+
+    def __init__(self, migrate: Callable[[Connection], None]) -> None:
+        self._migrate = migrate
+        self._made: tuple[str, ...] = ()
+
+    def __call__(self, connection: Connection) -> None:
+        if connection.dialect.name != "sqlite" or _is_used(connection):
+            self._migrate(connection)
+        elif self._made:
+            for statement in self._made:
+                connection.exec_driver_sql(statement)
+        else:
+            self._migrate(connection)
+            dump = connection.connection.driver_connection.iterdump()
+            self._made = tuple(
+                each for each in dump if each not in ("BEGIN TRANSACTION;", "COMMIT;")
+            )
+
+
+def _is_used(connection: Connection) -> bool:
+    return bool(connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar())
+
+
+# Private, for whoever opens a store shall make it as ever, but for the time.
+_SCHEMA = SchemaMadeOnce(opening._migrate)
+
+
+@pytest.fixture(autouse=True)
+def schema_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeat the schema that Alembic made, in all tests but those of the storage."""
+    monkeypatch.setattr(opening, "_migrate", _SCHEMA)
 
 
 @pytest.fixture

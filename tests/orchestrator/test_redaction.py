@@ -62,6 +62,7 @@ MISTAKES = st.sampled_from(
 SCHEMES = st.sampled_from(["postgresql+psycopg", "postgresql", "mysql", "http", "ftp", "nothing"])
 
 
+@pytest.mark.slow
 @given(MISTAKES, SCHEMES, SECRETS)
 def test_whatever_the_mistake_in_a_url_its_password_is_not_shown(mistake, scheme, secret):
     url = mistake.format(scheme, secret)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
 
 from orchestrator.analysis.statistics.intervals import Interval
 from orchestrator.analysis.statistics.validation import fraction, numbers, outcomes, same_shape
@@ -78,7 +79,7 @@ def not_worse(counts: PairedCounts, margin: float) -> float:
     >>> round(not_worse(PairedCounts(images=1000, gained=10, lost=10), margin=0.02), 4)
     0.0002
     """
-    return float(stats.norm.sf(_score(counts, -fraction(margin, "margin"))))
+    return float(ndtr(-_score(counts, -fraction(margin, "margin"))))
 
 
 def equivalent(counts: PairedCounts, margin: float) -> float:
@@ -108,7 +109,7 @@ def difference_interval(counts: PairedCounts, level: float = 0.95) -> Interval:
     >>> round(found.low, 3), round(found.high, 3)
     (-0.01, 0.01)
     """
-    quantile = float(stats.norm.isf((1 - fraction(level, "level")) / 2))
+    quantile = -float(ndtri((1 - fraction(level, "level")) / 2))
     middle = counts.difference
 
     def above(difference: float) -> float:

@@ -1,5 +1,6 @@
 """A state folder with two real sweeps in a real store, and the app as a person calls it."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from orchestrator.cli.app import app
 from orchestrator.contracts import Outcome
+from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import (
     Artifact,
@@ -53,10 +55,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture
-def filled(home: Path) -> Path:
+@pytest.fixture(scope="session")
+def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state folder with the sweep digits-fc: five complete trials and a failed one."""
-    store = open_store(None, create=True)
+    folder = tmp_path_factory.mktemp("filled")
+    store = open_store(None, create=True, state=StateFolder(folder))
     store.create_sweep("digits-fc", SPEC, "f")
     writer = store.take("digits-fc", "test")
     for number, (accuracy, size) in enumerate(MEASURED):
@@ -81,6 +84,14 @@ def filled(home: Path) -> Path:
     )
     writer.set_sweep_state(SweepState.INTERRUPTED, "interrupted by SIGINT")
     writer.release()
+    store.close()
+    return folder
+
+
+@pytest.fixture
+def filled(filled_once: Path, home: Path) -> Path:
+    """A copy of it of the test's own."""
+    shutil.copytree(filled_once, home)
     return home
 
 

@@ -29,6 +29,7 @@ def heads(call: Call, *words: object) -> dict[str, dict[str, object]]:
     return {record["rule"]: record for record in json.loads(result.stdout)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "full", "pyramid", "widths", "saved"),
     [

@@ -33,6 +33,7 @@ def test_layers_and_the_front_are_printed_and_drawn(call: Call, tmp_path: Path) 
     assert str(tmp_path) not in text
 
 
+@pytest.mark.slow
 def test_a_table_has_a_row_for_each_layer(call: Call) -> None:
     result = call("analyze", "sensitivity", *QUICK, "--no-cumulative")
     assert "8 training images" in result.stdout

@@ -51,6 +51,7 @@ def choice(*values: object) -> dict[str, object]:
     return {"type": "choice", "values": list(values)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

@@ -65,6 +65,7 @@ def test_variants_are_a_row_each(call: Call, sweep: Path, table: Path) -> None:
     assert result.stderr.startswith("2 variants, 2 seeds, 2 slots; trials of ")
 
 
+@pytest.mark.slow
 def test_json_has_a_record_a_simulated_sweep(call: Call, sweep: Path, table: Path) -> None:
     result = call(
         *("simulate", sweep, "--from", table, "--seeds", 2, "--slots", 1, "--format", "json"),
@@ -83,6 +84,7 @@ def test_json_has_a_record_a_simulated_sweep(call: Call, sweep: Path, table: Pat
     assert records[0]["seconds_to_99"] is None
 
 
+@pytest.mark.slow
 def test_a_stored_sweep_is_replayed(call: Call, home: Path, sweep: Path, table: Path) -> None:
     spec = SweepSpec.model_validate(SPEC)
     executor = SimulatedExecutor(read_table(table).recording, slots=1)

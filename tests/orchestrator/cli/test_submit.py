@@ -209,6 +209,7 @@ def _stopped_while_it_runs(
     assert len(json.loads(shown.stdout)["attempts"]) == 1
 
 
+@pytest.mark.slow
 def test_a_sweep_is_created_followed_and_deleted_on_kubernetes(
     call: Call, sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

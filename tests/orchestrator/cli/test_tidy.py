@@ -54,6 +54,7 @@ def test_what_was_removed_is_told_to_programs(call: Call, filled: Path) -> None:
     assert (deleted["sweep"], deleted["trials"], deleted["mlflow_runs"]) == ("digits-fc", 6, [])
 
 
+@pytest.mark.slow
 def test_an_archive_brings_a_deleted_sweep_back(call: Call, filled: Path, tmp_path: Path) -> None:
     before = call("trials", "digits-fc", "--format", "json").stdout
     file = tmp_path / "digits.zip"

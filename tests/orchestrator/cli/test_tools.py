@@ -104,6 +104,7 @@ def test_export_of_a_failed_trial_exits_2(filled: Path, call: Call, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_sync_says_which_mlflow_the_environment_names(
     filled: Path, call: Call, spec: Mapping[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ def test_they_hear_of_each_trial_once_and_of_the_front_whenever_it_changes(
     )
 
 
+@pytest.mark.slow
 def test_one_that_raises_is_a_warning_and_the_sweep_goes_on(
     spec_of: Callable[..., SweepSpec], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -152,6 +152,7 @@ def test_what_the_sampler_learns_first_is_said_without_a_password() -> None:
     assert "secret" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "said"),
     [
@@ -259,6 +260,7 @@ def test_broken_images_are_found(tmp_path: Path) -> None:
         check(make_spec(data={"npz": str(tmp_path / "x.npz")}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", library_names())
 def test_every_space_of_the_library_passes(name: str) -> None:
     report = check(make_spec(space=load_space(name).as_mapping(), budget={"trials": 1}))

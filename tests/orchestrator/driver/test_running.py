@@ -260,6 +260,7 @@ def test_a_refusal_names_what_may_not_change_and_nothing_that_may(store: Store) 
     assert " more)" not in said
 
 
+@pytest.mark.slow
 def test_objectives_that_every_trial_measured_need_no_other_sweep(store: Store) -> None:
     played = Played()
     run(make_spec(), store=store, executor=played)
@@ -474,6 +475,7 @@ def test_a_grid_without_an_end_is_refused_before_anything_is_opened(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("failing", "code"), [({0, 1, 2, 3, 4, 5}, 1), ({0, 5}, 0)])
 def test_the_command_exits_1_when_every_trial_failed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: set[int], code: int

@@ -94,6 +94,7 @@ WORDS = (
 words = st.sampled_from(WORDS.split())
 
 
+@pytest.mark.slow
 @given(st.one_of(st.text(max_size=60), st.lists(words, max_size=14).map(" ".join)))
 def test_any_text_is_a_filter_or_a_usage_error(text) -> None:
     try:

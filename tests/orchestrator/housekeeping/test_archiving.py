@@ -45,6 +45,7 @@ def without_places(found: dict[str, Any], state: StateFolder) -> dict[str, Any]:
     return {**found, "trials": trials}
 
 
+@pytest.mark.slow
 def test_archived_deleted_and_restored_elsewhere_it_is_what_it_was(
     make: Make, store: Store, state: StateFolder, other: StateFolder, tmp_path: Path
 ) -> None:
@@ -158,6 +159,7 @@ def damaged(file: Path, how: str) -> None:
             archive.writestr("manifest.json", json.dumps(said))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "said"),
     [

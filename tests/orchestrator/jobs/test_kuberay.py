@@ -174,6 +174,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", REFUSED)
 def test_a_dry_run_refuses_what_would_not_run_with_a_sentence(tmp_path: Path, wrong: str) -> None:
     sweep, settings, told = REFUSED[wrong]

@@ -30,6 +30,7 @@ def test_the_page_itself_holds_nothing_of_the_sweep(client: TestClient) -> None:
     assert "<script>" not in answer.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "status"),
     [

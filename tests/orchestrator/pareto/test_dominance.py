@@ -59,6 +59,7 @@ def test_one_dimensional_losses_are_refused() -> None:
         non_dominated(np.ones(3))
 
 
+@pytest.mark.slow
 @given(matrices(awkward))
 def test_ranks_peel_fronts_off_one_by_one(losses) -> None:
     rank, left = ranks(losses), np.ones(len(losses), dtype=bool)

@@ -56,6 +56,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", CONDITIONS)
 def test_columns_choose_as_trials_do(store: Store, where: str) -> None:
     condition, facts = Filter.parse(where), facts_of(store.sweep("a"))

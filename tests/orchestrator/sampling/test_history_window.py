@@ -49,6 +49,7 @@ def test_of_many_trials_the_best_are_shown_and_a_sample_of_the_rest_in_order() -
     assert window.hidden == 1_000 - MOST
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6))
 def test_the_best_do_not_depend_on_how_many_are_given_at_a_time(sizes) -> None:

@@ -36,10 +36,12 @@ class OptunaContract(SamplerContract):
         return build_sampler(self.kind, space, objectives, constraints, seed)
 
 
+@pytest.mark.slow
 class TestTpe(OptunaContract):
     kind = "tpe"
 
 
+@pytest.mark.slow
 class TestNsga2(OptunaContract):
     kind = "nsga2"
     resumes_exactly = False

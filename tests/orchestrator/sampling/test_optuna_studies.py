@@ -213,6 +213,7 @@ def test_a_study_of_something_else_is_left_alone(storage: str) -> None:
         study_rows(storage, "c")
 
 
+@pytest.mark.slow
 def test_trials_that_somebody_added_with_optuna_stay(storage: str) -> None:
     export_study(sweep(), [a_trial(0)], no_reports, storage)
     read(storage).add_trial(optuna.create_trial(values=[0.25, 1.0]))

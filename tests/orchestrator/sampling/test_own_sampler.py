@@ -48,6 +48,7 @@ class Uniform:
 """
 
 
+@pytest.mark.slow
 class TestOptunasByName(SamplerContract):
     """TPE, as if paretune did not know it."""
 

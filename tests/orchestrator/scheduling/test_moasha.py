@@ -4,6 +4,7 @@ import random
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
@@ -60,6 +61,12 @@ histories = st.integers(0, 2**32).map(_history)
 def dominates(a, b, objectives) -> bool:
     pairs = [(each.loss(a[each.name]), each.loss(b[each.name])) for each in objectives]
     return all(x <= y for x, y in pairs) and any(x < y for x, y in pairs)
+
+
+def exact_violation(row) -> Fraction:
+    """Without the rounding that makes equal sums differ; each limit is an upper one."""
+    shares = (Fraction(row[each.name]) / Fraction(each.bound) - 1 for each in LIMITS)
+    return sum((max(share, Fraction()) for share in shares), Fraction())
 
 
 @pytest.mark.slow
@@ -122,11 +129,21 @@ def test_scaling_shifting_and_turning_an_objective_changes_nothing(
 @many
 @given(histories, reductions)
 def test_a_trial_that_violates_more_than_a_full_quota_is_stopped(history, reduction) -> None:
-    violations = {n: total_violation(LIMITS, row) for n, row in history.peers.items()}
+    violations = {n: exact_violation(row) for n, row in history.peers.items()}
     mine, count = violations[history.trial], len(violations)
     verdict = history.verdict(reduction, *LIMITS)
     if sum(other < mine for other in violations.values()) * reduction >= count >= reduction:
         assert verdict is Decision.STOP
+
+
+def test_equal_violations_are_equal_however_their_sums_are_rounded() -> None:
+    # As doubles, 20/6 + 4/2 is more than 2/6 + 10/2.
+    mine = {"accuracy": 9.0, "memory_bytes": 26.0, "macs": 6.0}
+    other = {"accuracy": 1.0, "memory_bytes": 8.0, "macs": 12.0}
+    assert total_violation(LIMITS, mine) > total_violation(LIMITS, other)
+    assert exact_violation(mine) == exact_violation(other)
+    found = History(0, {0: mine, 1: other}, OBJECTIVES[:1])
+    assert found.verdict(2, *LIMITS) is Decision.CONTINUE
 
 
 @pytest.mark.slow

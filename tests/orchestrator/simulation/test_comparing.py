@@ -98,6 +98,7 @@ def test_variants_are_compared_over_seeds(elsewhere: Path) -> None:
     assert list(elsewhere.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_undisturbed_simulation_is_deterministic(elsewhere: Path) -> None:
     first, again = (
         compare({"tpe": make_spec(sampler={"kind": "tpe"})}, TABLE, seeds=[3], slots=3)[0]

@@ -7,6 +7,11 @@ import pytest
 from tests.servers import PostgresServer, postgres_programs
 
 
+@pytest.fixture(autouse=True)
+def schema_made_once() -> None:
+    """Every store is made by Alembic, which is what is tested here."""
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """URL of the server's first database; the server is stopped at the end."""

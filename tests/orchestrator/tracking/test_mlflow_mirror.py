@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from orchestrator.contracts import Outcome
 from orchestrator.state_folder import StateFolder
@@ -17,6 +16,7 @@ from orchestrator.tracking.first_view import view_key
 from orchestrator.tracking.mlflow_server import MlflowServer
 from orchestrator.tracking.runs import Changes
 from orchestrator.trials import ChoiceKind, SweepState, TrialState
+from tests.servers import mlflow_client
 
 STOPPED = TrialState.STOPPED
 
@@ -92,7 +92,7 @@ def test_every_epoch_is_one_point_however_often_it_is_mirrored(
     new_mirror().drain(SWEEP)
     store.outbox.mark_all(SWEEP)
     new_mirror().drain(SWEEP)
-    client = MlflowClient(tracking_uri)
+    client = mlflow_client(tracking_uri)
     first, second = (attempt.mlflow_run_id for attempt in store.attempts(SWEEP, 0))
     history = client.get_metric_history(second, "val_accuracy")
     assert [(point.step, point.value) for point in history] == [(1, 0.1), (2, 0.2), (3, 0.3)]
@@ -159,7 +159,7 @@ def test_the_parent_shows_spec_counts_and_the_growth_of_the_front(
     assert run.params["backbone.name"] == "digitnet"
     assert run.params["budget.trials"] == "48"
     assert (run.metrics["trials_complete"], run.metrics["trials_failed"]) == (3, 1)
-    history = MlflowClient(tracking_uri).get_metric_history(run.run_id, "hypervolume")
+    history = mlflow_client(tracking_uri).get_metric_history(run.run_id, "hypervolume")
     assert [point.step for point in history] == [1, 2, 3]
     assert 0 < history[0].value < history[1].value == history[2].value
     assert set(json.loads(run.tags["paretune.hypervolume_reference"])) == {
@@ -184,7 +184,7 @@ def test_mlflow_has_a_view_with_the_front_first(driver, new_mirror, tracking_uri
     driver.complete(0.9, 1_000)
     driver.finish()
     new_mirror().drain(SWEEP)
-    (experiment,) = MlflowClient(tracking_uri).search_experiments(
+    (experiment,) = mlflow_client(tracking_uri).search_experiments(
         filter_string=f"name = '{SWEEP}'"
     )
     view = json.loads(experiment.tags[f"mlflow.sharedViewState.{view_key(SWEEP)}"])
@@ -310,7 +310,7 @@ def test_runs_in_the_bin_come_back(driver, new_mirror, runs, store, tracking_uri
     driver.complete()
     new_mirror().drain(SWEEP)
     before = runs()
-    client = MlflowClient(tracking_uri)
+    client = mlflow_client(tracking_uri)
     client.delete_experiment(client.get_experiment_by_name(SWEEP).experiment_id)
     store.outbox.mark_all(SWEEP)
     new_mirror().drain(SWEEP)

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from mlflow import MlflowClient
 
 from orchestrator.errors import OrchestratorError, UnknownNameError
 from orchestrator.queries.sweeps import open_sweep, pareto_front
@@ -14,6 +13,7 @@ from orchestrator.tracking.mlflow_reader import trials_from_mlflow
 from orchestrator.tracking.mlflow_server import MlflowServer
 from orchestrator.trials import SweepState
 from tests.orchestrator.tracking.conftest import Driver
+from tests.servers import mlflow_client
 
 pytestmark = pytest.mark.mlflow
 
@@ -76,7 +76,7 @@ def test_an_experiment_of_something_else_is_a_sentence(tracking_uri):
 def test_a_deleted_experiment_is_said_to_be_restored_by_sync(
     mirrored, store, tracking_uri, new_mirror
 ):
-    client = MlflowClient(tracking_uri=tracking_uri)
+    client = mlflow_client(tracking_uri)
     client.delete_experiment(MlflowServer(tracking_uri).experiments()[SWEEP])
     with pytest.raises(OrchestratorError, match=r"deleted .*paretune sync digits-fc"):
         trials_from_mlflow(tracking_uri, SWEEP)

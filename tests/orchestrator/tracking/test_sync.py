@@ -5,11 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage import open_store
 from orchestrator.tracking import build_mirror, sync
+from tests.servers import mlflow_client
 
 pytestmark = pytest.mark.mlflow
 
@@ -46,7 +46,7 @@ def test_syncing_twice_makes_nothing_new(finished, store, new_mirror, runs):
 def test_a_run_deleted_by_hand_comes_back(finished, store, new_mirror, runs, tracking_uri):
     sync(store, SWEEP, new_mirror())
     run_id = store.trial(SWEEP, 0).mlflow_run_id
-    MlflowClient(tracking_uri).delete_run(run_id)
+    mlflow_client(tracking_uri).delete_run(run_id)
     assert len(runs()) == 3
     assert sync(store, SWEEP, new_mirror()).is_complete
     assert run_id in {run.run_id for run in runs()}
@@ -67,7 +67,7 @@ def test_a_second_run_of_an_attempt_goes_to_the_bin(
     finished, store, new_mirror, runs, tracking_uri
 ):
     sync(store, SWEEP, new_mirror())
-    client = MlflowClient(tracking_uri)
+    client = mlflow_client(tracking_uri)
     known = client.get_run(store.trial(SWEEP, 0).mlflow_run_id)
     twin = client.create_run(known.info.experiment_id, tags=known.data.tags)
     report = sync(store, SWEEP, new_mirror())
@@ -78,7 +78,7 @@ def test_a_second_run_of_an_attempt_goes_to_the_bin(
 
 def test_a_run_stuck_as_running_is_ended(finished, store, new_mirror, runs, tracking_uri):
     sync(store, SWEEP, new_mirror())
-    MlflowClient(tracking_uri).update_run(store.trial(SWEEP, 0).mlflow_run_id, status="RUNNING")
+    mlflow_client(tracking_uri).update_run(store.trial(SWEEP, 0).mlflow_run_id, status="RUNNING")
     assert sync(store, SWEEP, new_mirror()).is_complete
     assert {run.status for run in runs()} == {"FINISHED", "FAILED"}
 
@@ -98,7 +98,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def places(state: StateFolder) -> list[str]:
     """Where MLflow says that artifacts are."""
-    client = MlflowClient(state.tracking_uri)
+    client = mlflow_client(state.tracking_uri)
     experiment = client.get_experiment_by_name(SWEEP)
     runs = client.search_runs([experiment.experiment_id])
     return [experiment.artifact_location, *(run.info.artifact_uri for run in runs)]
@@ -153,7 +153,7 @@ def test_artifacts_that_a_person_placed_elsewhere_stay_there(
     finished, store, new_mirror, tracking_uri, tmp_path
 ):
     chosen = (tmp_path / "chosen").as_uri()
-    MlflowClient(tracking_uri).create_experiment(SWEEP, artifact_location=chosen)
+    mlflow_client(tracking_uri).create_experiment(SWEEP, artifact_location=chosen)
     assert sync(store, SWEEP, new_mirror()).is_complete
     assert len(list((tmp_path / "chosen").rglob("front.html"))) == 1
     assert not (tmp_path / "artifacts").exists()

@@ -57,6 +57,7 @@ def named(tree: object, name: str = "") -> dict[str, tuple[object, ...]]:
     }
 
 
+@pytest.mark.slow
 @given(st.dictionaries(WORDS, TREES, min_size=1))
 def test_the_leaves_of_a_tree_are_what_it_was_built_from(tree: dict[str, object]) -> None:
     leaves = named(tree)
@@ -82,6 +83,7 @@ def test_what_is_no_tree_or_would_not_end_is_refused(nodes: list[object]) -> Non
         leaves_of(nodes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("quantizer", "scope"), list(product(QUANTIZERS, SCOPES)))
 def test_a_compact_file_holds_the_same_network_in_fewer_bytes(
     tmp_path: Path, quantizer: str, scope: str

@@ -73,6 +73,7 @@ def test_a_network_without_usable_gradients_shows_signs(
     assert "The Square attack, without gradients, leaves" in signs[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [lambda x: 1e4 * x, torch.round], ids=["saturated", "rounded"])
 def test_images_made_against_the_reference_reveal_what_hides_its_gradients(
     network: nn.Module, data: tuple[np.ndarray, np.ndarray], how: Any

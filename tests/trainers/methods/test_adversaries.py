@@ -24,6 +24,7 @@ def _batch() -> tuple[Tensor, Tensor]:
     return torch.rand(8, 1, 8, 8), torch.randint(3, (8,))
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["fgsm", "pgd"]), st.floats(0.001, 1.0), st.integers(1, 4), st.integers(0, 9)
 )

@@ -44,6 +44,7 @@ def test_an_expanded_convolution_is_three_convolutions(
     assert float((contracted - one_by_one).abs().max() / scale) < 1e-5
 
 
+@pytest.mark.slow
 @given(SIZES, SIZES, st.sampled_from([5, 7, 11]), st.integers(1, 3), st.integers(0, 99))
 def test_an_expanded_kernel_is_several_small_convolutions(
     outputs: int, inputs: int, side: int, rate: int, seed: int

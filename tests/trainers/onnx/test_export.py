@@ -55,6 +55,7 @@ def what_it_decodes_to(path: Path, name: str) -> np.ndarray:
     return weight
 
 
+@pytest.mark.slow
 def test_the_smallest_form_of_a_file_is_exported_as_any_other(tmp_path: Path) -> None:
     form = PackingConfig(header="compact", merge_norms=True, vector_bits=16)
     artifact = packed(tmp_path, QuantizationConfig(4, 4, packing=form), "cifar_resnet20", 32)

@@ -176,6 +176,7 @@ def test_one_step_of_sgd_moves_the_step_as_the_paper_says() -> None:
     torch.testing.assert_close(rule.step(weight).double(), moved, rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.slow
 @given(hnp.arrays(np.float32, (3, 1), elements=st.floats(-(2.0**99), 2.0**99, width=32)), BITS)
 def test_every_finite_spread_can_be_packed(spread: np.ndarray, bits: int) -> None:
     weight = large(0, 3, 8)

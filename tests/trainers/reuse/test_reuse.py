@@ -154,6 +154,7 @@ def test_few_images_of_each_class_are_kept() -> None:
     assert len(kept.val_labels) == 6
 
 
+@pytest.mark.slow
 def test_prefixes_are_trained_only_if_asked_for() -> None:
     def judged(*, prefixes: bool) -> Judged:
         weights = (RESNET, "scratch", "scratch")
@@ -166,6 +167,7 @@ def test_prefixes_are_trained_only_if_asked_for() -> None:
     assert len(asked.prefixes["tune"]) == len(asked.single["tune"]) - 1  # one without a name
 
 
+@pytest.mark.slow
 def test_frozen_arms_differ_in_their_kernels_alone(tmp_path: Path) -> None:
     cache = StageCache(str(tmp_path), 1e9)
     how = {"budget": Budget(epochs=1, image_size=8), "cache": cache}

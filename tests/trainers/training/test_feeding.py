@@ -56,6 +56,7 @@ RECIPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_no_step_reads_a_number_from_the_device(
     name: str, make_config: Config, bands: ImageData, monkeypatch: pytest.MonkeyPatch
@@ -142,6 +143,7 @@ def test_a_training_with_batches_made_ahead_is_the_same(
     assert same(state(finished(FineTuning(given, bands, device=CPU))), plain)
 
 
+@pytest.mark.slow
 def test_precision_is_chosen(make_config: Config, bands: ImageData) -> None:
     def losses(precision: str) -> list[float]:
         recipe = RecipeConfig(precision=precision)
@@ -153,6 +155,7 @@ def test_precision_is_chosen(make_config: Config, bands: ImageData) -> None:
     assert losses("bfloat16") == pytest.approx(losses("auto"), rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_compiled_training_is_one(
     make_config: Config, bands: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:

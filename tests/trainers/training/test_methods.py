@@ -153,6 +153,7 @@ def test_trials_share_the_training_of_the_network_that_teaches(
         assert torch.equal(own.state_dict()[name], tensor)
 
 
+@pytest.mark.slow
 def test_the_student_moves_towards_the_network_that_teaches(
     bands: ImageData, make_config: Config
 ) -> None:
@@ -177,6 +178,7 @@ def test_distillation_without_a_teacher_is_refused(bands: ImageData, make_config
         FineTuning(config, bands, device=CPU)
 
 
+@pytest.mark.slow
 def test_l2sp_holds_weights_where_they_were(bands: ImageData, make_config: Config) -> None:
     def moved(alpha: float) -> float:
         methods = MethodsConfig(l2sp=alpha, l2sp_head=0.0)

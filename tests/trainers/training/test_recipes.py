@@ -82,6 +82,7 @@ def test_a_resumed_training_ends_with_the_same_weights(
     assert same(state(finished(second)), state(whole))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: "-".join(recipe.changed()))
 def test_batches_of_another_size_hold_the_same_images(
     bands: ImageData, make_config: Config, recipe: RecipeConfig

@@ -58,6 +58,7 @@ def test_the_mean_bits_are_at_most_those_asked_for(
     assert len({plan.bits for plan in planned.values()}) > 1
 
 
+@pytest.mark.slow
 def test_a_front_never_loses_more_with_more_bits(bands: ImageData, make_config: Config) -> None:
     from trainers.training.finetune import FineTuning
 
@@ -106,6 +107,7 @@ def test_a_config_without_a_budget_says_nothing_of_one(make_config: Config) -> N
     assert TrialConfig.from_mapping(config.as_mapping()) == config
 
 
+@pytest.mark.slow
 def test_sensitivities_with_the_rounding_are_another_stage_and_other_bits(
     bands: ImageData, make_config: Config, tmp_path: Path
 ) -> None:

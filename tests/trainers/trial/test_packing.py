@@ -50,6 +50,7 @@ def test_the_form_survives_json_and_no_training_depends_on_it() -> None:
     assert reference_of(small).packing == PackingConfig()
 
 
+@pytest.mark.slow
 def test_an_allocation_counts_the_bytes_of_the_form() -> None:
     network = build_network("cifar_resnet20", weights="scratch", widths=(), classes=10)
     groups = layer_groups(network)

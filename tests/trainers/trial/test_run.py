@@ -216,6 +216,7 @@ def test_images_and_config_stay_as_they_were(
     assert json.dumps(config.as_mapping()) == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_trial_uses_the_threads_that_it_was_given(
     bands: ImageData, make_config: Config, tmp_path: Path, threads: int

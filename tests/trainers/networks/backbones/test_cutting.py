@@ -29,6 +29,7 @@ def _variants() -> list[str]:
     return names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _variants())
 def test_a_variant_has_the_features_and_the_blocks_that_its_facts_say(name: str) -> None:
     info = backbone_info(name)

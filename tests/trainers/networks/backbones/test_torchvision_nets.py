@@ -47,6 +47,7 @@ def test_the_table_says_what_the_network_is(name: str) -> None:
     assert sum(p.numel() for p in backbone.features.parameters()) == info.parameters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", backbone_names())
 def test_blocks_hold_every_parameter_once_and_in_order(name: str) -> None:
     backbone = on_meta(name)

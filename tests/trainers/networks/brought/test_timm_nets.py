@@ -1,5 +1,6 @@
 """Networks of timm are timm's, without their classifiers."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from trainers.networks.backbones import build_backbone
 from trainers.networks.brought import timm_nets
 from trainers.stages.keys import training_parameters
 
-timm = pytest.importorskip("timm", reason="needs paretune[timm]")
+pytestmark = pytest.mark.skipif(find_spec("timm") is None, reason="needs paretune[timm]")
 
 
 @pytest.mark.slow
@@ -30,6 +31,8 @@ def test_with_the_same_weights_it_is_the_network_of_torchvision(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_facts_are_those_of_timm() -> None:
+    import timm
+
     info = backbone_info("timm:mobilenetv3_small_050")
     model = timm.create_model("mobilenetv3_small_050", pretrained=False)
     assert info.n_features == model.get_classifier().in_features
@@ -39,6 +42,7 @@ def test_facts_are_those_of_timm() -> None:
     assert training_parameters(config)["package"] == f"timm {timm.__version__}"
 
 
+@pytest.mark.slow
 def test_a_name_that_timm_lacks_is_refused_with_similar_ones() -> None:
     with pytest.raises(ValueError, match=r"has no network 'resnet-18'. It has .*resnet18"):
         backbone_info("timm:resnet-18")

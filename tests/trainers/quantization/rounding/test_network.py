@@ -85,6 +85,7 @@ def test_predictions_stay_closer_than_with_the_nearest_codes_on_other_images(
     assert divergence(network, network, others) == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounding", ["bias_corrected", "gptq"])
 @pytest.mark.parametrize("layer", [1, 4, 6])
 def test_the_mean_of_each_channel_is_that_of_the_float_network(rounding: str, layer: int) -> None:
