@@ -192,6 +192,7 @@ def compare(
     Raises:
         UsageError: The variants cannot be compared, or one of them cannot be run.
         OrchestratorError: The table lacks a configuration.
+        KeyboardInterrupt: Ctrl-C or SIGTERM ended a sweep before its time.
     """
     for spec in variants.values():
         _check_space(spec, table)
@@ -257,13 +258,16 @@ def _simulate(spec: SweepSpec, table: Table, slots: int, store: Store, folder: s
         share = spec.execution.cache != "off"
         executor = SimulatedExecutor(table.recording, slots=slots, share_training=share)
     watch = _Watch(executor.clock)
-    run(
+    result = run(
         spec,
         store=store,
         progress=watch,
         executor=lambda task: executor,
         state=StateFolder(Path(folder)),
     )
+    if result.interrupted:
+        # A real run keeps what it has for `resume`; half of a simulation compares with nothing.
+        raise KeyboardInterrupt(result.sweep.stop_reason)
     return watch
 
 
