@@ -22,6 +22,7 @@ from orchestrator.simulation.foreign import TableSweep
 from orchestrator.simulation.lookup import TableLookup
 from orchestrator.simulation.table import Recording, Table, shown
 from orchestrator.spec.run_sections import TrackingSection
+from orchestrator.spec.sharing import shares_trainings
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.trials import Trial, TrialState
@@ -255,7 +256,7 @@ def _simulate(spec: SweepSpec, table: Table, slots: int, store: Store, folder: s
         lookup = TableLookup(spec, table)
         executor = SimulatedExecutor(lookup, slots=slots, known=lookup.known)
     else:
-        share = spec.execution.cache != "off"
+        share = shares_trainings(spec)
         executor = SimulatedExecutor(table.recording, slots=slots, share_training=share)
     watch = _Watch(executor.clock)
     result = run(
