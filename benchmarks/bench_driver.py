@@ -4,30 +4,40 @@ Simulated trials of no work (an objective each of a synthetic function, three ep
 once) run through the whole driver: proposals, the loop, the store on SQLite. Counted are seconds
 of the process on its CPUs a trial, over the last tenth of so many trials, so that what grows with
 their number shows; of a small sweep the median of five. A sweep is longer than that by a trial a
-slot: at its end none follows a trial that ended, and nothing is proposed any more. The peer is
-Optuna as OptunaSearch asks and tells it, with RDBStorage on SQLite, without any loop around it;
-beyond `--peer-trials` it is not run but extrapolated, by a straight line through its last two
-numbers.
+slot: at its end none follows a trial that ended, and nothing is proposed any more. Of a sweep that
+is longer than `--drive-all` the beginning is written into the store, and only the last `--tail`
+trials are driven, by a driver that takes the sweep up; counted is the last tenth of these. Memory
+is the most that the process of a sweep had resident, libraries included, and the store's size that
+of its file.
+
+The peer is Optuna as OptunaSearch asks and tells it, with RDBStorage on SQLite, without any loop
+around it; beyond `--peer-trials` it is not run but extrapolated, by a straight line through its
+last two numbers.
 
 Run: ``python benchmarks/bench_driver.py --trials 100 1000 --samplers random tpe``
 """
 
 import argparse
 import math
+import re
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import optuna
+from driver_history import Answer, fill
 from options import parsed
 
 from orchestrator.contracts import Silent
 from orchestrator.driver.running import run
 from orchestrator.simulation.executor import SimulatedExecutor
 from orchestrator.simulation.table import Recording
+from orchestrator.spec.run_sections import BudgetSection
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
@@ -40,7 +50,7 @@ SPACE = {
     "bits": {"type": "choice", "values": [2, 3, 4, 5, 6, 8]},
 }
 
-Side = Callable[[str, int], list[float]]
+Side = Callable[..., "Driven"]
 
 
 def main() -> None:
@@ -48,31 +58,63 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 1_000, 10_000])
     parser.add_argument("--samplers", nargs="+", default=["random", "tpe"])
     parser.add_argument("--peer-trials", type=int, default=1_000, help="largest that is run")
-    options = parsed(parser, trials=[20, 40], samplers=["random"])
-    print(f"{'':<10}{'trials':>8}{'ours ms':>10}{'peer ms':>10}{'ratio':>8}   (CPU a trial)")
+    parser.add_argument("--drive-all", type=int, default=10_000, help="largest without a past")
+    parser.add_argument("--tail", type=int, default=1_000, help="driven after a past")
+    options = parsed(parser, trials=[20, 40], samplers=["random"], drive_all=20, tail=10)
+    heads = "".join(f"{name:>10}" for name in ("ours ms", "peer ms", "ratio", "MiB", "store MB"))
+    print(f"{'':<10}{'trials':>8}{heads}   (CPU a trial)")
     for sampler in options.samplers:
         ours: list[float] = []
         peers: list[tuple[int, float]] = []
         for trials in options.trials:
             # Ten trials are few milliseconds.
             turns = range(max(1, min(5, 500 // trials)))
-            ours.append(statistics.median(at(driven, sampler, trials) for _ in turns))
+            past = 0 if trials <= options.drive_all else trials - options.tail
+            found = [alone(driven, sampler, trials + SLOTS, past) for _ in turns]
+            ours.append(
+                statistics.median(last_tenth(each.moments, trials - past) for each in found)
+            )
             measured = trials <= options.peer_trials or len(peers) < 2
-            cost = at(asked, sampler, trials) if measured else beyond(peers, trials)
+            if measured:
+                cost = last_tenth(alone(asked, sampler, trials + SLOTS).moments, trials)
+            else:
+                cost = beyond(peers, trials)
             peers.append((trials, cost))
             mark = "" if measured else "  peer extrapolated"
             print(
                 f"{sampler:<10}{trials:>8}{1e3 * ours[-1]:>10.1f}{1e3 * cost:>10.1f}"
-                f"{cost / ours[-1]:>7.1f}x{mark}",
+                f"{cost / ours[-1]:>9.1f}x{found[-1].peak / 2**20:>10.0f}"
+                f"{found[-1].stored / 1e6:>10.1f}{mark}",
                 flush=True,
             )
         growth, peer = ours[-1] / ours[0], peers[-1][1] / peers[0][1]
         print(f"{sampler:<10}grows {growth:.2f} times, the peer {peer:.1f}; at most 1.5 is wanted")
 
 
-def at(side: Side, sampler: str, trials: int) -> float:
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """What a sweep took: CPU seconds at the end of each trial, and bytes."""
+
+    moments: Sequence[float]
+    stored: int = 0
+    peak: int = 0
+
+
+def alone(side: Side, *arguments: object) -> Driven:
+    """Run a side in a process of its own, and note the most memory that it had."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_watched, side, *arguments).result()
+
+
+def _watched(side: Side, *arguments: object) -> Driven:
+    found = side(*arguments)
+    status = Path("/proc/self/status").read_text()
+    (kilobytes,) = re.findall(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+    return replace(found, peak=1024 * int(kilobytes))
+
+
+def last_tenth(moments: Sequence[float], trials: int) -> float:
     """Seconds a trial over the last tenth of so many, with every slot still in use."""
-    moments = side(sampler, trials + SLOTS)
     last = max(1, trials // 10)
     return (moments[trials - 1] - moments[trials - 1 - last]) / last
 
@@ -102,8 +144,8 @@ class Watch(Silent):
         self.moments.append(time.process_time())
 
 
-def driven(sampler: str, trials: int) -> list[float]:
-    """CPU seconds of the process at the end of each trial of a simulated sweep."""
+def driven(sampler: str, trials: int, past: int = 0) -> Driven:
+    """Drive a simulated sweep, or what follows so many trials of its past."""
     spec = SweepSpec.model_validate(
         {
             "name": "driven",
@@ -118,14 +160,28 @@ def driven(sampler: str, trials: int) -> list[float]:
             "tracking": {"kind": "none"},
         }
     )
-    watch = Watch()
     with tempfile.TemporaryDirectory(prefix="paretune-bench-") as folder:
         state = StateFolder(Path(folder))
-        store = open_store(state.store_url)
-        executor = SimulatedExecutor(recorded, slots=SLOTS)
-        run(spec, store=store, progress=watch, executor=lambda task: executor, state=state)
-        store.close()
-    return watch.moments
+        if past:
+            # The spec and the first trial are those of a driver.
+            _run(spec.model_copy(update={"budget": BudgetSection(trials=1)}), state)
+            fill(state.store_url, spec.search_space, past, _answer)
+        watch = _run(spec, state)
+        stored = sum(file.stat().st_size for file in Path(folder).glob("*.db*"))
+    return Driven(watch.moments, stored)
+
+
+def _run(spec: SweepSpec, state: StateFolder) -> Watch:
+    watch, store = Watch(), open_store(state.store_url)
+    executor = SimulatedExecutor(recorded, slots=SLOTS)
+    run(spec, store=store, progress=watch, executor=lambda task: executor, state=state)
+    store.close()
+    return watch
+
+
+def _answer(params: Params) -> Answer:
+    found = recorded(params, 0)
+    return found.values, found.reports
 
 
 def recorded(params: Params, seed: int) -> Recording:
@@ -134,7 +190,7 @@ def recorded(params: Params, seed: int) -> Recording:
     return Recording(params, seed, {"accuracy": accuracy, "memory_bytes": size}, epochs)
 
 
-def asked(sampler: str, trials: int) -> list[float]:
+def asked(sampler: str, trials: int) -> Driven:
     """The same for Optuna with RDBStorage, as many trials asked for as there are slots."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     samplers = {
@@ -163,7 +219,7 @@ def asked(sampler: str, trials: int) -> list[float]:
             if started < trials:
                 running.append(study.ask(kinds))
                 started += 1
-    return moments
+    return Driven(moments)
 
 
 if __name__ == "__main__":

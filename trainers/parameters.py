@@ -72,6 +72,9 @@ PARAMETERS: Mapping[str, Accepts] = {
     "pruning_schedule": Accepts("how the sparsity grows", words=pruning.SCHEDULES),
     "pruning_layers": Accepts("which layers are pruned", words=pruning.LAYERS),
     "pruning_restart": Accepts("whether what is left is trained from scratch", flag=True),
+    "pruning_threshold": Accepts(
+        "score, in means of its layer, up to which a channel is removed", 0, pruning.MAX_THRESHOLD
+    ),
     "tune": Accepts(
         "what is trained", words=("head", "all"), pattern=_LAST_BLOCKS, example="last_blocks:N"
     ),

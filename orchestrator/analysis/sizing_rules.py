@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from trainers.artifact.layout import layout_of
 from trainers.networks.backbone_table import BackboneInfo, backbone_info
@@ -54,7 +55,39 @@ class SizingReport:
     fc_bits: int
     heads: tuple[SizedHead, ...]
 
-    def records(self) -> list[dict[str, object]]:
+    @property
+    def kind(self) -> str:
+        """The word of the command."""
+        return "sizing"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing to beware of: nothing is measured."""
+        return ()
+
+    def inputs(self) -> dict[str, Any]:
+        """Return what was sized."""
+        return {
+            "backbone": self.backbone,
+            "classes": self.classes,
+            "bits": self.bits,
+            "fc_bits": self.fc_bits,
+        }
+
+    def results(self) -> dict[str, float]:
+        """Return parameters and bytes of each head, by the name of its rule."""
+        found: dict[str, float] = {}
+        for head in self.heads:
+            rule = head.rule.replace(" ", "_")
+            found[f"head_params_{rule}"] = head.head_params
+            found[f"memory_bytes_{rule}"] = head.memory_bytes
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it."""
+        return {**self.inputs(), "heads": self.records()}
+
+    def records(self) -> list[dict[str, Any]]:
         """Return one self-contained mapping for each head."""
         shared = {
             "backbone": self.backbone,

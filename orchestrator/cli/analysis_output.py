@@ -103,15 +103,18 @@ class AnalysisOutput:
         heading: str,
         table: RenderableType,
         how: Format,
+        *,
+        as_rows: bool = False,
     ) -> None:
         """Write the page, print the analysis, and track it.
 
         Args:
             report: The analysis.
             page: Renders it as HTML, given the command.
-            heading: What people read above the table.
+            heading: What people read above the table; empty for none.
             table: Its rows.
             how: In which form they are printed.
+            as_rows: Whether JSON holds the rows alone.
 
         Raises:
             OrchestratorError: The page or the run cannot be written.
@@ -121,7 +124,7 @@ class AnalysisOutput:
         rendered = "" if self.to is None and self.tracker is None else page(self.command)
         if self.to is not None:
             save_page(rendered, self.to)
-        print_analysis(report, heading, table, how)
+        print_analysis(report, heading, table, how, as_rows=as_rows)
         # Last: a server that is away must not cost what was found.
         if self.tracker is not None:
             run_id = self.tracker.write(report, began=self.began, page=rendered)

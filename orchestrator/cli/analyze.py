@@ -1,15 +1,16 @@
 """``analyze``: questions that are answered without a sweep."""
 
-from itertools import product
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.analysis_options import PageOption
+from orchestrator.cli.analysis_output import AnalysisOutput, TrackOption
 from orchestrator.cli.analyze_depth import depth
 from orchestrator.cli.analyze_heads import capacity, similarity
 from orchestrator.cli.analyze_reuse import reuse
 from orchestrator.cli.analyze_sensitivity import sensitivity
-from orchestrator.cli.options import Format, FormatOption, data_config, print_records
+from orchestrator.cli.options import Format, FormatOption, data_config
 from orchestrator.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ WidthsOption = Annotated[
 
 
 def sizing(  # noqa: PLR0913 - the options of a command
+    context: typer.Context,
     backbone: Annotated[str, typer.Argument(help="Name of the backbone, such as alexnet.")],
     data: Annotated[
         str,
@@ -58,6 +60,8 @@ def sizing(  # noqa: PLR0913 - the options of a command
     fc_bits: Annotated[int, typer.Option(help="Bits of an FC weight: 2 to 8, or 32.")] = 32,
     fractions: FractionsOption = None,
     widths: WidthsOption = None,
+    to: PageOption = None,
+    track: TrackOption = None,
     how: FormatOption = Format.TABLE,
 ) -> None:
     """Print the head that every sizing rule gives: widths, parameters, bytes when packed.
@@ -68,7 +72,10 @@ def sizing(  # noqa: PLR0913 - the options of a command
     Example: paretune analyze sizing alexnet digits
 
     Example: paretune analyze sizing vgg16 classes=101 --bits 4 --format json
+
+    Example: paretune analyze sizing vgg16 digits --to heads.html --track default
     """
+    output = AnalysisOutput.checked(context, to, track)
     from trainers.networks.backbone_table import backbone_names
 
     if backbone not in backbone_names():
@@ -87,15 +94,20 @@ def sizing(  # noqa: PLR0913 - the options of a command
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
-    if how is Format.TABLE:
-        typer.echo(_heading(report))
-    print_records(report.records(), _table(report), how)
+
+    def page(command: str) -> str:
+        from orchestrator.reporting.planning_page import sizing_page
+
+        return sizing_page(report, command)
+
+    output.show(report, page, _heading(report), _table(report), how, as_rows=True)
 
 
 app.command("sizing")(sizing)
 
 
 def power(  # noqa: PLR0913 - the options of a command
+    context: typer.Context,
     *,
     images: Annotated[
         str, typer.Option(metavar="A,B", help="Validation images, one number or several.")
@@ -115,6 +127,8 @@ def power(  # noqa: PLR0913 - the options of a command
     disagreement: Annotated[
         float, typer.Option(help="Share of the images on which two such networks differ.")
     ] = 0.05,
+    to: PageOption = None,
+    track: TrackOption = None,
     how: FormatOption = Format.TABLE,
 ) -> None:
     """Print how likely a network that is as good as the reference is shown to be not worse.
@@ -123,28 +137,27 @@ def power(  # noqa: PLR0913 - the options of a command
     report' and 'paretune pick --min'.
 
     Example: paretune analyze power --images 629 --seeds 3,5,10 --candidates 8 --margin "3 points"
+
+    Example: paretune analyze power --to power.html --track default
     """
-    from orchestrator.analysis.statistics.power import power as power_of
+    output = AnalysisOutput.checked(context, to, track)
+    from orchestrator.analysis.power_analysis import analyze_power
     from orchestrator.reporting.tables import power_table
     from orchestrator.spec.claim_section import parse_margin
 
     loss = parse_margin(margin)
-    grid = product(_numbers(candidates), _numbers(images), _numbers(seeds))
+    grid = (_numbers(images), _numbers(seeds), _numbers(candidates))
     try:
-        records = [
-            {
-                "candidates": many,
-                "images": shown,
-                "seeds": repeated,
-                "power": power_of(
-                    shown, repeated, many, loss, alpha=alpha, disagreement=disagreement
-                ),
-            }
-            for many, shown, repeated in grid
-        ]
+        report = analyze_power(*grid, margin=loss, alpha=alpha, disagreement=disagreement)
     except ValueError as error:
         raise UsageError(f"The power cannot be computed: {error}") from None
-    print_records(records, power_table(records), how)
+
+    def page(command: str) -> str:
+        from orchestrator.reporting.planning_page import power_page
+
+        return power_page(report, command)
+
+    output.show(report, page, "", power_table(report.records()), how, as_rows=True)
 
 
 app.command("power")(power)
@@ -188,19 +201,12 @@ def _heading(report: "SizingReport") -> str:
 
 
 def _table(report: "SizingReport") -> "Table":
-    from orchestrator.quantities import human
+    from orchestrator.reporting.head_cells import HEADINGS, head_cells
     from orchestrator.reporting.tables import plain_table
 
     table = plain_table()
-    for column in ("rule", "widths", "head params", "saved", "head", "memory"):
+    for column in HEADINGS:
         table.add_column(column, justify="left" if column == "rule" else "right")
-    for head in report.heads:
-        table.add_row(
-            head.rule,
-            ", ".join(map(str, head.widths)),
-            f"{head.head_params:,}",
-            human("saved_fraction", head.head_saving),
-            human("head_bytes", head.head_bytes),
-            human("memory_bytes", head.memory_bytes),
-        )
+    for cells in head_cells(report):
+        table.add_row(*cells)
     return table

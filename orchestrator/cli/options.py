@@ -287,11 +287,13 @@ class Analysis(Protocol):
         ...
 
 
-def print_analysis(report: Analysis, heading: str, table: RenderableType, how: Format) -> None:
+def print_analysis(
+    report: Analysis, heading: str, table: RenderableType, how: Format, *, as_rows: bool = False
+) -> None:
     """Print an analysis: whole as JSON, else its rows, below a heading if people read them."""
-    if how is Format.JSON:
+    if how is Format.JSON and not as_rows:
         print_record(report.as_json(), "", how)
         return
-    if how is Format.TABLE:
+    if how is Format.TABLE and heading:
         typer.echo(heading)
     print_records(report.records(), table, how)

@@ -35,7 +35,7 @@ from orchestrator.objectives import Objective, missing_values
 from orchestrator.scheduling.peers import Peers
 from orchestrator.scheduling.promotion import Promotion
 from orchestrator.search.cost_model import comparable
-from orchestrator.search.in_order import InOrderProposals
+from orchestrator.search.in_order import InOrderProposals, lag_of
 from orchestrator.search.proposals import Proposal, Proposals
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
@@ -105,7 +105,8 @@ class SweepLoop:
         )
         if spec.reference:
             self._add_references()
-        self._peers = Peers(spec.training.epochs, comparable(parts.known))
+        lag = lag_of(spec) if spec.execution.reproducible else None
+        self._peers = Peers(spec.training.epochs, comparable(parts.known), lag)
         self._peers.take_up(parts.store, spec.name, self._trials, parts.scheduler.milestones)
         self._second_chances = Promotion(self._peers, parts.scheduler)
         unfinished = [trial for trial in self._trials.values() if not trial.state.is_final]

@@ -7,6 +7,7 @@ from orchestrator.execution.task import Task
 from orchestrator.file_storage.storage import FileStorage
 from orchestrator.references import resolved
 from orchestrator.search.cost_model import sized_backbones
+from orchestrator.spec.sharing import shares_trainings
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from trainers.doors import read_code
@@ -37,6 +38,7 @@ def task_of(spec: SweepSpec, state: StateFolder) -> Task:
         max_slots=spec.execution.max_slots,
         cache=_cache(spec, state),
         cache_bytes=spec.execution.cache_bytes,
+        shares_trainings=shares_trainings(spec),
         batches=batches_of(spec),
         functions=spec.functions,
         code=read_code((*spec.functions.values(), spec.data.dataset or "", spec.backbone.name)),

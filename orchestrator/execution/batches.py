@@ -67,17 +67,17 @@ def batches_of(spec: "SweepSpec") -> Batches:
     schedule, with one of the `methods`, where pruning varies, with more than one backbone or one
     of more than 4,096 features, on GPUs, and where time is compared or counted: `train_s`, and
     the budgets of hours, which count every attempt of a batch from its start to its end; and where
-    a sweep is reproducible, as the clock decides which trials meet in a batch.
+    a sweep is reproducible, whose proposals would wait for whole batches.
 
     >>> from orchestrator.spec.files import load_sweep
     >>> spec = load_sweep("examples/sweeps/digits.yaml")
     >>> batches_of(spec)
     Batches(most=16, rounds=4)
     """
+    if spec.execution.fuse not in ("auto", "off"):
+        return Batches(spec.execution.fuse)
     if spec.execution.fuse == "off" or spec.execution.reproducible:
         return Batches()
-    if spec.execution.fuse != "auto":
-        return Batches(spec.execution.fuse)
     return Batches(_MOST, _ROUNDS) if _has_small_heads(spec) else Batches()
 
 

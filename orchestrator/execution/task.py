@@ -24,6 +24,7 @@ class Task:
         max_slots: Workers at once, at most; None is as many as fit.
         cache: Folder or URL of the stage cache; None is none.
         cache_bytes: What it may hold.
+        shares_trainings: Whether a trial may take a finished training from it.
         batches: How many jobs a worker takes at once.
         functions: References of a user's own functions, by the name of the value.
         code: Files of a user's own code by their paths, as `trainers.doors.read_code` read them.
@@ -40,6 +41,7 @@ class Task:
     front_attacks: Mapping[str, AttackConfig] = field(default_factory=dict)
     cache: str | None = None
     cache_bytes: float = math.inf
+    shares_trainings: bool = True
     batches: Batches = field(default_factory=Batches)
     functions: Mapping[str, str] = field(default_factory=dict)
     code: Mapping[str, bytes] = field(default_factory=dict)

@@ -161,7 +161,9 @@ class TrialRunner:
 
 def stage_cache(task: Task) -> StageCache | None:
     """Open the stage cache of a sweep in this process."""
-    return None if task.cache is None else StageCache(task.cache, task.cache_bytes)
+    if task.cache is None:
+        return None
+    return StageCache(task.cache, task.cache_bytes, gives_trainings=task.shares_trainings)
 
 
 def failed(error: Exception) -> Outcome:

@@ -22,10 +22,15 @@ class Peers:
     Args:
         epochs: Number of epochs of a training whose params do not set it.
         known: What is known of a configuration before it is trained.
+        lag: Of a reproducible sweep (`orchestrator.search.in_order`): a trial is compared with
+            those alone whose results its own proposal has seen, which are all over. None compares
+            it with all.
     """
 
-    def __init__(self, epochs: int, known: KnownValues = nothing_known) -> None:
-        self._epochs, self._known = epochs, known
+    def __init__(
+        self, epochs: int, known: KnownValues = nothing_known, lag: int | None = None
+    ) -> None:
+        self._epochs, self._known, self._lag = epochs, known, lag
         self._measured: defaultdict[tuple[int, object], dict[int, Mapping[str, float]]]
         self._measured = defaultdict(dict)
         self._reached: dict[int, int] = {}
@@ -67,7 +72,16 @@ class Peers:
         number = trial.number
         peers = self._measured.get((epoch, self._total(trial)), {})
         is_due = number in peers and self._reached[number] == epoch > self._passed.get(number, 0)
-        return peers if is_due else {}
+        return self._seen(number, peers) if is_due else {}
+
+    def _seen(
+        self, number: int, peers: Mapping[int, Mapping[str, float]]
+    ) -> Mapping[int, Mapping[str, float]]:
+        """Leave out what came in, or did not, by the chances of timing."""
+        if self._lag is None:
+            return peers
+        last = number - self._lag
+        return {n: peers[n] for n in sorted(peers) if n <= last or n == number}
 
     def pass_by(self, trial: int) -> None:
         """Let a stopped trial go on: what it has already reported is not judged again."""

@@ -17,15 +17,20 @@ _PER_SLOT = 2
 def lag_of(spec: SweepSpec) -> int:
     """Return how many of the latest trials a proposal does not see the results of, plus one.
 
-    One slot waits for nothing: each proposal sees all results. More slots have twice their number.
+    One slot waits for nothing: each proposal sees all results. More slots have twice their
+    number. Where a worker takes several trials at once (`fuse`), those count like as many slots;
+    with one worker a batch sees all that came before it.
 
     >>> from orchestrator.spec.files import load_sweep
     >>> settings = ["execution={reproducible: true, max_slots: 4}"]
     >>> lag_of(load_sweep("examples/sweeps/digits.yaml", settings=settings))
     8
+    >>> lag_of(load_sweep("examples/sweeps/digits.yaml", settings=[*settings, "execution.fuse=3"]))
+    24
     """
     slots = spec.execution.max_slots or 1
-    return 1 if slots == 1 else _PER_SLOT * slots
+    together = spec.execution.fuse if isinstance(spec.execution.fuse, int) else 1
+    return together if slots == 1 else _PER_SLOT * slots * together
 
 
 class InOrderProposals:
@@ -106,6 +111,7 @@ def _mismatch(trial: Trial) -> str:
     return (
         f"Trial {trial.number} of {trial.sweep!r} is not the one that this run would have "
         f"proposed, so that the sweep cannot go on as execution.reproducible promises: it was "
-        f"begun without it, with another max_slots, sampler or version, or other siblings. Leave "
-        f"reproducible out to go on from what is stored, or begin the sweep under another name."
+        f"begun without it, with another max_slots, fuse, sampler or version, or other siblings. "
+        f"Leave reproducible out to go on from what is stored, or begin the sweep under another "
+        f"name."
     )

@@ -22,6 +22,7 @@ from orchestrator.simulation.foreign import TableSweep
 from orchestrator.simulation.lookup import TableLookup
 from orchestrator.simulation.table import Recording, Table, shown
 from orchestrator.spec.run_sections import TrackingSection
+from orchestrator.spec.sharing import shares_trainings
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from orchestrator.trials import Trial, TrialState
@@ -192,6 +193,7 @@ def compare(
     Raises:
         UsageError: The variants cannot be compared, or one of them cannot be run.
         OrchestratorError: The table lacks a configuration.
+        KeyboardInterrupt: Ctrl-C or SIGTERM ended a sweep before its time.
     """
     for spec in variants.values():
         _check_space(spec, table)
@@ -254,16 +256,19 @@ def _simulate(spec: SweepSpec, table: Table, slots: int, store: Store, folder: s
         lookup = TableLookup(spec, table)
         executor = SimulatedExecutor(lookup, slots=slots, known=lookup.known)
     else:
-        share = spec.execution.cache != "off"
+        share = shares_trainings(spec)
         executor = SimulatedExecutor(table.recording, slots=slots, share_training=share)
     watch = _Watch(executor.clock)
-    run(
+    result = run(
         spec,
         store=store,
         progress=watch,
         executor=lambda task: executor,
         state=StateFolder(Path(folder)),
     )
+    if result.interrupted:
+        # A real run keeps what it has for `resume`; half of a simulation compares with nothing.
+        raise KeyboardInterrupt(result.sweep.stop_reason)
     return watch
 
 

@@ -20,6 +20,7 @@ class PruningSection(Section):
     schedule: str | None = None
     layers: str | None = None
     restart: bool | None = None
+    threshold: float | None = None
 
     @field_validator("*")
     @classmethod

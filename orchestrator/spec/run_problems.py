@@ -2,6 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from orchestrator.spec.run_sections import SCHEDULER_KINDS
+from trainers.doors import is_reference
+
 if TYPE_CHECKING:
     from orchestrator.spec.sweep_spec import SweepSpec
 
@@ -35,15 +38,15 @@ def _irreproducible(spec: "SweepSpec") -> str:
             "the number of slots decides which results a proposal sees: write max_slots, the "
             "most workers that train at once"
         )
-    if execution.fuse not in ("auto", "off", 1):
+    if is_reference(spec.scheduler.kind):
         return (
-            f"fuse is {execution.fuse}, so that the clock decides which heads train together: "
-            f"leave fuse out"
+            f"the scheduler {spec.scheduler.kind} is code of your own, which may look at a clock: "
+            f"use one of {', '.join(SCHEDULER_KINDS)}, or leave reproducible out"
         )
-    if spec.scheduler.kind != "fifo":
+    if spec.scheduler.kind != "fifo" and execution.siblings is True:
         return (
-            f"{spec.scheduler.kind} compares a trial with those that happen to be as far: use "
-            f"scheduler: fifo, or leave reproducible out"
+            f"{spec.scheduler.kind} stops trainings at milestones, which one from the cache does "
+            f"not pass, so that siblings would be trained anew: leave siblings out"
         )
     return _clocked(spec)
 

@@ -53,6 +53,7 @@ from orchestrator.spec.run_sections import (
 )
 from orchestrator.spec.sampler_section import Sampler, SamplerSection
 from orchestrator.spec.section import Section, as_problem
+from orchestrator.spec.sharing import shares_trainings
 from orchestrator.spec.trainer import OwnTrainer, Trainer
 from orchestrator.spec.trial_sections import (
     Data,
@@ -274,7 +275,7 @@ class SweepSpec(Section):
         They count towards the budget. If the budget covers a quarter of the space, most trainings
         will be requested again with other bits anyway; in a larger space the sampler chooses.
         """
-        if self.execution.cache == "off" or self.execution.siblings is False:
+        if not shares_trainings(self) or self.execution.siblings is False:
             return False
         size = self.search_space.size
         covers = size is not None and 4 * self.budget.trials >= size

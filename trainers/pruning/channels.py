@@ -26,23 +26,26 @@ def remove_channels(
     share: float,
     fixed: nn.Module,
     criterion: str = "magnitude",
+    threshold: float = 0.0,
 ) -> None:
     """Remove a share of the channels that convolutions hand on, those of the lowest score.
 
     Channels that depend on each other, as those of residual branches that are added, go together:
     their score is torch-pruning's. ``magnitude``: the mean over the layers of the L2 norm of a
     channel's weights. ``batch_norm``: the mean of `|gamma|` of its batch norms, as Liu et al. UCP
-    (Chang et al.) judges by the mean of a gate over the data, with a threshold in each layer where
-    this has a share; its blocks of a stage are alike, as an equal share of equal blocks is.
+    (Chang et al.) judges by the mean of a gate over the data, and keeps in each layer what is
+    above a threshold; its blocks of a stage are alike, as an equal share of equal blocks is.
 
     A set keeps one channel at least, and whole blocks of 8 where it has 16 or more.
 
     Args:
         network: Changed in place: its layers get smaller weights.
         sample: Inputs for one pass, with which dependencies are found.
-        share: Of the channels of each set, in (0, 1).
+        share: Of the channels of each set, in (0, 1); 0 with a threshold.
         fixed: A part whose inputs and outputs stay as many: what is handed to it is kept.
         criterion: ``magnitude`` or ``batch_norm``.
+        threshold: UCP's: channels go whose score is at most this times the mean score of their
+            set, instead of a share. 0 is none.
 
     Raises:
         ValueError: Channels are judged by batch norms, and there is none behind some of them.
@@ -67,10 +70,20 @@ def remove_channels(
     kept_whole = set(fixed.modules())
     for group in list(graph.get_all_groups(ignored_layers=list(kept_whole))):
         if all(member.dep.target.module not in kept_whole for member in group):
-            _prune(graph, group, _scores(group, criterion), share)
+            scores = _scores(group, criterion)
+            _prune(graph, group, scores, below(scores, threshold) if threshold else share)
     for parameter, was in zip(network.parameters(), trained, strict=True):
         parameter.requires_grad_(was)
         parameter.grad = None
+
+
+def below(scores: Tensor, threshold: float) -> float:
+    """Return the share of channels whose score is at most so many times the mean score.
+
+    >>> below(torch.tensor([1.0, 2.0, 3.0, 6.0]), 0.99)
+    0.5
+    """
+    return float((scores <= threshold * scores.mean()).double().mean())
 
 
 def _scores(group: Any, criterion: str) -> Tensor:

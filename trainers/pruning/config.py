@@ -20,6 +20,7 @@ CRITERIA = (
 SCHEDULES = ("one_shot", "iterative", "gradual", "one_cycle")
 LAYERS = ("convolutions", "all")
 MAX_SPARSITY = 0.999
+MAX_THRESHOLD = 2.0
 
 PREFIX = "pruning_"
 """Before the name of a setting where it is sampled: `pruning_sparsity`."""
@@ -28,7 +29,7 @@ PRUNING_PARAMETERS = tuple(
     PREFIX + name
     for name in (
         *("sparsity", "granularity", "context", "criterion", "schedule", "layers"),
-        "restart",
+        *("restart", "threshold"),
     )
 )
 """The settings as they are sampled."""
@@ -63,6 +64,8 @@ class PruningConfig:
         layers: ``convolutions``, or ``all``: FC layers too, whose kernels are single weights. The
             units of the last layer are the classes, so that it is never pruned by filters.
         restart: Whether a network whose channels were removed is trained from scratch.
+        threshold: Instead of a sparsity, for channels: those are removed whose score is at most
+            this times the mean score of their layer. 0 is none.
     """
 
     sparsity: float = 0.0
@@ -72,6 +75,7 @@ class PruningConfig:
     schedule: str = "one_shot"
     layers: str = "convolutions"
     restart: bool = False
+    threshold: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -82,6 +86,10 @@ class PruningConfig:
         if isinstance(self.sparsity, bool) or not 0 <= self.sparsity <= MAX_SPARSITY:
             raise ValueError(
                 f"{PREFIX}sparsity is {self.sparsity!r}; it goes from 0 to {MAX_SPARSITY:g}."
+            )
+        if isinstance(self.threshold, bool) or not 0 <= self.threshold <= MAX_THRESHOLD:
+            raise ValueError(
+                f"{PREFIX}threshold is {self.threshold!r}; it goes from 0 to {MAX_THRESHOLD:g}."
             )
         for name, known in _WORDS.items():
             if getattr(self, name) not in known:
@@ -96,9 +104,7 @@ class PruningConfig:
         False
         """
         values = asdict(self)
-        if not self.restart:
-            del values["restart"]
-        return values
+        return {name: v for name, v in values.items() if v or name not in ("restart", "threshold")}
 
     @property
     def removes_channels(self) -> bool:
@@ -108,7 +114,7 @@ class PruningConfig:
     @property
     def active(self) -> bool:
         """Whether anything is pruned."""
-        return self.sparsity > 0
+        return self.sparsity > 0 or self.threshold > 0
 
 
 def check_pruning(config: PruningConfig, *, backbone: str, tune: str, quantizer: str) -> None:
@@ -121,6 +127,7 @@ def check_pruning(config: PruningConfig, *, backbone: str, tune: str, quantizer:
     """
     if not config.active:
         return
+    _check_threshold(config)
     if config.removes_channels:
         _check_removal(config, backbone)
         return
@@ -151,6 +158,15 @@ def check_pruning(config: PruningConfig, *, backbone: str, tune: str, quantizer:
             f"{PREFIX}sparsity is {config.sparsity:g} and the quantizer is 'entropy', which may "
             f"drop the level zero, so that pruned weights would not stay zero. Use 'symmetric', "
             f"'affine' or 'kmeans', or {PREFIX}sparsity 0."
+        )
+
+
+def _check_threshold(config: PruningConfig) -> None:
+    if config.threshold and (config.sparsity or not config.removes_channels):
+        raise ValueError(
+            f"{PREFIX}threshold is {config.threshold:g}, {PREFIX}sparsity {config.sparsity:g} and "
+            f"{PREFIX}granularity {config.granularity!r}: a threshold decides how many channels "
+            f"are removed. Give it with 'channel' and without a sparsity, or leave it out."
         )
 
 
@@ -197,8 +213,9 @@ def check_kept_epochs(config: PruningConfig, *, tune: str, recipe: RecipeConfig)
 
 
 def _check_removal(config: PruningConfig, backbone: str) -> None:
-    plain = PruningConfig(sparsity=config.sparsity, granularity="channel", restart=config.restart)
-    if replace(config, criterion=plain.criterion) != plain:
+    plain = PruningConfig(granularity="channel")
+    own = {name: getattr(config, name) for name in ("sparsity", "threshold", "restart")}
+    if replace(config, criterion=plain.criterion) != replace(plain, **own):
         raise ValueError(
             f"{PREFIX}granularity is 'channel', and channels are removed once, before the "
             f"training, in each layer: leave {PREFIX}context, {PREFIX}schedule and "

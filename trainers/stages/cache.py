@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -30,8 +31,10 @@ class StageCache:
     Args:
         where: A folder, or an fsspec URL.
         max_bytes: Bound of the total size; the least recently used entries are evicted first.
+        gives_trainings: Whether a trial may take a finished training from it.
 
     Attributes:
+        gives_trainings: As given.
         troubles: Errors so far, a sentence each, without repetitions.
         use: Counts since it was opened.
 
@@ -39,12 +42,19 @@ class StageCache:
         TrainerError: `where` is a URL that cannot be used here.
     """
 
-    def __init__(self, where: str, max_bytes: float) -> None:
+    def __init__(self, where: str, max_bytes: float, *, gives_trainings: bool = True) -> None:
+        self.gives_trainings = gives_trainings
         self._backend: CacheBackend = open_backend(where)
         self._max_bytes = max_bytes
         self._written = max_bytes
         self.troubles: list[str] = []
         self.use = CacheUse()
+
+    def giving_trainings(self) -> "StageCache":
+        """Return the same cache, which gives trainings; what is read there is not counted here."""
+        other = copy(self)
+        other.gives_trainings = True
+        return other
 
     def get(self, name: str) -> Content | None:
         """Read the tensors (on the CPU) and facts of an entry; None if it cannot be read."""

@@ -129,7 +129,7 @@ class TrialStages:
 
     def training(self) -> Content | None:
         """Return the finished training of this trial or of an equal one, if the cache has it."""
-        found = self._cache.get(self._training)
+        found = self._cache.get(self._training) if self._cache.gives_trainings else None
         if found is not None:
             self.taken, self.has_training = self.taken + 1, True
         return found

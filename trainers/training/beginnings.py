@@ -40,7 +40,7 @@ def backbone_of(config: TrialConfig) -> Backbone:
 def narrow(
     network: Network, config: TrialConfig, device: torch.device
 ) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Remove a share of the channels of a network's backbone, and draw it anew on `restart`.
+    """Remove channels of a network's backbone, and draw it anew on `restart`.
 
     Returns:
         The new sizes of the layers that changed, for `NetworkSpec.narrowed`.
@@ -55,6 +55,7 @@ def narrow(
         share=pruning.sparsity,
         fixed=network.head,
         criterion=pruning.criterion,
+        threshold=pruning.threshold,
     )
     # What is left was copied into new tensors.
     network.lay_out()

@@ -30,6 +30,8 @@ def taught(
     Raises:
         DivergedError: Its training diverged.
     """
+    # The teacher is no trial, so that no milestone is passed over.
+    cache = cache and cache.giving_trainings()
     with torch.random.fork_rng(devices=forked(device)):
         training = FineTuning(teacher_of(config), data, device=device, cache=cache)
         while not training.finished:

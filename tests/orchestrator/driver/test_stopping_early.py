@@ -171,6 +171,21 @@ def test_what_is_known_of_a_configuration_counts_beside_what_was_measured() -> N
     assert peers.of(trials[0], 4) == {}
 
 
+def test_with_a_lag_a_trial_is_compared_with_those_that_its_proposal_has_seen() -> None:
+    peers = Peers(9, lag=2)
+    trials = [Trial("a", n, {"fc_width_1": n + 1}, 0, TrialState.RUNNING) for n in range(5)]
+    # The last ones report first.
+    for trial in reversed(trials):
+        peers.observe(trial, Report(2, {"milestone_accuracy": trial.number / 10}))
+    assert [list(peers.of(trial, 2)) for trial in trials] == [
+        [0],
+        [1],
+        [0, 2],
+        [0, 1, 3],
+        [0, 1, 2, 4],
+    ]
+
+
 @dataclass
 class Played:
     """Four trials at once, which report in a random order; drivers may die at any report."""

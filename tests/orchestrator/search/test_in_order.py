@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.contracts import Outcome
+from orchestrator.contracts import Decision, Outcome
+from orchestrator.driver.schedulers import scheduler_of
 from orchestrator.errors import UsageError
 from orchestrator.storage.opening import open_store
-from orchestrator.trials import TrialState
+from orchestrator.trials import Report, TrialState
 from tests.orchestrator import driving
 from tests.orchestrator.driving import Driver, make_spec
 
@@ -125,6 +126,64 @@ def test_more_trials_later_are_those_of_a_longer_sweep(tmp_path: Path) -> None:
     assert played(folders[1], random.Random(3)) == whole
 
 
+def judged(folder: Path, order: random.Random, kills: int) -> list[object]:
+    """A sweep under MO-ASHA on three slots, whose trials report in an order of chance."""
+    spec = make_spec(
+        space=SPACE,
+        sampler="tpe",
+        budget=24,
+        training={"epochs": 4},
+        scheduler="moasha",
+        execution={"reproducible": True, "max_slots": 3},
+    )
+    store = open_store(f"sqlite:///{folder / 'sweeps.db'}")
+    moments = sorted(order.sample(range(1, 60), kills))
+    driver, running, told = Driver(store, folder, spec, scheduler_of(spec)), [], 0
+    epochs: dict[int, int] = {}
+    while True:
+        while len(running) < 3 and (job := driver.start()) is not None:
+            running.append(job)
+        if not running:
+            break
+        job = running.pop(order.randrange(len(running)))
+        found = outcome(job.params)
+        accuracy = found.values.get("accuracy", 0.0)
+        epoch = epochs[job.trial] = epochs.get(job.trial, 0) + 1
+        # Curves that cross, so that an early verdict is not the last one.
+        early = accuracy * epoch / 4 - job.params["learning_rate"] * (4 - epoch)
+        values = {"milestone_accuracy": early} if epoch in job.milestones else {}
+        verdict = driver.loop.reported(job, [Report(epoch, values)])
+        if verdict is Decision.STOP:
+            driver.loop.ended(job, Outcome(TrialState.STOPPED))
+        elif epoch == 4:
+            driver.loop.ended(job, found)
+        else:
+            running.append(job)
+        told += 1
+        if moments and told == moments[0]:
+            del moments[0]
+            driver, running = Driver(store, folder, spec, scheduler_of(spec)), []
+    trials = [
+        (t.params, t.seed, t.state, t.values, store.reports("a", t.number))
+        for t in store.trials("a")
+    ]
+    store.close()
+    return trials
+
+
+@pytest.mark.slow
+def test_a_scheduler_stops_the_same_trials_whatever_the_order_in_which_they_report(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    sweeps = [
+        judged(tmp_path_factory.mktemp("sweep"), random.Random(seed), kills=seed)
+        for seed in range(5)
+    ]
+    assert all(sweep == sweeps[0] for sweep in sweeps)
+    states = [state for _, _, state, _, _ in sweeps[0]]
+    assert {TrialState.STOPPED, TrialState.COMPLETE} <= set(states)
+
+
 def test_a_sweep_that_was_begun_otherwise_is_not_taken_up_as_reproducible(
     drive: Callable[..., Driver],
 ) -> None:
@@ -140,8 +199,15 @@ def test_a_sweep_that_was_begun_otherwise_is_not_taken_up_as_reproducible(
         ({"execution": {"reproducible": True}}, "write max_slots"),
         ({"budget": {"seconds": 60}}, "limit it by budget.trials alone"),
         ({"objectives": {"accuracy": "maximize", "latency_ms": "minimize"}}, "latency_ms is"),
-        ({"scheduler": "moasha", "training": {"epochs": 4}}, "moasha compares"),
-        ({"execution": {"reproducible": True, "max_slots": 2, "fuse": 4}}, "fuse is 4"),
+        ({"scheduler": "mine:make", "training": {"epochs": 4}}, "mine:make is code of your own"),
+        (
+            {
+                "scheduler": "moasha",
+                "training": {"epochs": 4},
+                "execution": {"reproducible": True, "max_slots": 2, "siblings": True},
+            },
+            "leave siblings out",
+        ),
     ],
 )
 def test_what_a_clock_decides_is_refused_with_a_sentence(

@@ -1,6 +1,9 @@
 """Whole simulated sweeps: real driver, samplers and store, by the time of the simulation."""
 
+import itertools
 import math
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +116,27 @@ def test_trainings_are_shared_where_the_sweep_shares_them(elsewhere: Path) -> No
     (found,) = compare({"cached": cached}, TABLE, seeds=[0], slots=1)
     # Four trainings, and twelve evaluations.
     assert found.seconds == 4 * 3.0 + 12 * 1.0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_simulation_that_a_signal_cuts_short_is_no_result(
+    elsewhere: Path, number: signal.Signals
+) -> None:
+    asked = itertools.count()
+
+    def interrupted(params: Params, seed: int) -> Recording:
+        if next(asked) == 3:
+            os.kill(os.getpid(), number)
+        return recorded(params, seed)
+
+    class Interrupting(Table):
+        recording = staticmethod(interrupted)
+
+    table = Interrupting(TABLE.recordings, TABLE.source)
+    with pytest.raises(KeyboardInterrupt, match=number.name):
+        compare({"a": make_spec(), "b": make_spec()}, table, seeds=[0, 1], slots=1)
+    # Neither the rest of the first sweep was simulated, nor any other.
+    assert next(asked) <= 5
 
 
 def test_a_reference_is_not_replayed(elsewhere: Path) -> None:

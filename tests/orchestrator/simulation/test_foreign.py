@@ -137,3 +137,23 @@ def test_times_that_were_not_recorded_are_filled_in(
     assert [r.values["seconds"] for r in table.recordings[0].reports] == seconds
     assert note in " ".join(table.notes)
     assert bool(table.notes) == bool(note)
+
+
+@pytest.mark.parametrize(
+    ("name", "configurations", "epochs", "objectives"),
+    [
+        ("naap440", 440, 90, {"accuracy", "params", "macs"}),
+        ("metaqnn_cifar10", 1_000, 20, {"accuracy", "params"}),
+        ("deep_resnets_cifar10", 486, 50, {"accuracy", "params"}),
+    ],
+)
+def test_the_tables_of_others_that_ship_can_be_searched_as_they_are(
+    name: str, configurations: int, epochs: int, objectives: set[str]
+) -> None:
+    folder = Path(__file__).resolve().parents[3] / "benchmarks" / "tables"
+    table = read_table(folder / f"{name}.csv.gz")
+    assert table.configurations == configurations
+    assert {len(each.reports) for each in table.recordings} == {epochs}
+    assert set(sweep_of(table).objectives) == objectives
+    # Nothing is shipped without its licence.
+    assert f"`{name}.csv.gz`" in (folder / "README.md").read_text().split("## Licence")[1]

@@ -120,3 +120,21 @@ def test_a_server_that_is_away_is_told_in_a_sentence(
     assert result.exit_code == 1
     # What was found is not lost.
     assert "Suggested cap" in result.stdout
+
+
+def test_what_is_asked_before_a_sweep_is_a_run_too(state: StateFolder, tmp_path: Path) -> None:
+    page = tmp_path / "heads.html"
+    for words in (
+        ("sizing", "digitnet", "classes=7", "--fraction", "0.5", "--to", str(page)),
+        ("power", "--images", "200,400", "--seeds", "1", "--candidates", "3"),
+    ):
+        result = CliRunner().invoke(app, ["analyze", *words, "--track", "default"])
+        assert result.exit_code == 0, result.stderr
+    server = MlflowServer(state.tracking_uri)
+    experiment = server.experiments()[EXPERIMENT]
+    (sizing,) = server.runs(experiment, {ANALYSIS: "sizing"})
+    (power,) = server.runs(experiment, {ANALYSIS: "power"})
+    assert sizing.params == {"backbone": "digitnet", "classes": "7", "bits": "32", "fc_bits": "32"}
+    assert (power.params["images"], power.params["margin"]) == ("200,400", "0.02")
+    assert "heads for 7 classes" in page.read_text()
+    assert "paretune analyze sizing digitnet classes=7" in page.read_text()

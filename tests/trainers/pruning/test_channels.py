@@ -169,3 +169,55 @@ def test_a_restarted_network_has_the_sizes_and_not_the_weights(
     assert not torch.equal(first, second)
     again = begun(replace(config, pruning=replace(config.pruning, restart=True)), bands).network
     assert torch.equal(again.features[0].weight, second)
+
+
+def test_a_threshold_removes_what_is_below_the_mean_of_its_layer() -> None:
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 6, 3),
+        torch.nn.BatchNorm2d(6),
+        torch.nn.Conv2d(6, 5, 1),
+        torch.nn.BatchNorm2d(5),
+        torch.nn.Conv2d(5, 3, 1),
+        torch.nn.Conv2d(3, 2, 1),
+    )
+    # Means 1 and 2; the second layer has a channel below 0.9 of its mean, the first one three.
+    network[1].weight.data = torch.tensor([0.1, 0.2, 0.3, 1.4, 2.0, 2.0])
+    network[3].weight.data = torch.tensor([2.0, -3.0, 2.0, 1.0, 2.0])
+    remove_channels(
+        network,
+        torch.zeros(1, 1, 3, 3),
+        share=0.0,
+        fixed=network[5],
+        criterion="batch_norm",
+        threshold=0.9,
+    )
+    assert network[1].weight.tolist() == pytest.approx([1.4, 2.0, 2.0])
+    assert network[3].weight.tolist() == pytest.approx([2.0, -3.0, 2.0, 2.0])
+    assert network[2].weight.shape[:2] == (4, 3)
+    assert network[4].weight.shape[:2] == (3, 4)
+
+
+@pytest.mark.slow
+def test_a_threshold_is_a_way_to_begin_a_training(
+    bands: ImageData, make_config: Config, tmp_path: Path
+) -> None:
+    pruning = PruningConfig(granularity="channel", threshold=0.9)
+    config = make_config(backbone="digitnet", pruning=pruning, tune="all")
+    network = begun(config, bands).network
+    assert macs(network) < macs(begun(replace(config, pruning=PruningConfig()), bands).network)
+    assert TrialConfig.from_mapping(config.as_mapping()) == config
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threshold": 0.9},
+        {"threshold": 0.9, "granularity": "channel", "sparsity": 0.5},
+        {"threshold": 3.0, "granularity": "channel"},
+    ],
+)
+def test_a_threshold_that_cannot_be_is_a_sentence(
+    make_config: Config, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match="pruning_threshold is"):
+        make_config(backbone="digitnet", tune="all", pruning=PruningConfig(**wrong))

@@ -189,6 +189,21 @@ def test_a_training_survives_its_trial_in_the_cache(
     assert [report.epoch for report in again.advance(to_epoch=2**31, seconds=60)] == [1, 2, 3]
 
 
+def test_a_cache_may_keep_its_trainings_to_itself(
+    bands: ImageData, make_config: Config, tmp_path: Path, cache: StageCache
+) -> None:
+    config = make_config(tune="head")
+    first = answer(config, bands, tmp_path / "first", cache)
+    strict = StageCache(str(tmp_path / "cache"), 1e9, gives_trainings=False)
+    trial = TrialRun(config, bands, tmp_path / "second", cache=strict)
+    # It has every epoch before it, and the features.
+    assert trial.epoch == 0
+    assert trial.training.cached_stages == 1
+    assert_same(first, answer(config, bands, tmp_path / "third", strict))
+    device = torch.device("cpu")
+    assert FineTuning(config, bands, device=device, cache=strict.giving_trainings()).finished
+
+
 def test_a_checkpoint_is_taken_up_where_the_cache_has_nothing(
     bands: ImageData, make_config: Config, tmp_path: Path, cache: StageCache
 ) -> None:
