@@ -22,7 +22,7 @@ NUMERIC := $(addprefix tests/trainers/,training networks evaluators test_any_pro
 PLAIN := $(addprefix --ignore=tests/trainers/networks/,brought test_guide.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test check coverage bench faults fuzz ui image release-check clean processors cluster
+.PHONY: help install demo quick test check coverage docs bench faults fuzz ui image release-check clean processors cluster
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -74,6 +74,10 @@ coverage: install  ## Run the suite (or TESTS="tests/trainers") and show which b
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage html --quiet --fail-under=0
 	$(BIN)/python -m coverage report $(if $(TESTS),--fail-under=0)
+
+docs: install  ## Build the documentation as a site, build/site, and fail on a dead link
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Read it: $(BIN)/python -m http.server -b 127.0.0.1 -d build/site 8000"
 
 bench: install  ## Measure against the peers, side by side (ONLY="bench_search --seeds 3" for one, QUICK=1 for a try)
 	$(BIN)/python benchmarks/run_all.py $(ONLY) $(if $(QUICK),--quick)

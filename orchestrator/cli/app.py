@@ -19,6 +19,7 @@ from orchestrator.cli import (
     database,
     fronts,
     jobs,
+    plot,
     pretrain,
     report,
     run,
@@ -80,7 +81,14 @@ _COMMANDS: Mapping[str, tuple[Callable[..., None], ...]] = {
     "Start": (start.init, start.schema),
     "Run": (run.check, run.run, submit.submit, run.resume, run.stop),
     "Look": (show.list_, show.status, show.trials, show.show, show.logs, tidy.diff),
-    "Choose": (fronts.front, fronts.pick, report.report, tools.export, studies.export_study),
+    "Choose": (
+        fronts.front,
+        fronts.pick,
+        plot.plot,
+        report.report,
+        tools.export,
+        studies.export_study,
+    ),
     "Care": (
         ui.ui,
         tools.sync,

@@ -52,7 +52,11 @@ IntervalsOption = Annotated[
 ]
 PlotOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE.html", help="Also write an interactive page.", show_default=False),
+    typer.Option(
+        metavar="FILE",
+        help="Also draw it: .html, a page, or .png, .svg or .pdf (the extra pictures).",
+        show_default=False,
+    ),
 ]
 TrackingUriOption = Annotated[
     str | None,

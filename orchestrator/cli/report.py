@@ -30,7 +30,7 @@ def report(  # noqa: PLR0913 - the options of a command
     ] = 0.8,
     store: StoreOption = None,
 ) -> None:
-    """Write one self-contained page: front, sizing study with its tests, history, settings.
+    """Write one self-contained page: front, study with its tests, plots, settings.
 
     Kept accuracies, margin and alpha are those that the sweep file claims, else accuracy, 2 points
     and 0.05. The page says whether they were fixed beforehand, and counts the looks.
@@ -40,8 +40,9 @@ def report(  # noqa: PLR0913 - the options of a command
     from orchestrator.analysis.claim import told_of
     from orchestrator.analysis.sizing_study import Study
     from orchestrator.queries.looks import asked, count_look
+    from orchestrator.queries.plotting import plots_of
     from orchestrator.queries.sweeps import open_sweep
-    from orchestrator.reporting.report_page import Made, report_page
+    from orchestrator.reporting.report_page import PLOTS, Made, report_page
     from orchestrator.reporting.study_text import verdict_of
 
     check_page(to)
@@ -64,6 +65,7 @@ def report(  # noqa: PLR0913 - the options of a command
         f"paretune report {name} --keep {','.join(claim.keep)} --margin {claim.margin:g} "
         f"--alpha {claim.alpha:g} --head-saving {head_saving:g}"
     )
-    page = report_page(sweep.record, sweep.trials(), front, study, Made(command, told))
+    made = Made(command, told)
+    page = report_page(sweep.record, sweep.trials(), front, study, made, plots_of(sweep, PLOTS))
     save_page(page, to)
     typer.echo(study if isinstance(study, str) else f"{verdict_of(study)} {told}")

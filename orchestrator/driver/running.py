@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Event
+from typing import Literal
 
 from orchestrator.contracts import (
     Executor,
@@ -36,6 +37,7 @@ from orchestrator.driver.samplers import (
     with_sampler_code,
 )
 from orchestrator.driver.schedulers import check_scheduler, scheduler_of, with_scheduler_code
+from orchestrator.driver.shown_progress import shown_progress
 from orchestrator.driver.signals import interrupted_by_signals, terminated_as_interrupted
 from orchestrator.driver.suggested_cap import with_suggested_cap
 from orchestrator.driver.tasks import task_of
@@ -63,7 +65,7 @@ def run(  # noqa: PLR0913 - what a caller may bring along
     spec: SweepSpec,
     *,
     store: Store | str | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Literal["auto"] | None = None,
     address: str | None = None,
     executor: ExecutorFactory | None = None,
     state: StateFolder | None = None,
@@ -78,7 +80,8 @@ def run(  # noqa: PLR0913 - what a caller may bring along
     Args:
         spec: The sweep.
         store: A store or its URL; default: the spec's. Created once the images were read.
-        progress: Receives the events; default: silence.
+        progress: Receives the events; ``"auto"`` shows a live table in a notebook, and lines on
+            standard error elsewhere. Default: silence.
         address: Of a running Ray cluster; default: ``RAY_ADDRESS``, else this machine.
         executor: Builds the executor; default: what `execution.kind` says.
         state: Where trials are kept; default: `StateFolder.find`.
@@ -96,10 +99,17 @@ def run(  # noqa: PLR0913 - what a caller may bring along
     # First of all, because it refuses a grid of an endless space.
     spec = with_suggested_cap(with_checked_sampler(spec, sampler))
     check_scheduler(spec)
-    folder, shown = state or StateFolder.find(), progress or Silent()
+    folder, shown = state or StateFolder.find(), _shown(progress)
     with watched(spec, folder, watch or Watch(), shown.note) as seen:
         shown = with_callbacks(seen.progress(shown), callbacks, spec)
         return _run(spec, store, executor, address, sampler, folder, shown, seen)
+
+
+def _shown(progress: Progress | Literal["auto"] | None) -> Progress:
+    """Return what receives the events of a run."""
+    if progress is None:
+        return Silent()
+    return shown_progress() if progress == "auto" else progress
 
 
 def _run(  # noqa: PLR0913 - what a run works with
@@ -185,7 +195,7 @@ def resume(  # noqa: PLR0913 - what a caller may bring along
     name: str,
     *,
     store: Store | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Literal["auto"] | None = None,
     address: str | None = None,
     sampler: object = None,
     callbacks: Sequence[object] = (),

@@ -209,22 +209,23 @@ class Front(Sequence[FrontMember]):
         """Draw the front and the trials that it dominates.
 
         Args:
-            path: A file that ends in ``.html``, to which an interactive page is written that
-                needs no network.
+            path: A file: ``.html``, an interactive page that needs no network, or a picture,
+                ``.png``, ``.svg`` or ``.pdf`` (the extra ``pictures``).
 
         Returns:
             The file, or without a path the figure, which a notebook shows.
 
         Raises:
-            UsageError: `path` does not end in ``.html``.
+            UsageError: `path` ends otherwise.
+            OrchestratorError: A picture is asked for, and what draws it is missing.
         """
-        from orchestrator.plots.figures import front_figure, write_figure
+        from orchestrator.plots.figures import front_figure
+        from orchestrator.plots.files import check_ending, write_figure
 
         if path is None:
             return front_figure(self, self.others)
         file = Path(path)
-        if file.suffix.lower() != ".html":
-            raise UsageError(f"A front is plotted to a file that ends in .html, not to {path}.")
+        check_ending(file)
         write_figure(front_figure(self, self.others), file)
         return file
 

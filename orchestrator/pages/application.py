@@ -23,9 +23,11 @@ from orchestrator.pages.board import Board
 from orchestrator.pages.choosing import choose, copy_choices
 from orchestrator.pages.comparing import comparison, disputed_images
 from orchestrator.pages.details import trial_page_record
+from orchestrator.pages.drawing import plot_response, plots_here
 from orchestrator.pages.guard import Access, Guard
 from orchestrator.pages.pictures import Pictures
 from orchestrator.places import network_file
+from orchestrator.queries.plotting import Asked
 from orchestrator.queries.records import trial_record
 from orchestrator.queries.sweeps import Sweep
 from orchestrator.reporting.tables import as_csv, as_json
@@ -89,6 +91,7 @@ class Page:
             Route("/api/compare", self.compare),
             Route("/api/disagreements", self.disagreements),
             Route("/api/choice", self.decide, methods=["POST"]),
+            Route("/plot/{kind}", self.plot),
             Route("/picture/{place:int}.png", self.picture),
             Route("/trial/{number:int}/model.safetensors", self.network),
             Route("/trials.{form}", self.export),
@@ -105,7 +108,11 @@ class Page:
         """Answer with the sweep, and the trials that changed since a version."""
         self.board.refresh()
         found = self.board.since(_whole(request, "since"), request.query_params.get("served", ""))
-        facts = {"may_change": self.access.may_change, "mlflow_server": self.mlflow()}
+        facts: dict[str, object] = {
+            "may_change": self.access.may_change,
+            "mlflow_server": self.mlflow(),
+        }
+        facts["plots"] = plots_here()
         return _json(found | facts)
 
     @_answered
@@ -135,6 +142,11 @@ class Page:
         except OrchestratorError as error:
             note = str(error)
         return _json(found | {"has_pictures": not note, "note": note})
+
+    def plot(self, request: Request) -> Response:
+        """Answer with a plot, as a page for a frame."""
+        objective = request.query_params.get("objective") or None
+        return plot_response(self.sweep, request.path_params["kind"], Asked(objective))
 
     @_answered
     def picture(self, request: Request) -> Response:

@@ -24,7 +24,8 @@ _HEADERS = {
     # Nothing but this server's own files: no script from elsewhere, none within the page.
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -32,6 +33,8 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
+# A plot has a policy of its own: see orchestrator.pages.drawing.
+_OWN = ("content-security-policy",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ class Guard:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
-                    headers[name] = value
+                    if name not in headers or name not in _OWN:
+                        headers[name] = value
             await send(message)
 
         refusal = self._refusal(scope)

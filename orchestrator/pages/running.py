@@ -56,8 +56,8 @@ def planned_epochs(spec: Mapping[str, object], params: Mapping[str, object]) -> 
 def seconds_left(sweep: SweepRecord, standings: Sequence[Standing], now: datetime) -> float | None:
     """Estimate the seconds that remain of a sweep that runs, at the pace of its present driver.
 
-    None while no trial has ended under it. A budget of seconds is no part of the estimate: how
-    much of it earlier runs took is not stored.
+    The first limit that is reached counts: the trials of the budget, or its seconds, which begin
+    anew with each run. None while neither can be told.
 
     >>> from datetime import UTC
     >>> from orchestrator.trials import Driver, TrialState
@@ -68,13 +68,16 @@ def seconds_left(sweep: SweepRecord, standings: Sequence[Standing], now: datetim
     >>> seconds_left(sweep, [Standing(0, TrialState.COMPLETE, at(5))], now=at(10))
     3000.0
     """
+    if sweep.state is not SweepState.RUNNING or sweep.driver is None:
+        return None
     budget = sweep.spec.get("budget")
-    planned = budget.get("trials") if isinstance(budget, Mapping) else None
-    if sweep.state is not SweepState.RUNNING or sweep.driver is None or not planned:
-        return None
-    since = sweep.driver.since
+    limits = budget if isinstance(budget, Mapping) else {}
+    spent = (now - sweep.driver.since).total_seconds()
+    left = []
+    if limits.get("seconds"):
+        left.append(max(float(limits["seconds"]) - spent, 0.0))
     final = [each for each in standings if each.state.is_final]
-    ended = sum(each.ended is not None and each.ended >= since for each in final)
-    if not ended:
-        return None
-    return max(int(planned) - len(final), 0) * (now - since).total_seconds() / ended
+    ended = sum(each.ended is not None and each.ended >= sweep.driver.since for each in final)
+    if limits.get("trials") and ended:
+        left.append(max(int(limits["trials"]) - len(final), 0) * spent / ended)
+    return min(left, default=None)

@@ -12,6 +12,7 @@ from orchestrator.trials import Params
 # every common kind of color blindness, and in grey.
 SCALE = ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#d2c71e"]
 INK, MUTED, FAINT, ACCENT = "#1b2430", "#5b6675", "#b4bcc8", "#2a788e"
+_MOST_PARAMS = 30
 FONT = "Inter, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
 
@@ -33,6 +34,7 @@ class Drawing(NamedTuple):
         objectives: The axes.
         knee: Sweep and number of the member at the knee, if one is to be shown.
         feasible: Whether the members meet the constraints; if not, they are the nearest misses.
+        infeasible: Trials that violate a constraint, where others do not.
     """
 
     front: Sequence[PlotPoint]
@@ -40,11 +42,26 @@ class Drawing(NamedTuple):
     objectives: Sequence[Objective]
     knee: tuple[str, int] | None
     feasible: bool
+    infeasible: Sequence[PlotPoint] = ()
+
+    @property
+    def points(self) -> list[PlotPoint]:
+        """All that is drawn."""
+        return [*self.front, *self.others, *self.infeasible]
 
     @property
     def sweeps(self) -> list[str]:
         """Names of the sweeps that trials come from, sorted."""
-        return sorted({point.sweep for point in (*self.front, *self.others)})
+        return sorted({point.sweep for point in self.points})
+
+
+def short(text: str, most: int = 40) -> str:
+    """Write a text that a person chose: cut to a length, and never read as markup.
+
+    >>> short("<b>" + 40 * "x", 8)
+    '&lt;b&gt;xxxx…'
+    """
+    return html.escape(text if len(text) <= most else text[: most - 1] + "…")
 
 
 def title_of(drawing: Drawing) -> tuple[str, str]:
@@ -54,8 +71,8 @@ def title_of(drawing: Drawing) -> tuple[str, str]:
     'Pareto front: no trial to show yet'
     """
     sweeps = drawing.sweeps
-    names = html.escape(" + ".join(sweeps[:3]) + (" + …" if len(sweeps) > 3 else ""))
-    total = len(drawing.front) + len(drawing.others)
+    names = " + ".join(map(short, sweeps[:3])) + (" + …" if len(sweeps) > 3 else "")
+    total = len(drawing.points)
     trials = "1 trial" if total == 1 else f"{total} trials"
     if not drawing.front:
         heading = f"{names or 'Pareto front'}: no trial to show yet"
@@ -76,11 +93,12 @@ def describe(point: PlotPoint, objectives: Sequence[Objective]) -> str:
     '<b>trial 3</b> · digits<br>accuracy: <b>96.3 %</b><br><br>bits = 4'
     """
     values = [
-        f"{label(o.name)}: <b>{human(o.name, point.values.get(o.name))}</b>" for o in objectives
+        f"{short(label(o.name))}: <b>{human(o.name, point.values.get(o.name))}</b>"
+        for o in objectives
     ]
     params = [
-        f"{html.escape(name)} = {html.escape(human_param(value))}"
-        for name, value in point.params.items()
+        f"{short(name)} = {short(human_param(value))}"
+        for name, value in list(point.params.items())[:_MOST_PARAMS]
     ]
-    head = f"<b>trial {point.trial}</b> · {html.escape(point.sweep)}"
+    head = f"<b>trial {point.trial}</b> · {short(point.sweep)}"
     return "<br>".join([head, *values, "", *params])

@@ -1,12 +1,10 @@
-"""A Pareto front as an interactive figure, and the file that holds it.
+"""A Pareto front as an interactive figure.
 
 Two or three objectives are drawn as a plane (`front_plane`: the third is the color); any other
 number as parallel coordinates (`front_parallel`), in which up is better on every axis.
 """
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
@@ -16,28 +14,9 @@ from orchestrator.plots import parallel as front_parallel
 from orchestrator.plots import plane as front_plane
 from orchestrator.plots.drawing import FONT, INK, MUTED, Drawing, PlotPoint, title_of
 from orchestrator.trials import Trial
-from trainers.files.whole_file import whole_file
 
 if TYPE_CHECKING:
     from orchestrator.fronts.front import Front
-
-_WIDTH, _HEIGHT = 900, 560
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-  body {{ margin: 0; background: white; }}
-  body > div {{ min-height: 420px; margin: 0 auto; max-width: 1600px; }}
-</style>
-</head>
-<body>
-{plot}
-</body>
-</html>
-"""
 
 
 def front_figure(front: "Front", others: Sequence[Trial] = ()) -> go.Figure:
@@ -86,24 +65,6 @@ def parallel_figure(front: "Front", others: Sequence[Trial] = ()) -> go.Figure:
     return figure
 
 
-def write_figure(figure: go.Figure, path: Path) -> None:
-    """Write `figure` as one HTML file that needs no network: plotly.js is inside (4.5 MB)."""
-    plot = figure.to_html(
-        full_html=False,
-        include_plotlyjs=True,
-        default_height="100vh",
-        config={
-            "displaylogo": False,
-            "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
-            "responsive": True,
-            "toImageButtonOptions": {"width": _WIDTH, "height": _HEIGHT, "scale": 2},
-        },
-    )
-    title = re.sub(r"<br>.*|</?b>", "", figure.layout.title.text or "Pareto front")
-    with whole_file(path) as file:
-        file.write(_PAGE.format(title=title, plot=plot).encode())
-
-
 def _drawing(front: "Front", others: Sequence[Trial]) -> Drawing:
     objectives = tuple(front.objectives)
     # If test values are shown, a member may have none yet.
@@ -120,10 +81,22 @@ def _drawing(front: "Front", others: Sequence[Trial]) -> Drawing:
         and not missing_values(objectives, trial.values)
     ]
     knee = front.knee() if len(members) > 2 else None
+    allowed = _allowed(front, len(beaten))
     return Drawing(
         front=members,
-        others=beaten,
+        others=[p for p in beaten if allowed is None or (p.sweep, p.trial) in allowed],
+        infeasible=[
+            p for p in beaten if allowed is not None and (p.sweep, p.trial) not in allowed
+        ],
         objectives=objectives,
         knee=None if knee is None else (knee.sweep, knee.trial),
         feasible=front.feasible,
     )
+
+
+def _allowed(front: "Front", others: int) -> set[tuple[str, int]] | None:
+    """The trials within the constraints; None if all are, or none is, or it is not known."""
+    within = len(front.competitors)
+    if not front.feasible or not within or within >= len(front) + others:
+        return None
+    return {(trial.sweep, trial.number) for trial in front.competitors}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from orchestrator.objectives import Direction, Objective, arrow
-from orchestrator.plots.drawing import SCALE, Drawing, PlotPoint
+from orchestrator.plots.drawing import SCALE, Drawing, PlotPoint, short
 from orchestrator.quantities import NOTHING, human, human_param
 from orchestrator.trials import Value
 
@@ -22,13 +22,14 @@ def figure(drawing: Drawing) -> go.Figure:
     The color of a member is its value of the first objective; the others are grey.
     """
     # Drawn in the order given, so that the front covers the trials that it dominates.
-    points = (*drawing.others, *drawing.front)
+    others = [*drawing.infeasible, *drawing.others]
+    points = (*others, *drawing.front)
     objectives = [_objective(objective, points) for objective in drawing.objectives]
     result = go.Figure(
         go.Parcoords(
             dimensions=[*objectives, *_params(points)][:_AXES],
             line={
-                "color": [0.0] * len(drawing.others) + _shades(drawing),
+                "color": [0.0] * len(others) + _shades(drawing),
                 "colorscale": [[0, _PALE], [0.1, _PALE], *_front_scale()],
                 "cmin": 0,
                 "cmax": 1,
@@ -97,15 +98,17 @@ def _params(points: Sequence[PlotPoint]) -> list[dict[str, object]]:
         distinct = sorted(set(given), key=_place)
         numbers = [value for value in given if isinstance(value, int | float)]
         if len(distinct) > 2 * _TICKS and len(numbers) == len(given):
-            axes.append({"label": name, **_number_axis(None, numbers)})
+            axes.append({"label": short(name, 18), **_number_axis(None, numbers)})
         elif len(distinct) > 1:
             axes.append(
                 {
-                    "label": name,
+                    "label": short(name, 18),
                     "values": [distinct.index(value) for value in given],
                     "range": [0, len(distinct) - 1],
                     "tickvals": list(range(len(distinct))),
-                    "ticktext": [NOTHING if v is None else human_param(v) for v in distinct],
+                    "ticktext": [
+                        NOTHING if v is None else short(human_param(v), 14) for v in distinct
+                    ],
                 }
             )
     return axes

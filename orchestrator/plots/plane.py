@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from orchestrator.objectives import Direction, Objective, arrow
+from orchestrator.objectives import Objective, arrow
 from orchestrator.plots.axes import Axis, axis_of
 from orchestrator.plots.drawing import (
     ACCENT,
@@ -20,6 +20,8 @@ from orchestrator.plots.drawing import (
     describe,
 )
 from orchestrator.plots.labels import Box, Room
+from orchestrator.plots.views.drawn import LOOKS, Mark
+from orchestrator.plots.views.style import across_and_up
 from orchestrator.quantities import Unit, human, label, unit
 
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
@@ -74,20 +76,14 @@ def figure(drawing: Drawing) -> go.Figure:
 
 
 def _axes(drawing: Drawing) -> _Axes:
-    """Put a size, else a cost, on the x-axis and a quality on the y-axis, where there are any."""
-    rest = list(drawing.objectives)
-    costs = [o for o in rest if o.direction is Direction.MINIMIZE]
-    x = next((o for o in costs if unit(o.name) is Unit.BYTES), costs[0] if costs else rest[-1])
-    rest.remove(x)
-    y = next((o for o in rest if o.direction is Direction.MAXIMIZE), rest[0])
-    rest.remove(y)
-    points = (*drawing.front, *drawing.others)
-    x_axis, y_axis = (axis_of(o, [point.values[o.name] for point in points]) for o in (x, y))
+    x, y = across_and_up(drawing.objectives)
+    rest = [objective for objective in drawing.objectives if objective not in (x, y)]
+    x_axis, y_axis = (axis_of(o, [p.values[o.name] for p in drawing.points]) for o in (x, y))
     return _Axes(x_axis, y_axis, rest[0] if rest else None)
 
 
 def _room(drawing: Drawing, axes: _Axes) -> Room:
-    points = (*drawing.front, *drawing.others)
+    points = drawing.points
     centers = np.array([_center(axes, point) for point in points]).reshape(-1, 2)
     return Room(centers, *_SMALLEST)
 
@@ -102,6 +98,15 @@ def _center(axes: _Axes, point: PlotPoint) -> tuple[float, float]:
 
 
 def _others(drawing: Drawing, axes: _Axes) -> Iterator[go.Scatter]:
+    if drawing.infeasible:
+        look = LOOKS[Mark.INFEASIBLE]
+        marker: dict[str, object] = {
+            "symbol": look.symbol,
+            "color": look.color,
+            "size": look.size,
+            "opacity": look.opacity,
+        }
+        yield _scatter(drawing, axes, drawing.infeasible, name=Mark.INFEASIBLE, marker=marker)
     if not drawing.others:
         return
     marker = {"size": 5 if len(drawing.others) > _MANY else 8, "color": FAINT, "opacity": 0.6}

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.constraints import Constraint
@@ -27,6 +28,7 @@ from orchestrator.trials import Choice, SweepRecord, SweepState, Trial, TrialSta
 
 if TYPE_CHECKING:
     import pandas as pd
+    import plotly.graph_objects as go
 
     from orchestrator.analysis.comparison import Reference
     from orchestrator.analysis.sizing_study import Study
@@ -207,6 +209,20 @@ class Sweep:
             alpha=claim.alpha,
             head_saving=head_saving,
         )
+
+    def plot(
+        self, kind: str = "front", path: str | Path | None = None, **asked: Any
+    ) -> "go.Figure":
+        """Draw a plot of the sweep: ``importance``, ``slice``, ``curves`` and others.
+
+        Args:
+            kind: A name in `orchestrator.queries.plotting.PLOTS`.
+            path: Where to write it, too: ``.html``, ``.png``, ``.svg`` or ``.pdf``.
+            asked: ``objective``, ``params`` and ``trials``: see `orchestrator.queries.plotting`.
+        """
+        from orchestrator.queries.plotting import Asked, plot_to
+
+        return plot_to(self, kind, Asked(**asked), path)
 
     def to_frame(self) -> "pd.DataFrame":
         """Build a table with one row per trial, whatever its state."""

@@ -4,6 +4,7 @@ import { cut, fill, h } from "./dom.js";
 import { duration, human, label, moment } from "./format.js";
 import { curve } from "./curves.js";
 import { parallel } from "./parallel.js";
+import { plots } from "./plots.js";
 import { scatter } from "./scatter.js";
 import { trial_table } from "./table.js";
 import { apply_where, front, on_change, set_brush, state, visible } from "./state.js";
@@ -25,7 +26,8 @@ export function overview() {
       h("section", { class: "panel tall", "aria-labelledby": "h-front" }, h("h2", { id: "h-front" }, "Front"), plane),
       h("div", { class: "side" }, section("Choices", "h-choices", chosen), section("Running now", "h-running", running), section("Hypervolume", "h-volume", volume))),
     section("Parameters and objectives", "h-lines", lines),
-    section("Trials", "h-trials", table));
+    section("Trials", "h-trials", table),
+    section("Plots", "h-plots", plots()));
   const draw = (what) => {
     fill(said, filter_words());
     said.classList.toggle("error", Boolean(state.where.error));

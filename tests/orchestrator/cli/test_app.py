@@ -42,7 +42,7 @@ def loaded_by(*words: str) -> set[str]:
 
 
 def test_the_commands_are_those_of_the_contract() -> None:
-    queries = ["list", "status", "trials", "show", "logs", "front", "pick", "report"]
+    queries = ["list", "status", "trials", "show", "logs", "front", "pick", "plot", "report"]
     others = [
         "init",
         "schema",

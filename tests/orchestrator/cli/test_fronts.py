@@ -68,7 +68,7 @@ def test_other_objectives_and_a_condition_change_the_front(filled: Path, call: C
         (("front", "digits-fc", "--set", "train"), "train"),
         (("front", "digits-fc", "other", "--set", "test"), "exactly one"),
         (("front", "--experiment", "x"), "--tracking-uri"),
-        (("front", "digits-fc", "--plot", "front.png"), ".html"),
+        (("front", "digits-fc", "--plot", "front.gif"), ".html, .png, .svg or .pdf"),
         (("pick", "digits-fc"), "--knee"),
         (("pick", "digits-fc", "--knee", "--under", "memory_bytes=1MB"), "exactly one"),
         (("pick", "digits-fc", "--knee", "--objective", "accuracy"), "exactly one"),

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.pages.serving import access_at
+from orchestrator.queries.plotting import plots_of
 from orchestrator.queries.sweeps import Sweep
-from orchestrator.reporting.report_page import Made, report_page
+from orchestrator.reporting.report_page import PLOTS, Made, report_page
 from tests.browser import Tab
 from tests.orchestrator.pages.conftest import Driver
 from tests.orchestrator.pages.test_page import opened
@@ -71,14 +72,21 @@ def test_the_page_has_no_serious_fault(
         assert tab.run(FAULTS) == []
 
 
+@pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
 def test_the_report_has_no_serious_fault(
-    driver: Driver, tab: Tab, axe: str, tmp_path: Path
+    driver: Driver, tab: Tab, axe: str, tmp_path: Path, *, is_dark: bool
 ) -> None:
+    tab.dark(is_dark=is_dark)
     sweep = Sweep("digits-fc", driver.store)
     made = Made(command="paretune report digits-fc")
-    page = report_page(sweep.record, sweep.trials(), sweep.front(), "There is no study.", made)
+    plots = plots_of(sweep, PLOTS)
+    said = "There is no study."
+    page = report_page(sweep.record, sweep.trials(), sweep.front(), said, made, plots)
     file = tmp_path / "report.html"
     file.write_text(page, encoding="utf-8")
     tab.open(file.as_uri())
     tab.wait("document.querySelector('.js-plotly-plot svg')")
+    tab.run("dispatchEvent(new Event('beforeprint'))")  # draws what is out of view, too
+    count = "document.querySelectorAll('[data-figure]').length"
+    tab.wait(f"document.querySelectorAll('.js-plotly-plot .main-svg').length >= {count}")
     assert faults(tab, axe) == []

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.pages.serving import access_at
+from orchestrator.queries.plotting import PLOTS as KINDS
+from orchestrator.queries.plotting import plots_of
 from orchestrator.queries.sweeps import Sweep
-from orchestrator.reporting.report_page import Made, report_page
+from orchestrator.reporting.report_page import PLOTS, Made, report_page
 from tests.browser import Tab
 from tests.orchestrator.pages.conftest import SPEC, Driver
 from tests.orchestrator.pages.test_page import READY, heard, opened
@@ -26,6 +28,17 @@ NAMES = (
     "🦊 größe \u202e\u0000?\t\n",
     "x" * 10_000,
 )
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"front", "history", "parallel"}))
+def test_nothing_runs_in_a_plot(
+    hostile: Driver, serve: Callable[..., str], tab: Tab, kind: str
+) -> None:
+    tab.open(f"{serve(hostile.store, SCRIPT + IMAGE)}/plot/{kind}")
+    tab.wait("document.querySelector('.js-plotly-plot .main-svg, p.refusal')")
+    assert tab.run("window.ran") is None
+    assert tab.run("document.querySelectorAll('main img').length") == 0
+    assert tab.complaints() == [] or tab.run("Boolean(document.querySelector('p.refusal'))")
 
 
 @pytest.fixture
@@ -75,13 +88,22 @@ def test_nothing_runs_on_the_page(hostile: Driver, serve: Callable[..., str], ta
 def test_nothing_runs_in_the_report(hostile: Driver, tab: Tab, tmp_path: Path) -> None:
     sweep = Sweep(SCRIPT + IMAGE, hostile.store)
     made = Made(command=f"paretune report {SCRIPT}")
-    page = report_page(sweep.record, sweep.trials(), sweep.front(), f"{SCRIPT}{IMAGE}", made)
+    plots = plots_of(sweep, PLOTS)
+    assert {"slice", "curves", "timeline", "layers", "importance"} & plots.keys()
+    said = f"{SCRIPT}{IMAGE}"
+    page = report_page(sweep.record, sweep.trials(), sweep.front(), said, made, plots)
     file = tmp_path / "report.html"
     file.write_text(page, encoding="utf-8")
     tab.open(file.as_uri())
     tab.wait("document.querySelector('.js-plotly-plot svg')")
+    tab.run("dispatchEvent(new Event('beforeprint'))")  # draws what is out of view, too
+    count = "document.querySelectorAll('[data-figure]').length"
+    tab.wait(f"document.querySelectorAll('.js-plotly-plot .main-svg').length >= {count}")
     assert SCRIPT in tab.text()
     assert tab.run("window.ran") is None
+    assert tab.run("document.querySelectorAll('main img').length") == 0
+    tab.resize(400, 900)
+    tab.wait("document.documentElement.scrollWidth <= innerWidth")
     assert [url for url in tab.requested() if not url.startswith("file:")] == []
 
 

@@ -11,7 +11,8 @@ import pytest
 from orchestrator.constraints import Constraint
 from orchestrator.fronts.front import compute_front
 from orchestrator.objectives import Direction, Objective
-from orchestrator.plots.figures import front_figure, write_figure
+from orchestrator.plots.figures import front_figure
+from orchestrator.plots.files import write_figure
 from orchestrator.trials import Trial
 
 

@@ -1,0 +1,1 @@
+"""Views of a sweep: what it says about parameters, trials, workers, time, attacks and layers."""

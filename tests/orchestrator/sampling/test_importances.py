@@ -1,0 +1,45 @@
+"""Importances: what decides comes first, and chance alone decides nothing."""
+
+import pytest
+
+from orchestrator.errors import OrchestratorError
+from orchestrator.sampling.importances import importances
+from orchestrator.trials import Trial, TrialState
+
+SPEC = {
+    "name": "s",
+    "backbone": {"name": "digitnet", "weights": "bundled"},
+    "data": {"name": "digits"},
+    "space": {
+        "bits": {"type": "int", "low": 2, "high": 8},
+        "lr": {"type": "float", "low": 0.0, "high": 1.0},
+        "optimizer": {"type": "choice", "values": ["sgd", "adamw"]},
+    },
+    "objectives": {"accuracy": "maximize", "memory_bytes": "minimize"},
+}
+
+
+def trial(number: int) -> Trial:
+    bits, lr = 2 + number % 7, (number * 0.618) % 1
+    params = {"bits": bits, "lr": lr, "optimizer": ("sgd", "adamw")[number // 7 % 2]}
+    values = {"accuracy": lr, "memory_bytes": 100.0 * bits}
+    return Trial("s", number, params, 0, TrialState.COMPLETE, values=values)
+
+
+def test_what_decides_about_an_objective_comes_first() -> None:
+    found = importances(SPEC, [trial(number) for number in range(60)])
+    assert next(iter(found["accuracy"])) == "lr"
+    assert next(iter(found["memory_bytes"])) == "bits"
+    assert found["memory_bytes"]["bits"] > 0.9
+    assert sum(found["accuracy"].values()) == pytest.approx(1)
+
+
+def test_they_are_the_same_each_time_and_of_one_objective_alone_too() -> None:
+    trials = [trial(number) for number in range(30)]
+    both, one = importances(SPEC, trials), importances(SPEC, trials, "accuracy")
+    assert one == {"accuracy": both["accuracy"]}
+
+
+def test_trials_that_are_all_alike_have_none() -> None:
+    with pytest.raises(OrchestratorError, match="varies"):
+        importances(SPEC, [trial(0)] * 9)
