@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from orchestrator.cli.app import app
 from orchestrator.contracts import FrontJob, Job, JobSource, Load, Outcome, Plan, Silent, Store
 from orchestrator.contracts.needs import Needs
 from orchestrator.driver.running import resume, run
@@ -480,10 +482,6 @@ def test_a_grid_without_an_end_is_refused_before_anything_is_opened(
 def test_the_command_exits_1_when_every_trial_failed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: set[int], code: int
 ) -> None:
-    from typer.testing import CliRunner
-
-    from orchestrator.cli.app import app
-
     failure = Failure(FailureKind.ERROR, "a broken trial")
 
     def ends(job: Job) -> Outcome:
