@@ -22,7 +22,7 @@ NUMERIC := $(addprefix tests/trainers/,training networks evaluators test_any_pro
 PLAIN := $(addprefix --ignore=tests/trainers/networks/,brought test_guide.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test check coverage docs bench faults fuzz ui image release-check clean processors cluster
+.PHONY: help install demo quick test test-ray test-rest check coverage docs bench faults fuzz ui image release-check clean processors cluster
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,10 +48,18 @@ demo: install  ## Run a real sweep (a few minutes on two cores) and print its fr
 quick: install  ## Run the tests of half a second that need neither Ray, MLflow, PostgreSQL nor shared data
 	$(BIN)/python -m pytest -q -n 2 -m "not (ray or mlflow or postgres or shared_data or slow or serial)" --durations=5 --durations-min=0.5
 
+# Tests with Ray wait much of their time, for workers that start or for Ray to see that one is gone. So the others run
+# meanwhile; each part prints what it has to say when it is over.
 test: install check  ## Run everything that CI runs
 	$(BIN)/python -m pytest -q --doctest-modules orchestrator trainers search_spaces --ignore=orchestrator/storage/migrations
-	$(BIN)/python -m pytest -q -n 2 -m "not (ray or serial)" --durations=15
+	@echo "Two runs at once, of tests with Ray and of all others. Each is shown when it has ended."
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-ray test-rest
+
+test-ray: install  ## Run the tests that start Ray, and those that take long, one after another
 	$(BIN)/python -m pytest -q -m "ray or serial" --durations=15
+
+test-rest: install  ## Run all other tests, two at a time
+	$(BIN)/python -m pytest -q -n 2 -m "not (ray or serial)" --durations=15
 
 cluster: install  ## Run the tests that start several nodes of Ray, some in namespaces of their own (root)
 	PARETUNE_TEST_STACK=1 $(BIN)/python -m pytest -q tests/stack $(addprefix tests/orchestrator/execution/test_cluster_,faults.py sizes.py)
@@ -59,7 +67,7 @@ cluster: install  ## Run the tests that start several nodes of Ray, some in name
 processors: $(addprefix on-,$(ON))  ## Run the tests of what computes on other processors' kernels
 
 on-%: install
-	env $($*) $(BIN)/python -m pytest -q -p no:cacheprovider $(NUMERIC) $(PLAIN)
+	env $($*) $(BIN)/python -m pytest -q -n 2 -p no:cacheprovider $(NUMERIC) $(PLAIN)
 
 check: install  ## Lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -32,10 +32,10 @@ class Tally:
 
 
 def undisturbed(folder: Path) -> Values:
-    """What the sweep measures when nothing happens to it."""
+    """What the sweep measures when nothing happens to it, not even a start of Ray."""
     testbed = Testbed(folder, random.Random(0))
     try:
-        code = testbed.wait(testbed.driver())
+        code = testbed.wait(testbed.driver(settings=("execution.kind=inline",)))
         if code != 0:
             raise FaultError(f"the sweep fails without any fault: {testbed.said()}")
         return values_of(testbed)

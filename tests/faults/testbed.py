@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,7 +102,7 @@ class Testbed:
         """Where MLflow's runs are read."""
         return self.tracking_uri or f"sqlite:///{self.state / 'mlflow.db'}"
 
-    def driver(self, *words: str) -> subprocess.Popen[str]:
+    def driver(self, *words: str, settings: Sequence[str] = ()) -> subprocess.Popen[str]:
         """Start `paretune run` on the sweep (or another command) in a session of its own."""
         file = self.folder / "sweep.yaml"
         uri = f", uri: '{self.tracking_uri}'" if self.tracking_uri else ""
@@ -138,6 +138,7 @@ class Testbed:
                     *(words or ("run", str(file))),
                     "--store",
                     self.store_url,
+                    *(word for setting in settings for word in ("--set", setting)),
                 ],
                 cwd=self.folder,
                 env=environment,

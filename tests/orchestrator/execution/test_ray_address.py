@@ -48,7 +48,8 @@ def _refusal(address: str) -> str:
     began = time.monotonic()
     with pytest.raises(OrchestratorError) as raised:
         connect(address, Path(os.devnull), print)
-    assert time.monotonic() - began < 20
+    # Seconds on an idle machine; Ray alone would ask for minutes.
+    assert time.monotonic() - began < 60
     return str(raised.value)
 
 
@@ -91,10 +92,10 @@ def test_ctrl_c_ends_a_command_that_waits_for_a_cluster(
         with connection:
             # To the whole group, as a terminal does.
             os.killpg(process.pid, signal.SIGINT)
-            began = time.monotonic()
             _, said = process.communicate(timeout=60)
-    assert time.monotonic() - began < 5
+    # Whoever waited for the answer first would say that there is none.
     assert process.returncode == 130
+    assert "silent" not in said
     assert "Traceback" not in said
     assert not (tmp_path / ".paretune" / "sweeps").exists()
 

@@ -32,6 +32,9 @@ CONDITIONS = [
     "sweep == 'a' and epochs == 3",
 ]
 
+# A sweep of 1,100 trials takes seconds to write.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
@@ -56,7 +59,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("where", CONDITIONS)
 def test_columns_choose_as_trials_do(store: Store, where: str) -> None:
     condition, facts = Filter.parse(where), facts_of(store.sweep("a"))

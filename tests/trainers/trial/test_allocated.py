@@ -114,6 +114,8 @@ def test_sensitivities_with_the_rounding_are_another_stage_and_other_bits(
     cache = StageCache(str(tmp_path / "cache"), 1e9)
     plain = make_config(
         epochs=1,
+        # Each layer is rounded at each number of bits.
+        width_multiplier=0.25,
         rounding="gptq",
         quantizer="affine",
         step="mse",
