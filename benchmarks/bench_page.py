@@ -1,11 +1,11 @@
 """How long does the page of a sweep take to load, at very many trials?
 
-The page is served on this machine and opened in a headless Chromium. The server's part is the first
-answer with all trials: seconds of CPU until it is written, its bytes, and what of them travels. The
-browser's part begins when the answer has arrived and ends when the front, the parallel coordinates
-and the table are drawn: seconds on the clock; seconds that the page's main thread computed; and
-those of all processes of Chromium, which draw without a graphics card. A busy machine stretches the
-first of these alone. The bound is 2 s of the main thread. There is no peer: MLflow's page shows 100
+The page is served on this machine and opened in a headless Chromium. The server's part is the
+first answer with all trials: seconds of CPU until it is written, its bytes, and what of them
+travels. The browser's part begins when the answer has arrived and ends when the front and the
+table are drawn: seconds on the clock; seconds that the page's main thread computed; and those of
+all processes of Chromium, which draw without a graphics card. A busy machine stretches the first
+of these alone. The bound is 2 s of the main thread. There is no peer: MLflow's page shows 100
 runs at once and no front.
 
 Run: ``python benchmarks/bench_page.py`` (``--quick``: 1,000 trials, once)
@@ -57,7 +57,8 @@ def main() -> None:
     if program is None:
         sys.exit("It needs a Chromium on the path.")
     print(
-        "trials   server CPU   answer      travels     answered   drawn after   main thread   all processes"
+        "trials   server CPU   answer      travels     answered   drawn after   main thread   "
+        "all processes"
     )
     for size in options.sizes:
         with tempfile.TemporaryDirectory(prefix="paretune-page-") as folder:

@@ -28,7 +28,10 @@ if __name__ == "__main__":
             tab = browser.tab()
             tab.resize(WIDTH, HEIGHT)
             tab.open(sys.argv[1])
-            tab.wait("Boolean(document.querySelector('.ag-center-cols-container .ag-row'))")
+            tab.wait(
+                "Boolean(document.querySelector('.ag-center-cols-container .ag-row'))",
+                patience_s=120,
+            )
             close = "document.querySelector('[aria-label=\"Close\"]')"
             tab.run(f"void {close}?.click()")
             time.sleep(_DRAWN_S)

@@ -21,12 +21,14 @@ _DRAWN_S = 1.0
 
 
 def draw(tab: Tab, address: str) -> None:
-    """Draw the first view, a comparison of three members of the front, and a narrow dark view."""
+    """Draw the first view, a comparison of the best three of the front, and a narrow dark view."""
     tab.resize(WIDE, HEIGHT)
     tab.open(address)
     tab.wait("document.querySelector('main')?.dataset.ready")
-    members = "[...document.querySelectorAll('tr.member a')].slice(0, 3)"
-    found = tab.wait(f"{members}.map((link) => link.innerText)")
+    # The column after box, number, front and state is the first objective.
+    best = "(row) => -parseFloat(row.cells[4].innerText)"
+    rows = f"[...document.querySelectorAll('tr.member')].sort((a, b) => ({best})(a) - ({best})(b))"
+    found = tab.wait(f"{rows}.slice(0, 3).map((row) => row.querySelector('a').innerText)")
     shot(tab, "page.png")
     tab.resize(NARROW, HEIGHT)
     tab.dark(is_dark=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -39,6 +40,7 @@ _LOOKS_EVERY_S = 1.0
 _SIGN_OF_LIFE_EVERY = 15
 """Looks without news after which an event says that the server is still there."""
 _LONGEST_BODY = 64_000
+_GZIP_FROM, _GZIP_LEVEL = 20_000, 1
 
 Endpoint = Callable[["Page", Request], Response]
 
@@ -53,7 +55,9 @@ def page_application(sweep: Sweep, access: Access, mlflow: Callable[[], str] = s
             none.
     """
     page = Page(sweep, Board(sweep), Pictures(sweep), access, mlflow)
-    return Guard(Starlette(routes=page.routes()), access)
+    # A stream of events is left as it is.
+    answers = GZipMiddleware(Starlette(routes=page.routes()), _GZIP_FROM, _GZIP_LEVEL)
+    return Guard(answers, access)
 
 
 def _answered(endpoint: Endpoint) -> Endpoint:

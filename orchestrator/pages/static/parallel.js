@@ -16,10 +16,10 @@ export function parallel({ use_condition }) {
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Brushed ranges" });
   const scroller = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Parallel coordinates" }, wide);
   const box = h("div", { class: "figure" }, scroller, chips);
-  let axes = [], drag = null;
+  let axes = [], drag = null, is_seen = false;
 
   const draw_back = once_a_frame(() => {
-    if (!back.isConnected) return;
+    if (!back.isConnected || !is_seen) return;
     axes = axes_of_sweep();
     wide.style.minWidth = `${2 * SIDE + LEAST_GAP * (axes.length - 1)}px`;
     const { pen, width, height } = fitted(back);
@@ -31,7 +31,7 @@ export function parallel({ use_condition }) {
     draw_fore();
   });
   const draw_fore = once_a_frame(() => {
-    if (!fore.isConnected) return;
+    if (!fore.isConnected || !is_seen) return;
     const { pen, height } = fitted(fore);
     const rows = visible(), members = front(), many = rows.length > 2000;
     const is_filtered = rows.length < state.rows.size;
@@ -76,6 +76,14 @@ export function parallel({ use_condition }) {
   fore.addEventListener("pointercancel", () => { drag = null; });
 
   box.end = on_change((what) => { if (what === "sweep") draw_back(); else draw_fore(); show_chips(); });
+  // Thousands of lines take as long as everything else: they are drawn when somebody comes near them.
+  const near = new IntersectionObserver((seen) => {
+    if (!seen.some((each) => each.isIntersecting)) return;
+    is_seen = true;
+    near.disconnect();
+    draw_back();
+  }, { rootMargin: "200px" });
+  near.observe(scroller);
   new ResizeObserver(draw_back).observe(scroller);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw_back);
   show_chips();

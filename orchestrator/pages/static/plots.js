@@ -23,7 +23,8 @@ export function plots() {
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.plot === drawn.kind));
     chooser.hidden = !OF_ONE.has(drawn.kind) || goals.length < 2;
     const query = chooser.hidden ? "" : `?objective=${encodeURIComponent(objective.value)}`;
-    said.textContent = told;
+    said.textContent = `${told} It is being drawn.`;
+    frame.onload = () => { said.textContent = told; };
     frame.title = title;
     frame.hidden = false;
     frame.src = `/plot/${encodeURIComponent(drawn.kind)}${query}`;

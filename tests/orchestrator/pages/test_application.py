@@ -112,3 +112,18 @@ def test_a_choice_that_makes_no_sense_is_refused(
 
 def test_a_body_without_end_is_cut_off(client: TestClient) -> None:
     assert client.post("/api/choice", content=b"x" * 100_000).status_code == 413
+
+
+def test_a_large_answer_is_compressed_for_who_can_read_that(
+    client: TestClient, driver: Driver
+) -> None:
+    for _ in range(300):
+        driver.start({"bits": 3, "lr": 0.1, "policy": "none" * 20})
+    packed = client.get("/api/board", headers={"accept-encoding": "gzip"})
+    plain = client.get("/api/board", headers={"accept-encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.json()["columns"] == plain.json()["columns"]
+    # A policy of its own is that of a plot alone.
+    assert "sandbox" not in packed.headers["content-security-policy"]
+    assert "sandbox" in client.get("/plot/slice").headers["content-security-policy"]

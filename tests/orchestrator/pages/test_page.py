@@ -52,8 +52,8 @@ def test_a_brush_on_an_axis_filters_everything_and_becomes_a_condition(
 ) -> None:
     address = serve(driver.store)
     opened(tab, address)
-    tab.wait("document.querySelector('canvas.over').getAttribute('aria-label')")
     tab.middle("canvas.over")
+    tab.wait("document.querySelector('canvas.over').getAttribute('aria-label')")
     # The axis of the first parameter, bits, from its lower end to the middle.
     box = tab.run(
         "(() => { const b = document.querySelector('canvas.over').getBoundingClientRect();"
