@@ -7,7 +7,7 @@ with those of the settings that they build, explain each key.
 import inspect
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -98,7 +98,7 @@ _BUILDS: Mapping[type[Section], tuple[type, ...]] = {
 }
 # Sections that a file may name instead, which has their content.
 _FILES = ("backbone.verdict",)
-_KNOWN_WORDS = {
+_KNOWN_WORDS: Mapping[str, Callable[[], Collection[str]]] = {
     "data.name": data_names,
     "backbone.name": backbone_names,
     "quantization.quantizer": lambda: _words("quantizers", QUANTIZERS),
