@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from trainers.accepted import Accepts, Value
+from trainers.doors import shipped
 from trainers.errors import did_you_mean
 from trainers.methods.config import METHOD_PARAMETERS
 from trainers.networks.backbone_table import backbone_names
@@ -42,6 +43,7 @@ def _bits(of: str) -> Accepts:
 
 _LAST_BLOCKS = r"last_blocks:[1-9][0-9]{0,2}"
 _WIDTH = 65_536
+_CODE = r".+:\w+(#[0-9a-f]{16})?"
 
 PARAMETERS: Mapping[str, Accepts] = {
     "fc_rule": Accepts("rule that sizes the head; see trainers/networks/sizing.py", words=RULES),
@@ -54,7 +56,12 @@ PARAMETERS: Mapping[str, Accepts] = {
     "fc_width_3": Accepts("width of the third hidden FC layer", 1, _WIDTH, whole=True),
     "bits": _bits("a convolution weight"),
     "fc_bits": _bits("an FC weight"),
-    "quantizer": Accepts("how levels are placed; see docs/guides/quantize.md", words=QUANTIZERS),
+    "quantizer": Accepts(
+        "how levels are placed; see docs/guides/quantize.md",
+        words=(*QUANTIZERS, *shipped("quantizers")),
+        pattern=_CODE,
+        example="module:name",
+    ),
     "scope": Accepts("what shares its levels", words=SCOPES),
     "rate_weight": Accepts("what the quantizer entropy pays for a bit less", 0.0, MAX_RATE_WEIGHT),
     "step": Accepts("what decides the range of evenly spaced levels", words=(*STEPS, AUTO)),
@@ -68,7 +75,12 @@ PARAMETERS: Mapping[str, Accepts] = {
     "pruning_sparsity": Accepts("share of the weights that become zero", 0, pruning.MAX_SPARSITY),
     "pruning_granularity": Accepts("what is pruned as one", words=pruning.GRANULARITIES),
     "pruning_context": Accepts("where weights compete to stay", words=pruning.CONTEXTS),
-    "pruning_criterion": Accepts("what a weight is worth", words=pruning.CRITERIA),
+    "pruning_criterion": Accepts(
+        "what a weight is worth",
+        words=(*pruning.CRITERIA, *shipped("criteria")),
+        pattern=_CODE,
+        example="module:name",
+    ),
     "pruning_schedule": Accepts("how the sparsity grows", words=pruning.SCHEDULES),
     "pruning_layers": Accepts("which layers are pruned", words=pruning.LAYERS),
     "pruning_restart": Accepts("whether what is left is trained from scratch", flag=True),

@@ -10,7 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from orchestrator.doctor.cluster import examine_ray
 from orchestrator.doctor.finding import Finding, wrong
-from orchestrator.doctor.installation import examine_torch, examine_versions, probe_torch
+from orchestrator.doctor.installation import (
+    examine_parts,
+    examine_torch,
+    examine_versions,
+    probe_torch,
+)
 from orchestrator.doctor.machine import examine_machine
 from orchestrator.doctor.needs import examine_needs, weights_to_try
 from orchestrator.doctor.nodes import examine_nodes, examine_storage_here
@@ -49,7 +54,7 @@ def doctor(
         # Both take seconds, and neither needs the other.
         torch_asked = pool.submit(probe_torch, *(weights_to_try(spec) if spec else (None,)))
         ray_asked = pool.submit(examine_ray, address)
-        findings = examine_versions()
+        findings = [*examine_versions(), *examine_parts()]
         findings += examine_machine(state.root)
         findings += examine_store(store_url, variable)
         findings += [_tracking(spec, state, address)] if tracked else []

@@ -3,17 +3,20 @@
 import json
 import subprocess
 import sys
+from collections import defaultdict
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from importlib.metadata import PackageNotFoundError, entry_points, metadata, requires, version
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from orchestrator.doctor.finding import Finding, fine, wrong
+from trainers.doors import KINDS, DoorError, reference_digest
 
 _DISTRIBUTION = "paretune"
 _LOOKED_AT = ("ray", "torch", "torchvision", "optuna", "mlflow", "sqlalchemy")
 _PROBE_S = 180.0
+_PARTS = "parts of packages"
 # In a process of its own: a broken build may crash the interpreter, and importing both takes
 # seconds and hundreds of megabytes. `nms` is the operator that is missing from a torchvision built
 # for another torch.
@@ -117,6 +120,28 @@ def examine_versions() -> list[Finding]:
         _python(SpecifierSet(wanted_python)),
         *(_package(name, ranges[name]) for name in _LOOKED_AT if name in ranges),
     ]
+
+
+def examine_parts() -> list[Finding]:
+    """Check the code that installed packages ship for sweep files; empty if none ships any.
+
+    >>> [finding.ok for finding in examine_parts()]
+    []
+    """
+    findings, listed = [], defaultdict[str, list[str]](list)
+    for kind in sorted(KINDS):
+        for point in sorted(entry_points(group=f"paretune.{kind}"), key=lambda each: each.name):
+            package = f"{point.dist.name} {point.dist.version}" if point.dist else point.module
+            try:
+                reference_digest(point.value)
+            except DoorError:
+                fix = f"Install {package} again, or ask its authors: it names {point.value}."
+                said = f"{package} ships {kind} {point.name}, whose module cannot be found"
+                findings.append(wrong(_PARTS, said, fix))
+            else:
+                listed[package].append(f"{kind} {point.name}")
+    shown = "; ".join(f"{package}: {', '.join(parts)}" for package, parts in listed.items())
+    return [*([fine(_PARTS, shown)] if shown else []), *findings]
 
 
 def _python(wanted: SpecifierSet) -> Finding:

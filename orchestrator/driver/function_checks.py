@@ -1,6 +1,6 @@
 """Functions of a user's own are called once before a sweep runs, on two images of two classes."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainers.doors import DoorError, call_measure
@@ -36,20 +36,7 @@ def check_functions(spec: SweepSpec, data: "ImageData") -> tuple[list[str], list
     problems: list[str] = []
     if not spec.functions:
         return lines, problems
-    import numpy as np
-
-    from trainers.networks.network import build_network
-
-    config = spec.reference_config()
-    network = build_network(
-        config.backbone,
-        weights="scratch",
-        widths=config.head_widths(len(data.classes)),
-        classes=len(data.classes),
-    ).eval()
-    # The first image of each class.
-    chosen = np.sort(np.unique(data.val_labels, return_index=True)[1])[:_IMAGES]
-    images, labels = data.val_images[chosen], data.val_labels[chosen]
+    network, (images, labels) = untrained(spec, data), shown_images(data)
     for name, reference in spec.functions.items():
         try:
             value = call_measure(reference, network, images, labels)
@@ -58,3 +45,37 @@ def check_functions(spec: SweepSpec, data: "ImageData") -> tuple[list[str], list
         else:
             lines.append(f"{name}: {reference} gives {value:.4g} on an untrained network")
     return lines, problems
+
+
+def untrained(spec: SweepSpec, data: "ImageData") -> Any:
+    """Build the sweep's full-size network with random weights, in eval mode.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> from trainers.data.loading import load_data
+    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> untrained(spec, load_data(spec.data_config())).spec.classes
+    10
+    """
+    from trainers.networks.network import build_network
+
+    config = spec.reference_config()
+    return build_network(
+        config.backbone,
+        weights="scratch",
+        widths=config.head_widths(len(data.classes)),
+        classes=len(data.classes),
+    ).eval()
+
+
+def shown_images(data: "ImageData") -> tuple[Any, Any]:
+    """Return the first images of two classes, and their labels.
+
+    >>> from trainers.data import DataConfig
+    >>> from trainers.data.loading import load_data
+    >>> len(shown_images(load_data(DataConfig(name="digits")))[1])
+    2
+    """
+    import numpy as np
+
+    chosen = np.sort(np.unique(data.val_labels, return_index=True)[1])[:_IMAGES]
+    return data.val_images[chosen], data.val_labels[chosen]

@@ -9,6 +9,7 @@ from orchestrator.contracts import Prepared, Progress, Store
 from orchestrator.errors import SweepExistsError
 from orchestrator.spec.code_content import is_same
 from orchestrator.spec.files import stored_identity
+from orchestrator.spec.own_parts import own_parts
 from orchestrator.spec.stored import PATHS, places_of
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
@@ -22,6 +23,7 @@ _WORDS = {
     "code": "code of its backbone",
     "sampler": "code of its sampler",
     "scheduler": "code of its scheduler",
+    "parts": "code of its quantizer, criterion or attacks",
 }
 
 
@@ -135,6 +137,8 @@ def _other(spec: SweepSpec, what: str, why: str) -> SweepExistsError:
         places = [f"objectives.{name}: {each}" for name, each in spec.functions.items()]
     if what == _WORDS["code"]:
         places = [f"backbone.name: {spec.backbone.name}"]
+    if what == _WORDS["parts"]:
+        places = [f"{place}: {each}" for place, (_, each) in own_parts(spec).items()]
     for each in ("sampler", "scheduler"):
         if what == _WORDS[each]:
             places = [f"{each}.kind: {getattr(spec, each).kind}"]

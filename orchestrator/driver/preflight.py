@@ -14,6 +14,7 @@ from orchestrator.driver.executors import INLINE_WORDS
 from orchestrator.driver.function_checks import check_functions
 from orchestrator.driver.memory_range import memory_sizes, prepared_of
 from orchestrator.driver.mirroring import chosen_store, chosen_tracking
+from orchestrator.driver.part_checks import check_parts
 from orchestrator.driver.recipe_checks import (
     RecipeChecks,
     balance_text,
@@ -253,6 +254,7 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
         report.lines.append(("data", f"{spec.data.label}; read when the sweep runs"))
         _check_claim(spec, None, report)
         _tell_recipes(check_recipes(spec, None), report)
+        _check_own(spec, None, report)
         return 0
     data = load_data(spec.data_config())
     counts = ", ".join(
@@ -265,14 +267,21 @@ def _check_data(spec: SweepSpec, report: CheckReport) -> int:
     report.lines.append(("pixels", _pixels(spec, data)))
     report.lines.append(("balance", balance_text(data.classes, data.train_labels)))
     report.problems.extend(unmeasured_problems(spec, len(data.classes)))
-    lines, problems = check_functions(spec, data)
-    report.lines.extend(("function", line) for line in lines)
-    report.problems.extend(problems)
+    _check_own(spec, data, report)
     sizes, refusals = memory_sizes(spec, data)
     _tell_recipes(check_recipes(spec, data, said=refusals), report)
     report.lines.extend(("note", note) for note in data.notes)
     _tell_memory(spec, sizes, refusals, report)
     return _check_limits(spec, prepared_of(spec, data), report)
+
+
+def _check_own(spec: SweepSpec, data: "ImageData | None", report: CheckReport) -> None:
+    """Call code of a user's own, and tell what it did."""
+    lines, problems = ([], []) if data is None else check_functions(spec, data)
+    report.lines.extend(("function", line) for line in lines)
+    others, broken = check_parts(spec, data)
+    report.lines.extend(("own code", line) for line in others)
+    report.problems.extend([*problems, *broken])
 
 
 def _tell_recipes(recipes: RecipeChecks, report: CheckReport) -> None:

@@ -29,6 +29,7 @@ from orchestrator.driver.lease import LEASE_S, lease_kept
 from orchestrator.driver.leftovers import remove_empty_folder, remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
 from orchestrator.driver.mirroring import chosen_store, mirrored, warmed_up_mirror
+from orchestrator.driver.part_checks import with_parts_code
 from orchestrator.driver.quick_checks import quick_checks
 from orchestrator.driver.run_result import RunResult, result_of
 from orchestrator.driver.samplers import (
@@ -171,6 +172,7 @@ def _images_read(
     workers = "" if spec.execution.kind == "inline" else "starting workers, "
     progress.note(f"{workers}reading the images")
     prepared = with_scheduler_code(spec, with_sampler_code(spec, worker.prepare()))
+    prepared = with_parts_code(spec, prepared)
     content = checked_content(spec, prepared, store, folder, progress)
     for note in data_notes(spec, prepared, stored(spec.name, store)):
         progress.note(note)

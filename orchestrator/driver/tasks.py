@@ -8,6 +8,7 @@ from orchestrator.file_storage.storage import FileStorage
 from orchestrator.references import resolved
 from orchestrator.search.cost_model import sized_backbones
 from orchestrator.spec.sharing import shares_trainings
+from orchestrator.spec.own_parts import own_parts
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from trainers.doors import read_code
@@ -29,6 +30,7 @@ def task_of(spec: SweepSpec, state: StateFolder) -> Task:
     >>> task_of(spec, StateFolder(Path("/state"))).cache
     '/state/cache'
     """
+    parts = tuple(reference for _, reference in own_parts(spec).values())
     return Task(
         data=spec.data_config(),
         backbone=spec.backbone.model_dump(include={"name", "weights", "image_size"}),
@@ -41,7 +43,10 @@ def task_of(spec: SweepSpec, state: StateFolder) -> Task:
         shares_trainings=shares_trainings(spec),
         batches=batches_of(spec),
         functions=spec.functions,
-        code=read_code((*spec.functions.values(), spec.data.dataset or "", spec.backbone.name)),
+        parts=parts,
+        code=read_code(
+            (*spec.functions.values(), spec.data.dataset or "", spec.backbone.name, *parts)
+        ),
         sized=sized_backbones(spec),
         sweep=f"{spec.name} {spec.fingerprint()}",
         storage=resolved(spec.storage) if spec.storage else None,

@@ -13,7 +13,7 @@ from orchestrator.execution.carried_files import node_folder
 from orchestrator.execution.task import Task
 from orchestrator.spec.code_content import with_alone
 from trainers.data.config import DataConfig
-from trainers.doors import file_digest, is_reference, reference_digest, write_code
+from trainers.doors import file_digest, is_reference, reference_digest, take_note, write_code
 from trainers.errors import DataError
 from trainers.files.predictions import labels_digest
 from trainers.networks.backbone_table import FIXED_WORDS, backbone_info
@@ -35,7 +35,9 @@ def take_in(task: Task) -> None:
         ValueError: The backbone's breaks a promise.
     """
     write_code(task.code, node_folder("code"))
-    # From now on a packed network finds it by its content.
+    # From now on a packed network finds it by its content, and so do configs of trials.
+    for reference in task.parts:
+        take_note(reference)
     backbone_info(task.backbone["name"])
 
 

@@ -27,6 +27,7 @@ class Task:
         shares_trainings: Whether a trial may take a finished training from it.
         batches: How many jobs a worker takes at once.
         functions: References of a user's own functions, by the name of the value.
+        parts: References of a user's own quantizers, criteria and attacks.
         code: Files of a user's own code by their paths, as `trainers.doors.read_code` read them.
         sized: Backbones whose tensors the driver wants to know, by name.
         sweep: Name and fingerprint of the sweep: the same wherever its driver runs.
@@ -44,6 +45,7 @@ class Task:
     shares_trainings: bool = True
     batches: Batches = field(default_factory=Batches)
     functions: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
     code: Mapping[str, bytes] = field(default_factory=dict)
     sized: tuple[str, ...] = ()
     sweep: str = ""

@@ -1,7 +1,6 @@
 """The section `backbone` of a sweep file."""
 
 from collections.abc import Collection, Mapping
-from importlib.machinery import PathFinder
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ValidationInfo, field_validator, model_validator
@@ -9,7 +8,7 @@ from pydantic import BeforeValidator, ValidationInfo, field_validator, model_val
 from orchestrator.spec.section import Section, with_name
 from search_spaces import unknown
 from trainers.config import TrialConfig
-from trainers.doors import code_reference, is_reference
+from trainers.doors import code_reference
 from trainers.networks.backbone_table import (
     BACKBONES,
     WEIGHT_ENDINGS,
@@ -22,7 +21,6 @@ from trainers.networks.brought.registry import (
     check_size,
     default_weights,
     is_brought,
-    is_code,
 )
 from trainers.networks.reuse_config import ALL, JUDGED, ReuseConfig
 from trainers.networks.variants import check_depth
@@ -50,27 +48,6 @@ def with_brought(given: object) -> object:
     if not isinstance(name, str) or name in BACKBONES or not is_brought(name):
         return given
     return {"weights": default_weights(name), **given, "name": name}
-
-
-def check_sampled_backbone(name: str) -> None:
-    """Refuse a backbone as a value of a parameter that the workers would not find by its name.
-
-    >>> check_sampled_backbone("timm:resnet18")
-    >>> check_sampled_backbone("my_model:build")  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ValueError: backbone is 'my_model:build', whose module is not installed...
-
-    Raises:
-        ValueError: It is code of a user's own that is not installed.
-    """
-    module = name.rpartition(":")[0].partition(".")[0]
-    # Not what this process has imported: code beside another file may have the same name.
-    if is_reference(name) and is_code(name) and PathFinder.find_spec(module) is None:
-        raise ValueError(
-            f"backbone is {name!r}, whose module is not installed: code beside the sweep file is "
-            f"for the section backbone, which all trials share. Run a sweep for each, or install "
-            f"the package that has it."
-        )
 
 
 class VerdictSection(Section):

@@ -40,5 +40,5 @@ def _is_code(reference: str) -> str:
     return reference
 
 
-CallbackReference = Annotated[str, BeforeValidator(with_reference), AfterValidator(_is_code)]
+CallbackReference = Annotated[str, with_reference("callbacks"), AfterValidator(_is_code)]
 Callbacks = Annotated[list[CallbackReference], BeforeValidator(_as_list)]

@@ -12,6 +12,7 @@ from orchestrator.errors import UsageError
 from orchestrator.spec.callbacks_section import with_resolved_callbacks
 from orchestrator.spec.function_objectives import with_resolved_functions
 from orchestrator.spec.messages import sentences
+from orchestrator.spec.own_parts import with_resolved_attacks
 from orchestrator.spec.paths import with_paths
 from orchestrator.spec.recipe_section import momentum_problem
 from orchestrator.spec.reuse_policy import read_verdict
@@ -177,6 +178,7 @@ class _Reader:
         plain = space.as_mapping() if space else {}
         resolved = self._with_verdict(with_paths(data, self._folder_of))
         resolved = with_resolved_functions(resolved, self._folder_of(("objectives",)))
+        resolved = with_resolved_attacks(resolved, self._folder_of)
         resolved = with_resolved_callbacks(resolved, self._folder_of(("callbacks",)))
         if "space" in data:
             resolved["space"] = plain

@@ -53,10 +53,12 @@ def identity_of(spec: BaseModel) -> Mapping[str, Any]:
         data.pop(key, None)
     data.update({key: BY_CONTENT for key in ("folder", "npz", "dataset") if key in data})
     for section in identity["objectives"].values():
-        if "function" in section:
-            # The name in the module counts, and its content.
-            name = section["function"].rpartition(":")[2]
-            section["function"] = f"{BY_CONTENT}:{name}"
+        _by_content(section, "function")
+    for place in ("objectives", "measures"):
+        for section in identity.get(place, {}).values():
+            _by_content(section, "attack")
+    _by_content(identity["quantization"], "quantizer")
+    _by_content(identity.get("pruning", {}), "criterion")
     named = [(backbone, "name"), *((identity[each], "kind") for each in ("sampler", "scheduler"))]
     for section, key in named:
         if is_reference(section[key]) and is_code(section[key]):
@@ -64,6 +66,12 @@ def identity_of(spec: BaseModel) -> Mapping[str, Any]:
     if backbone["weights"] not in WEIGHT_WORDS:
         backbone["weights"] = BY_CONTENT
     return identity
+
+
+def _by_content(section: dict[str, Any], key: str) -> None:
+    """Replace code by its name in its module: its content counts, which is known later."""
+    if is_reference(section.get(key, "")):
+        section[key] = f"{BY_CONTENT}:{section[key].rpartition(':')[2]}"
 
 
 def fingerprint_of(identity: Mapping[str, Any]) -> str:

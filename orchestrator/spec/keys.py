@@ -7,7 +7,7 @@ with those of the settings that they build, explain each key.
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -41,14 +41,15 @@ from orchestrator.spec.trial_sections import (
 )
 from trainers.config import TrialConfig
 from trainers.data.config import DataConfig, data_names
-from trainers.evaluators.config import AttackConfig
+from trainers.doors import shipped
+from trainers.evaluators.config import AttackConfig, AttackName
 from trainers.methods.config import MethodsConfig
 from trainers.networks.backbone_table import backbone_names
 from trainers.parameters import PARAMETERS, Accepts
-from trainers.pruning.config import PREFIX, PruningConfig
+from trainers.pruning.config import CRITERIA, PREFIX, PruningConfig
 from trainers.quantization.allocation import AllocationConfig
 from trainers.quantization.calibration import CalibrationConfig
-from trainers.quantization.config import QuantizationConfig
+from trainers.quantization.config import QUANTIZERS, QuantizationConfig
 from trainers.quantization.layer_bits import LAYER_BITS
 from trainers.quantization.packing_config import PackingConfig
 from trainers.recipes.config import RecipeConfig
@@ -97,7 +98,16 @@ _BUILDS: Mapping[type[Section], tuple[type, ...]] = {
 }
 # Sections that a file may name instead, which has their content.
 _FILES = ("backbone.verdict",)
-_KNOWN_WORDS = {"data.name": data_names, "backbone.name": backbone_names}
+_KNOWN_WORDS: Mapping[str, Callable[[], Collection[str]]] = {
+    "data.name": data_names,
+    "backbone.name": backbone_names,
+    "quantization.quantizer": lambda: _words("quantizers", QUANTIZERS),
+    "pruning.criterion": lambda: _words("criteria", CRITERIA),
+    **{
+        f"{section}.NAME.attack": lambda: _words("attacks", get_args(AttackName))
+        for section in ("objectives", "measures", "front_measures")
+    },
+}
 _ENTRY = re.compile(r"^(\w+): (.*(?:\n {4}.*)*)", re.MULTILINE)
 
 
@@ -119,6 +129,11 @@ class Key:
     default: str
     meaning: str
     sampled_as: str = ""
+
+
+def _words(kind: str, ours: Iterable[str]) -> tuple[str, ...]:
+    """Return what a key takes where code of a user's own can stand for our words."""
+    return (*ours, *shipped(kind), "module:name")
 
 
 def attributes(documented: type) -> dict[str, str]:

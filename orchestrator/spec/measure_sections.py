@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
@@ -25,7 +25,7 @@ from trainers.evaluators.config import (
 class MeasureSection(Section):
     """An attack that yields a value; see `trainers.evaluators.AttackConfig`."""
 
-    attack: AttackName = "pgd"
+    attack: Annotated[str, with_reference("attacks", ours=get_args(AttackName))] = "pgd"
     epsilon: Quantity = 8 / 255
     norm: Norm = "linf"
     steps: int = 10
@@ -66,7 +66,7 @@ class ObjectiveSection(MeasureSection):
 
     direction: Literal["maximize", "minimize"]
     # Of a user's own: ``module:name``; see `trainers.doors`.
-    function: Annotated[str | None, BeforeValidator(with_reference)] = None
+    function: Annotated[str | None, with_reference("functions")] = None
 
     @model_validator(mode="after")
     def _function_is_named(self) -> Self:
@@ -130,12 +130,12 @@ def with_direction(value: object) -> object:
 
 
 def with_attack(value: object) -> object:
-    """Convert a single word to a section with this attack.
+    """Convert a single word, or a function that is one's own, to a section with this attack.
 
     >>> with_attack("pgd")
     {'attack': 'pgd'}
     """
-    return {"attack": value} if isinstance(value, str) else value
+    return {"attack": value} if isinstance(value, str) or callable(value) else value
 
 
 def check_measured(name: str) -> str:

@@ -17,6 +17,7 @@ _PATHS = (
     *(("backbone", "name"), ("backbone", "weights"), ("backbone", "verdict")),
     *(("sampler", "kind"), ("scheduler", "kind"), ("warm_start", "csv")),
     *(("execution", "cache"), ("warm_start", "optuna")),
+    *(("quantization", "quantizer"), ("pruning", "criterion")),
 )
 _SPELLED_OUT: tuple[tuple[str, Callable[[object], object]], ...] = (
     ("warm_start", with_source),
@@ -33,6 +34,7 @@ _REFERRING = (*_ADDRESSES, ("execution", "cache"), ("warm_start", "optuna"))
 _CODE = (
     *(("data", "dataset"), ("backbone", "name")),
     *(("sampler", "kind"), ("scheduler", "kind")),
+    *(("quantization", "quantizer"), ("pruning", "criterion")),
 )
 
 FolderOf = Callable[[tuple[str, ...]], Path]
@@ -80,7 +82,7 @@ def with_paths(data: Mapping[str, Any], folder_of: FolderOf) -> dict[str, Any]:
 def _absolute(place: tuple[str, str], text: str, folder: Path) -> str:
     if place in _CODE:
         try:
-            is_own = is_code(text) or (place[0] == "scheduler" and is_reference(text))
+            is_own = is_reference(text) and is_code(text)
             return resolved_reference(text, folder) if is_own else text
         except ValueError:
             return text  # refused where the section is validated

@@ -1,13 +1,13 @@
 """The section `pruning` of a sweep file."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ValidationInfo, field_validator
 
-from orchestrator.spec.section import Section
+from orchestrator.spec.section import Section, with_reference
 from trainers.parameters import check_parameter
 from trainers.pruning import PruningConfig
-from trainers.pruning.config import PREFIX
+from trainers.pruning.config import CRITERIA, PREFIX
 
 
 class PruningSection(Section):
@@ -16,7 +16,7 @@ class PruningSection(Section):
     sparsity: float | None = None
     granularity: str | None = None
     context: str | None = None
-    criterion: str | None = None
+    criterion: Annotated[str | None, with_reference("criteria", ours=CRITERIA)] = None
     schedule: str | None = None
     layers: str | None = None
     restart: bool | None = None

@@ -13,6 +13,13 @@ from orchestrator.spec.section import Quantity, Section, with_kind, with_referen
 from search_spaces import unknown
 from trainers.doors import is_reference, resolved_reference
 
+_SCHEDULER_DEFAULTS: Mapping[str, Mapping[str, int]] = {
+    "moasha": {"min_epochs": 1, "reduction": 3},
+    "asha": {"min_epochs": 1, "reduction": 3},
+    "median": {"min_epochs": 1},
+}
+SCHEDULER_KINDS = ("fifo", *_SCHEDULER_DEFAULTS)
+
 
 class SchedulerSection(Section):
     """The scheduler, which stops trials early; see docs/guides/stop-trials-early.md.
@@ -30,7 +37,7 @@ class SchedulerSection(Section):
         options: Arguments of a scheduler of one's own, by their names.
     """
 
-    kind: Annotated[str, BeforeValidator(with_reference)] = "fifo"
+    kind: Annotated[str, with_reference("schedulers", ours=SCHEDULER_KINDS)] = "fifo"
     min_epochs: int | None = Field(default=None, ge=1)
     reduction: int | None = Field(default=None, ge=2)
     metric: str | None = None
@@ -102,12 +109,6 @@ class SchedulerSection(Section):
         return ""
 
 
-_SCHEDULER_DEFAULTS: Mapping[str, Mapping[str, int]] = {
-    "moasha": {"min_epochs": 1, "reduction": 3},
-    "asha": {"min_epochs": 1, "reduction": 3},
-    "median": {"min_epochs": 1},
-}
-SCHEDULER_KINDS = ("fifo", *_SCHEDULER_DEFAULTS)
 _OPTIONS = "options are for a scheduler of one's own"
 _OWN = "a scheduler of one's own takes options"
 _STOPS_NONE = "fifo stops no trial"

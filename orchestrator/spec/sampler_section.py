@@ -28,7 +28,7 @@ class SamplerSection(Section):
         options: Arguments of the sampler, by their names.
     """
 
-    kind: Annotated[str, BeforeValidator(with_reference)] = "tpe"
+    kind: Annotated[str, with_reference("samplers", ours=SAMPLER_KINDS)] = "tpe"
     options: dict[str, Any] | None = None
 
     @field_validator("kind")

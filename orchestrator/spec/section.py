@@ -1,13 +1,13 @@
 """What every section of a sweep file has in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from orchestrator.errors import UsageError
 from orchestrator.quantities import parse_quantity
-from trainers.doors import code_reference
+from trainers.doors import code_reference, shipped
 
 
 class Section(BaseModel):
@@ -60,13 +60,26 @@ def _quantity(value: object) -> object:
 Quantity = Annotated[float, BeforeValidator(_quantity, json_schema_input_type=float | str)]
 
 
-def with_reference(value: object) -> object:
-    """Replace a function or a class by the reference to it, which workers find it by.
+def with_reference(kind: str, *, ours: Collection[str] = ()) -> BeforeValidator:
+    """Replace code of a user's own by the reference to it, which workers find it by.
+
+    Such code is a function or a class, or a name that an installed package gives to one.
+
+    Args:
+        kind: One of `trainers.doors.KINDS`.
+        ours: Names that no package can take.
 
     Raises:
         ValueError: It is not at the top level of a module with a file.
 
-    >>> with_reference("my_data:load")
+    >>> with_reference("datasets").func("my_data:load")
     'my_data:load'
     """
-    return code_reference(value) if callable(value) else value
+
+    def replaced(value: object) -> object:
+        if callable(value):
+            return code_reference(value)
+        is_name = isinstance(value, str) and value not in ours
+        return shipped(kind).get(str(value), value) if is_name else value
+
+    return BeforeValidator(replaced)

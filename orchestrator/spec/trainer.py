@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
-from orchestrator.spec.backbone_section import check_sampled_backbone
 from orchestrator.spec.head_parameters import head_problems
+from orchestrator.spec.own_parts import check_sampled_code
 from orchestrator.trials import Params
 from search_spaces import Choice, Domain, SearchSpace, unknown
 from trainers.config import TrialConfig, reference_of, with_params
@@ -76,8 +76,7 @@ def space_problems(space: SearchSpace, head: Mapping[str, object]) -> Iterator[t
         for value in _extremes(domain):
             try:
                 check_parameter(name, value)
-                if name == "backbone":
-                    check_sampled_backbone(str(value))
+                check_sampled_code(name, str(value))
             except ValueError as error:
                 yield name, str(error)
                 break

@@ -21,7 +21,7 @@ from trainers.networks.sizing import check_rule
 from trainers.parameters import check_parameter
 from trainers.quantization.automatic import AUTO
 from trainers.quantization.calibration import CalibrationConfig
-from trainers.quantization.config import QuantizationConfig, check_qat
+from trainers.quantization.config import QUANTIZERS, QuantizationConfig, check_qat
 from trainers.quantization.layer_bits import layer_bits_name
 from trainers.quantization.packing_config import PackingConfig
 from trainers.recipes.config import RECIPE_NAMES
@@ -40,7 +40,7 @@ class DataSection(Section):
     folder: str | None = None
     npz: str | None = None
     # A function of a user's own: ``module:name``; see `trainers.doors`.
-    dataset: Annotated[str | None, BeforeValidator(with_reference)] = None
+    dataset: Annotated[str | None, with_reference("datasets")] = None
     root: str | None = None
     val_fraction: float = 0.15
     test_fraction: float = 0.2
@@ -171,7 +171,7 @@ class QuantizationSection(Section):
 
     bits: int = 32
     fc_bits: int = 32
-    quantizer: str | None = None
+    quantizer: Annotated[str | None, with_reference("quantizers", ours=QUANTIZERS)] = None
     scope: str | None = None
     rate_weight: float | None = None
     step: str | None = None

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orchestrator.fronts.front import compute_front
 from orchestrator.places import network_file
 from orchestrator.reporting.export import export
+from orchestrator.spec.stored import spec_objectives
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import SweepState, TrialState
@@ -101,28 +103,102 @@ def test_what_no_node_fits_is_refused_with_the_numbers_of_the_largest(
     assert "wide" not in paretune(nodes, "list").stdout
 
 
+OWN = {
+    "widths.py": "CHANNELS = 4\n",
+    "my_model.py": """
+from torch import nn
+from widths import CHANNELS
+
+def build():
+    net = nn.Sequential(nn.Conv2d(1, CHANNELS, 3), nn.ReLU(), nn.Flatten())
+    net.image_size = 8
+    return net
+""",
+    "my_data.py": """
+import numpy as np
+
+def load():
+    labels = np.arange(200) % 2
+    images = np.random.default_rng(0).integers(0, 100, (200, 8, 8)) + 100 * labels[:, None, None]
+    return {"x_train": images.astype(np.uint8), "y_train": labels}
+""",
+    "my_metric.py": """
+import time
+import torch
+
+def latency(network, images, labels):
+    pixels = torch.tensor(images[:8]).float() / 255
+    began = time.process_time()
+    with torch.inference_mode():
+        network(pixels)
+    return 1000 * (time.process_time() - began)
+""",
+    "my_parts.py": """
+import torch
+
+def extremes(values, bits):
+    low, high = values.aminmax(dim=1, keepdim=True)
+    return low + (high - low) * torch.linspace(0, 1, 2**bits)
+
+def score(evidence):
+    return evidence.weight.abs()
+
+def brighter(network, pixels, labels, epsilon):
+    return (pixels + epsilon).clamp(0, 1)
+""",
+    "my_callbacks.py": """
+from pathlib import Path
+
+class Table:
+    def on_trial_end(self, trial):
+        with Path(__file__).with_name("trials.csv").open("a") as file:
+            file.write(f"{trial.number},{trial.state.value}\\n")
+""",
+}
+
+
 def test_code_of_ones_own_goes_along(nodes: PrivateNodes) -> None:
     """It lies where no node but the driver's sees it, and imports what lies beside it."""
     project = nodes.state / "project"
     project.mkdir(parents=True, exist_ok=True)
-    (project / "widths.py").write_text("CHANNELS = 4\n")
-    (project / "my_model.py").write_text(
-        "from torch import nn\nfrom widths import CHANNELS\n\n\ndef build():\n"
-        "    net = nn.Sequential(nn.Conv2d(1, CHANNELS, 3), nn.ReLU(), nn.Flatten())\n"
-        "    net.image_size = 8\n    return net\n"
-    )
-    (project / "my_metric.py").write_text(
-        "def bias(network, images, labels):\n    return float(network.head[-1].bias.abs().sum())\n"
-    )
-    own = {"direction": "minimize", "function": "my_metric:bias"}
-    given = {"name": "own-code", "backbone": "my_model:build", "budget": {"trials": 3}}
-    changed = {**SWEEP, **given, "objectives": {**SWEEP["objectives"], "my_bias": own}}
-    changed["execution"] = {"cache": "off"}
-    (project / "sweep.yaml").write_text(yaml.safe_dump(changed))
-    done = paretune(nodes, "run", str(project / "sweep.yaml"), seconds=240)
+    for name, text in OWN.items():
+        (project / name).write_text(text)
+    latency = {"direction": "minimize", "function": "my_metric:latency"}
+    attacked = {"direction": "maximize", "attack": "my_parts:brighter", "epsilon": 0.1}
+    given = {
+        **SWEEP,
+        "name": "own-code",
+        "backbone": "my_model:build",
+        "data": {"dataset": "my_data:load"},
+        "quantization": {"quantizer": "my_parts:extremes"},
+        "pruning": {"criterion": "my_parts:score", "sparsity": 0.5},
+        "objectives": {"my_latency": latency, "robust_accuracy": attacked},
+        "callbacks": ["my_callbacks:Table"],
+        "execution": {"cache": "off"},
+    }
+    (project / "sweep.yaml").write_text(yaml.safe_dump(given))
+    done = paretune(nodes, "run", str(project / "sweep.yaml"), seconds=480)
     assert done.returncode == 0, done.stdout + done.stderr + nodes.said()
     store = open_store(state=StateFolder(nodes.state))
     trials = store.trials("own-code")
-    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 3
-    assert all(trial.values["my_bias"] > 0 for trial in trials)
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 6
+    assert (project / "trials.csv").read_text().count("complete") == 6
+    losses = {
+        trial.number: (trial.values["my_latency"], -trial.values["robust_accuracy"])
+        for trial in trials
+    }
+    assert all(latency > 0 for latency, _ in losses.values())
+    unbeaten = {
+        number
+        for number, (slow, weak) in losses.items()
+        if not any(
+            o_slow <= slow and o_weak <= weak and (o_slow, o_weak) != (slow, weak)
+            for o_slow, o_weak in losses.values()
+        )
+    }
+    front = compute_front(trials, spec_objectives(given), ())
+    assert {member.trial for member in front} == unbeaten
+    # On both nodes, whose working directory is another one than the driver's.
+    places = {attempt.worker for n in range(6) for attempt in store.attempts("own-code", n)}
+    assert {place.split(":")[0] for place in places} == {"ray 10.79.0.2", "ray 10.79.0.3"}
     store.close()

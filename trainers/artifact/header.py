@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from trainers.quantization.allocation import BIT_WIDTHS
 from trainers.quantization.config import FLOAT_BITS, QUANTIZERS, SCOPES
 from trainers.quantization.packing_config import VECTOR_BITS
 from trainers.quantization.planned import PlannedWeight
+
+_OWN = re.compile(r"[\w.]+:\w+#[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,9 @@ def parsed_header(metadata: Mapping[str, str]) -> ArtifactHeader:
 
 def _how_quantized(facts: Mapping[str, Any]) -> Quantized:
     for key, known in (("scheme", QUANTIZERS), ("scope", SCOPES)):
-        if facts[key] not in known:
+        # The levels of a quantizer of a user's own are in the file: its code is not needed.
+        is_own = key == "scheme" and _OWN.fullmatch(str(facts[key]))
+        if facts[key] not in known and not is_own:
             raise ValueError(f"its weights are quantized by the unknown {key} {facts[key]!r}")
     planned = {}
     for name, entry in facts["tensors"].items():

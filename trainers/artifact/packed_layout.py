@@ -11,7 +11,7 @@ from trainers.artifact import compact
 from trainers.artifact.sparse import Places
 from trainers.networks.shapes import Shape, TensorShapes
 from trainers.networks.spec import NetworkSpec
-from trainers.quantization.config import CODEBOOKS, FLOAT_BITS, QuantizationConfig
+from trainers.quantization.config import FLOAT_BITS, QuantizationConfig, lists_levels
 from trainers.quantization.packing import packed_bytes
 from trainers.quantization.planned import PlannedWeight, plan_weights
 
@@ -301,7 +301,7 @@ def _activation_tensors(quantized: Quantized) -> dict[str, StoredTensor]:
 def _levels(plan: PlannedWeight, shape: Shape, quantized: Quantized) -> list[StoredTensor]:
     """Return the tensors that a weight is decoded with."""
     groups = shape[0] if quantized.scope == "channel" else 1
-    if quantized.scheme in CODEBOOKS:
+    if lists_levels(quantized.scheme):
         return [
             StoredTensor(plan.levels + CODEBOOK, quantized.vector_type, (groups, 1 << plan.bits))
         ]

@@ -38,7 +38,7 @@ from trainers.quantization.activations import (
     input_layers,
     quantize_activations,
 )
-from trainers.quantization.config import CODEBOOKS
+from trainers.quantization.config import lists_levels
 from trainers.quantization.packing import unpack_codes
 from trainers.quantization.planned import PlannedWeight
 from trainers.quantization.quantized import (
@@ -329,7 +329,7 @@ def _with_pruned(codes: np.ndarray, kept: Kept, zeros: np.ndarray) -> np.ndarray
 
 def _stored_levels(container: _Container, scheme: str, plan: PlannedWeight) -> Levels:
     name, bits = plan.levels, plan.bits
-    if scheme in CODEBOOKS:
+    if lists_levels(scheme):
         codebook = _finite(container, name + CODEBOOK)
         if (codebook[:, 1:] < codebook[:, :-1]).any():
             raise ValueError(f"{name}{CODEBOOK} holds levels that do not ascend")

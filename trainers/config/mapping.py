@@ -46,6 +46,7 @@ def mapping_of(config: "TrialConfig") -> dict[str, Any]:
     if is_code(config.backbone):
         # By its content, wherever its file is.
         values["backbone"] = backbone_info(config.backbone).name
+    values["quantizer"] = config.quantization.quantizer
     values["widths"] = None if config.widths is None else list(config.widths)
     # Keys of a JSON object are texts.
     values["layer_bits"] = {str(number): bits for number, bits in config.layer_bits.items()}

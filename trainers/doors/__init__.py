@@ -2,6 +2,7 @@
 
 from trainers.doors.carried import read_code, write_code
 from trainers.doors.measures import call_measure
+from trainers.doors.parts import KINDS, call_part, is_part, load_part, part_name, shipped
 from trainers.doors.references import (
     DoorError,
     code_reference,
@@ -16,17 +17,23 @@ from trainers.doors.references import (
 )
 
 __all__ = [
+    "KINDS",
     "DoorError",
     "call_measure",
+    "call_part",
     "code_reference",
     "content_name",
     "file_digest",
+    "is_part",
     "is_reference",
+    "load_part",
     "load_reference",
     "located",
+    "part_name",
     "read_code",
     "reference_digest",
     "resolved_reference",
+    "shipped",
     "take_note",
     "write_code",
 ]

@@ -12,15 +12,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainers.doors import DoorError, call_part, load_part
 from trainers.evaluators.config import AttackConfig
+from trainers.networks.inputs import to_unit
 
 # The targeted DLR loss uses the fourth largest logit.
 _DLR_CLASSES = 4
 _AUTOATTACK_TARGETS = 9
+# What an attack of a user's own may take by name, and what sums of many pixels may be off by.
+_SETTINGS = ("epsilon", "norm", "steps", "step_size", "queries")
+_ROUNDING = 1e-4
 
 
 def attacked(network: nn.Module, pixels: Tensor, labels: Tensor, attack: AttackConfig) -> Tensor:
     """Perturb images so that the network's prediction is no longer the true label.
+
+    An attack of a user's own is called as ``attack(network, pixels, labels)``, with those of
+    ``epsilon``, ``norm``, ``steps``, ``step_size`` and ``queries`` that it has parameters for.
 
     All randomness comes from torch's global generators: seed them to repeat an attack. For
     several restarts, call this function several times.
@@ -35,7 +43,12 @@ def attacked(network: nn.Module, pixels: Tensor, labels: Tensor, attack: AttackC
     Returns:
         As `pixels`: in [0, 1], and within `attack.epsilon` of them up to float32 rounding.
         AutoAttack and its parts return an image unchanged if they do not succeed on it.
+
+    Raises:
+        DoorError: An attack of a user's own cannot be used, or returns anything else.
     """
+    if attack.is_own:
+        return _by_own(network, pixels, labels, attack)
     with _as_it_was():
         if attack.attack in ("apgd", "autoattack", "square"):
             return _by_autoattack(network, pixels, labels, attack)
@@ -46,6 +59,33 @@ def attacked(network: nn.Module, pixels: Tensor, labels: Tensor, attack: AttackC
         # `run` rather than a call, which would evaluate the result, as the caller does anyway.
         perturbed: Tensor = _foolbox_attack(foolbox, attack).run(model, pixels, goal, **strength)
         return perturbed.detach()
+
+
+def _by_own(network: nn.Module, pixels: Tensor, labels: Tensor, attack: AttackConfig) -> Tensor:
+    name = attack.attack
+    function = load_part("attacks", name)
+    settings = {key: getattr(attack, key) for key in _SETTINGS}
+    found = call_part(name, function, network, pixels.clone(), labels.clone(), **settings)
+    where = f"{name} was called with images of the shape {tuple(pixels.shape)}, and returned"
+    if not isinstance(found, Tensor) or found.shape != pixels.shape:
+        shown = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise DoorError(f"{where} {shown}; images of the same shape are needed.")
+    found = found.detach().to(pixels)
+    if not found.isfinite().all():
+        raise DoorError(f"{where} NaN or infinity; pixels in [0, 1] are needed.")
+    if found.min() < -_ROUNDING or found.max() > 1 + _ROUNDING:
+        raise DoorError(
+            f"{where} pixels from {float(found.min()):.4g} to {float(found.max()):.4g}; clamp "
+            f"them to [0, 1]."
+        )
+    order = {"linf": torch.inf, "l2": 2.0}[attack.norm]
+    moved = (found - pixels).flatten(1).norm(order, dim=1).max()
+    if moved > attack.epsilon * (1 + _ROUNDING) + _ROUNDING:
+        raise DoorError(
+            f"{where} images that moved by up to {float(moved):.4g} in {attack.norm}; epsilon is "
+            f"{attack.epsilon:.4g}."
+        )
+    return found.clamp(0, 1)
 
 
 def _foolbox_attack(foolbox: ModuleType, attack: AttackConfig) -> Any:
@@ -177,3 +217,30 @@ def foolbox_library() -> ModuleType:
         import foolbox
     module: ModuleType = foolbox
     return module
+
+
+def try_attack(network: nn.Module, images: Any, labels: Any, attack: AttackConfig) -> float:
+    """Attack a few images once.
+
+    Args:
+        network: Maps float pixels in [0, 1] to logits, in eval mode.
+        images: uint8 (N, C, H, W).
+        labels: int64 (N,).
+        attack: The attack.
+
+    Returns:
+        The largest perturbation, in the norm of the attack.
+
+    Raises:
+        DoorError: As `attacked`.
+
+    >>> import numpy as np
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    >>> images, labels = np.full((2, 1, 2, 2), 128, np.uint8), np.array([0, 1])
+    >>> round(try_attack(network, images, labels, AttackConfig("fgsm", 0.1)), 6)
+    0.1
+    """
+    pixels = to_unit(torch.tensor(images))
+    found = attacked(network, pixels, torch.tensor(labels), attack)
+    order = {"linf": torch.inf, "l2": 2.0}[attack.norm]
+    return float((found - pixels).flatten(1).norm(order, dim=1).max())

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
+from trainers.doors import is_part, part_name
+
 AttackName = Literal[
     "fgsm", "bim", "pgd", "apgd", "autoattack", "square", "deepfool", "corruptions"
 ]
@@ -31,7 +33,8 @@ GRADIENT_CHECK = f"{MASKED}_quick"
 _CHECKED_IMAGES = 50
 
 _BALL = ("epsilon", "norm", "samples")
-_TAKES: Mapping[AttackName, tuple[str, ...]] = {
+_TAKEN_BY_OWN = (*_BALL, "steps", "step_size", "restarts", "queries")
+_TAKES: Mapping[str, tuple[str, ...]] = {
     "fgsm": _BALL,
     "bim": (*_BALL, "steps", "step_size"),
     "pgd": (*_BALL, "steps", "step_size", "restarts"),
@@ -65,8 +68,10 @@ class AttackConfig:
     ``corruptions`` are no attack: noise, blur, contrast, brightness, pixelation and JPEG at five
     severities; they yield the mean accuracy (Hendrycks and Dietterich 2019, arXiv:1903.12261).
 
+    ``module:name`` is an attack of a user's own with a norm; see `trainers.evaluators.attacks`.
+
     Attributes:
-        attack: Name of the attack.
+        attack: Name of the attack; code of a user's own is named by its content here.
         epsilon: Largest perturbation in `norm`, above 0; at most 1 for `linf`, which reaches every
             image. Not for deepfool and corruptions.
         norm: `linf`, the largest change of a pixel, or `l2`, the length of all changes.
@@ -78,7 +83,7 @@ class AttackConfig:
         queries: For square, the number of forward passes per image; 5,000 in AutoAttack.
     """
 
-    attack: AttackName
+    attack: str
     epsilon: float = 8 / 255
     norm: Norm = "linf"
     steps: int = 10
@@ -93,7 +98,9 @@ class AttackConfig:
         Raises:
             ValueError: A value is not accepted; the message says what would be.
         """
-        if self.attack not in get_args(AttackName):
+        if self.is_own:
+            object.__setattr__(self, "attack", part_name("attacks", self.attack))
+        elif self.attack not in get_args(AttackName):
             raise ValueError(f"attack is {self.attack!r}; known are {_listed(AttackName)}.")
         if self.norm not in get_args(Norm):
             raise ValueError(f"norm is {self.norm!r}; known are {_listed(Norm)}.")
@@ -114,9 +121,15 @@ class AttackConfig:
             raise ValueError(f"step_size is {step!r}; a number above 0 is needed, or None.")
         self._check_keys()
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the attack is code of a user's own."""
+        return self.attack not in get_args(AttackName) and is_part("attacks", self.attack)
+
     def _check_keys(self) -> None:
         """Reject settings that this attack would ignore."""
-        taken = ("attack", *_TAKES[self.attack])
+        takes = _TAKES.get(self.attack, _TAKEN_BY_OWN)
+        taken = ("attack", *takes)
         spare = [
             entry.name
             for entry in fields(self)
@@ -125,7 +138,7 @@ class AttackConfig:
         if spare:
             raise ValueError(
                 f"{self.attack} has no {' and no '.join(spare)}: leave that out, or use another "
-                f"attack. It takes {', '.join(_TAKES[self.attack])}."
+                f"attack. It takes {', '.join(takes)}."
             )
 
 

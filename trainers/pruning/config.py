@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from trainers.doors import is_part, part_name
 from trainers.recipes.config import RecipeConfig
 
 GRANULARITIES = ("weight", "kernel", "filter", "channel")
@@ -59,7 +60,8 @@ class PruningConfig:
         context: Where groups compete: within each ``layer``, which all get the same sparsity, or
             in the whole network (``global``), where each layer keeps its best group at least.
         criterion: What a group is worth; a name of `trainers.pruning.criteria.SCORES`, or of
-            `trainers.pruning.before_training.BEFORE_TRAINING`.
+            `trainers.pruning.before_training.BEFORE_TRAINING`; or ``module:name``, code of a
+            user's own, which is named by its content here.
         schedule: How the sparsity grows; a name of `trainers.pruning.schedules.SCHEDULES`.
         layers: ``convolutions``, or ``all``: FC layers too, whose kernels are single weights. The
             units of the last layer are the classes, so that it is never pruned by filters.
@@ -91,8 +93,12 @@ class PruningConfig:
             raise ValueError(
                 f"{PREFIX}threshold is {self.threshold!r}; it goes from 0 to {MAX_THRESHOLD:g}."
             )
+        if self.has_own_criterion:
+            object.__setattr__(self, "criterion", part_name("criteria", self.criterion))
         for name, known in _WORDS.items():
-            if getattr(self, name) not in known:
+            if getattr(self, name) not in known and not (
+                name == "criterion" and self.has_own_criterion
+            ):
                 raise ValueError(
                     f"{PREFIX}{name} is {getattr(self, name)!r}; known are {', '.join(known)}."
                 )
@@ -105,6 +111,11 @@ class PruningConfig:
         """
         values = asdict(self)
         return {name: v for name, v in values.items() if v or name not in ("restart", "threshold")}
+
+    @property
+    def has_own_criterion(self) -> bool:
+        """Whether the criterion is code of a user's own."""
+        return self.criterion not in CRITERIA and is_part("criteria", self.criterion)
 
     @property
     def removes_channels(self) -> bool:

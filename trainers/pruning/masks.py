@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.determinism import derive_seed
+from trainers.errors import TrainerError
 from trainers.pruning.config import (
     BEFORE_TRAINING_CRITERIA,
     PruningConfig,
@@ -15,7 +16,8 @@ from trainers.pruning.config import (
     pruned_count,
     pruned_names,
 )
-from trainers.pruning.criteria import ACCUMULATED, SCORES, Evidence
+from trainers.pruning.criteria import Evidence
+from trainers.pruning.own import criterion_of
 from trainers.pruning.schedules import sparsity_at
 from trainers.quantization.plan import weight_kinds
 
@@ -41,6 +43,7 @@ class Masks:
 
     Raises:
         ValueError: A layer would be empty.
+        TrainerError: A criterion of a user's own cannot be used.
     """
 
     def __init__(self, network: nn.Module, config: PruningConfig, *, seed: int) -> None:
@@ -55,13 +58,19 @@ class Masks:
             for name, weight in self._weights.items()
         }
         self._initial: dict[str, Tensor] = {}
-        if config.criterion == "movement":
+        self._criterion = criterion_of(config.criterion)
+        if self._criterion.keeps_initial:
             self._initial = {name: w.detach().clone() for name, w in self._weights.items()}
         frozen = [name for name, weight in self._weights.items() if not weight.requires_grad]
         self._trained = [name for name in names if name not in frozen]
         self._reached: float | None = None
         self.accumulated: dict[str, Tensor] = {}
-        if config.criterion in ACCUMULATED:
+        if frozen and self._criterion.needs_training:
+            raise TrainerError(
+                f"pruning.criterion {config.criterion} says that it needs_training, and "
+                f"{frozen[0]} is frozen: tune: all, or use another criterion."
+            )
+        if self._criterion.gather is not None:
             of_trained = {name: self._weights[name] for name in self._trained}
             self.accumulated = {n: torch.zeros_like(w).detach() for n, w in of_trained.items()}
         self._prune(frozen, config.sparsity)
@@ -112,7 +121,7 @@ class Masks:
 
     @torch.no_grad()
     def _accumulate(self) -> None:
-        gather = ACCUMULATED.get(self._config.criterion)
+        gather = self._criterion.gather
         for name, gathered in self.accumulated.items():
             weight = self._weights[name]
             if gather is not None and weight.grad is not None:
@@ -175,9 +184,7 @@ class Masks:
             accumulated=self.accumulated.get(name, weight.detach().abs()),
             kept_share=float(self.kept[name].float().mean()),
         )
-        # A frozen weight has no gradient that a criterion before the training could judge it by.
-        score = SCORES.get(self._config.criterion, SCORES["magnitude"])
-        return score(evidence).float()
+        return self._criterion.score(evidence).float()
 
     def _groups(self, values: Tensor) -> Tensor:
         """Average over each group; its other axes keep a length of 1."""

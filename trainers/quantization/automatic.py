@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from trainers.quantization.config import CODEBOOKS
+from trainers.quantization.config import lists_levels
 
 AUTO = "auto"
 """The word for a setting that follows from the bits."""
@@ -50,4 +50,5 @@ def automatic_step(step: str, *, rounding: str, quantizer: str) -> str:
     """
     if step != AUTO:
         return step
-    return "mse" if rounding in ("adaround", "gptq") and quantizer not in CODEBOOKS else "absmax"
+    is_even = not lists_levels(quantizer)
+    return "mse" if rounding in ("adaround", "gptq") and is_even else "absmax"

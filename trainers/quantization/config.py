@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from trainers.doors import is_part, is_reference, part_name
 from trainers.quantization.packing_config import PackingConfig
 
 FLOAT_BITS = 32
@@ -20,7 +21,16 @@ STEPS = ("absmax", "mse", "percentile")
 ACTIVATION_RANGES = ("minmax", "percentile", "mse")
 QAT_MODES = ("none", "absmax", "lsq")
 CODEBOOKS = ("kmeans", "entropy")
-"""The quantizers whose levels are listed, not spaced evenly."""
+"""Our quantizers whose levels are listed, not spaced evenly."""
+
+
+def lists_levels(quantizer: str) -> bool:
+    """Return whether a quantizer lists its levels, as all do that are a user's own.
+
+    >>> lists_levels("kmeans"), lists_levels("affine"), lists_levels("my_quantizer:levels")
+    (True, False, True)
+    """
+    return quantizer in CODEBOOKS or is_reference(quantizer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +43,8 @@ class QuantizationConfig:
         quantizer: ``symmetric`` (evenly spaced about zero, `2**bits - 1` levels), ``affine``
             (evenly spaced between the smallest and the largest weight, zero included),
             ``kmeans`` (the levels of least squared error) or ``entropy`` (levels that
-            trade squared error for codes that compress well).
+            trade squared error for codes that compress well); or ``module:name``, code of a
+            user's own, which is named by its content here.
         scope: Set of weights that share one step or codebook: each output ``channel``, each
             ``layer``, or ``global``: all convolutions of the same bits, and all fully connected
             layers.
@@ -68,7 +79,10 @@ class QuantizationConfig:
         _check_bits("bits", self.bits)
         _check_bits("fc_bits", self.fc_bits)
         _check_bits("activation_bits", self.activation_bits, what="an activation")
-        _check_word("quantizer", self.quantizer, QUANTIZERS)
+        if self.quantizer not in QUANTIZERS and is_part("quantizers", self.quantizer):
+            object.__setattr__(self, "quantizer", part_name("quantizers", self.quantizer))
+        else:
+            _check_word("quantizer", self.quantizer, QUANTIZERS)
         _check_word("scope", self.scope, SCOPES)
         _check_word("step", self.step, STEPS)
         if not 0 <= self.rate_weight <= MAX_RATE_WEIGHT:

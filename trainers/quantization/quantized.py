@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainers.quantization.config import CODEBOOKS
+from trainers.quantization.config import lists_levels
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class Levels:
         Raises:
             ValueError: They are not.
         """
-        by_codebook = self.scheme in CODEBOOKS
+        by_codebook = lists_levels(self.scheme)
         given = (self.scale is None, self.zero_point is None, self.codebook is None)
         if given != (by_codebook, self.scheme != "affine", not by_codebook):
             raise ValueError(f"weights quantized by {self.scheme!r} lack what decodes them.")

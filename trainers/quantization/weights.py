@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from trainers.doors import is_part, part_name
 from trainers.quantization.codebook import (
     Codebook,
     codebook_codes,
@@ -12,6 +13,7 @@ from trainers.quantization.codebook import (
     kmeans_codebook,
 )
 from trainers.quantization.config import QUANTIZERS, RATE_WEIGHT, SCOPES
+from trainers.quantization.own import own_codebook
 from trainers.quantization.quantized import Levels, QuantizedWeight
 from trainers.quantization.steps import uniform_levels
 from trainers.quantization.uniform import uniform_codes
@@ -34,7 +36,7 @@ def quantize_weight(
         weight: Floating point `(out, ...)`, at least two-dimensional: a convolution
             `(out, in, h, w)` or a linear layer `(out, in)`. Not modified.
         bits: 2 to 8. Symmetric weights have one level fewer than `2**bits`.
-        scheme: A name of `trainers.quantization.config.QUANTIZERS`.
+        scheme: A name of `trainers.quantization.config.QUANTIZERS`, or code of a user's own.
         scope: ``channel``, one step or codebook for each output channel; otherwise one for all.
         rate_weight: Only for ``entropy``: as `entropy_codebook` takes it.
         step: Only for ``symmetric`` and ``affine``: a name of
@@ -110,6 +112,8 @@ def _fitted(
         return kmeans_codebook(groups, bits)
     if scheme == "entropy":
         return entropy_codebook(groups, bits, rate_weight)
+    if is_part("quantizers", scheme):
+        return own_codebook(groups, bits, part_name("quantizers", scheme))
     raise ValueError(f"the quantizer is {scheme!r}; known are {', '.join(QUANTIZERS)}.")
 
 

@@ -154,7 +154,9 @@ def frozen_pruning(config: TrialConfig) -> dict[str, Any]:
     if not config.pruning.active:
         return {}
     settings = {f"{PREFIX}{name}": value for name, value in config.pruning.as_mapping().items()}
-    if config.pruning.criterion == "random" or config.pruning.restart:
+    # A criterion of a user's own may look at the noise.
+    is_drawn = config.pruning.criterion == "random" or config.pruning.has_own_criterion
+    if is_drawn or config.pruning.restart:
         settings["seed"] = config.seed
     return settings
 
@@ -220,6 +222,7 @@ def rounding_entry(config: TrialConfig, *, weights: str, data: str, device: str)
         device: Name of the device that computes.
     """
     values = {name: getattr(config, name) for name in _QUANTIZATION}
+    values["quantizer"] = config.quantization.quantizer
     values["layer_bits"] = {str(number): bits for number, bits in config.layer_bits.items()}
     values |= {"step": config.quantization.step, "rounding": config.chosen_rounding}
     parameters = {**values, "calibration": asdict(config.calibration), "weights": weights}
@@ -248,6 +251,7 @@ def sensitivity_entry(config: TrialConfig, *, weights: str, data: str, device: s
     names = ("quantizer", "scope", "rate_weight")
     parameters: dict[str, Any] = {name: getattr(config, name) for name in names}
     parameters |= {
+        "quantizer": config.quantization.quantizer,
         "step": config.quantization.step,
         "images": config.allocation.images,
         "seed": config.calibration.seed,

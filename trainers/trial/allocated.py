@@ -18,7 +18,7 @@ from trainers.networks.network import Network
 from trainers.networks.spec import NetworkSpec
 from trainers.quantization.allocation import BIT_WIDTHS, AllocationConfig, Allocator, Option
 from trainers.quantization.calibration import CalibrationConfig
-from trainers.quantization.config import CODEBOOKS, QuantizationConfig
+from trainers.quantization.config import QuantizationConfig, lists_levels
 from trainers.quantization.packing import packed_bytes
 from trainers.quantization.rounding.network import Rounder
 from trainers.quantization.sensitivity import (
@@ -205,7 +205,7 @@ class Allocations:
         taken = 0
         for shape in layer.shapes:
             taken += packed_bytes(torch.Size(shape).numel(), bits)
-            if self._quantization.quantizer in CODEBOOKS:
+            if lists_levels(self._quantization.quantizer):
                 groups = shape[0] if self._quantization.scope == "channel" else 1
                 taken += self._quantization.packing.vector_bits // 8 * groups * (1 << bits)
         return taken

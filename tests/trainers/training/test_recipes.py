@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from tests.trainers.trainings import finished, same, state
 from trainers.config import TrialConfig
 from trainers.data import ImageData
+from trainers.pruning.config import PruningConfig
 from trainers.recipes.config import RecipeConfig
 from trainers.stages.cache import StageCache
 from trainers.training.beginnings import frozen_key
@@ -355,10 +357,10 @@ import os, signal, sys
 from pathlib import Path
 import torch
 import trainers.training.finetune as module
-from tests.trainers.training.test_recipes import FULL, CPU
+from tests.trainers.training.test_recipes import CPU, mortal
 from tests.trainers.conftest import bands, make_config
 torch.set_num_threads(1)
-config = make_config.__wrapped__()(recipe=FULL, tune="all", dropout=0.2)
+config = mortal(make_config.__wrapped__(), sys.argv[2], Path(sys.argv[3]))
 training = module.FineTuning(config, bands.__wrapped__(), device=CPU)
 training.run_epoch()
 training.save(Path(sys.argv[1]))
@@ -372,17 +374,48 @@ def dying(rate):
 training.optimizer.step = dying
 training.run_epoch()
 """
+OWN_CRITERION = """
+class Gradients:
+    needs_training = True
+
+    def __call__(self, evidence):
+        return evidence.accumulated + 0.1 * (evidence.weight - evidence.initial).abs()
+
+    def gather(self, gathered, weight, gradient):
+        return 0.9 * gathered + 0.1 * gradient.abs()
+"""
+MORTAL = {
+    "full": FULL,
+    "bfloat16 in parts": replace(FULL, precision="bfloat16", parts=3),
+    "step schedule": replace(FULL, schedule="step", warmup=0.2, patience=2, class_weights="none"),
+    "own criterion": replace(FULL, best=False),
+}
+
+
+def mortal(make_config: Config, name: str, folder: Path) -> TrialConfig:
+    """The config of a training that is killed."""
+    given: dict[str, Any] = {"recipe": MORTAL[name], "tune": "all", "dropout": 0.2}
+    if name == "own criterion":
+        file = folder / "my_criterion.py"
+        file.write_text(OWN_CRITERION)
+        given["pruning"] = PruningConfig(
+            sparsity=0.6, criterion=f"{file}:Gradients", schedule="gradual"
+        )
+    return make_config(**given)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", MORTAL)
 def test_a_training_killed_in_mid_epoch_ends_with_the_same_weights(
-    bands: ImageData, make_config: Config, tmp_path: Path
+    bands: ImageData, make_config: Config, tmp_path: Path, name: str
 ) -> None:
     """With augmentation, MixUp, CutMix, an average and the best epoch: bit for bit."""
     path = tmp_path / "checkpoint"
-    died = subprocess.run([sys.executable, "-c", DYING, str(path)], check=False)
+    died = subprocess.run(
+        [sys.executable, "-c", DYING, str(path), name, str(tmp_path)], check=False
+    )
     assert died.returncode == -signal.SIGKILL
-    config = make_config(recipe=FULL, tune="all", dropout=0.2)
+    config = mortal(make_config, name, tmp_path)
     resumed = begun(config, bands)
     resumed.load(path)
     assert resumed.epoch == 1

@@ -5,30 +5,28 @@ timm (``timm:NAME``). Others are entry points of installed packages, in the grou
 ``paretune.backbones``: names of functions or classes of theirs.
 """
 
-from functools import cache
-from importlib.metadata import entry_points
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from trainers.doors import is_reference, located
+from trainers.doors import shipped as shipped_parts
 from trainers.networks.brought.facts import BroughtError, BroughtFacts
 
 if TYPE_CHECKING:
     from torch import nn
 
-GROUP = "paretune.backbones"
 TIMM = "timm:"
 WORDS = ("own", "pretrained")
 """Words that name weights of backbones that are brought along, beside ``scratch``."""
 
 
-@cache
-def shipped() -> dict[str, str]:
+def shipped() -> Mapping[str, str]:
     """Return the backbones of installed packages: the reference of each, by its name.
 
     >>> "resnet18" in shipped()
     False
     """
-    return {point.name: point.value for point in entry_points(group=GROUP)}
+    return shipped_parts("backbones")
 
 
 def is_brought(name: str) -> bool:

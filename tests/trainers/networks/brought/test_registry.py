@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from trainers.config import TrialConfig
+from trainers.doors import shipped
 from trainers.networks.backbone_table import backbone_info, backbone_names
 from trainers.networks.brought import registry
 from trainers.parameters import check_parameter
@@ -29,9 +30,9 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     point = "[paretune.backbones]\ntinynet = tinynet_package:tinynet\n"
     (metadata / "entry_points.txt").write_text(point)
     monkeypatch.syspath_prepend(str(tmp_path))
-    registry.shipped.cache_clear()
+    shipped.cache_clear()
     yield tmp_path
-    registry.shipped.cache_clear()
+    shipped.cache_clear()
 
 
 @pytest.mark.usefixtures("installed")
