@@ -35,6 +35,7 @@ def task_of(spec: SweepSpec, state: StateFolder) -> Task:
         front_attacks=spec.front_attacks,
         needs=spec.resources.as_needs(),
         max_slots=spec.execution.max_slots,
+        autoscaling=spec.execution.autoscaling,
         cache=_cache(spec, state),
         cache_bytes=spec.execution.cache_bytes,
         batches=batches_of(spec),
