@@ -7,7 +7,6 @@ from orchestrator.doctor.finding import Finding, fine, wrong
 from orchestrator.doctor.installation import TorchProbe
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.slots import Node, slots
-from orchestrator.spec.run_sections import ResourcesSection
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.spec.trial_sections import DataSection
 from trainers.networks.backbone_table import WEIGHT_WORDS
@@ -40,7 +39,7 @@ def examine_needs(spec: SweepSpec, nodes: Sequence[Node], probe: TorchProbe) -> 
         probe: Tells where torchvision caches the backbone's weights.
     """
     return [
-        _slots(spec.resources, nodes),
+        _slots(spec, nodes),
         _weights(spec.backbone.name, spec.backbone.weights, probe),
         _images(spec.data),
     ]
@@ -59,8 +58,11 @@ def weights_to_try(spec: SweepSpec) -> tuple[str, str]:
     return spec.backbone.name, "" if is_word else weights
 
 
-def _slots(wanted: ResourcesSection, nodes: Sequence[Node]) -> Finding:
-    needs = wanted.as_needs()
+def _slots(spec: SweepSpec, nodes: Sequence[Node]) -> Finding:
+    wanted, needs = spec.resources, spec.resources.as_needs()
+    if spec.execution.autoscaling:
+        detail = f"the cluster is to make room for {spec.execution.max_slots} trials, {needs} each"
+        return fine("slots", detail)
     try:
         fitting = slots(nodes, needs)
     except OrchestratorError as error:

@@ -44,7 +44,7 @@ def _store_findings(url: str, variable: str, attempt: Callable[[str], None]) -> 
 
 
 def _opened(url: str, attempt: Callable[[str], None]) -> list[Finding]:
-    from orchestrator.storage.database import Database
+    from orchestrator.storage.database import AWAY_FIX, Database
     from orchestrator.storage.opening import schema_version
 
     try:
@@ -58,12 +58,9 @@ def _opened(url: str, attempt: Callable[[str], None]) -> list[Finding]:
     try:
         current, newest = schema_version(url)
     except OrchestratorError as error:
-        fix = (
-            "Check that the file is a database that you may read."
-            if database.path
-            else "Start the server, and check host, user and password in the URL."
-        )
-        return [wrong("store", redacted(str(error)).rstrip("."), fix), *findings]
+        fix = "Check that the file is a database that you may read." if database.path else AWAY_FIX
+        detail = redacted(str(error)).removesuffix(AWAY_FIX).rstrip(". ")
+        return [wrong("store", detail, fix), *findings]
     finding = _schema(database.url, current, newest)
     return [_written(finding, url, attempt) if finding.ok else finding, *findings]
 

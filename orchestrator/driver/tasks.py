@@ -7,8 +7,8 @@ from orchestrator.execution.task import Task
 from orchestrator.file_storage.storage import FileStorage
 from orchestrator.references import resolved
 from orchestrator.search.cost_model import sized_backbones
-from orchestrator.spec.sharing import shares_trainings
 from orchestrator.spec.own_parts import own_parts
+from orchestrator.spec.sharing import shares_trainings
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from trainers.doors import read_code
@@ -38,6 +38,7 @@ def task_of(spec: SweepSpec, state: StateFolder) -> Task:
         front_attacks=spec.front_attacks,
         needs=spec.resources.as_needs(),
         max_slots=spec.execution.max_slots,
+        autoscaling=spec.execution.autoscaling,
         cache=_cache(spec, state),
         cache_bytes=spec.execution.cache_bytes,
         shares_trainings=shares_trainings(spec),

@@ -88,6 +88,7 @@ class RunningJobs:
             self._jobs[trial_id] = {job.trial: job for job in jobs}
             self._first[trial_id] = jobs[0].trial
             self._slots.busy = len(self._jobs)
+        self._slots.wanted = len(self._jobs) + max(left - len(jobs), 0)
         return jobs
 
     @property

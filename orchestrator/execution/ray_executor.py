@@ -19,6 +19,7 @@ from orchestrator.execution.carried_files import marked
 from orchestrator.execution.head_watch import HeadWatch
 from orchestrator.execution.ray_cluster import alive_nodes, connect, prepare_task, probe_storage
 from orchestrator.execution.ray_front import FrontTasks
+from orchestrator.execution.sharing import Neighbors
 from orchestrator.execution.slots import LiveSlots
 from orchestrator.execution.task import Task
 from orchestrator.execution.waiting import Waiting
@@ -59,6 +60,7 @@ class RayExecutor:
         self._slots: LiveSlots | None = None
         self._disconnect: Callable[[], None] | None = None
         self._head: HeadWatch | None = None
+        self._neighbors: Neighbors | None = None
 
     @property
     def load(self) -> Load:
@@ -71,9 +73,12 @@ class RayExecutor:
             self._disconnect = connect(self._address, self._state.ray_log, self._say)
         task = self._task
         self._head = head = HeadWatch(ray.get_runtime_context().gcs_address)
-        self._slots = LiveSlots(alive_nodes, task.needs, task.max_slots)
+        # Refused before others are told of it.
+        slots = LiveSlots(alive_nodes, task.needs, task.max_slots, grows=task.autoscaling)
         probe_storage(task.storage)
-        waiting = Waiting(Needs(cpus=task.needs.cpus), self._say)
+        self._neighbors = Neighbors(task.sweep.partition(" ")[0], self._say)
+        slots.sharing, self._slots = self._neighbors, slots
+        waiting = Waiting(Needs(cpus=task.needs.cpus), self._say, self._neighbors.names)
         options = {"num_cpus": task.needs.cpus}
         told, self._data = prepare_task.options(**options).remote(task, waiting.key)
         # It takes a second, in which nothing else is to do here.
@@ -93,8 +98,9 @@ class RayExecutor:
 
         if self._data is None or self._slots is None or self._head is None:
             raise RuntimeError("run() was called before prepare(): there are no images.")
+        waiting = Waiting(self._task.needs, self._say, self._others)
         with marked(self._state.root) as marker:
-            run = Run(self._task, self._data, self._slots, marker, self._head, self._say)
+            run = Run(self._task, self._data, self._slots, marker, self._head, waiting)
             tune_jobs(source, run)
 
     def measure_front(
@@ -107,10 +113,16 @@ class RayExecutor:
             front = FrontTasks(self._task, self._data, marker, self._slots, self._head.check)
             yield from front.measure(jobs, interrupted)
 
+    def _others(self) -> list[str]:
+        return [] if self._neighbors is None else self._neighbors.names()
+
     def close(self) -> None:
         """Disconnect from a cluster that `prepare` connected to."""
         self._data = None
+        neighbors, self._neighbors = self._neighbors, None
         head, self._head = self._head, None
+        if neighbors is not None and (head is None or not head.is_lost):
+            neighbors.leave()
         if head is not None:
             head.close()
         if self._disconnect is None:

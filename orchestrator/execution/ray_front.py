@@ -57,6 +57,7 @@ class FrontTasks:
         try:
             while (waiting or self._pending) and not interrupted():
                 self._check()
+                self._slots.wanted = len(waiting) + len(self._pending)
                 while waiting and len(self._pending) < self._slots.count:
                     number, job = waiting.popleft()
                     self._pending[self._begun(job)] = number, job

@@ -52,7 +52,7 @@ class Run:
         slots: How many workers fit at once; nodes may come and go meanwhile.
         marker: A file by which a worker knows whether it sees the state folder.
         head: Watches the head of the cluster.
-        say: Called with a line on what is waited for.
+        waiting: Says what is waited for until the first worker has begun.
     """
 
     task: Task
@@ -60,7 +60,7 @@ class Run:
     slots: LiveSlots
     marker: Path
     head: HeadWatch
-    say: Callable[[str], None]
+    waiting: Waiting
 
 
 def tune_jobs(source: JobSource, run: Run) -> None:
@@ -76,7 +76,7 @@ def tune_jobs(source: JobSource, run: Run) -> None:
     """
     barrier = StartBarrier(uuid.uuid4().hex, run.slots.count)
     jobs = RunningJobs(source, run.slots, barrier, run.task.batches)
-    waiting = Waiting(run.task.needs, run.say)
+    waiting = run.waiting
     os.environ.update({key: os.environ.get(key, value) for key, value in _TUNE_ENV.items()})
     # No fewer pending trials than slots, or Tune starts one worker after the other. There are
     # never more: the searcher proposes none.

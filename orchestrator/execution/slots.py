@@ -4,11 +4,14 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from orchestrator.contracts import Load
 from orchestrator.contracts.needs import Needs, amount_in_words
 from orchestrator.errors import OrchestratorError
 
+AUTOSCALING = "execution: {autoscaling: true, max_slots: N}"
+"""How a sweep file says that the cluster adds nodes."""
 # How long an answer of the cluster is good for.
 _FRESH_S = 2.0
 
@@ -38,7 +41,8 @@ def slots(nodes: Sequence[Node], needs: Needs) -> int:
     if fitting < 1:
         raise OrchestratorError(
             f"No trial fits on the cluster: one needs {needs} (resources in the sweep file) on a "
-            f"single node, and {_largest(nodes, needs)}. Lower the resources, or use larger nodes."
+            f"single node, and {_largest(nodes, needs)}. Lower the resources, or use larger "
+            f"nodes. If the cluster adds nodes when they are asked for: {AUTOSCALING}."
         )
     return fitting
 
@@ -75,6 +79,19 @@ def _largest(nodes: Sequence[Node], needs: Needs) -> str:
     return f"{which} {', '.join(words[:-1])} and {words[-1]}"
 
 
+class Sharing(Protocol):
+    """Divides the slots of a cluster among the sweeps that run on it."""
+
+    def allowed(self, fitting: int, wanted: float) -> int:
+        """Return how many slots this sweep may use of those that fit; at least one.
+
+        Args:
+            fitting: How many trials of it fit on the cluster at once.
+            wanted: How many it would run at once.
+        """
+        ...
+
+
 class LiveSlots:
     """The number of trials that fit at once on a cluster whose nodes come and go.
 
@@ -82,10 +99,13 @@ class LiveSlots:
         nodes: Asks the cluster for its nodes.
         needs: What one trial is given.
         most: Upper bound; None is as many as fit.
+        grows: Whether the cluster adds nodes for `most` trials, so that so many always fit.
         clock: Seconds.
 
     Attributes:
         busy: How many workers have trials, as the caller that gives them out says.
+        wanted: How many trials could run at once, as the same caller says.
+        sharing: Leaves room for other sweeps; None leaves none.
 
     Raises:
         OrchestratorError: No node has room for one trial.
@@ -96,12 +116,16 @@ class LiveSlots:
         nodes: Callable[[], Sequence[Node]],
         needs: Needs,
         most: int | None = None,
+        *,
+        grows: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._nodes, self._needs, self._clock = nodes, needs, clock
         self._most = math.inf if most is None else most
-        self.busy = 0
-        self._count = int(min(slots(nodes(), needs), self._most))
+        self._grows = grows and most is not None
+        self.busy, self.wanted = 0, math.inf
+        self.sharing: Sharing | None = None
+        self._count = self._counted()
         self._asked = clock()
 
     @property
@@ -114,9 +138,17 @@ class LiveSlots:
         """How many fit now; at least one, for a node that went may come back."""
         if self._clock() - self._asked >= _FRESH_S:
             try:
-                fitting = slots(self._nodes(), self._needs)
+                self._count = self._counted()
             except OrchestratorError:
-                fitting = 1
-            self._count = int(min(fitting, self._most))
+                self._count = 1
             self._asked = self._clock()
         return self._count
+
+    def _counted(self) -> int:
+        if self._grows:
+            return int(self._most)
+        fitting = slots(self._nodes(), self._needs)
+        if self.sharing is None:
+            return int(min(fitting, self._most))
+        allowed = self.sharing.allowed(fitting, min(self.wanted, self._most))
+        return int(min(allowed, self._most))

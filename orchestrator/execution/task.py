@@ -22,6 +22,7 @@ class Task:
         front_attacks: The same for what is measured on the front alone.
         needs: What a trial is given; its CPUs are threads for torch.
         max_slots: Workers at once, at most; None is as many as fit.
+        autoscaling: Whether the cluster adds nodes for `max_slots` workers.
         cache: Folder or URL of the stage cache; None is none.
         cache_bytes: What it may hold.
         shares_trainings: Whether a trial may take a finished training from it.
@@ -39,6 +40,7 @@ class Task:
     attacks: Mapping[str, AttackConfig]
     needs: Needs = field(default_factory=Needs)
     max_slots: int | None = None
+    autoscaling: bool = False
     front_attacks: Mapping[str, AttackConfig] = field(default_factory=dict)
     cache: str | None = None
     cache_bytes: float = math.inf

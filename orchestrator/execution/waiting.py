@@ -9,6 +9,7 @@ from ray._private import state
 from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_exists, _internal_kv_put
 
 from orchestrator.contracts.needs import Needs, amount_in_words
+from orchestrator.execution.sharing import in_words
 
 _NAMESPACE = b"paretune"
 _LOOK_S = 3.0
@@ -24,6 +25,7 @@ class Waiting:
     Args:
         needs: What the process is given.
         say: Called with a line.
+        others: Names the other sweeps on the cluster.
         clock: Seconds.
 
     Attributes:
@@ -34,9 +36,10 @@ class Waiting:
         self,
         needs: Needs,
         say: Callable[[str], None],
+        others: Callable[[], list[str]] = list,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._needs, self._say, self._clock = needs, say, clock
+        self._needs, self._say, self._others, self._clock = needs, say, others, clock
         self.key = f"begun:{uuid.uuid4().hex}"
         self._looked, self._said = clock(), ""
         self._is_over = not self._lacking()
@@ -62,7 +65,9 @@ class Waiting:
         _internal_kv_del(self.key.encode(), namespace=_NAMESPACE)
 
     def _lacking(self) -> str:
-        return lacking([n["Resources"] for n in ray.nodes() if n["Alive"]], _free(), self._needs)
+        words = lacking([n["Resources"] for n in ray.nodes() if n["Alive"]], _free(), self._needs)
+        users = self._others() if words.endswith("in use") else []
+        return f"{words} by {in_words(users)}" if users else words
 
 
 def begun(key: str) -> None:

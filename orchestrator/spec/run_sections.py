@@ -265,6 +265,8 @@ class ExecutionSection(Section):
             decide.
         max_slots: Most workers that train at once, which leaves room on a cluster for others; by
             default as many as fit. A reproducible sweep on Ray needs it.
+        autoscaling: Whether the cluster adds nodes when they are asked for: `max_slots` trials
+            are asked for at once, and what no node has room for is waited for.
     """
 
     kind: Literal["ray", "inline"] = "ray"
@@ -276,6 +278,16 @@ class ExecutionSection(Section):
     siblings: bool | Literal["auto"] = "auto"
     fuse: Annotated[int, Field(ge=1, le=256)] | Literal["auto", "off"] = "auto"
     max_slots: int | None = Field(default=None, ge=1)
+    autoscaling: bool = False
+
+    @model_validator(mode="after")
+    def _asks_for_a_number(self) -> Self:
+        if self.autoscaling and (self.max_slots is None or self.kind == "inline"):
+            raise ValueError(
+                "autoscaling asks the Ray cluster for room for max_slots trials: write "
+                "execution: {autoscaling: true, max_slots: 8}, or leave it out."
+            )
+        return self
 
 
 _SOURCES = ("sweep", "csv", "mlflow", "optuna")

@@ -29,6 +29,8 @@ _POSTGRES_DISK_FULL = "53100"
 # driver does not wait for a sweep that another one may have taken by then.
 _AWAY_S = 30.0
 _PAUSE_S = 0.25
+AWAY_FIX = "Start the server, and check host, user and password in the URL of the store."
+"""What to do about a server that was never reached."""
 
 _T = TypeVar("_T")
 
@@ -130,6 +132,10 @@ class Database:
                 f"The store at {self.url} can be read and not written to: its folder is mounted "
                 f"read-only, or belongs to somebody else. Nothing was changed. To go on with a "
                 f"sweep of it, copy the project to a folder that you may write to."
+            )
+        if not self.path and not self._was_reached:
+            return OrchestratorError(
+                f"The store at {self.url} cannot be used: {reason.rstrip('.')}. {AWAY_FIX}"
             )
         return OrchestratorError(
             f"The store at {self.url} failed: {reason}. Nothing of this step was stored; "

@@ -50,6 +50,13 @@ def test_a_trial_that_does_not_fit_is_found() -> None:
     assert "resources.gpus" in slots.fix
 
 
+def test_a_cluster_that_adds_nodes_is_not_measured_by_those_it_has() -> None:
+    growing = {"autoscaling": True, "max_slots": 8}
+    slots, _, _ = _findings(resources={"gpus": 2.0}, execution=growing)
+    assert slots.ok
+    assert slots.detail == "the cluster is to make room for 8 trials, 1 CPUs and 2 GPUs each"
+
+
 @pytest.mark.parametrize("weights", ["bundled", "scratch"])
 def test_weights_that_ship_or_are_not_needed_are_fine(weights: str) -> None:
     _, found, _ = _findings(backbone={"name": "digitnet", "weights": weights})

@@ -13,6 +13,15 @@ from orchestrator.execution.waiting import lacking
 from orchestrator.trials import FailureKind, SweepState
 from tests.ray_nodes import LONGEST_S, RayNodes, ended, three_nodes
 
+# A trial that takes seconds, and no work for the processor.
+SLOW = """\
+import time
+
+
+def bias(network, images, labels):
+    time.sleep(2)
+    return float(network.head[-1].bias.abs().sum())
+"""
 LONG = {"training": {"epochs": 200, "batch_size": 64, "tune": "last_blocks:1"}}
 
 
@@ -51,12 +60,55 @@ def test_a_sweep_on_a_full_cluster_says_what_it_waits_for(nodes: RayNodes) -> No
         said.append(line)
         if "waiting for" in line:
             break
-    assert "waiting for 1 CPU; 1 of 1 in use" in said[-1], said
+    assert "waiting for 1 CPU; 1 of 1 in use by sweep tiny" in said[-1], said
     first.send_signal(signal.SIGTERM)
     assert ended(first)[0] == 130
     code, out, err = ended(second)
     assert code == 0, err
     assert "second: 1 complete" in out
+
+
+@pytest.mark.ray
+@pytest.mark.serial
+def test_two_sweeps_share_a_cluster_and_say_so(nodes: RayNodes) -> None:
+    nodes.start_head(cpus=2)
+    (nodes.folder / "slow.py").write_text(SLOW)
+    slow = {"bias": {"direction": "minimize", "function": "slow:bias"}, "accuracy": "maximize"}
+    file = nodes.sweep(objectives=slow, training={"epochs": 1}, budget={"trials": 99})
+    first = nodes.command("run", str(file))
+    nodes.wait_for_epochs(first, trials=2)
+    # It has no CPU before the first one gives one up.
+    code, out, err = nodes.done("run", str(nodes.sweep(budget={"trials": 2})), "--name", "second")
+    assert code == 0, err
+    assert "second: 2 complete" in out
+    assert first.poll() is None
+    first.send_signal(signal.SIGTERM)
+    code, _, err = ended(first)
+    assert code == 130, err
+    assert "sharing the cluster with sweep second: 1 of 2 slots" in err
+    assert "no other sweep uses the cluster now: 2 of 2 slots" in err
+
+
+@pytest.mark.ray
+@pytest.mark.serial
+def test_what_a_cluster_that_adds_nodes_has_not_yet_is_waited_for(nodes: RayNodes) -> None:
+    nodes.start_head(cpus=0)
+    code, _, err = nodes.done("run", str(nodes.sweep()))
+    assert code == 1
+    assert "If the cluster adds nodes when they are asked for" in err
+    growing = {"autoscaling": True, "max_slots": 2}
+    driver = nodes.command("run", str(nodes.sweep(execution=growing, budget={"trials": 2})))
+    assert driver.stderr is not None
+    said = []
+    for line in driver.stderr:
+        said.append(line)
+        if "waiting for" in line:
+            break
+    assert "waiting for 1 CPU; 0 of 0 in use" in said[-1], said
+    nodes.add("first")
+    code, out, err = ended(driver)
+    assert code == 0, err
+    assert "tiny: 2 complete" in out
 
 
 @pytest.mark.ray

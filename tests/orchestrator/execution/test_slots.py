@@ -97,7 +97,7 @@ def test_all_slots_fit_together_and_no_further_one(cpus: int, gpus: float, have:
 
 def test_nodes_that_come_and_go_change_how_many_trials_run() -> None:
     now, nodes = [0.0], [Node({"CPU": 2.0})]
-    live = LiveSlots(lambda: list(nodes), Needs(), most=5, clock=lambda: now[0])
+    live = LiveSlots(lambda: list(nodes), Needs(), 5, clock=lambda: now[0])
     assert live.count == 2
     nodes.append(Node({"CPU": 2.0}))
     assert live.count == 2  # the cluster is not asked at every turn
@@ -111,3 +111,30 @@ def test_nodes_that_come_and_go_change_how_many_trials_run() -> None:
     assert live.count == 1
     with pytest.raises(OrchestratorError, match="there is no node"):
         LiveSlots(list, Needs())
+
+
+def test_a_cluster_that_adds_nodes_has_as_many_slots_as_are_asked_for() -> None:
+    live = LiveSlots(list, Needs(), 4, grows=True)
+    assert live.count == 4
+    # Without a number there is nothing to ask for.
+    with pytest.raises(OrchestratorError, match=r"autoscaling: true, max_slots: N"):
+        LiveSlots(list, Needs(), grows=True)
+
+
+def test_what_a_sweep_would_use_is_told_and_what_it_may_use_is_heard() -> None:
+    asked = []
+
+    class Half:
+        def allowed(self, fitting: int, wanted: float) -> int:
+            asked.append((fitting, wanted))
+            return fitting // 2
+
+    now = [0.0]
+    live = LiveSlots(lambda: [Node({"CPU": 8.0})], Needs(), 6, clock=lambda: now[0])
+    assert live.count == 6
+    live.sharing = Half()
+    for wanted in (99, 5):
+        live.wanted = wanted
+        now[0] += 3
+        assert live.count == 4
+    assert asked == [(8, 6), (8, 5)]
