@@ -1,8 +1,8 @@
-"""Sweeps that run on the same cluster: who they are, and how many slots each of them may use.
+"""Sweeps that run on the same cluster: their names, and how many slots each of them may use.
 
 Each driver keeps, in Ray's own key-value store, which part of the cluster it would use. All
-divide by the same rule, so that nobody has to be asked: whoever wants less than an equal part has
-it, and the others share the rest. A sweep that uses more than its part gives nothing up: it
+divide by the same rule, so that none has to ask another one: a sweep that wants less than an equal
+part has it, and the others share the rest. A sweep that uses more than its part gives nothing up: it
 starts no further trial until it does not.
 """
 
@@ -105,7 +105,7 @@ def fair_slots(fitting: int, wants: Mapping[str, float], mine: str) -> int:
     lacking = {name: math.ceil(want * fitting - 1e-9) for name, want in sorted(wants.items())}
     mine_so_far = 0
     while fitting > 0 and (hungry := [name for name, count in lacking.items() if count > 0]):
-        # One each, in turn; whoever has what it wants stands back.
+        # One each, in turn; a sweep that has what it wants stands back.
         for name in hungry[:fitting]:
             lacking[name] -= 1
             mine_so_far += name == mine

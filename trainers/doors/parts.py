@@ -49,7 +49,7 @@ def is_part(kind: str, name: str) -> bool:
 def part_name(kind: str, name: str) -> str:
     """Name a part by the content of its code; a word of ours stays as it is.
 
-    So does code that is missing here: whoever needs it will say so.
+    So does code that is missing here: its first use will say so.
 
     >>> part_name("quantizers", "kmeans"), part_name("quantizers", "no_such_module:levels")
     ('kmeans', 'no_such_module:levels')
