@@ -71,7 +71,8 @@ def _shares(study: optuna.Study, at: int) -> dict[str, float]:
 
     evaluator = FanovaImportanceEvaluator(n_trees=_TREES, seed=0)
     try:
-        return dict(get_param_importances(study, evaluator=evaluator, target=value))
+        found = get_param_importances(study, evaluator=evaluator, target=value)
+        return {name: float(share) for name, share in found.items()}
     except (ValueError, RuntimeError):
         # What is equal in all trials, an objective or every parameter, has no importances.
         return {}

@@ -33,7 +33,7 @@ SPEC: Mapping[str, object] = {
         "lr": {"type": "float", "low": 1e-5, "high": 0.1},
         "policy": {"type": "choice", "values": ["all", "none"]},
     },
-    "training": {"tune": "head", "epochs": 4},
+    "training": {"tune": "all", "epochs": 4},
     "objectives": {"accuracy": "maximize", "memory_bytes": "minimize"},
     "constraints": ["accuracy >= 0.5"],
     "budget": {"trials": 12},
