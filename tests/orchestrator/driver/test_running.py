@@ -477,7 +477,6 @@ def test_a_grid_without_an_end_is_refused_before_anything_is_opened(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("failing", "code"), [({0, 1, 2, 3, 4, 5}, 1), ({0, 5}, 0)])
 def test_the_command_exits_1_when_every_trial_failed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: set[int], code: int
