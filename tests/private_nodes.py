@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,10 +46,12 @@ class PrivateNodes:
     given: Mapping[str, str] = field(default_factory=dict)
     token: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
     running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    _commands: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Pick a port for the head; it keeps it when it starts again."""
         self.port, self._heads = free_port(), 0
+        self._dashboard, self._agent = free_port(), free_port()
 
     @property
     def address(self) -> str:
@@ -57,20 +59,33 @@ class PrivateNodes:
         return f"{HOST}:{self.port}"
 
     @property
+    def jobs(self) -> str:
+        """Address of the head's job server."""
+        return f"http://{HOST}:{self._dashboard}"
+
+    @property
     def environment(self) -> dict[str, str]:
         """What a process of the cluster needs in its environment."""
         auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
         # Nodes start in "/", where the package would not be found.
-        path = {"PYTHONPATH": str(Path(__file__).parents[1])}
+        own = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        path = {"PYTHONPATH": os.pathsep.join(filter(None, own))}
         slow = {"RAY_raylet_start_wait_time_s": "150"}
         return {**os.environ, **auth, **path, **slow, **self.given}
 
-    def start_head(self) -> None:
-        """Start a head without slots; returns when it answers."""
+    def start_head(self, *, jobs: bool = False) -> None:
+        """Start a head without slots; returns when it answers.
+
+        Args:
+            jobs: Also start its job server, which takes the package `ray[default]`.
+        """
         self._heads += 1
         where = (f"--port={self.port}", f"--temp-dir={self.folder}/ray{self._heads}")
-        head = ("--head", "--num-cpus=0", "--include-dashboard=false", *where)
-        self._start("head", [*_ray(HOST), *head])
+        dashboard = [f"--include-dashboard={str(jobs).lower()}"]
+        if jobs:
+            dashboard += [f"--dashboard-host={HOST}", f"--dashboard-port={self._dashboard}"]
+            dashboard += [f"--dashboard-agent-listen-port={self._agent}"]
+        self._start("head", [*_ray(HOST), "--head", "--num-cpus=0", *where, *dashboard])
         self.wait_for(1)
 
     def add(self, number: int) -> None:
@@ -96,7 +111,12 @@ class PrivateNodes:
     def end(self, name: str) -> None:
         """Kill `head` or `n2` and all of its processes: what a power cut is."""
         process = self.running.pop(name)
+        # The driver of a job is in a session of its own.
+        started = _descendants(process.pid)
         os.killpg(process.pid, signal.SIGKILL)
+        for pid in started:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
 
     def close(self) -> None:
@@ -120,10 +140,18 @@ class PrivateNodes:
             answer = asked(self.address, self.environment)
             if len(answer.nodes or ()) >= count:
                 return
+            self._restart()
             time.sleep(2)  # Each question imports Ray, on processors that the nodes need.
         raise RuntimeError(f"{count} nodes did not start ({answer}): {self.said()}")
 
+    def _restart(self) -> None:
+        """Start again what ended by itself: Ray gives a node little time on a busy machine."""
+        for name, process in list(self.running.items()):
+            if process.poll() is not None:
+                self._start(name, self._commands[name])
+
     def _start(self, name: str, command: list[str]) -> None:
+        self._commands[name] = command
         with (self.folder / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
                 command,
@@ -171,3 +199,17 @@ def private_network(numbers: Sequence[int]) -> Iterator[None]:
 def _ray(ip: str) -> list[str]:
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *_SMALL]
     return [*command, f"--node-ip-address={ip}"]
+
+
+def _descendants(parent: int) -> list[int]:
+    """The processes that a process started, and those that they started (proc(5))."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, left = [], [parent]
+    while left:
+        found += (born := children.get(left.pop(), []))
+        left += born
+    return found

@@ -73,6 +73,11 @@ class PostgresServer:
         _run(self._programs / "psql", "-h", self._folder, *("-U", "postgres", "-c", words))
         return f"postgres?host={self._folder}"
 
+    def add_database(self, name: str) -> str:
+        """Add a database; its URL."""
+        _run(self._programs / "createdb", "-h", self._folder, "-U", "postgres", name)
+        return self.url.replace("/postgres?", f"/{name}?")
+
     def dump(self) -> str:
         """Return everything that is stored, and what the server logged, as text."""
         file = self._folder / "dump"
@@ -116,17 +121,36 @@ def mlflow_client(uri: str) -> "MlflowClient":
     return MlflowClient(uri)
 
 
+def mlflow_users(folder: Path, password: str) -> Path:
+    """Write the configuration of an MLflow server whose user ``admin`` has this password.
+
+    The server's own list of users is where the password belongs.
+    """
+    users = folder / "auth.ini"
+    users.write_text(
+        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\n"
+        f"admin_password = {password}\n"
+        f"database_uri = sqlite:///{users.with_name('users.db')}\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    return users
+
+
 class MlflowProcess:
-    """`mlflow server` on SQLite, as a team would run it.
+    """`mlflow server`, as a team would run it.
 
     Args:
         folder: Where its database, its artifacts and its log go.
         port: Where it listens.
         auth: A configuration of its users; None lets everybody in.
+        database: Its URL; default: an SQLite file in the folder.
     """
 
-    def __init__(self, folder: Path, port: int, auth: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, port: int, auth: Path | None = None, database: str = ""
+    ) -> None:
         self._folder, self.port, self._auth = folder, port, auth
+        self._database = database or f"sqlite:///{folder / 'mlflow.db'}"
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -146,7 +170,7 @@ class MlflowProcess:
                 [
                     *(sys.executable, "-m", "mlflow", "server"),
                     *("--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
-                    *("--backend-store-uri", f"sqlite:///{self._folder / 'mlflow.db'}"),
+                    *("--backend-store-uri", self._database),
                     *("--artifacts-destination", (self._folder / "artifacts").as_uri()),
                     *(() if self._auth is None else ("--app-name", "basic-auth")),
                 ],

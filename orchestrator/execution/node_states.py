@@ -1,6 +1,7 @@
 """Whether a node of the cluster is alive, from what Ray records of nodes and actors."""
 
 import socket
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -8,6 +9,8 @@ import ray
 from ray._private import state
 
 _KNOCK_S = 2.0
+# A node that dies with its workers may still answer when the first of them is missed.
+_LOOKS, _PAUSE_S = 3, 0.5
 
 
 def node_is_gone(node_id: str) -> bool:
@@ -18,10 +21,15 @@ def node_is_gone(node_id: str) -> bool:
     Args:
         node_id: Ray's, hexadecimal; a node that the cluster does not know is not gone.
     """
-    node = next((each for each in ray.nodes() if each["NodeID"] == node_id), None)
-    if node is None:
-        return False
-    return not node["Alive"] or not _answers(node)
+    for look in range(_LOOKS):
+        if look:
+            time.sleep(_PAUSE_S)
+        node = next((each for each in ray.nodes() if each["NodeID"] == node_id), None)
+        if node is None:
+            return False
+        if not node["Alive"] or not _answers(node):
+            return True
+    return False
 
 
 def node_of_actor(actor_id: str | None) -> str:

@@ -5,6 +5,7 @@ may end its process. Ray is not imported here.
 """
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -37,6 +38,10 @@ _CLIENT_FIX = (
     "Give the address of the cluster's head itself, HOST:PORT without ray://, or install Ray's "
     "client: pip install 'ray[client]'."
 )
+_OTHER = "the cluster runs"
+# Ray's lines on versions that differ: those of the cluster, then those of this process.
+_SIDES = re.compile(r"was started with:((?:\s+(?:Ray|Python): \S+)+)")
+_PAIR = re.compile(r"(Ray|Python): (\S+)")
 _PROBE = Path(__file__).with_name("ray_probe.py")
 
 
@@ -82,8 +87,7 @@ def ask_cluster(address: str) -> Answer:
     if ended.returncode == 0:
         return Answer([Node(*node) for node in json.loads(ended.stdout.splitlines()[-1])])
     if ended.returncode != -signal.SIGALRM:
-        lines = ended.stderr.strip().splitlines() or ["the connection failed"]
-        problem = next((line for line in lines if _REFUSED in line), lines[-1]).rstrip(".")
+        problem = _problem(ended.stderr)
     elif ended.stdout:
         problem = f"{_TOO_LONG} {connect_s} s to connect"
     else:
@@ -91,7 +95,22 @@ def ask_cluster(address: str) -> Answer:
     return Answer(None, redacted(problem), _fix(problem))
 
 
+def _problem(said: str) -> str:
+    versions = [
+        " and ".join(" ".join(pair) for pair in _PAIR.findall(each))
+        for each in _SIDES.findall(said)
+    ]
+    if len(versions) == 2:
+        return f"{_OTHER} {versions[0]}, and this process {versions[1]}"
+    lines = said.strip().splitlines() or ["the connection failed"]
+    return next((line for line in lines if _REFUSED in line), lines[-1]).rstrip(".")
+
+
 def _fix(problem: str) -> str:
+    if problem.startswith(_OTHER):
+        return (
+            "Use an environment with the cluster's versions here, or install these on every node."
+        )
     if _REFUSED in problem:
         return REFUSED_FIX
     if _TOO_LONG in problem:

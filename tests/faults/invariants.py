@@ -21,7 +21,7 @@ def values_of(testbed: Testbed) -> Values:
     store = testbed.store()
     trials = store.trials(NAME)
     store.close()
-    return {trial.number: _steady(trial) for trial in trials}
+    return {trial.number: steady(trial) for trial in trials}
 
 
 def violations(testbed: Testbed, undisturbed: Values) -> list[str]:
@@ -52,7 +52,7 @@ def _of_trials(testbed: Testbed, undisturbed: Values) -> Iterator[str]:
         if trial.state is not TrialState.COMPLETE:
             reason = trial.failure.kind.value if trial.failure else "no reason"
             yield f"trial {trial.number} is {trial.state.value}: {reason}"
-        elif _steady(trial) != undisturbed[trial.number]:
+        elif steady(trial) != undisturbed[trial.number]:
             yield f"trial {trial.number} measured something else than without the fault"
     with _environment(testbed):
         for trial in trials:
@@ -96,7 +96,7 @@ def _of_the_lease(testbed: Testbed) -> Iterator[str]:
         store.close()
 
 
-def _steady(trial: Trial) -> Mapping[str, float]:
+def steady(trial: Trial) -> Mapping[str, float]:
     """Without times, and without what was at hand in the stage cache."""
     return {
         name: value

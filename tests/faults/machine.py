@@ -67,9 +67,10 @@ def broken(name: str, seed: int, folder: Path, expected: Values) -> list[str]:
         testbed.end()
 
 
-def tallied(root: Path, runs: int, first_seed: int, names: Sequence[str]) -> dict[str, Tally]:
-    """Run faults in turn; what is left in `root` are runs that broke a promise."""
-    tallies: dict[str, Tally] = defaultdict(Tally)
+def tallied(
+    root: Path, runs: int, first_seed: int, names: Sequence[str], tallies: dict[str, Tally]
+) -> None:
+    """Run faults in turn and count them; what is left in `root` are runs that broke a promise."""
     expected = undisturbed(root / "undisturbed")
     shutil.rmtree(root / "undisturbed")
     for number in range(runs):
@@ -89,11 +90,13 @@ def tallied(root: Path, runs: int, first_seed: int, names: Sequence[str]) -> dic
         print(f"{name} {seed}: {'; '.join(found) or 'ok'}", flush=True)
         if not found:
             shutil.rmtree(folder, ignore_errors=True)
-    return tallies
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run faults in turn and print a table; 1 if a promise was broken."""
+    """Run faults in turn and print a table; 1 if a promise was broken.
+
+    A run that is ended by a signal prints the table of what it did.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=len(FAULTS))
     parser.add_argument("--seed", type=int, default=0, help="of the first run")
@@ -103,13 +106,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # As after Ctrl-C, every `finally` on the way out ends what it began.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     root = Path(tempfile.mkdtemp(prefix="paretune-faults-"))
+    tallies: dict[str, Tally] = defaultdict(Tally)
     try:
-        tallies = tallied(root, options.runs, options.seed, options.only or list(FAULTS))
+        tallied(root, options.runs, options.seed, options.only or list(FAULTS), tallies)
     finally:
         if options.keep:
             shutil.copytree(root, options.keep, dirs_exist_ok=True)
         shutil.rmtree(root, ignore_errors=True)
-    print(f"\n{table(tallies)}")
+        print(f"\n{table(tallies)}", flush=True)
     return int(any(tally.violations for tally in tallies.values()))
 
 

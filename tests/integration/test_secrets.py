@@ -5,7 +5,6 @@ right and wrong addresses; then everything that they left is searched.
 """
 
 import os
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import MlflowProcess, PostgresServer, S3Server, free_port, postgres_programs
+from tests.passwords import Passwords
+from tests.servers import (
+    MlflowProcess,
+    PostgresServer,
+    S3Server,
+    free_port,
+    mlflow_users,
+    postgres_programs,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -40,20 +47,6 @@ tracking: http://admin:${TRACKING_PASSWORD}@127.0.0.1:PORT
 """
 
 
-class Passwords:
-    """Three, none of which occurs anywhere by chance."""
-
-    def __init__(self) -> None:
-        self.database, self.tracking, self.storage = (
-            f"QXQ{secrets.token_hex(12)}" for _ in range(3)
-        )
-
-    def found_in(self, content: bytes) -> list[str]:
-        """Which of them a content holds."""
-        every = vars(self).items()
-        return [kind for kind, password in every if password.encode() in content]
-
-
 class Place:
     """A folder in which commands run, with the servers' passwords in their environment alone."""
 
@@ -74,21 +67,13 @@ class Place:
             text=True,
         )
         while process.poll() is None:
-            self._look(str(process.pid))
+            self.in_process_list += self.passwords.in_process_list(but=[process.pid])
             with suppress(subprocess.TimeoutExpired):
                 process.wait(0.5)
         assert process.stdout is not None
         self.said.append(process.stdout.read())
         process.stdout.close()
         return process.returncode
-
-    def _look(self, own: str) -> None:
-        for entry in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                line = (entry / "cmdline").read_bytes()
-                # The command itself was given what it was given.
-                if entry.name != own and self.passwords.found_in(line):
-                    self.in_process_list.append(line.replace(b"\0", b" ").decode())
 
 
 @pytest.fixture(scope="module")
@@ -110,14 +95,7 @@ def database(passwords: Passwords) -> Iterator[tuple[PostgresServer, str]]:
 def mlflow(passwords: Passwords, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     pytest.importorskip("flask_wtf", reason="needs the package flask-wtf")
     folder = tmp_path_factory.mktemp("mlflow")
-    # The server's own list of users is where the password belongs.
-    users = tmp_path_factory.mktemp("users") / "auth.ini"
-    users.write_text(
-        "[mlflow]\ndefault_permission = READ\nadmin_username = admin\n"
-        f"admin_password = {passwords.tracking}\n"
-        f"database_uri = sqlite:///{users.with_name('users.db')}\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
-    )
+    users = mlflow_users(tmp_path_factory.mktemp("users"), passwords.tracking)
     server = MlflowProcess(folder, free_port(), users)
     try:
         server.start()
@@ -193,8 +171,7 @@ def test_no_file_that_a_run_or_ray_or_mlflow_left_holds_a_password(
     # The log, Ray's logs, the metrics, the exported network and MLflow's database among them.
     assert len(files) > 20
     assert {".log", ".prom", ".db", ".safetensors"} <= {path.suffix for path in files}
-    found = {str(path): ended.passwords.found_in(path.read_bytes()) for path in files}
-    assert {path: kinds for path, kinds in found.items() if kinds} == {}
+    assert ended.passwords.found_in_files(files) == {}
 
 
 def test_no_database_and_no_stored_object_holds_a_password(

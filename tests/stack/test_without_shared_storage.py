@@ -1,9 +1,6 @@
 """Nodes that share no disk with the driver: nothing that was trained is lost."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,15 +14,9 @@ from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import SweepState, TrialState
 from tests.private_nodes import PrivateNodes
+from tests.stack.commands import FIRST_NODES, STACK, paretune
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.serial,
-    pytest.mark.skipif(
-        "PARETUNE_TEST_STACK" not in os.environ,
-        reason="makes network namespaces, as root, for minutes: PARETUNE_TEST_STACK=1 asks for it",
-    ),
-]
+pytestmark = STACK
 
 SWEEP = {
     "name": "apart",
@@ -42,20 +33,6 @@ SWEEP = {
     "budget": {"trials": 6},
     "tracking": {"kind": "none"},
 }
-
-
-def paretune(
-    nodes: PrivateNodes, *words: str, seconds: float = 120
-) -> "subprocess.CompletedProcess[str]":
-    own = {"PARETUNE_HOME": str(nodes.state), "RAY_ADDRESS": nodes.address}
-    return subprocess.run(
-        [sys.executable, "-c", "from orchestrator.cli.app import main; main()", *words],
-        capture_output=True,
-        text=True,
-        env=nodes.environment | own,
-        timeout=seconds,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -85,8 +62,8 @@ def test_every_network_and_its_predictions_return_to_the_driver(
     assert all("test_accuracy" in trial.values for trial in measured)
     # Each attempt says where it ran: address, process and node.
     places = {attempt.worker for n in range(6) for attempt in store.attempts("apart", n)}
-    assert all(re.fullmatch(r"ray 10\.79\.0\.[23]:\d+ node [0-9a-f]{56}", one) for one in places)
-    assert {place.split(":")[0] for place in places} == {"ray 10.79.0.2", "ray 10.79.0.3"}
+    assert all(re.fullmatch(r"ray 10\.79\.0\.[234]:\d+ node [0-9a-f]{56}", one) for one in places)
+    assert {place.split(":")[0] for place in places} == {f"ray 10.79.0.{n}" for n in FIRST_NODES}
     assert not list(nodes.state.glob(".seen-*"))
     store.close()
 
@@ -99,7 +76,7 @@ def test_what_no_node_fits_is_refused_with_the_numbers_of_the_largest(
     done = paretune(nodes, "run", str(sweep), *wide)
     assert done.returncode == 1
     assert "No trial fits on the cluster: one needs 2 CPUs" in done.stderr
-    assert "the largest of 3 nodes has 1 CPUs" in done.stderr
+    assert "the largest of 4 nodes has 1 CPUs" in done.stderr
     assert "wide" not in paretune(nodes, "list").stdout
 
 
@@ -177,7 +154,7 @@ def test_code_of_ones_own_goes_along(nodes: PrivateNodes) -> None:
         "execution": {"cache": "off"},
     }
     (project / "sweep.yaml").write_text(yaml.safe_dump(given))
-    done = paretune(nodes, "run", str(project / "sweep.yaml"), seconds=480)
+    done = paretune(nodes, "run", str(project / "sweep.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr + nodes.said()
     store = open_store(state=StateFolder(nodes.state))
     trials = store.trials("own-code")
@@ -198,7 +175,7 @@ def test_code_of_ones_own_goes_along(nodes: PrivateNodes) -> None:
     }
     front = compute_front(trials, spec_objectives(given), ())
     assert {member.trial for member in front} == unbeaten
-    # On both nodes, whose working directory is another one than the driver's.
+    # On every node, whose working directory is another one than the driver's.
     places = {attempt.worker for n in range(6) for attempt in store.attempts("own-code", n)}
-    assert {place.split(":")[0] for place in places} == {"ray 10.79.0.2", "ray 10.79.0.3"}
+    assert {place.split(":")[0] for place in places} == {f"ray 10.79.0.{n}" for n in FIRST_NODES}
     store.close()

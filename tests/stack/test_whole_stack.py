@@ -1,0 +1,232 @@
+"""The whole stack: whatever dies, nothing is lost or repeated, and no password is anywhere."""
+
+import json
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestrator.contracts import Store
+from orchestrator.errors import UnknownNameError
+from orchestrator.fronts.front import compute_front
+from orchestrator.spec.stored import spec_objectives
+from orchestrator.storage.opening import open_store
+from orchestrator.trials import FailureKind, TrialState
+from tests.faults.invariants import steady
+from tests.private_nodes import PrivateNodes
+from tests.stack.commands import FIRST_NODES, STACK, begun, ended, paretune
+from tests.stack.conftest import HAS_JOBS, Servers, start
+
+pytestmark = STACK
+
+WIDTHS, BITS = [8, 16, 24, 32], [3, 4, 8]
+TRIALS, EPOCHS = 12, 3
+# A hang is told from a slow machine by this.
+LONGEST_S = 900.0
+# So long that a node can come up in mid-sweep, and without work for the processor.
+SLOW = """\
+import time
+
+
+def bias(network, images, labels):
+    time.sleep(8)
+    return float(network.head[-1].bias.abs().sum())
+"""
+
+Values = Mapping[int, Mapping[str, float]]
+
+
+def sweep_file(folder: Path, servers: Servers, name: str, **changes: object) -> Path:
+    """Write a sweep of a grid, so that trial N has the same parameters whatever ended first."""
+    folder.mkdir(exist_ok=True)
+    (folder / "slow.py").write_text(SLOW)
+    sweep = {
+        "name": name,
+        "backbone": {"name": "digitnet", "weights": "scratch"},
+        "data": {"name": "digits", "limit": 150},
+        "space": {
+            "fc_width_1": {"type": "choice", "values": WIDTHS},
+            "bits": {"type": "choice", "values": BITS},
+        },
+        "training": {"tune": "last_blocks:1", "epochs": EPOCHS, "batch_size": 64},
+        "objectives": {
+            "accuracy": "maximize",
+            "memory_bytes": "minimize",
+            "bias": {"direction": "minimize", "function": "slow:bias"},
+        },
+        "sampler": {"kind": "grid"},
+        "budget": {"trials": TRIALS},
+        # A training that another sweep has finished would take no time.
+        "execution": {"siblings": False, "cache": "off"},
+        "storage": "s3://sweeps/stack",
+        "store": f"postgresql+psycopg://ann:${{DATABASE_PASSWORD}}@/{servers.place}",
+        "tracking": f"http://admin:${{TRACKING_PASSWORD}}@127.0.0.1:{servers.tracking.port}",
+    }
+    path = folder / "sweep.yaml"
+    given = {**sweep, **changes}
+    path.write_text(yaml.safe_dump({key: it for key, it in given.items() if it is not None}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def store(servers: Servers) -> Store:
+    return open_store(servers.store)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    nodes: PrivateNodes, servers: Servers, store: Store, tmp_path_factory: pytest.TempPathFactory
+) -> Values:
+    """What the sweep measures when nothing happens to it."""
+    file = sweep_file(tmp_path_factory.mktemp("whole"), servers, "whole")
+    done = paretune(nodes, "run", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr + nodes.said()
+    return {trial.number: steady(trial) for trial in store.trials("whole")}
+
+
+def test_every_artifact_exports_and_sync_counts_all(
+    nodes: PrivateNodes, servers: Servers, store: Store, undisturbed: Values, tmp_path: Path
+) -> None:
+    workers = {
+        attempt.worker.split(":")[0]
+        for number in undisturbed
+        for attempt in store.attempts("whole", number)
+    }
+    assert workers == {f"ray 10.79.0.{n}" for n in FIRST_NODES}
+    laptop = {"PARETUNE_HOME": str(tmp_path / "laptop"), "PARETUNE_STORE": servers.store}
+    for number in undisturbed:
+        words = ("export", "whole", str(number), "--to", str(tmp_path / str(number)))
+        done = paretune(nodes, *words, **laptop)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / str(number) / "model.safetensors").stat().st_size > 0
+    synced = paretune(nodes, "sync", "whole", **laptop)
+    assert synced.returncode == 0, synced.stderr
+    counts = [line.split() for line in synced.stdout.splitlines() if " in MLflow" in line]
+    assert [words[0] for words in counts] == ["runs", "params", "metrics", "artifacts"]
+    assert all(found == expected for _, found, _, expected, *_ in counts), synced.stdout
+    # One of the sweep, and one of each trial.
+    assert counts[0][1] == str(TRIALS + 1)
+
+
+@pytest.mark.parametrize("storage", ["s3", "none"])
+def test_no_node_that_dies_or_joins_and_no_dead_head_changes_a_value(
+    nodes: PrivateNodes,
+    servers: Servers,
+    store: Store,
+    undisturbed: Values,
+    tmp_path: Path,
+    storage: str,
+) -> None:
+    name = f"disturbed-{storage}"
+    changes = {} if storage == "s3" else {"storage": None}
+    file = sweep_file(tmp_path, servers, name, **changes)
+    driver = begun(nodes, "run", str(file))
+    _wait_for(driver, lambda: _trains_on(store, name, 2))
+    nodes.end("n2")
+    nodes.add(5)
+    _wait_for(driver, lambda: _trains_on(store, name, 5))
+    nodes.end("head")
+    done = ended(driver)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert f"Then: paretune resume {name}" in done.stderr
+    assert "Traceback" not in done.stderr
+    nodes.close()
+    start(nodes)
+    done = paretune(nodes, "resume", name, PARETUNE_STORE=servers.store)
+    assert done.returncode == 0, done.stdout + done.stderr + nodes.said()
+    _as_undisturbed(store, name, undisturbed)
+    kinds = _kinds(store, name)
+    assert FailureKind.INTERRUPTED in kinds
+    assert kinds & {FailureKind.NODE_LOST, FailureKind.WORKER_LOST}
+
+
+@pytest.mark.skipif(not HAS_JOBS, reason="needs Ray's job server: pip install 'ray[default]'")
+def test_a_job_whose_node_dies_is_submitted_again_from_another_folder(
+    nodes: PrivateNodes, servers: Servers, store: Store, undisturbed: Values, tmp_path: Path
+) -> None:
+    file = sweep_file(tmp_path / "sent", servers, "job")
+    submitted = paretune(nodes, "submit", str(file), "--address", nodes.jobs)
+    assert submitted.stdout.split() == ["job.attempt-1"], submitted.stderr + nodes.said()
+    _wait_for(None, lambda: _trains_on(store, "job", 2))
+    # The driver is on the head's node.
+    nodes.end("head")
+    nodes.close()
+    assert _states(store, "job")[TrialState.COMPLETE] < TRIALS
+    start(nodes)
+    moved = shutil.move(tmp_path / "sent", tmp_path / "elsewhere") / file.name
+    again = paretune(nodes, "submit", str(moved), "--address", nodes.jobs, "--follow")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert f"job: {TRIALS} complete, 0 stopped early, 0 failed" in again.stdout
+    _as_undisturbed(store, "job", undisturbed)
+    laptop = {"PARETUNE_HOME": str(tmp_path / "laptop"), "PARETUNE_STORE": servers.store}
+    seen = paretune(nodes, "front", "job", "--format", "json", **laptop)
+    front = compute_front(store.trials("job"), spec_objectives(store.sweep("job").spec))
+    assert [(each["trial"], each["values"]) for each in json.loads(seen.stdout)] == [
+        (member.trial, dict(member.values)) for member in front
+    ]
+
+
+def test_no_password_is_anywhere(
+    nodes: PrivateNodes, servers: Servers, process_list: list[str], undisturbed: Values
+) -> None:
+    """Everything that the tests above left; run alone, what one sweep left."""
+    passwords = servers.passwords
+    roots = [nodes.folder, servers.folder]
+    # What the nodes have where the driver has its state folder.
+    roots += [Path(f"/proc/{each.pid}/root{nodes.state}") for each in nodes.running.values()]
+    files = [path for root in roots for path in root.rglob("*") if path.is_file()]
+    assert len(files) > 100
+    assert {".log", ".out", ".err"} <= {path.suffix for path in files}
+    assert passwords.found_in_files(files) == {}
+    dump = servers.database.dump()
+    assert "whole" in dump
+    assert passwords.found_in(dump.encode()) == []
+    objects = servers.files.find("sweeps")
+    assert objects
+    assert [each for each in objects if passwords.found_in(servers.files.cat_file(each))] == []
+    assert process_list == []
+
+
+def _wait_for(driver: "subprocess.Popen[str] | None", is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + LONGEST_S
+    while not is_so():
+        assert time.monotonic() < until
+        assert driver is None or driver.poll() is None, driver.communicate()
+        time.sleep(0.2)
+
+
+def _trains_on(store: Store, name: str, node: int) -> bool:
+    """Whether a trial on this node has reported an epoch, and is not over."""
+    try:
+        running = store.trials(name, [TrialState.RUNNING])
+    except UnknownNameError:
+        return False
+    return any(
+        store.attempts(name, trial.number)[-1].worker.startswith(f"ray 10.79.0.{node}:")
+        and store.reports(name, trial.number)
+        for trial in running
+    )
+
+
+def _states(store: Store, name: str) -> Counter[TrialState]:
+    return Counter(trial.state for trial in store.trials(name))
+
+
+def _kinds(store: Store, name: str) -> set[FailureKind]:
+    """What ended attempts."""
+    attempts = [store.attempts(name, trial.number) for trial in store.trials(name)]
+    return {a.failure.kind for each in attempts for a in each if a.failure is not None}
+
+
+def _as_undisturbed(store: Store, name: str, undisturbed: Values) -> None:
+    """Assert that no trial is lost or repeated, and that each measured the same."""
+    trials = store.trials(name)
+    assert _states(store, name) == {TrialState.COMPLETE: TRIALS}
+    found = Counter((trial.params["fc_width_1"], trial.params["bits"]) for trial in trials)
+    assert found == Counter((width, bits) for width in WIDTHS for bits in BITS)
+    assert {trial.number: steady(trial) for trial in trials} == undisturbed
