@@ -31,6 +31,8 @@ DATA_FILES = (
     r"\w+/py\.typed",
     r"search_spaces/library/\w+\.yaml",
     r"orchestrator/.*\.html\.j2",
+    r"orchestrator/plots/figure_page\.js",
+    r"orchestrator/pages/static/\w+\.js",
     r"trainers/.*\.safetensors",
     r"orchestrator/.*/migrations/versions/\w+\.py",
 )
