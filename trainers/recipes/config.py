@@ -37,7 +37,8 @@ RECIPE_PARAMETERS: Mapping[str, Accepts] = {
     "class_weights": Accepts("weight of a class in the loss", words=CLASS_WEIGHTS),
     "balanced_sampling": Accepts("whether each class is drawn equally often", flag=True),
     "precision": Accepts(
-        "number format of a training's forward passes", words=("auto", "float32", "bfloat16")
+        "number format of a training's forward passes",
+        words=("auto", "float32", "bfloat16", "float16"),
     ),
     "parts": Accepts("parts in which a batch is computed", 1, 4096, whole=True),
     "compile": Accepts("whether torch.compile compiles the network", flag=True),
@@ -75,7 +76,8 @@ class RecipeConfig:
         balanced_sampling: Whether an epoch draws its images with replacement, each class with the
             same probability.
         precision: Number format of the forward passes: ``auto`` is bfloat16 on GPUs that have it,
-            else float32.
+            else float32. With ``float16`` losses are scaled, and steps whose gradients overflow
+            are not taken.
         parts: A batch is computed in so many parts of nearly one size, and a step taken with the
             sum of their gradients: for batches that do not fit into the device's memory. Batch
             norms see a part at a time.

@@ -15,7 +15,8 @@ def autocast(
 
     Args:
         device: Where it is computed.
-        precision: ``auto`` is bfloat16 on GPUs that have it, else float32.
+        precision: ``auto`` is bfloat16 on GPUs that have it, else float32. Losses of ``float16``
+            must be scaled (`trainers.training.loss_scale`).
 
     >>> with autocast(torch.device("cpu"))():
     ...     torch.is_autocast_enabled("cpu")
@@ -23,6 +24,8 @@ def autocast(
     """
     # bfloat16 needs no loss scaling; GPUs without it train in float32.
     has_it = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if precision == "float16":
+        return partial(torch.autocast, device.type, dtype=torch.float16)
     if precision == "bfloat16" or (precision == "auto" and has_it):
         return partial(torch.autocast, device.type, dtype=torch.bfloat16)
     return nullcontext

@@ -94,12 +94,16 @@ def train_epoch(
         rate = next(recipe.learning_rates)
         recipe.optimizer.zero_grad()
         losses.append(_backward(model, inputs, labels, recipe, criterion))
+        if (scaling := recipe.optimizer.scaling) is not None:
+            scaling.unscale(recipe.optimizer.parameters)
         sizes.append(len(labels))
         if len(losses) % CHECKED_STEPS == 0:
             _check(losses[-CHECKED_STEPS:], epoch)
         if recipe.clip:
             nn.utils.clip_grad_norm_(recipe.optimizer.parameters, recipe.clip)
         recipe.optimizer.step(rate)
+        if scaling is not None:
+            scaling.update()
         recipe.after_step()
     values = _check(losses, epoch)
     return sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
@@ -112,13 +116,15 @@ def _backward(
     # A batch norm needs two images, so that no part has one alone.
     parts = max(1, min(recipe.parts, len(labels) // 2))
     total: Tensor | None = None
+    scaling = recipe.optimizer.scaling
     each = zip(inputs.tensor_split(parts), labels.tensor_split(parts), strict=True)
     for part, its in each:
         with recipe.autocast():
             loss = recipe.loss(model, part, its, criterion)
         if parts > 1:
             loss = loss * _share(its, labels, recipe.class_weights)
-        loss.backward()  # type: ignore[no-untyped-call]
+        scaled = loss if scaling is None else scaling.scaled(loss)
+        scaled.backward()  # type: ignore[no-untyped-call]
         total = loss.detach() if total is None else total + loss.detach()
     assert total is not None  # noqa: S101 - there is at least one part
     return total

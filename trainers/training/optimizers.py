@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, _fused_adamw_, _fused_sgd_, nn
 
 from trainers.files.checkpoints import copy_into, fit
+from trainers.training.loss_scale import LossScale
 
 MOMENTUM = 0.9
 """The momentum of SGD where none is given."""
@@ -46,10 +47,12 @@ class Optimizer(ABC):
 
     Attributes:
         groups: As given.
+        scaling: Scales losses, and says which steps are not taken; None if they are not scaled.
     """
 
     def __init__(self, groups: Sequence[Group]) -> None:
         self.groups = list(groups)
+        self.scaling: LossScale | None = None
         # By the index of a parameter over all groups, and by group; empty before the first step.
         self._states: list[State] = []
         self._common: list[State] = []
@@ -95,7 +98,7 @@ class Optimizer(ABC):
 
         ``NUMBER.NAME`` belongs to a parameter, ``groupNUMBER.NAME`` to a group.
         """
-        return _named(self._states, self._common)
+        return self._named(self._states, self._common)
 
     def load(self, tensors: Mapping[str, Tensor]) -> bool:
         """Restore the state that `tensors` returned.
@@ -105,12 +108,16 @@ class Optimizer(ABC):
             not, nothing is changed.
         """
         states, common = self._all_begun() if tensors else ([], [])
-        targets = _named(states, common)
+        targets = self._named(states, common)
         if not fit(tensors, targets):
             return False
         copy_into(tensors, targets)
         self._states, self._common, self._own = states, common, []
         return True
+
+    def _named(self, states: Sequence[State], common: Sequence[State]) -> dict[str, Tensor]:
+        scaling = self.scaling.tensors() if self.scaling is not None and states else {}
+        return _named(states, common) | scaling
 
     def _all_begun(self) -> tuple[list[State], list[State]]:
         states = [self._begun(each) for group in self.groups for each in group.parameters]
@@ -190,6 +197,9 @@ class AdamW(Optimizer):
         """Take a step in place; see `Optimizer.apply`."""
         of, steps = update.remembered, [state["step"] for state in update.common]
         torch._foreach_add_(steps, 1)
+        skipped = None if self.scaling is None else self.scaling.found
+        if skipped is not None:
+            torch._foreach_sub_(steps, skipped)
         _fused_adamw_(
             update.tensors,
             gradients,
@@ -204,6 +214,7 @@ class AdamW(Optimizer):
             eps=1e-8,
             amsgrad=False,
             maximize=False,
+            found_inf=skipped,
         )
 
 
@@ -243,6 +254,7 @@ class SGD(Optimizer):
             nesterov=self._momentum > 0,
             maximize=False,
             is_first_step=False,
+            found_inf=None if self.scaling is None else self.scaling.found,
         )
 
 

@@ -4,6 +4,7 @@ from torch import nn
 
 from trainers.config import TrialConfig
 from trainers.networks.network import Network
+from trainers.training.loss_scale import LossScale
 from trainers.training.optimizers import MOMENTUM, SGD, AdamW, Group, Optimizer
 
 
@@ -25,10 +26,14 @@ def build_optimizer(
         for given, decay in ((weights, config.weight_decay), (spreads, 0.0))
         for factor, parameters in _by_factor(config, network, given).items()
     ]
+    momentum = config.recipe.momentum
     if config.optimizer == "sgd":
-        momentum = config.recipe.momentum
-        return SGD(groups, MOMENTUM if momentum is None else momentum)
-    return AdamW(groups)
+        optimizer: Optimizer = SGD(groups, MOMENTUM if momentum is None else momentum)
+    else:
+        optimizer = AdamW(groups)
+    if config.recipe.precision == "float16":
+        optimizer.scaling = LossScale(weights[0].device)
+    return optimizer
 
 
 def _by_factor(

@@ -151,8 +151,9 @@ def test_precision_is_chosen(make_config: Config, bands: ImageData) -> None:
         return [report.train_loss for report in finished(training).reports]
 
     assert losses("float32") == losses("auto")
-    assert losses("bfloat16") != losses("auto")
-    assert losses("bfloat16") == pytest.approx(losses("auto"), rel=0.05)
+    for precision in ("bfloat16", "float16"):
+        assert losses(precision) != losses("auto")
+        assert losses(precision) == pytest.approx(losses("auto"), rel=0.05)
 
 
 @pytest.mark.slow

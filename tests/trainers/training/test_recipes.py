@@ -387,6 +387,7 @@ class Gradients:
 MORTAL = {
     "full": FULL,
     "bfloat16 in parts": replace(FULL, precision="bfloat16", parts=3),
+    "float16": replace(FULL, precision="float16", parts=2),
     "step schedule": replace(FULL, schedule="step", warmup=0.2, patience=2, class_weights="none"),
     "own criterion": replace(FULL, best=False),
 }
