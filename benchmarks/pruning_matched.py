@@ -9,12 +9,14 @@ As `pruning_study.py`, on networks whose pre-trained weights come from other ima
 
 Each training is kept in a folder, so that an interrupted study goes on where it was.
 
-Run: `python benchmarks/pruning_matched.py SHARED_DATA FOLDER`, with `--ways equal` for the first.
+Run: `python benchmarks/pruning_matched.py SHARED_DATA FOLDER`, with `--ways equal` for the first,
+and with `--quick`, and another folder, to see that all of it runs.
 """
 
 import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +25,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pruning_matched_settings import (
+    BATCH,
+    NETWORKS,
+    QUICK,
+    RATE,
+    SEVERITIES,
+    SHIFTS,
+    STARTS,
+    STUDY,
+    Settings,
+)
+from pruning_matched_text import page
 from pruning_study import cifar10, fashion_mnist
 from safetensors.torch import load_file, save_file
 
@@ -33,16 +47,6 @@ from trainers.evaluators.corruptions import corrupted
 from trainers.pruning import PruningConfig
 from trainers.training.finetune import FineTuning
 
-NETWORKS = ("vgg11_bn", "mobilenet_v2")
-SPARSITIES = {"equal": (0.0, 0.5, 0.8, 0.95), "matched": (0.0, 0.8)}
-SEEDS = (0, 1, 2)
-STARTS = ("pretrained", "scratch")
-BATCH, RATE = 32, 1e-3
-EPOCHS, DENSE_EPOCHS, PRUNING_EPOCHS = 4, 6, 1
-MATCHING_EPOCHS = (1, 2, 3, 4, 6, 8)
-SHIFTS = ("gaussian_noise", "gaussian_blur", "contrast", "jpeg_compression")
-SEVERITIES = (2, 4)
-SHIFTED_IMAGES, MATCHING_IMAGES = 200, 400
 Tensors = Mapping[str, torch.Tensor]
 
 
@@ -77,43 +81,47 @@ class Subject:
         )
 
 
-def subjects(shared: Path) -> dict[str, Subject]:
+def subjects(shared: Path, settings: Settings) -> dict[str, Subject]:
     target, other = cifar10(shared), fashion_mnist(shared)
     (archive,) = (shared / "cifar10_lossless").glob("*.npz")
     more = load_data(DataConfig(npz=str(archive), seed=0))
+    matching = settings.matching_images
+    of_mobilenet = settings.cut(with_validation(target, more, matching))
+    of_vgg = settings.cut(with_validation(other, other, matching))
     return {
-        "mobilenet_v2": Subject("mobilenet_v2", 1.0, with_validation(target, more)),
-        "vgg11_bn": Subject("vgg11_bn", 0.25, with_validation(other, other)),
+        "mobilenet_v2": Subject("mobilenet_v2", 1.0, of_mobilenet),
+        "vgg11_bn": Subject("vgg11_bn", 0.25, of_vgg),
     }
 
 
-def with_validation(data: ImageData, more: ImageData) -> ImageData:
+def with_validation(data: ImageData, more: ImageData, count: int) -> ImageData:
     """Give more validation images, by which accuracies are matched."""
     if more is data:
         # The last of the training images are the validation's, and 100 do not tell 2 points.
         images, labels = data.train_images, data.train_labels
         return replace(
             data,
-            train_images=images[:-MATCHING_IMAGES],
-            train_labels=labels[:-MATCHING_IMAGES],
-            val_images=images[-MATCHING_IMAGES:],
-            val_labels=labels[-MATCHING_IMAGES:],
+            train_images=images[:-count],
+            train_labels=labels[:-count],
+            val_images=images[-count:],
+            val_labels=labels[-count:],
         )
     return replace(
         data,
-        train_images=data.train_images[:-MATCHING_IMAGES],
-        train_labels=data.train_labels[:-MATCHING_IMAGES],
-        val_images=more.val_images[:MATCHING_IMAGES],
-        val_labels=more.val_labels[:MATCHING_IMAGES],
+        train_images=data.train_images[:-count],
+        train_labels=data.train_labels[:-count],
+        val_images=more.val_images[:count],
+        val_labels=more.val_labels[:count],
     )
 
 
 class Study:
     """Trains what is not in its folder yet."""
 
-    def __init__(self, shared: Path, folder: Path) -> None:
+    def __init__(self, shared: Path, folder: Path, settings: Settings) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.shared, self.folder, self.subjects = shared, folder, subjects(shared)
+        self.shared, self.folder, self.settings = shared, folder, settings
+        self.subjects = subjects(shared, settings)
 
     def kernels(self, name: str) -> Tensors:
         """Return the pre-trained weights of a backbone: from ImageNet, or made here from CIFAR."""
@@ -124,11 +132,13 @@ class Study:
         kept = self.folder / f"{name}.safetensors"
         if not kept.exists():
             (archive,) = (self.shared / "cifar10_lossless").glob("*.npz")
-            source = load_data(DataConfig(npz=str(archive), seed=0))
-            config = replace(self.subjects[name].config(seed=100, epochs=10), batch_size=64)
+            source = self.settings.cut(load_data(DataConfig(npz=str(archive), seed=0)))
+            plain = self.subjects[name].config(seed=100, epochs=self.settings.source_epochs)
+            config = replace(plain, batch_size=64)
             training = trained(config, source)
             right = accuracy(training, source.val_images, source.val_labels)
-            print(f"pre-trained {name}: {right:.3f} on {source.name}", flush=True)
+            # Standard output is the page.
+            print(f"pre-trained {name}: {right:.3f} on {source.name}", file=sys.stderr)
             save(training.network.features.state_dict(), kept)
         return load_file(kept)
 
@@ -139,8 +149,9 @@ class Study:
         if not facts.exists():
             subject = self.subjects[name]
             if start == "scratch":
-                config = subject.config(seed=seed, epochs=DENSE_EPOCHS)
-                training, steps = trained(config, subject.data), DENSE_EPOCHS * steps_of(subject)
+                epochs = self.settings.dense_epochs
+                config = subject.config(seed=seed, epochs=epochs)
+                training, steps = trained(config, subject.data), epochs * steps_of(subject)
             else:
                 goal = self.dense(name, "scratch", seed)[1]["val"]
                 training, steps = self.until(name, seed, goal)
@@ -154,7 +165,7 @@ class Study:
     def until(self, name: str, seed: int, goal: float) -> tuple[FineTuning, int]:
         """Train pre-trained kernels for more and more epochs, until they are as accurate."""
         subject = self.subjects[name]
-        for epochs in MATCHING_EPOCHS:
+        for epochs in self.settings.matching_epochs:
             config = subject.config(seed=seed, epochs=epochs)
             training = FineTuning(config, subject.data, device=torch.device("cpu"))
             training.network.features.load_state_dict(self.kernels(name))
@@ -169,7 +180,10 @@ class Study:
         kept = self.folder / f"{name}-{way}-{start}-{sparsity}-{seed}.json"
         if not kept.exists():
             subject, began = self.subjects[name], time.process_time()
-            epochs = EPOCHS if way == "equal" else PRUNING_EPOCHS
+            epochs = {
+                "equal": self.settings.epochs,
+                "matched": self.settings.pruning_epochs,
+            }[way]
             config = subject.config(seed=seed, epochs=epochs, sparsity=sparsity)
             training = FineTuning(config, subject.data, device=torch.device("cpu"))
             if way == "matched":
@@ -179,7 +193,7 @@ class Study:
             while not training.finished:
                 training.run_epoch()
             training.finish()
-            found = measured(training, subject.data)
+            found = measured(training, subject.data, self.settings.shifted_images)
             kept.write_text(json.dumps(found | {"seconds": time.process_time() - began}))
         return dict(json.loads(kept.read_text()))
 
@@ -195,10 +209,10 @@ def accuracy(training: FineTuning, images: np.ndarray, labels: np.ndarray) -> fl
     return float((predict(training.network.eval(), images) == labels).mean())
 
 
-def measured(training: FineTuning, data: ImageData) -> dict[str, float]:
+def measured(training: FineTuning, data: ImageData, shifted: int) -> dict[str, float]:
     images, labels = data.subset("test")
     found = {"none": accuracy(training, images, labels)}
-    some, own = images[:SHIFTED_IMAGES], labels[:SHIFTED_IMAGES]
+    some, own = images[:shifted], labels[:shifted]
     found["some"] = accuracy(training, some, own)
     for shift, severity in product(SHIFTS, SEVERITIES):
         changed = corrupted(some, shift, severity, seed=0)
@@ -219,25 +233,25 @@ def main() -> None:
     parser.add_argument("shared", type=Path, help="the folder of shared data")
     parser.add_argument("folder", type=Path, help="where finished trainings are kept")
     parser.add_argument("--networks", nargs="+", default=[*NETWORKS])
-    parser.add_argument("--ways", nargs="+", choices=[*SPARSITIES], default=[*SPARSITIES])
+    ways = [*STUDY.sparsities]
+    parser.add_argument("--ways", nargs="+", choices=ways, default=ways)
+    parser.add_argument("--quick", action="store_true", help="a short run that is no result")
     given = parser.parse_args()
+    settings = QUICK if given.quick else STUDY
     torch.set_num_threads(1)
-    study, found = Study(given.shared, given.folder), {}
+    study, found = Study(given.shared, given.folder, settings), {}
     # Seeds last, so that each part of an interrupted study is whole.
     for name in given.networks:
-        for way, seed in product(given.ways, SEEDS):
-            for start, sparsity in product(STARTS, SPARSITIES[way]):
+        for way, seed in product(given.ways, settings.seeds):
+            for start, sparsity in product(STARTS, settings.sparsities[way]):
                 run = (way, name, start, sparsity, seed)
                 found[run] = study.run(*run)
     dense = {
         (name, start, seed): study.dense(name, start, seed)[1]
-        for name, start, seed in product(given.networks, STARTS, SEEDS)
+        for name, start, seed in product(given.networks, STARTS, settings.seeds)
         if "matched" in given.ways
     }
-    # It reads the settings above.
-    from pruning_matched_text import page
-
-    print(page(found, dense, os.cpu_count() or 1))
+    print(page(found, dense, settings, os.cpu_count() or 1))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import pruning_matched as study
 import torch
+from pruning_matched_settings import (
+    BATCH,
+    NETWORKS,
+    RATE,
+    SEVERITIES,
+    SHIFTS,
+    STARTS,
+    STUDY,
+    Settings,
+)
 from pruning_study import p_value
 
 from orchestrator.analysis.statistics.intervals import mean_interval
@@ -16,11 +25,11 @@ DROP, CHANCE = 0.02, 0.1
 TITLES = {"equal": "equal budget", "matched": "matched accuracy"}
 
 
-def page(found: Found, dense: Dense, cpus: int) -> str:
+def page(found: Found, dense: Dense, settings: Settings, cpus: int) -> str:
     """Write the page."""
     networks = list(dict.fromkeys(run[1] for run in found))
     ways = list(dict.fromkeys(run[0] for run in found))
-    parts = [_introduction(networks, ways)]
+    parts = [_introduction(networks, ways, settings)]
     for name in networks:
         seconds = sum(values["seconds"] for run, values in found.items() if run[1] == name)
         count = sum(run[1] == name for run in found)
@@ -28,26 +37,25 @@ def page(found: Found, dense: Dense, cpus: int) -> str:
             f"\n## {name}\n\n{count} pruned trainings in {seconds / 60:.1f} minutes of one CPU of "
             f"{cpus}, which others kept busy; torch {torch.__version__}."
         )
-        parts += ["\n".join(_way(found, dense, name, way)) for way in ways]
+        parts += ["\n".join(_way(found, dense, settings, name, way)) for way in ways]
     return "\n".join(parts)
 
 
 def _curve(found: Found, name: str, way: str, start: str, images: str = "none") -> np.ndarray:
     """Accuracies: a row a seed, a column a sparsity."""
+    own = [run for run in found if run[:3] == (way, name, start)]
+    sparsities, seeds = sorted({run[3] for run in own}), sorted({run[4] for run in own})
     return np.array(
-        [
-            [found[way, name, start, s, seed][images] for s in study.SPARSITIES[way]]
-            for seed in study.SEEDS
-        ]
+        [[found[way, name, start, s, seed][images] for s in sparsities] for seed in seeds]
     )
 
 
-def _way(found: Found, dense: Dense, name: str, way: str) -> Iterator[str]:
-    sparsities = study.SPARSITIES[way]
-    curves = {start: _curve(found, name, way, start) for start in study.STARTS}
+def _way(found: Found, dense: Dense, settings: Settings, name: str, way: str) -> Iterator[str]:
+    sparsities = settings.sparsities[way]
+    curves = {start: _curve(found, name, way, start) for start in STARTS}
     yield f"\n### {name}, {TITLES[way]}\n"
     if way == "matched":
-        yield from _matched(dense, name)
+        yield from _matched(dense, settings, name)
     yield "Test accuracy, mean over seeds, and its standard deviation:\n"
     yield "| start | " + " | ".join(f"{s:g}" for s in sparsities) + " | area under the curve |"
     yield "|---" * (len(sparsities) + 2) + "|"
@@ -59,14 +67,14 @@ def _way(found: Found, dense: Dense, name: str, way: str) -> Iterator[str]:
     yield f"\nAreas differ by {(areas[0] - areas[1]).mean():+.3f} (pre-trained less scratch, p"
     yield f"{p_value(*areas)}).\n"
     yield from _losses(curves, sparsities)
-    yield from _shifts(found, name, way)
+    yield from _shifts(found, settings, name, way)
 
 
-def _matched(dense: Dense, name: str) -> Iterator[str]:
+def _matched(dense: Dense, settings: Settings, name: str) -> Iterator[str]:
     yield "Before the pruning, validation and test accuracy of the same seed, and steps:\n"
     yield "| seed | scratch | steps | pre-trained | steps |"
     yield "|--:|---|--:|---|--:|"
-    for seed in study.SEEDS:
+    for seed in settings.seeds:
         cells = []
         for start in ("scratch", "pretrained"):
             values = dense[name, start, seed]
@@ -95,20 +103,21 @@ def _losses(curves: Mapping[str, np.ndarray], sparsities: Sequence[float]) -> It
         yield f"| {sparsity:g} | {' | '.join(cells)} | {difference} | {p_value(*lost)} |"
 
 
-def _shifts(found: Found, name: str, way: str) -> Iterator[str]:
-    sparsities = study.SPARSITIES[way]
-    yield f"\nOn the first {study.SHIFTED_IMAGES} test images, shifted: prune potential (largest"
+def _shifts(found: Found, settings: Settings, name: str, way: str) -> Iterator[str]:
+    sparsities = settings.sparsities[way]
+    some = settings.shifted_images
+    yield f"\nOn the first {some} test images, shifted: prune potential (largest"
     yield f"sparsity of the grid up to which mean accuracy is at most {DROP:g} lower) and excess"
     yield "error by sparsity, mean over seeds:\n"
     excess = [f"excess at {s:g}" for s in sparsities[1:]]
-    columns = [f"{start}: {each}" for start in study.STARTS for each in ("potential", *excess)]
+    columns = [f"{start}: {each}" for start in STARTS for each in ("potential", *excess)]
     yield "| images | severity | " + " | ".join(columns) + " |"
     yield "|---" * (len(columns) + 2) + "|"
     rows = [("not shifted", "", "some")]
-    rows += [(s, str(v), f"{s}-{v}") for s in study.SHIFTS for v in study.SEVERITIES]
+    rows += [(s, str(v), f"{s}-{v}") for s in SHIFTS for v in SEVERITIES]
     for shift, severity, images in rows:
         cells = []
-        for start in study.STARTS:
+        for start in STARTS:
             plain, own = (_curve(found, name, way, start, each) for each in ("some", images))
             cells.append(f"{_potential(own, sparsities):g}")
             lost = (own[:, :1] - own[:, 1:]) - (plain[:, :1] - plain[:, 1:])
@@ -136,24 +145,24 @@ _SOURCES = {
 }
 
 
-def _told(way: str) -> str:
-    sparsities = ", ".join(f"{each:g}" for each in study.SPARSITIES[way])
+def _told(way: str, settings: Settings) -> str:
+    sparsities = ", ".join(f"{each:g}" for each in settings.sparsities[way])
     if way == "equal":
         return f"""\
-- *Equal budget*: pruned while trained, {study.EPOCHS} epochs of 1,200 images in batches of
-  {study.BATCH}, AdamW, a peak rate of {study.RATE:g}. Sparsities {sparsities}."""
+- *Equal budget*: pruned while trained, {settings.epochs} epochs of 1,200 images in batches of
+  {BATCH}, AdamW, a peak rate of {RATE:g}. Sparsities {sparsities}."""
     return f"""\
-- *Matched accuracy*: a network from scratch is trained for {study.DENSE_EPOCHS} epochs; the
+- *Matched accuracy*: a network from scratch is trained for {settings.dense_epochs} epochs; the
   pre-trained one for 1, 2, 3, 4, 6 or 8, the fewest that give it the accuracy of the other on
-  {study.MATCHING_IMAGES} validation images. Both are pruned for {study.PRUNING_EPOCHS} more; at
-  sparsity 0 they are only trained on.
+  {settings.matching_images} validation images. Both are pruned for
+  {settings.pruning_epochs} more; at sparsity 0 they are only trained on.
   Sparsities {sparsities}."""
 
 
-def _introduction(networks: Sequence[str], ways: Sequence[str]) -> str:
-    named = "" if list(networks) == [*study.NETWORKS] else f" --networks {' '.join(networks)}"
-    named += "" if list(ways) == [*study.SPARSITIES] else f" --ways {' '.join(ways)}"
-    told = "\n".join(_told(way) for way in ways)
+def _introduction(networks: Sequence[str], ways: Sequence[str], settings: Settings) -> str:
+    named = "" if list(networks) == [*NETWORKS] else f" --networks {' '.join(networks)}"
+    named += "" if list(ways) == [*STUDY.sparsities] else f" --ways {' '.join(ways)}"
+    told = "\n".join(_told(way, settings) for way in ways)
     sources = " ".join(_SOURCES[name] for name in networks)
     return f"""# Does pre-training help pruning at matched accuracy, and under shifts?
 
@@ -168,7 +177,7 @@ each has three seeds.
 
 {told}
 - 500 test images. Shifts are those of CIFAR-10-C, severities
-  {" and ".join(map(str, study.SEVERITIES))} of five. Excess error, as in *Lost in Pruning*
+  {" and ".join(map(str, SEVERITIES))} of five. Excess error, as in *Lost in Pruning*
   (Liebenwein et al. 2021): what pruning costs on shifted images beyond what it costs on others.
 
 **Limits.** The standard error of an accuracy is near 0.02, of one of shifted images near 0.035.
