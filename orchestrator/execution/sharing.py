@@ -1,8 +1,8 @@
 """Sweeps that run on the same cluster: their names, and how many slots each of them may use.
 
-Each driver keeps, in Ray's own key-value store, which part of the cluster it would use. All
-divide by the same rule, so that none has to ask another one: a sweep that wants less than an equal
-part has it, and the others share the rest. A sweep that uses more than its part gives nothing up: it
+Each driver keeps, in Ray's own key-value store, which part of the cluster it would use. All divide
+by the same rule, so that none has to ask another one: a sweep that wants less than an equal part
+has it, and the others share the rest. A sweep that uses more than its part gives nothing up: it
 starts no further trial until it does not.
 """
 
