@@ -75,15 +75,17 @@ def tallied(
     shutil.rmtree(root / "undisturbed")
     for number in range(runs):
         name, seed = names[number % len(names)], first_seed + number // len(names)
-        tally, began = tallies[name], time.monotonic()
+        began = time.monotonic()
         folder = root / f"{name}-{seed}"
         try:
             found = broken(name, seed, folder, expected)
         except FaultError as error:
+            tally = tallies[name]
             tally.not_made += 1
             tally.reason = str(error).partition("\n")[0]
             print(f"{name} {seed}: cannot be made here: {error}", flush=True)
             continue
+        tally = tallies[name]
         tally.runs += 1
         tally.seconds += time.monotonic() - began
         tally.violations += found
