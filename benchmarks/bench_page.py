@@ -97,7 +97,7 @@ def measure(size: int, folder: Path, program: str, repeats: int) -> float:
         f"{every:>10.2f} s",
         flush=True,
     )
-    return busy
+    return float(busy)
 
 
 def answered(sweep: Sweep) -> tuple[float, bytes]:

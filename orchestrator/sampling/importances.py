@@ -10,6 +10,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.sampling.optuna_logging import quiet
 from orchestrator.sampling.study_trials import StudyTrials
 from orchestrator.trials import Trial, TrialState
+from search_spaces import FileProblems
 
 _FEWEST = 4
 _MOST = 500  # its forests take seconds on more, and say the same
@@ -45,7 +46,10 @@ def importances(
             f"Importances need {_FEWEST} complete trials; there are {len(complete)}."
         )
     step = max(len(complete) / _MOST, 1.0)
-    content = StudyTrials(spec)
+    try:
+        content = StudyTrials(spec)
+    except FileProblems as error:
+        raise OrchestratorError(f"The sweep's space cannot be read: {error}") from error
     with quiet():
         directions = [objective.direction.value for objective in content.objectives]
         study = optuna.create_study(directions=directions)

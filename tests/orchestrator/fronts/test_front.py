@@ -204,7 +204,7 @@ def test_a_plot_is_an_html_file_that_needs_no_network(tmp_path: Path) -> None:
     assert "memory_bytes" in page or "memory" in page
     assert 'src="http' not in page
     with pytest.raises(UsageError, match=r"\.html"):
-        front.plot(tmp_path / "front.png")
+        front.plot(tmp_path / "front.gif")
 
 
 def test_a_member_without_artifact_cannot_be_loaded_and_says_so() -> None:

@@ -43,3 +43,8 @@ def test_they_are_the_same_each_time_and_of_one_objective_alone_too() -> None:
 def test_trials_that_are_all_alike_have_none() -> None:
     with pytest.raises(OrchestratorError, match="varies"):
         importances(SPEC, [trial(0)] * 9)
+
+
+def test_a_sweep_without_a_space_has_none() -> None:
+    with pytest.raises(OrchestratorError, match="space"):
+        importances({**SPEC, "space": {}}, [trial(number) for number in range(9)])
