@@ -199,7 +199,7 @@ class AdamW(Optimizer):
         torch._foreach_add_(steps, 1)
         skipped = None if self.scaling is None else self.scaling.found
         if skipped is not None:
-            torch._foreach_sub_(steps, skipped)
+            torch._foreach_sub_(steps, [skipped] * len(steps))
         _fused_adamw_(
             update.tensors,
             gradients,
