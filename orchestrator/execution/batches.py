@@ -74,7 +74,7 @@ def batches_of(spec: "SweepSpec") -> Batches:
     >>> batches_of(spec)
     Batches(most=16, rounds=4)
     """
-    if spec.execution.fuse not in ("auto", "off"):
+    if isinstance(spec.execution.fuse, int):
         return Batches(spec.execution.fuse)
     if spec.execution.fuse == "off" or spec.execution.reproducible:
         return Batches()
