@@ -18,7 +18,6 @@ Run: ``python benchmarks/bench_driver.py --trials 100 1000 --samplers random tpe
 """
 
 import argparse
-import math
 import re
 import statistics
 import tempfile
@@ -26,6 +25,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from math import isnan, log10, nan
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -74,13 +74,13 @@ def main() -> None:
             ours.append(
                 statistics.median(last_tenth(each.moments, trials - past) for each in found)
             )
-            measured = trials <= options.peer_trials or len(peers) < 2
+            measured = trials <= options.peer_trials
             if measured:
                 cost = last_tenth(alone(asked, sampler, trials + SLOTS).moments, trials)
             else:
                 cost = beyond(peers, trials)
             peers.append((trials, cost))
-            mark = "" if measured else "  peer extrapolated"
+            mark = "" if measured else f"  peer {'not run' if isnan(cost) else 'extrapolated'}"
             print(
                 f"{sampler:<10}{trials:>8}{1e3 * ours[-1]:>10.1f}{1e3 * cost:>10.1f}"
                 f"{cost / ours[-1]:>9.1f}x{found[-1].peak / 2**20:>10.0f}"
@@ -120,7 +120,9 @@ def last_tenth(moments: Sequence[float], trials: int) -> float:
 
 
 def beyond(known: Sequence[tuple[int, float]], trials: int) -> float:
-    """A straight line through the last two numbers; none that falls, which is noise."""
+    """A straight line through the last two numbers, if any; none that falls, which is noise."""
+    if len(known) < 2:
+        return nan
     (a, low), (b, high) = known[-2:]
     return high + max(0.0, high - low) / (b - a) * (trials - b)
 
@@ -129,7 +131,7 @@ def measured(params: Params) -> tuple[float, float]:
     """Accuracy and bytes of a configuration."""
     width, bits = int(params["fc_width_1"]), int(params["bits"])
     rate = float(params["learning_rate"])
-    accuracy = 1 - 1 / (1 + width) - 0.5**bits - abs(math.log10(rate) + 3) / 10
+    accuracy = 1 - 1 / (1 + width) - 0.5**bits - abs(log10(rate) + 3) / 10
     return accuracy, 100.0 * width * bits
 
 

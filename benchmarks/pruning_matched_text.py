@@ -145,6 +145,12 @@ _SOURCES = {
 }
 
 
+_SHORT = """\
+**A short run, which is no result**: it has fewer images, seeds and epochs than is said below.
+
+"""
+
+
 def _told(way: str, settings: Settings) -> str:
     sparsities = ", ".join(f"{each:g}" for each in settings.sparsities[way])
     if way == "equal":
@@ -162,11 +168,14 @@ def _told(way: str, settings: Settings) -> str:
 def _introduction(networks: Sequence[str], ways: Sequence[str], settings: Settings) -> str:
     named = "" if list(networks) == [*NETWORKS] else f" --networks {' '.join(networks)}"
     named += "" if list(ways) == [*STUDY.sparsities] else f" --ways {' '.join(ways)}"
+    if settings != STUDY:
+        named += " --quick"
     told = "\n".join(_told(way, settings) for way in ways)
     sources = " ".join(_SOURCES[name] for name in networks)
+    short = "" if settings == STUDY else _SHORT
     return f"""# Does pre-training help pruning at matched accuracy, and under shifts?
 
-Made by `python benchmarks/pruning_matched.py SHARED_DATA FOLDER{named}`.
+{short}Made by `python benchmarks/pruning_matched.py SHARED_DATA FOLDER{named}`.
 
 [The first study](pruning.md) compared starts of very different accuracy, on a grid without a point
 below 0.8, with weights from the same data. Here the pre-trained kernels are from other images.

@@ -41,7 +41,7 @@ def remove_leftovers(folders: Iterable[Path]) -> None:
     ...     trial.exists()
     False
     """
-    for folder in folders:
+    for folder in filter(os.path.isdir, folders):
         (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
         for unfinished in folder.glob(".*"):
             unfinished.unlink(missing_ok=True)

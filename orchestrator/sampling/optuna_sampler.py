@@ -128,7 +128,7 @@ class OptunaSampler:
         if self._deduplicator.exhausted:
             return None
         with quiet():
-            if self._is_stale or horizon(self._settled) != self._horizon:
+            if self._is_outdated:
                 self._rebuild()
             attempts, refused = 0, self.screened_out
             while attempts < self._kind.asks + min(
@@ -168,14 +168,22 @@ class OptunaSampler:
             self._is_stale = True
         if known is None and key in self._asks:
             self._running[trial.number] = self._asks.pop(key)
-        with quiet():
-            if trial.number in self._running:
-                if trial.state.is_final:
+        if trial.number in self._running:
+            if trial.state.is_final:
+                with quiet():
                     self._tell(self._running.pop(trial.number), trial)
-            elif known is None:
-                self._append([trial])
-            elif self._verdict(known) != self._verdict(trial):
-                self._is_stale = True
+        elif known is None:
+            # A driver that takes up a long sweep would fill a study that the next ask replaces.
+            if not self._is_outdated:
+                with quiet():
+                    self._append([trial])
+        elif self._verdict(known) != self._verdict(trial):
+            self._is_stale = True
+
+    @property
+    def _is_outdated(self) -> bool:
+        """Whether the next ask begins with another study."""
+        return self._is_stale or horizon(self._settled) != self._horizon
 
     def _settle(self, trial: Trial) -> None:
         """Count the oldest trials that are final, up to the first that is not."""
