@@ -17,6 +17,11 @@ from orchestrator.tracking.mlflow_database import make_database
 from orchestrator.tracking.mlflow_server import MlflowServer
 
 
+@pytest.fixture(autouse=True)
+def schema_made_once() -> None:
+    """Stores are made by Alembic, which MLflow uses too."""
+
+
 def written(uri: str, word: str) -> None:
     with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as database, database:
         database.execute("create table words (word text)")
