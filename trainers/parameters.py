@@ -133,7 +133,8 @@ def check_parameter(name: str, value: Value) -> None:
         ValueError: The message says what would have been accepted.
     """
     if name not in PARAMETERS:
-        hint = did_you_mean(name, PARAMETERS)
-        raise ValueError(f"Unknown parameter {name!r}. Known: {', '.join(PARAMETER_NAMES)}.{hint}")
+        # All eighty of them are no help to someone who mistyped one.
+        known = did_you_mean(name, PARAMETERS) or f" Known: {', '.join(PARAMETER_NAMES)}."
+        raise ValueError(f"Unknown parameter {name!r}.{known}")
     if not PARAMETERS[name].accepts(value):
         raise ValueError(f"{name} is {value!r}, but a trial needs {PARAMETERS[name]}.")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
 from trainers.doors import is_part, part_name
+from trainers.errors import did_you_mean
 
 AttackName = Literal[
     "fgsm", "bim", "pgd", "apgd", "autoattack", "square", "deepfool", "corruptions"
@@ -101,7 +102,11 @@ class AttackConfig:
         if self.is_own:
             object.__setattr__(self, "attack", part_name("attacks", self.attack))
         elif self.attack not in get_args(AttackName):
-            raise ValueError(f"attack is {self.attack!r}; known are {_listed(AttackName)}.")
+            hint = did_you_mean(self.attack, get_args(AttackName))
+            raise ValueError(
+                f"attack is {self.attack!r}; known are {_listed(AttackName)}, and module:name of "
+                f"an attack of your own.{hint}"
+            )
         if self.norm not in get_args(Norm):
             raise ValueError(f"norm is {self.norm!r}; known are {_listed(Norm)}.")
         limit = 1.0 if self.norm == "linf" else math.inf

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from trainers.doors import is_part, part_name
+from trainers.errors import did_you_mean
 from trainers.recipes.config import RecipeConfig
 
 GRANULARITIES = ("weight", "kernel", "filter", "channel")
@@ -99,8 +100,10 @@ class PruningConfig:
             if getattr(self, name) not in known and not (
                 name == "criterion" and self.has_own_criterion
             ):
+                word = getattr(self, name)
                 raise ValueError(
-                    f"{PREFIX}{name} is {getattr(self, name)!r}; known are {', '.join(known)}."
+                    f"{PREFIX}{name} is {word!r}; known are {', '.join(known)}."
+                    f"{did_you_mean(str(word), known)}"
                 )
 
     def as_mapping(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from trainers.doors import is_part, is_reference, part_name
+from trainers.errors import did_you_mean
 from trainers.quantization.packing_config import PackingConfig
 
 FLOAT_BITS = 32
@@ -137,4 +138,6 @@ def _check_bits(key: str, bits: int, what: str = "a weight") -> None:
 
 def _check_word(key: str, word: str, known: tuple[str, ...]) -> None:
     if word not in known:
-        raise ValueError(f"{key} is {word!r}; known are {', '.join(known)}.")
+        raise ValueError(
+            f"{key} is {word!r}; known are {', '.join(known)}.{did_you_mean(word, known)}"
+        )
