@@ -235,7 +235,7 @@ def try_attack(network: nn.Module, images: Any, labels: Any, attack: AttackConfi
         DoorError: As `attacked`.
 
     >>> import numpy as np
-    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).eval()
     >>> images, labels = np.full((2, 1, 2, 2), 128, np.uint8), np.array([0, 1])
     >>> round(try_attack(network, images, labels, AttackConfig("fgsm", 0.1)), 6)
     0.1
