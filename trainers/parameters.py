@@ -133,8 +133,14 @@ def check_parameter(name: str, value: Value) -> None:
         ValueError: The message says what would have been accepted.
     """
     if name not in PARAMETERS:
-        # All eighty of them are no help to someone who mistyped one.
-        known = did_you_mean(name, PARAMETERS) or f" Known: {', '.join(PARAMETER_NAMES)}."
-        raise ValueError(f"Unknown parameter {name!r}.{known}")
+        raise ValueError(f"Unknown parameter {name!r}.{_nearest(name)}")
     if not PARAMETERS[name].accepts(value):
         raise ValueError(f"{name} is {value!r}, but a trial needs {PARAMETERS[name]}.")
+
+
+def _nearest(name: str) -> str:
+    """Suggest one parameter; all eighty are listed only where none is near."""
+    if name.startswith("bits_"):
+        return f" Known: {PARAMETER_NAMES[-1]}."
+    known = [each for each in PARAMETERS if each not in LAYER_BITS]
+    return did_you_mean(name, known) or f" Known: {', '.join(PARAMETER_NAMES)}."
