@@ -20,8 +20,9 @@ from orchestrator.plots.drawing import (
     describe,
 )
 from orchestrator.plots.labels import Box, Room
-from orchestrator.plots.views.drawn import LOOKS, Mark
+from orchestrator.plots.views.drawn import Mark
 from orchestrator.plots.views.style import across_and_up
+from orchestrator.plots.views.style import marker as look_of
 from orchestrator.quantities import Unit, human, label, unit
 
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star")
@@ -99,19 +100,13 @@ def _center(axes: _Axes, point: PlotPoint) -> tuple[float, float]:
 
 def _others(drawing: Drawing, axes: _Axes) -> Iterator[go.Scatter]:
     if drawing.infeasible:
-        look = LOOKS[Mark.INFEASIBLE]
-        marker: dict[str, object] = {
-            "symbol": look.symbol,
-            "color": look.color,
-            "size": look.size,
-            "opacity": look.opacity,
-        }
-        yield _scatter(drawing, axes, drawing.infeasible, name=Mark.INFEASIBLE, marker=marker)
+        look = look_of(Mark.INFEASIBLE)
+        yield _scatter(drawing, axes, drawing.infeasible, name=Mark.INFEASIBLE, marker=look)
     if not drawing.others:
         return
-    marker = {"size": 5 if len(drawing.others) > _MANY else 8, "color": FAINT, "opacity": 0.6}
+    faint = {"size": 5 if len(drawing.others) > _MANY else 8, "color": FAINT, "opacity": 0.6}
     name = "beaten trials" if drawing.feasible else "other trials"
-    yield _scatter(drawing, axes, drawing.others, name=name, marker=marker)
+    yield _scatter(drawing, axes, drawing.others, name=name, marker=faint)
 
 
 def _members(drawing: Drawing, axes: _Axes, room: Room) -> Iterator[go.Scatter]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from orchestrator.trials import Trial, TrialState
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from orchestrator.fronts.front import Front
     from orchestrator.queries.sweeps import Sweep
 
 _MOST_CURVES = 120
@@ -42,7 +44,36 @@ class Asked:
     trials: Sequence[int] = ()
 
 
-Draw = Callable[["Sweep", Drawn, Asked], "go.Figure"]
+@dataclass
+class _Read:
+    """What plots need of a sweep, each read or computed once."""
+
+    sweep: "Sweep"
+    _importances: dict[str | None, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+
+    @cached_property
+    def front(self) -> "Front":
+        return self.sweep.front()
+
+    @cached_property
+    def drawn(self) -> Drawn:
+        """All trials but the references, and which are on the front."""
+        sweep = self.sweep
+        front = self.front if sweep.objectives else ()
+        trials = [trial for trial in sweep.trials() if not trial.is_reference]
+        members = frozenset(member.trial for member in front)
+        return Drawn(sweep.name, trials, sweep.objectives, sweep.constraints, members)
+
+    def importances(self, only: str | None = None) -> Mapping[str, Mapping[str, float]]:
+        """Those for all objectives, or at least for one."""
+        if None in self._importances:
+            return self._importances[None]
+        if only not in self._importances:
+            self._importances[only] = importances(self.sweep.spec, self.drawn.trials, only)
+        return self._importances[only]
+
+
+Draw = Callable[[_Read, Asked], "go.Figure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +105,7 @@ def plot_of(sweep: "Sweep", kind: str, asked: Asked | None = None) -> "go.Figure
     """
     if kind not in PLOTS:
         raise UnknownNameError("plot", kind, PLOTS)
-    return PLOTS[kind].draw(sweep, drawn_of(sweep), asked or Asked())
+    return PLOTS[kind].draw(_Read(sweep), asked or Asked())
 
 
 def plots_of(sweep: "Sweep", kinds: Iterable[str]) -> "dict[str, go.Figure]":
@@ -84,10 +115,10 @@ def plots_of(sweep: "Sweep", kinds: Iterable[str]) -> "dict[str, go.Figure]":
         sweep: The sweep, in an open store.
         kinds: Names in `PLOTS`.
     """
-    drawn, found = drawn_of(sweep), {}
+    read, found = _Read(sweep), {}
     for kind in kinds:
         with suppress(OrchestratorError):
-            found[kind] = PLOTS[kind].draw(sweep, drawn, Asked())
+            found[kind] = PLOTS[kind].draw(read, Asked())
     return found
 
 
@@ -106,14 +137,6 @@ def plot_to(
     if path is not None:
         write_figure(figure, Path(path))
     return figure
-
-
-def drawn_of(sweep: "Sweep") -> Drawn:
-    """Read what views draw: all trials but the references, and which are on the front."""
-    front = sweep.front() if sweep.objectives else ()
-    trials = [trial for trial in sweep.trials() if not trial.is_reference]
-    members = frozenset(member.trial for member in front)
-    return Drawn(sweep.name, trials, sweep.objectives, sweep.constraints, members)
 
 
 def _goal(drawn: Drawn, asked: Asked) -> Objective:
@@ -138,18 +161,17 @@ def _chosen(drawn: Drawn, asked: Asked, most: int) -> list[Trial]:
     return values.spread_members(members, drawn.objectives, most)
 
 
-def _front(sweep: "Sweep", _drawn: Drawn, _asked: Asked) -> "go.Figure":
-    front = sweep.front()
-    return figures.front_figure(front, front.others)
+def _front(read: _Read, _asked: Asked) -> "go.Figure":
+    return figures.front_figure(read.front, read.front.others)
 
 
-def _parallel(sweep: "Sweep", _drawn: Drawn, _asked: Asked) -> "go.Figure":
-    front = sweep.front()
-    figure = figures.parallel_figure(front, front.others)
+def _parallel(read: _Read, _asked: Asked) -> "go.Figure":
+    figure = figures.parallel_figure(read.front, read.front.others)
     return figure.update_layout(title={"text": "<b>Parameters and objectives</b>"}, height=520)
 
 
-def _history(_sweep: "Sweep", drawn: Drawn, _asked: Asked) -> "go.Figure":
+def _history(read: _Read, _asked: Asked) -> "go.Figure":
+    drawn = read.drawn
     found = history.hypervolumes(drawn.complete, drawn.objectives, drawn.constraints)
     if not found:
         raise OrchestratorError("No trial meets the constraints yet: there is no hypervolume.")
@@ -157,42 +179,41 @@ def _history(_sweep: "Sweep", drawn: Drawn, _asked: Asked) -> "go.Figure":
     return figure.update_layout(title={"text": "<b>Hypervolume</b>"}, margin={"t": 60})
 
 
-def _importance(sweep: "Sweep", drawn: Drawn, _asked: Asked) -> "go.Figure":
-    found = importances(sweep.spec, drawn.trials)
-    goals = {goal.name: arrow(goal) for goal in drawn.objectives}
+def _importance(read: _Read, _asked: Asked) -> "go.Figure":
+    found = read.importances()
+    goals = {goal.name: arrow(goal) for goal in read.drawn.objectives}
     named = {goals[name]: shares for name, shares in found.items()}
-    hint = f"fANOVA (Hutter et al. 2014) of {len(drawn.complete):,} complete trials"
+    hint = f"fANOVA (Hutter et al. 2014) of {len(read.drawn.complete):,} complete trials"
     return values.importance_figure(named, hint)
 
 
-def _slice(_sweep: "Sweep", drawn: Drawn, asked: Asked) -> "go.Figure":
-    return parameters.slice_figure(drawn, _goal(drawn, asked), asked.params)
+def _slice(read: _Read, asked: Asked) -> "go.Figure":
+    return parameters.slice_figure(read.drawn, _goal(read.drawn, asked), asked.params)
 
 
-def _contour(sweep: "Sweep", drawn: Drawn, asked: Asked) -> "go.Figure":
-    goal = _goal(drawn, asked)
-    return parameters.contour_figure(drawn, goal, _most_important(sweep, drawn, goal, asked, 2))
+def _contour(read: _Read, asked: Asked) -> "go.Figure":
+    goal = _goal(read.drawn, asked)
+    return parameters.contour_figure(read.drawn, goal, _most_important(read, goal, asked, 2))
 
 
-def _rank(sweep: "Sweep", drawn: Drawn, asked: Asked) -> "go.Figure":
-    goal = _goal(drawn, asked)
-    return parameters.rank_figure(drawn, goal, _most_important(sweep, drawn, goal, asked, 3))
+def _rank(read: _Read, asked: Asked) -> "go.Figure":
+    goal = _goal(read.drawn, asked)
+    return parameters.rank_figure(read.drawn, goal, _most_important(read, goal, asked, 3))
 
 
-def _most_important(
-    sweep: "Sweep", drawn: Drawn, goal: Objective, asked: Asked, most: int
-) -> Sequence[str]:
+def _most_important(read: _Read, goal: Objective, asked: Asked, most: int) -> Sequence[str]:
     """The parameters that are asked for, else those that decide most about an objective."""
     if asked.params:
         return asked.params
     with suppress(OrchestratorError):
-        shares = importances(sweep.spec, drawn.trials, goal.name)[goal.name]
+        shares = read.importances(goal.name)[goal.name]
         if len(shares) >= 2:
             return list(shares)[:most]
     return ()
 
 
-def _curves(sweep: "Sweep", drawn: Drawn, asked: Asked) -> "go.Figure":
+def _curves(read: _Read, asked: Asked) -> "go.Figure":
+    drawn, sweep = read.drawn, read.sweep
     started = [t for t in drawn.trials if t.state is not TrialState.WAITING]
     shown = _chosen(drawn, asked, _MOST_CURVES) if asked.trials else []
     shown = shown or drawn.thinned(started, _MOST_CURVES)
@@ -200,33 +221,35 @@ def _curves(sweep: "Sweep", drawn: Drawn, asked: Asked) -> "go.Figure":
     return progress.curves_figure(drawn, reports, asked.objective)
 
 
-def _timeline(sweep: "Sweep", _drawn: Drawn, _asked: Asked) -> "go.Figure":
-    return progress.timeline_figure(sweep.name, sweep.store.all_attempts(sweep.name))
+def _timeline(read: _Read, _asked: Asked) -> "go.Figure":
+    return progress.timeline_figure(
+        read.sweep.name, read.sweep.store.all_attempts(read.sweep.name)
+    )
 
 
-def _over_time(_sweep: "Sweep", drawn: Drawn, _asked: Asked) -> "go.Figure":
-    return progress.front_over_time(drawn)
+def _over_time(read: _Read, _asked: Asked) -> "go.Figure":
+    return progress.front_over_time(read.drawn)
 
 
-def _distribution(_sweep: "Sweep", drawn: Drawn, _asked: Asked) -> "go.Figure":
-    return values.distribution_figure(drawn)
+def _distribution(read: _Read, _asked: Asked) -> "go.Figure":
+    return values.distribution_figure(read.drawn)
 
 
-def _projections(_sweep: "Sweep", drawn: Drawn, _asked: Asked) -> "go.Figure":
-    return values.projections_figure(drawn)
+def _projections(read: _Read, _asked: Asked) -> "go.Figure":
+    return values.projections_figure(read.drawn)
 
 
-def _epsilon(sweep: "Sweep", drawn: Drawn, asked: Asked) -> "go.Figure":
-    chosen = _chosen(drawn, asked, _MOST_MEMBERS)
-    return values.epsilon_figure(chosen, values.attacks_of(sweep.spec))
+def _epsilon(read: _Read, asked: Asked) -> "go.Figure":
+    chosen = _chosen(read.drawn, asked, _MOST_MEMBERS)
+    return values.epsilon_figure(chosen, values.attacks_of(read.sweep.spec))
 
 
-def _layers(_sweep: "Sweep", drawn: Drawn, asked: Asked) -> "go.Figure":
+def _layers(read: _Read, asked: Asked) -> "go.Figure":
     from trainers.artifact.sizes import read_sizes
     from trainers.errors import TrainerError
 
     sizes: dict[int, Mapping[str, int]] = {}
-    for trial in _chosen(drawn, asked, _MOST_NETWORKS):
+    for trial in _chosen(read.drawn, asked, _MOST_NETWORKS):
         # A network that is gone, or is only in a storage that cannot be reached, is left out.
         if trial.artifact is not None:
             with suppress(OrchestratorError, TrainerError, OSError):

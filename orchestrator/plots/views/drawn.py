@@ -73,6 +73,14 @@ class Drawn:
             return Mark.INFEASIBLE
         return Mark.FRONT if trial.number in self.front else Mark.OTHER
 
+    def marked(self, trials: Sequence[Trial]) -> dict[Mark, list[Trial]]:
+        """Sort trials by their marks, in the order of `Mark`; those that run are left out."""
+        found: dict[Mark, list[Trial]] = {mark: [] for mark in Mark}
+        for trial in trials:
+            if (mark := self.mark(trial)) is not None:
+                found[mark].append(trial)
+        return found
+
     def measured(self, *names: str) -> list[Trial]:
         """Return the complete trials that have a number for each name.
 

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,15 +14,15 @@ from orchestrator.objectives import Objective, arrow
 from orchestrator.plots.drawing import SCALE
 from orchestrator.plots.views.drawn import Drawn, Mark, told_thinned
 from orchestrator.plots.views.style import (
+    add_marked,
     finished,
-    marker,
     panel_of,
     panels,
     value_axis,
     words,
 )
 from orchestrator.quantities import human, human_param
-from orchestrator.trials import Trial, Value
+from orchestrator.trials import Trial, TrialState, Value
 
 _MOST_PANELS = 12
 _LOG_FROM = 30.0  # ratio of the largest to the smallest value
@@ -105,34 +106,31 @@ def slice_figure(drawn: Drawn, objective: Objective, names: Sequence[str] = ()) 
     """Draw an objective over each parameter; failed trials are below, where they were tried."""
     measured = drawn.measured(objective.name)
     shown = drawn.thinned(measured)
-    failed = [trial for trial in drawn.trials if drawn.mark(trial) is Mark.FAILED]
+    failed = [trial for trial in drawn.trials if trial.state is TrialState.FAILED]
     chosen = chosen_parameters(drawn, names, _MOST_PANELS)
     figure = panels([words(name) for name in chosen])
     values = [trial.values[objective.name] for trial in measured]
     floor = min(values) - 0.08 * ((max(values) - min(values)) or 1.0)
     told: set[Mark] = set()
+    marked = drawn.marked([*shown, *failed])
+
+    def place(trial: Trial) -> float:
+        is_failed = trial.state is TrialState.FAILED
+        return floor if is_failed else trial.values[objective.name]
+
     for at, name in enumerate(chosen):
         axis = ParameterAxis.of(name, drawn.trials)
         row, col = panel_of(at, len(chosen))
-        for mark in Mark:
-            of_mark = failed if mark is Mark.FAILED else shown
-            these = [t for t in of_mark if drawn.mark(t) is mark and name in t.params]
-            if not these:
-                continue
-            figure.add_scatter(
-                x=[axis.place(t) for t in these],
-                y=[floor if mark is Mark.FAILED else t.values[objective.name] for t in these],
-                mode="markers",
-                marker=marker(mark),
-                name=mark.value,
-                legendgroup=mark.value,
-                showlegend=mark not in told,
-                hovertext=[_said(t, name, objective) for t in these],
-                hoverinfo="text",
-                row=row,
-                col=col,
-            )
-            told.add(mark)
+        having = {mark: [t for t in those if name in t.params] for mark, those in marked.items()}
+        add_marked(
+            figure,
+            having,
+            (row, col),
+            axis.place,
+            place,
+            partial(_said, name=name, objective=objective),
+            told,
+        )
         figure.update_xaxes(axis.layout() | {"title": None}, row=row, col=col)
         figure.update_yaxes(value_axis(objective), row=row, col=col)
     hint = told_thinned(len(shown), len(measured))

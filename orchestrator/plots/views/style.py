@@ -1,7 +1,7 @@
 """What all views share: fonts, room, legends, and words that are safe in a figure."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -111,6 +111,46 @@ def marker(mark: Mark) -> dict[str, object]:
     }
 
 
+def add_marked(  # noqa: PLR0913 - what a panel shows, and where
+    figure: go.Figure,
+    marked: Mapping[Mark, Sequence[Trial]],
+    at: tuple[int, int],
+    across: Callable[[Trial], float | None],
+    up: Callable[[Trial], float],
+    said: Callable[[Trial], str],
+    told: set[Mark],
+) -> None:
+    """Add the trials of a panel as dots, each mark with its own look and one entry in the legend.
+
+    Args:
+        figure: The figure.
+        marked: Trials by their marks; see `Drawn.marked`.
+        at: Row and column of the panel.
+        across: Place of a trial on the x-axis.
+        up: Place on the y-axis.
+        said: What is shown when a trial is pointed at.
+        told: Marks that the legend has; changed.
+    """
+    row, col = at
+    for mark, trials in marked.items():
+        if not trials:
+            continue
+        figure.add_scatter(
+            x=[across(trial) for trial in trials],
+            y=[up(trial) for trial in trials],
+            mode="markers",
+            marker=marker(mark),
+            name=mark.value,
+            legendgroup=mark.value,
+            showlegend=mark not in told,
+            hovertext=[said(trial) for trial in trials],
+            hoverinfo="text",
+            row=row,
+            col=col,
+        )
+        told.add(mark)
+
+
 def pattern(shape: str) -> dict[str, object]:
     """Return plotly's hatching of a bar, in white over its color."""
     return {"shape": shape, "fgcolor": "white", "fillmode": "overlay", "size": 6, "solidity": 0.2}
@@ -160,5 +200,5 @@ def across_and_up(objectives: Sequence[Objective]) -> tuple[Objective, Objective
 
 
 def told_trial(trial: Trial, objectives: Sequence[Objective]) -> str:
-    """Write a trial's number and its values of the objectives, for who points at it."""
+    """Write a trial's number and its values of the objectives, shown when it is pointed at."""
     return f"<b>trial {trial.number}</b><br>{words(human_values(objectives, trial.values), 200)}"

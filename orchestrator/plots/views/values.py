@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,14 @@ import plotly.graph_objects as go
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.objectives import Objective, arrow
-from orchestrator.plots.axes import axis_of
+from orchestrator.plots.axes import Axis, axis_of
 from orchestrator.plots.views.drawn import Drawn, Mark, told_thinned
 from orchestrator.plots.views.style import (
     DASHES,
     PATTERNS,
     SERIES,
     across_and_up,
+    add_marked,
     finished,
     marker,
     panel_of,
@@ -118,31 +120,27 @@ def projections_figure(drawn: Drawn) -> go.Figure:
     pairs = [across_and_up(pair) for pair in itertools.combinations(goals, 2)]
     figure = panels([f"{label(up.name)} over {label(across.name)}" for across, up in pairs])
     told: set[Mark] = set()
+    marked = drawn.marked(shown)
     for at, (across, up) in enumerate(pairs):
         xs, ys = (axis_of(g, [t.values[g.name] for t in measured]) for g in (across, up))
         row, col = panel_of(at, len(pairs))
-        for mark in Mark:
-            these = [trial for trial in shown if drawn.mark(trial) is mark]
-            if not these:
-                continue
-            figure.add_scatter(
-                x=[xs.place(t.values[across.name]) for t in these],
-                y=[ys.place(t.values[up.name]) for t in these],
-                mode="markers",
-                marker=marker(mark),
-                name=mark.value,
-                legendgroup=mark.value,
-                showlegend=mark not in told,
-                hovertext=[told_trial(t, goals) for t in these],
-                hoverinfo="text",
-                row=row,
-                col=col,
-            )
-            told.add(mark)
+        add_marked(
+            figure,
+            marked,
+            (row, col),
+            partial(_place, xs, across.name),
+            partial(_place, ys, up.name),
+            partial(told_trial, objectives=goals),
+            told,
+        )
         figure.update_xaxes(small_axis(xs.layout()), row=row, col=col)
         figure.update_yaxes(small_axis(ys.layout()), row=row, col=col)
     hint = " · ".join(filter(None, [*map(arrow, goals), told_thinned(len(shown), len(measured))]))
     return finished(figure, "The front, two objectives at a time", hint)
+
+
+def _place(axis: Axis, name: str, trial: Trial) -> float:
+    return axis.place(trial.values[name])
 
 
 @dataclass(frozen=True, slots=True)
