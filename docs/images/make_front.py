@@ -6,14 +6,11 @@ It needs a Chromium on the path, which it drives as the tests do, without a netw
 """
 
 import sys
-import tempfile
-import time
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
-sys.path.insert(0, str(FOLDER.parent.parent))
+from pictures import browser_tab, shot
 
-from tests.browser import Browser, Tab, chromium  # noqa: E402 - the path is set above
+from tests.browser import Tab
 
 WIDTH, HEIGHT = 1000, 660
 _DRAWN_S = 1.0
@@ -24,18 +21,9 @@ def draw(tab: Tab, page: Path) -> None:
     tab.resize(WIDTH, HEIGHT, scale=2.0)
     tab.open(page.resolve().as_uri())
     tab.wait("document.querySelector('.js-plotly-plot .main-svg')")
-    tab.run("document.querySelectorAll('.modebar').forEach((each) => each.remove())")
-    time.sleep(_DRAWN_S)
-    tab.screenshot(FOLDER / "front.png", whole=False)
+    shot(tab, "front.png", after_s=_DRAWN_S)
 
 
 if __name__ == "__main__":
-    program = chromium()
-    if len(sys.argv) != 2 or program is None:
-        sys.exit(__doc__)
-    with tempfile.TemporaryDirectory(prefix="paretune-images-") as folder:
-        browser = Browser(program, Path(folder))
-        try:
-            draw(browser.tab(), Path(sys.argv[1]))
-        finally:
-            browser.close()
+    with browser_tab(__doc__, is_right=len(sys.argv) == 2) as opened:
+        draw(opened, Path(sys.argv[1]))

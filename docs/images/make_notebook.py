@@ -12,20 +12,16 @@ import re
 import shutil
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import plotly.graph_objects as go
 from nbclient import NotebookClient
+from pictures import ROOT, browser_tab, shot
 
-FOLDER = Path(__file__).parent
-ROOT = FOLDER.parent.parent
-sys.path.insert(0, str(ROOT))
-
-from orchestrator.plots.figure_page import STYLE, embedded, scripts  # noqa: E402 - see above
-from tests.browser import Browser, Tab, chromium  # noqa: E402 - the path is set above
+from orchestrator.plots.figure_page import STYLE, embedded, scripts
+from tests.browser import Tab
 
 EXAMPLE = ROOT / "examples" / "notebooks" / "first-look.ipynb"
 WIDTH, HEIGHT = 1000, 1700
@@ -82,22 +78,16 @@ def draw(tab: Tab, page: Path) -> None:
     tab.resize(WIDTH, HEIGHT)
     tab.open(page.as_uri())
     tab.wait("document.querySelector('.js-plotly-plot .main-svg')")
-    time.sleep(_DRAWN_S)
-    tab.run("document.querySelectorAll('.modebar').forEach((each) => each.remove())")
-    tab.screenshot(FOLDER / "notebook.png", whole=False)
+    shot(tab, "notebook.png", after_s=_DRAWN_S)
 
 
 if __name__ == "__main__":
-    program = chromium()
-    if len(sys.argv) > 2 or program is None:
-        sys.exit(__doc__)
-    with tempfile.TemporaryDirectory(prefix="paretune-images-") as name:
+    with (
+        browser_tab(__doc__, is_right=len(sys.argv) <= 2) as opened,
+        tempfile.TemporaryDirectory(prefix="paretune-images-") as name,
+    ):
         folder = Path(name)
         done = nbformat.read(sys.argv[1], 4) if sys.argv[1:] else executed(folder)
         page = folder / "notebook.html"
         page.write_text(page_of(done), encoding="utf-8")
-        browser = Browser(program, folder / "profile")
-        try:
-            draw(browser.tab(), page)
-        finally:
-            browser.close()
+        draw(opened, page)

@@ -7,14 +7,10 @@ page was started with ``--allow-changes``.
 """
 
 import sys
-import tempfile
-import time
-from pathlib import Path
 
-FOLDER = Path(__file__).parent
-sys.path.insert(0, str(FOLDER.parent.parent))
+from pictures import browser_tab, shot
 
-from tests.browser import Browser, Tab, chromium  # noqa: E402 - the path is set above
+from tests.browser import Tab
 
 WIDE, NARROW, HEIGHT = 1280, 400, 900
 _DRAWN_S = 1.0
@@ -29,10 +25,10 @@ def draw(tab: Tab, address: str) -> None:
     best = "(row) => -parseFloat(row.cells[4].innerText)"
     rows = f"[...document.querySelectorAll('tr.member')].sort((a, b) => ({best})(a) - ({best})(b))"
     found = tab.wait(f"{rows}.slice(0, 3).map((row) => row.querySelector('a').innerText)")
-    shot(tab, "page.png")
+    shot(tab, "page.png", after_s=_DRAWN_S, whole=True)
     tab.resize(NARROW, HEIGHT)
     tab.dark(is_dark=True)
-    shot(tab, "page-narrow.png", whole=False)
+    shot(tab, "page-narrow.png", after_s=_DRAWN_S)
     tab.dark(is_dark=False)
     tab.resize(WIDE, HEIGHT)
     tab.run(f"location.hash = '#/compare/{','.join(found)}'")
@@ -44,22 +40,9 @@ def draw(tab: Tab, address: str) -> None:
         tab.run(f"{button}.click()")
         pictures = "[...document.querySelectorAll('.pictures img')]"
         tab.wait(f"{pictures}.length && {pictures}.every((each) => each.complete)")
-    shot(tab, "page-compare.png")
-
-
-def shot(tab: Tab, name: str, *, whole: bool = True) -> None:
-    """Write a picture, once everything is drawn."""
-    time.sleep(_DRAWN_S)
-    tab.screenshot(FOLDER / name, whole=whole)
+    shot(tab, "page-compare.png", after_s=_DRAWN_S, whole=True)
 
 
 if __name__ == "__main__":
-    program = chromium()
-    if len(sys.argv) != 2 or program is None:
-        sys.exit(__doc__)
-    with tempfile.TemporaryDirectory(prefix="paretune-images-") as folder:
-        browser = Browser(program, Path(folder))
-        try:
-            draw(browser.tab(), sys.argv[1])
-        finally:
-            browser.close()
+    with browser_tab(__doc__, is_right=len(sys.argv) == 2) as opened:
+        draw(opened, sys.argv[1])
