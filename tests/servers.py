@@ -10,10 +10,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -109,6 +111,19 @@ def postgres_programs() -> Path | None:
         if (folder / "initdb").exists() and (folder / "pg_ctl").exists():
             return folder
     return None
+
+
+@contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """Run a server within this block; where PostgreSQL is not installed, the test is skipped."""
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("needs a PostgreSQL server: apt-get install postgresql")
+    server = PostgresServer(programs)
+    try:
+        yield server
+    finally:
+        server.end()
 
 
 def mlflow_client(uri: str) -> "MlflowClient":

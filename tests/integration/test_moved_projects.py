@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -123,18 +123,15 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Project:
         return make(tmp_path_factory.mktemp("made") / "project", patch.chdir)
 
 
-@pytest.fixture(params=["moved", "copied"])
-def project(
-    request: pytest.FixtureRequest,
-    original: Project,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+@contextmanager
+def elsewhere(
+    original: Project, how: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Project]:
-    """The project elsewhere; the original is gone, or is there and is not touched."""
+    """The project in a new folder; the original is gone ("moved"), or is there, untouched."""
     away = original.folder.with_name("away")
-    new = Project(tmp_path / "größer 2")
+    new = Project(folder)
     shutil.copytree(original.folder, new.folder)
-    if request.param == "moved":
+    if how == "moved":
         original.folder.rename(away)
     before = original.contents()
     monkeypatch.chdir(new.folder)
@@ -142,9 +139,20 @@ def project(
     monkeypatch.setattr("orchestrator.execution.trial_runner.SLICE_S", 0.0)
     yield new
     assert original.contents() == before
-    if request.param == "moved":
+    if how == "moved":
         assert not original.folder.exists()
         away.rename(original.folder)
+
+
+@pytest.fixture(params=["moved", "copied"])
+def project(
+    request: pytest.FixtureRequest,
+    original: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Project]:
+    with elsewhere(original, request.param, tmp_path / "größer 2", monkeypatch) as new:
+        yield new
 
 
 def answers(project: Project, to: Path) -> None:

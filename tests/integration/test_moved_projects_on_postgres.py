@@ -3,7 +3,6 @@
 Unlike a file of SQLite, the server stays where it is, and a project and its copy ask the same one.
 """
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,20 +14,16 @@ from orchestrator.places import LostNetworkError
 from orchestrator.queries.sweeps import open_sweep
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import SweepState
-from tests.integration.test_moved_projects import Listener, Project, answers, make
-from tests.servers import PostgresServer, postgres_programs
+from tests.integration.test_moved_projects import Listener, Project, answers, elsewhere, make
+from tests.servers import PostgresServer, running_postgres
 
 pytestmark = [pytest.mark.mlflow, pytest.mark.slow, pytest.mark.postgres]
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    programs = postgres_programs()
-    if programs is None:
-        pytest.skip("needs a PostgreSQL server: apt-get install postgresql")
-    server = PostgresServer(programs)
-    yield server
-    server.end()
+    with running_postgres() as server:
+        yield server
 
 
 def database(server: PostgresServer, name: str, template: str = "template0") -> str:
@@ -60,20 +55,9 @@ def project(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Project]:
     """The project elsewhere, asking the server as it was left when the project was made."""
-    away = original.folder.with_name("away")
-    new = Project(tmp_path / "größer 2")
-    shutil.copytree(original.folder, new.folder)
-    if request.param == "moved":
-        original.folder.rename(away)
-    before = original.contents()
-    monkeypatch.chdir(new.folder)
-    monkeypatch.delenv("PARETUNE_HOME", raising=False)
     monkeypatch.setenv("PARETUNE_STORE", database(server, "asked", "made"))
-    monkeypatch.setattr("orchestrator.execution.trial_runner.SLICE_S", 0.0)
-    yield new
-    assert original.contents() == before
-    if request.param == "moved":
-        away.rename(original.folder)
+    with elsewhere(original, request.param, tmp_path / "größer 2", monkeypatch) as new:
+        yield new
 
 
 def test_a_complete_sweep_is_asked_for_everything(project: Project, tmp_path: Path) -> None:

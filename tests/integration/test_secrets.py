@@ -20,7 +20,7 @@ from tests.servers import (
     S3Server,
     free_port,
     mlflow_users,
-    postgres_programs,
+    running_postgres,
 )
 
 pytestmark = [
@@ -83,12 +83,8 @@ def passwords() -> Passwords:
 
 @pytest.fixture(scope="module")
 def database(passwords: Passwords) -> Iterator[tuple[PostgresServer, str]]:
-    programs = postgres_programs()
-    if programs is None:
-        pytest.skip("needs a PostgreSQL server: apt-get install postgresql")
-    server = PostgresServer(programs)
-    yield server, server.add_user("ann", passwords.database)
-    server.end()
+    with running_postgres() as server:
+        yield server, server.add_user("ann", passwords.database)
 
 
 @pytest.fixture(scope="module")

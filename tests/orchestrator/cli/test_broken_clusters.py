@@ -18,7 +18,7 @@ import yaml
 from typer.testing import Result
 
 from tests.ray_nodes import RayNodes
-from tests.servers import PostgresServer, postgres_programs
+from tests.servers import running_postgres
 
 Call = Callable[..., Result]
 SECRET = "QXQ" + "clear" + "QXQ"
@@ -118,17 +118,11 @@ def test_an_address_at_which_no_head_is(
 def test_a_password_that_the_store_refuses(
     call: Call, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    programs = postgres_programs()
-    if programs is None:
-        pytest.skip("needs a PostgreSQL server: apt-get install postgresql")
-    server = PostgresServer(programs)
-    try:
+    with running_postgres() as server:
         place = server.add_user("ann", SECRET)
         monkeypatch.setenv("DATABASE_PASSWORD", f"{SECRET}but")
         store = f"postgresql+psycopg://ann:${{DATABASE_PASSWORD}}@/{place}"
         result = call("run", written(tmp_path, {"store": store}), "--address", "127.0.0.1:1")
-    finally:
-        server.end()
     assert result.exit_code == 1
     assert 'password authentication failed for user "ann"' in result.stderr
     assert "check host, user and password" in result.stderr

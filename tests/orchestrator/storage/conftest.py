@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import PostgresServer, postgres_programs
+from tests.servers import running_postgres
 
 
 @pytest.fixture(autouse=True)
@@ -15,9 +15,5 @@ def schema_made_once() -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """URL of the server's first database; the server is stopped at the end."""
-    programs = postgres_programs()
-    if programs is None:
-        pytest.skip("needs a PostgreSQL server: apt-get install postgresql")
-    server = PostgresServer(programs)
-    yield server.url
-    server.end()
+    with running_postgres() as server:
+        yield server.url

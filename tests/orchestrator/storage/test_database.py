@@ -11,19 +11,15 @@ from sqlalchemy import text
 from orchestrator.errors import OrchestratorError
 from orchestrator.storage import database
 from orchestrator.storage.database import Database
-from tests.servers import PostgresServer, postgres_programs
+from tests.servers import PostgresServer, running_postgres
 
 pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
-    programs = postgres_programs()
-    if programs is None:
-        pytest.skip("needs a PostgreSQL server: apt-get install postgresql")
-    found = PostgresServer(programs)
-    yield found
-    found.end()
+    with running_postgres() as found:
+        yield found
 
 
 def answer(known: Database) -> int:
