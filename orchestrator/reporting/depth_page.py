@@ -6,8 +6,8 @@ import plotly.graph_objects as go
 
 from orchestrator.analysis.depth_analysis import QUANTILES, DepthReport, EntropySummary
 from orchestrator.analysis.depth_cap import BASIS, DepthScope
-from orchestrator.plots.drawing import ACCENT, FONT, INK, MUTED
-from orchestrator.reporting.page_parts import figure_html, made_by, template
+from orchestrator.plots.drawing import ACCENT, MUTED
+from orchestrator.reporting.page_parts import figure_html, made_by, plain, template
 
 
 def depth_page(report: DepthReport, command: str) -> str:
@@ -62,15 +62,10 @@ def entropy_figure(overall: EntropySummary, by_class: Mapping[str, EntropySummar
     figure = go.Figure(box)
     figure.add_hline(y=overall.mean, line={"color": MUTED, "dash": "dot", "width": 1})
     figure.update_layout(
-        template="none",
-        font={"family": FONT, "size": 13, "color": INK},
-        paper_bgcolor="white",
-        margin={"t": 20},
-        height=420,
         xaxis={"tickvals": places, "ticktext": list(rows)},
         yaxis={"title": {"text": "entropy (nats)"}, "rangemode": "tozero"},
     )
-    return figure
+    return plain(figure)
 
 
 def _row(name: str, summary: EntropySummary) -> list[str]:

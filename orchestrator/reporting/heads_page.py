@@ -5,8 +5,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from orchestrator.analysis.heads_analysis import HeadsReport
-from orchestrator.plots.drawing import ACCENT, FONT, INK
-from orchestrator.reporting.page_parts import figure_html, made_by, template
+from orchestrator.plots.drawing import ACCENT
+from orchestrator.reporting.page_parts import figure_html, made_by, plain, template
 
 
 def heads_page(report: HeadsReport, command: str) -> str:
@@ -85,7 +85,7 @@ def _capacities(report: HeadsReport) -> go.Figure:
     figure.update_layout(
         xaxis={"title": "width", "type": "log"}, yaxis={"title": "images", "type": "log"}
     )
-    return _plain(figure)
+    return plain(figure)
 
 
 def _map(report: HeadsReport) -> go.Figure:
@@ -100,15 +100,4 @@ def _map(report: HeadsReport) -> go.Figure:
     figure.update_layout(
         xaxis={"type": "category", "title": "width"}, yaxis={"type": "category", "title": "width"}
     )
-    return _plain(figure)
-
-
-def _plain(figure: go.Figure) -> go.Figure:
-    figure.update_layout(
-        template="none",
-        font={"family": FONT, "size": 13, "color": INK},
-        paper_bgcolor="white",
-        margin={"t": 20},
-        height=420,
-    )
-    return figure
+    return plain(figure)

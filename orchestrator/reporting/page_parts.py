@@ -8,6 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from orchestrator.plots.drawing import FONT, INK
 from trainers.files.whole_file import whole_file
 
 
@@ -33,6 +34,17 @@ def figure_html(figure: go.Figure, *, with_library: bool) -> str:
         config={"displaylogo": False, "displayModeBar": False, "responsive": True},
     )
     return text
+
+
+def plain(figure: go.Figure) -> go.Figure:
+    """Give the drawing of an analysis its fonts and its height; the page has the title."""
+    return figure.update_layout(
+        template="none",
+        font={"family": FONT, "size": 13, "color": INK},
+        paper_bgcolor="white",
+        margin={"t": 20},
+        height=420,
+    )
 
 
 def made_by(command: str, *packages: str) -> dict[str, str]:

@@ -4,9 +4,9 @@ import plotly.graph_objects as go
 
 from orchestrator.analysis.power_analysis import PowerReport
 from orchestrator.analysis.sizing_rules import SizingReport
-from orchestrator.plots.drawing import ACCENT, FONT, INK, MUTED
+from orchestrator.plots.drawing import ACCENT, MUTED
 from orchestrator.reporting.head_cells import HEADINGS, head_cells
-from orchestrator.reporting.page_parts import figure_html, made_by, template
+from orchestrator.reporting.page_parts import figure_html, made_by, plain, template
 
 
 def sizing_page(report: SizingReport, command: str) -> str:
@@ -72,7 +72,7 @@ def _bytes(report: SizingReport) -> go.Figure:
         ]
     )
     figure.update_layout(barmode="stack", yaxis={"title": {"text": "bytes of the packed network"}})
-    return _plain(figure)
+    return plain(figure)
 
 
 def _curves(report: PowerReport) -> go.Figure:
@@ -91,15 +91,4 @@ def _curves(report: PowerReport) -> go.Figure:
         xaxis={"title": {"text": "images"}, "type": "log"},
         yaxis={"title": {"text": "power"}, "range": [0, 1.02]},
     )
-    return _plain(figure)
-
-
-def _plain(figure: go.Figure) -> go.Figure:
-    figure.update_layout(
-        template="none",
-        font={"family": FONT, "size": 13, "color": INK},
-        paper_bgcolor="white",
-        margin={"t": 20},
-        height=420,
-    )
-    return figure
+    return plain(figure)
