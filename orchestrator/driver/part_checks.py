@@ -3,17 +3,15 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Prepared
 from orchestrator.driver.function_checks import shown_images, untrained
-from orchestrator.errors import UsageError
-from orchestrator.spec.code_content import with_alone
+from orchestrator.spec.code_content import with_code
 from orchestrator.spec.own_parts import FRONT, own_parts
 from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import Choice, Int
-from trainers.doors import DoorError, file_digest, reference_digest
+from trainers.doors import DoorError
 from trainers.quantization.config import FLOAT_BITS
 
 if TYPE_CHECKING:
@@ -70,14 +68,9 @@ def with_parts_code(spec: SweepSpec, prepared: Prepared | None) -> Prepared | No
     }
     if not parts:
         return prepared
-    try:
-        digests = [_digest({p: of(each) for p, each in parts.items()}) for of in _DIGESTS]
-    except DoorError as error:
-        raise UsageError(str(error)) from None
-    return replace(prepared, content={**prepared.content, **with_alone("parts", *digests)})
-
-
-_DIGESTS = (reference_digest, file_digest)
+    return with_code(
+        prepared, "parts", lambda of: _digest({place: of(each) for place, each in parts.items()})
+    )
 
 
 def _digest(digests: Mapping[str, str]) -> str:

@@ -1,16 +1,13 @@
 """The sampler of a run: by name, by code of a user's own, or an object that was passed."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-
 from orchestrator.contracts import KnownValues, Prepared, Sampler, Suggestion, nothing_known
 from orchestrator.driver.suggested_cap import depth_prior
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.sampling import Setting, build_sampler, check_sampler
-from orchestrator.spec.code_content import with_alone
+from orchestrator.spec.code_content import with_code
 from orchestrator.spec.sampler_section import OBJECT, SamplerSection
 from orchestrator.spec.sweep_spec import SweepSpec
-from trainers.doors import DoorError, file_digest, is_reference, reference_digest
+from trainers.doors import is_reference
 
 
 def with_checked_sampler(spec: SweepSpec, passed: object) -> SweepSpec:
@@ -118,9 +115,5 @@ def with_sampler_code(spec: SweepSpec, prepared: Prepared | None) -> Prepared | 
         return prepared
     if spec.sampler.kind.startswith(OBJECT):
         return prepared
-    try:
-        digests = [of(spec.sampler.kind) for of in (reference_digest, file_digest)]
-    except DoorError as error:
-        raise UsageError(f"sampler: {error}") from None
-    content: Mapping[str, str] = {**prepared.content, **with_alone("sampler", *digests)}
-    return replace(prepared, content=content)
+    kind = spec.sampler.kind
+    return with_code(prepared, "sampler", lambda of: of(kind), where="sampler: ")

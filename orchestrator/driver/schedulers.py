@@ -1,13 +1,10 @@
 """The scheduler of a run: one of ours, or code of a user's own."""
 
-from dataclasses import replace
-
 from orchestrator.contracts import Prepared, Scheduler
-from orchestrator.errors import UsageError
 from orchestrator.scheduling import build_scheduler
-from orchestrator.spec.code_content import with_alone
+from orchestrator.spec.code_content import with_code
 from orchestrator.spec.sweep_spec import SweepSpec
-from trainers.doors import DoorError, file_digest, is_reference, reference_digest
+from trainers.doors import is_reference
 
 
 def scheduler_of(spec: SweepSpec) -> Scheduler:
@@ -44,8 +41,5 @@ def with_scheduler_code(spec: SweepSpec, prepared: Prepared | None) -> Prepared 
     """
     if prepared is None or not prepared.content or not is_reference(spec.scheduler.kind):
         return prepared
-    try:
-        digests = [of(spec.scheduler.kind) for of in (reference_digest, file_digest)]
-    except DoorError as error:
-        raise UsageError(f"scheduler: {error}") from None
-    return replace(prepared, content={**prepared.content, **with_alone("scheduler", *digests)})
+    kind = spec.scheduler.kind
+    return with_code(prepared, "scheduler", lambda of: of(kind), where="scheduler: ")

@@ -19,7 +19,8 @@ from ray.experimental.internal_kv import (
     _internal_kv_put,
 )
 
-_NAMESPACE = b"paretune"
+NAMESPACE = b"paretune"
+"""Of what paretune keeps in Ray's key-value store."""
 _PREFIX = "sweep:"
 
 
@@ -60,23 +61,23 @@ class Neighbors:
 
     def leave(self) -> None:
         """Use nothing any more."""
-        _internal_kv_del(self._key(self._job), namespace=_NAMESPACE)
+        _internal_kv_del(self._key(self._job), namespace=NAMESPACE)
 
     def _want(self, part: float) -> None:
         if part != self._kept:
             self._kept = part
             content = json.dumps([self._sweep, part]).encode()
-            _internal_kv_put(self._key(self._job), content, overwrite=True, namespace=_NAMESPACE)
+            _internal_kv_put(self._key(self._job), content, overwrite=True, namespace=NAMESPACE)
 
     def _found(self) -> dict[str, tuple[str, float]]:
         """Name and wanted part of each sweep whose driver is alive, by Ray's id of its job."""
-        keys = [bytes(key).decode() for key in _internal_kv_list(_PREFIX, namespace=_NAMESPACE)]
+        keys = [bytes(key).decode() for key in _internal_kv_list(_PREFIX, namespace=NAMESPACE)]
         jobs = {key.removeprefix(_PREFIX) for key in keys}
         if jobs - {self._job}:
             jobs &= {job["JobID"] for job in state.jobs() if not job["IsDead"]}
         found = {}
         for job in jobs | {self._job}:
-            content = _internal_kv_get(self._key(job), namespace=_NAMESPACE)
+            content = _internal_kv_get(self._key(job), namespace=NAMESPACE)
             if content is not None:
                 found[job] = tuple(json.loads(content))
         return found

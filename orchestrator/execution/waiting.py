@@ -9,9 +9,8 @@ from ray._private import state
 from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_exists, _internal_kv_put
 
 from orchestrator.contracts.needs import Needs, amount_in_words
-from orchestrator.execution.sharing import in_words
+from orchestrator.execution.sharing import NAMESPACE, in_words
 
-_NAMESPACE = b"paretune"
 _LOOK_S = 3.0
 
 Amounts = Mapping[str, float]
@@ -49,7 +48,7 @@ class Waiting:
         if self._is_over or self._clock() - self._looked < _LOOK_S:
             return
         self._looked = self._clock()
-        if _internal_kv_exists(self.key.encode(), namespace=_NAMESPACE):
+        if _internal_kv_exists(self.key.encode(), namespace=NAMESPACE):
             self.close()
             return
         words = self._lacking()
@@ -62,7 +61,7 @@ class Waiting:
     def close(self) -> None:
         """Look no more."""
         self._is_over = True
-        _internal_kv_del(self.key.encode(), namespace=_NAMESPACE)
+        _internal_kv_del(self.key.encode(), namespace=NAMESPACE)
 
     def _lacking(self) -> str:
         words = lacking([n["Resources"] for n in ray.nodes() if n["Alive"]], _free(), self._needs)
@@ -72,7 +71,7 @@ class Waiting:
 
 def begun(key: str) -> None:
     """Record that a process has begun whose resources a `Waiting` waits for."""
-    _internal_kv_put(key.encode(), b"", namespace=_NAMESPACE)
+    _internal_kv_put(key.encode(), b"", namespace=NAMESPACE)
 
 
 def lacking(nodes: Sequence[Amounts], free: Sequence[Amounts], needs: Needs) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
-from orchestrator.spec.section import with_reference
+from orchestrator.spec.section import found_reference, with_reference
 from trainers.doors import resolved_reference
 
 
@@ -21,14 +21,7 @@ def with_resolved_callbacks(data: Mapping[str, Any], folder: Path) -> dict[str, 
     given = _as_list(data.get("callbacks"))
     if not isinstance(given, list):
         return dict(data)
-    return {**data, "callbacks": [_resolved(each, folder) for each in given]}
-
-
-def _resolved(reference: Any, folder: Path) -> Any:
-    try:
-        return resolved_reference(reference, folder) if isinstance(reference, str) else reference
-    except ValueError:
-        return reference
+    return {**data, "callbacks": [found_reference(each, folder) for each in given]}
 
 
 def _as_list(value: object) -> object:

@@ -8,7 +8,7 @@ from pydantic import ValidatorFunctionWrapHandler
 
 from orchestrator.quantities import QUANTITIES, quantity
 from orchestrator.spec.measure_sections import ObjectiveSection
-from trainers.doors import resolved_reference
+from orchestrator.spec.section import found_reference
 
 
 def with_functions(
@@ -68,10 +68,7 @@ def _resolved(section: Any, folder: Path) -> Any:
     reference = _function_of(section)
     if not isinstance(reference, str):
         return section
-    try:
-        return {**section, "function": resolved_reference(reference, folder)}
-    except ValueError:
-        return section
+    return {**section, "function": found_reference(reference, folder)}
 
 
 def _function_of(section: object) -> object:

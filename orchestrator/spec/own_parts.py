@@ -1,19 +1,20 @@
 """Quantizers, pruning criteria and attacks of a user's own, wherever a sweep file names them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.spec.paths import FolderOf
 from orchestrator.spec.pruning_section import PruningSection
+from orchestrator.spec.section import found_reference
 from search_spaces import Choice
-from trainers.doors import is_part, is_reference, resolved_reference, shipped
+from trainers.doors import is_part, is_reference, shipped
 from trainers.networks.brought.registry import TIMM
 
 if TYPE_CHECKING:
     from orchestrator.spec.sweep_spec import SweepSpec
 
-FolderOf = Callable[[tuple[str, ...]], Path]
 FRONT = "front_measures"
 _MEASURES = ("objectives", "measures", FRONT)
 _SAMPLED = {"quantizer": "quantizers", "pruning_criterion": "criteria"}
@@ -98,7 +99,4 @@ def _resolved(section: Any, folder: Path) -> Any:
     attack = named.get("attack") if isinstance(named, Mapping) else None
     if not isinstance(attack, str) or ":" not in attack:
         return section
-    try:
-        return {**named, "attack": resolved_reference(attack, folder)}
-    except ValueError:
-        return section
+    return {**named, "attack": found_reference(attack, folder)}

@@ -7,8 +7,8 @@ from typing import Any
 from orchestrator.addresses import anchored
 from orchestrator.references import has_reference
 from orchestrator.spec.run_sections import CACHE_WORDS, with_source, with_tracking
-from orchestrator.spec.section import with_kind, with_name
-from trainers.doors import is_reference, resolved_reference
+from orchestrator.spec.section import found_reference, with_kind, with_name
+from trainers.doors import is_reference
 from trainers.networks.backbone_table import is_weights_file
 from trainers.networks.brought.registry import is_code
 
@@ -81,11 +81,8 @@ def with_paths(data: Mapping[str, Any], folder_of: FolderOf) -> dict[str, Any]:
 
 def _absolute(place: tuple[str, str], text: str, folder: Path) -> str:
     if place in _CODE:
-        try:
-            is_own = is_reference(text) and is_code(text)
-            return resolved_reference(text, folder) if is_own else text
-        except ValueError:
-            return text  # refused where the section is validated
+        is_own = is_reference(text) and is_code(text)
+        return str(found_reference(text, folder)) if is_own else text
     is_word = (place[1] == "weights" and not is_weights_file(text)) or (
         place[1] == "cache" and text in CACHE_WORDS
     )

@@ -1,13 +1,14 @@
 """What every section of a sweep file has in common."""
 
 from collections.abc import Callable, Collection
-from typing import Annotated, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from orchestrator.errors import UsageError
 from orchestrator.quantities import parse_quantity
-from trainers.doors import code_reference, shipped
+from trainers.doors import code_reference, resolved_reference, shipped
 
 
 class Section(BaseModel):
@@ -58,6 +59,20 @@ def _quantity(value: object) -> object:
 
 
 Quantity = Annotated[float, BeforeValidator(_quantity, json_schema_input_type=float | str)]
+
+
+def found_reference(value: Any, folder: Path) -> Any:
+    """Find code that a file names in a folder; what is no reference stays, to be refused later.
+
+    >>> found_reference("my_callbacks:Notify", Path()), found_reference(3, Path())
+    ('my_callbacks:Notify', 3)
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return resolved_reference(value, folder)
+    except ValueError:
+        return value
 
 
 def with_reference(kind: str, *, ours: Collection[str] = ()) -> BeforeValidator:

@@ -78,14 +78,19 @@ def _by_own(network: nn.Module, pixels: Tensor, labels: Tensor, attack: AttackCo
             f"{where} pixels from {float(found.min()):.4g} to {float(found.max()):.4g}; clamp "
             f"them to [0, 1]."
         )
-    order = {"linf": torch.inf, "l2": 2.0}[attack.norm]
-    moved = (found - pixels).flatten(1).norm(order, dim=1).max()
+    moved = _farthest(found, pixels, attack)
     if moved > attack.epsilon * (1 + _ROUNDING) + _ROUNDING:
         raise DoorError(
-            f"{where} images that moved by up to {float(moved):.4g} in {attack.norm}; epsilon is "
+            f"{where} images that moved by up to {moved:.4g} in {attack.norm}; epsilon is "
             f"{attack.epsilon:.4g}."
         )
     return found.clamp(0, 1)
+
+
+def _farthest(found: Tensor, pixels: Tensor, attack: AttackConfig) -> float:
+    """Return the largest perturbation of an image, in the norm of the attack."""
+    order = {"linf": torch.inf, "l2": 2.0}[attack.norm]
+    return float((found - pixels).flatten(1).norm(order, dim=1).max())
 
 
 def _foolbox_attack(foolbox: ModuleType, attack: AttackConfig) -> Any:
@@ -242,5 +247,4 @@ def try_attack(network: nn.Module, images: Any, labels: Any, attack: AttackConfi
     """
     pixels = to_unit(torch.tensor(images))
     found = attacked(network, pixels, torch.tensor(labels), attack)
-    order = {"linf": torch.inf, "l2": 2.0}[attack.norm]
-    return float((found - pixels).flatten(1).norm(order, dim=1).max())
+    return _farthest(found, pixels, attack)

@@ -97,10 +97,9 @@ class PruningConfig:
         if self.has_own_criterion:
             object.__setattr__(self, "criterion", part_name("criteria", self.criterion))
         for name, known in _WORDS.items():
-            if getattr(self, name) not in known and not (
-                name == "criterion" and self.has_own_criterion
-            ):
-                word = getattr(self, name)
+            word = getattr(self, name)
+            is_own = name == "criterion" and self.has_own_criterion
+            if word not in known and not is_own:
                 raise ValueError(
                     f"{PREFIX}{name} is {word!r}; known are {', '.join(known)}."
                     f"{did_you_mean(str(word), known)}"
