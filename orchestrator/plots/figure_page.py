@@ -76,7 +76,7 @@ def embedded(figure: go.Figure, place: str, said: str) -> str:
     Args:
         figure: The figure.
         place: An id that no other element of the page has.
-        said: What it shows, for who cannot see it.
+        said: What it shows, for screen readers.
     """
     shown = go.Figure(figure)
     is_parallel = any(trace.type == "parcoords" for trace in shown.data)

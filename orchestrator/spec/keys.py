@@ -132,7 +132,7 @@ class Key:
 
 
 def _words(kind: str, ours: Iterable[str]) -> tuple[str, ...]:
-    """Return what a key takes where code of a user's own can stand for our words."""
+    """Return what a key takes: our words, those of packages, and a reference to code."""
     return (*ours, *shipped(kind), "module:name")
 
 

@@ -50,7 +50,7 @@ def _is_used(connection: Connection) -> bool:
     return bool(connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar())
 
 
-# Private, for whoever opens a store shall make it as ever, but for the time.
+# Private: a test opens a store as a user does, and only the time that it takes differs.
 _SCHEMA = SchemaMadeOnce(opening._migrate)
 
 

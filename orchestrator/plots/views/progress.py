@@ -30,7 +30,7 @@ from orchestrator.trials import Attempt, Report, Trial, TrialState
 _MOST_STEPS = 30
 _MOST_DOTS = 500  # of a step: all steps are in the page
 _MOST_BARS = 2_000
-# Values that may stand for an objective during training, the closest one first.
+# What an epoch may report of an objective, the closest value first.
 _CURVES = ("{}", "milestone_{}", "float_{}")
 _STATES = (
     (TrialState.COMPLETE, "#2a8fc4", PATTERNS[0]),
