@@ -190,6 +190,20 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+def lines_until(words: str, process: "subprocess.Popen[str]") -> list[str]:
+    """Read what a command prints beside its output, to the first line with these words.
+
+    Ends with the command's last line where there is no such line.
+    """
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if words in line:
+            break
+    return said
+
+
 def workers(group: int) -> list[int]:
     """The processes of a session that train."""
     found = []

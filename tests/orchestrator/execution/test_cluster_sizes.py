@@ -11,7 +11,7 @@ import pytest
 from orchestrator.contracts.needs import Needs
 from orchestrator.execution.waiting import lacking
 from orchestrator.trials import FailureKind, SweepState
-from tests.ray_nodes import LONGEST_S, RayNodes, ended, three_nodes
+from tests.ray_nodes import LONGEST_S, RayNodes, ended, lines_until, three_nodes
 
 # A trial that takes seconds, and no work for the processor.
 SLOW = """\
@@ -54,12 +54,7 @@ def test_a_sweep_on_a_full_cluster_says_what_it_waits_for(nodes: RayNodes) -> No
     first = nodes.command("run", str(nodes.sweep(**LONG, budget={"trials": 99})))
     nodes.wait_for_epochs(first)
     second = nodes.command("run", str(nodes.sweep(budget={"trials": 1})), "--name", "second")
-    assert second.stderr is not None
-    said = []
-    for line in second.stderr:
-        said.append(line)
-        if "waiting for" in line:
-            break
+    said = lines_until("waiting for", second)
     assert "waiting for 1 CPU; 1 of 1 in use by sweep tiny" in said[-1], said
     first.send_signal(signal.SIGTERM)
     assert ended(first)[0] == 130
@@ -82,11 +77,13 @@ def test_two_sweeps_share_a_cluster_and_say_so(nodes: RayNodes) -> None:
     assert code == 0, err
     assert "second: 2 complete" in out
     assert first.poll() is None
+    # It looks for others every few seconds.
+    said = lines_until("no other sweep", first)
     first.send_signal(signal.SIGTERM)
     code, _, err = ended(first)
     assert code == 130, err
-    assert "sharing the cluster with sweep second: 1 of 2 slots" in err
-    assert "no other sweep uses the cluster now: 2 of 2 slots" in err
+    assert "no other sweep uses the cluster now: 2 of 2 slots" in said[-1], said
+    assert any("sharing the cluster with sweep second: 1 of 2 slots" in line for line in said)
 
 
 @pytest.mark.ray
@@ -98,12 +95,7 @@ def test_what_a_cluster_that_adds_nodes_has_not_yet_is_waited_for(nodes: RayNode
     assert "If the cluster adds nodes when they are asked for" in err
     growing = {"autoscaling": True, "max_slots": 2}
     driver = nodes.command("run", str(nodes.sweep(execution=growing, budget={"trials": 2})))
-    assert driver.stderr is not None
-    said = []
-    for line in driver.stderr:
-        said.append(line)
-        if "waiting for" in line:
-            break
+    said = lines_until("waiting for", driver)
     assert "waiting for 1 CPU; 0 of 0 in use" in said[-1], said
     nodes.add("first")
     code, out, err = ended(driver)
