@@ -35,7 +35,8 @@ FLAGS = (
     "--force-color-profile=srgb",
     "--remote-debugging-pipe",
 )
-PATIENCE_S = 30.0
+# A hang is told from a slow machine by this.
+PATIENCE_S = 120.0
 _LOOK_S = 0.05
 # Chromium reads commands from 3 and writes to 4. A function that is called between fork and exec
 # would do this too, and is refused by newer versions of Python in a process with threads.
@@ -109,7 +110,7 @@ class Browser:
         """End the browser."""
         try:
             self.call("Browser.close")
-            self._process.wait(10)
+            self._process.wait(PATIENCE_S)
         except (TimeoutError, OSError, EOFError, subprocess.TimeoutExpired):
             self._process.kill()
             self._process.wait()
@@ -184,6 +185,10 @@ class Tab:
                 return value
             time.sleep(_LOOK_S)
         raise TimeoutError(f"Not true within {patience_s:.0f} s: {script}\n{self.text()[:3000]}")
+
+    def drawn(self) -> None:
+        """Wait until what a page draws with its next frame is drawn."""
+        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def text(self) -> str:
         """Return the text that is shown."""

@@ -18,6 +18,9 @@ sys.dont_write_bytecode = False
 
 # Set before torch or Ray is imported anywhere: two threads a process on two cores oversubscribe.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Ray gives its workers the lowest priority but four (niceness 15): beside tests that compute they
+# would hardly ever run, and those who wait for them would wait for the other tests' end.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 # The same examples in every run: what a run finds must be the change's doing, not the day's.
 settings.register_profile(

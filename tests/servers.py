@@ -61,7 +61,7 @@ class PostgresServer:
         """Start the server; returns when it answers."""
         options = f"-c listen_addresses='' -k {self._folder} {_UNSAFE_AND_FAST} {_FAR_FROM_UTC}"
         log = self._folder / "log"
-        wait = ("start", "-w", "-t", "60")
+        wait = ("start", "-w", "-t", f"{_START_S:.0f}")
         _run(self._programs / "pg_ctl", *wait, "-D", self._data, "-l", log, "-o", options)
 
     def add_user(self, name: str, password: str) -> str:
@@ -176,7 +176,8 @@ class MlflowProcess:
 
     def start(self) -> None:
         """Start the server; returns when it answers."""
-        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        environment = {**os.environ, **quiet}
         if self._auth is not None:
             environment["MLFLOW_AUTH_CONFIG_PATH"] = str(self._auth)
             environment["MLFLOW_FLASK_SERVER_SECRET_KEY"] = secrets.token_hex(16)
@@ -285,10 +286,15 @@ class Proxy:
 
 
 def free_port() -> int:
-    """A port of the loopback on which nothing listens at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port of the loopback on which nothing listens, and that nobody is given by chance.
+
+    The kernel gives ports from 32768 on to those who do not ask for one, so that such a port may
+    be taken before its server has started; Ray gives its workers those below 20000.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _copy(source: socket.socket, target: socket.socket, delay_s: float) -> None:

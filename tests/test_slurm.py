@@ -53,7 +53,7 @@ def test_a_head_and_workers_start_with_what_slurm_gave_and_the_driver_joins_them
 ) -> None:
     words = ["bash", str(SCRIPT), "sweep.yaml", "--name", "mine"]
     done = subprocess.run(
-        words, env={**environment, "QUICK": "1"}, capture_output=True, text=True, timeout=60
+        words, env={**environment, "QUICK": "1"}, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     calls = _calls(environment)
@@ -81,7 +81,7 @@ def test_a_job_whose_time_is_over_interrupts_the_run_and_is_queued_again(
             assert script.poll() is None
             time.sleep(0.05)
         script.send_signal(signal.SIGTERM)
-        assert script.wait(30) == 130
+        assert script.wait(300) == 130
         assert "scontrol requeue 20017 token=64" in _calls(environment)
     finally:
         if script.poll() is None:
@@ -91,7 +91,7 @@ def test_a_job_whose_time_is_over_interrupts_the_run_and_is_queued_again(
 
 def test_without_a_sweep_file_it_says_how_to_call_it(environment: dict[str, str]) -> None:
     done = subprocess.run(
-        ["bash", str(SCRIPT)], env=environment, capture_output=True, text=True, timeout=60
+        ["bash", str(SCRIPT)], env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode != 0
     assert "usage: sbatch" in done.stderr

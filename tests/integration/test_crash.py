@@ -155,14 +155,14 @@ def _told(project: Project) -> Story:
         lambda now: now.count(TrialState.COMPLETE) >= 2 and now.count(TrialState.RUNNING) > 0,
     )
     kill(first.pid)
-    first.communicate(timeout=60)
+    first.communicate(timeout=LONGEST_S)
     store = project.open()
     killed = Snapshot.of(store)
 
     second = project.start("run", str(project.file))
     project.wait_for(second, lambda now: _has_begun(now, killed))
     os.killpg(second.pid, signal.SIGINT)
-    output, _ = second.communicate(timeout=120)
+    output, _ = second.communicate(timeout=LONGEST_S)
     interrupted = Snapshot.of(store)
 
     ended_call = project.call("resume", "crash")

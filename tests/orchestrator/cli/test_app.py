@@ -25,7 +25,7 @@ def started(*words: str, code: str = PROGRAM) -> subprocess.CompletedProcess[str
         [sys.executable, "-c", code, *words],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,

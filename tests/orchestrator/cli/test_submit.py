@@ -18,8 +18,21 @@ import yaml
 from typer.testing import Result
 
 from tests.kubernetes_server import Cluster, close, serve
+from tests.servers import free_port
 
 Call = Callable[..., Result]
+SLOW = """\
+import time
+from pathlib import Path
+
+
+def slow(network, images, labels):
+    is_first = not Path({begun!r}).exists()
+    Path({begun!r}).touch()
+    if not is_first and not Path({go_on!r}).exists():
+        time.sleep(5)
+    return 0.0
+"""
 
 
 @pytest.fixture
@@ -91,7 +104,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     path = [str(Path(__file__).resolve().parents[3]), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
-    ports = _free_ports(3)
+    ports = [free_port() for _ in range(3)]
     # A short path: the sockets of Ray lie in it.
     scratch = tempfile.mkdtemp(prefix="pj")
     address = f"http://127.0.0.1:{ports[1]}"
@@ -118,16 +131,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _free_ports(count: int) -> list[int]:
-    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in taken]
-    for each in taken:
-        each.close()
-    return ports
-
-
 def _wait_for(port: int, head: "subprocess.Popen[bytes]") -> None:
-    for _ in range(600):
+    until = time.monotonic() + 300
+    while time.monotonic() < until:
         assert head.poll() is None, "the head ended"
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -135,7 +141,7 @@ def _wait_for(port: int, head: "subprocess.Popen[bytes]") -> None:
             time.sleep(0.2)
         else:
             return
-    raise AssertionError("the job server did not start within two minutes")
+    raise AssertionError("the job server did not start within five minutes")
 
 
 @pytest.mark.slow
@@ -173,7 +179,12 @@ def test_a_sweep_runs_as_a_job_and_submitting_it_again_goes_on(
 def _stopped_while_it_runs(
     call: "Callable[..., subprocess.CompletedProcess[str]]", sweep: Path, server: str, store: str
 ) -> None:
-    """Stop a job in the middle, and submit its sweep again: nothing is lost or run twice."""
+    """Stop a job in the middle, and submit its sweep again: nothing is lost or run twice.
+
+    All trials but the first are slow until the job was stopped.
+    """
+    begun, go_on = sweep.with_name("begun"), sweep.with_name("go-on")
+    sweep.with_name("slow.py").write_text(SLOW.format(begun=str(begun), go_on=str(go_on)))
 
     def trials() -> list[tuple[str, int]]:
         told = call("trials", "long", "--store", store, "--format", "json")
@@ -185,7 +196,10 @@ def _stopped_while_it_runs(
     more = {
         "name": "long",
         "budget": 12,
-        "training": {"epochs": 40},
+        "objectives": {
+            **content["objectives"],
+            "slow": {"direction": "minimize", "function": "slow:slow"},
+        },
         "space": {"fc_width_1": width},
     }
     sweep.write_text(yaml.safe_dump({**content, **more}))
@@ -202,6 +216,7 @@ def _stopped_while_it_runs(
     assert "long: interrupted" in said.stdout
     kept = [each for each in trials() if each[0] == "complete"]
     assert 0 < len(kept) < 12
+    go_on.touch()
     again = call(*words, "--follow")
     assert again.returncode == 0, again.stdout + again.stderr
     assert sorted(trials()) == [("complete", number) for number in range(12)]

@@ -13,7 +13,10 @@ import pytest
 from typer.testing import Result
 
 from orchestrator.storage.opening import open_store
+from tests.servers import free_port
 
+# A hang is told from a slow machine by this.
+LONGEST_S = 300.0
 COMMAND = "import sys; from orchestrator.cli.app import app; app(sys.argv[1:])"
 
 
@@ -30,9 +33,7 @@ def mirrored(home: Path, spec: Mapping[str, object]) -> Path:
 
 @pytest.mark.slow
 def test_a_signal_ends_the_server_too_and_the_address_is_the_sweeps(mirrored: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with subprocess.Popen(
         [sys.executable, "-c", COMMAND, "ui", "--port", str(port)],
         env={**os.environ, "PARETUNE_HOME": str(mirrored)},
@@ -47,7 +48,7 @@ def test_a_signal_ends_the_server_too_and_the_address_is_the_sweeps(mirrored: Pa
                 break
         process.send_signal(signal.SIGTERM)
         # The pipe is closed once every process that holds it, the server's too, has ended.
-        process.communicate(timeout=60)
+        process.communicate(timeout=LONGEST_S)
     view = "viewStateShareKey=paretune-digits-fc&workflowType=machine_learning"
     assert f":{port}/#/experiments/7/runs?{view}" in said[-1]
     assert process.returncode == 0
@@ -57,9 +58,7 @@ def test_a_signal_ends_the_server_too_and_the_address_is_the_sweeps(mirrored: Pa
 
 @pytest.mark.slow
 def test_the_page_of_a_sweep_is_served_until_a_signal_ends_it(filled: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with subprocess.Popen(
         [sys.executable, "-c", COMMAND, "ui", "digits-fc", "--port", str(port)],
         env={**os.environ, "PARETUNE_HOME": str(filled)},
@@ -73,7 +72,7 @@ def test_the_page_of_a_sweep_is_served_until_a_signal_ends_it(filled: Path) -> N
         with urllib.request.urlopen(url) as answer:
             assert b'"name":"digits-fc"' in answer.read()
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=LONGEST_S)
     assert process.returncode == 0
 
 

@@ -136,7 +136,7 @@ def test_an_mlflow_that_refuses_is_told_and_no_trial_waits(refusing_mlflow: str)
     class Waiting(Played):
         def prepare(self) -> None:
             super().prepare()
-            assert shown.heard.wait(60)
+            assert shown.heard.wait(300)
 
     spec = make_spec(tracking={"uri": refusing_mlflow})
     with pytest.MonkeyPatch.context() as patch:

@@ -293,7 +293,7 @@ def test_a_run_that_never_began_leaves_nothing(
         run(make_spec(warm_start="old"), store=url, executor=played)
     for thread in threading.enumerate():
         if thread.name == "mlflow-warm-up":
-            thread.join(60)
+            thread.join(300)
     assert list(tmp_path.iterdir()) == []
     assert run(make_spec(), store=url, executor=Played()).complete == 6
     # The run's log is in the state folder, wherever the store is.

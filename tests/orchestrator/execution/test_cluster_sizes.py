@@ -23,6 +23,8 @@ def bias(network, images, labels):
     return float(network.head[-1].bias.abs().sum())
 """
 LONG = {"training": {"epochs": 200, "batch_size": 64, "tune": "last_blocks:1"}}
+# More than are ever run: the test ends the sweep.
+ENDLESS = {"budget": {"trials": 9999}}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_what_is_waited_for_is_what_no_node_has_free(
 @pytest.mark.serial
 def test_a_sweep_on_a_full_cluster_says_what_it_waits_for(nodes: RayNodes) -> None:
     nodes.start_head(cpus=1)
-    first = nodes.command("run", str(nodes.sweep(**LONG, budget={"trials": 99})))
+    first = nodes.command("run", str(nodes.sweep(**LONG, **ENDLESS)))
     nodes.wait_for_epochs(first)
     second = nodes.command("run", str(nodes.sweep(budget={"trials": 1})), "--name", "second")
     said = lines_until("waiting for", second)
@@ -69,7 +71,7 @@ def test_two_sweeps_share_a_cluster_and_say_so(nodes: RayNodes) -> None:
     nodes.start_head(cpus=2)
     (nodes.folder / "slow.py").write_text(SLOW)
     slow = {"bias": {"direction": "minimize", "function": "slow:bias"}, "accuracy": "maximize"}
-    file = nodes.sweep(objectives=slow, training={"epochs": 1}, budget={"trials": 99})
+    file = nodes.sweep(objectives=slow, training={"epochs": 1}, **ENDLESS)
     first = nodes.command("run", str(file))
     nodes.wait_for_epochs(first, trials=2)
     # It has no CPU before the first one gives one up.
@@ -110,7 +112,7 @@ def test_a_node_that_joins_is_used_and_one_that_leaves_costs_a_retry(nodes: RayN
     nodes.start_head(cpus=0)
     nodes.add("first")
     nodes.wait_for(2)
-    driver = nodes.command("run", str(nodes.sweep(**LONG, budget={"trials": 500})))
+    driver = nodes.command("run", str(nodes.sweep(**LONG, **ENDLESS)))
     nodes.wait_for_epochs(driver)
     nodes.add("second")
     _wait_until(driver, lambda: len(_places(nodes)) == 2)

@@ -48,8 +48,8 @@ def _refusal(address: str) -> str:
     began = time.monotonic()
     with pytest.raises(OrchestratorError) as raised:
         connect(address, Path(os.devnull), print)
-    # Seconds on an idle machine; Ray alone would ask for minutes.
-    assert time.monotonic() - began < 60
+    # Seconds on an idle machine; Ray alone would ask for ten minutes.
+    assert time.monotonic() - began < 300
     return str(raised.value)
 
 
@@ -83,7 +83,7 @@ def test_ctrl_c_ends_a_command_that_waits_for_a_cluster(
     file = tmp_path / "sweep.yaml"
     file.write_text(_SWEEP)
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{silent.getsockname()[1]}")
-    silent.settimeout(60)
+    silent.settimeout(300)
     call = [*_PARETUNE, command, str(file)]
     with subprocess.Popen(
         call, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -92,7 +92,7 @@ def test_ctrl_c_ends_a_command_that_waits_for_a_cluster(
         with connection:
             # To the whole group, as a terminal does.
             os.killpg(process.pid, signal.SIGINT)
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=300)
     # Whoever waited for the answer first would say that there is none.
     assert process.returncode == 130
     assert "silent" not in said

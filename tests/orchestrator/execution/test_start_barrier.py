@@ -35,7 +35,7 @@ def lets_through(waits: Callable[[], object], then: Callable[[], object]) -> boo
     thread.join(0.2)
     held = thread.is_alive()
     then()
-    thread.join(30)
+    thread.join(300)
     return held and not thread.is_alive()
 
 

@@ -30,6 +30,8 @@ def answer(known: Database) -> int:
 def test_a_server_that_restarts_is_waited_for(
     server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As long as a server takes on a busy machine.
+    monkeypatch.setattr(database, "_AWAY_S", 300.0)
     known = Database(server.url)
     assert answer(known) == 42
     server.kill()
@@ -45,8 +47,11 @@ def test_a_server_that_restarts_is_waited_for(
     known.close()
 
 
-def test_a_server_that_never_answered_is_not_waited_for(server: PostgresServer) -> None:
+def test_a_server_that_never_answered_is_not_waited_for(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.kill()
+    monkeypatch.setattr(database, "_AWAY_S", 600.0)
     began = time.monotonic()
     with pytest.raises(OrchestratorError, match="failed"):
         answer(Database(server.url))
@@ -68,7 +73,7 @@ def test_a_store_that_nobody_closed_leaves_no_connection(server: PostgresServer)
     assert connections() == 1
     del dropped
     gc.collect()
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + 300
     while connections() and time.monotonic() < ends:
         time.sleep(0.05)
     assert connections() == 0

@@ -156,7 +156,7 @@ def test_a_store_is_made_while_another_thread_makes_a_database_for_mlflow(tmp_pa
 
     thread = threading.Thread(target=make_database, args=(f"sqlite:///{tmp_path / 'm.db'}", fill))
     thread.start()
-    begun.wait(10)
+    assert begun.wait(300)
     open_store(f"sqlite:///{tmp_path / 'sweeps.db'}").close()
     events.append("the store's tables")
     thread.join()

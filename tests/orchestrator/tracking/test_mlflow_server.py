@@ -1,18 +1,10 @@
 """The mirror and a real MLflow server: away, killed, brought back; and what errors say."""
 
-import contextlib
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
@@ -20,6 +12,7 @@ from orchestrator.queries.sweeps import open_sweep, pareto_front
 from orchestrator.tracking import BackgroundMirror, TrackingError, sync
 from orchestrator.tracking.background import Rhythm
 from orchestrator.tracking.mlflow_server import MlflowServer
+from tests.servers import MlflowProcess, free_port
 
 pytestmark = pytest.mark.mlflow
 
@@ -27,69 +20,19 @@ SWEEP = "digits-fc"
 QUICK = Rhythm(first_s=0.1, period_s=0.1, longest_pause_s=0.5)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-@dataclass
-class Server:
-    """``mlflow server`` on this machine, which tests may kill and start again."""
-
-    folder: Path
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def uri(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        command = [
-            *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
-            *("--host", "127.0.0.1", "--port", str(self.port)),
-            *("--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"),
-            *("--artifacts-destination", str(self.folder / "artifacts")),
-        ]
-        quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                env={**os.environ, **quiet},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # a group of its own: the server has a worker process
-            )
-        until(lambda: self.answers() or self.process.poll() is not None)
-        assert self.process.poll() is None, (self.folder / "log").read_text(encoding="utf-8")
-
-    def answers(self) -> bool:
-        with contextlib.suppress(OSError), urlopen(f"{self.uri}/health", timeout=5):  # noqa: S310
-            return True
-        return False
-
-    def kill(self) -> None:
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-
 @pytest.fixture
-def server(empty_mlflow: Path, tmp_path: Path) -> Iterator[Server]:
+def server(empty_mlflow: Path, tmp_path: Path) -> Iterator[MlflowProcess]:
+    """A server that has not started."""
     folder = tmp_path / "server"
-    folder.mkdir()
+    server = MlflowProcess(folder, free_port())
     shutil.copy(empty_mlflow, folder / "mlflow.db")
-    server = Server(folder)
     yield server
     server.kill()
 
@@ -108,7 +51,7 @@ def test_what_happens_while_the_server_is_away_arrives_once(driver, new_mirror, 
     until(lambda: len(heard) == 2)
     driver.fail()
     driver.finish()
-    assert background.close(timeout_s=60) == 0
+    assert background.close(timeout_s=300) == 0
     assert len(heard) == 2
 
     seen = MlflowServer(server.uri)

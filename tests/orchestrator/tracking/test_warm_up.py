@@ -22,7 +22,7 @@ def test_the_database_stands_there_and_is_empty(tmp_path: Path) -> None:
     work.want()
     work.end()
     for thread in warm_ups():
-        thread.join(60)
+        thread.join(300)
     assert not warm_ups()
     assert Path(state.tracking_uri.removeprefix("sqlite:///")).exists()
     assert MlflowServer(state.tracking_uri).experiments().keys() == {"Default"}
@@ -34,7 +34,7 @@ def test_where_it_is_not_wanted_in_the_end_there_is_none(tmp_path: Path) -> None
     assert warm_ups()
     work.end()
     for thread in warm_ups():
-        thread.join(60)
+        thread.join(300)
     assert not warm_ups()
     assert list(tmp_path.iterdir()) == []
 

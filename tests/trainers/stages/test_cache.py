@@ -195,7 +195,7 @@ def ended(target: Callable[..., None], *arguments: list[object]) -> list[int | N
     for each in processes:
         each.start()
     for each in processes:
-        each.join(60)
+        each.join(300)
     return [each.exitcode for each in processes]
 
 
@@ -248,7 +248,7 @@ def test_a_worker_that_dies_while_making_an_entry_leaves_the_turn_to_others(
     while not (tmp_path / "begun").exists():
         time.sleep(0.01)
     os.kill(maker.pid or 0, signal.SIGKILL)
-    maker.join(60)
+    maker.join(300)
     _, was_there = StageCache(str(tmp_path / "cache"), 1e9).made("x", tensors)
     assert not was_there
 
