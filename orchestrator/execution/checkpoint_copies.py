@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.file_storage.storage import FileStorage
@@ -34,6 +33,8 @@ class CheckpointCopies:
     ) -> None:
         self._storage, self._every_s, self._clock = storage, every_s, clock
         self._copied: dict[str, tuple[float, int]] = {}
+        # Folders of which the storage has no copy: what is not there need not be removed.
+        self._absent: set[str] = set()
 
     def fetch(self, folder: str, here: Path) -> None:
         """Get a trial's checkpoint, unless this node has one.
@@ -46,8 +47,9 @@ class CheckpointCopies:
         if self._storage is None or file.exists():
             return
         try:
-            with suppress(FileNotFoundError):
-                self._storage.get(_key(folder), file)
+            self._storage.get(_key(folder), file)
+        except FileNotFoundError:
+            self._absent.add(folder)
         except OSError as error:
             _logger.warning("A trial begins anew, as its checkpoint is out of reach: %s", error)
 
@@ -68,6 +70,7 @@ class CheckpointCopies:
         try:
             found = (here / CHECKPOINT_NAME).stat().st_mtime_ns
             if found != version:
+                self._absent.discard(folder)
                 self._storage.put(here / CHECKPOINT_NAME, _key(folder))
                 self._copied[folder] = self._clock(), found
         except FileNotFoundError:
@@ -79,8 +82,9 @@ class CheckpointCopies:
     def drop(self, folder: str) -> None:
         """Remove the copy of a trial that is complete."""
         self._copied.pop(folder, None)
-        if self._storage is not None:
+        if self._storage is not None and folder not in self._absent:
             self._storage.remove(_key(folder))
+        self._absent.discard(folder)
 
 
 def _key(folder: str) -> str:

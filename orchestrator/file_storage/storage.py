@@ -6,7 +6,6 @@ fails is tried again for some seconds.
 
 import hashlib
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,13 +15,12 @@ from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.redaction import redacted
 from orchestrator.references import resolved
 from trainers.files.foreign_errors import as_os_errors
+from trainers.files.remote_file import put_whole
 from trainers.files.whole_file import replacing
 
 # Between the tries of one transfer, in seconds.
 _PAUSES_S = (0.5, 1.0, 2.0)
 _LOCAL = ("file", "local")
-# Where an object appears only when it was sent as a whole.
-_ATOMIC = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory")
 # By protocol: the package that fsspec needs, and the extra of paretune that installs it.
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure"}
 
@@ -57,7 +55,6 @@ class FileStorage:
         text = resolved(url).rstrip("/")
         protocol, mark, rest = text.partition("://")
         self.is_local = not mark or protocol in _LOCAL
-        self._protocol = protocol if mark else "file"
         self._base = str(Path(rest if mark else text).expanduser()) if self.is_local else text
         try:
             self._files, self._root = fsspec.core.url_to_fs(self._base)
@@ -123,19 +120,7 @@ class FileStorage:
 
     def _put(self, file: Path, key: str) -> None:
         path, size = self._path(key), file.stat().st_size
-        folder, _, name = path.rpartition("/")
-        self._files.makedirs(folder, exist_ok=True)
-        if self._protocol in _ATOMIC:
-            self._files.put_file(str(file), path)
-        else:
-            unfinished = f"{folder}/.{name}.{uuid.uuid4().hex}"
-            try:
-                self._files.put_file(str(file), unfinished)
-                self._files.mv(unfinished, path)
-            except BaseException:
-                with suppress(Exception):
-                    self._files.rm_file(unfinished)
-                raise
+        put_whole(self._files, file, path)
         self._files.invalidate_cache()
         if (found := self._files.info(path)["size"]) != size:
             raise OSError(f"it has {found} bytes there, and {size} were sent")

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from orchestrator.file_storage.storage import FileStorage, is_remote
 from orchestrator.state_folder import StateFolder
@@ -14,6 +16,8 @@ KEPT_NAMES = (ARTIFACT_NAME, STORAGE_NAME, PREDICTIONS_NAME)
 """The files of a complete trial that are kept."""
 _LIST = "files.json"
 _KEY_PARTS = 4  # sweeps/NAME/trials/NUMBER
+
+_T = TypeVar("_T")
 
 
 def key_of(folder: str) -> str:
@@ -28,7 +32,7 @@ def key_of(folder: str) -> str:
 def put_trial(
     storage: FileStorage, key: str, folder: Path, names: Sequence[str] = KEPT_NAMES
 ) -> None:
-    """Write those of the named files that are there; the others keep what they had.
+    """Write those of the named files that are there, at once; the others keep what they had.
 
     Raises:
         OSError: One could not be written; the list of files is as it was.
@@ -40,10 +44,11 @@ def put_trial(
     ...     sorted(file.name for file in Path(folder, "shared").rglob("*.*"))
     ['files.json', 'model.safetensors']
     """
-    files = _listed(storage, key)
-    for name in names:
-        if (file := folder / name).is_file():
-            files[name] = storage.put(file, f"{key}/{name}")
+    there = [name for name in names if (folder / name).is_file()]
+    # What is replaced as a whole need not be asked for.
+    files = {} if set(there) >= set(KEPT_NAMES) else _listed(storage, key)
+    digests = _at_once(lambda name: storage.put(folder / name, f"{key}/{name}"), there)
+    files.update(zip(there, digests, strict=True))
     with TemporaryDirectory(prefix="paretune-files-") as scratch:
         written = Path(scratch, _LIST)
         written.write_text(json.dumps(files))
@@ -67,9 +72,8 @@ def get_trial(
     'network'
     """
     files = _listed(storage, key)
-    for name in names:
-        if name in files and _digest(folder / name) != files[name]:
-            storage.get(f"{key}/{name}", folder / name, files[name])
+    lacking = [name for name in names if name in files and _digest(folder / name) != files[name]]
+    _at_once(lambda name: storage.get(f"{key}/{name}", folder / name, files[name]), lacking)
 
 
 def local_files(
@@ -106,6 +110,14 @@ def _listed(storage: FileStorage, key: str) -> dict[str, str]:
         except FileNotFoundError:
             return {}
         return dict(json.loads(file.read_text()))
+
+
+def _at_once(transfer: Callable[[str], _T], names: Sequence[str]) -> list[_T]:
+    """Transfer files side by side: one after another, each would wait for the way to a store."""
+    if len(names) < 2:
+        return [transfer(name) for name in names]
+    with ThreadPoolExecutor(len(names), "transfer") as pool:
+        return list(pool.map(transfer, names))
 
 
 def _digest(file: Path) -> str:

@@ -3,7 +3,6 @@
 import os
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from torch import Tensor
 from trainers.errors import TrainerError
 from trainers.files.checkpoints import load_checkpoint, save_checkpoint
 from trainers.files.foreign_errors import as_os_errors
+from trainers.files.remote_file import put_whole
 
 _SUFFIX = ".safetensors"
 # Age after which an unfinished file or a lock belongs to a process that has surely ended.
@@ -168,11 +168,8 @@ class RemoteBackend:
         with tempfile.TemporaryDirectory(prefix="paretune-stage-") as folder:
             path = Path(folder) / name
             size = save_checkpoint(path, tensors, facts)
-            unfinished = self._path(f".{uuid.uuid4().hex}")
             with as_os_errors():
-                self._files.makedirs(self._root, exist_ok=True)
-                self._files.put_file(str(path), unfinished)
-                self._files.mv(unfinished, self._path(name + _SUFFIX))
+                put_whole(self._files, path, self._path(name + _SUFFIX))
             return size
 
     def remove(self, name: str) -> None:

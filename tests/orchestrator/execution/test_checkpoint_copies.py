@@ -52,6 +52,27 @@ def test_another_node_goes_on_from_the_last_copy(tmp_path: Path, here: Path) -> 
     assert not (tmp_path / "fourth" / CHECKPOINT_NAME).exists()
 
 
+def test_a_copy_is_removed_only_where_there_may_be_one(
+    tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To remove what is not there takes a distant store as long as to remove a copy."""
+    removed: list[str] = []
+    monkeypatch.setattr(FileStorage, "remove", lambda self, key: removed.append(key))
+    copies = CheckpointCopies(FileStorage(str(tmp_path / "shared")))
+    copies.fetch(FOLDER, here)  # there is none
+    copies.drop(FOLDER)
+    assert removed == []
+    copies.fetch(FOLDER, here)
+    (here / CHECKPOINT_NAME).write_text("epoch 1")
+    copies.keep(FOLDER, here, now=True)
+    copies.drop(FOLDER)
+    assert len(removed) == 1
+    # It may have been copied by the process that had the trial before.
+    copies.fetch(FOLDER, here)
+    copies.drop(FOLDER)
+    assert len(removed) == 2
+
+
 def test_a_storage_that_is_away_costs_only_the_copy(
     tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from orchestrator.execution.ray_worker import node_task
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_storage import answer_probe, fetched_job, probed_storage
 from orchestrator.file_storage.storage import FileStorage, StorageError
+from orchestrator.file_storage.trial_files import get_trial, put_trial
 from orchestrator.places import LostNetworkError, network_file
 from orchestrator.queries.sweeps import open_sweep
 from orchestrator.reporting.export import export
@@ -70,6 +72,54 @@ def test_what_was_put_is_got_whole_or_not_at_all(place: str, tmp_path: Path) -> 
     storage.remove("sweeps/a")
     with pytest.raises(FileNotFoundError):
         storage.get("sweeps/a/file", got)
+
+
+def test_the_files_of_a_trial_are_sent_and_fetched_side_by_side(tmp_path: Path) -> None:
+    """One after another, each would wait for a distant store."""
+    names = (ARTIFACT_NAME, STORAGE_NAME, PREDICTIONS_NAME)
+    together = threading.Barrier(len(names), timeout=60)
+
+    class Distant(FileStorage):
+        def put(self, file: Path, key: str) -> str:
+            if file.name in names:
+                together.wait()
+            return super().put(file, key)
+
+        def get(self, key: str, file: Path, sha256: str = "") -> None:
+            if file.name in names:
+                together.wait()
+            super().get(key, file, sha256)
+
+    for name in names:
+        (tmp_path / name).write_text(name)
+    storage, key = Distant(str(tmp_path / "shared")), "sweeps/a/trials/00000"
+    put_trial(storage, key, tmp_path)
+    get_trial(storage, key, tmp_path / "fetched")
+    assert [(tmp_path / "fetched" / name).read_text() for name in names] == list(names)
+
+
+def test_an_object_store_is_sent_a_file_and_asked_nothing_before(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no folders to be made, and no object of it is ever half written."""
+    for superfluous in ("makedirs", "mkdir", "_mkdir", "mv", "_cp_file"):
+        monkeypatch.setattr("s3fs.S3FileSystem." + superfluous, None)
+    (tmp_path / "sent").write_text("whole")
+    storage = FileStorage(s3)
+    storage.put(tmp_path / "sent", "sweeps/a/file")
+    storage.get("sweeps/a/file", tmp_path / "got")
+    assert (tmp_path / "got").read_text() == "whole"
+
+
+def test_a_bucket_that_does_not_exist_is_refused_and_not_made(
+    s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name may be a slip."""
+    monkeypatch.setattr("orchestrator.file_storage.storage._PAUSES_S", ())
+    with pytest.raises(OrchestratorError, match="bucket does not exist"):
+        probed_storage("s3://sweebs/of me", [])
+    with pytest.raises(OrchestratorError, match="bucket does not exist"):
+        probed_storage("s3://sweebs/of me", [])
 
 
 def test_predictions_that_cannot_be_put_back_cost_no_measured_value(
