@@ -16,11 +16,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.ray_nodes import asked
+from tests.ray_nodes import PATIENT, asked
 from tests.servers import free_port
 
 START_S = 300.0
-_SMALL = ["--num-gpus=0", "--object-store-memory=100000000", "--disable-usage-stats", "--block"]
+_SMALL = [
+    "--num-gpus=0",
+    "--object-store-memory=100000000",
+    "--disable-usage-stats",
+    "--block",
+    "--include-log-monitor=false",
+]
 _NET, _BRIDGE = "10.79.0", "pnbr0"
 # The driver's machine, and the head's.
 HOST = f"{_NET}.1"
@@ -70,8 +76,7 @@ class PrivateNodes:
         # Nodes start in "/", where the package would not be found.
         own = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
         path = {"PYTHONPATH": os.pathsep.join(filter(None, own))}
-        slow = {"RAY_raylet_start_wait_time_s": "150"}
-        return {**os.environ, **auth, **path, **slow, **self.given}
+        return {**os.environ, **auth, **path, **PATIENT, **self.given}
 
     def start_head(self, *, jobs: bool = False) -> None:
         """Start a head without slots; returns when it answers.

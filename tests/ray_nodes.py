@@ -23,7 +23,19 @@ from tests.servers import free_port
 
 # A hang is told from a slow machine by this.
 LONGEST_S = 300.0
-_SMALL = ("--block", "--disable-usage-stats", "--num-gpus=0", "--object-store-memory=100000000")
+# How long Ray waits for its own processes; half a minute by itself, which a busy machine exceeds.
+PATIENT = {
+    "RAY_raylet_start_wait_time_s": "150",
+    "RAY_gcs_server_port_wait_time_s": "150",
+    "RAY_agent_register_timeout_ms": "150000",
+}
+_SMALL = (
+    "--block",
+    "--disable-usage-stats",
+    "--num-gpus=0",
+    "--object-store-memory=100000000",
+    "--include-log-monitor=false",
+)
 SWEEP = {
     "name": "tiny",
     "backbone": {"name": "digitnet", "weights": "scratch"},
@@ -74,10 +86,9 @@ class RayNodes:
     @property
     def environment(self) -> dict[str, str]:
         auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
-        slow = {"RAY_raylet_start_wait_time_s": "150"}
         # The package of these tests, whichever is installed.
         own = {"PARETUNE_HOME": str(self.state), "PYTHONPATH": str(Path(__file__).parents[1])}
-        return {**os.environ, **auth, **slow, **own}
+        return {**os.environ, **auth, **PATIENT, **own}
 
     def start_head(self, cpus: int) -> None:
         """Start a head, and wait until it answers."""

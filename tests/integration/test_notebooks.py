@@ -13,7 +13,7 @@ WITH_RAY = """
 import asyncio
 from orchestrator import load_sweep, run
 
-few = ["training.epochs=1", "tracking=none", "sampler=random"]
+few = ["training.epochs=1", "tracking=none", "sampler=random", "execution.max_slots=1"]
 spec = load_sweep("digits.yaml", name="kernel", trials=2, settings=few)
 here = run(spec, progress="auto")
 spec = load_sweep("digits.yaml", name="thread", trials=2, settings=few)

@@ -41,6 +41,7 @@ objectives: {accuracy: maximize, memory_bytes: minimize}
 training: {epochs: 1}
 sampler: random
 budget: 2
+execution: {max_slots: 1}
 storage: s3://sweeps/secret
 store: postgresql+psycopg://ann:${DATABASE_PASSWORD}@/DATABASE
 tracking: http://admin:${TRACKING_PASSWORD}@127.0.0.1:PORT

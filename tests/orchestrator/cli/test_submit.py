@@ -18,6 +18,7 @@ import yaml
 from typer.testing import Result
 
 from tests.kubernetes_server import Cluster, close, serve
+from tests.ray_nodes import PATIENT
 from tests.servers import free_port
 
 Call = Callable[..., Result]
@@ -48,6 +49,7 @@ def sweep(tmp_path: Path) -> Path:
         "objectives": {"accuracy": "maximize", "memory_bytes": "minimize"},
         "training": {"epochs": 1},
         "budget": 2,
+        "execution": {"max_slots": 1},
         "tracking": "none",
         "store": f"sqlite:///{tmp_path}/sweeps.db",
         "storage": str(tmp_path / "networks"),
@@ -108,7 +110,6 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     # A short path: the sockets of Ray lie in it.
     scratch = tempfile.mkdtemp(prefix="pj")
     address = f"http://127.0.0.1:{ports[1]}"
-    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "150")
     head = subprocess.Popen(
         [
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
@@ -117,6 +118,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             # Another Ray of this machine may have the usual one.
             f"--dashboard-agent-listen-port={ports[2]}",
         ],
+        env={**os.environ, **PATIENT},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

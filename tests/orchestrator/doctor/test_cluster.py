@@ -1,5 +1,6 @@
 """Ray's address, its tokens, and a real cluster."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import pytest
 
 from orchestrator.doctor.cluster import examine_ray, is_here, is_remote
 from orchestrator.execution import ray_folder
+from tests.ray_nodes import PATIENT
 
 # A head that lives as long as its standard input.
 _HEAD = """
@@ -35,6 +37,7 @@ def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        env={**os.environ, **PATIENT},
     ) as process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()

@@ -9,6 +9,7 @@ import pytest
 from orchestrator.contracts import Store
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.storage.opening import open_store
+from tests.ray_nodes import PATIENT
 
 SPACE = {
     "fc_width_1": {"type": "int", "low": 4, "high": 64},
@@ -53,9 +54,11 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 def ray_cluster() -> Iterator[None]:
     """Ray on this machine with two CPUs, whatever the machine has."""
     ray = pytest.importorskip("ray")
-    # "local", or a cluster that somebody once started here would be looked for.
-    ray.init(
-        "local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in PATIENT.items():
+            patch.setenv(name, value)
+        # "local", or a cluster that somebody once started here would be looked for.
+        quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+        ray.init("local", num_cpus=2, **quiet)
     yield
     ray.shutdown()

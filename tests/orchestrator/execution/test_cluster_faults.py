@@ -43,7 +43,7 @@ def test_a_sweep_survives_the_death_of_the_head(nodes: RayNodes) -> None:
 def test_a_signal_while_workers_start_ends_the_run_in_a_line(
     nodes: RayNodes, sent: signal.Signals
 ) -> None:
-    nodes.start_head(cpus=2)
+    nodes.start_head(cpus=1)
     driver = nodes.command("run", str(nodes.sweep(**LONG)))
     # Its worker has yet to import torch.
     nodes.wait_for_trial()
