@@ -25,6 +25,7 @@ from orchestrator.doctor.services import (
     examine_tracking,
 )
 from orchestrator.errors import UsageError
+from orchestrator.execution.ray_address import HERE
 from orchestrator.execution.slots import Node
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
@@ -67,7 +68,7 @@ def doctor(
         findings += [*examine_nodes(address, spec), *examine_store_of_many(store_url, len(nodes))]
     if spec is not None:
         here = Node({"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(torch.gpus)})
-        findings += examine_needs(spec, [here] if nodes is None else nodes, torch)
+        findings += examine_needs(spec, [here] if address in HERE else nodes, torch)
     return findings
 
 

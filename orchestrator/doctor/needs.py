@@ -30,16 +30,19 @@ _WITHOUT_FILE = {
 }
 
 
-def examine_needs(spec: SweepSpec, nodes: Sequence[Node], probe: TorchProbe) -> list[Finding]:
+def examine_needs(
+    spec: SweepSpec, nodes: Sequence[Node] | None, probe: TorchProbe
+) -> list[Finding]:
     """Check whether trials fit the resources, and whether weights and images are there.
 
     Args:
         spec: The sweep.
-        nodes: Nodes of the cluster, or this machine.
+        nodes: Nodes of the cluster, or this machine; None where the cluster does not answer, so
+            that nothing is known of its slots.
         probe: Tells where torchvision caches the backbone's weights.
     """
     return [
-        _slots(spec, nodes),
+        *([] if nodes is None else [_slots(spec, nodes)]),
         _weights(spec.backbone.name, spec.backbone.weights, probe),
         _images(spec.data),
     ]

@@ -50,6 +50,12 @@ def test_a_trial_that_does_not_fit_is_found() -> None:
     assert "resources.gpus" in slots.fix
 
 
+def test_nothing_is_said_of_the_slots_of_a_cluster_that_does_not_answer() -> None:
+    """Those of this machine would be other ones."""
+    found = examine_needs(_spec(resources={"cpus": 64}), None, TorchProbe())
+    assert "slots" not in [each.name for each in found]
+
+
 def test_a_cluster_that_adds_nodes_is_not_measured_by_those_it_has() -> None:
     growing = {"autoscaling": True, "max_slots": 8}
     slots, _, _ = _findings(resources={"gpus": 2.0}, execution=growing)
