@@ -28,7 +28,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ import optuna
 from options import parsed
 from scipy import stats
 from tables_plot import write_plot
-from tables_sides import Arena, Side, as_record, optuna_side, ours, syne_tune_side
+from tables_sides import POINTS, Arena, Side, as_record, optuna_side, ours, syne_tune_side
 
 from orchestrator.analysis.statistics.corrections import holm
 from orchestrator.pareto.indicators import log_difference
@@ -48,6 +48,7 @@ from orchestrator.simulation.table_files import read_table
 TABLES = Path(__file__).parent / "tables"
 GENERATION = 20
 SLOW = ("gp", "EHVI")
+PEER = "Optuna TPE"
 Found = Mapping[tuple[str, str], Mapping[int, dict[str, Any]]]
 
 
@@ -149,23 +150,34 @@ def stored(path: Path | None) -> dict[tuple[str, str], dict[int, dict[str, Any]]
 def report(found: Found, candidate: str) -> None:
     """Print a table for each table, and the ranks over all of them."""
     ranks: dict[str, dict[str, float]] = {}
+    with_curves: set[str] = set()
     for table in dict.fromkeys(table for table, _ in found):
         rows = {side: runs for (t, side), runs in found.items() if t == table and runs}
         values = {side: ends(runs) for side, runs in rows.items()}
         p_values = differences(values, candidate)
-        common = set.intersection(*(set(each) for each in values.values()))
-        ranks[table] = ranked(values, sorted(common))
+        ranks[table] = ranked(values, candidate)
+        with_curves |= {table for side in rows if "MO-ASHA" in side}
         print(f"\n{table}")
         print(
             f"{'':<28}{'seeds':>6}{'complete':>9}{'stopped':>8}{'log diff':>9}  {'95 %':<15}"
-            f"{'missing':>8}{'mean':>8}{'epsilon':>8}{'rank':>6}{'p':>8}"
+            f"{'missing':>8}{'mean':>8}{'epsilon':>8}{'as TPE':>8}{'rank':>6}{'p':>8}"
         )
         for side in sorted(rows, key=lambda side: statistics.median(values[side].values())):
-            print(line(side, rows[side], ranks[table][side], p_values.get(side)))
+            time_to = as_peer(rows[side], rows.get(PEER, {}))
+            print(line(side, rows[side], time_to, ranks[table].get(side), p_values.get(side)))
     overall(ranks)
+    if 0 < len(with_curves) < len(ranks):
+        overall({table: ranks[table] for table in ranks if table in with_curves})
 
 
-def line(side: str, runs: Mapping[int, dict[str, Any]], rank: float, p: float | None) -> str:
+def line(
+    side: str,
+    runs: Mapping[int, dict[str, Any]],
+    time_to: float | None,
+    rank: float | None,
+    p: float | None,
+) -> str:
+    """Write one side's results on one table."""
     found = np.array(list(ends(runs).values()))
     middle = float(np.median(found))
     low, high = interval(found)
@@ -177,8 +189,30 @@ def line(side: str, runs: Mapping[int, dict[str, Any]], rank: float, p: float | 
     return (
         f"{side:<28}{len(runs):>6}{of['complete']:>9.0f}{of['stopped']:>8.0f}{middle:>9.2f}  "
         f"{between:<15}{100 * 10**middle:>6.1f} %{100 * of['mean']:>6.1f} %"
-        f"{of['epsilon']:>8.3f}{rank:>6.1f}{'-' if p is None else f'{p:.3f}':>8}"
+        f"{of['epsilon']:>8.3f}{written(time_to, '.0%'):>8}{written(rank, '.1f'):>6}"
+        f"{written(p, '.3f'):>8}"
     )
+
+
+def written(number: float | None, form: str) -> str:
+    """Write a number; a dash for none, and *never* for what was not reached."""
+    if number is None:
+        return "-"
+    return format(number, form) if np.isfinite(number) else "never"
+
+
+def as_peer(
+    runs: Mapping[int, Mapping[str, Any]], peer: Mapping[int, Mapping[str, Any]]
+) -> float | None:
+    """Give the share of the time to what the peer has in the end, the median over common seeds.
+
+    Infinite where half of the seeds never come to it; None without a common seed.
+    """
+    shares = []
+    for seed in set(runs) & set(peer):
+        reached = np.flatnonzero(np.array(runs[seed]["curve"]) >= peer[seed]["curve"][-1])
+        shares.append((reached[0] + 1) / POINTS if len(reached) else np.inf)
+    return float(np.median(shares)) if shares else None
 
 
 def ends(runs: Mapping[int, Mapping[str, Any]]) -> dict[int, float]:
@@ -206,11 +240,17 @@ def differences(values: Mapping[str, Mapping[int, float]], candidate: str) -> di
     return dict(zip(found, holm(list(found.values())), strict=True)) if found else {}
 
 
-def ranked(values: Mapping[str, Mapping[int, float]], seeds: Sequence[int]) -> dict[str, float]:
-    """Mean ranks over the seeds that all sides have; 1 is the best."""
-    blocks = np.array([[runs[seed] for runs in values.values()] for seed in seeds])
+def ranked(values: Mapping[str, Mapping[int, float]], candidate: str) -> dict[str, float]:
+    """Mean ranks over the candidate's seeds, of the sides that have them all; 1 is the best.
+
+    A side with fewer seeds would have all others ranked by those few.
+    """
+    most = max(values.values(), key=len)
+    seeds = sorted(values.get(candidate, most))
+    full = {side: runs for side, runs in values.items() if set(seeds) <= set(runs)}
+    blocks = np.array([[runs[seed] for runs in full.values()] for seed in seeds])
     means = stats.rankdata(blocks, axis=1).mean(axis=0)
-    return dict(zip(values, means.tolist(), strict=True))
+    return dict(zip(full, means.tolist(), strict=True))
 
 
 def overall(ranks: Mapping[str, Mapping[str, float]]) -> None:
@@ -221,7 +261,8 @@ def overall(ranks: Mapping[str, Mapping[str, float]]) -> None:
     by_table = np.array([[r[side] for side in shared] for r in ranks.values()])
     by_table = stats.rankdata(by_table, axis=1)
     means = dict(zip(shared, by_table.mean(axis=0).tolist(), strict=True))
-    print(f"\nmean ranks over {len(ranks)} tables, of the {len(shared)} sides that all have")
+    tables = f"{len(ranks)} tables ({', '.join(ranks)})"
+    print(f"\nmean ranks over {tables}, of the {len(shared)} sides that all have")
     for side, rank in sorted(means.items(), key=lambda each: each[1]):
         print(f"{side:<28}{rank:>6.2f}")
     for text in significance(by_table):

@@ -24,7 +24,14 @@ _SETTINGS = ("epsilon", "norm", "steps", "step_size", "queries")
 _ROUNDING = 1e-4
 
 
-def attacked(network: nn.Module, pixels: Tensor, labels: Tensor, attack: AttackConfig) -> Tensor:
+def attacked(
+    network: nn.Module,
+    pixels: Tensor,
+    labels: Tensor,
+    attack: AttackConfig,
+    *,
+    only: Tensor | None = None,
+) -> Tensor:
     """Perturb images so that the network's prediction is no longer the true label.
 
     An attack of a user's own is called as ``attack(network, pixels, labels)``, with those of
@@ -39,6 +46,9 @@ def attacked(network: nn.Module, pixels: Tensor, labels: Tensor, attack: AttackC
         pixels: float32 (N, C, H, W) in [0, 1], on the device of the network; not modified.
         labels: int64 (N,). DeepFool also moves away from these.
         attack: The attack; the caller handles its `restarts` and `samples`.
+        only: bool (N,), the images whose outcome counts; None for all. FGSM, BIM and PGD leave the
+            others as they are, and the random starts are the same whatever it says; the other
+            attacks leave it unread.
 
     Returns:
         As `pixels`: in [0, 1], and within `attack.epsilon` of them up to float32 rounding.
@@ -54,11 +64,35 @@ def attacked(network: nn.Module, pixels: Tensor, labels: Tensor, attack: AttackC
             return _by_autoattack(network, pixels, labels, attack)
         foolbox = foolbox_library()
         model = foolbox.PyTorchModel(network, bounds=(0, 1), device=pixels.device)
-        goal = foolbox.criteria.Misclassification(labels)
-        strength = {} if attack.attack == "deepfool" else {"epsilon": attack.epsilon}
+        method = _foolbox_attack(foolbox, attack)
+        if attack.attack == "deepfool":
+            goal = foolbox.criteria.Misclassification(labels)
+            perturbed: Tensor = method.run(model, pixels, goal)
+            return perturbed.detach()
+        which = torch.ones_like(labels, dtype=torch.bool) if only is None else only
+        return _descended(method, model, pixels, labels, which, attack.epsilon)
+
+
+def _descended(
+    method: Any, model: Any, pixels: Tensor, labels: Tensor, which: Tensor, epsilon: float
+) -> Tensor:
+    """Run an attack of foolbox that follows the gradient on some of the images."""
+    from eagerpy import astensor
+    from foolbox.criteria import Misclassification
+
+    if method.random_start:
+        # Drawn for all images, so that no network's mistakes change another image's start.
+        starts = method.get_random_start(astensor(pixels), epsilon).raw
+        method.get_random_start = lambda *_: astensor(starts if which.all() else starts[which])
+    if which.all():
         # `run` rather than a call, which would evaluate the result, as the caller does anyway.
-        perturbed: Tensor = _foolbox_attack(foolbox, attack).run(model, pixels, goal, **strength)
-        return perturbed.detach()
+        found: Tensor = method.run(model, pixels, Misclassification(labels), epsilon=epsilon)
+        return found.detach()
+    perturbed = pixels.clone()
+    if which.any():
+        goal = Misclassification(labels[which])
+        perturbed[which] = method.run(model, pixels[which], goal, epsilon=epsilon).detach()
+    return perturbed
 
 
 def _by_own(network: nn.Module, pixels: Tensor, labels: Tensor, attack: AttackConfig) -> Tensor:

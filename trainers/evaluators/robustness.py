@@ -116,7 +116,7 @@ def robust_accuracy(
     outcomes = partial(_outcomes, pair, attack)
     with under_test(pair.made_on, device), under_test(pair.tried_on, device):
         found = _in_batches(outcomes, images, labels, chosen, seed=seed, device=device)
-    robust: NDArray[np.bool_] = np.asarray(found.all(axis=0))
+    robust: NDArray[np.bool_] = np.asarray(found[-1])
     count = len(chosen)
     return RobustResult(
         int(found[0].sum()) / count,
@@ -184,15 +184,15 @@ def relative_perturbation(
 
 
 def _outcomes(pair: Transfer, attack: AttackConfig, pixels: Tensor, expected: Tensor) -> Tensor:
-    """Give bool (1 + restarts, batch): classified correctly, unperturbed first.
+    """Give bool (1 + restarts, batch): classified correctly so far, unperturbed first.
 
-    Every image is attacked at every restart of PGD, so that the random starts are the same for
-    all networks whatever they get wrong.
+    An image that is misclassified already is not attacked: its outcome is known. The random
+    starts are the same for all networks nevertheless, whatever they get wrong.
     """
     right = [_right(pair.tried_on, pixels, expected)]
     for _ in range(attack.restarts):
-        version = attacked(pair.made_on, pixels, expected, attack)
-        right.append(_right(pair.tried_on, version, expected))
+        version = attacked(pair.made_on, pixels, expected, attack, only=right[-1])
+        right.append(right[-1] & _right(pair.tried_on, version, expected))
     return torch.stack(right)
 
 

@@ -269,6 +269,48 @@ def test_what_is_misclassified_anyway_is_not_robust(
     assert result.robust_accuracy <= result.accuracy
 
 
+@pytest.mark.parametrize("attack", ATTACKS, ids=str)
+def test_what_is_misclassified_anyway_is_not_attacked_and_changes_nothing_for_the_others(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray], attack: AttackConfig
+) -> None:
+    exact, pixels, labels = in_float64(network, data)
+    labels[::3] = (labels[::3] + 1) % CLASSES
+    right = exact(pixels).argmax(1) == labels
+    assert 0 < right.sum() < len(labels)
+    found, states = [], []
+    for only in (None, right, torch.zeros_like(right)):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            found.append(attacked(exact, pixels, labels, attack, only=only))
+            states.append(torch.get_rng_state())
+    everywhere, where_right, nowhere = found
+    assert torch.allclose(where_right[right], everywhere[right], atol=ROUNDING, rtol=0)
+    assert torch.equal(where_right[~right], pixels[~right])
+    assert torch.equal(nowhere, pixels)
+    # The next batch has the same random starts, whatever was wrong in this one.
+    assert torch.equal(states[0], states[1])
+    assert torch.equal(states[0], states[2])
+
+
+def test_only_what_withstood_all_restarts_so_far_is_attacked_again(
+    network: nn.Module, data: tuple[np.ndarray, np.ndarray]
+) -> None:
+    followed: list[int] = []
+
+    class Counter(nn.Module):
+        def forward(self, pixels: Tensor) -> Tensor:
+            if not torch.is_inference_mode_enabled():
+                followed.append(len(pixels))
+            return network(pixels)
+
+    attack = AttackConfig("pgd", 0.08, steps=1, samples=64, restarts=4)
+    labels = np.where(np.arange(240) % 5, data[1], (data[1] + 1) % CLASSES)
+    result = robust_accuracy(Counter(), data[0], labels, attack, seed=0)
+    assert followed[0] == round(64 * result.accuracy) < 64
+    assert followed == sorted(followed, reverse=True)
+    assert followed[-1] < followed[0]
+
+
 def test_the_sample_holds_the_classes_in_their_proportions() -> None:
     seen: list[int] = []
 
