@@ -49,9 +49,10 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--stores", nargs="+", default=["SQLite", "PostgreSQL"])
+    parser.add_argument("--commands", nargs="+", default=list(COMMANDS), choices=COMMANDS)
     options = parsed(parser, sizes=[1_000], repeats=1)
-    print("| trials | store | " + " | ".join(COMMANDS) + " |")
-    print("|--:|:--|" + "--:|" * len(COMMANDS))
+    print("| trials | store | " + " | ".join(options.commands) + " |")
+    print("|--:|:--|" + "--:|" * len(options.commands))
     with postgres(wanted=not options.quick) as server, tempfile.TemporaryDirectory() as folder:
         for size in options.sizes:
             for url in filter(None, (f"sqlite:///{folder}/{size}.db", server)):
@@ -69,8 +70,8 @@ def measured(url: str, size: int, options: argparse.Namespace) -> Iterator[tuple
     with engine.begin() as connection:
         connection.execute(PLACED)
     once(COMMANDS["list"], url)  # reads what was just written, and compiles
-    for words in COMMANDS.values():
-        spent = [once(words, url) for _ in range(options.repeats)]
+    for name in options.commands:
+        spent = [once(COMMANDS[name], url) for _ in range(options.repeats)]
         yield tuple(statistics.median(each) for each in zip(*spent, strict=True))
     engine.dispose()
     if "postgresql" in url:

@@ -41,6 +41,14 @@ def test_no_secret_has_a_default_and_the_example_leaves_each_empty() -> None:
     assert given == dict.fromkeys(required, "")
 
 
+def test_no_command_has_a_secret_which_a_list_of_processes_would_show() -> None:
+    for name, service in _compose()["services"].items():
+        words = " ".join(service.get("command", ()))
+        # A doubled dollar leaves the variable's name to the program.
+        given = re.findall(r"(?<!\$)\$\{([A-Z_0-9]+)", words)
+        assert not [each for each in given if SECRETS.search(each)], name
+
+
 def test_the_example_names_every_variable_with_its_default() -> None:
     text = (DOCKER / ".env.example").read_text()
     for name, rest in _variables().items():

@@ -1,5 +1,6 @@
 """docker/kustomize renders, and Kubernetes and KubeRay know every key of what comes out."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -93,6 +94,15 @@ def test_no_manifest_holds_a_secret(rendered: list[dict[str, Any]]) -> None:
         for each in pod["containers"][0].get("env", ()):
             if any(word in each["name"] for word in ("PASSWORD", "SECRET", "ACCESS_KEY")):
                 assert "secretKeyRef" in each["valueFrom"], name
+
+
+def test_no_argument_has_a_secret_which_a_list_of_processes_would_show(
+    rendered: list[dict[str, Any]],
+) -> None:
+    for name, pod in _pods(rendered):
+        (container,) = pod["containers"]
+        words = " ".join([*container.get("command", ()), *container.get("args", ())])
+        assert not re.search(r"\$\(\w*(PASSWORD|SECRET|ACCESS_KEY)", words), name
 
 
 def test_the_files_are_those_of_compose() -> None:
