@@ -41,6 +41,8 @@ LEVELS = {
     "symmetric": ("symmetric", "absmax"),
     "symmetric_mse": ("symmetric", "mse"),
     "affine_mse": ("affine", "mse"),
+    "symmetric_lp": ("symmetric", "lp"),
+    "affine_lp": ("affine", "lp"),
     "kmeans": ("kmeans", "absmax"),
 }
 BATCH = 64

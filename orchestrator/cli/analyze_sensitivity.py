@@ -48,7 +48,7 @@ HeadEpochsOption = Annotated[
 SampleOption = Annotated[int, typer.Option(min=1, help="Training images that are looked at.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Decides which images, and the head.")]
 QuantizerOption = Annotated[str, typer.Option(help="symmetric, affine, kmeans or entropy.")]
-StepOption = Annotated[str, typer.Option(help="absmax, mse or percentile.")]
+StepOption = Annotated[str, typer.Option(help="absmax, mse, percentile or lp.")]
 RoundingOption = Annotated[
     str,
     typer.Option(

@@ -115,6 +115,10 @@ def _described(spec: SweepSpec, size: int | None) -> Iterator[tuple[str, str]]:
     if spec.warm_start is not None:
         yield "warm start", f"learns first from {described(spec.warm_start)}"
     yield from _caps(spec)
+    if spec.quantization.sensitivity is not None:
+        layers = len(spec.quantization.sensitivity.weights)
+        text = f"allocations by the sensitivity of {layers} layers are tried first"
+        yield "bits", text
     yield "budget", _budget(spec.budget)
 
 

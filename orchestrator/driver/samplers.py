@@ -1,6 +1,7 @@
 """The sampler of a run: by name, by code of a user's own, or an object that was passed."""
 
 from orchestrator.contracts import KnownValues, Prepared, Sampler, Suggestion, nothing_known
+from orchestrator.driver.first_bits import allocation_prior
 from orchestrator.driver.suggested_cap import depth_prior
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.sampling import Setting, build_sampler, check_sampler
@@ -101,7 +102,7 @@ def sampler_of(spec: SweepSpec, known: KnownValues, passed: object = None) -> Sa
         spec.seed,
         known,
         options=section.given,
-        prior=depth_prior(spec),
+        prior=depth_prior(spec) or allocation_prior(spec),
     )
 
 

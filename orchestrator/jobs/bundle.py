@@ -41,7 +41,7 @@ def sent_files(file: Path, document: Mapping[str, Any], spec: SweepSpec) -> list
             found.update(_inside(path, folder))
             if path.suffix == ".py":
                 found.update(_modules(folder))
-    for place in (("space",), ("backbone", "verdict")):
+    for place in (("space",), ("backbone", "verdict"), ("quantization", "sensitivity")):
         found.update(_read_beside(document, place, folder))
     size = sum(path.stat().st_size for path in found)
     if size > MOST_BYTES:

@@ -13,7 +13,7 @@ from search_spaces import SearchSpace
 from trainers.doors import is_reference
 
 if TYPE_CHECKING:
-    from orchestrator.sampling.value_prior import ValuePrior
+    from orchestrator.sampling.prior import Prior
 
 OPTUNA_KINDS = ("tpe", "nsga2", "gp", "random")
 SAMPLERS = ("auto", *OPTUNA_KINDS, "model", "grid")
@@ -30,7 +30,7 @@ def build_sampler(  # noqa: PLR0913 - what a sampler is built from
     known: KnownValues = nothing_known,
     *,
     options: Mapping[str, Any] | None = None,
-    prior: "ValuePrior | None" = None,
+    prior: "Prior | None" = None,
 ) -> Sampler:
     """Build the sampler named in `SAMPLERS`, or by code of a user's own.
 
@@ -44,7 +44,7 @@ def build_sampler(  # noqa: PLR0913 - what a sampler is built from
         seed: Of all that is random.
         known: What is known of a configuration before training.
         options: Of Optuna's sampler, or arguments of the user's own function.
-        prior: Which values of a parameter to try first; a grid, which tries everything, the model
+        prior: Which values of parameters to try first; a grid, which tries everything, the model
             and code of a user's own have no use for it.
 
     Raises:
@@ -84,7 +84,7 @@ def build_sampler(  # noqa: PLR0913 - what a sampler is built from
 
 
 def _of_optuna(
-    kind: str, setting: Setting, options: Mapping[str, Any], prior: "ValuePrior | None"
+    kind: str, setting: Setting, options: Mapping[str, Any], prior: "Prior | None"
 ) -> Sampler:
     # Imported where they are chosen: Optuna takes a second, which `paretune list` need not wait.
     from orchestrator.sampling.kinds import with_options

@@ -24,7 +24,7 @@ from orchestrator.sampling.history_window import SAMPLE, STEP, Window, horizon
 from orchestrator.sampling.infeasible import UNFIT, WorstKnown, is_infeasible
 from orchestrator.sampling.kinds import KINDS, Kind
 from orchestrator.sampling.optuna_logging import quiet
-from orchestrator.sampling.value_prior import ValuePrior
+from orchestrator.sampling.prior import Prior
 from orchestrator.trials import Params, PriorPoint, Trial, TrialState
 from search_spaces import SearchSpace
 
@@ -85,7 +85,7 @@ class OptunaSampler:
         seed: Seed of all random numbers.
         kind: A name in `orchestrator.sampling.OPTUNA_KINDS`, or how Optuna's sampler is made.
         known: What is known of a configuration before training.
-        prior: Which values of a parameter to try first.
+        prior: Which values of parameters to try first.
 
     References:
         S. Watanabe. Tree-structured Parzen estimator: understanding its algorithm components and
@@ -103,7 +103,7 @@ class OptunaSampler:
         seed: int,
         kind: str | Kind = "tpe",
         known: KnownValues = nothing_known,
-        prior: ValuePrior | None = None,
+        prior: Prior | None = None,
     ) -> None:
         self._prior = prior
         self._space, self._seed = space, seed
@@ -196,18 +196,19 @@ class OptunaSampler:
             self._settled += 1
 
     def _follow_prior(self, study: optuna.Study, attempt: int) -> None:
-        """Fix one parameter of the next ask, if the prior says so."""
-        prior = self._prior
-        if prior is None:
+        """Fix parameters of the next ask, if the prior says so."""
+        if self._prior is None:
             return
         seed = self._derived_seed(attempt)
-        value = prior.draw(self._space.domains[prior.name], self._deduplicator.seen, seed)
-        if value is not None:
-            study.enqueue_trial({prior.name: told_value(self._space, prior.name, value)})
+        fixed = self._prior.draw(self._space.domains, self._deduplicator.seen, seed)
+        if fixed:
+            told = {name: told_value(self._space, name, value) for name, value in fixed.items()}
+            study.enqueue_trial(told)
 
     def _asked(self, study: optuna.Study) -> Suggestion | None:
         """Ask Optuna once; None if it proposes a configuration that was seen."""
         asked = study.ask()
+        _ = asked.relative_params  # as in `_drawn`: a prior may have fixed all of them
         params = ask_params(asked, self._space)
         key = self._deduplicator.key(params)
         if not self._deduplicator.add(key):

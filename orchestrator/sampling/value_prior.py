@@ -2,9 +2,11 @@
 
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.trials import Value
+from orchestrator.sampling.prior import share
+from orchestrator.trials import Params, Value
 from search_spaces import Choice, Domain, Int
 
 
@@ -12,10 +14,9 @@ from search_spaces import Choice, Domain, Int
 class ValuePrior:
     """Which values of a parameter to try first.
 
-    With the probability `share`, which falls with the number of configurations that were seen, a
-    proposal takes the parameter from P(v) proportional to exp(-abs(v - center) / scale), and the
-    rest from the sampler. Both formulas are this project's own. Hvarfner et al. 2022 (piBO, arXiv
-    2204.11051) let a prior fade likewise, as the power beta / n of it in the acquisition.
+    With the probability `orchestrator.sampling.prior.share` a proposal takes the parameter from
+    P(v) proportional to exp(-abs(v - center) / scale), which is this project's own, and the rest
+    from the sampler.
 
     Attributes:
         name: The parameter, of whole numbers.
@@ -28,15 +29,6 @@ class ValuePrior:
     center: int
     scale: float = 1.0
     patience: int = 10
-
-    def share(self, seen: int) -> float:
-        """Return how probable it is that the next proposal follows the prior.
-
-        >>> prior = ValuePrior("depth", center=3)
-        >>> prior.share(0), prior.share(10), prior.share(90)
-        (1.0, 0.5, 0.1)
-        """
-        return self.patience / (self.patience + seen)
 
     def probabilities(self, domain: Domain) -> dict[Value, float]:
         """Return the probability of each value of a domain.
@@ -53,14 +45,14 @@ class ValuePrior:
         weights = [math.exp(-abs(value - self.center) / self.scale) for value in values]
         return {value: w / sum(weights) for value, w in zip(values, weights, strict=True)}
 
-    def draw(self, domain: Domain, seen: int, seed: int) -> Value | None:
-        """Draw a value; None leaves it to the sampler.
+    def draw(self, domains: Mapping[str, Domain], seen: int, seed: int) -> Params:
+        """Draw a value of the parameter; nothing leaves it to the sampler.
 
-        >>> ValuePrior("depth", center=2, scale=0.01).draw(Choice((1, 2, 3)), seen=0, seed=0)
-        2
+        >>> ValuePrior("depth", center=2, scale=0.01).draw({"depth": Choice((1, 2, 3))}, 0, seed=0)
+        {'depth': 2}
         """
         rng = random.Random(seed)  # noqa: S311 - nothing secret
-        if rng.random() >= self.share(seen):
-            return None
-        found = self.probabilities(domain)
-        return rng.choices(list(found), weights=list(found.values()))[0]
+        if rng.random() >= share(seen, self.patience):
+            return {}
+        found = self.probabilities(domains[self.name])
+        return {self.name: rng.choices(list(found), weights=list(found.values()))[0]}

@@ -16,6 +16,7 @@ from orchestrator.spec.own_parts import with_resolved_attacks
 from orchestrator.spec.paths import with_paths
 from orchestrator.spec.recipe_section import momentum_problem
 from orchestrator.spec.reuse_policy import read_verdict
+from orchestrator.spec.sensitivity_section import read_sensitivity
 from orchestrator.spec.settings import Place, changed, parse_settings, parse_source
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.spec.trainer import name_problems, space_problems
@@ -31,6 +32,10 @@ from search_spaces import (
 )
 from search_spaces.yaml_files import dotted
 
+_READ = {
+    ("backbone", "verdict"): read_verdict,
+    ("quantization", "sensitivity"): read_sensitivity,
+}
 Changes = Mapping[Place, str]
 
 
@@ -176,7 +181,7 @@ class _Reader:
         space = self._space(data.get("space")) if "space" in data else None
         # A placeholder lets the rest of the file be checked when the space is wrong.
         plain = space.as_mapping() if space else {}
-        resolved = self._with_verdict(with_paths(data, self._folder_of))
+        resolved = self._with_files(with_paths(data, self._folder_of))
         resolved = with_resolved_functions(resolved, self._folder_of(("objectives",)))
         resolved = with_resolved_attacks(resolved, self._folder_of)
         resolved = with_resolved_callbacks(resolved, self._folder_of(("callbacks",)))
@@ -206,17 +211,19 @@ class _Reader:
         if problem := momentum_problem(space, training if isinstance(training, dict) else {}):
             self._complain(problem, "training")
 
-    def _with_verdict(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Read the judgement that a path names, so that its content is part of the sweep."""
-        section = data.get("backbone")
-        if not isinstance(section, Mapping) or not isinstance(section.get("verdict"), str):
-            return data
-        read = {key: value for key, value in section.items() if key != "verdict"}
-        try:
-            read["verdict"] = read_verdict(Path(section["verdict"]))
-        except ValueError as error:
-            self._complain(str(error), "backbone", "verdict")
-        return {**data, "backbone": read}
+    def _with_files(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Read what analyses wrote into files, so that their content is part of the sweep."""
+        for (place, key), read in _READ.items():
+            section = data.get(place)
+            if not isinstance(section, Mapping) or not isinstance(section.get(key), str):
+                continue
+            found = {name: value for name, value in section.items() if name != key}
+            try:
+                found[key] = read(Path(section[key]))
+            except ValueError as error:
+                self._complain(str(error), place, key)
+            data = {**data, place: found}
+        return data
 
     def _folder_of(self, place: Place) -> Path:
         """Return the base of a relative path: the file's folder, or the working directory's."""

@@ -30,6 +30,7 @@ from orchestrator.spec.run_sections import (
 )
 from orchestrator.spec.sampler_section import SamplerSection
 from orchestrator.spec.section import Quantity, Section
+from orchestrator.spec.sensitivity_section import SensitivitySection
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.spec.trial_sections import (
     CalibrationSection,
@@ -65,6 +66,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "quantization.calibration": CalibrationSection,
     "quantization.allocation": AllocationSection,
     "quantization.packing": PackingSection,
+    "quantization.sensitivity": SensitivitySection,
     "pruning": PruningSection,
     "methods": MethodsSection,
     "objectives.NAME": ObjectiveSection,
@@ -97,7 +99,7 @@ _BUILDS: Mapping[type[Section], tuple[type, ...]] = {
     ObjectiveSection: (AttackConfig,),
 }
 # Sections that a file may name instead, which has their content.
-_FILES = ("backbone.verdict",)
+_FILES = ("backbone.verdict", "quantization.sensitivity")
 _KNOWN_WORDS: Mapping[str, Callable[[], Collection[str]]] = {
     "data.name": data_names,
     "backbone.name": backbone_names,

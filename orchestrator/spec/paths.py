@@ -17,7 +17,7 @@ _PATHS = (
     *(("backbone", "name"), ("backbone", "weights"), ("backbone", "verdict")),
     *(("sampler", "kind"), ("scheduler", "kind"), ("warm_start", "csv")),
     *(("execution", "cache"), ("warm_start", "optuna")),
-    *(("quantization", "quantizer"), ("pruning", "criterion")),
+    *(("quantization", "quantizer"), ("quantization", "sensitivity"), ("pruning", "criterion")),
 )
 _SPELLED_OUT: tuple[tuple[str, Callable[[object], object]], ...] = (
     ("warm_start", with_source),

@@ -208,9 +208,8 @@ class SweepSpec(Section):
     @model_validator(mode="after")
     def _can_show_what_it_claims(self) -> Self:
         if self.claim is not None:
-            measured = {"accuracy", *self.objectives, *(self.measures or ())}
-            names = set(self.search_space.names)
-            if problem := self.claim.problem(measured, names, has_reference=self.reference):
+            given = {"accuracy", *self.objectives, *(self.measures or ())}
+            if problem := self.claim.problem(given, set(self.space), has_reference=self.reference):
                 raise ValueError(f"claim: {problem}.")
         return self
 
@@ -219,7 +218,10 @@ class SweepSpec(Section):
         check_sampled_bits(self.space, **self.quantization.bits_given())
         fixed, is_sampled = self.trial_config(), {"depth", "width_multiplier"} & self.space.keys()
         problem = is_sampled and variant_problem(fixed, self.search_space)
-        if problem := problem or self.backbone.prior_problem(self.space, self.sampler.kind):
+        first, search = self.quantization.sensitivity, (self.space, self.sampler.kind)
+        problem = problem or self.backbone.prior_problem(*search)
+        problem = problem or (first.problem(*search, self.architectures) if first else "")
+        if problem:
             raise ValueError(f"space: {problem}")
         return self
 
@@ -331,9 +333,7 @@ class SweepSpec(Section):
         With robustness as an objective, the gradients behind it are checked on a few images. The
         check has a name of its own, so that it never collides with one in the sweep file.
         """
-        given = {
-            name: section.as_attack() for name, section in (self.front_measures or {}).items()
-        }
+        given = {name: one.as_attack() for name, one in (self.front_measures or {}).items()}
         judged = [section for name, section in self.objectives.items() if quantity(name).is_attack]
         if judged and not any(name.startswith(MASKED) for name in given):
             given[GRADIENT_CHECK] = gradient_check(judged[0].as_attack())

@@ -14,6 +14,7 @@ from pydantic import (
 from orchestrator.spec.allocation_section import AllocationSection
 from orchestrator.spec.recipe_section import RecipeSection
 from orchestrator.spec.section import Quantity, Section, with_name, with_reference
+from orchestrator.spec.sensitivity_section import SensitivitySection
 from orchestrator.state_folder import StateFolder
 from trainers.data.config import DataConfig
 from trainers.doors import resolved_reference
@@ -164,6 +165,8 @@ class QuantizationSection(Section):
     Attributes:
         calibration: Which training images a rounding looks at.
         allocation: A budget from which the bits of each layer follow.
+        sensitivity: What `paretune analyze sensitivity --format json` found; the allocations of
+            bits_1, bits_2, ... and fc_bits that follow from it are tried first.
         packing: In which form the packed network is stored.
         layers: Bits of single convolutions, which replace `bits`, by their number from input to
             output, from 1.
@@ -180,6 +183,7 @@ class QuantizationSection(Section):
     activation_range: str | None = None
     calibration: CalibrationSection | None = None
     allocation: AllocationSection | None = None
+    sensitivity: SensitivitySection | None = None
     packing: PackingSection | None = None
     qat: str | None = None
     layers: Annotated[dict[int, int], BeforeValidator(_with_numbers)] | None = None
@@ -234,7 +238,7 @@ class QuantizationSection(Section):
 
     def of_trials(self) -> dict[str, Any]:
         """Return the given settings by their names in `TrialConfig`."""
-        given = self.model_dump(exclude_none=True)
+        given = self.model_dump(exclude_none=True, exclude={"sensitivity"})
         layers = given.pop("layers", {})
         if self.calibration is not None:
             given["calibration"] = self.calibration.as_calibration()

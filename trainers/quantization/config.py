@@ -18,7 +18,7 @@ MAX_RATE_WEIGHT = 1000.0
 
 QUANTIZERS = ("symmetric", "affine", "kmeans", "entropy")
 SCOPES = ("channel", "layer", "global")
-STEPS = ("absmax", "mse", "percentile")
+STEPS = ("absmax", "mse", "percentile", "lp")
 ACTIVATION_RANGES = ("minmax", "percentile", "mse")
 QAT_MODES = ("none", "absmax", "lsq")
 CODEBOOKS = ("kmeans", "entropy")
@@ -54,8 +54,9 @@ class QuantizationConfig:
         rate_weight: For the quantizer ``entropy`` alone, at least 0: how much squared error a
             bit less is worth; see `trainers.quantization.codebook.entropy_codebook`.
         step: For ``symmetric`` and ``affine`` alone: what decides the range of the levels, the
-            largest weight (``absmax``), the least squared error (``mse``) or a ``percentile``;
-            see `trainers.quantization.steps`.
+            largest weight (``absmax``), the least squared error (``mse``), a ``percentile``, or
+            the least sum of errors to a higher power (``lp``); see
+            `trainers.quantization.steps`.
         activation_bits: Bits of the inputs of every convolution and FC layer, 2 to 8, with one
             range a layer; 32 leaves them in float32. See `trainers.quantization.activations`.
         packing: In which form all of it is stored.

@@ -1,4 +1,4 @@
-"""Ranges of evenly spaced levels: by the largest weight, the squared error or a percentile.
+"""Ranges of evenly spaced levels: by the largest weight, the error or a percentile.
 
 With few bits a range that holds every weight is too wide for most of them: a few large weights
 that are clipped cost less than a coarse step does.
@@ -13,6 +13,9 @@ from trainers.quantization.uniform import affine_levels, symmetric_levels, unifo
 
 PERCENTILE = 99.0
 """Share of the weights other than zero, in percent, that the range of ``percentile`` holds."""
+
+POWER = 3.0
+"""The power of an error in ``lp``."""
 
 # Ranges that are tried, as shares of that of the largest weight. At 2 bits the best range of a
 # normal distribution has its end at about a third of the largest of some hundred weights.
@@ -31,7 +34,10 @@ def uniform_levels(values: Tensor, bits: int, scheme: str, step: str) -> Levels:
     least squared error: it tries 35 ranges, and improves the best one by least squares for as long
     as that helps; its error is never above that of ``absmax``. ``percentile`` clips the 1 % of the
     weights that are farthest from zero; with ``affine``, half a percent at either end. It does not
-    count zeros, of which a pruned layer may have any number.
+    count zeros, of which a pruned layer may have any number. ``lp`` is ``mse`` with the sum of
+    abs(error)^3 in the place of the squared error, so that it clips less; Nahshan et al. 2019
+    (https://arxiv.org/abs/1911.07190) choose steps by Lp norms too. The power was chosen on one
+    network, ResNet-20; see docs/guides/quantize.md.
 
     Zero stays exactly zero with each of them.
 
@@ -60,7 +66,8 @@ def uniform_levels(values: Tensor, bits: int, scheme: str, step: str) -> Levels:
             bits, scheme, levels.scale, levels.zero_point, full_range=scheme == "symmetric"
         )
     rows = max(1, _VALUES_AT_ONCE // values.shape[1])
-    parts = [_least_error(part, bits, scheme) for part in torch.split(values, rows)]
+    power = POWER if step == "lp" else 2.0
+    parts = [_least_error(part, bits, scheme, power) for part in torch.split(values, rows)]
     scale = torch.cat([scale for scale, _ in parts])
     if scheme == "symmetric":
         return Levels(bits, scheme, scale, full_range=True)
@@ -83,7 +90,7 @@ def _clipped(row: Tensor, scheme: str) -> Tensor:
     return row.clamp(lowest, highest).masked_fill(row == 0, 0.0)
 
 
-def _least_error(values: Tensor, bits: int, scheme: str) -> tuple[Tensor, Tensor]:
+def _least_error(values: Tensor, bits: int, scheme: str, power: float) -> tuple[Tensor, Tensor]:
     """Search for the step and the code of zero: float32 `(G,)` each."""
     place = symmetric_levels if scheme == "symmetric" else affine_levels
     plain = place(values, bits)
@@ -92,14 +99,15 @@ def _least_error(values: Tensor, bits: int, scheme: str) -> tuple[Tensor, Tensor
     if plain.zero_point is not None:
         zero = plain.zero_point.to(torch.float32)
     # The step and zero of `absmax` are among those that are tried, with its fewer codes.
-    best = plain.scale, zero, _error(values, plain)
+    best = plain.scale, zero, _error(values, plain, power)
     for share in _SHARES:
         for shift in (0,) if scheme == "symmetric" else (-1, 0, 1):
             moved = (zero + shift).clamp(lowest_code(bits), top_code(bits))
-            best = _better(values, bits, scheme, best, (plain.scale * share, moved))
+            best = _better(values, bits, scheme, best, (plain.scale * share, moved), power)
     for _ in range(_ROUNDS):
         before = best[2].clone()
-        best = _better(values, bits, scheme, best, _fitted(values, bits, scheme, best[:2]))
+        fitted = _fitted(values, bits, scheme, best[:2])
+        best = _better(values, bits, scheme, best, fitted, power)
         if torch.equal(best[2], before):
             break
     return best[:2]
@@ -111,11 +119,12 @@ def _better(
     scheme: str,
     best: tuple[Tensor, Tensor, Tensor],
     tried: tuple[Tensor, Tensor],
+    power: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the better step, code of zero and error of each group."""
     usable = tried[0] >= torch.finfo(torch.float32).tiny
     scale = torch.where(usable, tried[0], best[0])
-    error = _error(values, _levels(bits, scheme, scale, tried[1]))
+    error = _error(values, _levels(bits, scheme, scale, tried[1]), power)
     is_better = error < best[2]
     new = (scale, tried[1], error)
     scale, zero, error = (torch.where(is_better, a, b) for a, b in zip(new, best, strict=True))
@@ -128,13 +137,15 @@ def _levels(bits: int, scheme: str, scale: Tensor, zero: Tensor) -> Levels:
     return Levels(bits, scheme, scale, zero.to(torch.int8))
 
 
-def _error(values: Tensor, levels: Levels) -> Tensor:
-    """Compute the squared error of each group: float32 `(G,)`."""
+def _error(values: Tensor, levels: Levels, power: float) -> Tensor:
+    """Compute the sum of errors to a power, of each group: float32 `(G,)`."""
     assert levels.scale is not None  # noqa: S101 - evenly spaced levels have it
     codes = uniform_codes(values, levels).to(torch.float32)
     if levels.zero_point is not None:
         codes -= levels.zero_point.to(torch.float32).unsqueeze(1)
-    return (codes * levels.scale.unsqueeze(1) - values).square_().sum(dim=1)
+    errors = codes.mul_(levels.scale.unsqueeze(1)).sub_(values)
+    powers = errors.square_() if power == 2 else errors.abs_().pow_(power)
+    return powers.sum(dim=1)
 
 
 def _fitted(

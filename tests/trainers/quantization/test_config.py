@@ -25,7 +25,7 @@ from trainers.quantization.config import check_qat
         ({"layer_bits": {0: 4}}, "names the convolution 0; convolutions are numbered from 1"),
         ({"layer_bits": {"1": 4}}, "names the convolution '1'"),
         ({"layer_bits": {3: 1}}, "bits_3 is 1"),
-        ({"step": "max"}, "step is 'max'; known are absmax, mse, percentile"),
+        ({"step": "max"}, "step is 'max'; known are absmax, mse, percentile, lp"),
         ({"rate_weight": -1.0}, r"rate_weight is -1\.0; it goes from 0 to 1000"),
         ({"rate_weight": float("nan")}, "rate_weight is nan"),
     ],

@@ -48,7 +48,36 @@ def test_the_error_of_normal_weights_is_that_of_the_best_uniform_quantizer(
     assert float(levels.scale) == pytest.approx(step, rel=0.2)
 
 
-@pytest.mark.parametrize("step", ["mse", "percentile"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_lp_has_less_error_to_the_third_power_than_least_squares(scheme: str, bits: int) -> None:
+    weight = gaussian(5, 60) ** 3
+    cubes = {
+        step: (dequantize(quantize_weight(weight, bits, scheme=scheme, step=step)) - weight)
+        .abs()
+        .double()
+        .pow(3)
+        .sum(1)
+        for step in ("absmax", "mse", "lp")
+    }
+    for step in ("absmax", "mse"):
+        assert (cubes["lp"] <= cubes[step] * (1 + 1e-5)).all()
+    assert (cubes["lp"] < cubes["mse"] * 0.99).any()
+
+
+def test_the_step_of_lp_is_the_best_of_all_by_brute_force() -> None:
+    # One weight of 4 among eight of 1, two bits: levels are -2, -1, 0 and 1 steps.
+    weight = torch.tensor([[-4.0] + [-1.0] * 8])
+    found = uniform_levels(weight, 2, "symmetric", "lp").scale
+    steps = torch.linspace(0.2, 4, 3801).unsqueeze(1)
+    codes = (weight / steps).round().clamp(-2, 1)
+    tried = (codes * steps - weight).abs().pow(3).sum(1)
+    assert found is not None
+    own = ((weight / found).round().clamp(-2, 1) * found - weight).abs().pow(3).sum()
+    assert float(own) <= 1.05 * float(tried.min())
+
+
+@pytest.mark.parametrize("step", ["mse", "percentile", "lp"])
 def test_symmetric_levels_use_every_code(step: str) -> None:
     quantized = quantize_weight(gaussian(1, 4000), 3, step=step)
     assert quantized.codes.unique().tolist() == list(range(lowest_code(3), top_code(3) + 1))
@@ -57,7 +86,7 @@ def test_symmetric_levels_use_every_code(step: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("step", ["absmax", "mse", "percentile"])
+@pytest.mark.parametrize("step", ["absmax", "mse", "percentile", "lp"])
 def test_zero_stays_zero_and_a_group_of_zeros_can_be_packed(scheme: str, step: str) -> None:
     weight = gaussian(3, 50)
     weight[:, ::3] = 0
@@ -87,5 +116,5 @@ def test_a_percentile_counts_no_pruned_weights(scheme: str) -> None:
 
 def test_an_empty_weight_and_an_unknown_word() -> None:
     assert quantize_weight(torch.empty(2, 0), 4, step="mse").codes.shape == (2, 0)
-    with pytest.raises(ValueError, match="step is 'max'; known are absmax, mse, percentile"):
+    with pytest.raises(ValueError, match="step is 'max'; known are absmax, mse, percentile, lp"):
         quantize_weight(gaussian(1, 4), 4, step="max")
