@@ -248,7 +248,9 @@ class TrialRun:
         )
         images, labels = self._data.subset("val")
         for name, reference in config.functions.items():
-            values[name] = call_measure(reference, packed.eval(), as_array(images), labels)
+            # Afterwards the mode is what it was, whatever the function sets.
+            with torch.enable_grad():
+                values[name] = call_measure(reference, packed.eval(), as_array(images), labels)
         if config.latency:
             values |= measure_latency(artifact.path, threads=config.threads)
         values["eval_s"] = time.perf_counter() - began
