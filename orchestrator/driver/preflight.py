@@ -34,7 +34,7 @@ from orchestrator.queries.data_notes import leaks
 from orchestrator.sampling.deduplication import MAX_LISTED
 from orchestrator.search.cost_model import KNOWN_NAMES, CostModel
 from orchestrator.search.warm_start import described
-from orchestrator.spec.run_sections import BudgetSection
+from orchestrator.spec.run_sections import AUTO, BudgetSection
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from trainers.data.config import RESIZES
@@ -367,6 +367,10 @@ def _check_limits(spec: SweepSpec, prepared: Prepared, report: CheckReport) -> i
 
 
 def _check_resources(spec: SweepSpec, report: CheckReport) -> None:
+    if AUTO in (spec.resources.gpus, spec.resources.memory):
+        text = "auto: a run begins with a short trial of the widest configuration, and measures it"
+        report.lines.append(("resources", text))
+        return
     if spec.execution.kind == "inline":
         report.lines.append(("execution", f"inline: {INLINE_WORDS}"))
         return
