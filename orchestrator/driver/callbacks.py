@@ -1,15 +1,16 @@
 """Tells callbacks of a user's own what happens, beside what shows it to the user."""
 
+import inspect
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from orchestrator.contracts import Plan, Progress
-from orchestrator.contracts.callbacks import EVENTS
+from orchestrator.contracts.callbacks import EVENTS, Callback
 from orchestrator.errors import UsageError
 from orchestrator.fronts.front import compute_front
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.trials import Report, SweepRecord, Trial, TrialState
-from trainers.doors import DoorError, load_reference
+from trainers.doors import FOREIGN_ERRORS, DoorError, load_reference, say_if_slow, shown_error
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,26 @@ def checked(callback: object, name: str = "") -> object:
             f"callbacks: {shown} has none of {', '.join(EVENTS)}, so that it would never be "
             f"called. Subclass orchestrator.Callback, or give it one of these methods."
         )
+    for event in heard:
+        _check_signature(shown, event, getattr(callback, event))
     return callback
+
+
+def _check_signature(shown: str, event: str, method: Callable[..., object]) -> None:
+    """Refuse a method that takes something else than it is called with."""
+    facts = list(inspect.signature(getattr(Callback, event)).parameters)[1:]
+    called = f"callbacks: {event} of {shown} is called with {' and '.join(facts)}"
+    if inspect.iscoroutinefunction(method):
+        raise UsageError(f"{called}, and nothing awaits it: write def, and not async def.")
+    try:
+        inspect.signature(method).bind(*facts)
+    except TypeError as error:
+        raise UsageError(
+            f"{called}, which it does not take ({error}): write "
+            f"def {event}({', '.join(('self', *facts))})."
+        ) from None
+    except ValueError:  # code without a signature, in C
+        return
 
 
 def with_callbacks(shown: Progress, passed: Sequence[object], spec: SweepSpec) -> Progress:
@@ -144,10 +164,10 @@ class CalledBack:
                 continue
             try:
                 method(*facts)
-            except Exception as error:
+            except FOREIGN_ERRORS as error:
                 text = (
                     f"{event} of the callback {type(callback).__name__} raised "
-                    f"{type(error).__name__}: {error}. The sweep goes on."
+                    f"{shown_error(error)}. The sweep goes on."
                 )
                 logger.warning("%s", text, exc_info=error)
                 self._shown.note(text)
@@ -161,11 +181,11 @@ def _loaded(reference: str) -> object:
     if not isinstance(found, type):
         return checked(found, reference)
     try:
-        return checked(found(), reference)
+        with say_if_slow(f"callbacks: {reference}"):
+            return checked(found(), reference)
     except UsageError:
         raise
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         raise UsageError(
-            f"callbacks: {reference} was called without arguments, and raised "
-            f"{type(error).__name__}: {error}"
+            f"callbacks: {reference} was called without arguments, and raised {shown_error(error)}"
         ) from error

@@ -33,7 +33,7 @@ class DeviceHours:
     ) -> None:
         limits = (
             ("CPU", budget.cpu_hours, resources.cpus),
-            ("GPU", budget.gpu_hours, resources.gpus),
+            ("GPU", budget.gpu_hours, resources.as_needs().gpus),
         )
         self._limits = [_Limit(kind, hours, n) for kind, hours, n in limits if hours is not None]
         self._clock = clock

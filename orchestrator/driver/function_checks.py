@@ -1,9 +1,11 @@
 """Functions of a user's own are called once before a sweep runs, on two images of two classes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.spec.sweep_spec import SweepSpec
-from trainers.doors import DoorError, call_measure
+from trainers.doors import DoorError, call_measure, say_if_slow
 
 if TYPE_CHECKING:
     from trainers.data import ImageData
@@ -39,12 +41,38 @@ def check_functions(spec: SweepSpec, data: "ImageData") -> tuple[list[str], list
     network, (images, labels) = untrained(spec, data), shown_images(data)
     for name, reference in spec.functions.items():
         try:
-            value = call_measure(reference, network, images, labels)
+            with say_if_slow(f"{name}: {reference}"), unchanged(network, reference):
+                value = call_measure(reference, network, images, labels)
         except DoorError as error:
             problems.append(f"{name}: {error}")
         else:
             lines.append(f"{name}: {reference} gives {value:.4g} on an untrained network")
     return lines, problems
+
+
+@contextmanager
+def unchanged(network: Any, reference: str) -> Iterator[None]:
+    """Refuse code that changes the network that it is called with, and undo that.
+
+    Raises:
+        DoorError: The message names what was changed.
+
+    >>> from torch import nn
+    >>> with unchanged(nn.Linear(1, 1).eval(), "my_metric:size"):
+    ...     pass
+    """
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    yield
+    changed = [key for key, value in network.state_dict().items() if not value.equal(before[key])]
+    was_left_in_train_mode = network.training
+    network.load_state_dict(before)
+    network.eval()
+    if changed or was_left_in_train_mode:
+        what = f"changed its {changed[0]}" if changed else "left it in train mode"
+        raise DoorError(
+            f"{reference} was called with a network, and {what}: what is measured next would be "
+            f"another network. Let it work on a copy (copy.deepcopy)."
+        )
 
 
 def untrained(spec: SweepSpec, data: "ImageData") -> Any:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Prepared
-from orchestrator.driver.function_checks import shown_images, untrained
+from orchestrator.driver.function_checks import shown_images, unchanged, untrained
 from orchestrator.spec.code_content import with_code
 from orchestrator.spec.own_parts import FRONT, own_parts
 from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import Choice, Int
-from trainers.doors import DoorError
+from trainers.doors import DoorError, say_if_slow
 from trainers.quantization.config import FLOAT_BITS
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ def check_parts(spec: SweepSpec, data: "ImageData | None") -> tuple[list[str], l
     problems: list[str] = []
     for place, (kind, reference) in own_parts(spec).items():
         try:
-            if said := _tried(spec, data, place, kind, reference):
+            with say_if_slow(f"{place}: {reference}"):
+                said = _tried(spec, data, place, kind, reference)
+            if said:
                 lines.append(f"{place}: {reference} {said}")
         except DoorError as error:
             problems.append(f"{place}: {error}")
@@ -98,7 +100,9 @@ def _tried(
 
     section, name, _ = place.split(".")
     attack = getattr(spec, section)[name].as_attack()
-    moved = try_attack(untrained(spec, data), *shown_images(data), attack)
+    network = untrained(spec, data)
+    with unchanged(network, reference):
+        moved = try_attack(network, *shown_images(data), attack)
     return f"moves two images by up to {moved:.4g} in {attack.norm}"
 
 

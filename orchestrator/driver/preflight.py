@@ -34,12 +34,14 @@ from orchestrator.queries.data_notes import leaks
 from orchestrator.sampling.deduplication import MAX_LISTED
 from orchestrator.search.cost_model import KNOWN_NAMES, CostModel
 from orchestrator.search.warm_start import described
-from orchestrator.spec.run_sections import BudgetSection
+from orchestrator.spec.run_sections import AUTO, BudgetSection
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from trainers.data.config import RESIZES
+from trainers.doors import DoorError
 from trainers.errors import WeightsError
 from trainers.networks.backbone_table import backbone_info
+from trainers.networks.brought.registry import try_brought_step
 from trainers.networks.reuse_config import FATES, JUDGED, ReuseConfig
 from trainers.pruning.config import PRUNING_PARAMETERS
 
@@ -184,9 +186,20 @@ def _check_weights(spec: SweepSpec, report: CheckReport) -> None:
             report.problems.append(f"{label}{error}")
         else:
             _check_verdict(spec, report)
+            _check_step(spec, name, report)
             is_default = "weights" not in spec.backbone.model_fields_set
             report.lines.append(("weights", f"{label}{_source(source, is_default=is_default)}"))
     _check_variants(spec, report)
+
+
+def _check_step(spec: SweepSpec, name: str, report: CheckReport) -> None:
+    """Try a step of training with a backbone of a user's own, if steps change it."""
+    if spec.training.tune == "head":
+        return
+    try:
+        try_brought_step(name)
+    except DoorError as error:
+        report.problems.append(str(error))
 
 
 def _check_variants(spec: SweepSpec, report: CheckReport) -> None:
@@ -358,6 +371,10 @@ def _check_limits(spec: SweepSpec, prepared: Prepared, report: CheckReport) -> i
 
 
 def _check_resources(spec: SweepSpec, report: CheckReport) -> None:
+    if AUTO in (spec.resources.gpus, spec.resources.memory):
+        text = "auto: a run begins with a short trial of the widest configuration, and measures it"
+        report.lines.append(("resources", text))
+        return
     if spec.execution.kind == "inline":
         report.lines.append(("execution", f"inline: {INLINE_WORDS}"))
         return

@@ -94,6 +94,12 @@ def _without_numbers(reason: str) -> str:
 def _problem(config: TrialConfig, data: "ImageData | None") -> str:
     if data is None:
         return ""
+    if config.recipe.precision != "auto":
+        # Imported here: it needs torch.
+        from trainers.training.devices import precision_problem_here
+
+        if problem := precision_problem_here(config.recipe.precision):
+            return problem
     return config.recipe.problem(channels=data.train_images.shape[1], classes=len(data.classes))
 
 

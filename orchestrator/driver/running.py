@@ -31,6 +31,7 @@ from orchestrator.driver.loop import Parts, SweepLoop
 from orchestrator.driver.mirroring import chosen_store, mirrored, warmed_up_mirror
 from orchestrator.driver.part_checks import with_parts_code
 from orchestrator.driver.quick_checks import quick_checks
+from orchestrator.driver.resource_probe import with_probed_resources
 from orchestrator.driver.run_result import RunResult, result_of
 from orchestrator.driver.samplers import (
     sampler_of,
@@ -134,6 +135,10 @@ def _run(  # noqa: PLR0913 - what a run works with
     _refuse_places(spec, found, folder)
     if url is not None and (words := chosen_store(where, folder)):
         progress.note(f"stored at {words}")
+    probed = with_probed_resources(spec, address)
+    spec = probed.spec
+    for note in probed.notes:
+        progress.note(note)
     interrupted = True
     with (
         terminated_as_interrupted(),

@@ -1,14 +1,14 @@
 """The sampler of a run: by name, by code of a user's own, or an object that was passed."""
 
-from orchestrator.contracts import KnownValues, Prepared, Sampler, Suggestion, nothing_known
+from orchestrator.contracts import KnownValues, Prepared, Sampler, nothing_known
 from orchestrator.driver.first_bits import allocation_prior
 from orchestrator.driver.suggested_cap import depth_prior
-from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.errors import UsageError
 from orchestrator.sampling import Setting, build_sampler, check_sampler
 from orchestrator.spec.code_content import with_code
 from orchestrator.spec.sampler_section import OBJECT, SamplerSection
 from orchestrator.spec.sweep_spec import SweepSpec
-from trainers.doors import is_reference
+from trainers.doors import is_reference, say_if_slow
 
 
 def with_checked_sampler(spec: SweepSpec, passed: object) -> SweepSpec:
@@ -56,20 +56,8 @@ def check_samplers(spec: SweepSpec, passed: object = None) -> None:
         # Not asked: it would remember the question.
         sampler_of(spec, nothing_known, passed)
         return
-    try:
-        first = sampler_of(spec, nothing_known).suggest()
-    except OrchestratorError:
-        raise
-    except Exception as error:
-        raise UsageError(
-            f"sampler: {section.kind} was asked for a configuration, and raised "
-            f"{type(error).__name__}: {error}"
-        ) from error
-    if first is not None and not (isinstance(first, Suggestion) and first.params):
-        raise UsageError(
-            f"sampler: {section.kind} was asked for a configuration, and returned {first!r:.100}; "
-            f"a Suggestion (orchestrator.contracts) is needed, or None if there is none left."
-        )
+    with say_if_slow(f"sampler: {section.kind}"):
+        sampler_of(spec, nothing_known).suggest()
 
 
 def sampler_of(spec: SweepSpec, known: KnownValues, passed: object = None) -> Sampler:

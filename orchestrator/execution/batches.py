@@ -93,6 +93,7 @@ def _has_small_heads(spec: "SweepSpec") -> bool:
         and not _PREVENTING & spec.search_space.domains.keys()
         and backbone_info(config.architecture).n_features <= _MOST_FEATURES
         and not spec.resources.gpus
+        and spec.resources.memory is None
         and budget.cpu_hours is budget.gpu_hours is None
         and "train_s" not in compared
     )

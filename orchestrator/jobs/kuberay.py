@@ -218,7 +218,8 @@ def _sweep_problems(job: Job, spec: SweepSpec, settings: ClusterSettings) -> Ite
 
 
 def _fit_problems(spec: SweepSpec, settings: ClusterSettings) -> Iterator[str]:
-    cpus, gpus = spec.resources.cpus, spec.resources.gpus
+    needs = spec.resources.as_needs()
+    cpus, gpus = needs.cpus, needs.gpus
     if not any(group.cpus >= cpus and group.gpus >= gpus for group in settings.workers):
         yield (
             f"A trial needs {cpus} CPUs and {gpus:g} GPUs on one node, and no group of workers "

@@ -1,21 +1,129 @@
 """Samplers that a user brings along: of our protocol, or any of Optuna's."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
 import optuna
 
-from orchestrator.contracts import Sampler
-from orchestrator.errors import UsageError
+from orchestrator.contracts import Sampler, Suggestion
+from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.sampling.kinds import Kind
 from orchestrator.sampling.optuna_logging import bold
 from orchestrator.sampling.optuna_sampler import OptunaSampler
 from orchestrator.sampling.setting import Setting
-from trainers.doors import DoorError, load_reference
+from orchestrator.trials import Params, PriorPoint, Trial
+from search_spaces import SearchSpace, SpaceError
+from trainers.doors import FOREIGN_ERRORS, DoorError, load_reference, shown_error
 
 _PROTOCOL = ("suggest", "observe", "learn")
+# How often a sampler is asked again that proposes what was tried.
+_REPEATS = 100
+
+
+@dataclass
+class OwnSampler:
+    """A sampler of a user's own, whose answers are checked.
+
+    Attributes:
+        name: What the sweep file calls it.
+        brought: What the user's code returned, or one of Optuna's in our protocol.
+        space: What it may propose.
+        seen: The configurations that were proposed or observed.
+    """
+
+    name: str
+    brought: Any
+    space: SearchSpace
+    seen: set[str] = field(default_factory=set)
+
+    def learn(self, points: Sequence[PriorPoint]) -> None:
+        """Pass on what was measured before the sweep.
+
+        Raises:
+            UsageError: It raises.
+        """
+        self._asked("was told of earlier results", self.brought.learn, points)
+
+    def observe(self, trial: Trial) -> None:
+        """Pass on what is known of a trial.
+
+        Raises:
+            UsageError: It raises.
+        """
+        self.seen.add(_key(trial.params))
+        self._asked(f"was told of trial {trial.number}", self.brought.observe, trial)
+
+    def suggest(self) -> Suggestion | None:
+        """Ask for a configuration; again, if it was tried.
+
+        Raises:
+            UsageError: It raises, or proposes what is no configuration of the space, or only what
+                was tried.
+        """
+        asked = "was asked for a configuration"
+        for _ in range(_REPEATS):
+            found = self._asked(asked, self.brought.suggest)
+            if found is None:
+                return None
+            suggestion = self._checked(found, asked)
+            key = _key(suggestion.params)
+            if key not in self.seen:
+                self.seen.add(key)
+                return suggestion
+        raise UsageError(
+            f"sampler: {self.name} {asked} {_REPEATS} times, and each time returned one that was "
+            f"tried, the last one {key}: a sampler remembers what it proposed and what observe() "
+            f"told it, and returns None where nothing is left."
+        )
+
+    @property
+    def screened_out(self) -> int:
+        """Return how many configurations it left out; 0 if it does not count them."""
+        return int(getattr(self.brought, "screened_out", 0))
+
+    def _checked(self, found: object, asked: str) -> Suggestion:
+        where = f"sampler: {self.name} {asked}, and returned"
+        if not isinstance(found, Suggestion):
+            raise UsageError(
+                f"{where} {found!r:.100}; a Suggestion (orchestrator.contracts) is needed, or "
+                f"None if there is none left."
+            )
+        try:
+            # NumPy's and torch's scalars become numbers of Python.
+            params = {
+                name: value.item() if hasattr(value, "item") else value
+                for name, value in found.params.items()
+            }
+            params = self.space.canonical(params)
+        except (SpaceError, AttributeError, TypeError, ValueError) as error:
+            raise UsageError(
+                f"{where} {found.params!r:.100}, which is no configuration of the space: {error}"
+            ) from None
+        try:
+            json.dumps(dict(found.sampler_attrs))
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"{where} sampler_attrs that cannot be stored: {error}. Use text, numbers, lists "
+                f"and mappings."
+            ) from None
+        return Suggestion(params, found.sampler_attrs)
+
+    def _asked(self, asked: str, method: Callable[..., Any], *given: object) -> Any:
+        try:
+            return method(*given)
+        except OrchestratorError:
+            raise
+        except FOREIGN_ERRORS as error:
+            raise UsageError(
+                f"sampler: {self.name} {asked}, and raised {shown_error(error)}"
+            ) from error
+
+
+def _key(params: Params) -> str:
+    return json.dumps(dict(params), sort_keys=True)
 
 
 def made_by(reference: str, setting: Setting, options: Mapping[str, Any]) -> Sampler:
@@ -64,7 +172,7 @@ def adopted(
     """Make a sampler of the protocol of what a user brings along.
 
     Args:
-        brought: One of Optuna's samplers, or of the protocol, which is returned as it is.
+        brought: One of Optuna's samplers, or of the protocol.
         setting: What one of Optuna's is asked for.
         name: For the message; default: its type.
         make: Makes one of Optuna's anew, with another seed before each question, so that a
@@ -81,7 +189,7 @@ def adopted(
     """
     if isinstance(brought, optuna.samplers.BaseSampler):
         kind = Kind(_remade(brought, name, setting, make, options), asks=5, models_values=True)
-        return OptunaSampler(
+        ours = OptunaSampler(
             setting.space,
             setting.objectives,
             setting.constraints,
@@ -89,6 +197,7 @@ def adopted(
             kind=kind,
             known=setting.known,
         )
+        return OwnSampler(name or type(brought).__name__, ours, setting.space)
     lacking = [each for each in _PROTOCOL if not callable(getattr(brought, each, None))]
     if lacking:
         raise UsageError(
@@ -96,7 +205,7 @@ def adopted(
             f"has what a sampler has: {', '.join(lacking)}. See "
             f"orchestrator.contracts.Sampler."
         )
-    return cast(Sampler, brought)
+    return OwnSampler(name or type(brought).__name__, brought, setting.space)
 
 
 def _remade(
@@ -134,8 +243,8 @@ def _call(
     try:
         with bold():
             return make(**{**given, **options})
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         raise UsageError(
             f"sampler: {reference} was called with {', '.join((*given, *options)) or 'nothing'}, "
-            f"and raised {type(error).__name__}: {error}"
+            f"and raised {shown_error(error)}"
         ) from error

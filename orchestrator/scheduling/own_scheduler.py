@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.contracts import Decision
 from orchestrator.errors import UsageError
-from trainers.doors import DoorError, load_reference
+from trainers.doors import FOREIGN_ERRORS, DoorError, load_reference, say_if_slow, shown_error
 
 _PROTOCOL = ("decide", "best_first")
 Peers = Mapping[int, Mapping[str, float]]
@@ -36,8 +36,8 @@ class OwnScheduler:
         asked = f"scheduler: {self.name} was asked for trial {trial} after epoch {epoch}"
         try:
             answer = self.brought.decide(trial, epoch, peers)
-        except Exception as error:
-            raise UsageError(f"{asked}, and raised {type(error).__name__}: {error}") from error
+        except FOREIGN_ERRORS as error:
+            raise UsageError(f"{asked}, and raised {shown_error(error)}") from error
         try:
             return Decision(answer)
         except ValueError:
@@ -55,8 +55,8 @@ class OwnScheduler:
         asked = f"scheduler: {self.name} was asked for the order of {len(peers)} trials"
         try:
             order = list(self.brought.best_first(peers))
-        except Exception as error:
-            raise UsageError(f"{asked}, and raised {type(error).__name__}: {error}") from error
+        except FOREIGN_ERRORS as error:
+            raise UsageError(f"{asked}, and raised {shown_error(error)}") from error
         if sorted(order) != sorted(peers):
             raise UsageError(f"{asked}, and answered {order!r:.100}; each is needed once.")
         return order
@@ -84,13 +84,14 @@ def made_by(
         make = load_reference(reference)
         taken = inspect.signature(make).parameters
         used = {name: value for name, value in given.items() if name in taken}
-        brought = make(**used, **options)
+        with say_if_slow(f"scheduler: {reference}"):
+            brought = make(**used, **options)
     except DoorError as error:
         raise UsageError(f"scheduler: {error}") from None
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         raise UsageError(
             f"scheduler: {reference} was called with {', '.join(options) or 'no option'}, and "
-            f"raised {type(error).__name__}: {error}"
+            f"raised {shown_error(error)}"
         ) from error
     lacking = [each for each in _PROTOCOL if not callable(getattr(brought, each, None))]
     if lacking or not hasattr(brought, "milestones"):

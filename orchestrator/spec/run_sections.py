@@ -8,8 +8,8 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from orchestrator.contracts.needs import Needs
 from orchestrator.objectives import Objective
-from orchestrator.quantities import quantity
-from orchestrator.spec.section import Quantity, Section, with_kind, with_reference
+from orchestrator.quantities import parse_quantity, quantity
+from orchestrator.spec.section import Quantity, Section, as_problem, with_kind, with_reference
 from search_spaces import unknown
 from trainers.doors import is_reference, resolved_reference
 
@@ -18,6 +18,8 @@ _SCHEDULER_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "asha": {"min_epochs": 1, "reduction": 3},
     "median": {"min_epochs": 1},
 }
+AUTO: Literal["auto"] = "auto"
+"""The word for resources that a run measures."""
 SCHEDULER_KINDS = ("fifo", *_SCHEDULER_DEFAULTS)
 
 
@@ -215,31 +217,44 @@ class BudgetSection(Section):
     trial_seconds: float | None = Field(default=None, gt=0)
 
 
+def _quantity_or_auto(value: object) -> object:
+    return as_problem(parse_quantity, value) if isinstance(value, str) and value != AUTO else value
+
+
 class ResourcesSection(Section):
     """The resources that one trial is given, all on one node.
 
     Attributes:
         cpus: CPUs, and threads of torch.
-        gpus: GPUs: whole ones, or a part of one.
-        memory: Bytes that Ray reserves on the node, for example ``4GB``.
+        gpus: GPUs: whole ones, or a part of one. ``auto``: as many trials share a GPU as a short
+            trial at the start of the run shows that fit; none where there is no GPU.
+        memory: Bytes that Ray reserves on the node, for example ``4GB``. ``auto``: what the short
+            trial takes, and a tenth more.
         custom: Amounts of resources that the cluster defines, by their names.
         labels: Labels that the node must have, with their values.
     """
 
     cpus: int = Field(default=1, ge=1)
-    gpus: float = Field(default=0, ge=0)
-    memory: Quantity | None = Field(default=None, gt=0)
+    gpus: Annotated[float, Field(ge=0)] | Literal["auto"] = 0.0
+    memory: (
+        Annotated[
+            Annotated[float, Field(gt=0)] | Literal["auto"], BeforeValidator(_quantity_or_auto)
+        ]
+        | None
+    ) = None
     custom: dict[str, Annotated[float, Field(gt=0)]] | None = None
     labels: dict[str, str] | None = None
 
     def as_needs(self) -> Needs:
-        """Build what the executor asks of a node."""
-        return Needs(self.cpus, self.gpus, self.memory or 0, self.custom or {}, self.labels or {})
+        """Build what the executor asks of a node; a whole GPU where it is still to be measured."""
+        gpus = 1 if self.gpus == AUTO else self.gpus
+        memory = 0 if self.memory in (AUTO, None) else self.memory
+        return Needs(self.cpus, gpus, memory, self.custom or {}, self.labels or {})
 
     @field_validator("gpus")
     @classmethod
-    def _can_be_shared_out(cls, gpus: float) -> float:
-        if gpus > 1 and not gpus.is_integer():
+    def _can_be_shared_out(cls, gpus: float | Literal["auto"]) -> float | Literal["auto"]:
+        if gpus != AUTO and gpus > 1 and not gpus.is_integer():
             raise ValueError(f"gpus is {gpus:g}: Ray gives out whole GPUs, or a part of one.")
         return gpus
 

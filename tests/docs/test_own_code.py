@@ -25,6 +25,7 @@ from orchestrator.execution.inline import InlineExecutor
 from orchestrator.queries.sweeps import open_sweep
 from orchestrator.spec.files import load_sweep
 from orchestrator.trials import Trial, TrialState
+from tests.docs.parts import changed, contract_passes
 
 GUIDES = Path(__file__).resolve().parents[2] / "docs" / "guides"
 FILES = {
@@ -33,6 +34,9 @@ FILES = {
     "my_callbacks.py": "callbacks.md",
     "my_model.py": "bring-your-own-backbone.md",
     "test_my_model.py": "bring-your-own-backbone.md",
+    "test_my_data.py": "bring-your-own-data.md",
+    "test_my_metric.py": "bring-your-own-objective.md",
+    "test_my_callbacks.py": "callbacks.md",
     "sweep.yaml": "bring-your-own-backbone.md",
 }
 SETTINGS = ["tracking=none", "training.epochs=2"]
@@ -236,6 +240,29 @@ def test_the_contract_of_the_guide_is_kept_by_its_model(folder: Path) -> None:
     )
     assert ended.returncode == 0, ended.stdout
     assert "12 passed" in ended.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "before", "after", "said"),
+    [
+        ("data", "default_rng(0)", "default_rng()", "test_the_same_images_come_again"),
+        ("metric", "with torch", "network.train()\n    with torch", "test_network_and_images_are"),
+        (
+            "callbacks",
+            "if trial.state",
+            "if trial.values['accuracy'] and trial.state",
+            "KeyError: 'accuracy'",
+        ),
+    ],
+)
+def test_the_contracts_of_the_guides_are_kept_and_find_what_breaks_them(
+    folder: Path, part: str, before: str, after: str, said: str
+) -> None:
+    assert contract_passes(folder, f"test_my_{part}.py")
+    changed(folder / f"my_{part}.py", before, after)
+    with pytest.raises(AssertionError, match=said):
+        contract_passes(folder, f"test_my_{part}.py")
 
 
 @pytest.mark.ray

@@ -9,7 +9,13 @@ import numpy as np
 from trainers.data.image_data import Images, LabelledImages
 from trainers.data.image_store import IN_MEMORY, Decoded, ImageStore, Source
 from trainers.data.npz import Archive, read_arrays
-from trainers.doors import load_reference, reference_digest
+from trainers.doors import (
+    FOREIGN_ERRORS,
+    load_reference,
+    reference_digest,
+    say_if_slow,
+    shown_error,
+)
 from trainers.errors import DataError
 
 _FIX = (
@@ -46,7 +52,8 @@ def read_own(reference: str, store: ImageStore = IN_MEMORY) -> LabelledImages:
     empty = Archive(f"data.dataset {reference}", f"{_FIX}.", {})
     function = load_reference(reference)
     try:
-        returned = function()
+        with say_if_slow(f"data.dataset {reference}"):
+            returned = function()
         if isinstance(returned, Mapping):
             arrays = {key: np.asarray(array) for key, array in returned.items()}
             images = [each for each in arrays.values() if each.ndim > 2]
@@ -56,8 +63,8 @@ def read_own(reference: str, store: ImageStore = IN_MEMORY) -> LabelledImages:
             archive = _pairs(returned, reference, empty, store)
     except DataError:
         raise
-    except (Exception, SystemExit) as error:
-        raise empty.error(f"could not be read: {type(error).__name__}: {error}") from error
+    except FOREIGN_ERRORS as error:
+        raise empty.error(f"could not be read: {shown_error(error)}") from error
     name = reference.rpartition(":")[2]
     return read_arrays(archive, name)
 
@@ -65,10 +72,12 @@ def read_own(reference: str, store: ImageStore = IN_MEMORY) -> LabelledImages:
 def _pairs(dataset: Any, reference: str, empty: Archive, store: ImageStore) -> Archive:
     if not len(dataset):
         raise ValueError("it holds no images")
-    first = np.asarray(dataset[0][0])
+    first = np.asarray(_pair(dataset, 0)[0])
     # Whatever else is wrong is said of all images.
     if first.dtype != np.uint8 or first.nbytes * len(dataset) <= store.in_memory:
-        images, labels = zip(*(dataset[index] for index in range(len(dataset))), strict=True)
+        images, labels = zip(
+            *(_pair(dataset, index) for index in range(len(dataset))), strict=True
+        )
         arrays = {
             "x_train": np.stack([np.asarray(image) for image in images]),
             "y_train": np.array([_whole(label) for label in labels]),
@@ -82,13 +91,21 @@ def _pairs(dataset: Any, reference: str, empty: Archive, store: ImageStore) -> A
 
     def decode(start: int) -> Iterator[Decoded]:
         for index in range(start, len(dataset)):
-            image, label = dataset[index]
+            image, label = _pair(dataset, index)
             yield plain(image), _whole(label)
 
-    key = _samples(reference, [dataset[index][0] for index in _some(len(dataset))])
+    key = _samples(reference, [_pair(dataset, index)[0] for index in _some(len(dataset))])
     source = Source(empty.what, key, len(dataset), plain(first).shape, decode)
     kept, numbers = store.kept(source)
     return Archive(empty.what, f"{_FIX}.", {"x_train": kept, "y_train": numbers}, store=store)
+
+
+def _pair(dataset: Any, index: int) -> tuple[Any, Any]:
+    try:
+        image, label = dataset[index]
+    except FOREIGN_ERRORS as error:
+        raise ValueError(f"number {index} of {len(dataset)}: {shown_error(error)}") from error
+    return image, label
 
 
 def _samples(reference: str, images: Any) -> str:

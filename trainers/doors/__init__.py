@@ -1,6 +1,7 @@
 """Code of a user's own, named in a sweep file as ``module:name``; importable without torch."""
 
 from trainers.doors.carried import read_code, write_code
+from trainers.doors.foreign import FOREIGN_ERRORS, say_if_slow, shown_error
 from trainers.doors.measures import call_measure
 from trainers.doors.parts import KINDS, call_part, is_part, load_part, part_name, shipped
 from trainers.doors.references import (
@@ -17,6 +18,7 @@ from trainers.doors.references import (
 )
 
 __all__ = [
+    "FOREIGN_ERRORS",
     "KINDS",
     "DoorError",
     "call_measure",
@@ -33,7 +35,9 @@ __all__ = [
     "read_code",
     "reference_digest",
     "resolved_reference",
+    "say_if_slow",
     "shipped",
+    "shown_error",
     "take_note",
     "write_code",
 ]

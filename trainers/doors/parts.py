@@ -8,6 +8,7 @@ from inspect import Parameter, signature
 from types import MappingProxyType
 from typing import Any
 
+from trainers.doors.foreign import FOREIGN_ERRORS, shown_error
 from trainers.doors.references import (
     DoorError,
     content_name,
@@ -102,10 +103,8 @@ def call_part(name: str, function: Callable[..., Any], *given: Any, **named: Any
         if all(each.kind is not Parameter.VAR_KEYWORD for each in taken.values()):
             named = {key: value for key, value in named.items() if key in taken}
         return function(*given, **named)
-    except Exception as error:
-        raise DoorError(
-            f"{name} was called, and raised {type(error).__name__}: {error}"
-        ) from error
+    except FOREIGN_ERRORS as error:
+        raise DoorError(f"{name} was called, and raised {shown_error(error)}") from error
 
 
 @lru_cache(maxsize=64)

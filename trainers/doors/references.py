@@ -13,6 +13,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from trainers.doors.foreign import FOREIGN_ERRORS, say_if_slow, shown_error
 from trainers.doors.imports import imported_files
 from trainers.errors import TrainerError
 
@@ -96,13 +97,14 @@ def load_reference(reference: str) -> Any:
     """
     module, _, name = reference.rpartition(":")
     try:
-        loaded = _from_file(Path(module)) if module.endswith(ENDING) else _installed(module)
+        with say_if_slow(f"The import of {module}"):
+            loaded = _from_file(Path(module)) if module.endswith(ENDING) else _installed(module)
     except DoorError:
         raise
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         raise DoorError(
-            f"{module} cannot be imported: {type(error).__name__}: {error}. It must be importable "
-            f"by itself, on every machine that runs trials."
+            f"{module} cannot be imported: {shown_error(error)}. It must be importable by "
+            f"itself, on every machine that runs trials."
         ) from error
     if not hasattr(loaded, name):
         raise DoorError(f"{module} has no {name!r}; the sweep file names it.")

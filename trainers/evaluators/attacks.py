@@ -104,6 +104,8 @@ def _by_own(network: nn.Module, pixels: Tensor, labels: Tensor, attack: AttackCo
     if not isinstance(found, Tensor) or found.shape != pixels.shape:
         shown = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise DoorError(f"{where} {shown}; images of the same shape are needed.")
+    if found.is_complex():
+        raise DoorError(f"{where} images of {found.dtype}; real numbers are needed.")
     found = found.detach().to(pixels)
     if not found.isfinite().all():
         raise DoorError(f"{where} NaN or infinity; pixels in [0, 1] are needed.")

@@ -1,5 +1,6 @@
 """Criteria by their names: those of the table, and code of a user's own."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -78,6 +79,8 @@ def _checked(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
                 f"{name} was called with weights of the shape {tuple(weight.shape)}, and returned "
                 f"{shown}; a number for each weight is needed."
             )
+        if found.is_complex():
+            raise DoorError(f"{name} returned {found.dtype}; real numbers are needed.")
         if not found.isfinite().all():
             raise DoorError(
                 f"{name} was called with weights of the shape {tuple(weight.shape)}, and returned "
@@ -118,5 +121,18 @@ def try_criterion(reference: str, *, tune: str) -> str:
     if criterion.gather is not None:
         gathered = criterion.gather(gathered, weight, gradient)
     noise = torch.rand(_TRIED, generator=generator)
-    criterion.score(Evidence(weight, initial, gradient, noise, gathered, 0.5))
+    evidence = Evidence(weight, initial, gradient, noise, gathered, 0.5)
+    before = copy.deepcopy(evidence)
+    first, second = (criterion.score(evidence) for _ in range(2))
+    names = ("weight", "initial", "gradient", "noise", "accumulated")
+    if changed := [n for n in names if not getattr(evidence, n).equal(getattr(before, n))]:
+        raise DoorError(
+            f"{reference} was called with an Evidence, and changed its {changed[0]}, which the "
+            f"training goes on with: let it work on a copy (clone)."
+        )
+    if not first.equal(second):
+        raise DoorError(
+            f"{reference} returned other scores for the same Evidence, so that no training could "
+            f"be repeated: draw from evidence.noise."
+        )
     return f"scores weights{'' if criterion.gather is None else ', and gathers in each step'}"

@@ -74,6 +74,8 @@ def _tensor(given: object, what: str, groups: int, columns: range) -> Tensor:
     """Return float32 `(groups, n)` with n one of `columns`, finite and ascending."""
     if not isinstance(given, Tensor):
         raise DoorError(f"{what} of the type {type(given).__name__}; a tensor is needed.")
+    if given.is_complex():
+        raise DoorError(f"{what} of {given.dtype}; real numbers are needed.")
     if given.ndim != 2 or len(given) != groups or given.shape[1] not in columns:
         most = columns[-1]
         size = f"{most}" if len(columns) == 1 else f"1 to {most}"
@@ -112,6 +114,12 @@ def try_quantizer(reference: str, bits: int) -> int:
     weights = torch.randn(_TRIED, generator=torch.Generator().manual_seed(0))
     weights[:, :2] = 0.0
     name = part_name("quantizers", reference)
-    found = own_codebook(weights, bits, name).levels.codebook
-    assert found is not None  # noqa: S101 - it lists its levels
+    found, again = (own_codebook(weights, bits, name).levels.codebook for _ in range(2))
+    assert again is not None  # noqa: S101 - it lists its levels
+    assert found is not None  # noqa: S101
+    if not found.equal(again):
+        raise DoorError(
+            f"{name} returned other levels for the same weights, so that nothing could be "
+            f"repeated: draw with a torch.Generator of its own seed."
+        )
     return max(len(row.unique()) for row in found)

@@ -33,6 +33,7 @@ from trainers.stages.cache import StageCache
 from trainers.stages.measurements import Measurements
 from trainers.stages.trial_stages import TrialStages
 from trainers.stages.weights import content_digest
+from trainers.training.devices import chosen_device
 
 _BATCH = 32
 _DIVERGENCES = "divergences"
@@ -90,7 +91,7 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
     pixels, labels = data.subset("train")
     chosen = stratified_choice(labels, min(images, len(labels)), derive_seed(seed, "calibration"))
     if device is None:
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = chosen_device()
     network = copy.deepcopy(network).to(device).eval().requires_grad_(requires_grad=False)
     rounder = None
     if rounding != "nearest":

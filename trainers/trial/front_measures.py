@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from trainers.artifact import load_artifact
@@ -34,6 +33,7 @@ from trainers.files.predictions import (
     write_predictions,
 )
 from trainers.files.trial_folder import PREDICTIONS_NAME
+from trainers.training.devices import chosen_device
 from trainers.trial.run import attack_seed
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def measure_survivor(
         OSError: The predictions cannot be written.
     """
     set_threads(threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = chosen_device()
     network = load_artifact(path)
     other = None if reference is None else load_artifact(reference)
     images, labels = data.subset("val")

@@ -45,6 +45,7 @@ from trainers.quantization.config import FLOAT_BITS
 from trainers.quantization.plan import planned_weights, quantize_network
 from trainers.quantization.quantized import QuantizedWeight
 from trainers.stages.cache import StageCache
+from trainers.training.devices import chosen_device
 from trainers.training.examples import FEATURE_BYTES
 from trainers.training.finetune import EpochReport, FineTuning
 from trainers.training.fused import fuse_key, run_epoch
@@ -109,7 +110,7 @@ class TrialRun:
         self.keeps_milestones = False
         self._milestones = frozenset(milestones)
         self._since_checkpoint = 0.0
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = chosen_device()
         self.damaged = ""
         began = time.perf_counter()
         teach = partial(taught, config, data, device=self._device, cache=cache)
@@ -248,7 +249,9 @@ class TrialRun:
         )
         images, labels = self._data.subset("val")
         for name, reference in config.functions.items():
-            values[name] = call_measure(reference, packed.eval(), as_array(images), labels)
+            # Afterwards the mode is what it was, whatever the function sets.
+            with torch.enable_grad():
+                values[name] = call_measure(reference, packed.eval(), as_array(images), labels)
         if config.latency:
             values |= measure_latency(artifact.path, threads=config.threads)
         values["eval_s"] = time.perf_counter() - began
@@ -320,7 +323,7 @@ def evaluate_artifact(
         ArtifactError: The file is damaged or not an artifact.
     """
     set_threads(threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = chosen_device()
     network = load_artifact(path)
     logits = compute_logits(network, data.subset(subset)[0], device=device)
     return _evaluated(network, data, subset, attacks, logits=logits, device=device)[0]

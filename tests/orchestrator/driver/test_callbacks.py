@@ -1,6 +1,7 @@
 """Callbacks are told of what was stored, in order, and never end a sweep."""
 
 import logging
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +19,8 @@ from orchestrator.execution.inline import InlineExecutor
 from orchestrator.queries.sweeps import open_sweep
 from orchestrator.spec.files import load_sweep
 from orchestrator.spec.sweep_spec import SweepSpec
-from orchestrator.trials import Trial
+from orchestrator.testing.callback_contract import CallbackContract
+from orchestrator.trials import SweepRecord, Trial
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "sweeps" / "digits.yaml"
 SMALL = ["data.limit=150", "training.epochs=1", "tracking=none", "space=smoke", "name=told"]
@@ -57,6 +59,13 @@ class Hearing(Callback):
         return [fact for name, fact in self.events if name == event]
 
 
+class TestOurs(CallbackContract):
+    @pytest.fixture(params=[Callback, Hearing])
+    def callback(self, request: pytest.FixtureRequest) -> object:
+        made: object = request.param()
+        return made
+
+
 @pytest.mark.slow
 def test_they_hear_of_each_trial_once_and_of_the_front_whenever_it_changes(
     spec_of: Callable[..., SweepSpec],
@@ -86,6 +95,9 @@ def test_one_that_raises_is_a_warning_and_the_sweep_goes_on(
         def on_trial_end(self, trial: Trial) -> None:
             raise KeyError(trial.number)
 
+        def on_sweep_end(self, sweep: SweepRecord) -> None:
+            sys.exit(0)
+
     shown, after = Noting(), Hearing()
     with caplog.at_level(logging.WARNING):
         result = run(
@@ -98,6 +110,8 @@ def test_one_that_raises_is_a_warning_and_the_sweep_goes_on(
     said = "on_trial_end of the callback Raising raised KeyError: 0. The sweep goes on."
     assert said in shown.notes
     assert said in caplog.text
+    ended = "on_sweep_end of the callback Raising raised SystemExit: 0. The sweep goes on."
+    assert ended in shown.notes
     assert len(after.of("on_trial_end")) == 1
 
 
@@ -125,6 +139,13 @@ def test_those_of_a_file_may_change_from_run_to_run(
         ("class Given:\n    def f(self):\n        pass", "so that it would never be called"),
         ("class Given:\n    def __init__(self, x):\n        pass", "raised TypeError"),
         ("1 / 0", "cannot be imported: ZeroDivisionError"),
+        ("class Given:\n    def on_trial_end(self):\n        pass", "is called with trial, which"),
+        (
+            "class Given:\n    def on_trial_report(self, trial):\n        pass",
+            r"called with trial and report.* def on_trial_report\(self, trial, report\)",
+        ),
+        ("class Given:\n    async def on_trial_end(self, trial):\n        pass", "nothing awaits"),
+        ("import sys\nGiven = sys.exit(0)", "cannot be imported: SystemExit"),
     ],
 )
 def test_what_hears_of_nothing_is_refused(tmp_path: Path, code: str, said: str) -> None:

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 
-from orchestrator.contracts import Sampler
+from orchestrator.contracts import Sampler, Suggestion
 from orchestrator.errors import UsageError
 from orchestrator.sampling import Setting, build_sampler
 from orchestrator.sampling.kinds import accepted_options, with_options
@@ -18,6 +19,7 @@ from orchestrator.testing.sampler_contract import (
     Loop,
     SamplerContract,
 )
+from orchestrator.trials import Trial
 
 UNIFORM = """
 import random
@@ -144,3 +146,49 @@ def test_an_object_of_optuna_is_asked_itself() -> None:
     sampler = Counting(seed=1)
     Loop(adopted(sampler, Setting(SMALL, OBJECTIVES, (), 0))).run(3)
     assert sampler.asked >= 3 * len(SMALL.names)
+
+
+class Odd:
+    """Answers what it is told to, and learns nothing."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def suggest(self) -> Any:
+        if isinstance(self.answer, type):
+            raise self.answer("in the middle")
+        return self.answer
+
+    def observe(self, trial: Trial) -> None:
+        pass
+
+    def learn(self, points: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (OSError, "asked for a configuration, and raised OSError: in the middle"),
+        (SystemExit, "and raised SystemExit: in the middle"),
+        ({"width": 4, "bits": 4}, r"returned {'width'.*a Suggestion \(orchestrator.contracts\)"),
+        (Suggestion({"width": 17, "bits": 4}), "which is no configuration of the space: .*17"),
+        (Suggestion({"width": 4}), "which is no configuration of the space: .*bits"),
+        (Suggestion({"width": float("nan"), "bits": 4}), "no configuration of the space"),
+        (Suggestion({"width": 4, "bits": 4}, {"a": object()}), "sampler_attrs that cannot be"),
+    ],
+)
+def test_an_answer_that_is_no_configuration_is_a_sentence(answer: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=f"sampler: Odd was .*{said}"):
+        adopted(Odd(answer), Setting(SMALL, OBJECTIVES, (), 0)).suggest()
+
+
+def test_numbers_of_numpy_are_numbers_and_what_was_tried_is_not_tried_again() -> None:
+    answer = Suggestion({"width": np.int64(4), "bits": np.int64(4)})
+    sampler = adopted(Odd(answer), Setting(SMALL, OBJECTIVES, (), 0))
+    found = sampler.suggest()
+    assert found is not None
+    assert [type(value) for value in found.params.values()] == [int, int]
+    assert sampler.screened_out == 0
+    with pytest.raises(UsageError, match="100 times, and each time returned one that was tried"):
+        sampler.suggest()

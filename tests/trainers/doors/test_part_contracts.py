@@ -6,6 +6,7 @@ from trainers.pruning.config import BEFORE_TRAINING_CRITERIA, CHANNEL_CRITERION,
 from trainers.quantization.config import QUANTIZERS
 from trainers.testing.attack_contract import AttackContract
 from trainers.testing.criterion_contract import CriterionContract
+from trainers.testing.objective_contract import ObjectiveContract
 from trainers.testing.quantizer_contract import PrunableContract, QuantizerContract
 
 
@@ -47,3 +48,11 @@ class TestSquare(AttackContract):
     @pytest.fixture
     def name(self) -> str:
         return "square"
+
+
+class TestAccuracy(ObjectiveContract):
+    """Measured by us as a function of a user's own would."""
+
+    @pytest.fixture
+    def name(self) -> str:
+        return "trainers.evaluators.accuracy:accuracy"

@@ -15,7 +15,7 @@ from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.pruning import PruningConfig
 from trainers.recipes.config import RecipeConfig
-from trainers.training.devices import bound_memory
+from trainers.training.devices import bound_memory, precision_problem
 from trainers.training.epochs import EpochBatches
 from trainers.training.finetune import FineTuning
 from trainers.training.optimizers import Optimizer
@@ -185,3 +185,23 @@ def test_a_part_of_a_gpu_bounds_the_memory(
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", told.append)
     bound_memory(share)
     assert told == bounds
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "has_bfloat16", "said"),
+    [
+        ("auto", "mps", False, ""),
+        ("float32", "mps", False, ""),
+        ("float16", "mps", False, "trials compute in float32: write auto"),
+        ("bfloat16", "cuda", False, "the GPU does not have"),
+        ("bfloat16", "cuda", True, ""),
+        ("float16", "cuda", False, ""),
+        ("bfloat16", "cpu", False, ""),
+    ],
+)
+def test_a_precision_that_the_device_does_not_have_is_a_sentence(
+    precision: str, device: str, has_bfloat16: bool, said: str
+) -> None:
+    found = precision_problem(precision, device, has_bfloat16=has_bfloat16)
+    assert said in found
+    assert bool(found) == bool(said)

@@ -1,5 +1,6 @@
 """Facts of a backbone that is brought along, as they are found by building it."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,8 @@ def check_channels(name: str, mean: Any, std: Any) -> tuple[tuple[float, ...], t
         means, stds = tuple(map(float, mean)), tuple(map(float, std))
     except (TypeError, ValueError):
         means, stds = (), ()
-    if len(means) not in (1, 3) or len(means) != len(stds) or not min(stds) > 0:
+    numbers = len(means) in (1, 3) and len(means) == len(stds) and min(stds) > 0
+    if not numbers or not all(map(math.isfinite, (*means, *stds))):
         raise BroughtError(
             f"{name} has mean {mean!r} and std {std!r}; one number for each of 1 or 3 channels is "
             f"needed, of pixels in [0, 1], the deviations positive."

@@ -15,6 +15,7 @@ from trainers.networks.brought.probing import (
     found_blocks,
     input_channels,
     on_default_device,
+    try_step,
 )
 
 WORDS = ("own", "scratch")
@@ -43,6 +44,20 @@ def own_facts(reference: str) -> BroughtFacts:
     ('my_model:Flatten', 150528, ('own', 'scratch'))
     """
     return _facts(reference, content_name(reference))
+
+
+def try_own_step(reference: str) -> None:
+    """Do with two images what a training of the whole backbone does.
+
+    Raises:
+        DoorError: As `own_facts`.
+        BroughtError: It raises in train mode, or no gradient reaches its parameters.
+
+    >>> try_own_step("torch.nn:Flatten")
+    """
+    facts = own_facts(reference)
+    model = built(reference, _maker(reference, facts.name), 0)
+    try_step(reference, model, len(facts.mean), facts.image_size)
 
 
 def own_features(reference: str, *, seed: int) -> nn.Module:

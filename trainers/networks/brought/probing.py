@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from trainers.doors import FOREIGN_ERRORS, say_if_slow, shown_error
 from trainers.networks.brought.facts import BroughtError
 
 _IMAGES = 2
@@ -61,24 +62,56 @@ def count_features(name: str, model: nn.Module, channels: int, side: int) -> int
     called = f"{name} was called with {_IMAGES} images of {channels}x{side}x{side}"
     was_training = model.training
     try:
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.inference_mode():
+        with say_if_slow(called), built_here(0), torch.inference_mode():
             found = model.eval()(torch.rand(_IMAGES, channels, side, side))
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         raise BroughtError(
-            f"{called}, and raised {type(error).__name__}: {error}. Attributes of the module say "
+            f"{called}, and raised {shown_error(error)}. Attributes of the module say "
             f"what it sees: image_size (in pixels), mean and std (a number for each channel)."
         ) from error
     finally:
         model.train(was_training)
     if not isinstance(found, Tensor):
         raise BroughtError(f"{called}, and returned a {type(found).__name__}; a tensor is needed.")
-    if found.ndim != 2 or len(found) != _IMAGES or not found.is_floating_point():
+    if found.ndim != 2 or len(found) != _IMAGES or not found.shape[1]:
         raise BroughtError(
             f"{name} returns a tensor of shape {tuple(found.shape)} for {_IMAGES} images; a flat "
             f"vector of features for each is needed: let the module end with "
             f"nn.AdaptiveAvgPool2d(1) and nn.Flatten(), and without a classifier."
         )
+    if found.dtype != torch.float32:
+        raise BroughtError(
+            f"{called}, and returned features of {found.dtype}; torch.float32 is needed: let the "
+            f"module end with .float()."
+        )
+    if not found.isfinite().all():
+        raise BroughtError(f"{called}, and returned NaN or infinity; finite features are needed.")
     return int(found.shape[1])
+
+
+def try_step(name: str, model: nn.Module, channels: int, side: int) -> None:
+    """Run two images through a module in train mode and back, as the training of all of it does.
+
+    Raises:
+        BroughtError: It raises, or no gradient reaches its parameters.
+
+    >>> try_step("net", nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten()), 1, 2)
+    >>> try_step("flat", nn.Flatten(), 1, 2)
+    """
+    called = f"{name} was called in train mode with {_IMAGES} images of {channels}x{side}x{side}"
+    trained = [each for each in model.parameters() if each.requires_grad]
+    try:
+        with say_if_slow(called), built_here(0):
+            found = model.train()(torch.rand(_IMAGES, channels, side, side))
+            if found.requires_grad:
+                found.sum().backward()
+    except FOREIGN_ERRORS as error:
+        raise BroughtError(f"{called}, and raised {shown_error(error)}") from error
+    if trained and all(each.grad is None for each in trained):
+        raise BroughtError(
+            f"{called}, and no gradient reaches its parameters, which tune names for training: "
+            f"leave out detach() and no_grad(), or write tune: head."
+        )
 
 
 def input_channels(model: nn.Module) -> int:
@@ -162,11 +195,11 @@ def built(name: str, make: Callable[[], object], seed: int) -> nn.Module:
     1
     """
     try:
-        with built_here(seed):
+        with say_if_slow(name), built_here(seed):
             model = make()
-    except Exception as error:
+    except FOREIGN_ERRORS as error:
         raise BroughtError(
-            f"{name} was called to build a backbone, and raised {type(error).__name__}: {error}"
+            f"{name} was called to build a backbone, and raised {shown_error(error)}"
         ) from error
     if not isinstance(model, nn.Module):
         raise BroughtError(

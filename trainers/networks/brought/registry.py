@@ -77,6 +77,23 @@ def brought_facts(name: str) -> BroughtFacts:
     return own_facts(_reference(name))
 
 
+def try_brought_step(name: str) -> None:
+    """Try a step of training with a backbone of a user's own; others are not tried.
+
+    Args:
+        name: As of `brought_facts`.
+
+    Raises:
+        DoorError: It raises in train mode, or no gradient reaches its parameters.
+
+    >>> try_brought_step("timm:resnet18")
+    """
+    if is_code(name):
+        from trainers.networks.brought.own import try_own_step
+
+        try_own_step(_reference(name))
+
+
 def brought_features(source: str, *, seed: int, weights: str = "scratch") -> "nn.Module":
     """Build a backbone that is brought along, in float32 on the default device.
 
