@@ -12,6 +12,7 @@ from orchestrator.spec.own_parts import FRONT, own_parts
 from orchestrator.spec.sweep_spec import SweepSpec
 from search_spaces import Choice, Int
 from trainers.doors import DoorError, say_if_slow
+from trainers.networks.brought.registry import try_brought_step
 from trainers.quantization.config import FLOAT_BITS
 
 if TYPE_CHECKING:
@@ -51,6 +52,29 @@ def check_parts(spec: SweepSpec, data: "ImageData | None") -> tuple[list[str], l
         except DoorError as error:
             problems.append(f"{place}: {error}")
     return lines, problems
+
+
+def step_problems(spec: SweepSpec, name: str) -> list[str]:
+    """Try a step of training with a backbone of a user's own, if steps of the sweep change it.
+
+    Args:
+        spec: The sweep.
+        name: One of its backbones; one of ours has no problems.
+
+    Returns:
+        Why it cannot be trained, as sentences.
+
+    >>> from orchestrator.spec.files import load_sweep
+    >>> step_problems(load_sweep("examples/sweeps/digits.yaml"), "digitnet")
+    []
+    """
+    if spec.training.tune == "head":
+        return []
+    try:
+        try_brought_step(name)
+    except DoorError as error:
+        return [str(error)]
+    return []
 
 
 def with_parts_code(spec: SweepSpec, prepared: Prepared | None) -> Prepared | None:

@@ -14,7 +14,7 @@ from orchestrator.driver.executors import INLINE_WORDS
 from orchestrator.driver.function_checks import check_functions
 from orchestrator.driver.memory_range import memory_sizes, prepared_of
 from orchestrator.driver.mirroring import chosen_store, chosen_tracking
-from orchestrator.driver.part_checks import check_parts
+from orchestrator.driver.part_checks import check_parts, step_problems
 from orchestrator.driver.recipe_checks import (
     RecipeChecks,
     balance_text,
@@ -38,10 +38,8 @@ from orchestrator.spec.run_sections import AUTO, BudgetSection
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
 from trainers.data.config import RESIZES
-from trainers.doors import DoorError
 from trainers.errors import WeightsError
 from trainers.networks.backbone_table import backbone_info
-from trainers.networks.brought.registry import try_brought_step
 from trainers.networks.reuse_config import FATES, JUDGED, ReuseConfig
 from trainers.pruning.config import PRUNING_PARAMETERS
 
@@ -186,20 +184,10 @@ def _check_weights(spec: SweepSpec, report: CheckReport) -> None:
             report.problems.append(f"{label}{error}")
         else:
             _check_verdict(spec, report)
-            _check_step(spec, name, report)
+            report.problems += step_problems(spec, name)
             is_default = "weights" not in spec.backbone.model_fields_set
             report.lines.append(("weights", f"{label}{_source(source, is_default=is_default)}"))
     _check_variants(spec, report)
-
-
-def _check_step(spec: SweepSpec, name: str, report: CheckReport) -> None:
-    """Try a step of training with a backbone of a user's own, if steps change it."""
-    if spec.training.tune == "head":
-        return
-    try:
-        try_brought_step(name)
-    except DoorError as error:
-        report.problems.append(str(error))
 
 
 def _check_variants(spec: SweepSpec, report: CheckReport) -> None:
