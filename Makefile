@@ -22,7 +22,7 @@ NUMERIC := $(addprefix tests/trainers/,training networks evaluators test_any_pro
 PLAIN := $(addprefix --ignore=tests/trainers/networks/,brought test_guide.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test test-ray test-rest check coverage docs bench faults fuzz ui image release-check clean processors cluster
+.PHONY: help install demo quick test test-docstrings test-ray test-rest check coverage docs bench faults fuzz ui image release-check clean processors cluster
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,16 +50,21 @@ quick: install  ## Run the tests of half a second that need neither Ray, MLflow,
 
 # Tests with Ray wait much of their time, for workers that start or for Ray to see that one is gone. So the others run
 # meanwhile; each part prints what it has to say when it is over.
-test: install check  ## Run everything that CI runs
-	$(BIN)/python -m pytest -q --doctest-modules orchestrator trainers search_spaces --ignore=orchestrator/storage/migrations
-	@echo "Two runs at once, of tests with Ray and of all others. Each is shown when it has ended."
+test: install  ## Run everything that CI runs
+	@echo "Two runs at once, each shown when it has ended: the checks and the examples of docstrings,"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check test-docstrings
+	@echo "then tests with Ray and all others."
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-ray test-rest
+
+test-docstrings: install  ## Run the examples of docstrings
+	$(BIN)/python -m pytest -q --doctest-modules orchestrator trainers search_spaces --ignore=orchestrator/storage/migrations
 
 test-ray: install  ## Run the tests that start Ray, and those that take long, one after another
 	$(BIN)/python -m pytest -q -m "ray or serial" --durations=15
 
+# After those with Ray where both want a processor: they are one after another, and would end last.
 test-rest: install  ## Run all other tests, two at a time
-	$(BIN)/python -m pytest -q -n 2 -m "not (ray or serial)" --durations=15
+	nice -n 5 $(BIN)/python -m pytest -q -n 2 -m "not (ray or serial)" --durations=15
 
 cluster: install  ## Run the tests that start several nodes of Ray, some in namespaces of their own (root)
 	PARETUNE_TEST_STACK=1 $(BIN)/python -m pytest -q tests/stack $(addprefix tests/orchestrator/execution/test_cluster_,faults.py sizes.py)

@@ -16,7 +16,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.ray_nodes import PATIENT, asked
+import pytest
+
+from orchestrator.execution.ray_address import Answer, ask_cluster
+from tests.ray_nodes import PATIENT
 from tests.servers import free_port
 
 START_S = 300.0
@@ -142,7 +145,7 @@ class PrivateNodes:
         until = time.monotonic() + START_S
         answer = None
         while time.monotonic() < until:
-            answer = asked(self.address, self.environment)
+            answer = _asked(self.address, self.environment)
             if len(answer.nodes or ()) >= count:
                 return
             self._restart()
@@ -199,6 +202,14 @@ def private_network(numbers: Sequence[int]) -> Iterator[None]:
     finally:
         for words in ended:
             subprocess.run(["ip", *words.split()], capture_output=True, check=False)
+
+
+def _asked(address: str, environment: Mapping[str, str]) -> Answer:
+    """Ask a cluster for its nodes, with these variables in the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        return ask_cluster(address)
 
 
 def _ray(ip: str) -> list[str]:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +15,6 @@ import pytest
 import yaml
 
 from orchestrator.contracts import Store
-from orchestrator.execution.ray_address import Answer, ask_cluster
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import find_store, open_store
 from tests.servers import free_port
@@ -74,6 +72,7 @@ class RayNodes:
     def __post_init__(self) -> None:
         # Short, for a socket's path has 107 bytes.
         self._ray = tempfile.mkdtemp(prefix="pr-")
+        self._begins: dict[str, int] = {}
 
     @property
     def address(self) -> str:
@@ -91,7 +90,7 @@ class RayNodes:
         return {**os.environ, **auth, **PATIENT, **own}
 
     def start_head(self, cpus: int) -> None:
-        """Start a head, and wait until it answers."""
+        """Start a head, and wait until it is up."""
         self.port = free_port()
         head = (f"--port={self.port}", "--include-dashboard=false", f"--temp-dir={self._ray}")
         self._start("head", "--head", *head, f"--num-cpus={cpus}")
@@ -107,14 +106,17 @@ class RayNodes:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
-    def nodes(self) -> int:
-        return len(asked(self.address, self.environment).nodes or ())
-
     def wait_for(self, count: int) -> None:
+        """Wait until so many nodes say that they are up.
+
+        To ask the cluster would take a process that imports Ray, each time.
+        """
         until = time.monotonic() + LONGEST_S
-        while self.nodes() < count:
+        while sum(map(self._is_up, self.running)) < count:
+            ended = [name for name, each in self.running.items() if each.poll() is not None]
+            assert not ended, self.logs()
             assert time.monotonic() < until, self.logs()
-            time.sleep(1)
+            time.sleep(0.1)
 
     def logs(self) -> str:
         return "\n".join(log.read_text() for log in sorted(self.folder.glob("*.log")))
@@ -176,8 +178,14 @@ class RayNodes:
         finally:
             store.close()
 
+    def _is_up(self, name: str) -> bool:
+        log = (self.folder / f"{name}.log").read_bytes()
+        return b"Ray runtime started" in log[self._begins[name] :]
+
     def _start(self, name: str, *words: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
+            # A node that is started again has said it before.
+            self._begins[name] = log.tell()
             self.running[name] = subprocess.Popen(
                 [sys.executable, "-m", "ray.scripts.scripts", "start", *words, *_SMALL],
                 stdout=log,
@@ -185,14 +193,6 @@ class RayNodes:
                 env=self.environment,
                 start_new_session=True,
             )
-
-
-def asked(address: str, environment: Mapping[str, str]) -> Answer:
-    """Ask a cluster for its nodes, with these variables in the environment."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        return ask_cluster(address)
 
 
 def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:

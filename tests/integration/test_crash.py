@@ -116,7 +116,7 @@ class Project:
                 continue
             if done(now):
                 return now
-            time.sleep(0.05)
+            time.sleep(0.1)
         pytest.fail("nothing happened in time")
 
     def end(self) -> None:

@@ -84,7 +84,7 @@ def test_a_condition_is_read_as_the_command_line_reads_it(
         tab.type("#where", text)
         tab.click(".filter button[type=submit]")
         tab.wait(f"document.body.innerText.includes('{count} of 7 trials. {front} on the front')")
-        tab.wait(f"{ROWS}.length === {count}")
+        assert tab.wait(f"{ROWS}.length === {count}")
     tab.type("#where", "bitz <= 4")
     tab.click(".filter button[type=submit]")
     tab.wait("document.querySelector('#where-said').innerText.includes(\"'bits'\")")
