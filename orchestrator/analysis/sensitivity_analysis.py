@@ -169,32 +169,33 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
     """
     from trainers.data.image_data import ImageData
     from trainers.data.loading import load_data
-    from trainers.quantization.config import QuantizationConfig
     from trainers.trial.allocated import Allocations, check_sensitivity, sensitivities
     from trainers.trial.trained import trained_network
 
-    # Before a head is trained.
     check_sensitivity(by, cumulative=cumulative, rounding=rounding)
     shown = data if isinstance(data, ImageData) else load_data(data)
-    config = quantization or QuantizationConfig(quantizer="affine", step="mse")
+    config = quantization or _default_levels()
     kept: dict[str, Any] = {"seed": seed, "cache": cache}
     found, notes = trained_network(network, shown, weights=weights, epochs=epochs, **kept)
-    how = kept | {"images": images, "cumulative": cumulative, "rounding": rounding, "by": by}
-    every = replace(config, bits=8, fc_bits=8)
-    layers = sensitivities(found, every, shown, **how, progress=progress)
-    best = Allocations(found.spec, config, shown.classes, layers).front
-    subject = (found, shown, config)
-    report = _report(
-        *subject,
+    asked: dict[str, Any] = {"seed": seed, "rounding": rounding, "by": by}
+    how = kept | asked | {"images": images, "cumulative": cumulative, "progress": progress}
+    layers = sensitivities(found, replace(config, bits=8, fc_bits=8), shown, **how)
+    best = Allocations(found.spec, config, shown.classes, layers)
+    return _report(
+        *(found, shown, config),
         images=min(images, len(shown.train_labels)),
-        seed=seed,
-        rounding=rounding,
-        by=by,
+        **asked,
         layers=layers,
-        front=tuple(best(_BUDGETS)) if front else (),
         notes=notes,
+        front=tuple(best.front(_BUDGETS)) if front else (),
+        network=network if isinstance(network, str) else found.spec.backbone,
     )
-    return replace(report, network=network) if isinstance(network, str) else report
+
+
+def _default_levels() -> "QuantizationConfig":
+    from trainers.quantization.config import QuantizationConfig
+
+    return QuantizationConfig(quantizer="affine", step="mse")
 
 
 def _report(
@@ -204,7 +205,6 @@ def _report(
     from trainers.stages.weights import content_digest
 
     return SensitivityReport(
-        network=found.spec.backbone,
         backbone=found.spec.backbone,
         data=data.name,
         fingerprint=data.fingerprint(),

@@ -111,21 +111,16 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
     Example: paretune analyze sensitivity digits-fc:12 digits --front --to sensitivity.html
 
     Example: paretune analyze sensitivity digitnet digits --rounding gptq --no-cumulative
-
-    Example: paretune analyze sensitivity digitnet digits --by fisher
     """
-    # The page shows the command with what was decided here.
     context.params["cumulative"] = by == "divergence" if cumulative is None else cumulative
     output = AnalysisOutput.checked(context, to, track)
-    config = images_config(data, image_size=image_size)
-    found = _network(network, store)
     from orchestrator.analysis.sensitivity_analysis import analyze_sensitivity
     from trainers.quantization.config import QuantizationConfig
 
     try:
         report = analyze_sensitivity(
-            found,
-            config,
+            _network(network, store),
+            images_config(data, image_size=image_size),
             weights=weights,
             epochs=epochs,
             quantization=QuantizationConfig(quantizer=quantizer, step=step, scope=scope),
@@ -141,8 +136,7 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
     except ValueError as error:
         raise UsageError(str(error)) from None
     report = replace(report, network=network)
-    page = partial(_page, report)
-    output.show(report, page, _heading(report), _tables(report), how)
+    output.show(report, partial(_page, report), _heading(report), _tables(report), how)
 
 
 def _known(rounding: str) -> str:

@@ -99,8 +99,7 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
     check_sensitivity(by, cumulative=cumulative, rounding=rounding)
     pixels, labels = data.subset("train")
     chosen = stratified_choice(labels, min(images, len(labels)), derive_seed(seed, "calibration"))
-    if device is None:
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = copy.deepcopy(network).to(device).eval().requires_grad_(requires_grad=False)
     rounder = None
     shown = list(torch.split(to_unit(torch.tensor(pixels[chosen], device=device)), _BATCH))
@@ -110,9 +109,6 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
         fitted = _other_images(pixels, labels, chosen, seed, device)
         how = CalibrationConfig(images=images, seed=seed)
         rounder = Rounder(network, lambda: iter(fitted), rounding=rounding, calibration=how)
-    right = torch.tensor(labels[chosen], device=device)
-    # Labels that the network has no output for, as when its classes are others, have no loss.
-    known = bool((right >= 0).all() and (right < network.spec.classes).all())
     facts = {"quantization": asdict(quantization), "images": images, "seed": seed}
     facts |= {"rounding": rounding, "network": content_digest(network), "device": str(device)}
     kept = Measurements("layer_sensitivity", cache, data=data.content(), facts=facts)
@@ -120,12 +116,18 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
         network,
         quantization,
         shown,
-        labels=right if known else None,
+        labels=_known_labels(labels[chosen], network, device),
         cumulative=cumulative,
         rounder=rounder,
         progress=progress,
         part=kept.value,
     )
+
+
+def _known_labels(labels: np.ndarray, network: Network, device: torch.device) -> Tensor | None:
+    """Return labels; None if the network has no output for one, as when its classes are others."""
+    known = (labels >= 0).all() and (labels < network.spec.classes).all()
+    return torch.tensor(labels, device=device) if known else None
 
 
 def check_sensitivity(by: str, *, cumulative: bool, rounding: str) -> None:
