@@ -35,6 +35,7 @@ class SensitivityReport:
         scope: As there.
         step: As there.
         rounding: How codes were chosen; a word of `trainers.quantization.calibration.ROUNDINGS`.
+        by: As `trainers.trial.allocated.sensitivities` takes it.
         layers: Each convolution from input to output, and the FC layers together.
         front: The best allocation for each mean number of bits, if asked for.
         notes: Caveats; sentences without a full stop.
@@ -52,6 +53,7 @@ class SensitivityReport:
     step: str
     layers: "tuple[LayerSensitivity, ...]"
     rounding: str = "nearest"
+    by: str = "divergence"
     front: "tuple[Allocation, ...]" = ()
     notes: tuple[str, ...] = ()
 
@@ -68,7 +70,7 @@ class SensitivityReport:
     def inputs(self) -> dict[str, Any]:
         """Return what was looked at, and how."""
         names = ("network", "backbone", "data", "fingerprint", "digest", "images", "seed")
-        how = ("quantizer", "scope", "step", "rounding")
+        how = ("quantizer", "scope", "step", "rounding", "by")
         return {name: getattr(self, name) for name in (*names, *how)}
 
     def results(self) -> dict[str, float]:
@@ -140,6 +142,7 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
     cumulative: bool = True,
     front: bool = False,
     rounding: str = "nearest",
+    by: str = "divergence",
     cache: "StageCache | None" = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SensitivityReport:
@@ -156,6 +159,7 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
         cumulative: Whether layers are quantized together with those before them too.
         front: Whether to compute the best allocations of 2 to 8 mean bits.
         rounding: As `trainers.trial.allocated.sensitivities` takes it.
+        by: As there.
         cache: Where what is finished is kept, so that an interrupted analysis goes on.
         progress: Called with the number of measurements that are done, and of all.
 
@@ -165,29 +169,33 @@ def analyze_sensitivity(  # noqa: PLR0913 - what is measured, and how
     """
     from trainers.data.image_data import ImageData
     from trainers.data.loading import load_data
-    from trainers.quantization.config import QuantizationConfig
-    from trainers.trial.allocated import Allocations, sensitivities
+    from trainers.trial.allocated import Allocations, check_sensitivity, sensitivities
     from trainers.trial.trained import trained_network
 
+    check_sensitivity(by, cumulative=cumulative, rounding=rounding)
     shown = data if isinstance(data, ImageData) else load_data(data)
-    config = quantization or QuantizationConfig(quantizer="affine", step="mse")
+    config = quantization or _default_levels()
     kept: dict[str, Any] = {"seed": seed, "cache": cache}
     found, notes = trained_network(network, shown, weights=weights, epochs=epochs, **kept)
-    how = kept | {"images": images, "cumulative": cumulative, "rounding": rounding}
-    every = replace(config, bits=8, fc_bits=8)
-    layers = sensitivities(found, every, shown, **how, progress=progress)
-    best = Allocations(found.spec, config, shown.classes, layers).front
-    subject = (found, shown, config)
-    report = _report(
-        *subject,
+    asked: dict[str, Any] = {"seed": seed, "rounding": rounding, "by": by}
+    how = kept | asked | {"images": images, "cumulative": cumulative, "progress": progress}
+    layers = sensitivities(found, replace(config, bits=8, fc_bits=8), shown, **how)
+    best = Allocations(found.spec, config, shown.classes, layers)
+    return _report(
+        *(found, shown, config),
         images=min(images, len(shown.train_labels)),
-        seed=seed,
-        rounding=rounding,
+        **asked,
         layers=layers,
-        front=tuple(best(_BUDGETS)) if front else (),
         notes=notes,
+        front=tuple(best.front(_BUDGETS)) if front else (),
+        network=network if isinstance(network, str) else found.spec.backbone,
     )
-    return replace(report, network=network) if isinstance(network, str) else report
+
+
+def _default_levels() -> "QuantizationConfig":
+    from trainers.quantization.config import QuantizationConfig
+
+    return QuantizationConfig(quantizer="affine", step="mse")
 
 
 def _report(
@@ -197,7 +205,6 @@ def _report(
     from trainers.stages.weights import content_digest
 
     return SensitivityReport(
-        network=found.spec.backbone,
         backbone=found.spec.backbone,
         data=data.name,
         fingerprint=data.fingerprint(),

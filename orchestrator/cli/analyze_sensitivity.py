@@ -56,8 +56,21 @@ RoundingOption = Annotated[
     ),
 ]
 ScopeOption = Annotated[str, typer.Option(help="channel or layer: what shares its levels.")]
+ByOption = Annotated[
+    str,
+    typer.Option(
+        help="divergence, which quantizes each layer and looks, or fisher, which estimates it "
+        "from one gradient for each image."
+    ),
+]
 CumulativeOption = Annotated[
-    bool, typer.Option(help="Also quantize the layers before each one; takes as long again.")
+    bool | None,
+    typer.Option(
+        "--cumulative/--no-cumulative",
+        help="Also quantize the layers before each one, the default by divergence; takes as long "
+        "again.",
+        show_default=False,
+    ),
 ]
 FrontOption = Annotated[
     bool, typer.Option("--front", help="Print the best allocations of 2 to 8 mean bits too.")
@@ -77,7 +90,8 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
     step: StepOption = "mse",
     rounding: RoundingOption = "nearest",
     scope: ScopeOption = "channel",
-    cumulative: CumulativeOption = True,
+    by: ByOption = "divergence",
+    cumulative: CumulativeOption = None,
     front: FrontOption = False,
     image_size: SizeOption = None,
     store: StoreOption = None,
@@ -98,23 +112,23 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
 
     Example: paretune analyze sensitivity digitnet digits --rounding gptq --no-cumulative
     """
+    context.params["cumulative"] = by == "divergence" if cumulative is None else cumulative
     output = AnalysisOutput.checked(context, to, track)
-    config = images_config(data, image_size=image_size)
-    found = _network(network, store)
     from orchestrator.analysis.sensitivity_analysis import analyze_sensitivity
     from trainers.quantization.config import QuantizationConfig
 
     try:
         report = analyze_sensitivity(
-            found,
-            config,
+            _network(network, store),
+            images_config(data, image_size=image_size),
             weights=weights,
             epochs=epochs,
             quantization=QuantizationConfig(quantizer=quantizer, step=step, scope=scope),
             rounding=_known(rounding),
             images=images,
             seed=seed,
-            cumulative=cumulative,
+            by=by,
+            cumulative=context.params["cumulative"],
             front=front,
             cache=analysis_cache(),
             progress=progress("measurements"),
@@ -122,8 +136,7 @@ def sensitivity(  # noqa: PLR0913 - the options of a command
     except ValueError as error:
         raise UsageError(str(error)) from None
     report = replace(report, network=network)
-    page = partial(_page, report)
-    output.show(report, page, _heading(report), _tables(report), how)
+    output.show(report, partial(_page, report), _heading(report), _tables(report), how)
 
 
 def _known(rounding: str) -> str:

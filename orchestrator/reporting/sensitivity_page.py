@@ -21,6 +21,8 @@ def sentences(report: "SensitivityReport") -> list[str]:
     how = f"{report.quantizer} levels, step {report.step}, a {report.scope} each"
     if report.rounding != "nearest":
         how += f", codes by {report.rounding}"
+    if report.by != "divergence":
+        how += f"; estimated by {report.by}"
     return [
         f"{report.network} on {report.data}: {len(report.layers)} layers, {weights:,} weights; "
         f"{report.images} training images; {how}.",

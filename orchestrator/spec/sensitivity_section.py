@@ -4,7 +4,9 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from pydantic import model_validator
 
 from orchestrator.spec.section import Section
 from trainers.quantization.allocation import BIT_WIDTHS
@@ -29,6 +31,19 @@ class SensitivitySection(Section):
     backbone: str
     weights: dict[str, int]
     divergences: dict[str, list[float]]
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        for name, row in self.divergences.items():
+            if name not in self.weights or len(row) != len(BIT_WIDTHS):
+                raise ValueError(
+                    f"{name} needs its number of weights and {len(BIT_WIDTHS)} divergences, at "
+                    f"{BIT_WIDTHS[0]} to {BIT_WIDTHS[-1]} bits, and has {len(row)}. 'paretune "
+                    f"analyze sensitivity ... --format json' prints all of it."
+                )
+        if missing := self.weights.keys() - self.divergences.keys():
+            raise ValueError(f"{', '.join(sorted(missing))} has weights and no divergences.")
+        return self
 
     def problem(self, sampled: Collection[str], sampler: str, networks: Sequence[str]) -> str:
         """Say why allocations by it cannot be tried first in a search; empty if they can.

@@ -19,6 +19,7 @@ from trainers.networks.spec import NetworkSpec
 from trainers.quantization.allocation import BIT_WIDTHS, AllocationConfig, Allocator, Option
 from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.config import QuantizationConfig, lists_levels
+from trainers.quantization.fisher import fisher_sensitivity
 from trainers.quantization.packing import packed_bytes
 from trainers.quantization.rounding.network import Rounder
 from trainers.quantization.sensitivity import (
@@ -37,6 +38,8 @@ from trainers.training.devices import chosen_device
 
 _BATCH = 32
 _DIVERGENCES = "divergences"
+SENSITIVITIES = ("divergence", "fisher")
+"""How much a layer minds: what its quantization changes, or an estimate from gradients."""
 # A header is a few bytes longer or shorter, by the digits of the offsets in it.
 _TRIES = 8
 
@@ -70,6 +73,7 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
     device: torch.device | None = None,
     cumulative: bool = False,
     rounding: str = "nearest",
+    by: str = "divergence",
     progress: Progress | None = None,
     cache: StageCache | None = None,
 ) -> tuple[LayerSensitivity, ...]:
@@ -85,36 +89,64 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
         cumulative: As `measure_sensitivity` takes it.
         rounding: How codes are chosen, with a look at as many other training images; a word of
             `trainers.quantization.calibration.ROUNDINGS`.
+        by: ``divergence``, which quantizes each layer and looks, or ``fisher``, which estimates it
+            (`fisher_sensitivity`), and knows neither `cumulative` nor a rounding.
         progress: As `measure_sensitivity` takes it.
         cache: Where finished parts are kept, so that an interrupted measurement goes on.
+
+    Raises:
+        ValueError: `by` is unknown, or cannot do what else is asked.
     """
+    check_sensitivity(by, cumulative=cumulative, rounding=rounding)
     pixels, labels = data.subset("train")
     chosen = stratified_choice(labels, min(images, len(labels)), derive_seed(seed, "calibration"))
-    if device is None:
-        device = chosen_device()
+    device = device or chosen_device()
     network = copy.deepcopy(network).to(device).eval().requires_grad_(requires_grad=False)
     rounder = None
+    shown = list(torch.split(to_unit(torch.tensor(pixels[chosen], device=device)), _BATCH))
+    if by == "fisher":
+        return fisher_sensitivity(network, quantization, shown, seed=seed, progress=progress)
     if rounding != "nearest":
         fitted = _other_images(pixels, labels, chosen, seed, device)
         how = CalibrationConfig(images=images, seed=seed)
         rounder = Rounder(network, lambda: iter(fitted), rounding=rounding, calibration=how)
-    shown = to_unit(torch.tensor(pixels[chosen], device=device))
-    right = torch.tensor(labels[chosen], device=device)
-    # Labels that the network has no output for, as when its classes are others, have no loss.
-    known = bool((right >= 0).all() and (right < network.spec.classes).all())
     facts = {"quantization": asdict(quantization), "images": images, "seed": seed}
     facts |= {"rounding": rounding, "network": content_digest(network), "device": str(device)}
     kept = Measurements("layer_sensitivity", cache, data=data.content(), facts=facts)
     return measure_sensitivity(
         network,
         quantization,
-        list(torch.split(shown, _BATCH)),
-        labels=right if known else None,
+        shown,
+        labels=_known_labels(labels[chosen], network, device),
         cumulative=cumulative,
         rounder=rounder,
         progress=progress,
         part=kept.value,
     )
+
+
+def _known_labels(labels: np.ndarray, network: Network, device: torch.device) -> Tensor | None:
+    """Return labels; None if the network has no output for one, as when its classes are others."""
+    known = (labels >= 0).all() and (labels < network.spec.classes).all()
+    return torch.tensor(labels, device=device) if known else None
+
+
+def check_sensitivity(by: str, *, cumulative: bool, rounding: str) -> None:
+    """Reject a sensitivity that cannot be measured as it is asked for.
+
+    >>> check_sensitivity("fisher", cumulative=False, rounding="nearest")
+
+    Raises:
+        ValueError: It cannot; the message says why.
+    """
+    if by not in SENSITIVITIES:
+        raise ValueError(f"by is {by!r}; known are {', '.join(SENSITIVITIES)}.")
+    if by == "fisher" and (cumulative or rounding != "nearest"):
+        raise ValueError(
+            "a sensitivity by fisher is estimated for each layer alone and its nearest codes: "
+            "leave the rounding and the layers before each one (cumulative) out, or take by: "
+            "divergence."
+        )
 
 
 def _other_images(

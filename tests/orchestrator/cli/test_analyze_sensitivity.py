@@ -41,12 +41,25 @@ def test_a_table_has_a_row_for_each_layer(call: Call) -> None:
     assert "up to" not in result.stdout
 
 
+@pytest.mark.slow
+def test_an_estimate_by_gradients_says_that_it_is_one(call: Call) -> None:
+    result = call("analyze", "sensitivity", *QUICK, "--by", "fisher", "--front", "-f", "json")
+    found = json.loads(result.stdout)
+    assert found["by"] == "fisher"
+    assert all(row["cumulative_divergence"] is None for row in found["layers"])
+    assert found["front"]
+    assert "estimated by fisher" in call("analyze", "sensitivity", *QUICK, "--by", "fisher").stdout
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (("digitnett", "digits"), "Did you mean 'digitnet'"),
         (("digitnet", "digits", "--quantizer", "kmean"), "known are symmetric"),
         (("digitnet", "digits", "--to", "a.png"), "ends in .html"),
+        (("digitnet", "digits", "--by", "hessian"), "known are divergence, fisher"),
+        (("digitnet", "digits", "--by", "fisher", "--rounding", "gptq"), "leave the rounding"),
+        (("digitnet", "digits", "--by", "fisher", "--cumulative"), "each layer alone"),
         (("nosuch:3", "digits"), "No store"),
     ],
 )

@@ -104,6 +104,17 @@ def test_what_cannot_come_first_is_refused(
         sweep(tmp_path, **changes)
 
 
+def test_a_section_that_was_cut_short_is_refused(tmp_path: Path) -> None:
+    whole: dict[str, Any] = {"backbone": "digitnet", "weights": {"bits_1": 9}}
+    for divergences, told in (
+        ({"bits_1": [0.1] * 6}, "bits_1 needs its number of weights and 7 divergences"),
+        ({}, "bits_1 has weights and no divergences"),
+    ):
+        section = {**whole, "divergences": divergences}
+        with pytest.raises(UsageError, match=told):
+            sweep(tmp_path, quantization={"sensitivity": section})
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"other\.json cannot be read .* analyze sensitivity"):
         sweep(tmp_path, quantization={"sensitivity": "other.json"})
