@@ -168,6 +168,9 @@ def _in_turns(folder: Path, data: Any, *, pairs: int, block: int, first: int) ->
     """Let both sides train the same images in turn; the ratios of their throughputs."""
     rng = np.random.default_rng(first)
     ratios: dict[str, list[float]] = {"clock": [], "cpu": []}
+    # What is imported and allocated once is no throughput: torch's optimizers take seconds.
+    for side in ("ours", "theirs"):
+        _timed(folder, _some(data, rng, BATCH), side)
     for number in range(pairs):
         some = _some(data, rng, block)
         sides = ("ours", "theirs") if (number + first) % 2 == 0 else ("theirs", "ours")
