@@ -71,7 +71,7 @@ def with_probed_resources(
     Args:
         spec: The sweep.
         address: Of the Ray cluster; None for the environment's.
-        measure: Runs the trial and returns what memory it took; default: `measured`.
+        measure: Runs the trial and returns what memory it took; default: it is run.
 
     Raises:
         UsageError: A trial does not fit on the GPU, or there is none here and the workers are
@@ -89,7 +89,7 @@ def with_probed_resources(
     open_ones = {key for key in ("gpus", "memory") if getattr(spec.resources, key) == AUTO}
     if not open_ones:
         return Probed(spec)
-    peak = (measure or measured)(spec)
+    peak = (measure or _measured)(spec)
     found: dict[str, float] = {}
     notes: list[str] = []
     if "gpus" in open_ones:
@@ -105,7 +105,7 @@ def with_probed_resources(
     return Probed(spec.model_copy(update={"resources": resources}), tuple(notes))
 
 
-def measured(spec: SweepSpec) -> "Peak":
+def _measured(spec: SweepSpec) -> "Peak":
     """Run a short trial of the widest configuration in a process of its own.
 
     Raises:

@@ -22,6 +22,8 @@ ENDING = ".py"
 _COPIES: dict[Path, Path] = {}
 # Of a digest in a name: two contents that share them are not met by chance.
 _DIGITS = 16
+# Files that are being imported.
+_RUNNING: set[Path] = set()
 # Where code of a content was seen by this process. The content is compared each time.
 _LOCATED: dict[str, str] = {}
 
@@ -278,8 +280,14 @@ def _from_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path, loader=_AsWritten(name, str(path)))
     if spec is None or spec.loader is None:
         raise DoorError(f"{path} is no Python module.")
+    if path in _RUNNING:
+        raise DoorError(
+            f"{path} is imported for what it has, and itself begins with that import: put what "
+            f"it runs under if __name__ == '__main__', which workers that import it leave out."
+        )
     module = importlib.util.module_from_spec(spec)
     _forget_others(path)
+    _RUNNING.add(path)
     # Dataclasses and pickle look a class's module up by its name.
     sys.modules[name] = module
     sys.path.insert(0, str(path.parent))
@@ -289,6 +297,7 @@ def _from_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     finally:
+        _RUNNING.discard(path)
         sys.path.remove(str(path.parent))
     return module
 

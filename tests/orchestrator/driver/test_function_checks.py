@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from orchestrator.driver.function_checks import check_functions
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -36,3 +37,20 @@ def test_the_two_images_are_of_two_classes(tmp_path: Path) -> None:
     lines, problems = returned("mine = lambda net, images, labels: len(set(labels))", tmp_path)
     assert problems == []
     assert lines[0].endswith("gives 2 on an untrained network")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("[each.data.zero_() for each in network.parameters()]", "and changed its features"),
+        ("network.train()", "and left it in train mode"),
+        ("__import__('sys').exit(0)", "and raised SystemExit: 0"),
+    ],
+)
+def test_code_that_changes_the_network_or_ends_the_process_is_refused(
+    tmp_path: Path, body: str, said: str
+) -> None:
+    code = f"def mine(network, images, labels):\n    {body}\n    return 1\n"
+    lines, (problem,) = returned(code, tmp_path)
+    assert lines == []
+    assert said in problem

@@ -6,7 +6,6 @@ import pytest
 
 from orchestrator.driver.preflight import check
 from orchestrator.driver.resource_probe import (
-    measured,
     share_of_gpu,
     trials_per_gpu,
     widest,
@@ -91,4 +90,4 @@ def test_a_short_trial_shows_what_memory_one_takes_and_the_run_stores_it(
 @pytest.mark.slow
 def test_a_short_trial_that_fails_is_a_sentence() -> None:
     with pytest.raises(TrainerError, match=r"how much memory one takes failed: .*no such"):
-        measured(spec_of("data={folder: /no such folder}", "backbone.weights=scratch"))
+        with_probed_resources(spec_of("data={folder: /no such folder}", "resources.memory=auto"))

@@ -142,3 +142,13 @@ def test_what_takes_long_is_named_and_waited_for(caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.WARNING), say_if_slow("my_data:load"):
         torch.zeros(1)
     assert len(caplog.records) == 1
+
+
+def test_a_script_that_runs_whenever_it_is_imported_is_told_the_guard(tmp_path: Path) -> None:
+    file = tmp_path / "script.py"
+    again = "from trainers.doors import load_reference\nload_reference(__file__ + ':Net')\n"
+    file.write_text(f"class Net: pass\n{again}")
+    with pytest.raises(DoorError, match="put what it runs under if __name__ == '__main__'"):
+        load_reference(f"{file}:Net")
+    file.write_text("class Net: pass\n")
+    assert load_reference(f"{file}:Net").__name__ == "Net"
