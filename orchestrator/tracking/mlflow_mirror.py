@@ -23,7 +23,7 @@ from orchestrator.places import file_trouble
 from orchestrator.redaction import redacted_section
 from orchestrator.spec.stored import spec_constraints, spec_objectives
 from orchestrator.tracking.errors import RefusedError
-from orchestrator.tracking.first_view import view_tag
+from orchestrator.tracking.first_view import view_tags
 from orchestrator.tracking.mlflow_server import MlflowServer
 from orchestrator.tracking.parent_run import with_progress
 from orchestrator.tracking.run_content import (
@@ -37,13 +37,18 @@ from orchestrator.tracking.run_content import (
     sweep_id,
     sweep_identity,
 )
-from orchestrator.tracking.run_description import NOTE, trial_description
+from orchestrator.tracking.run_description import (
+    FRONT_PAGE,
+    NOTE,
+    WRITTEN,
+    experiment_description,
+    trial_description,
+)
 from orchestrator.tracking.runs import Changes, RunContent, RunView, safe_tags
 from orchestrator.trials import Choice, SweepRecord, SweepState, Trial
 
 SPEC = "sweep.json"
 FRONT_TABLE = "front.csv"
-FRONT_PAGE = "front.html"
 TRACEBACK = "traceback.txt"
 
 _FRONT_PAUSE_S = 30.0
@@ -118,6 +123,14 @@ class MlflowMirror:
             done += self._mirror_all(batch if limit is None else batch[: limit - done])
         self._catch_up(sweep)
         return done
+
+    def attach(self, sweep: str, file: Path) -> None:
+        """Store a file as an artifact of the sweep's run, in the place of one of the same name.
+
+        Raises:
+            TrackingError: MLflow cannot be reached, or refuses the file.
+        """
+        self._server.put_file(self._parent(self._store.sweep(sweep)).run_id, file)
 
     def experiment_id(self) -> str:
         """Return the id of the experiment in MLflow, creating it if it is missing."""
@@ -254,6 +267,8 @@ class MlflowMirror:
 
     def _summarize(self, sweep: SweepRecord, *, with_front: bool) -> None:
         parent, trials = self._parent(sweep), self._store.trials(sweep.name)
+        known = {"mlflow_experiment_id": self.experiment_id(), "mlflow_run_id": parent.run_id}
+        sweep = replace(sweep, **known)
         if with_front:
             self._publish(sweep, parent.run_id, trials)
         # Last, so that a parent run that has ended has its front.
@@ -263,9 +278,10 @@ class MlflowMirror:
     def _publish(self, sweep: SweepRecord, parent: str, trials: Sequence[Trial]) -> None:
         spec = json.dumps(redacted_section(sweep.spec), indent=2)
         self._server.put_text(parent, spec, SPEC)
-        self._server.tag_experiment(self.experiment_id(), view_tag(sweep))
         goals, limits = spec_objectives(sweep.spec), spec_constraints(sweep.spec)
         front = compute_front(trials, goals, limits)
+        marked = sweep.state is not SweepState.RUNNING and len(front) > 0 and front.feasible
+        self._show_first(sweep, marked=marked)
         if not len(front):
             return
         with tempfile.TemporaryDirectory(prefix="paretune-front-") as folder:
@@ -274,6 +290,17 @@ class MlflowMirror:
         self._server.put_text(parent, front.to_frame().to_csv(index=False), FRONT_TABLE)
         if sweep.state is not SweepState.RUNNING:
             self._show_members(sweep, front, trials)
+
+    def _show_first(self, sweep: SweepRecord, *, marked: bool) -> None:
+        """Tag the experiment with its views and its description; a person's description stays."""
+        experiment = self.experiment_id()
+        present = self._server.experiment_tags(experiment)
+        tags = view_tags(sweep, marked=marked)
+        if present.get(NOTE, "") == present.get(WRITTEN, ""):
+            note = experiment_description(sweep)
+            tags |= safe_tags({NOTE: note, WRITTEN: note})
+        for tag in tags.items() - present.items():
+            self._server.tag_experiment(experiment, tag)
 
     def _show_members(self, sweep: SweepRecord, front: Front, trials: Sequence[Trial]) -> None:
         """Tag the runs of the front's members, and only them; give each its packed network."""
