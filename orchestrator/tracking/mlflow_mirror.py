@@ -124,6 +124,17 @@ class MlflowMirror:
         self._catch_up(sweep)
         return done
 
+    def renew_links(self, name: str) -> None:
+        """Renew descriptions and views of a sweep, which name its runs, after these were copied.
+
+        Raises:
+            TrackingError: MLflow cannot be reached.
+        """
+        trials = self._store.trials(name)
+        parent, sweep = self._known(self._store.sweep(name))
+        self._show_first(sweep, _front(sweep, trials))
+        self._server.bring(parent, with_progress(sweep_content(sweep), parent, sweep, trials))
+
     def attach(self, sweep: str, file: Path) -> None:
         """Store a file as an artifact of the sweep's run, in the place of one of the same name.
 
@@ -266,22 +277,26 @@ class MlflowMirror:
                 self._front.begin(ended, cost_s=ended - now)
 
     def _summarize(self, sweep: SweepRecord, *, with_front: bool) -> None:
-        parent, trials = self._parent(sweep), self._store.trials(sweep.name)
-        known = {"mlflow_experiment_id": self.experiment_id(), "mlflow_run_id": parent.run_id}
-        sweep = replace(sweep, **known)
+        """Update what the sweep's run and its experiment show of all trials."""
+        trials = self._store.trials(sweep.name)
+        parent, sweep = self._known(sweep)
         if with_front:
             self._publish(sweep, parent.run_id, trials)
         # Last, so that a parent run that has ended has its front.
         self._server.bring(parent, with_progress(sweep_content(sweep), parent, sweep, trials))
         self._is_behind = False
 
+    def _known(self, sweep: SweepRecord) -> tuple[RunView, SweepRecord]:
+        """Return the sweep's run, and the sweep with the ids that MLflow gave."""
+        parent = self._parent(sweep)
+        ids = {"mlflow_experiment_id": self.experiment_id(), "mlflow_run_id": parent.run_id}
+        return parent, replace(sweep, **ids)
+
     def _publish(self, sweep: SweepRecord, parent: str, trials: Sequence[Trial]) -> None:
         spec = json.dumps(redacted_section(sweep.spec), indent=2)
         self._server.put_text(parent, spec, SPEC)
-        goals, limits = spec_objectives(sweep.spec), spec_constraints(sweep.spec)
-        front = compute_front(trials, goals, limits)
-        marked = sweep.state is not SweepState.RUNNING and len(front) > 0 and front.feasible
-        self._show_first(sweep, marked=marked)
+        front = _front(sweep, trials)
+        self._show_first(sweep, front)
         if not len(front):
             return
         with tempfile.TemporaryDirectory(prefix="paretune-front-") as folder:
@@ -291,8 +306,9 @@ class MlflowMirror:
         if sweep.state is not SweepState.RUNNING:
             self._show_members(sweep, front, trials)
 
-    def _show_first(self, sweep: SweepRecord, *, marked: bool) -> None:
+    def _show_first(self, sweep: SweepRecord, front: Front) -> None:
         """Tag the experiment with its views and its description; a person's description stays."""
+        marked = sweep.state is not SweepState.RUNNING and len(front) > 0 and front.feasible
         experiment = self.experiment_id()
         present = self._server.experiment_tags(experiment)
         tags = view_tags(sweep, marked=marked)
@@ -332,6 +348,10 @@ class MlflowMirror:
             path = local_files(trial.artifact.path, [name])
             if not file_trouble(path, trial.artifact.sha256):
                 self._server.put_file(run_id, path)
+
+
+def _front(sweep: SweepRecord, trials: Sequence[Trial]) -> Front:
+    return compute_front(trials, spec_objectives(sweep.spec), spec_constraints(sweep.spec))
 
 
 class _Pause:
