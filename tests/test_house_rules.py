@@ -76,7 +76,6 @@ NO_EXAMPLE = {
         "orchestrator/driver/preflight.py::check",
         "orchestrator/driver/run_result.py",
         "orchestrator/driver/running.py",
-        "orchestrator/driver/shown_progress.py",
         "orchestrator/driver/signals.py::interrupted_by_signals",
         "orchestrator/driver/quick_checks.py",
         "orchestrator/driver/watch.py",

@@ -12,6 +12,7 @@ from orchestrator.cli.options import (
     StoreOption,
     print_record,
     say,
+    sweep_names,
 )
 
 WithoutRunsOption = Annotated[
@@ -58,7 +59,9 @@ def archive(
 
 
 def rename(
-    old: Annotated[str, typer.Argument(metavar="OLD", help="Name of the sweep.")],
+    old: Annotated[
+        str, typer.Argument(metavar="OLD", help="Name of the sweep.", autocompletion=sweep_names)
+    ],
     new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")],
     *,
     without_runs: WithoutRunsOption = False,

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.options import sweep_names
+
 
 class Subset(StrEnum):
     """Name the images on which members are shown, or chosen."""
@@ -16,7 +18,11 @@ class Subset(StrEnum):
 
 NamesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="NAME", help="Sweeps; their trials compete together."),
+    typer.Argument(
+        metavar="NAME",
+        help="Sweeps; their trials compete together.",
+        autocompletion=sweep_names,
+    ),
 ]
 ObjectivesOption = Annotated[
     str | None,

@@ -65,7 +65,7 @@ RunStoreOption = Annotated[
 ]
 
 
-def _sweep_names(beginning: str) -> list[str]:
+def sweep_names(beginning: str) -> list[str]:
     """Names of sweeps of the default store, for a shell that completes one; none is no error."""
     from orchestrator.queries.sweeps import list_sweeps
 
@@ -77,7 +77,7 @@ def _sweep_names(beginning: str) -> list[str]:
 
 NameArgument = Annotated[
     str,
-    typer.Argument(metavar="NAME", help="Name of the sweep.", autocompletion=_sweep_names),
+    typer.Argument(metavar="NAME", help="Name of the sweep.", autocompletion=sweep_names),
 ]
 TrialArgument = Annotated[int, typer.Argument(metavar="TRIAL", min=0, help="Number of the trial.")]
 FileArgument = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")]

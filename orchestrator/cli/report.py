@@ -15,7 +15,6 @@ from orchestrator.cli.options import (
     listed,
     save_page,
 )
-from orchestrator.errors import OrchestratorError, UsageError
 
 
 def report(  # noqa: PLR0913 - the options of a command
@@ -37,35 +36,13 @@ def report(  # noqa: PLR0913 - the options of a command
 
     Example: paretune report fc-sizing --to report.html --margin 0.03
     """
-    from orchestrator.analysis.claim import told_of
-    from orchestrator.analysis.sizing_study import Study
-    from orchestrator.queries.looks import asked, count_look
-    from orchestrator.queries.plotting import plots_of
+    from orchestrator.queries.looks import asked
     from orchestrator.queries.sweeps import open_sweep
-    from orchestrator.reporting.report_page import PLOTS, Made, report_page
-    from orchestrator.reporting.study_text import verdict_of
+    from orchestrator.reporting.sweep_report import sweep_report
 
     check_page(to)
     sweep = open_sweep(name, store)
     claim = asked(sweep, keep=listed(keep), margin=margin, alpha=alpha)
-    front = sweep.front()
-    study: Study | str
-    told = ""
-    try:
-        study = sweep.study(
-            keep=claim.keep, margin=claim.margin, alpha=claim.alpha, head_saving=head_saving
-        )
-        told = told_of(claim, count_look(name, claim.look("memory_bytes", len(front.trained))))
-    except UsageError:
-        raise
-    except OrchestratorError as error:
-        # A page without a study is still a page: the study says what it lacks.
-        study = str(error)
-    command = (
-        f"paretune report {name} --keep {','.join(claim.keep)} --margin {claim.margin:g} "
-        f"--alpha {claim.alpha:g} --head-saving {head_saving:g}"
-    )
-    made = Made(command, told)
-    page = report_page(sweep.record, sweep.trials(), front, study, made, plots_of(sweep, PLOTS))
+    page, said = sweep_report(sweep, claim, head_saving=head_saving)
     save_page(page, to)
-    typer.echo(study if isinstance(study, str) else f"{verdict_of(study)} {told}")
+    typer.echo(said)

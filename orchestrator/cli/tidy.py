@@ -13,6 +13,7 @@ from orchestrator.cli.options import (
     print_record,
     print_records,
     say,
+    sweep_names,
 )
 from orchestrator.errors import UsageError
 
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, as a script needs it.")]
 SubjectArgument = Annotated[
-    str, typer.Argument(metavar="NAME[:TRIAL]", help="A sweep, or one of its trials.")
+    str,
+    typer.Argument(
+        metavar="NAME[:TRIAL]",
+        help="A sweep, or one of its trials.",
+        autocompletion=sweep_names,
+    ),
 ]
 
 

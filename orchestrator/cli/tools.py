@@ -111,9 +111,11 @@ def sync(name: NameArgument, store: StoreOption = None) -> None:
     """
     from orchestrator.queries.sweeps import open_sweep
     from orchestrator.redaction import redacted
+    from orchestrator.reporting.sweep_report import keep_report
     from orchestrator.state_folder import StateFolder
     from orchestrator.tracking import MlflowMirror, stored_mirror
     from orchestrator.tracking import sync as sync_sweep
+    from orchestrator.trials import SweepState
 
     sweep = open_sweep(name, store)
     tracking, state = sweep.spec.get("tracking") or {}, StateFolder.find()
@@ -127,6 +129,8 @@ def sync(name: NameArgument, store: StoreOption = None) -> None:
     if variable:
         say(f"{variable} names {redacted(address)}, because the sweep file names no tracking.uri")
     report = sync_sweep(sweep.store, name, mirror)
+    if sweep.record.state is not SweepState.RUNNING and (trouble := keep_report(sweep, mirror)):
+        say(trouble)
     for what in ("runs", "params", "metrics", "artifacts"):
         count = getattr(report, what)
         typer.echo(f"{what:<9}  {count.found} of {count.expected} in MLflow")

@@ -1,15 +1,14 @@
 """``ui``."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlencode
 
 import typer
 
 from orchestrator.cli.mlflow_process import LOCALHOST, answers, check_free, mlflow_process
-from orchestrator.cli.options import StoreOption, say
+from orchestrator.cli.options import StoreOption, say, sweep_names
 from orchestrator.cli.page import Served, serve_page
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.redaction import redacted
@@ -26,6 +25,7 @@ def ui(  # noqa: PLR0913 - the options of a command
         str | None,
         typer.Argument(
             metavar="[NAME]",
+            autocompletion=sweep_names,
             help="A sweep, whose own page is to be served; without it, MLflow alone.",
             show_default=False,
         ),
@@ -96,23 +96,27 @@ def _open_mlflow(port: int) -> None:
     say("Starting MLflow, which takes some seconds")
     with suppress(KeyboardInterrupt), mlflow_process(state.tracking_uri, port) as server:
         if answers(server, port):
-            say(f"MLflow UI at {_address(port)} (Ctrl-C ends it)")
+            for what, address in _addresses(port):
+                say(f"{what} at {address}")
+            say("Ctrl-C ends it")
         code = server.wait()
         raise OrchestratorError(f"'mlflow server' ended with exit code {code}; see above.")
 
 
-def _address(port: int) -> str:
-    """Where the newest sweep's runs are, or where its experiment would be listed."""
+def _addresses(port: int) -> Iterator[tuple[str, str]]:
+    """What the newest sweep shows, and where; or where its experiment would be listed."""
     from orchestrator.queries.sweeps import list_sweeps
-    from orchestrator.tracking.first_view import view_key
+    from orchestrator.tracking.first_view import view_address
 
+    server = f"http://{LOCALHOST}:{port}/"
     mirrored = [sweep for sweep in list_sweeps() if _is_here(sweep)]
-    page = f"/{mirrored[-1].mlflow_experiment_id}/runs" if mirrored else ""
-    # Without the last part MLflow 3.17 shows its pages for language models, all of them empty.
-    asked = {"workflowType": "machine_learning"}
-    if mirrored:
-        asked = {"viewStateShareKey": view_key(mirrored[-1].name), **asked}
-    return f"http://{LOCALHOST}:{port}/#/experiments{page}?{urlencode(asked)}"
+    if not mirrored:
+        yield "MLflow UI", f"{server}#/experiments?workflowType=machine_learning"
+        return
+    newest = mirrored[-1]
+    experiment = newest.mlflow_experiment_id or ""
+    yield "MLflow UI", server + view_address(newest.name, experiment)
+    yield "The front in charts", server + view_address(newest.name, experiment, "front")
 
 
 def _elsewhere() -> str:

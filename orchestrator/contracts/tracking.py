@@ -1,5 +1,6 @@
 """What the orchestrator needs of a tracker."""
 
+from pathlib import Path
 from typing import Protocol
 
 
@@ -22,4 +23,12 @@ class Mirror(Protocol):
 
     def pending(self, sweep: str) -> int:
         """Return the number of marks that wait."""
+        ...
+
+    def attach(self, sweep: str, file: Path) -> None:
+        """Copy a file beside the sweep, in the place of one of the same name.
+
+        Raises:
+            TrackingError: The tracker cannot be reached, or refuses the file.
+        """
         ...

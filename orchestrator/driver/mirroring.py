@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from orchestrator.contracts import Mirror, Progress, Store
+from orchestrator.errors import OrchestratorError
 from orchestrator.metrics.timing import Timed
 from orchestrator.redaction import redacted
 from orchestrator.spec.sweep_spec import SweepSpec
 from orchestrator.state_folder import StateFolder
+from orchestrator.trials import SweepState
 
 _LAST_DRAIN_S = 60.0
 
@@ -67,6 +70,23 @@ def mirrored(
             progress.note(
                 f"{left} changes are not in MLflow yet; 'paretune sync {spec.name}' copies them"
             )
+        elif spec.tracking.kind != "none" and background.is_over:
+            _keep_report(spec.name, store, mirror, progress, state)
+
+
+def _keep_report(
+    name: str, store: Store, mirror: Mirror, progress: Progress, state: StateFolder
+) -> None:
+    """Put a report of the sweep into MLflow if it is complete."""
+    from orchestrator.queries.sweeps import Sweep
+    from orchestrator.reporting.sweep_report import keep_report
+
+    sweep = Sweep(name, store)
+    with suppress(OrchestratorError):  # a store that is away now has told so before
+        if sweep.record.state is SweepState.COMPLETE and (
+            trouble := keep_report(sweep, mirror, state)
+        ):
+            progress.note(trouble)
 
 
 class _TimedMirror:
@@ -90,6 +110,9 @@ class _TimedMirror:
 
     def pending(self, sweep: str) -> int:
         return self._mirror.pending(sweep)
+
+    def attach(self, sweep: str, file: Path) -> None:
+        self._mirror.attach(sweep, file)
 
 
 def chosen_tracking(spec: SweepSpec, state: StateFolder) -> str:

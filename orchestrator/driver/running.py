@@ -39,7 +39,6 @@ from orchestrator.driver.samplers import (
     with_sampler_code,
 )
 from orchestrator.driver.schedulers import check_scheduler, scheduler_of, with_scheduler_code
-from orchestrator.driver.shown_progress import shown_progress
 from orchestrator.driver.signals import interrupted_by_signals, terminated_as_interrupted
 from orchestrator.driver.suggested_cap import with_suggested_cap
 from orchestrator.driver.tasks import task_of
@@ -111,7 +110,11 @@ def _shown(progress: Progress | Literal["auto"] | None) -> Progress:
     """Return what receives the events of a run."""
     if progress is None:
         return Silent()
-    return shown_progress() if progress == "auto" else progress
+    if progress != "auto":
+        return progress
+    from orchestrator.reporting.terminal import quiet_progress
+
+    return quiet_progress()
 
 
 def _run(  # noqa: PLR0913 - what a run works with

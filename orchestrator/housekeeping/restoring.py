@@ -6,6 +6,7 @@ by the same command. Nothing is overwritten.
 
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -96,6 +97,8 @@ def restore_sweep(
             changed = _put_runs(record, target, state, content / RUNS, changed)
         copy_sweeps(source, target, [manifest.sweep], changed)
         source.close()
+    if changed.runs:
+        _renew_links(manifest.sweep, target, state)
     counts = target.count_states(manifest.sweep)
     files = len(manifest.below(FILES)) + len(manifest.below(STORED))
     folder = state.sweep_folder(manifest.sweep)
@@ -184,3 +187,12 @@ def _put_runs(
             f"later: paretune sync {record.name}"
         ) from error
     return replace(changed, runs=runs, experiment=experiment)
+
+
+def _renew_links(name: str, target: Store, state: StateFolder) -> None:
+    """Make the links that MLflow shows lead to the restored runs, and not to their originals."""
+    mirror = stored_mirror(target.sweep(name), target, state)
+    # All is restored; what an MLflow that is away now does not get, the next sync sends.
+    with suppress(OrchestratorError):
+        if isinstance(mirror, MlflowMirror):
+            mirror.renew_links(name)

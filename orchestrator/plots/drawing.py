@@ -35,6 +35,7 @@ class Drawing(NamedTuple):
         knee: Sweep and number of the member at the knee, if one is to be shown.
         feasible: Whether the members meet the constraints; if not, they are the nearest misses.
         infeasible: Trials that violate a constraint, where others do not.
+        undrawn: How many more trials there are than a drawing can show.
     """
 
     front: Sequence[PlotPoint]
@@ -43,6 +44,7 @@ class Drawing(NamedTuple):
     knee: tuple[str, int] | None
     feasible: bool
     infeasible: Sequence[PlotPoint] = ()
+    undrawn: int = 0
 
     @property
     def points(self) -> list[PlotPoint]:
@@ -72,7 +74,8 @@ def title_of(drawing: Drawing) -> tuple[str, str]:
     """
     sweeps = drawing.sweeps
     names = " + ".join(map(short, sweeps[:3])) + (" + …" if len(sweeps) > 3 else "")
-    total = len(drawing.points)
+    shown = len(drawing.points)
+    total = shown + drawing.undrawn
     trials = "1 trial" if total == 1 else f"{total} trials"
     if not drawing.front:
         heading = f"{names or 'Pareto front'}: no trial to show yet"
@@ -81,7 +84,10 @@ def title_of(drawing: Drawing) -> tuple[str, str]:
     else:
         verb = "is" if len(drawing.front) == 1 else "are"
         heading = f"{names}: {len(drawing.front)} of {trials} {verb} on the Pareto front"
-    return heading, " · ".join(arrow(objective) for objective in drawing.objectives)
+    frame = [arrow(objective) for objective in drawing.objectives]
+    if drawing.undrawn:
+        frame.append(f"{shown:,} of {total:,} trials are drawn, the front among them")
+    return heading, " · ".join(frame)
 
 
 def describe(point: PlotPoint, objectives: Sequence[Objective]) -> str:

@@ -5,14 +5,13 @@
   const places = [...document.querySelectorAll("[data-figure]")];
   const PANEL = 270, REST = 170;
 
-  function inks() {
-    return dark.matches
-      ? { ink: "#e4e8ee", muted: "#a3adba", paper: "#171c24", grid: "#323a46", pale: "#39424e" }
-      : { ink: "#1b2430", muted: "#5b6675", paper: "#ffffff", grid: "#e3e8ee", pale: null };
+  /** A color of the page's style, which has one for light and one for dark. */
+  function color(name) {
+    return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   }
 
   function painted(layout) {
-    const { ink, muted, paper, grid } = inks();
+    const [ink, muted, paper, grid] = ["ink", "muted", "paper", "grid"].map(color);
     const found = { ...layout, font: { ...layout.font, color: ink }, paper_bgcolor: paper, plot_bgcolor: paper,
       hoverlabel: { ...layout.hoverlabel, bgcolor: paper, bordercolor: muted, font: { color: ink } } };
     for (const key of axes_of(layout, "[xy]")) found[key] = { ...found[key], gridcolor: grid, linecolor: muted, tickcolor: muted };
@@ -57,12 +56,11 @@
   }
 
   function drawn(trace) {
-    const { muted, pale } = inks();
     const found = { ...trace };
-    if (found.textfont) found.textfont = { ...found.textfont, color: muted };
+    if (found.textfont) found.textfont = { ...found.textfont, color: color("muted") };
     if (narrow.matches && found.mode === "markers+text") found.mode = "markers";
-    if (found.type === "parcoords" && pale) {
-      const scale = found.line.colorscale.map(([at, color]) => [at, at <= 0.1 ? pale : color]);
+    if (found.type === "parcoords") {
+      const scale = found.line.colorscale.map(([at, shade]) => [at, at <= 0.1 ? color("pale") : shade]);
       found.line = { ...found.line, colorscale: scale };
     }
     return found;

@@ -16,13 +16,15 @@ _CONFIG = {
 }
 
 _SCRIPT = (Path(__file__).parent / "figure_page.js").read_text(encoding="utf-8")
+# The colors are also those that the script draws with.
 STYLE = """
   :root { color-scheme: light dark; --ink: #1b2430; --muted: #5b6675; --paper: #ffffff;
           --soft: #f3f6f9; --line: #dde2e9; --strong: #b4bcc8; --accent: #2a788e; --found: #eef7f4;
-          --warning: #fdf6e3; }
+          --warning: #fdf6e3; --grid: #e3e8ee; --pale: #dde2e9; }
   @media (prefers-color-scheme: dark) {
     :root { --ink: #e4e8ee; --muted: #a3adba; --paper: #171c24; --soft: #222933; --line: #323a46;
-            --strong: #4a5462; --accent: #5fb3c9; --found: #1d3a33; --warning: #3a3320; }
+            --strong: #4a5462; --accent: #5fb3c9; --found: #1d3a33; --warning: #3a3320;
+            --grid: #323a46; --pale: #39424e; }
   }
   .scroll { overflow-x: auto; }
   .drawing.parallel { min-width: 720px; }

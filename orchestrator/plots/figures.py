@@ -18,6 +18,9 @@ from orchestrator.trials import Trial
 if TYPE_CHECKING:
     from orchestrator.fronts.front import Front
 
+_MOST_OTHERS = 2_000
+"""Dominated trials in a figure: more are one blot, and megabytes. They are spread evenly."""
+
 
 def front_figure(front: "Front", others: Sequence[Trial] = ()) -> go.Figure:
     """Draw a front and, faintly, the trials that it dominates.
@@ -82,15 +85,16 @@ def _drawing(front: "Front", others: Sequence[Trial]) -> Drawing:
     ]
     knee = front.knee() if len(members) > 2 else None
     allowed = _allowed(front, len(beaten))
+    step = max(len(beaten) / _MOST_OTHERS, 1.0)
+    drawn = [beaten[int(at * step)] for at in range(int(len(beaten) / step))]
     return Drawing(
         front=members,
-        others=[p for p in beaten if allowed is None or (p.sweep, p.trial) in allowed],
-        infeasible=[
-            p for p in beaten if allowed is not None and (p.sweep, p.trial) not in allowed
-        ],
+        others=[p for p in drawn if allowed is None or (p.sweep, p.trial) in allowed],
+        infeasible=[p for p in drawn if allowed is not None and (p.sweep, p.trial) not in allowed],
         objectives=objectives,
         knee=None if knee is None else (knee.sweep, knee.trial),
         feasible=front.feasible,
+        undrawn=len(beaten) - len(drawn),
     )
 
 

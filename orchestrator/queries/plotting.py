@@ -167,16 +167,19 @@ def _front(read: _Read, _asked: Asked) -> "go.Figure":
 
 def _parallel(read: _Read, _asked: Asked) -> "go.Figure":
     figure = figures.parallel_figure(read.front, read.front.others)
-    return figure.update_layout(title={"text": "<b>Parameters and objectives</b>"}, height=520)
+    title = "<b>Parameters and objectives</b><br>One line a trial; drag along an axis to filter."
+    return figure.update_layout(title={"text": title}, height=520)
 
 
 def _history(read: _Read, _asked: Asked) -> "go.Figure":
-    drawn = read.drawn
-    found = history.hypervolumes(drawn.complete, drawn.objectives, drawn.constraints)
+    # The reference counts, as in `Front.hypervolume` and in MLflow's curve.
+    sweep = read.sweep
+    found = history.hypervolumes(sweep.trials(), sweep.objectives, sweep.constraints)
     if not found:
         raise OrchestratorError("No trial meets the constraints yet: there is no hypervolume.")
     figure = history.history_figure(found)
-    return figure.update_layout(title={"text": "<b>Hypervolume</b>"}, margin={"t": 60})
+    title = "<b>Hypervolume</b><br>After each complete trial, as a share of the final one."
+    return figure.update_layout(title={"text": title}, margin={"t": 80})
 
 
 def _importance(read: _Read, _asked: Asked) -> "go.Figure":

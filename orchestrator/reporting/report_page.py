@@ -8,13 +8,10 @@ import yaml
 from markupsafe import Markup
 
 from orchestrator.analysis.sizing_study import Study
-from orchestrator.constraints import Constraint
 from orchestrator.fronts.front import Front
 from orchestrator.fronts.picking import told_at_chance
 from orchestrator.objectives import arrow
 from orchestrator.plots.figure_page import STYLE, embedded, scripts, title_and_hint
-from orchestrator.plots.figures import front_figure, parallel_figure
-from orchestrator.plots.history import history_figure, hypervolumes
 from orchestrator.quantities import human, human_params
 from orchestrator.queries.data_notes import leaks_of_stored
 from orchestrator.redaction import redacted_section
@@ -27,38 +24,13 @@ from orchestrator.reporting.study_text import (
     verdict_of,
 )
 from orchestrator.reporting.tables import clock, count_states, front_heading, shown_objectives
-from orchestrator.spec.stored import spec_constraints
 from orchestrator.trials import SweepRecord, Trial, TrialState
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-PLOTS = (
-    "projections",
-    "over-time",
-    "importance",
-    "slice",
-    "contour",
-    "rank",
-    "distribution",
-    "curves",
-    "timeline",
-    "epsilon",
-    "layers",
-)
-"""Drawings beside the front, the parallel coordinates and the history, which are always there."""
-_ORDER = (
-    "front",
-    *PLOTS[:2],
-    "history",
-    *PLOTS[2:6],
-    "parallel",
-    *PLOTS[6:],
-)
-_TITLES = {
-    "parallel": ("Parameters and objectives", "One line a trial; drag along an axis to filter."),
-    "history": ("Hypervolume", "After each complete trial, as a share of the final one."),
-}
+
+_MOST_ROWS = 500  # of a table: a browser takes long to lay out more
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +52,7 @@ def report_page(
     front: Front,
     study: Study | str,
     made: Made,
-    plots: "Mapping[str, go.Figure] | None" = None,
+    plots: "Mapping[str, go.Figure]",
 ) -> str:
     """Render the page as HTML; it needs no network, and runs no script but those of its drawings.
 
@@ -90,22 +62,28 @@ def report_page(
         front: The front of the complete trials.
         study: The sizing study, or a sentence that says why there is none.
         made: The origin of the page.
-        plots: Other drawings by name, as `orchestrator.queries.plotting` has them.
+        plots: Drawings by name, as `orchestrator.queries.plotting.plots_of` has them; the first
+            is shown above the table of the front.
     """
-    page: str = template("report.html.j2").render(
+    failures = _failures(trials)
+    page: str = template(
+        "report.html.j2"
+    ).render(
         name=sweep.name,
         style=Markup(STYLE),  # noqa: S704 - our own
         state=f"{sweep.state.value}: {sweep.stop_reason}" if sweep.stop_reason else sweep.state,
         heading=front_heading(front) + (told_at_chance(front) if len(front) > 2 else ""),
         counts=", ".join(f"{n} {state}" for state, n in count_states(trials).items() if n),
         warnings=leaks_of_stored(sweep.spec),
-        figures=_figures(front, trials, spec_constraints(sweep.spec), plots or {}),
-        scripts=Markup(scripts()) if len(front) else "",  # noqa: S704 - our own
+        figures=[_embedded(name, figure) for name, figure in plots.items()],
+        scripts=Markup(scripts()) if plots else "",  # noqa: S704 - our own
         front_headings=["trial", *map(arrow, shown_objectives(front)), "parameters"],
-        front_rows=list(_front_rows(front)),
+        front_rows=_front_rows(front)[:_MOST_ROWS],
+        more_members=max(len(front) - _MOST_ROWS, 0),
         **_study_tables(study),
         claim=made.claim,
-        failures=list(_failures(trials)),
+        failures=failures[:_MOST_ROWS],
+        more_failures=max(len(failures) - _MOST_ROWS, 0),
         spec=yaml.safe_dump(
             _given(redacted_section(sweep.spec)), sort_keys=False, allow_unicode=True
         ),
@@ -128,28 +106,9 @@ def _study_tables(study: Study | str) -> Mapping[str, Any]:
     }
 
 
-def _figures(
-    front: Front,
-    trials: Sequence[Trial],
-    limits: Sequence[Constraint],
-    plots: "Mapping[str, go.Figure]",
-) -> list[tuple[str, str, str]]:
-    """Return title, hint and HTML of each drawing, the front first; `scripts` draws them."""
-    if not len(front):
-        return []
-    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    drawings = {"front": front_figure(front, complete), **plots}
-    if len(front.objectives) in (2, 3):
-        drawings["parallel"] = parallel_figure(front, complete)
-    history = hypervolumes(complete, front.objectives, limits)
-    if history:
-        drawings["history"] = history_figure(history)
-    return [_embedded(name, drawings[name]) for name in _ORDER if name in drawings]
-
-
 def _embedded(name: str, figure: "go.Figure") -> tuple[str, str, str]:
+    """Return title, hint and HTML of a drawing, which `scripts` draws."""
     title, hint = title_and_hint(figure)
-    title, hint = _TITLES.get(name, (title, hint))
     return title, hint, Markup(embedded(figure, f"figure-{name}", title))  # noqa: S704 - escaped
 
 

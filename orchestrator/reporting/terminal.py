@@ -1,4 +1,4 @@
-"""The terminal: one kind of console, and the progress display that fits it."""
+"""The terminal: one kind of console; and the progress display that fits where a run is shown."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ from rich.console import Console
 from orchestrator.contracts import Progress
 from orchestrator.fronts.front import Front
 from orchestrator.reporting.live import WIDE, LiveProgress
+from orchestrator.reporting.notebook_table import TableProgress, notebook_cell
 from orchestrator.reporting.plain import PlainProgress
 from orchestrator.reporting.tables import shown_objectives
 
@@ -43,3 +44,9 @@ def progress_for(stream: TextIO | None = None) -> Progress:
     """
     console = console_for(stream or sys.stderr)
     return LiveProgress(console) if console.is_terminal else PlainProgress(console)
+
+
+def quiet_progress() -> Progress:
+    """Choose a live table in a Jupyter kernel, else plain lines on standard error."""
+    cell = notebook_cell()
+    return TableProgress(cell) if cell else PlainProgress(console_for(sys.stderr))

@@ -74,6 +74,11 @@ class BackgroundMirror:
         self._thread.join(timeout_s)
         return self._mirror.pending(self._sweep)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the thread has ended, so that the mirror may be used by another one."""
+        return not self._thread.is_alive()
+
     def _work(self) -> None:
         pause_s = self._rhythm.period_s
         self._closing.wait(self._rhythm.first_s)

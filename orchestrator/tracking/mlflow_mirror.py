@@ -23,7 +23,7 @@ from orchestrator.places import file_trouble
 from orchestrator.redaction import redacted_section
 from orchestrator.spec.stored import spec_constraints, spec_objectives
 from orchestrator.tracking.errors import RefusedError
-from orchestrator.tracking.first_view import view_tag
+from orchestrator.tracking.first_view import view_tags
 from orchestrator.tracking.mlflow_server import MlflowServer
 from orchestrator.tracking.parent_run import with_progress
 from orchestrator.tracking.run_content import (
@@ -37,13 +37,18 @@ from orchestrator.tracking.run_content import (
     sweep_id,
     sweep_identity,
 )
-from orchestrator.tracking.run_description import NOTE, trial_description
+from orchestrator.tracking.run_description import (
+    FRONT_PAGE,
+    NOTE,
+    WRITTEN,
+    experiment_description,
+    trial_description,
+)
 from orchestrator.tracking.runs import Changes, RunContent, RunView, safe_tags
 from orchestrator.trials import Choice, SweepRecord, SweepState, Trial
 
 SPEC = "sweep.json"
 FRONT_TABLE = "front.csv"
-FRONT_PAGE = "front.html"
 TRACEBACK = "traceback.txt"
 
 _FRONT_PAUSE_S = 30.0
@@ -118,6 +123,25 @@ class MlflowMirror:
             done += self._mirror_all(batch if limit is None else batch[: limit - done])
         self._catch_up(sweep)
         return done
+
+    def renew_links(self, name: str) -> None:
+        """Renew descriptions and views of a sweep, which name its runs, after these were copied.
+
+        Raises:
+            TrackingError: MLflow cannot be reached.
+        """
+        trials = self._store.trials(name)
+        parent, sweep = self._known(self._store.sweep(name))
+        self._show_first(sweep, _front(sweep, trials))
+        self._server.bring(parent, with_progress(sweep_content(sweep), parent, sweep, trials))
+
+    def attach(self, sweep: str, file: Path) -> None:
+        """Store a file as an artifact of the sweep's run, in the place of one of the same name.
+
+        Raises:
+            TrackingError: MLflow cannot be reached, or refuses the file.
+        """
+        self._server.put_file(self._parent(self._store.sweep(sweep)).run_id, file)
 
     def experiment_id(self) -> str:
         """Return the id of the experiment in MLflow, creating it if it is missing."""
@@ -253,19 +277,26 @@ class MlflowMirror:
                 self._front.begin(ended, cost_s=ended - now)
 
     def _summarize(self, sweep: SweepRecord, *, with_front: bool) -> None:
-        parent, trials = self._parent(sweep), self._store.trials(sweep.name)
+        """Update what the sweep's run and its experiment show of all trials."""
+        trials = self._store.trials(sweep.name)
+        parent, sweep = self._known(sweep)
         if with_front:
             self._publish(sweep, parent.run_id, trials)
         # Last, so that a parent run that has ended has its front.
         self._server.bring(parent, with_progress(sweep_content(sweep), parent, sweep, trials))
         self._is_behind = False
 
+    def _known(self, sweep: SweepRecord) -> tuple[RunView, SweepRecord]:
+        """Return the sweep's run, and the sweep with the ids that MLflow gave."""
+        parent = self._parent(sweep)
+        ids = {"mlflow_experiment_id": self.experiment_id(), "mlflow_run_id": parent.run_id}
+        return parent, replace(sweep, **ids)
+
     def _publish(self, sweep: SweepRecord, parent: str, trials: Sequence[Trial]) -> None:
         spec = json.dumps(redacted_section(sweep.spec), indent=2)
         self._server.put_text(parent, spec, SPEC)
-        self._server.tag_experiment(self.experiment_id(), view_tag(sweep))
-        goals, limits = spec_objectives(sweep.spec), spec_constraints(sweep.spec)
-        front = compute_front(trials, goals, limits)
+        front = _front(sweep, trials)
+        self._show_first(sweep, front)
         if not len(front):
             return
         with tempfile.TemporaryDirectory(prefix="paretune-front-") as folder:
@@ -274,6 +305,18 @@ class MlflowMirror:
         self._server.put_text(parent, front.to_frame().to_csv(index=False), FRONT_TABLE)
         if sweep.state is not SweepState.RUNNING:
             self._show_members(sweep, front, trials)
+
+    def _show_first(self, sweep: SweepRecord, front: Front) -> None:
+        """Tag the experiment with its views and its description; a person's description stays."""
+        marked = sweep.state is not SweepState.RUNNING and len(front) > 0 and front.feasible
+        experiment = self.experiment_id()
+        present = self._server.experiment_tags(experiment)
+        tags = view_tags(sweep, marked=marked)
+        if present.get(NOTE, "") == present.get(WRITTEN, ""):
+            note = experiment_description(sweep)
+            tags |= safe_tags({NOTE: note, WRITTEN: note})
+        for tag in tags.items() - present.items():
+            self._server.tag_experiment(experiment, tag)
 
     def _show_members(self, sweep: SweepRecord, front: Front, trials: Sequence[Trial]) -> None:
         """Tag the runs of the front's members, and only them; give each its packed network."""
@@ -305,6 +348,10 @@ class MlflowMirror:
             path = local_files(trial.artifact.path, [name])
             if not file_trouble(path, trial.artifact.sha256):
                 self._server.put_file(run_id, path)
+
+
+def _front(sweep: SweepRecord, trials: Sequence[Trial]) -> Front:
+    return compute_front(trials, spec_objectives(sweep.spec), spec_constraints(sweep.spec))
 
 
 class _Pause:

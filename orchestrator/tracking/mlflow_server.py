@@ -97,6 +97,11 @@ class MlflowServer:
                 client.restore_experiment(experiment.experiment_id)
             return str(experiment.experiment_id)
 
+    def experiment_tags(self, experiment_id: str) -> dict[str, str]:
+        """Return the tags of an experiment."""
+        with self._reaching() as client:
+            return dict(client.get_experiment(experiment_id).tags)
+
     def tag_experiment(self, experiment_id: str, tag: tuple[str, str]) -> None:
         """Give an experiment a tag; one that it has already is replaced."""
         with self._reaching() as client:

@@ -1,5 +1,7 @@
 """No tracking, on purpose."""
 
+from pathlib import Path
+
 
 class NoMirror:
     """Copies nothing. The marks stay in the store, so that a later `sync` can copy everything."""
@@ -11,3 +13,6 @@ class NoMirror:
     def pending(self, sweep: str) -> int:
         """Return 0: nothing waits to be copied."""
         return 0
+
+    def attach(self, sweep: str, file: Path) -> None:
+        """Copy nothing."""

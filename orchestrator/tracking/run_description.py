@@ -1,4 +1,4 @@
-"""The description of a sweep's run: what people read first in MLflow, as Markdown."""
+"""The descriptions of a sweep's experiment and run: what people read first, as Markdown."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,10 +8,14 @@ from orchestrator.fronts.picking import told_at_chance
 from orchestrator.objectives import arrow, human_values
 from orchestrator.quantities import human, human_params
 from orchestrator.spec.stored import spec_constraints, spec_objectives
+from orchestrator.tracking.first_view import page_address, view_address
 from orchestrator.trials import SweepRecord, SweepState, Trial
 
 NOTE = "mlflow.note.content"
-"""The tag that MLflow shows as a run's description."""
+"""The tag that MLflow shows as the description of a run, or of an experiment."""
+WRITTEN = "paretune.description"
+"""The experiment's tag that says which description is ours, and may be replaced."""
+FRONT_PAGE, REPORT_PAGE = "front.html", "report.html"  # artifacts of the sweep's run
 PAGE = "http://127.0.0.1:5050/"
 """Where ``paretune ui NAME`` serves a sweep's page, if it is not told otherwise."""
 _ROWS = 12  # members in the table: a tag holds 5,000 characters
@@ -29,7 +33,21 @@ def run_description(sweep: SweepRecord, trials: Sequence[Trial]) -> str:
     """
     goals, limits = spec_objectives(sweep.spec), spec_constraints(sweep.spec)
     front = compute_front(trials, goals, limits)
-    return "\n".join([*_table(front), *_guide(sweep)])
+    return "\n".join([*_table(front, experiment_description(sweep)), *_guide(sweep)])
+
+
+def experiment_description(sweep: SweepRecord) -> str:
+    """Link to the front's members in charts, and to the pages of the sweep's run.
+
+    MLflow shows it above the list of runs, where its first line is read without a click.
+
+    >>> from datetime import UTC, datetime
+    >>> began = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> sweep = SweepRecord("a", {}, "", SweepState.RUNNING, began, mlflow_experiment_id="1")
+    >>> experiment_description(sweep)[:40]
+    '[Compare the front in charts](#/experime'
+    """
+    return " · ".join(f"[{words}]({address})" for words, address in _links(sweep))
 
 
 def trial_description(sweep: str, trial: int) -> str:
@@ -44,7 +62,17 @@ def trial_description(sweep: str, trial: int) -> str:
     )
 
 
-def _table(front: Front) -> Iterator[str]:
+def _links(sweep: SweepRecord) -> Iterator[tuple[str, str]]:
+    experiment, run = sweep.mlflow_experiment_id or "", sweep.mlflow_run_id or ""
+    yield "Compare the front in charts", view_address(sweep.name, experiment, "front")
+    yield "The front", page_address(experiment, run, f"artifacts/{FRONT_PAGE}")
+    if sweep.state is SweepState.COMPLETE:
+        yield "Report", page_address(experiment, run, f"artifacts/{REPORT_PAGE}")
+    yield "Hypervolume", page_address(experiment, run, "model-metrics")
+    yield "Learning curves", view_address(sweep.name, experiment, "curves")
+
+
+def _table(front: Front, links: str) -> Iterator[str]:
     if not len(front):
         yield "No trial is complete yet, so there is no Pareto front to show.\n"
         return
@@ -62,7 +90,7 @@ def _table(front: Front) -> Iterator[str]:
         values = human_values(front.objectives, knee.values)
         left_out = told_at_chance(front)
         yield f"The knee, its most balanced member, is trial {knee.trial}: {values}.{left_out}\n"
-    yield "**`front.html` among this run's artifacts draws it.**\n"
+    yield f"**{links}**\n"
     names = [arrow(objective) for objective in front.objectives]
     yield f"| trial | {' | '.join(names)} | parameters |"
     yield f"|--:|{'--:|' * len(names)}:--|"

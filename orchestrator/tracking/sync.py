@@ -7,13 +7,7 @@ from pathlib import Path
 from orchestrator.contracts import Store
 from orchestrator.fronts.front import compute_front
 from orchestrator.spec.stored import spec_constraints, spec_objectives
-from orchestrator.tracking.mlflow_mirror import (
-    FRONT_PAGE,
-    FRONT_TABLE,
-    SPEC,
-    TRACEBACK,
-    MlflowMirror,
-)
+from orchestrator.tracking.mlflow_mirror import FRONT_TABLE, SPEC, TRACEBACK, MlflowMirror
 from orchestrator.tracking.run_content import (
     ATTEMPT,
     SWEEP_ID,
@@ -22,6 +16,7 @@ from orchestrator.tracking.run_content import (
     sweep_content,
     sweep_id,
 )
+from orchestrator.tracking.run_description import FRONT_PAGE
 from orchestrator.tracking.runs import RunContent, RunView
 from orchestrator.trials import SweepRecord, SweepState
 

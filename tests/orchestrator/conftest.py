@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from orchestrator.objectives import Direction, Objective
 from orchestrator.storage import opening
 from orchestrator.trials import Trial, TrialState
+from tests.browser import Browser, Tab, chromium
 from tests.ray_nodes import RayNodes
 
 OBJECTIVES = (
@@ -95,3 +96,22 @@ def nodes(tmp_path: Path) -> Iterator[RayNodes]:
         yield nodes
     finally:
         nodes.close()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for all tests; each takes a tab."""
+    program = chromium()
+    if program is None:
+        pytest.skip("needs a Chromium on the path: apt-get install chromium")
+    browser = Browser(program, tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Tab]:
+    """An empty tab."""
+    tab = browser.tab()
+    yield tab
+    tab.close()

@@ -117,6 +117,19 @@ def test_a_reader_that_goes_away_is_no_error_to_shout_about(filled: Path) -> Non
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    "words", ["status", "show", "front", "front other", "pick", "diff", "ui", "rename", "delete"]
+)
+def test_a_shell_completes_the_names_of_sweeps(filled: Path, words: str) -> None:
+    asked = {
+        "_PARETUNE_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"paretune {words} dig",
+        "COMP_CWORD": str(1 + len(words.split())),
+    }
+    found = CliRunner().invoke(app, [], env=asked, prog_name="paretune").stdout.split()
+    assert "digits-fc" in found
+
+
 def test_without_a_command_the_help_is_shown() -> None:
     result = CliRunner().invoke(app, [])
     assert result.exit_code == 2

@@ -14,7 +14,7 @@ from typer.testing import Result
 from orchestrator.contracts import Outcome
 from orchestrator.doctor.installation import TorchProbe
 from orchestrator.storage.opening import open_store
-from orchestrator.trials import Artifact, TrialState
+from orchestrator.trials import Artifact, SweepState, TrialState
 from trainers.artifact import write_artifact
 from trainers.networks.network import build_network
 from trainers.quantization import QuantizationConfig
@@ -116,6 +116,23 @@ def test_sync_says_which_mlflow_the_environment_names(
     assert result.exit_code == 1
     assert "MLFLOW_TRACKING_URI names http://***@127.0.0.1:1" in result.stderr
     assert "geheim" not in result.output
+
+
+@pytest.mark.slow
+@pytest.mark.mlflow
+def test_sync_renews_the_report(
+    filled: Path, call: Call, spec: Mapping[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    writer = open_store(None).take("digits-fc", "test", lease_s=0.0)
+    writer.set_spec({**spec, "tracking": {"kind": "mlflow"}})
+    writer.set_sweep_state(SweepState.INTERRUPTED, "by SIGINT")
+    for _ in range(2):
+        result = call("sync", "digits-fc")
+        assert result.exit_code == 0, result.output
+        (page,) = filled.rglob("report.html")
+        assert "3 of 5 complete trials" in page.read_text(encoding="utf-8")
+        page.unlink()
 
 
 def test_a_sweep_that_is_not_mirrored_cannot_be_synced(filled: Path, call: Call) -> None:

@@ -38,7 +38,12 @@ def in_mlflow(mirror: MlflowMirror, folder: Path) -> dict[str, dict[str, Any]]:
         found[names[run.run_id]] = {
             "status": (run.status, run.started_ms, run.ended_ms),
             "params": run.params,
-            "tags": {key: text for key, text in run.tags.items() if key not in _OF_A_PLACE},
+            # Links in a description name the run itself.
+            "tags": {
+                key: text.replace(run.run_id, "this run")
+                for key, text in run.tags.items()
+                if key not in _OF_A_PLACE
+            },
             "parent": names.get(run.tags.get("mlflow.parentRunId", "")),
             "points": [mirror.server.history(run.run_id, key) for key in sorted(run.metrics)],
             "files": {
@@ -73,6 +78,9 @@ def test_archived_deleted_and_restored_elsewhere_mlflow_has_the_same(
     found = open_store(other.store_url, create=False, state=other)
     elsewhere = mirror_of(found, other)
     assert in_mlflow(elsewhere, tmp_path / "after") == before
+    restored = found.sweep("a").mlflow_run_id
+    note = elsewhere.server.experiment_tags(elsewhere.experiment_id())["mlflow.note.content"]
+    assert f"/runs/{restored}/artifacts/front.html" in note
     # The store names the new runs, so that a mirror adds nothing.
     assert sync(found, "a", elsewhere).is_complete
     assert len(in_mlflow(elsewhere, tmp_path / "synced")) == 4

@@ -20,7 +20,6 @@ from orchestrator.pages.serving import bind
 from orchestrator.queries.sweeps import Sweep
 from orchestrator.storage import open_store
 from orchestrator.trials import Artifact, Failure, FailureKind, Params, Report, TrialState
-from tests.browser import Browser, Tab, chromium
 from trainers.files.predictions import Predictions, write_predictions
 
 SWEEP = "digits-fc"
@@ -164,22 +163,3 @@ def serve() -> Iterator[Callable[..., str]]:
     for server, thread in started:
         server.should_exit = True
         thread.join()
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for all tests; each takes a tab."""
-    program = chromium()
-    if program is None:
-        pytest.skip("needs a Chromium on the path: apt-get install chromium")
-    browser = Browser(program, tmp_path_factory.mktemp("chromium"))
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-def tab(browser: Browser) -> Iterator[Tab]:
-    """An empty tab."""
-    tab = browser.tab()
-    yield tab
-    tab.close()

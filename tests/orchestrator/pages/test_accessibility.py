@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.pages.serving import access_at
-from orchestrator.queries.plotting import plots_of
+from orchestrator.queries.plotting import PLOTS, plots_of
 from orchestrator.queries.sweeps import Sweep
-from orchestrator.reporting.report_page import PLOTS, Made, report_page
+from orchestrator.reporting.report_page import Made, report_page
 from tests.browser import Tab
 from tests.orchestrator.pages.conftest import Driver
 from tests.orchestrator.pages.test_page import opened

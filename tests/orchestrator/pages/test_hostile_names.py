@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.pages.serving import access_at
-from orchestrator.queries.plotting import PLOTS as KINDS
-from orchestrator.queries.plotting import plots_of
+from orchestrator.queries.plotting import PLOTS, plots_of
 from orchestrator.queries.sweeps import Sweep
-from orchestrator.reporting.report_page import PLOTS, Made, report_page
+from orchestrator.reporting.report_page import Made, report_page
 from tests.browser import Tab
 from tests.orchestrator.pages.conftest import SPEC, Driver
 from tests.orchestrator.pages.test_page import READY, heard, opened
@@ -30,7 +29,7 @@ NAMES = (
 )
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"front", "history", "parallel"}))
+@pytest.mark.parametrize("kind", sorted(set(PLOTS) - {"front", "history", "parallel"}))
 def test_nothing_runs_in_a_plot(
     hostile: Driver, serve: Callable[..., str], tab: Tab, kind: str
 ) -> None:

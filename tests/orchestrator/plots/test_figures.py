@@ -121,6 +121,17 @@ def test_no_trial_one_and_two_can_be_drawn(
     figure.to_json()
 
 
+def test_of_very_many_trials_the_front_is_drawn_and_a_part_of_the_rest_and_that_is_said(
+    trials: list[Trial], objectives: Sequence[Objective]
+) -> None:
+    beaten = [replace(trials[3], number=number) for number in range(100, 5_100)]
+    figure = figure_of([*trials[:3], *beaten], objectives[:3])
+    assert len(trace(figure, "front").x) == 3
+    assert len(trace(figure, "beaten trials").x) == 2_000
+    assert "3 of 5003 trials are on the Pareto front" in figure.layout.title.text
+    assert "2,003 of 5,003 trials are drawn" in figure.layout.title.text
+
+
 def test_ties_and_zeros_are_drawn(trials: list[Trial]) -> None:
     pair = (Objective("macs", Direction.MINIMIZE), Objective("params", Direction.MINIMIZE))
     tied = [replace(trial, values={"macs": 0.0, "params": 5.0}) for trial in trials]

@@ -12,7 +12,6 @@ from orchestrator.storage import open_store
 from orchestrator.storage.sql_outbox import SqlOutbox
 from orchestrator.tracking import MlflowMirror, NoMirror, build_mirror
 from orchestrator.tracking.errors import RefusedError
-from orchestrator.tracking.first_view import view_key
 from orchestrator.tracking.mlflow_server import MlflowServer
 from orchestrator.tracking.runs import Changes
 from orchestrator.trials import ChoiceKind, SweepState, TrialState
@@ -177,19 +176,6 @@ def test_the_parent_shows_the_best_value_of_each_objective(driver, new_mirror, r
     new_mirror().drain(SWEEP)
     metrics = parent(runs).metrics
     assert (metrics["accuracy"], metrics["memory_bytes"]) == (0.7, 3_000)
-
-
-def test_mlflow_has_a_view_with_the_front_first(driver, new_mirror, tracking_uri):
-    """Where MLflow reads it from: the tag of a view that a person has shared."""
-    driver.complete(0.9, 1_000)
-    driver.finish()
-    new_mirror().drain(SWEEP)
-    (experiment,) = mlflow_client(tracking_uri).search_experiments(
-        filter_string=f"name = '{SWEEP}'"
-    )
-    view = json.loads(experiment.tags[f"mlflow.sharedViewState.{view_key(SWEEP)}"])
-    assert view["orderByKey"] == "tags.`front_rank`"
-    assert view["selectedColumns"][:2] == ["metrics.`accuracy`", "metrics.`memory_bytes`"]
 
 
 def test_the_reference_of_the_hypervolume_stays_where_it_was_placed(driver, new_mirror, runs):

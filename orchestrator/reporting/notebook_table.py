@@ -1,13 +1,12 @@
-"""What `run(progress="auto")` shows: a live table in a notebook, plain lines elsewhere."""
+"""A run as one table that stays in its place, in a notebook."""
 
 import sys
 import time
 from collections.abc import Callable
 from html import escape
-from typing import TextIO
 
-from orchestrator.contracts import Plan, Progress
-from orchestrator.objectives import arrow, human_values
+from orchestrator.contracts import Plan
+from orchestrator.objectives import arrow
 from orchestrator.quantities import human, human_params
 from orchestrator.trials import Report, SweepRecord, Trial, TrialState
 
@@ -16,59 +15,6 @@ _LEAST_S = 0.5
 _SHOWN = 10
 
 Show = Callable[[str], None]
-
-
-def shown_progress() -> Progress:
-    """Choose how progress is shown: in a Jupyter kernel as a table, else as lines on stderr."""
-    show = _notebook()
-    return TableProgress(show) if show else LineProgress(sys.stderr)
-
-
-class LineProgress:
-    """Writes a line for each trial that ended, and for each note.
-
-    Args:
-        out: Where to.
-    """
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._plan: Plan | None = None
-        self._done = 0
-
-    def begin(self, plan: Plan) -> None:
-        """Write what the run is going to do."""
-        self._plan = plan
-        self._say(f"{plan.sweep.name}: {plan.trials} trials of {plan.epochs} epochs")
-
-    def note(self, text: str) -> None:
-        """Write a note."""
-        self._say(text)
-
-    def trial_started(self, trial: Trial) -> None:
-        """Do nothing."""
-
-    def trial_reported(self, trial: int, report: Report) -> None:
-        """Do nothing."""
-
-    def trial_ended(self, trial: Trial) -> None:
-        """Write what became of a trial."""
-        self._done += 1
-        goals = self._plan.objectives if self._plan else ()
-        found = human_values(goals, trial.values) if trial.values else ""
-        if trial.failure is not None:
-            found = f"{trial.failure.kind.value}: {trial.failure.message}"
-        said = f"[{self._done}] trial {trial.number} {trial.state.value}"
-        self._say(f"{said}{': ' * bool(found)}{found} ({human_params(trial.params)})")
-
-    def end(self, sweep: SweepRecord) -> None:
-        """Write how the run ended."""
-        reason = f": {sweep.stop_reason}" if sweep.stop_reason else ""
-        self._say(f"{sweep.name}: {sweep.state.value}{reason}")
-
-    def _say(self, text: str) -> None:
-        self._out.write(f"{text}\n")
-        self._out.flush()
 
 
 class TableProgress:
@@ -155,7 +101,7 @@ class TableProgress:
         return f"<p>{escape(said)}. {escape(self._note)}</p><table><tr>{head}</tr>{body}</table>"
 
 
-def _notebook() -> Show | None:
+def notebook_cell() -> Show | None:
     """Return what shows HTML in the cell of a Jupyter kernel; None if this process is none."""
     python = sys.modules.get("IPython")
     shell = python.get_ipython() if python is not None else None

@@ -1,11 +1,13 @@
 """What a run shows by itself: lines, or a table in a notebook."""
 
-import io
 from datetime import UTC, datetime
 
+import pytest
+
 from orchestrator.contracts import Plan
-from orchestrator.driver.shown_progress import LineProgress, TableProgress, shown_progress
 from orchestrator.objectives import Direction, Objective
+from orchestrator.reporting.notebook_table import TableProgress
+from orchestrator.reporting.terminal import quiet_progress
 from orchestrator.trials import Report, SweepRecord, SweepState, Trial, TrialState
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -22,19 +24,17 @@ def ended(number: int) -> Trial:
     return Trial("s", number, params, 0, TrialState.COMPLETE, values={"accuracy": 0.9})
 
 
-def test_outside_a_notebook_each_trial_is_a_line() -> None:
-    out = io.StringIO()
-    shown = LineProgress(out)
+def test_outside_a_notebook_each_trial_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = quiet_progress()
     shown.begin(plan())
     shown.trial_started(ended(0))
     shown.trial_ended(ended(0))
     shown.end(SWEEP)
-    assert out.getvalue().splitlines() == [
-        "<b>s</b>: 2 trials of 3 epochs",
-        "[1] trial 0 complete: accuracy 90.0 % (optimizer=<i>sgd)",
-        "<b>s</b>: complete: budget",
-    ]
-    assert isinstance(shown_progress(), LineProgress)
+    first, second, third = capsys.readouterr().err.splitlines()
+    assert first == "<b>s</b>: 2 trials of 3 epochs"
+    assert second.startswith("[1/2] trial 0 complete after ")
+    assert "accuracy 90.0 % (optimizer=<i>sgd)" in second
+    assert third == "<b>s</b>: complete: budget"
 
 
 def test_in_a_notebook_one_table_is_kept_up_to_date_and_holds_no_markup() -> None:
