@@ -105,7 +105,7 @@ ui: install  ## Open the MLflow UI on the sweeps of this folder
 	$(BIN)/paretune ui
 
 image:  ## Build the container image (ENGINE=podman), and let it check a sweep
-	$(ENGINE) build -f docker/Dockerfile --build-arg VARIANT=$(if $(TORCH_INDEX_URL),cpu,cuda) \
+	$(ENGINE) build $(if $(filter podman,$(notdir $(ENGINE))),--format docker) -f docker/Dockerfile --build-arg VARIANT=$(if $(TORCH_INDEX_URL),cpu,cuda) \
 		--build-arg TORCH_INDEX_URL="$(TORCH_INDEX_URL)" --build-arg REVISION="$$(git rev-parse HEAD)" \
 		--build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" -t paretune .
 	$(ENGINE) run --rm paretune paretune --version

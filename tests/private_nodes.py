@@ -30,7 +30,9 @@ _SMALL = [
     "--block",
     "--include-log-monitor=false",
 ]
-_NET, _BRIDGE = "10.79.0", "pnbr0"
+# Two runs of these tests may share a machine.
+_RUN = os.getpid() % 250
+_NET, _BRIDGE = f"10.79.{_RUN}", f"pnbr{_RUN}"
 # The driver's machine, and the head's.
 HOST = f"{_NET}.1"
 
@@ -107,13 +109,14 @@ class PrivateNodes:
             f"mount --make-rprivate / && mount -t tmpfs tmpfs {self.state} && "
             f'export TMPDIR={own} && exec "$@"'
         )
-        apart = ["ip", "netns", "exec", f"pn{number}", "unshare", "--mount", "bash", "-c", script]
+        words = f"ip netns exec {_namespace(number)} unshare --mount bash -c"
+        apart = [*words.split(), script]
         joined = (f"--address={self.address}", "--num-cpus=1", f"--temp-dir={own}")
-        self._start(name, [*apart, "node", *_ray(f"{_NET}.{number}"), *joined])
+        self._start(name, [*apart, "node", *_ray(node_address(number)), *joined])
 
     def cut(self, number: int, *, off: bool) -> None:
         """Take a node's cable out, or put it in again."""
-        words = ["ip", "link", "set", f"pnv{number}", "down" if off else "up"]
+        words = ["ip", "link", "set", _cable(number), "down" if off else "up"]
         subprocess.run(words, check=True)
 
     def end(self, name: str) -> None:
@@ -182,12 +185,14 @@ def private_network(numbers: Sequence[int]) -> Iterator[None]:
     made += f"link set {_BRIDGE} up"
     ended = [f"link del {_BRIDGE}"]
     for n in numbers:
+        space, cable = _namespace(n), _cable(n)
         made += (
-            f"; netns add pn{n}; link add pnv{n} type veth peer name eth0 netns pn{n}"
-            f"; link set pnv{n} master {_BRIDGE} up; -n pn{n} addr add {_NET}.{n}/24 dev eth0"
-            f"; -n pn{n} link set eth0 up; -n pn{n} link set lo up"
+            f"; netns add {space}; link add {cable} type veth peer name eth0 netns {space}"
+            f"; link set {cable} master {_BRIDGE} up"
+            f"; -n {space} addr add {node_address(n)}/24 dev eth0"
+            f"; -n {space} link set eth0 up; -n {space} link set lo up"
         )
-        ended.append(f"netns del pn{n}")
+        ended.append(f"netns del {space}")
     try:
         try:
             tried = ["unshare", "--mount", "mount", "--make-rprivate", "/"]
@@ -210,6 +215,20 @@ def _asked(address: str, environment: Mapping[str, str]) -> Answer:
         for name, value in environment.items():
             patch.setenv(name, value)
         return ask_cluster(address)
+
+
+def node_address(number: int) -> str:
+    """Return the address of the node of this number."""
+    return f"{_NET}.{number}"
+
+
+def _namespace(number: int) -> str:
+    return f"pn{_RUN}n{number}"
+
+
+def _cable(number: int) -> str:
+    # At most 15 characters, as the name of any interface.
+    return f"pnv{_RUN}n{number}"
 
 
 def _ray(ip: str) -> list[str]:

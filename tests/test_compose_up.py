@@ -117,7 +117,7 @@ def test_a_submitted_sweep_is_read_from_outside(
 ) -> None:
     for service in ("head", "mlflow"):
         stack.wait_for_health(service)
-    done = stack.compose("run", "--rm", "-T", "submit")
+    done = stack.compose("--profile", "submit", "run", "--rm", "-T", "submit")
     assert "smoke: 3 complete, 0 stopped early, 0 failed" in done.stdout
     front = json.loads(stack.paretune(tmp_path, "front", "smoke", "--format", "json"))
     assert front

@@ -17,7 +17,7 @@ from orchestrator.spec.stored import spec_objectives
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import TrialState
 from tests.faults.invariants import steady
-from tests.private_nodes import PrivateNodes
+from tests.private_nodes import PrivateNodes, node_address
 from tests.stack.commands import FIRST_NODES, STACK, paretune
 from tests.stack.conftest import HAS_JOBS, Servers, start
 
@@ -96,7 +96,7 @@ def test_every_artifact_exports_and_sync_counts_all(
         for number in undisturbed
         for attempt in store.attempts("whole", number)
     }
-    assert workers == {f"ray 10.79.0.{n}" for n in FIRST_NODES}
+    assert workers == {f"ray {node_address(n)}" for n in FIRST_NODES}
     laptop = {"PARETUNE_HOME": str(tmp_path / "laptop"), "PARETUNE_STORE": servers.store}
     for number in undisturbed:
         words = ("export", "whole", str(number), "--to", str(tmp_path / str(number)))
@@ -173,7 +173,7 @@ def _trains_on(store: Store, name: str, node: int) -> bool:
     except UnknownNameError:
         return False
     return any(
-        store.attempts(name, trial.number)[-1].worker.startswith(f"ray 10.79.0.{node}:")
+        store.attempts(name, trial.number)[-1].worker.startswith(f"ray {node_address(node)}:")
         and store.reports(name, trial.number)
         for trial in running
     )
