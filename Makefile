@@ -66,8 +66,14 @@ test-ray: install  ## Run the tests that start Ray, and those that take long, on
 test-rest: install  ## Run all other tests, two at a time
 	nice -n 5 $(BIN)/python -m pytest -q -n 2 -m "not (ray or serial)" --durations=15
 
-cluster: install  ## Run the tests that start several nodes of Ray, some in namespaces of their own (root)
-	PARETUNE_TEST_STACK=1 $(BIN)/python -m pytest -q tests/stack $(addprefix tests/orchestrator/execution/test_cluster_,faults.py sizes.py)
+# What the image's head has beyond the lock file of the tests: the job server's packages.
+build/job-server: docker/deployment.lock requirements.lock | install
+	mkdir -p build
+	grep -vxFf requirements.lock docker/deployment.lock > build/job-server.txt
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --target $@ -r build/job-server.txt
+
+cluster: install build/job-server  ## Run the tests that start several nodes of Ray, some in namespaces of their own (root)
+	PYTHONPATH="$(CURDIR)/build/job-server" PARETUNE_TEST_STACK=1 $(BIN)/python -m pytest -q tests/stack $(addprefix tests/orchestrator/execution/test_cluster_,faults.py sizes.py)
 
 processors: $(addprefix on-,$(ON))  ## Run the tests of what computes on other processors' kernels
 

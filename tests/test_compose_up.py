@@ -100,16 +100,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     given = {name: secrets.token_hex(16) for name in SECRETS}
     given |= {name: str(free_port()) for name in PORTS}
     given |= {"SWEEPS": str(sweeps), "SWEEP": "smoke.yaml"}
-    given |= {"RAY_SHM": "512m", "RAY_OBJECT_STORE": "200000000"}
+    given |= {"WORKERS": "2", "RAY_SHM": "512m", "RAY_OBJECT_STORE": "200000000"}
     file = folder / "env"
     file.write_text("".join(f"{name}={value}\n" for name, value in given.items()))
     options = ("-p", "paretune-test", "-f", str(FILE), "--env-file", str(file))
     made = Stack(given, (*COMPOSE, *options))
     try:
-        made.compose("up", "--detach", "--scale", "worker=2")
+        made.compose("up", "--detach")
         yield made
     finally:
         made.compose("down", "--volumes")
+        assert made.compose("ps", "--quiet").stdout.split() == []
 
 
 def test_a_submitted_sweep_is_read_from_outside(
