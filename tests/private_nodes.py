@@ -5,11 +5,13 @@ machine's); in its mount namespace the folder of the driver's state is covered b
 Making them takes root and iproute2.
 """
 
+import fcntl
 import os
 import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -30,11 +32,15 @@ _SMALL = [
     "--block",
     "--include-log-monitor=false",
 ]
-# Two runs of these tests may share a machine.
-_RUN = os.getpid() % 250
-_NET, _BRIDGE = f"10.79.{_RUN}", f"pnbr{_RUN}"
+_NET, _NAME = "10.79.0", "pn"
+_BRIDGE = f"{_NAME}br0"
 # The driver's machine, and the head's.
 HOST = f"{_NET}.1"
+
+
+def address_of(number: int) -> str:
+    """Return the address of the node of this number."""
+    return f"{_NET}.{number}"
 
 
 class NamespaceError(Exception):
@@ -109,14 +115,13 @@ class PrivateNodes:
             f"mount --make-rprivate / && mount -t tmpfs tmpfs {self.state} && "
             f'export TMPDIR={own} && exec "$@"'
         )
-        words = f"ip netns exec {_namespace(number)} unshare --mount bash -c"
-        apart = [*words.split(), script]
+        apart = f"ip netns exec {_NAME}{number} unshare --mount bash -c".split()
         joined = (f"--address={self.address}", "--num-cpus=1", f"--temp-dir={own}")
-        self._start(name, [*apart, "node", *_ray(node_address(number)), *joined])
+        self._start(name, [*apart, script, "node", *_ray(address_of(number)), *joined])
 
     def cut(self, number: int, *, off: bool) -> None:
         """Take a node's cable out, or put it in again."""
-        words = ["ip", "link", "set", _cable(number), "down" if off else "up"]
+        words = ["ip", "link", "set", f"{_NAME}v{number}", "down" if off else "up"]
         subprocess.run(words, check=True)
 
     def end(self, name: str) -> None:
@@ -178,6 +183,8 @@ class PrivateNodes:
 def private_network(numbers: Sequence[int]) -> Iterator[None]:
     """Make a bridge with the first address of the network, and a namespace for each number.
 
+    There is one on a machine: a second process waits until the first has removed it.
+
     Raises:
         NamespaceError: This process may not.
     """
@@ -185,28 +192,34 @@ def private_network(numbers: Sequence[int]) -> Iterator[None]:
     made += f"link set {_BRIDGE} up"
     ended = [f"link del {_BRIDGE}"]
     for n in numbers:
-        space, cable = _namespace(n), _cable(n)
+        space, cable = f"{_NAME}{n}", f"{_NAME}v{n}"
         made += (
             f"; netns add {space}; link add {cable} type veth peer name eth0 netns {space}"
             f"; link set {cable} master {_BRIDGE} up"
-            f"; -n {space} addr add {node_address(n)}/24 dev eth0"
+            f"; -n {space} addr add {address_of(n)}/24 dev eth0"
             f"; -n {space} link set eth0 up; -n {space} link set lo up"
         )
         ended.append(f"netns del {space}")
-    try:
+    with Path(tempfile.gettempdir(), f"paretune-{_BRIDGE}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            tried = ["unshare", "--mount", "mount", "--make-rprivate", "/"]
-            subprocess.run(tried, capture_output=True, check=True)
-            for words in made.split("; "):
-                subprocess.run(["ip", *words.split()], capture_output=True, check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise NamespaceError(
-                f"nodes need the right to make network and mount namespaces: {error}"
-            ) from error
-        yield
-    finally:
-        for words in ended:
-            subprocess.run(["ip", *words.split()], capture_output=True, check=False)
+            _make(made.split("; "))
+            yield
+        finally:
+            for words in ended:
+                subprocess.run(["ip", *words.split()], capture_output=True, check=False)
+
+
+def _make(commands: Sequence[str]) -> None:
+    try:
+        tried = ["unshare", "--mount", "mount", "--make-rprivate", "/"]
+        subprocess.run(tried, capture_output=True, check=True)
+        for words in commands:
+            subprocess.run(["ip", *words.split()], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise NamespaceError(
+            f"nodes need the right to make network and mount namespaces: {error}"
+        ) from error
 
 
 def _asked(address: str, environment: Mapping[str, str]) -> Answer:
@@ -215,20 +228,6 @@ def _asked(address: str, environment: Mapping[str, str]) -> Answer:
         for name, value in environment.items():
             patch.setenv(name, value)
         return ask_cluster(address)
-
-
-def node_address(number: int) -> str:
-    """Return the address of the node of this number."""
-    return f"{_NET}.{number}"
-
-
-def _namespace(number: int) -> str:
-    return f"pn{_RUN}n{number}"
-
-
-def _cable(number: int) -> str:
-    # At most 15 characters, as the name of any interface.
-    return f"pnv{_RUN}n{number}"
 
 
 def _ray(ip: str) -> list[str]:

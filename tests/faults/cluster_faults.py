@@ -100,9 +100,9 @@ def storage_away(testbed: Testbed) -> None:
 
 
 def storage_slow(testbed: Testbed) -> None:
-    """The S3 server takes three seconds to answer, until the sweep is over."""
+    """The S3 server takes a second to answer, until the sweep is over."""
     _, proxy = _s3(testbed)
-    proxy.delay_s = 3.0
+    proxy.delay_s = 1.0
     testbed.wait_for_success(testbed.driver())
     proxy.delay_s = 0.0
 

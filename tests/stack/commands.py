@@ -6,10 +6,12 @@ import sys
 
 import pytest
 
-from tests.private_nodes import PrivateNodes
+from tests.private_nodes import PrivateNodes, address_of
 
 FIRST_NODES = (2, 3, 4)
 """Numbers of the nodes that the stack begins with."""
+FIRST_WORKERS = {f"ray {address_of(number)}" for number in FIRST_NODES}
+"""The beginnings of what attempts on them record as their worker."""
 STACK = [
     pytest.mark.ray,
     pytest.mark.serial,

@@ -13,12 +13,14 @@ import yaml
 from orchestrator.contracts import Store
 from orchestrator.errors import UnknownNameError
 from orchestrator.fronts.front import compute_front
+from orchestrator.reporting.export import export
 from orchestrator.spec.stored import spec_objectives
+from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
 from orchestrator.trials import TrialState
 from tests.faults.invariants import steady
-from tests.private_nodes import PrivateNodes, node_address
-from tests.stack.commands import FIRST_NODES, STACK, paretune
+from tests.private_nodes import PrivateNodes, address_of
+from tests.stack.commands import FIRST_WORKERS, STACK, paretune
 from tests.stack.conftest import HAS_JOBS, Servers, start
 
 pytestmark = STACK
@@ -36,7 +38,6 @@ def bias(network, images, labels):
     time.sleep(8)
     return float(network.head[-1].bias.abs().sum())
 """
-
 Values = Mapping[int, Mapping[str, float]]
 
 
@@ -73,8 +74,8 @@ def sweep_file(folder: Path, servers: Servers, name: str, **changes: object) -> 
 
 
 @pytest.fixture(scope="module")
-def store(servers: Servers) -> Store:
-    return open_store(servers.store)
+def store(servers: Servers, nodes: PrivateNodes) -> Store:
+    return open_store(servers.store, state=StateFolder(nodes.state))
 
 
 @pytest.fixture(scope="module")
@@ -91,25 +92,9 @@ def undisturbed(
 def test_every_artifact_exports_and_sync_counts_all(
     nodes: PrivateNodes, servers: Servers, store: Store, undisturbed: Values, tmp_path: Path
 ) -> None:
-    workers = {
-        attempt.worker.split(":")[0]
-        for number in undisturbed
-        for attempt in store.attempts("whole", number)
-    }
-    assert workers == {f"ray {node_address(n)}" for n in FIRST_NODES}
+    assert _workers(store, "whole") == FIRST_WORKERS
     laptop = {"PARETUNE_HOME": str(tmp_path / "laptop"), "PARETUNE_STORE": servers.store}
-    for number in undisturbed:
-        words = ("export", "whole", str(number), "--to", str(tmp_path / str(number)))
-        done = paretune(nodes, *words, **laptop)
-        assert done.returncode == 0, done.stderr
-        assert (tmp_path / str(number) / "model.safetensors").stat().st_size > 0
-    synced = paretune(nodes, "sync", "whole", **laptop)
-    assert synced.returncode == 0, synced.stderr
-    counts = [line.split() for line in synced.stdout.splitlines() if " in MLflow" in line]
-    assert [words[0] for words in counts] == ["runs", "params", "metrics", "artifacts"]
-    assert all(found == expected for _, found, _, expected, *_ in counts), synced.stdout
-    # One of the sweep, and one of each trial.
-    assert counts[0][1] == str(TRIALS + 1)
+    _exports_and_counts(nodes, store, "whole", tmp_path, **laptop)
 
 
 @pytest.mark.skipif(not HAS_JOBS, reason="needs Ray's job server: pip install 'ray[default]'")
@@ -173,10 +158,44 @@ def _trains_on(store: Store, name: str, node: int) -> bool:
     except UnknownNameError:
         return False
     return any(
-        store.attempts(name, trial.number)[-1].worker.startswith(f"ray {node_address(node)}:")
+        store.attempts(name, trial.number)[-1].worker.startswith(f"ray {address_of(node)}:")
         and store.reports(name, trial.number)
         for trial in running
     )
+
+
+def _workers(store: Store, name: str) -> set[str]:
+    """Addresses on which trials ran."""
+    return {
+        attempt.worker.split(":")[0]
+        for trial in store.trials(name)
+        for attempt in store.attempts(name, trial.number)
+    }
+
+
+def _attempts(store: Store, name: str, number: int) -> int:
+    return len(store.attempts(name, number))
+
+
+def _exports_and_counts(
+    nodes: PrivateNodes, store: Store, name: str, folder: Path, **variables: str
+) -> None:
+    """Assert that every network of a sweep can be exported, and that MLflow has all of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in {**nodes.given, **variables}.items():
+            patch.setenv(variable, value)
+        for number in range(TRIALS):
+            to = folder / "exported" / str(number)
+            export(name, number, to, store)
+            assert (to / "model.safetensors").stat().st_size > 0
+    synced = paretune(nodes, "sync", name, **variables)
+    assert synced.returncode == 0, synced.stderr
+    counts = [line.split() for line in synced.stdout.splitlines() if " in MLflow" in line]
+    assert [words[0] for words in counts] == ["runs", "params", "metrics", "artifacts"]
+    assert all(found == expected for _, found, _, expected, *_ in counts), synced.stdout
+    # One of the sweep, and one of each attempt.
+    attempts = sum(_attempts(store, name, number) for number in range(TRIALS))
+    assert counts[0][1] == str(attempts + 1)
 
 
 def _states(store: Store, name: str) -> Counter[TrialState]:
