@@ -13,10 +13,13 @@ seeds, slots and simulated seconds, which are those of `--trainings` average tra
 
 Printed for each table: the median over the seeds of the base-10 logarithm of what is missing of
 the front's volume in the end, measured from close behind the front, with a bootstrapped 95 %
-interval; the share that was missing on average over the time; the additive epsilon; and the
-p-value (Wilcoxon's signed ranks over the seeds, Holm's correction over the sides) of a difference
-from `--candidate`. Over all tables: mean ranks, each table counting as much, with Friedman's test
-and Nemenyi's critical difference.
+interval; the share that was missing on average over the time; the additive epsilon; the share of
+the time after which a side had what Optuna's TPE had in the end with the same seed (*as TPE*); and
+the p-value (Wilcoxon's signed ranks over the seeds, Holm's correction over the sides) of a
+difference from `--candidate`. Ranked are the sides that have all seeds of the candidate; one that
+has fewer, because it is slow, is shown without a rank. Over all tables, and over those with
+curves: mean ranks, each table counting as much, with Friedman's test and Nemenyi's critical
+difference.
 
 Run: ``python benchmarks/bench_tables.py TABLE.csv.gz ... --out results.jsonl``; what the file
 holds already is not run again.
