@@ -14,7 +14,7 @@ PICTURES = (
     ("mlflow.png", 700, ".ag-center-cols-container .ag-row"),
     ("mlflow-charts.png", 1250, ".scatterlayer, .gl-container"),
 )
-_DRAWN_S = 4.0
+_DRAWN_S = 8.0
 
 if __name__ == "__main__":
     with browser_tab(__doc__, is_right=len(sys.argv) == 3) as tab:

@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 
 _MLFLOW_PORT, _PAGE_PORT = 5000, 5050
 
+SweepArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[NAME]",
+        autocompletion=sweep_names,
+        help="A sweep, whose own page is to be served; without it, MLflow alone.",
+        show_default=False,
+    ),
+]
+
 
 def ui(  # noqa: PLR0913 - the options of a command
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[NAME]",
-            autocompletion=sweep_names,
-            help="A sweep, whose own page is to be served; without it, MLflow alone.",
-            show_default=False,
-        ),
-    ] = None,
+    name: SweepArgument = None,
     *,
     port: Annotated[
         int | None,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MOST_TRIALS = 20_000  # in a page that nobody has asked for: 10,000 take 6 s and 12 MB
+_MOST_TRIALS = 20_000  # in a page that is made unasked: 10,000 take 6 s and 12 MB
 
 
 def sweep_report(
@@ -90,7 +90,7 @@ def keep_report(sweep: "Sweep", mirror: Mirror, state: StateFolder | None = None
 
     Args:
         sweep: The sweep, in an open store.
-        mirror: Copies the sweep; nobody else uses it meanwhile.
+        mirror: Copies the sweep; used by this call alone meanwhile.
         state: As for `sweep_report`.
 
     Returns:

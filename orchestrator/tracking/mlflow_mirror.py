@@ -289,8 +289,8 @@ class MlflowMirror:
     def _known(self, sweep: SweepRecord) -> tuple[RunView, SweepRecord]:
         """Return the sweep's run, and the sweep with the ids that MLflow gave."""
         parent = self._parent(sweep)
-        ids = {"mlflow_experiment_id": self.experiment_id(), "mlflow_run_id": parent.run_id}
-        return parent, replace(sweep, **ids)
+        experiment = self.experiment_id()
+        return parent, replace(sweep, mlflow_experiment_id=experiment, mlflow_run_id=parent.run_id)
 
     def _publish(self, sweep: SweepRecord, parent: str, trials: Sequence[Trial]) -> None:
         spec = json.dumps(redacted_section(sweep.spec), indent=2)
