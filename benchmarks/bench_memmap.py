@@ -182,7 +182,7 @@ def _in_turns(folder: Path, data: Any, *, pairs: int, block: int, first: int) ->
 
 def _some(data: Any, rng: np.random.Generator, block: int) -> Any:
     """Draw some of the images, of each subset a like share."""
-    changes = {}
+    changes: dict[str, Any] = {}
     for name in ("train", "val"):
         images, labels = data.subset(name)
         count = min(len(labels), max(1, block * len(labels) // len(data.train_labels)))

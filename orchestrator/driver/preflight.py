@@ -184,7 +184,7 @@ def _check_weights(spec: SweepSpec, report: CheckReport) -> None:
             report.problems.append(f"{label}{error}")
         else:
             _check_verdict(spec, report)
-            report.problems += step_problems(spec, name)
+            report.problems.extend(step_problems(spec, name))
             is_default = "weights" not in spec.backbone.model_fields_set
             report.lines.append(("weights", f"{label}{_source(source, is_default=is_default)}"))
     _check_variants(spec, report)
