@@ -47,6 +47,7 @@ class RunningJobs:
         error: What the source raised; nothing is asked of it any more after that. Raised through
             Tune, it would arrive as the text of a traceback.
         has_worked: Whether any worker has come up.
+        are_last: Whether no further job was left when one was last asked for.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class RunningJobs:
         # The source is asked by one thread at a time; Tune's may be left behind.
         self._lock = threading.RLock()
         self._is_left = False
-        self.has_worked = False
+        self.has_worked = self.are_last = False
 
     def start(self, trial_id: str) -> list[Job]:
         """Take the next jobs for a Tune trial; returns an empty list if none is available now."""
@@ -89,6 +90,7 @@ class RunningJobs:
             self._first[trial_id] = jobs[0].trial
             self._slots.busy = len(self._jobs)
         self._slots.wanted = len(self._jobs) + max(left - len(jobs), 0)
+        self.are_last = left <= len(jobs)
         return jobs
 
     @property

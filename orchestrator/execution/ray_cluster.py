@@ -17,7 +17,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from orchestrator.contracts import FrontJob, Prepared, Unmeasured
+from orchestrator.contracts import FrontJob, Unmeasured
 from orchestrator.contracts.needs import Needs
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution.carried_files import (
@@ -27,7 +27,6 @@ from orchestrator.execution.carried_files import (
     sees,
     write_files,
 )
-from orchestrator.execution.preparation import found_out, prepare
 from orchestrator.execution.ray_address import ask_cluster
 from orchestrator.execution.ray_start import LocalRay, own_signal_handlers, stderr_in
 from orchestrator.execution.slots import Node
@@ -38,9 +37,7 @@ from orchestrator.execution.trial_storage import (
     kept_in,
     probed_storage,
 )
-from orchestrator.execution.waiting import begun
 from orchestrator.redaction import redacted
-from trainers.errors import TrainerError
 from trainers.files.trial_folder import PREDICTIONS_NAME
 
 _STDERR = 2
@@ -168,25 +165,7 @@ def ray_options(needs: Needs) -> dict[str, Any]:
     }
 
 
-@ray.remote(num_returns=2)  # type: ignore[untyped-decorator]
-def prepare_task(task: Task, key: str) -> tuple[Prepared | TrainerError, Any]:
-    """Prepare a sweep; returns what was found out or is wrong, and the images.
-
-    Args:
-        task: What every worker must know.
-        key: Of the `Waiting` that waits for this task.
-    """
-    begun(key)
-    # Returned and not raised: Ray would print a traceback for an error that the user can fix.
-    try:
-        data = prepare(task)
-    except TrainerError as error:
-        return error, None
-    return found_out(task, data), data
-
-
-@ray.remote  # type: ignore[untyped-decorator]
-def measure_front_task(
+def front_measured(
     job: FrontJob, data: Any, task: Task, marker: Path, files: list[Any]
 ) -> tuple[dict[str, float] | Unmeasured, tuple[CarriedFile, ...]]:
     """Measure one packed network; returns also what changed of files that the driver keeps.
@@ -217,6 +196,9 @@ def measure_front_task(
     except (OSError, DamagedFileError) as error:
         # As a file that cannot be read, it costs the values of its own network alone.
         return Unmeasured(f"Its files could not be carried to a node: {error}"), ()
+
+
+measure_front_task = ray.remote(front_measured)
 
 
 def _carried(

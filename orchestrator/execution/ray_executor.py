@@ -17,7 +17,8 @@ from orchestrator.contracts import FrontJob, JobSource, Load, Prepared, Unmeasur
 from orchestrator.contracts.needs import Needs
 from orchestrator.execution.carried_files import marked
 from orchestrator.execution.head_watch import HeadWatch
-from orchestrator.execution.ray_cluster import alive_nodes, connect, prepare_task, probe_storage
+from orchestrator.execution.kept_worker import KeptWorker
+from orchestrator.execution.ray_cluster import alive_nodes, connect, probe_storage
 from orchestrator.execution.ray_front import FrontTasks
 from orchestrator.execution.sharing import Neighbors
 from orchestrator.execution.slots import LiveSlots
@@ -57,6 +58,7 @@ class RayExecutor:
         self._task, self._address, self._say = task, address, say
         self._state = state or StateFolder.find()
         self._data: ray.ObjectRef[Any] | None = None
+        self._kept: KeptWorker | None = None
         self._slots: LiveSlots | None = None
         self._disconnect: Callable[[], None] | None = None
         self._head: HeadWatch | None = None
@@ -78,9 +80,9 @@ class RayExecutor:
         probe_storage(task.storage)
         self._neighbors = Neighbors(task.sweep.partition(" ")[0], self._say)
         slots.sharing, self._slots = self._neighbors, slots
-        waiting = Waiting(Needs(cpus=task.needs.cpus), self._say, self._neighbors.names)
-        options = {"num_cpus": task.needs.cpus}
-        told, self._data = prepare_task.options(**options).remote(task, waiting.key)
+        waiting = Waiting(Needs(cpus=1), self._say, self._neighbors.names)
+        self._kept = KeptWorker(task)
+        told, self._data = self._kept.prepare(waiting.key)
         # It takes a second, in which nothing else is to do here.
         importlib.import_module("orchestrator.execution.ray_tuning")
         while not ray.wait([told], timeout=_POLL_S)[0]:
@@ -90,6 +92,8 @@ class RayExecutor:
         prepared: Prepared | TrainerError = ray.get(told)
         if isinstance(prepared, TrainerError):
             raise prepared
+        if not self._kept.measures:
+            self._kept.release()
         return prepared
 
     def run(self, source: JobSource) -> None:
@@ -100,7 +104,8 @@ class RayExecutor:
             raise RuntimeError("run() was called before prepare(): there are no images.")
         waiting = Waiting(self._task.needs, self._say, self._others)
         with marked(self._state.root) as marker:
-            run = Run(self._task, self._data, self._slots, marker, self._head, waiting)
+            last = None if self._kept is None else self._kept.warm_up
+            run = Run(self._task, self._data, self._slots, marker, self._head, waiting, last)
             tune_jobs(source, run)
 
     def measure_front(
@@ -110,7 +115,8 @@ class RayExecutor:
         if self._slots is None or self._head is None:
             raise RuntimeError("measure_front() was called before prepare(): there are no slots.")
         with marked(self._state.root) as marker:
-            front = FrontTasks(self._task, self._data, marker, self._slots, self._head.check)
+            kept = self._kept if self._kept is not None and self._kept.measures else None
+            front = FrontTasks(self._task, self._data, marker, self._slots, self._head.check, kept)
             yield from front.measure(jobs, interrupted)
 
     def _others(self) -> list[str]:
@@ -119,10 +125,13 @@ class RayExecutor:
     def close(self) -> None:
         """Disconnect from a cluster that `prepare` connected to."""
         self._data = None
+        kept, self._kept = self._kept, None
         neighbors, self._neighbors = self._neighbors, None
         head, self._head = self._head, None
         if neighbors is not None and (head is None or not head.is_lost):
             neighbors.leave()
+        if kept is not None and head is not None and not head.is_lost:
+            kept.release()
         if head is not None:
             head.close()
         if self._disconnect is None:

@@ -1,13 +1,14 @@
 """Measure packed networks on a cluster after the search; nodes need not see their files."""
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from orchestrator.contracts import FrontJob, Unmeasured
 from orchestrator.errors import ClusterLostError
@@ -17,6 +18,7 @@ from orchestrator.execution.carried_files import (
     read_files,
     write_files,
 )
+from orchestrator.execution.kept_worker import KeptWorker
 from orchestrator.execution.ray_cluster import measure_front_task, ray_options
 from orchestrator.execution.slots import LiveSlots
 from orchestrator.execution.task import Task
@@ -24,10 +26,15 @@ from orchestrator.execution.task import Task
 _logger = logging.getLogger(__name__)
 # How long an interruption waits for networks that are being measured.
 _POLL_S = 1.0
+# What a worker takes to start and to import torch, about.
+_START_S = 5.0
 
 
 class FrontTasks:
     """The tasks that measure networks, as many at once as there are slots.
+
+    The kept worker measures at once. Others, which have to start and to import torch, are asked
+    for when what waits would take it longer than that.
 
     Args:
         task: What every worker must know.
@@ -35,6 +42,7 @@ class FrontTasks:
         marker: A file of the state folder, by which a worker knows whether it sees it.
         slots: How many fit at once; no more files than theirs are in the object store.
         check: Raises once the head of the cluster is gone.
+        kept: A worker that has started already, if there is one.
     """
 
     def __init__(
@@ -44,32 +52,80 @@ class FrontTasks:
         marker: Path,
         slots: LiveSlots,
         check: Callable[[], None],
+        kept: KeptWorker | None = None,
     ) -> None:
         self._task, self._data, self._marker, self._slots = task, data, marker, slots
-        self._check = check
+        self._check, self._kept = check, kept
         self._pending: dict[Any, tuple[int, FrontJob]] = {}
+        self._at_kept: Any = None
+        self._began = 0.0
+        self._took_s = 0.0
 
     def measure(
         self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
     ) -> Iterator[tuple[int, Mapping[str, float] | Unmeasured]]:
         """Yield what was measured of each network, by trial number, until interrupted."""
         waiting = deque(jobs.items())
+        if self._kept is not None and waiting:
+            self._kept.warm_up()
         try:
             while (waiting or self._pending) and not interrupted():
                 self._check()
                 self._slots.wanted = len(waiting) + len(self._pending)
-                while waiting and len(self._pending) < self._slots.count:
-                    number, job = waiting.popleft()
-                    self._pending[self._begun(job)] = number, job
+                self._give(waiting)
                 for ref in ray.wait(list(self._pending), timeout=_POLL_S)[0]:
                     number, job = self._pending.pop(ref)
-                    yield number, _result(ref, job)
+                    if ref != self._at_kept or self._is_answered(ref):
+                        yield number, _result(ref, job)
+                    else:
+                        waiting.appendleft((number, job))
         except ClusterLostError:
             self._pending = {}
             raise
         finally:
-            for ref in self._pending:
+            self._cancel()
+
+    def _cancel(self) -> None:
+        for ref in self._pending:
+            if ref != self._at_kept:
                 ray.cancel(ref, force=True)
+            elif self._kept is not None:
+                # A call of an actor can be ended with the actor alone.
+                self._kept.release()
+
+    def _give(self, waiting: deque[tuple[int, FrontJob]]) -> None:
+        """Give networks to the kept worker if it is free, and to others where that pays."""
+        if self._kept is not None and self._at_kept is None and waiting:
+            number, job = waiting.popleft()
+            self._began = time.monotonic()
+            self._at_kept = self._kept.measure(job, self._data, self._marker, _files(job))
+            self._pending[self._at_kept] = number, job
+        while waiting and len(self._pending) < self._slots.count and self._pays(len(waiting)):
+            number, job = waiting.popleft()
+            self._pending[self._begun(job)] = number, job
+
+    def _pays(self, count: int) -> bool:
+        """Whether other workers would have started before the kept one is through."""
+        if self._kept is None:
+            return True
+        if not self._kept.is_warm:
+            # Others would come to this point later still.
+            self._began = time.monotonic()
+            return False
+        so_far = time.monotonic() - self._began if self._at_kept is not None else 0.0
+        return count * max(self._took_s, so_far) >= _START_S
+
+    def _is_answered(self, ref: Any) -> bool:
+        """Take note that the kept worker is free; false if it is lost, and its network waits."""
+        self._at_kept, self._took_s = None, time.monotonic() - self._began
+        try:
+            ray.get(ref)
+        except RayActorError:
+            self._kept = None
+            return False
+        except RayError:
+            return True  # `_result` looks again, and says what it was.
+        return True
 
     def _begun(self, job: FrontJob) -> Any:
         remote = measure_front_task.options(**ray_options(self._task.needs)).remote

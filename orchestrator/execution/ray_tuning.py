@@ -53,6 +53,7 @@ class Run:
         marker: A file by which a worker knows whether it sees the state folder.
         head: Watches the head of the cluster.
         waiting: Says what is waited for until the first worker has begun.
+        last: Called, perhaps several times, once the last jobs were given out.
     """
 
     task: Task
@@ -61,6 +62,7 @@ class Run:
     marker: Path
     head: HeadWatch
     waiting: Waiting
+    last: Callable[[], None] | None = None
 
 
 def tune_jobs(source: JobSource, run: Run) -> None:
@@ -87,7 +89,7 @@ def tune_jobs(source: JobSource, run: Run) -> None:
         tuner = _tuner(jobs, Shared(run.data, barrier, run.task, run.marker, waiting.key), scratch)
         try:
             with _credentials_kept():
-                run_watched(tuner.fit, _watch(jobs, run.head, waiting))
+                run_watched(tuner.fit, _watch(jobs, run))
         except ClusterLostError:
             jobs.leave("The head of the Ray cluster was lost, and the worker with it.")
             raise
@@ -121,12 +123,14 @@ class _NoWorkerError(Exception):
     """A run is to end that has no worker yet, for whose start Tune would wait."""
 
 
-def _watch(jobs: RunningJobs, head: HeadWatch, waiting: Waiting) -> Callable[[], None]:
+def _watch(jobs: RunningJobs, run: Run) -> Callable[[], None]:
     asked: list[float] = []
 
     def watch() -> None:
-        head.check()
-        waiting.look()
+        run.head.check()
+        run.waiting.look()
+        if run.last is not None and jobs.has_worked and jobs.are_last:
+            run.last()
         if jobs.has_worked or not jobs.must_stop:
             return
         asked.append(time.monotonic())

@@ -7,9 +7,13 @@ import pytest
 import ray
 
 from orchestrator.contracts import FrontJob, Unmeasured
+from orchestrator.contracts.needs import Needs
+from orchestrator.execution import ray_front
 from orchestrator.execution.carried_files import KEPT_NAMES, CarriedFile, read_files
-from orchestrator.execution.ray_cluster import measure_front_task
-from orchestrator.execution.ray_front import _result
+from orchestrator.execution.kept_worker import KeptWorker
+from orchestrator.execution.ray_cluster import alive_nodes, measure_front_task
+from orchestrator.execution.ray_front import FrontTasks, _result
+from orchestrator.execution.slots import LiveSlots
 from orchestrator.execution.task import Task
 from trainers.data.config import DataConfig
 
@@ -33,6 +37,43 @@ def test_a_network_that_arrives_damaged_is_not_measured_and_the_sweep_goes_on(
     found = _result(ref, job)
     assert isinstance(found, Unmeasured)
     assert "arrived with another checksum" in found.reason
+
+
+def lost(folder: Path, count: int) -> dict[int, FrontJob]:
+    return {number: FrontJob(str(folder / f"{number}"), test=True) for number in range(count)}
+
+
+def front(kept: KeptWorker, folder: Path) -> FrontTasks:
+    slots = LiveSlots(alive_nodes, TASK.needs)
+    return FrontTasks(TASK, None, folder / "no marker", slots, lambda: None, kept)
+
+
+def test_the_process_that_prepared_measures_a_front_that_takes_no_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = KeptWorker(TASK)
+    prepared, _ = kept.prepare("key")
+    assert ray.get(prepared).classes
+    monkeypatch.setattr(ray_front, "measure_front_task", None)  # No other one is asked for.
+    found = dict(front(kept, tmp_path).measure(lost(tmp_path, 3), lambda: False))
+    kept.release()
+    assert list(found) == [0, 1, 2]
+    assert all("packed network" in each.reason for each in found.values())  # type: ignore[union-attr]
+
+
+def test_a_front_is_measured_although_the_kept_process_is_gone(tmp_path: Path) -> None:
+    kept = KeptWorker(TASK)
+    ray.get(kept.prepare("key")[0])
+    ray.kill(kept._process)
+    found = dict(front(kept, tmp_path).measure(lost(tmp_path, 2), lambda: False))
+    assert sorted(found) == [0, 1]
+
+
+def test_a_worker_that_has_more_than_a_cpu_is_not_kept_for_the_front() -> None:
+    for needs in (Needs(memory=1e6), Needs(labels={"zone": "a"})):
+        kept = KeptWorker(replace(TASK, needs=needs))
+        assert not kept.measures
+        kept.release()
 
 
 def test_predictions_that_return_damaged_cost_no_values(tmp_path: Path) -> None:
