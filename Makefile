@@ -62,7 +62,7 @@ test-rest: install  ## Run all other tests, two at a time
 	$(BIN)/python -m pytest -q -n 2 -m "not (ray or serial)" --durations=15
 
 cluster: install  ## Run the tests that start several nodes of Ray, some in namespaces of their own (root)
-	PARETUNE_TEST_STACK=1 $(BIN)/python -m pytest -q tests/stack $(addprefix tests/orchestrator/execution/test_cluster_,faults.py sizes.py)
+	PARETUNE_TEST_STACK=1 $(BIN)/python -m pytest -q tests/stack $(addprefix tests/orchestrator/execution/test_cluster_,autoscaling.py faults.py sizes.py)
 
 processors: $(addprefix on-,$(ON))  ## Run the tests of what computes on other processors' kernels
 
