@@ -73,7 +73,7 @@ build/job-server: docker/deployment.lock requirements.lock | install
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --target $@ -r build/job-server.txt
 
 cluster: install build/job-server  ## Run the tests that start several nodes of Ray, some in namespaces of their own (root)
-	PYTHONPATH="$(CURDIR)/build/job-server" PARETUNE_TEST_STACK=1 $(BIN)/python -m pytest -q tests/stack $(addprefix tests/orchestrator/execution/test_cluster_,faults.py sizes.py)
+	PYTHONPATH="$(CURDIR)/build/job-server" PARETUNE_TEST_STACK=1 $(BIN)/python -m pytest -q tests/stack $(addprefix tests/orchestrator/execution/test_cluster_,autoscaling.py faults.py sizes.py)
 
 processors: $(addprefix on-,$(ON))  ## Run the tests of what computes on other processors' kernels
 

@@ -62,9 +62,11 @@ class RayNodes:
 
     Attributes:
         folder: Of the state folder, of logs and of sweep files.
+        given: Variables that nodes and commands get beside their own.
     """
 
     folder: Path
+    given: Mapping[str, str] = field(default_factory=dict)
     token: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
     port: int = 0
     running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
@@ -87,13 +89,13 @@ class RayNodes:
         auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
         # The package of these tests, whichever is installed.
         own = {"PARETUNE_HOME": str(self.state), "PYTHONPATH": str(Path(__file__).parents[1])}
-        return {**os.environ, **auth, **PATIENT, **own}
+        return {**os.environ, **auth, **PATIENT, **own, **self.given}
 
-    def start_head(self, cpus: int) -> None:
+    def start_head(self, cpus: int, *options: str) -> None:
         """Start a head, and wait until it is up."""
-        self.port = free_port()
+        self.port = self.port or free_port()
         head = (f"--port={self.port}", "--include-dashboard=false", f"--temp-dir={self._ray}")
-        self._start("head", "--head", *head, f"--num-cpus={cpus}")
+        self._start("head", "--head", *head, f"--num-cpus={cpus}", *options)
         self.wait_for(1)
 
     def add(self, name: str, *options: str, cpus: int = 1) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orchestrator.contracts import Mirror, Progress, Store
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import ClusterLostError, OrchestratorError
 from orchestrator.metrics.timing import Timed
 from orchestrator.redaction import redacted
 from orchestrator.spec.sweep_spec import SweepSpec
@@ -14,6 +14,9 @@ from orchestrator.state_folder import StateFolder
 from orchestrator.trials import SweepState
 
 _LAST_DRAIN_S = 60.0
+# Surprise (Ray 2.60): a process whose cluster has no head any more is ended by Ray's library after
+# 60 s, with exit code 1, whatever it does. The watch for the head has taken some of them.
+_LAST_DRAIN_WITHOUT_HEAD_S = 20.0
 
 
 @contextmanager
@@ -62,10 +65,14 @@ def mirrored(
     if words := chosen_tracking(spec, state):
         progress.note(f"tracked at {words}")
     background = BackgroundMirror(mirror, spec.name, on_trouble=progress.note)
+    last_s = _LAST_DRAIN_S
     try:
         yield
+    except ClusterLostError:
+        last_s = _LAST_DRAIN_WITHOUT_HEAD_S
+        raise
     finally:
-        left = background.close(_LAST_DRAIN_S)
+        left = background.close(last_s)
         if left:
             progress.note(
                 f"{left} changes are not in MLflow yet; 'paretune sync {spec.name}' copies them"
