@@ -199,14 +199,14 @@ def by_tune_with_stand_ins(slots: int, trials: int, sleep_s: float) -> None:
 def by_wait(slots: int, trials: int, sleep_s: float) -> None:
     """The same work without Tune."""
 
-    @ray.remote(num_cpus=1)
     class Actor:
         def step(self) -> dict[str, object]:
             time.sleep(sleep_s)
             return {"steps": {}}
 
     left, waiting = trials * REPORTS, {}
-    for actor in [Actor.remote() for _ in range(slots)]:
+    actors: Any = ray.remote(num_cpus=1)(Actor)
+    for actor in [actors.remote() for _ in range(slots)]:
         waiting[actor.step.remote()] = actor
         left -= 1
     while waiting:
