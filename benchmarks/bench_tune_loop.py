@@ -205,8 +205,8 @@ def by_wait(slots: int, trials: int, sleep_s: float) -> None:
             return {"steps": {}}
 
     left, waiting = trials * REPORTS, {}
-    made = ray.remote(num_cpus=1)(Actor)
-    for actor in [made.remote() for _ in range(slots)]:
+    actors: Any = ray.remote(num_cpus=1)(Actor)
+    for actor in [actors.remote() for _ in range(slots)]:
         waiting[actor.step.remote()] = actor
         left -= 1
     while waiting:
