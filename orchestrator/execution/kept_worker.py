@@ -20,6 +20,36 @@ from trainers.errors import TrainerError
 _RETRIES = 3
 
 
+@ray.remote(num_returns=2)  # type: ignore[untyped-decorator]
+def prepare_task(task: Task, key: str) -> tuple[Prepared | TrainerError, Any]:
+    """Prepare a sweep in a process that Ray may give to others afterwards; see `KeptWorker`."""
+    return _prepared(task, key)
+
+
+def _prepared(task: Task, key: str) -> tuple[Prepared | TrainerError, Any]:
+    begun(key)
+    # Returned and not raised: Ray would print a traceback for an error that the user can fix.
+    try:
+        data = prepare(task)
+    except TrainerError as error:
+        return error, None
+    return found_out(task, data), data
+
+
+def is_kept(task: Task) -> bool:
+    """Whether the process that prepares a sweep is kept: it holds a CPU alone, and its node.
+
+    >>> from dataclasses import replace
+    >>> from orchestrator.contracts.needs import Needs
+    >>> from trainers.data.config import DataConfig
+    >>> task = Task(DataConfig(name="digits"), {"name": "digitnet"}, {})
+    >>> is_kept(task), is_kept(replace(task, needs=Needs(gpus=1)))
+    (True, False)
+    """
+    needs = task.needs
+    return not (needs.gpus or needs.memory or needs.custom or needs.labels or task.autoscaling)
+
+
 class _Process:
     """What runs in the process, one call after another."""
 
@@ -31,13 +61,7 @@ class _Process:
             task: What every worker must know.
             key: Of the `Waiting` that waits for this process.
         """
-        begun(key)
-        # Returned and not raised: Ray would print a traceback for an error that the user can fix.
-        try:
-            data = prepare(task)
-        except TrainerError as error:
-            return error, None
-        return found_out(task, data), data
+        return _prepared(task, key)
 
     def warm_up(self, task: Task) -> None:
         """Import what measuring takes, torch above all."""
@@ -60,6 +84,8 @@ _actor: Any = ray.remote(max_restarts=_RETRIES, max_task_retries=_RETRIES)(_Proc
 class KeptWorker:
     """The driver's handle of that process.
 
+    It lives as long as the images are needed: were their node lost, it would read them again.
+
     Args:
         task: What every worker must know.
     """
@@ -69,13 +95,6 @@ class KeptWorker:
         self._process: Any = _actor.remote()
         self._warm: Any = None
 
-    @property
-    def measures(self) -> bool:
-        """Whether it may measure the front: it has no more than a CPU, and keeps its node busy."""
-        needs = self._task.needs
-        has_more = needs.gpus or needs.memory or needs.custom or needs.labels
-        return self._process is not None and not has_more and not self._task.autoscaling
-
     def prepare(self, key: str) -> tuple[Any, Any]:
         """Prepare the sweep; returns references to what was found out, and to the images."""
         told, data = self._process.prepare.remote(self._task, key)
@@ -83,7 +102,7 @@ class KeptWorker:
 
     def warm_up(self) -> None:
         """Have it import torch, while the last trials run; does nothing the second time."""
-        if self.measures and self._warm is None:
+        if self._process is not None and self._warm is None:
             self._warm = self._process.warm_up.remote(self._task)
 
     @property

@@ -17,7 +17,7 @@ from orchestrator.contracts import FrontJob, JobSource, Load, Prepared, Unmeasur
 from orchestrator.contracts.needs import Needs
 from orchestrator.execution.carried_files import marked
 from orchestrator.execution.head_watch import HeadWatch
-from orchestrator.execution.kept_worker import KeptWorker
+from orchestrator.execution.kept_worker import KeptWorker, is_kept, prepare_task
 from orchestrator.execution.ray_cluster import alive_nodes, connect, probe_storage
 from orchestrator.execution.ray_front import FrontTasks
 from orchestrator.execution.sharing import Neighbors
@@ -80,9 +80,9 @@ class RayExecutor:
         probe_storage(task.storage)
         self._neighbors = Neighbors(task.sweep.partition(" ")[0], self._say)
         slots.sharing, self._slots = self._neighbors, slots
-        waiting = Waiting(Needs(cpus=1), self._say, self._neighbors.names)
-        self._kept = KeptWorker(task)
-        told, self._data = self._kept.prepare(waiting.key)
+        needed = Needs() if is_kept(task) else Needs(cpus=task.needs.cpus)
+        waiting = Waiting(needed, self._say, self._neighbors.names)
+        told, self._data = self._prepared(waiting.key)
         # It takes a second, in which nothing else is to do here.
         importlib.import_module("orchestrator.execution.ray_tuning")
         while not ray.wait([told], timeout=_POLL_S)[0]:
@@ -92,9 +92,16 @@ class RayExecutor:
         prepared: Prepared | TrainerError = ray.get(told)
         if isinstance(prepared, TrainerError):
             raise prepared
-        if not self._kept.measures:
-            self._kept.release()
         return prepared
+
+    def _prepared(self, key: str) -> tuple[Any, Any]:
+        """Begin to prepare; returns references to what is found out, and to the images."""
+        if not is_kept(self._task):
+            begin = prepare_task.options(num_cpus=self._task.needs.cpus).remote
+            found, data = begin(self._task, key)
+            return found, data
+        self._kept = KeptWorker(self._task)
+        return self._kept.prepare(key)
 
     def run(self, source: JobSource) -> None:
         """Run until no job is left, or the source asks to stop."""
@@ -115,8 +122,9 @@ class RayExecutor:
         if self._slots is None or self._head is None:
             raise RuntimeError("measure_front() was called before prepare(): there are no slots.")
         with marked(self._state.root) as marker:
-            kept = self._kept if self._kept is not None and self._kept.measures else None
-            front = FrontTasks(self._task, self._data, marker, self._slots, self._head.check, kept)
+            front = FrontTasks(
+                self._task, self._data, marker, self._slots, self._head.check, self._kept
+            )
             yield from front.measure(jobs, interrupted)
 
     def _others(self) -> list[str]:

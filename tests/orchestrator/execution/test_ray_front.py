@@ -7,7 +7,6 @@ import pytest
 import ray
 
 from orchestrator.contracts import FrontJob, Unmeasured
-from orchestrator.contracts.needs import Needs
 from orchestrator.execution import ray_front
 from orchestrator.execution.carried_files import KEPT_NAMES, CarriedFile, read_files
 from orchestrator.execution.kept_worker import KeptWorker
@@ -67,13 +66,6 @@ def test_a_front_is_measured_although_the_kept_process_is_gone(tmp_path: Path) -
     ray.kill(kept._process)
     found = dict(front(kept, tmp_path).measure(lost(tmp_path, 2), lambda: False))
     assert sorted(found) == [0, 1]
-
-
-def test_a_worker_that_has_more_than_a_cpu_is_not_kept_for_the_front() -> None:
-    for needs in (Needs(memory=1e6), Needs(labels={"zone": "a"})):
-        kept = KeptWorker(replace(TASK, needs=needs))
-        assert not kept.measures
-        kept.release()
 
 
 def test_predictions_that_return_damaged_cost_no_values(tmp_path: Path) -> None:
