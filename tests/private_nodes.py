@@ -18,10 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
-from orchestrator.execution.ray_address import Answer, ask_cluster
-from tests.ray_nodes import PATIENT
+from tests.ray_nodes import PATIENT, asked
 from tests.servers import free_port
 
 START_S = 300.0
@@ -153,7 +150,7 @@ class PrivateNodes:
         until = time.monotonic() + START_S
         answer = None
         while time.monotonic() < until:
-            answer = _asked(self.address, self.environment)
+            answer = asked(self.address, self.environment)
             if len(answer.nodes or ()) >= count:
                 return
             self._restart()
@@ -220,14 +217,6 @@ def _make(commands: Sequence[str]) -> None:
         raise NamespaceError(
             f"nodes need the right to make network and mount namespaces: {error}"
         ) from error
-
-
-def _asked(address: str, environment: Mapping[str, str]) -> Answer:
-    """Ask a cluster for its nodes, with these variables in the environment."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        return ask_cluster(address)
 
 
 def _ray(ip: str) -> list[str]:

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from orchestrator.contracts import Store
+from orchestrator.execution.ray_address import Answer, ask_cluster
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import find_store, open_store
 from tests.servers import free_port
@@ -108,6 +109,10 @@ class RayNodes:
         process = self.running.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+    def nodes(self) -> int:
+        """Ask the cluster how many nodes it has, those among them that it started itself."""
+        return len(asked(self.address, self.environment).nodes or ())
 
     def wait_for(self, count: int) -> None:
         """Wait until so many nodes say that they are up.
@@ -202,6 +207,14 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     """Wait for a command's end; its code, and what it printed."""
     out, err = process.communicate(timeout=LONGEST_S)
     return process.returncode, out, err
+
+
+def asked(address: str, environment: Mapping[str, str]) -> Answer:
+    """Ask a cluster for its nodes, with these variables in the environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        return ask_cluster(address)
 
 
 def lines_until(words: str, process: "subprocess.Popen[str]") -> list[str]:

@@ -61,35 +61,35 @@ class CallbackContract:
         assert set(methods) <= set(EVENTS), "a method with another name is never called"
 
     def test_it_hears_a_whole_sweep(self, callback: object) -> None:
-        assert not _raised(callback, _sweep())
+        _tell(callback, _sweep())
 
     def test_it_hears_a_sweep_that_goes_on_after_a_crash(self, callback: object) -> None:
         past = [_trial(number, state) for number, state in enumerate(_ENDS)]
         again = [("on_sweep_start", (_plan(past),)), *list(_sweep(first=len(past)))[1:]]
-        assert not _raised(callback, [*list(_sweep())[:-1], *again])
+        _tell(callback, [*list(_sweep())[:-1], *again])
 
     def test_it_hears_a_sweep_without_a_trial(self, callback: object) -> None:
         nothing = [("on_sweep_start", (_plan([]),)), ("on_sweep_end", (_record(),))]
-        assert not _raised(callback, nothing)
+        _tell(callback, nothing)
 
     def test_what_it_is_told_is_left_as_it_was(self, callback: object) -> None:
         for event, facts in _sweep():
             before = copy.deepcopy(facts)
-            assert not _raised(callback, [(event, facts)])
-            assert facts == before
+            _tell(callback, [(event, facts)])
+            assert facts == before, f"{event} changed what it was told"
 
 
-def _raised(callback: object, events: Iterable[Event]) -> list[str]:
-    """Tell a callback of events; return what its methods raised."""
-    found = []
+def _tell(callback: object, events: Iterable[Event]) -> None:
+    """Tell a callback of events; fails with what its methods raised."""
+    raised = []
     for event, facts in events:
         method = getattr(callback, event, None)
         try:
             if callable(method):
                 method(*facts)
         except FOREIGN_ERRORS as error:
-            found.append(f"{event} raised {shown_error(error)}")
-    return found
+            raised.append(f"{event} raised {shown_error(error)}")
+    assert not raised, "; ".join(raised)
 
 
 def _sweep(first: int = 0) -> Iterator[Event]:

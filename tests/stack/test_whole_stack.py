@@ -11,16 +11,16 @@ import pytest
 import yaml
 
 from orchestrator.contracts import Store
-from orchestrator.errors import UnknownNameError
+from orchestrator.errors import ClusterLostError, UnknownNameError
 from orchestrator.fronts.front import compute_front
 from orchestrator.reporting.export import export
 from orchestrator.spec.stored import spec_objectives
 from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
-from orchestrator.trials import TrialState
+from orchestrator.trials import FailureKind, TrialState
 from tests.faults.invariants import steady
 from tests.private_nodes import PrivateNodes, address_of
-from tests.stack.commands import FIRST_WORKERS, STACK, paretune
+from tests.stack.commands import FIRST_WORKERS, STACK, begun, ended, paretune
 from tests.stack.conftest import HAS_JOBS, Servers, start
 
 pytestmark = STACK
@@ -38,6 +38,27 @@ def bias(network, images, labels):
     time.sleep(8)
     return float(network.head[-1].bias.abs().sum())
 """
+# All but the first calls wait for a file, which nodes see as well: hidden from them is only the
+# driver's state folder.
+FIRST_CALLS = 4
+HELD = """\
+import time
+from pathlib import Path
+
+
+def bias(network, images, labels):
+    for call in range(CALLS):
+        try:
+            Path(f"GO-{call}").touch(exist_ok=False)
+            break
+        except FileExistsError:
+            continue
+    else:
+        while not Path("GO").exists():
+            time.sleep(0.2)
+    return float(network.head[-1].bias.abs().sum())
+"""
+
 Values = Mapping[int, Mapping[str, float]]
 
 
@@ -95,6 +116,48 @@ def test_every_artifact_exports_and_sync_counts_all(
     assert _workers(store, "whole") == FIRST_WORKERS
     laptop = {"PARETUNE_HOME": str(tmp_path / "laptop"), "PARETUNE_STORE": servers.store}
     _exports_and_counts(nodes, store, "whole", tmp_path, **laptop)
+
+
+@pytest.mark.parametrize("storage", ["s3://sweeps/stack", None], ids=["s3", "no storage"])
+def test_a_node_that_joins_one_that_dies_and_a_head_that_dies_cost_no_trial(
+    nodes: PrivateNodes,
+    servers: Servers,
+    store: Store,
+    undisturbed: Values,
+    tmp_path: Path,
+    storage: str | None,
+) -> None:
+    name = f"shaken-{'apart' if storage is None else 's3'}"
+    file = sweep_file(tmp_path / "here", servers, name, storage=storage)
+    go = nodes.folder / f"{name}-goes-on"
+    held = HELD.replace("GO", str(go)).replace("CALLS", str(FIRST_CALLS))
+    (file.parent / "slow.py").write_text(held)
+    driver = begun(nodes, "run", str(file))
+    _wait_for(lambda: len(list(nodes.folder.glob(f"{go.name}-*"))) == FIRST_CALLS)
+    nodes.add(5)
+    _wait_for(lambda: all(_trains_on(store, name, node) for node in (2, 5)))
+    nodes.end("n2")
+    _wait_for(lambda: FailureKind.NODE_LOST in _failures(store, name))
+    nodes.end("head")
+    first = ended(driver)
+    assert first.returncode == ClusterLostError.exit_code, first.stdout + first.stderr
+    assert "The head of the Ray cluster at" in first.stderr
+    assert "Traceback" not in first.stderr
+    before = {t.number: _attempts(store, name, t.number) for t in store.trials(name)}
+    complete = [t.number for t in store.trials(name, [TrialState.COMPLETE])]
+    assert 0 < len(complete) <= FIRST_CALLS
+    nodes.close()
+    go.touch()
+    start(nodes)
+    again = paretune(nodes, "run", str(file))
+    assert again.returncode == 0, again.stdout + again.stderr + nodes.said()
+    assert f"{name}: {TRIALS} complete, 0 stopped early, 0 failed" in again.stdout
+    _as_undisturbed(store, name, undisturbed)
+    # What was complete was not trained again, and only what was lost was tried again.
+    assert all(_attempts(store, name, number) == before[number] for number in complete)
+    assert f"ray {address_of(5)}" in _workers(store, name)
+    here = {"PARETUNE_HOME": str(nodes.state), "PARETUNE_STORE": servers.store}
+    _exports_and_counts(nodes, store, name, tmp_path, **here)
 
 
 @pytest.mark.skipif(not HAS_JOBS, reason="needs Ray's job server: pip install 'ray[default]'")
@@ -175,6 +238,15 @@ def _workers(store: Store, name: str) -> set[str]:
 
 def _attempts(store: Store, name: str, number: int) -> int:
     return len(store.attempts(name, number))
+
+
+def _failures(store: Store, name: str) -> set[FailureKind]:
+    return {
+        attempt.failure.kind
+        for trial in store.trials(name)
+        for attempt in store.attempts(name, trial.number)
+        if attempt.failure
+    }
 
 
 def _exports_and_counts(

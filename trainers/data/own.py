@@ -91,7 +91,10 @@ def _pairs(dataset: Any, reference: str, empty: Archive, store: ImageStore) -> A
 
     def decode(start: int) -> Iterator[Decoded]:
         for index in range(start, len(dataset)):
-            image, label = _pair(dataset, index)
+            try:
+                image, label = dataset[index]
+            except SystemExit as error:
+                raise RuntimeError(shown_error(error)) from error
             yield plain(image), _whole(label)
 
     key = _samples(reference, [_pair(dataset, index)[0] for index in _some(len(dataset))])

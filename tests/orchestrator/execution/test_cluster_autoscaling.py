@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.ray_nodes import LONGEST_S, RayNodes, ended, lines_until
+from tests.ray_nodes import LONGEST_S, RayNodes
 from tests.servers import free_port
 
 MOST = 2
@@ -85,10 +85,7 @@ def test_nodes_are_added_for_a_sweep_and_idle_ones_go_away_without_costing_a_tri
 ) -> None:
     assert growing.nodes() == 1
     file = growing.sweep(execution={"autoscaling": True, "max_slots": MOST})
-    driver = growing.command("run", str(file))
-    said = lines_until("waiting for", driver)
-    assert "waiting for 1 CPU; 0 of 0 in use" in said[-1], said
-    code, out, err = ended(driver)
+    code, out, err = growing.done("run", str(file))
     assert code == 0, err
     assert "tiny: 4 complete, 0 stopped early, 0 failed" in out
     wait_for(1, growing)
