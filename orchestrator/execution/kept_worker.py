@@ -37,7 +37,7 @@ def _prepared(task: Task, key: str) -> tuple[Prepared | TrainerError, Any]:
 
 
 def is_kept(task: Task) -> bool:
-    """Whether the process that prepares a sweep is kept: it holds a CPU alone, and its node.
+    """Decide whether the process that prepares a sweep is kept: it holds a CPU, and no more.
 
     >>> from dataclasses import replace
     >>> from orchestrator.contracts.needs import Needs
