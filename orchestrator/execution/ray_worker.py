@@ -73,7 +73,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         warm_up(attacks=bool(shared.task.attacks))
         bound_memory(shared.task.needs.gpus)
         take_in(shared.task)
-        self._barrier = shared.barrier
+        self._barrier, self._is_placed = shared.barrier, False
         self._worker = f"{ray.util.get_node_ip_address()}:{os.getpid()}"
         sees_folder = sees(shared.marker)
         task = shared.task if sees_folder else node_task(shared.task)
@@ -97,8 +97,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        """Work for a slice of time."""
+        """Work for a slice of time; before the first of new jobs, only say where they are."""
         self._arrive()
+        if not self._is_placed:
+            self._is_placed = True
+            return {"steps": (), "worker": worker_name(), "news": self._news()}
         if len(self._runner.trials) > 1:
             self._runner.drop(self._barrier.stopped(self._runner.trials))
         steps = self._runner.step()
@@ -129,6 +132,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         for number, folder in self._here.items():
             self._copies.fetch(self._folders[number], folder)
         self._runner.begin(here)
+        # If the node dies before their first epoch, the driver must know which node it was.
+        self._is_placed = False
 
     def _sent(self, steps: Mapping[int, Step]) -> Mapping[int, Step]:
         """The steps as the driver is to see them: with the files that it does not see."""
