@@ -54,9 +54,12 @@ class Cluster:
     threads: list[Thread] = field(default_factory=list)
 
     def put(self, namespace: str, kind: str, content: dict[str, Any]) -> dict[str, Any]:
-        """Store an object, and tell those who watch."""
+        """Store an object, and tell those who watch; not if its owner is gone already."""
         meta = content.setdefault("metadata", {})
+        owners = {owner["uid"] for owner in meta.get("ownerReferences", ())}
         with self.changed:
+            if owners and not owners & {o["metadata"]["uid"] for o in self.objects.values()}:
+                return content
             meta.setdefault("uid", secrets.token_hex(8))
             meta.setdefault("namespace", namespace)
             meta.setdefault("creationTimestamp", time.strftime("%Y-%m-%dT%H:%M:%SZ"))
@@ -126,6 +129,8 @@ class Cluster:
         self.running[name] = process
         made = self.put(namespace, "pods", {"metadata": meta, "status": {"phase": "Running"}})
         self._tell(job, "Running", "RUNNING")
+        if (namespace, "rayjobs", name) not in self.objects:
+            process.terminate()
         code = process.wait()
         with self.changed:
             made["status"]["phase"] = "Failed" if code else "Succeeded"
