@@ -107,7 +107,7 @@ class Runner:
 
 def actor(at: StartBarrier, runner: Runner) -> TrialActor:
     worker = TrialActor.__new__(TrialActor)
-    worker._barrier, worker._runner = at, runner
+    worker._barrier, worker._runner, worker._is_placed = at, runner, True
     worker._worker, worker._trial, worker._sees_folder = "a", 0, True
     worker._cache, worker._catcher, worker._used = None, LineCatcher(), CacheUse()
     return worker
@@ -122,6 +122,16 @@ def test_a_worker_keeps_a_result_until_the_gate_opens() -> None:
     assert step.outcome is None
     runner.outcome = Outcome(TrialState.COMPLETE)
     assert lets_through(worker.step, lambda: two.arrive("b", 1))
+
+
+def test_a_worker_says_where_new_trials_are_before_it_works_on_them() -> None:
+    runner = Runner([0])
+    worker = actor(barrier(1), runner)
+    worker._is_placed = False
+    told = worker.step()
+    assert told["steps"] == ()
+    assert " node " in told["worker"]
+    assert list(dict(worker.step()["steps"])) == [0]
 
 
 def test_a_worker_with_several_trials_waits_only_with_the_last_result() -> None:
