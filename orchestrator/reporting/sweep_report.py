@@ -96,7 +96,7 @@ def keep_report(sweep: "Sweep", mirror: Mirror, state: StateFolder | None = None
     Returns:
         A sentence about what went wrong, which is also logged; empty if nothing did.
     """
-    if len(sweep.trials()) > _MOST_TRIALS:
+    if sum(sweep.count_states().values()) > _MOST_TRIALS:
         return f"MLflow has no report of {sweep.name}, because it is very long; {_by_hand(sweep)}"
     try:
         with tempfile.TemporaryDirectory(prefix="paretune-report-") as folder:
