@@ -35,7 +35,7 @@ FLAGS = (
     "--force-color-profile=srgb",
     "--remote-debugging-pipe",
 )
-# A hang is told from a slow machine by this.
+# So long that only a hang exceeds it, even on a slow machine.
 PATIENCE_S = 120.0
 _LOOK_S = 0.05
 # Chromium reads commands from 3 and writes to 4. A function that is called between fork and exec

@@ -19,7 +19,7 @@ sys.dont_write_bytecode = False
 # Set before torch or Ray is imported anywhere: two threads a process on two cores oversubscribe.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Ray gives its workers the lowest priority but four (niceness 15): beside tests that compute they
-# would hardly ever run, and those who wait for them would wait for the other tests' end.
+# would hardly ever run, and the tests that wait for them would wait until the others had ended.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 # The same examples in every run: what a run finds must be the change's doing, not the day's.

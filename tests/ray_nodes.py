@@ -21,7 +21,7 @@ from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import find_store, open_store
 from tests.servers import free_port
 
-# A hang is told from a slow machine by this.
+# So long that only a hang exceeds it, even on a slow machine.
 LONGEST_S = 300.0
 # How long Ray waits for its own processes; half a minute by itself, which a busy machine exceeds.
 PATIENT = {

@@ -286,10 +286,10 @@ class Proxy:
 
 
 def free_port() -> int:
-    """A port of the loopback on which nothing listens, and that nobody is given by chance.
+    """Find a port of the loopback on which nothing listens, outside the ranges given out unasked.
 
-    The kernel gives ports from 32768 on to those who do not ask for one, so that such a port may
-    be taken before its server has started; Ray gives its workers those below 20000.
+    The kernel hands out ports from 32768 on to sockets that name none, so one of those may be
+    taken before its server has started; Ray's workers get ports below 20000.
     """
     while True:
         port = 20_000 + secrets.randbelow(12_000)

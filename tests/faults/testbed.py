@@ -28,7 +28,8 @@ NAME = "fault"
 WIDTHS, BITS = (8, 16, 24), (4, 8)
 TRIALS = len(WIDTHS) * len(BITS)
 EPOCHS = 20
-# A hang is told from a slow machine by this; a run takes half a minute on two idle cores.
+# So long that only a hang exceeds it, even on a slow machine; a run takes half a minute on two
+# idle cores.
 LONGEST_S = 900.0
 _SWEEP = """\
 name: {name}

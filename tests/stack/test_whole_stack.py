@@ -27,7 +27,7 @@ pytestmark = STACK
 
 WIDTHS, BITS = [8, 16, 24, 32], [3, 4, 8]
 TRIALS, EPOCHS = 12, 3
-# A hang is told from a slow machine by this.
+# So long that only a hang exceeds it, even on a slow machine.
 LONGEST_S = 900.0
 # So long that the driver's node can die in mid-sweep, and without work for the processor.
 SLOW = """\

@@ -15,7 +15,7 @@ from typer.testing import Result
 from orchestrator.storage.opening import open_store
 from tests.servers import free_port
 
-# A hang is told from a slow machine by this.
+# So long that only a hang exceeds it, even on a slow machine.
 LONGEST_S = 300.0
 COMMAND = "import sys; from orchestrator.cli.app import app; app(sys.argv[1:])"
 

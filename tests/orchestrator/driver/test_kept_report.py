@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.mlflow, pytest.mark.slow]
 
 
 class Notes(Silent):
-    """Keeps what a person is told."""
+    """Collects the notes that are shown."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -50,7 +50,7 @@ def test_a_complete_run_leaves_its_report_beside_its_front(store: Store, tmp_pat
     assert "How this was made" in page
     assert "<script src=" not in page
     assert not any("no report" in text for text in notes.told)
-    assert list(tmp_path.rglob("looks.jsonl")) == [], "nobody has looked at a comparison"
+    assert list(tmp_path.rglob("looks.jsonl")) == [], "an automatic report is no look"
 
 
 def test_an_interrupted_run_leaves_none(store: Store, tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_an_object_of_optuna_is_asked_itself() -> None:
 
 
 class Odd:
-    """Answers what it is told to, and learns nothing."""
+    """Returns what it was made with, or raises it if that is an error; learns nothing."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
