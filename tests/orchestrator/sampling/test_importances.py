@@ -8,15 +8,16 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.sampling.importances import importances
 from orchestrator.trials import Trial, TrialState
 
+SPACE = {
+    "bits": {"type": "int", "low": 2, "high": 8},
+    "lr": {"type": "float", "low": 0.0, "high": 1.0},
+    "optimizer": {"type": "choice", "values": ["sgd", "adamw"]},
+}
 SPEC = {
     "name": "s",
     "backbone": {"name": "digitnet", "weights": "bundled"},
     "data": {"name": "digits"},
-    "space": {
-        "bits": {"type": "int", "low": 2, "high": 8},
-        "lr": {"type": "float", "low": 0.0, "high": 1.0},
-        "optimizer": {"type": "choice", "values": ["sgd", "adamw"]},
-    },
+    "space": SPACE,
     "objectives": {"accuracy": "maximize", "memory_bytes": "minimize"},
 }
 
@@ -39,7 +40,7 @@ def test_what_decides_about_an_objective_comes_first() -> None:
 def test_a_choice_of_many_options_is_examined_like_a_number() -> None:
     # With a column for each option, as Optuna has it, this would never end.
     sizes = {"type": "choice", "values": [16 * place for place in range(1, 33)]}
-    spec = {**SPEC, "space": {**SPEC["space"], "fc_width_1": sizes}}
+    spec = {**SPEC, "space": {**SPACE, "fc_width_1": sizes}}
     trials = [
         replace(
             each,
