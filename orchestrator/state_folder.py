@@ -13,8 +13,10 @@
 ```
 """
 
+import hashlib
 import os
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +67,18 @@ def make_private(folder: Path) -> None:
     if not folder.is_dir():
         make_private(folder.parent)
         folder.mkdir(exist_ok=True, mode=0o700)
+
+
+def node_folder(what: str) -> Path:
+    """Return the folder in which this node keeps what belongs to `what`; it need not exist.
+
+    It is among the machine's temporary files.
+
+    >>> node_folder("trial 3") == node_folder("trial 3") != node_folder("trial 4")
+    True
+    """
+    digest = hashlib.sha256(what.encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"paretune-{os.getuid()}" / digest
 
 
 @dataclass(frozen=True, slots=True)

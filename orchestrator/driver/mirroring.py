@@ -1,5 +1,7 @@
 """The mirror of one run: loaded early, fed in the background, emptied at the end."""
 
+import importlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,11 +30,26 @@ def warmed_up_mirror(spec: SweepSpec, state: StateFolder) -> Iterator[Callable[[
     """
     from orchestrator.tracking import warm_up
 
-    work = warm_up(spec.tracking.kind, state=state, uri=spec.tracking.uri)
+    # Python loads one module at a time: in this process torch comes first, for no trial can begin
+    # without it, and torch leaves time for MLflow while it computes.
+    early = spec.execution.kind != "inline"
+    work = warm_up(spec.tracking.kind, state=state, uri=spec.tracking.uri, early=early)
     try:
         yield work.want
     finally:
         work.end()
+
+
+def load_report(spec: SweepSpec) -> None:
+    """Load what draws the report, in a thread, while others measure the front of a sweep."""
+    if spec.tracking.kind != "none":
+        work = threading.Thread(
+            target=importlib.import_module,
+            args=("orchestrator.reporting.sweep_report",),
+            name="report-warm-up",
+            daemon=True,
+        )
+        work.start()
 
 
 @contextmanager

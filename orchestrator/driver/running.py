@@ -28,7 +28,7 @@ from orchestrator.driver.identity import checked_content, claim, stored
 from orchestrator.driver.lease import LEASE_S, lease_kept
 from orchestrator.driver.leftovers import remove_empty_folder, remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
-from orchestrator.driver.mirroring import chosen_store, mirrored, warmed_up_mirror
+from orchestrator.driver.mirroring import chosen_store, load_report, mirrored, warmed_up_mirror
 from orchestrator.driver.part_checks import with_parts_code
 from orchestrator.driver.quick_checks import quick_checks
 from orchestrator.driver.resource_probe import with_probed_resources
@@ -272,7 +272,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
             with interrupted_by_signals(loop), lease_kept(writer, loop):
                 worker.run(seen.jobs(loop))
                 if not loop.interrupted:
-                    add_final_measures(worker, loop, spec, progress)
+                    _measure_front(worker, loop, spec, progress)
                 if not loop.interrupted:
                     state = SweepState.COMPLETE
                     loop.remove_leftovers()
@@ -286,6 +286,11 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
             _say(writer, state, reason)
             progress.end(store.sweep(spec.name))
     return loop.interrupted
+
+
+def _measure_front(worker: Executor, loop: SweepLoop, spec: SweepSpec, progress: Progress) -> None:
+    load_report(spec)
+    add_final_measures(worker, loop, spec, progress)
 
 
 def _tell_begin(

@@ -10,9 +10,7 @@ that never was before, and each worker looks for it.
 """
 
 import hashlib
-import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -71,16 +69,6 @@ def sees(marker: Path | None) -> bool:
     with suppress(OSError):
         return marker.is_file()
     return False
-
-
-def node_folder(what: str) -> Path:
-    """Return the folder in which this node keeps what belongs to `what`; it need not exist.
-
-    >>> node_folder("trial 3") == node_folder("trial 3") != node_folder("trial 4")
-    True
-    """
-    digest = hashlib.sha256(what.encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"paretune-{os.getuid()}" / digest
 
 
 def read_files(folder: Path, names: Sequence[str] = KEPT_NAMES) -> tuple[CarriedFile, ...]:

@@ -1,7 +1,11 @@
 """Trials in this process: for tests, debugging, and machines without Ray."""
 
+import importlib
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,12 +25,16 @@ from orchestrator.execution.preparation import found_out, prepare
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
 from orchestrator.execution.trial_storage import fetched_job, in_storage, kept_in
+from orchestrator.execution.two_at_once import two_at_once
 from orchestrator.trials import TrialState
+from trainers.networks.brought.registry import is_code
 from trainers.stages.use import CacheUse
 
 if TYPE_CHECKING:
     from orchestrator.execution.group_runner import GroupRunner
     from trainers.data import ImageData
+
+_SWITCH_S = 0.0001
 
 
 class InlineExecutor:
@@ -50,26 +58,57 @@ class InlineExecutor:
 
     def prepare(self) -> Prepared:
         """Read the images and try the weights; the driver has tried the storage itself."""
-        return found_out(self._task, self._data)
+        prepared = found_out(self._task, self._data)
+        # Torch, before other threads load what they need; see `warmed_up_mirror`.
+        importlib.import_module("orchestrator.execution.group_runner")
+        return prepared
 
     def run(self, source: JobSource) -> None:
         """Run until no job is left."""
-        while jobs := self._next_jobs(source):
-            self._is_busy = True
-            self._run_batch({job.trial: job for job in jobs}, source)
-            self._is_busy = False
+        with _computing():
+            while jobs := self._next_jobs(source):
+                self._is_busy = True
+                self._run_batch({job.trial: job for job in jobs}, source)
+                self._is_busy = False
 
     def measure_front(
         self, jobs: Mapping[int, FrontJob], interrupted: Callable[[], bool]
     ) -> Iterator[tuple[int, Mapping[str, float] | Unmeasured]]:
-        """Measure packed networks one after another."""
+        """Measure packed networks: two at once where there is a CPU for the second one."""
+        with _computing():
+            if len(jobs) > 1 and self._has_room:
+                yield from two_at_once(self._measured_in_turns, jobs, interrupted)
+                return
+            for number, job in jobs.items():
+                if interrupted():
+                    return
+                yield number, self._measured(job)
+
+    def _measured_in_turns(self, job: FrontJob) -> Mapping[str, float] | Unmeasured:
+        from trainers.evaluators.robustness import in_turns
+
+        with in_turns():
+            return self._measured(job)
+
+    def _measured(self, job: FrontJob) -> Mapping[str, float] | Unmeasured:
         from orchestrator.execution.trial_runner import measure_front
 
-        for number, job in jobs.items():
-            if interrupted():
-                return
-            with fetched_job(job, self._task.storage) as here:
-                yield number, measure_front(here, self._data, self._task)
+        with fetched_job(job, self._task.storage) as here:
+            return measure_front(here, self._data, self._task)
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether a second network can be measured at the same time.
+
+        Not with a user's own code, which may not be made for threads, and not on a GPU, whose
+        memory one network may need.
+        """
+        from trainers.training.devices import chosen_device
+
+        task = self._task
+        is_ours = not task.code and not task.parts and not is_code(task.backbone["name"])
+        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        return is_ours and cpus >= 2 * task.needs.cpus and chosen_device().type == "cpu"
 
     def close(self) -> None:
         """Do nothing: there are no workers to release."""
@@ -122,6 +161,21 @@ class InlineExecutor:
     @cached_property
     def _data(self) -> "ImageData":
         return prepare(self._task)
+
+
+@contextmanager
+def _computing() -> Iterator[None]:
+    """Have the other threads of this process give way to the one that computes.
+
+    Torch lets them run during each operation. By default it waits up to 5 ms before it can go on,
+    while one of them loads MLflow for seconds; an operation takes less than one.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _heard(job: Job, step: Step, source: JobSource) -> Outcome | None:

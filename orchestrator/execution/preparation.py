@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.contracts import Prepared
-from orchestrator.execution.carried_files import node_folder
 from orchestrator.execution.task import Task
 from orchestrator.spec.code_content import with_alone
+from orchestrator.state_folder import node_folder
 from trainers.data.config import DataConfig
 from trainers.doors import file_digest, is_reference, reference_digest, take_note, write_code
 from trainers.errors import DataError

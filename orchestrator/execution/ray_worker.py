@@ -13,7 +13,6 @@ from orchestrator.contracts import Job, News
 from orchestrator.execution.carried_files import (
     CarriedFile,
     moved,
-    node_folder,
     read_files,
     removed,
     sees,
@@ -25,6 +24,7 @@ from orchestrator.execution.trial_step import Step
 from orchestrator.execution.trial_storage import in_storage, kept_in
 from orchestrator.execution.waiting import begun
 from orchestrator.logs.catching import LineCatcher
+from orchestrator.state_folder import node_folder
 from trainers.stages.use import CacheUse
 
 

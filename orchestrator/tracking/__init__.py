@@ -77,14 +77,18 @@ def stored_mirror(sweep: SweepRecord, store: Store, state: StateFolder) -> Mirro
     )
 
 
-def warm_up(kind: str, *, state: StateFolder, uri: str | None = None) -> WarmUp:
-    """Load in a thread what the mirror will need, while Ray starts and the CPU is idle.
+def warm_up(
+    kind: str, *, state: StateFolder, uri: str | None = None, early: bool = True
+) -> WarmUp:
+    """Load in a thread what the mirror will need, before it needs it.
 
-    Loading later would slow down trials: MLflow and a new database take five seconds of a core.
+    While Ray starts, the CPU is idle; MLflow and a new database take seconds of a core.
 
     Args:
         kind: As for `build_mirror`.
         state: As for `build_mirror`.
         uri: As for `build_mirror`.
+        early: Whether to begin at once, and not only once the database is wanted.
     """
-    return WarmUp(MlflowServer(state.tracking_address(uri)[0]) if kind == "mlflow" else None)
+    server = MlflowServer(state.tracking_address(uri)[0]) if kind == "mlflow" else None
+    return WarmUp(server, early=early)

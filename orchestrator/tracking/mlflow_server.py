@@ -7,15 +7,17 @@ run in global state, which a user's own code may need.
 import contextlib
 import logging
 import os
+import sqlite3
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from orchestrator.addresses import missing_driver, mlflow_address
+from orchestrator.addresses import missing_driver, mlflow_address, sqlite_file
 from orchestrator.redaction import redacted
 from orchestrator.tracking.errors import RefusedError, TrackingError
-from orchestrator.tracking.mlflow_database import make_database
+from orchestrator.tracking.mlflow_database import fill_or_copy, make_database
 from orchestrator.tracking.runs import (
     Changes,
     MetricPoint,
@@ -317,10 +319,23 @@ def _prepare() -> None:
 
 
 def _fill(uri: str) -> None:
-    """Have MLflow create a database, which it does at the first query."""
+    """Have MLflow create a database, which takes it seconds, or copy one that it created."""
+    from mlflow import __version__
+
+    fill_or_copy(uri, _created, __version__)
+
+
+def _created(uri: str) -> None:
+    """Have MLflow create a SQLite database, which it does at the first query."""
     from mlflow import MlflowClient
 
     MlflowClient(tracking_uri=mlflow_address(uri)).search_experiments(max_results=1)
+    file = sqlite_file(uri)
+    if file is not None:
+        with closing(sqlite3.connect(file)) as database, database:
+            # It has a path in the working directory; MLflow makes one in each database that it
+            # opens and that has none.
+            database.execute("delete from experiments")
 
 
 def _view(run: Any) -> RunView:

@@ -1,4 +1,4 @@
-"""Loads MLflow, and creates its database, while Ray starts and the CPU is idle."""
+"""Loads MLflow, and creates its database, while something else takes no time of this process."""
 
 import threading
 from queue import Queue
@@ -11,19 +11,26 @@ class WarmUp:
 
     Args:
         server: The server to load; None loads nothing.
+        early: Whether to load it at once, and not only once the database is wanted.
     """
 
-    def __init__(self, server: MlflowServer | None) -> None:
+    def __init__(self, server: MlflowServer | None, *, early: bool = True) -> None:
         # Only the first answer counts.
         self._words: Queue[bool] = Queue()
         if server is not None:
             work = threading.Thread(
-                target=server.warm_up,
-                args=(self._words.get,),
+                target=self._load,
+                args=(server, early),
                 name="mlflow-warm-up",
                 daemon=True,
             )
             work.start()
+
+    def _load(self, server: MlflowServer, early: bool) -> None:  # noqa: FBT001 - a thread's target
+        if early:
+            server.warm_up(self._words.get)
+        elif self._words.get():
+            server.warm_up()
 
     def want(self) -> None:
         """Allow the database to be put in place."""

@@ -3,8 +3,8 @@
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -31,6 +31,7 @@ def attacked(
     attack: AttackConfig,
     *,
     only: Tensor | None = None,
+    drawing: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Tensor:
     """Perturb images so that the network's prediction is no longer the true label.
 
@@ -49,6 +50,8 @@ def attacked(
         only: bool (N,), the images whose outcome counts; None for all. FGSM, BIM and PGD leave the
             others as they are, and the random starts are the same whatever it says; the other
             attacks leave it unread.
+        drawing: Entered around everything that draws from the global generators: of PGD the random
+            start alone, of other attacks the whole.
 
     Returns:
         As `pixels`: in [0, 1], and within `attack.epsilon` of them up to float32 rounding.
@@ -58,10 +61,12 @@ def attacked(
         DoorError: An attack of a user's own cannot be used, or returns anything else.
     """
     if attack.is_own:
-        return _by_own(network, pixels, labels, attack)
+        with drawing():
+            return _by_own(network, pixels, labels, attack)
     with _as_it_was():
         if attack.attack in ("apgd", "autoattack", "square"):
-            return _by_autoattack(network, pixels, labels, attack)
+            with drawing():
+                return _by_autoattack(network, pixels, labels, attack)
         foolbox = foolbox_library()
         model = foolbox.PyTorchModel(network, bounds=(0, 1), device=pixels.device)
         method = _foolbox_attack(foolbox, attack)
@@ -70,20 +75,33 @@ def attacked(
             perturbed: Tensor = method.run(model, pixels, goal)
             return perturbed.detach()
         which = torch.ones_like(labels, dtype=torch.bool) if only is None else only
+        if method.random_start:
+            _draw_start(method, pixels, which, attack.epsilon, drawing)
         return _descended(method, model, pixels, labels, which, attack.epsilon)
+
+
+def _draw_start(
+    method: Any,
+    pixels: Tensor,
+    which: Tensor,
+    epsilon: float,
+    drawing: Callable[[], AbstractContextManager[None]],
+) -> None:
+    """Have an attack of foolbox start from what is drawn now."""
+    from eagerpy import astensor
+
+    # Drawn for all images, so that no network's mistakes change another image's start.
+    with drawing():
+        starts = method.get_random_start(astensor(pixels), epsilon).raw
+    method.get_random_start = lambda *_: astensor(starts if which.all() else starts[which])
 
 
 def _descended(
     method: Any, model: Any, pixels: Tensor, labels: Tensor, which: Tensor, epsilon: float
 ) -> Tensor:
     """Run an attack of foolbox that follows the gradient on some of the images."""
-    from eagerpy import astensor
     from foolbox.criteria import Misclassification
 
-    if method.random_start:
-        # Drawn for all images, so that no network's mistakes change another image's start.
-        starts = method.get_random_start(astensor(pixels), epsilon).raw
-        method.get_random_start = lambda *_: astensor(starts if which.all() else starts[which])
     if which.all():
         # `run` rather than a call, which would evaluate the result, as the caller does anyway.
         found: Tensor = method.run(model, pixels, Misclassification(labels), epsilon=epsilon)

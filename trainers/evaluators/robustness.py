@@ -1,7 +1,9 @@
 """Accuracy under attack, transfer between networks, and the distance to the nearest mistake."""
 
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -29,6 +31,8 @@ from trainers.networks.inputs import to_unit
 # Images at once. Fixed, because it is part of what decides the random starts; larger batches are
 # not faster on a CPU, and need memory for every activation of every image.
 _BATCH = 64
+_DRAWING = threading.Lock()
+_IN_TURNS: ContextVar[bool] = ContextVar("_IN_TURNS", default=False)
 
 
 @dataclass(frozen=True)
@@ -113,9 +117,12 @@ def robust_accuracy(
     check_images(images)
     check_labelled(images, labels)
     chosen = attacked_images(labels, attack.samples)
-    outcomes = partial(_outcomes, pair, attack)
-    with under_test(pair.made_on, device), under_test(pair.tried_on, device):
-        found = _in_batches(outcomes, images, labels, chosen, seed=seed, device=device)
+    drawing = _Generators(derive_seed(seed, "start"), torch.device(device))
+    outcomes = partial(_outcomes, pair, attack, drawing)
+    # Also for a network that draws numbers when it is asked.
+    whole = nullcontext() if _IN_TURNS.get() else drawing.own()
+    with under_test(pair.made_on, device), under_test(pair.tried_on, device), whole:
+        found = _in_batches(outcomes, images, labels, chosen, device=device)
     robust: NDArray[np.bool_] = np.asarray(found[-1])
     count = len(chosen)
     return RobustResult(
@@ -126,6 +133,19 @@ def robust_accuracy(
         chosen,
         robust,
     )
+
+
+@contextmanager
+def in_turns() -> Iterator[None]:
+    """Let other threads attack other networks meanwhile; they draw random numbers in turns.
+
+    The networks must not draw any when they are asked, as those of a user's own might.
+    """
+    token = _IN_TURNS.set(True)
+    try:
+        yield
+    finally:
+        _IN_TURNS.reset(token)
 
 
 def relative_perturbation(
@@ -173,7 +193,7 @@ def relative_perturbation(
     chosen = attacked_images(labels, samples)
     with under_test(network, device):
         # DeepFool draws nothing.
-        found = _in_batches(shares, images, labels, chosen, seed=0, device=device)
+        found = _in_batches(shares, images, labels, chosen, device=device)
     found = found[np.isfinite(found)].astype(np.float64)
     if not found.size:
         raise TrainerError(
@@ -183,7 +203,9 @@ def relative_perturbation(
     return float(found.mean())
 
 
-def _outcomes(pair: Transfer, attack: AttackConfig, pixels: Tensor, expected: Tensor) -> Tensor:
+def _outcomes(
+    pair: Transfer, attack: AttackConfig, drawing: "_Generators", pixels: Tensor, expected: Tensor
+) -> Tensor:
     """Give bool (1 + restarts, batch): classified correctly so far, unperturbed first.
 
     An image that is misclassified already is not attacked: its outcome is known. The random
@@ -191,7 +213,9 @@ def _outcomes(pair: Transfer, attack: AttackConfig, pixels: Tensor, expected: Te
     """
     right = [_right(pair.tried_on, pixels, expected)]
     for _ in range(attack.restarts):
-        version = attacked(pair.made_on, pixels, expected, attack, only=right[-1])
+        version = attacked(
+            pair.made_on, pixels, expected, attack, only=right[-1], drawing=drawing.own
+        )
         right.append(right[-1] & _right(pair.tried_on, version, expected))
     return torch.stack(right)
 
@@ -207,28 +231,59 @@ def _in_batches(
     labels: Labels,
     chosen: NDArray[np.int64],
     *,
-    seed: int,
     device: torch.device | str,
 ) -> NDArray[np.generic]:
     """Apply `measure` to pixels and labels of the chosen images: (rows, len(chosen))."""
     found: list[NDArray[np.generic]] = []
-    with _seeded(derive_seed(seed, "start"), torch.device(device)):
-        for first in range(0, len(chosen), _BATCH):
-            batch = chosen[first : first + _BATCH]
-            pixels = to_unit(torch.tensor(images[batch], device=device))
-            expected = torch.tensor(labels[batch], device=device)
-            found.append(measure(pixels, expected).cpu().numpy())
+    for first in range(0, len(chosen), _BATCH):
+        batch = chosen[first : first + _BATCH]
+        pixels = to_unit(torch.tensor(images[batch], device=device))
+        expected = torch.tensor(labels[batch], device=device)
+        found.append(measure(pixels, expected).cpu().numpy())
     return np.concatenate(found, axis=1)
 
 
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the global generator that foolbox draws from, and put it back afterwards."""
-    cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
-        # Not torch.manual_seed, which would also seed devices that were not put aside.
-        torch.default_generator.manual_seed(seed)
-        for one in cuda:
-            with torch.cuda.device(one):
-                torch.cuda.manual_seed(seed)
-        yield
+class _Generators:
+    """The global generators, in a state of one's own: foolbox and pyautoattack draw from them.
+
+    Threads that attack networks at the same time take turns, and disturb neither each other's
+    numbers nor those of the rest of the process.
+
+    Args:
+        seed: Of the state.
+        device: Whose generator belongs to it, beside the CPU's.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._seed = seed
+        self._cuda = [device] if device.type == "cuda" else []
+        self._states: list[Tensor] = []
+        self._is_used = False
+
+    @contextmanager
+    def own(self) -> Iterator[None]:
+        """Use this state within the block; what was there before is put back afterwards.
+
+        Within such a block another one changes nothing.
+        """
+        if self._is_used:
+            yield
+            return
+        with _DRAWING, torch.random.fork_rng(devices=self._cuda):
+            if self._states:
+                torch.default_generator.set_state(self._states[0])
+                for one, state in zip(self._cuda, self._states[1:], strict=True):
+                    torch.cuda.set_rng_state(state, one)
+            else:
+                # Not torch.manual_seed, which would also seed devices that were not put aside.
+                torch.default_generator.manual_seed(self._seed)
+                for one in self._cuda:
+                    with torch.cuda.device(one):
+                        torch.cuda.manual_seed(self._seed)
+            self._is_used = True
+            try:
+                yield
+            finally:
+                self._is_used = False
+            cuda = [torch.cuda.get_rng_state(one) for one in self._cuda]
+            self._states = [torch.default_generator.get_state(), *cuda]

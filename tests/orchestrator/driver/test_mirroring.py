@@ -1,5 +1,7 @@
-"""The end of a run whose tracker does not answer."""
+"""The end of a run: what is loaded for it, and a tracker that does not answer."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,23 @@ def test_without_a_head_a_run_does_not_wait_for_its_tracker_until_ray_ends_it(
         raise error("gone")
     assert len(waited) == 1
     assert (waited[0] + 15 < RAY_WAITS_S) is (error is ClusterLostError)
+
+
+PROGRAM = """
+import sys, threading
+from orchestrator.driver.mirroring import load_report
+from orchestrator.spec.files import load_sweep
+load_report(load_sweep("examples/sweeps/digits.yaml", settings=sys.argv[1:]))
+for each in threading.enumerate():
+    if each.name == "report-warm-up":
+        each.join()
+print("orchestrator.reporting.sweep_report" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "loaded"), [("mlflow", "True"), ("none", "False")])
+def test_what_draws_the_report_is_loaded_where_one_is_kept(kind: str, loaded: str) -> None:
+    words = [sys.executable, "-c", PROGRAM, f"tracking={kind}"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{loaded}\n"), done.stderr

@@ -3,17 +3,19 @@
 import multiprocessing
 import os
 import sqlite3
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 
 from orchestrator.storage.opening import open_store
-from orchestrator.tracking.mlflow_database import make_database
+from orchestrator.tracking.mlflow_database import fill_or_copy, make_database
 from orchestrator.tracking.mlflow_server import MlflowServer
 
 
@@ -122,6 +124,74 @@ def test_a_folder_that_takes_no_file_is_named(tmp_path: Path) -> None:
     file.write_text("")
     with pytest.raises(OSError, match="file"):
         make_database(f"sqlite:///{file}/mlflow.db", lambda uri: written(uri, "ours"))
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The machine's folder of temporary files, in which nothing is kept yet."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def kept(temporary: Path) -> list[Path]:
+    return list(temporary.glob("paretune-*/*/mlflow.db"))
+
+
+@pytest.mark.usefixtures("temporary")
+def test_the_second_project_gets_a_copy_and_another_version_does_not(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def fill(uri: str) -> None:
+        made.append(uri)
+        written(uri, f"number {len(made)}")
+
+    for name, version in (("first", "3.1"), ("second", "3.1"), ("third", "3.2")):
+        fill_or_copy(f"sqlite:///{tmp_path / name}", fill, version)
+    assert [read(tmp_path / name) for name in ("first", "second")] == ["number 1", "number 1"]
+    assert read(tmp_path / "third") == "number 2"
+
+
+def test_what_is_kept_and_damaged_is_made_anew(tmp_path: Path, temporary: Path) -> None:
+    fill_or_copy(f"sqlite:///{tmp_path / 'first'}", lambda uri: written(uri, "first"), "3.1")
+    kept(temporary)[0].write_bytes(b"no database" * 100)
+    for name in ("second", "third"):
+        fill_or_copy(f"sqlite:///{tmp_path / name}", lambda uri: written(uri, "second"), "3.1")
+        assert read(tmp_path / name) == "second"
+
+
+def test_nothing_is_kept_where_others_may_write(tmp_path: Path, temporary: Path) -> None:
+    folder = temporary / f"paretune-{os.getuid()}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    for name in ("first", "second"):
+        fill_or_copy(f"sqlite:///{tmp_path / name}", partial(written, word=name), "3.1")
+        assert read(tmp_path / name) == name
+    assert not kept(temporary)
+
+
+def test_a_machine_without_room_for_a_copy_only_makes_it_each_time(
+    tmp_path: Path, temporary: Path
+) -> None:
+    (temporary / f"paretune-{os.getuid()}").write_text("a file where the folder would be")
+    fill_or_copy(f"sqlite:///{tmp_path / 'first'}", lambda uri: written(uri, "ours"), "3.1")
+    assert read(tmp_path / "first") == "ours"
+
+
+@pytest.mark.mlflow
+def test_a_copy_knows_nothing_of_the_project_that_it_was_made_for(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        uri = f"sqlite:///{tmp_path / name / 'mlflow.db'}"
+        assert MlflowServer(uri).experiments().keys() == {"Default"}
+        with closing(sqlite3.connect(tmp_path / name / "mlflow.db")) as database:
+            query = "select artifact_location from experiments"
+            assert database.execute(query).fetchall() == [(str(tmp_path / name / "mlruns" / "0"),)]
+    assert len(kept(temporary)) == 1
 
 
 @pytest.mark.mlflow

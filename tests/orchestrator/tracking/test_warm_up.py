@@ -39,6 +39,23 @@ def test_where_it_is_not_wanted_in_the_end_there_is_none(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_one_that_is_not_early_loads_nothing_before_it_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, wanted: bool
+) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr(MlflowServer, "warm_up", lambda server: loaded.append(server.name))
+    work = warm_up("mlflow", state=StateFolder(tmp_path), early=False)
+    assert warm_ups()
+    assert not loaded
+    if wanted:
+        work.want()
+    work.end()
+    for thread in warm_ups():
+        thread.join(300)
+    assert len(loaded) == wanted
+
+
 def test_a_database_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     MlflowServer(uri).experiment_id("mine")
