@@ -46,7 +46,7 @@ class InputTransform(nn.Module):
             )
         mean = pixels.new_tensor(spec.mean).view(-1, 1, 1)
         std = pixels.new_tensor(spec.std).view(-1, 1, 1)
-        # In place, for a batch is large; nobody else has the difference.
+        # In place: a batch is large, and the difference is used nowhere else.
         return (pixels - mean).div_(std)
 
     def _with_channels(self, pixels: Tensor) -> Tensor:
