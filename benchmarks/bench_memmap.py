@@ -12,7 +12,7 @@ few seconds each, so that what else the machine does meets both alike. Printed i
 all pairs of the ratio of the throughputs, with the quartiles, by the clock and by the processors'
 time, which other processes disturb less; and a 95 % interval of the median, by the bootstrap.
 
-Run: ``python benchmarks/bench_memmap.py FOLDER_OF_PICTURES``; ten minutes and 5 GB of disk.
+Run: ``python benchmarks/bench_memmap.py --pictures FOLDER``; ten minutes and 5 GB of disk.
 """
 
 import argparse
@@ -64,7 +64,7 @@ class Repeated:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pictures", nargs="?")
+    parser.add_argument("--pictures", default=None, help="folder; default: pictures of noise")
     parser.add_argument("--images", type=int, default=60_000)
     parser.add_argument("--pairs", type=int, default=12, help="of each of the two workers")
     parser.add_argument("--block", type=int, default=3000, help="training images of a turn")

@@ -21,12 +21,14 @@ from orchestrator.places import file_trouble
 from orchestrator.quantities import quantity
 from orchestrator.trials import Artifact, Failure, FailureKind, Report, TrialState
 from trainers.data import ImageData
+from trainers.doors import shown_error
 from trainers.errors import DivergedError, TrainerError
 from trainers.stages.cache import StageCache
 from trainers.training.beginnings import frozen_key
 from trainers.training.finetune import EpochReport, FineTuning
+from trainers.trial.failures import failure_kind
 from trainers.trial.front_measures import measure_survivor
-from trainers.trial.run import TrialRun, evaluate_artifact, failure_kind
+from trainers.trial.run import TrialRun, evaluate_artifact
 
 logger = logging.getLogger(__name__)
 
@@ -173,10 +175,9 @@ def failed(error: Exception) -> Outcome:
     'ZeroDivisionError: division by zero'
     """
     kind = FailureKind(failure_kind(error))
-    message = f"{type(error).__name__}: {error}".strip(": ")
     return Outcome(
         TrialState.FAILED,
-        failure=Failure(kind, message, "".join(traceback.format_exception(error))),
+        failure=Failure(kind, shown_error(error), "".join(traceback.format_exception(error))),
     )
 
 

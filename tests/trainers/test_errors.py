@@ -5,6 +5,7 @@ import os
 import pickle
 
 import pytest
+import torch
 from safetensors import SafetensorError
 
 from trainers.errors import (
@@ -15,7 +16,7 @@ from trainers.errors import (
     WeightsError,
     is_storage_full,
 )
-from trainers.trial.run import failure_kind
+from trainers.trial.failures import failure_kind
 
 
 def test_all_errors_can_be_caught_as_one() -> None:
@@ -49,6 +50,11 @@ def test_a_full_disk_is_recognised_in_every_error_that_tells_of_it(code: int) ->
     for error in (plain, SafetensorError(text), caused(RuntimeError("no"), plain), wrapped):
         assert is_storage_full(error)
         assert failure_kind(error) == "storage_full"
+
+
+@pytest.mark.parametrize("cause", [MemoryError(), torch.OutOfMemoryError("no memory")])
+def test_code_of_others_that_runs_out_of_memory_is_told_apart(cause: Exception) -> None:
+    assert failure_kind(caused(TrainerError("my:size was called"), cause)) == "out_of_memory"
 
 
 def test_other_errors_of_files_are_no_full_disk() -> None:

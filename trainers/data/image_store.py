@@ -24,6 +24,7 @@ from trainers.data.mapped import (
     record_bytes,
     records_beside,
 )
+from trainers.doors import shown_error
 from trainers.errors import DataError
 from trainers.files.whole_file import replacing
 
@@ -257,7 +258,7 @@ def _told(source: Source, first: int) -> Iterator[Decoded]:
         raise
     except Exception as error:
         raise DataError(
-            f"{source.name}: image {index} could not be read: {type(error).__name__}: {error}."
+            f"{source.name}: image {index} could not be read: {shown_error(error)}."
         ) from error
 
 

@@ -93,7 +93,8 @@ def _pairs(dataset: Any, reference: str, empty: Archive, store: ImageStore) -> A
         for index in range(start, len(dataset)):
             try:
                 image, label = dataset[index]
-            except SystemExit as error:
+            except (StopIteration, SystemExit) as error:
+                # A generator may not raise the one, and the other would end the process.
                 raise RuntimeError(shown_error(error)) from error
             yield plain(image), _whole(label)
 

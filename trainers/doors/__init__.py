@@ -1,7 +1,7 @@
 """Code of a user's own, named in a sweep file as ``module:name``; importable without torch."""
 
 from trainers.doors.carried import read_code, write_code
-from trainers.doors.foreign import FOREIGN_ERRORS, say_if_slow, shown_error
+from trainers.doors.foreign import FOREIGN_ERRORS, is_raised_here, say_if_slow, shown_error
 from trainers.doors.measures import call_measure
 from trainers.doors.parts import KINDS, call_part, is_part, load_part, part_name, shipped
 from trainers.doors.references import (
@@ -27,6 +27,7 @@ __all__ = [
     "content_name",
     "file_digest",
     "is_part",
+    "is_raised_here",
     "is_reference",
     "load_part",
     "load_reference",

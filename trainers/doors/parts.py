@@ -104,7 +104,9 @@ def call_part(name: str, function: Callable[..., Any], *given: Any, **named: Any
             named = {key: value for key, value in named.items() if key in taken}
         return function(*given, **named)
     except FOREIGN_ERRORS as error:
-        raise DoorError(f"{name} was called, and raised {shown_error(error)}") from error
+        shapes = [str(tuple(each.shape)) for each in given if hasattr(each, "shape")]
+        tensors = f" with tensors of the shapes {' and '.join(shapes)}" if shapes else ""
+        raise DoorError(f"{name} was called{tensors}, and raised {shown_error(error)}") from error
 
 
 @lru_cache(maxsize=64)

@@ -1,5 +1,6 @@
 """Conversion of pixels to the input that a backbone expects."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -8,6 +9,7 @@ from trainers.networks.spec import InputSpec
 
 # ITU-R BT.601 luma, as Pillow's conversion to grey uses it.
 _LUMA = (0.299, 0.587, 0.114)
+_WHITE = np.float32(255)
 
 
 class InputTransform(nn.Module):
@@ -44,7 +46,8 @@ class InputTransform(nn.Module):
             )
         mean = pixels.new_tensor(spec.mean).view(-1, 1, 1)
         std = pixels.new_tensor(spec.std).view(-1, 1, 1)
-        return (pixels - mean) / std
+        # In place: a batch is large, and the difference is used nowhere else.
+        return (pixels - mean).div_(std)
 
     def _with_channels(self, pixels: Tensor) -> Tensor:
         given, wanted = pixels.shape[1], self.spec.channels
@@ -71,5 +74,7 @@ def to_unit(pixels: Tensor) -> Tensor:
     >>> to_unit(torch.tensor([0, 255], dtype=torch.uint8)).tolist()
     [0.0, 1.0]
     """
-    # Divided as they are: a copy in float32 first would take the time and the memory twice.
-    return torch.div(pixels, 255)
+    if pixels.device.type != "cpu":
+        return torch.div(pixels, 255)
+    # By numpy, which divides in one pass into huge pages; torch takes two, and twice the memory.
+    return torch.as_tensor(np.true_divide(pixels.numpy(), _WHITE, dtype=np.float32))

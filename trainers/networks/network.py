@@ -6,7 +6,10 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from trainers.doors import FOREIGN_ERRORS, is_raised_here
 from trainers.networks.backbones.building import Backbone, build_backbone
+from trainers.networks.brought.facts import failed_call
+from trainers.networks.brought.registry import is_brought
 from trainers.networks.heads import build_head
 from trainers.networks.inputs import InputTransform
 from trainers.networks.narrowing import narrow
@@ -59,7 +62,22 @@ class Network(nn.Module):
 
     def feature_vectors(self, pixels: Tensor) -> Tensor:
         """Compute the inputs of the head from pixels: float (N, n_features)."""
-        vectors: Tensor = self.features(self.prepare(pixels))
+        return self.vectors_of(self.prepare(pixels))
+
+    def vectors_of(self, prepared: Tensor) -> Tensor:
+        """Compute the inputs of the head from pixels that the backbone takes as they are.
+
+        Raises:
+            BroughtError: A backbone that is brought along raised; the message says where.
+        """
+        try:
+            vectors: Tensor = self.features(prepared)
+        except FOREIGN_ERRORS as error:
+            # What ends a pass on purpose, or is a sentence of ours, stays as it is.
+            if not is_brought(self.spec.backbone) or is_raised_here(error):
+                raise
+            mode = "train" if self.features.training else "eval"
+            raise failed_call(self.spec.backbone, mode, prepared.shape, error) from error
         return vectors
 
     def lay_out(self) -> None:

@@ -103,7 +103,7 @@ class StepLoss:
             logits: Tensor = model(inputs)
             return logits
         prepared = self._network.prepare(inputs)
-        seen: Tensor = self._network.features(windows(prepared, self._methods.training_window))
+        seen = self._network.vectors_of(windows(prepared, self._methods.training_window))
         head: Tensor = self._network.head(seen)
         return head
 

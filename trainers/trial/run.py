@@ -16,7 +16,7 @@ from trainers.data import ImageData
 from trainers.data.mapped import as_array
 from trainers.determinism import derive_seed, seed_everything, set_threads
 from trainers.doors import call_measure
-from trainers.errors import DivergedError, is_storage_full
+from trainers.errors import DivergedError
 from trainers.evaluators.accuracy import (
     Logits,
     check_labelled,
@@ -338,22 +338,6 @@ def attack_seed(name: str) -> int:
     False
     """
     return derive_seed(0, "attack", name)
-
-
-def failure_kind(error: BaseException) -> str:
-    """Classify an error: ``diverged``, ``out_of_memory``, ``storage_full`` or ``error``.
-
-    >>> failure_kind(MemoryError()), failure_kind(ValueError("x"))
-    ('out_of_memory', 'error')
-    """
-    if isinstance(error, DivergedError):
-        return "diverged"
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return "out_of_memory"
-    # torch raises a plain RuntimeError when the CPU allocator fails.
-    if isinstance(error, RuntimeError) and "not enough memory" in str(error):
-        return "out_of_memory"
-    return "storage_full" if is_storage_full(error) else "error"
 
 
 def _trainable(network: Network) -> int:

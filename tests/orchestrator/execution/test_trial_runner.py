@@ -127,6 +127,47 @@ def test_what_a_trial_raises_becomes_its_outcome(
     assert outcome.state is TrialState.COMPLETE
 
 
+BACKWARD = """
+import torch
+from torch import nn
+
+class Kept(torch.autograd.Function):
+    @staticmethod
+    def forward(context, found):
+        return found.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        assert len(gradient) <= 2
+        return gradient
+
+class Net(nn.Module):
+    image_size, mean, std = 8, [0.5], [0.25]
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(1, 4, 3)
+
+    def forward(self, pixels):
+        return Kept.apply(self.layer(pixels).mean((2, 3)))
+"""
+
+
+def test_a_gradient_of_ones_own_that_raises_is_named_with_its_line(
+    digits: ImageData, job: Callable[..., Job], tmp_path: Path
+) -> None:
+    file = tmp_path / "my_model.py"
+    file.write_text(BACKWARD)
+    runner = TrialRunner(digits)
+    runner.begin(job(backbone=f"{file}:Net", weights="own", tune="all"))
+    outcome = steps(runner)[-1].outcome
+    assert outcome is not None
+    assert outcome.failure is not None
+    assert outcome.failure.message == (
+        f"AssertionError without a message ({file}:12 in backward: assert len(gradient) <= 2)"
+    )
+
+
 def test_a_trial_that_cannot_write_fails(
     digits: ImageData, job: Callable[..., Job], tmp_path: Path
 ) -> None:

@@ -37,6 +37,14 @@ def nothing():
 def ending():
     raise SystemExit(2)
 
+class Ended:
+    def __len__(self):
+        return 60
+    def __getitem__(self, index):
+        if index == 5:
+            raise StopIteration
+        return IMAGES[index], LABELS[index]
+
 def empty():
     return []
 
@@ -82,6 +90,18 @@ def test_what_is_no_data_set_is_refused_with_what_would_do(
         load_data(DataConfig(dataset=f"{module}:{name}"))
     assert f"data.dataset {module}:{name}" in str(caught.value)
     assert "x_train" in str(caught.value)
+
+
+@pytest.mark.parametrize("in_memory", [0, 2**20])
+def test_an_image_that_ends_the_iteration_is_named_with_the_line(
+    module: Path, tmp_path: Path, in_memory: int
+) -> None:
+    config = DataConfig(
+        dataset=f"{module}:Ended", in_memory=in_memory, images_folder=str(tmp_path / "images")
+    )
+    said = r"5.* StopIteration without a message \(.*my_data.py:\d+ in __getitem__: raise Stop"
+    with pytest.raises(DataError, match=said):
+        load_data(config)
 
 
 def test_a_function_that_is_not_there_is_named(module: Path) -> None:

@@ -39,7 +39,9 @@ def test_a_process_does_not_end_where_code_calls_exit(tmp_path: Path) -> None:
     with pytest.raises(DoorError, match="raised SystemExit: 0"):
         call_part("mine:leave", load_reference(f"{file}:leave"))
     file.write_text("import sys\nsys.exit(0)\n")
-    with pytest.raises(DoorError, match=r"mine.py cannot be imported: SystemExit: 0\."):
+    with pytest.raises(
+        DoorError, match=r"mine.py cannot be imported: SystemExit: 0 \(.*mine.py:2 in <module>"
+    ):
         load_reference(f"{file}:leave")
 
 
@@ -52,7 +54,13 @@ def test_a_process_does_not_end_where_code_calls_exit(tmp_path: Path) -> None:
         ("1j", "returned 1j; a number is needed"),
         ("float('nan')", "returned nan; a finite number is needed"),
         ("images.fill(1)", "raised ValueError: assignment destination is read-only"),
-        ("exec('assert False')", "raised AssertionError$"),
+        ("exec('assert False')", r"raised AssertionError without a message \(.*mine.py:3 in size"),
+        ("{}[3]", r"raised KeyError: 3 \(.*mine.py:3 in size: return {}\[3\]\)$"),
+        (
+            "next(iter(()))",
+            r"raised StopIteration without a message \(.*mine.py:3 in size: return",
+        ),
+        ("torch.ones(2) @ torch.ones(3)", r"raised RuntimeError: .* \(.*mine.py:3 in size\)$"),
     ],
 )
 def test_a_measure_that_gives_no_number_is_named(tmp_path: Path, answer: str, said: str) -> None:
@@ -60,6 +68,17 @@ def test_a_measure_that_gives_no_number_is_named(tmp_path: Path, answer: str, sa
     file.write_text(f"import torch\ndef size(network, images, labels):\n    return {answer}\n")
     with pytest.raises(DoorError, match=said):
         call_measure(f"{file}:size", None, IMAGES, LABELS)
+
+
+def test_a_part_that_raises_is_named_with_its_line_and_what_it_was_given(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("def attack(network, pixels, labels):\n    assert len(pixels) < 3\n")
+    function = load_reference(f"{file}:attack")
+    said = r"with tensors of the shapes \(4, 1, 8, 8\) and \(4,\), and raised AssertionError"
+    with pytest.raises(
+        DoorError, match=rf"{said} without a message \(.*mine.py:2 in attack: assert"
+    ):
+        call_part("mine:attack", function, None, torch.zeros(4, 1, 8, 8), torch.zeros(4))
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,22 @@ def test_attacks_find_a_gradient_at_the_pixels() -> None:
     assert list(transform.state_dict()) == []
 
 
+@pytest.mark.parametrize("change", ["contiguous", "last", "slice", "row", "number"])
+def test_pixels_on_a_cpu_are_divided_to_the_last_bit_and_stay_laid_out(change: str) -> None:
+    every = torch.arange(256, dtype=torch.uint8).repeat(3).reshape(2, 3, 16, 8)
+    given = {
+        "contiguous": every,
+        "last": every.to(memory_format=torch.channels_last),
+        "slice": every[::2, :, 3:],
+        "row": every[0, 0, 0],
+        "number": every[0, 0, 0, 7],
+    }[change]
+    found, wanted = to_unit(given), torch.div(given, 255)
+    assert found.dtype is torch.float32
+    assert torch.equal(found, wanted)
+    assert found.stride() == wanted.stride()
+
+
 def test_two_channels_are_refused() -> None:
     with pytest.raises(ValueError, match="1 or 3 channels"):
         InputTransform(GREY)(torch.rand(1, 2, 28, 28))

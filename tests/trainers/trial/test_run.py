@@ -22,7 +22,8 @@ from trainers.files.trial_folder import (
     PREDICTIONS_NAME,
     STORAGE_NAME,
 )
-from trainers.trial.run import Measurement, TrialRun, evaluate_artifact, failure_kind
+from trainers.trial.failures import failure_kind
+from trainers.trial.run import Measurement, TrialRun, evaluate_artifact
 
 Config = Callable[..., TrialConfig]
 ATTACKS = {"robust_accuracy": AttackConfig("pgd", 0.05, steps=2, samples=15)}

@@ -1,10 +1,11 @@
 """Facts of a backbone that is brought along, as they are found by building it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainers.doors import DoorError
+from trainers.doors import DoorError, shown_error
 
 
 class BroughtError(DoorError, ValueError):
@@ -37,6 +38,30 @@ class BroughtFacts:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     words: tuple[str, ...]
+
+
+def failed_call(name: str, mode: str, shape: Sequence[int], error: BaseException) -> BroughtError:
+    """Say that a backbone raised when it was called with a batch, and where in its code.
+
+    Args:
+        name: Of the backbone, perhaps with the digest of its code.
+        mode: ``train`` or ``eval``.
+        shape: (N, C, H, W) of the batch.
+        error: What it raised.
+
+    >>> print(failed_call("my_model:build#0123", "train", (4, 3, 8, 8), AssertionError()))
+    ... # doctest: +NORMALIZE_WHITESPACE
+    my_model:build was called in train mode with 4 images of 3x8x8, and raised AssertionError
+    without a message. Mend it for batches of any size: a step has batch_size images, the last
+    one of an epoch has fewer, and up to 256 are measured at once.
+    """
+    count, *image = shape
+    sizes = "x".join(map(str, image))
+    return BroughtError(
+        f"{name.partition('#')[0]} was called in {mode} mode with {count} images of {sizes}, and "
+        f"raised {shown_error(error)}. Mend it for batches of any size: a step has batch_size "
+        f"images, the last one of an epoch has fewer, and up to 256 are measured at once."
+    )
 
 
 def check_channels(name: str, mean: Any, std: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
