@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -170,7 +171,9 @@ def _joined(parts: Sequence[Levels | Codebook]) -> Levels | Codebook:
     """Put the groups of several levels, which are of one kind, one after the other."""
     plain = [part.levels if isinstance(part, Codebook) else part for part in parts]
     given = {name: [getattr(each, name) for each in plain] for name in _OF_GROUPS}
-    found = {name: torch.cat(each) for name, each in given.items() if each[0] is not None}
+    found: dict[str, Any] = {
+        name: torch.cat(each) for name, each in given.items() if each[0] is not None
+    }
     levels = replace(plain[0], **found)
     thresholds = [part.thresholds for part in parts if isinstance(part, Codebook)]
     return Codebook(levels, torch.cat(thresholds)) if thresholds else levels
@@ -181,9 +184,10 @@ def _selected(levels: Levels | Codebook, groups: Tensor) -> Levels | Codebook:
     if isinstance(levels, Codebook):
         return Codebook(levels.levels, levels.thresholds[groups])
     given = {name: getattr(levels, name) for name in _OF_GROUPS}
-    return replace(
-        levels, **{name: each[groups] for name, each in given.items() if each is not None}
-    )
+    found: dict[str, Any] = {
+        name: each[groups] for name, each in given.items() if each is not None
+    }
+    return replace(levels, **found)
 
 
 def weight_groups(weight: Tensor, scope: str) -> Tensor:

@@ -156,6 +156,32 @@ def test_a_quantization_reaches_the_trials() -> None:
     assert spec(quantization={"bits": 4, "qat": "lsq"}).trial_config().qat == "lsq"
 
 
+def test_groups_and_the_bits_of_levels_can_be_given_and_sampled() -> None:
+    asked = {"quantizer": "kmeans", "scope": "channels:16", "codebook_bits": 8}
+    found = spec(quantization=asked).trial_config()
+    assert (found.scope, found.codebook_bits) == ("channels:16", 8)
+    assert found.quantization == QuantizationConfig(
+        quantizer="kmeans", scope="channels:16", codebook_bits=8
+    )
+    space = {
+        "quantizer": {"type": "choice", "values": ["affine", "kmeans"]},
+        "scope": {"type": "choice", "values": ["channel", "channels:4", "layer"]},
+        "codebook_bits": {"type": "choice", "values": [32, 8], "when": "quantizer == 'kmeans'"},
+    }
+    assert spec(space=space).trial_config().codebook_bits == 32
+    only_even = {**space, "quantizer": {"type": "choice", "values": ["affine", "symmetric"]}}
+    only_even["codebook_bits"] = {"type": "choice", "values": [32, 8]}
+    with pytest.raises(ValidationError, match="the quantizer is affine or symmetric, whose"):
+        spec(space=only_even)
+
+
+def test_a_range_of_bits_must_not_have_gaps() -> None:
+    for name in ("bits", "codebook_bits"):
+        space = {name: {"type": "int", "low": 8, "high": 32}}
+        with pytest.raises(ValidationError, match=f"{name} is 9, but a trial needs"):
+            spec(space=space, quantization={"quantizer": "kmeans"})
+
+
 def test_a_rounding_and_its_images_reach_the_trials() -> None:
     asked = {"rounding": "gptq", "step": "mse", "calibration": {"images": 64, "batch_norm": True}}
     config = spec(quantization={"bits": 3, **asked}).trial_config()
@@ -199,6 +225,16 @@ def test_what_is_not_asked_of_a_quantization_is_not_part_of_a_sweeps_identity() 
     [
         ({"quantizer": "k-means"}, "quantizer is 'k-means', but a trial needs 'symmetric' or"),
         ({"scope": "tensor"}, "scope is 'tensor', but a trial needs 'channel' or"),
+        ({"scope": "channels:1"}, "scope is 'channels:1', but a trial needs 'channel' or"),
+        ({"scope": "channels:4", "qat": "lsq"}, "and the scope 'channels:4'"),
+        (
+            {"codebook_bits": 16, "quantizer": "kmeans"},
+            "codebook_bits is 16, but a trial needs 32 or 8",
+        ),
+        (
+            {"codebook_bits": 8, "quantizer": "affine"},
+            "codebook_bits is 8, and the quantizer is affine, whose levels are evenly spaced",
+        ),
         ({"rate_weight": -1.0}, "rate_weight is -1.0, but a trial needs a number from 0 to 1000"),
         ({"layers": {1: 9}}, "bits_1 is 9, but a trial needs an integer from 2 to 8 or 32"),
         ({"layers": {0: 4}}, "Unknown parameter 'bits_0'"),

@@ -20,6 +20,7 @@ def weights(seed: int, rows: int = 3, count: int = 60, power: int = 1) -> Tensor
     return torch.randn(rows, count, generator=generator) ** power
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantizer", ["kmeans", "entropy"])
 @settings(max_examples=20)
 @given(seed=SEEDS, bits=st.integers(2, 8), power=st.integers(1, 3))
@@ -36,6 +37,7 @@ def test_every_level_is_an_integer_times_the_step_of_its_group(
     assert (levels.codebook.diff(dim=1) >= 0).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(seed=SEEDS, bits=st.integers(2, 8))
 def test_a_weight_has_its_nearest_level(seed: int, bits: int) -> None:
@@ -46,6 +48,7 @@ def test_a_weight_has_its_nearest_level(seed: int, bits: int) -> None:
     torch.testing.assert_close(distance, every.amin(dim=2))
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(seed=SEEDS, bits=st.integers(2, 6), power=st.integers(1, 3))
 def test_fitting_again_is_never_worse_than_rounding_alone(
@@ -64,6 +67,7 @@ def test_fitting_again_is_never_worse_than_rounding_alone(
     assert (error(exact.levels.codebook) <= error(fitted.levels.codebook) * (1 + 1e-5)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantizer", ["kmeans", "entropy"])
 @settings(max_examples=20)
 @given(seed=SEEDS, bits=st.integers(2, 8))
@@ -88,9 +92,10 @@ def test_groups_are_fitted_the_same_whether_all_at_once_or_not(
 
 
 def test_empty_and_tiny_groups_have_a_step() -> None:
-    assert quantize_weight(
-        torch.empty(2, 0), 3, scheme="kmeans", codebook_bits=8
-    ).codes.shape == (2, 0)
+    assert quantize_weight(torch.empty(2, 0), 3, scheme="kmeans", codebook_bits=8).codes.shape == (
+        2,
+        0,
+    )
     found = quantize_weight(torch.full((1, 4), 1e-40), 3, scheme="kmeans", codebook_bits=8)
     assert found.levels.entry_step.tolist() == [1.0]
 

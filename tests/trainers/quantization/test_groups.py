@@ -27,6 +27,7 @@ def test_groups_are_neighbors_and_as_equal_as_can_be(channels: int, size: int) -
     assert groups == 1 or size * (groups - 1) < channels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("quantizer", "codebook_bits"), KINDS)
 @settings(max_examples=20)
 @given(channels=st.integers(1, 9), size=st.integers(2, 10), bits=st.integers(2, 5))

@@ -66,6 +66,7 @@ def test_a_divergence_computed_by_hand() -> None:
     assert float(found.divergence(levels)) == pytest.approx((p * np.log(p / q)).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", SCHEMES)
 @settings(max_examples=25)
 @given(
