@@ -12,8 +12,9 @@ from orchestrator.objectives import Direction, Objective
 from orchestrator.spec.measure_sections import ObjectiveSection
 from orchestrator.spec.stored import places_of, with_places
 from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.spec.trainer import space_problems
 from orchestrator.state_folder import StateFolder
-from search_spaces import load_space
+from search_spaces import Int, SearchSpace, load_space
 from trainers.evaluators.config import AttackConfig
 from trainers.methods.config import METHOD_NAMES
 from trainers.networks.backbone_table import WEIGHT_WORDS
@@ -177,9 +178,9 @@ def test_groups_and_the_bits_of_levels_can_be_given_and_sampled() -> None:
 
 def test_a_range_of_bits_must_not_have_gaps() -> None:
     for name in ("bits", "codebook_bits"):
-        space = {name: {"type": "int", "low": 8, "high": 32}}
-        with pytest.raises(ValidationError, match=f"{name} is 9, but a trial needs"):
-            spec(space=space, quantization={"quantizer": "kmeans"})
+        (problem,) = space_problems(SearchSpace({name: Int(8, 32)}), {})
+        assert problem[0] == name
+        assert problem[1].startswith(f"{name} is 9, but a trial needs")
 
 
 def test_a_rounding_and_its_images_reach_the_trials() -> None:
