@@ -1,10 +1,10 @@
 """How few bits keep the accuracy, by levels and rounding, and what does a peer keep?
 
-A trained network is quantized, per channel and not trained any further. Codes are chosen with a
-look at training images, drawn by each of the seeds; the test images say how many are right after
-that. The interval is Wilson's, of 95 %; bytes are those of the packed file, which has the same
-size for the peer's codes and levels. Seconds are of one core. With ``--peer`` rows of Brevitas
-stand beside ours (`low_bit_peer`), on the same network and images.
+A trained network is quantized, per channel or in other scopes, and not trained any further. Codes
+are chosen with a look at training images, drawn by each of the seeds; the test images say how many
+are right after that. The interval is Wilson's, of 95 %; bytes are those of the packed file,
+which has the same size for the peer's codes and levels. Seconds are of one core. With ``--peer``
+rows of Brevitas stand beside ours (`low_bit_peer`), on the same network and images.
 
 Run: ``python benchmarks/bench_low_bit.py --weights resnet20.th --images cifar10.npz``, the
 checkpoint with its classifier, and ``x_train``, ``y_train``, ``x_test``, ``y_test`` in the npz; or
@@ -18,6 +18,7 @@ import tempfile
 import time
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 
 import low_bit_peer
@@ -34,6 +35,7 @@ from trainers.evaluators.accuracy import accuracy
 from trainers.networks.inputs import to_unit
 from trainers.networks.network import Network
 from trainers.quantization.calibration import ROUNDINGS, CalibrationConfig
+from trainers.quantization.config import FLOAT_BITS, lists_levels
 from trainers.trial.calibrated import calibrated
 
 # Quantizer and step.
@@ -43,6 +45,8 @@ LEVELS = {
     "affine_mse": ("affine", "mse"),
     "symmetric_lp": ("symmetric", "lp"),
     "affine_lp": ("affine", "lp"),
+    "symmetric_kl": ("symmetric", "kl"),
+    "affine_kl": ("affine", "kl"),
     "kmeans": ("kmeans", "absmax"),
 }
 BATCH = 64
@@ -59,7 +63,11 @@ def main() -> None:
     print("|--:|---|---|--:|---|--:|--:|--:|")
     for bits in options.bits:
         for levels in options.levels:
-            rows(network, data, options, bits=bits, levels=levels)
+            for scope, codebook_bits in product(options.scopes, options.codebook_bits):
+                # Evenly spaced levels have no codebook.
+                if codebook_bits == FLOAT_BITS or lists_levels(LEVELS[levels][0]):
+                    config = config_of(options.backbone, bits, levels, scope, codebook_bits)
+                    rows(network, data, options, config, levels)
 
 
 def asked() -> argparse.Namespace:
@@ -71,6 +79,8 @@ def asked() -> argparse.Namespace:
     parser.add_argument("--bits", type=int, nargs="+", default=[8, 6, 4, 3, 2])
     parser.add_argument("--levels", nargs="+", default=list(LEVELS), choices=LEVELS)
     parser.add_argument("--roundings", nargs="+", default=list(ROUNDINGS), choices=ROUNDINGS)
+    parser.add_argument("--scopes", nargs="+", default=["channel"])
+    parser.add_argument("--codebook-bits", type=int, nargs="+", default=[32], choices=[32, 8])
     parser.add_argument("--calibration", type=int, default=256, help="training images")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of these images")
     parser.add_argument("--norms", action="store_true", help="move batch norms too")
@@ -80,19 +90,31 @@ def asked() -> argparse.Namespace:
     return parsed(parser, roundings=["nearest", "gptq"], **quick)
 
 
-def rows(
-    network: Network, data: ImageData, options: argparse.Namespace, *, bits: int, levels: str
-) -> None:
-    """Print our rows with these bits and levels, and the peer's."""
+def config_of(
+    backbone: str, bits: int, levels: str, scope: str, codebook_bits: int
+) -> TrialConfig:
+    """These levels."""
     quantizer, step = LEVELS[levels]
-    config = TrialConfig(
-        backbone=options.backbone,
+    return TrialConfig(
+        backbone=backbone,
         weights="scratch",
         bits=bits,
         fc_bits=bits,
         quantizer=quantizer,
         step=step,
+        scope=scope,
+        codebook_bits=codebook_bits,
     )
+
+
+def rows(
+    network: Network,
+    data: ImageData,
+    options: argparse.Namespace,
+    config: TrialConfig,
+    levels: str,
+) -> None:
+    """Print our rows with these levels, and the peer's."""
     for rounding in options.roundings:
         # Nothing is drawn for the nearest codes.
         drawn = rounding != "nearest" or options.norms
@@ -104,6 +126,7 @@ def rows(
             ours(network, given, data, merge_norms=options.merge_norms)
             if (
                 options.peer
+                and config.scope == "channel"
                 and levels in low_bit_peer.LEVELS
                 and rounding in low_bit_peer.ROUNDINGS
             ):
@@ -165,6 +188,8 @@ def row(
     right = accuracy(network, images, labels)
     low, high = interval(right, len(labels))
     levels = config.quantizer if config.step == "absmax" else f"{config.quantizer}, {config.step}"
+    levels += "" if config.scope == "channel" else f", `{config.scope}`"
+    levels += "" if config.codebook_bits == FLOAT_BITS else f", {config.codebook_bits}-bit levels"
     print(
         f"| {config.bits} | {levels} | `{config.rounding}` | {config.calibration.seed} | {by} "
         f"| {size:,} | {right:.1%} ({low:.1%} to {high:.1%}) | {seconds:.1f} |",

@@ -3,9 +3,9 @@
 A packed network is one safetensors file: the length of a JSON header (8 bytes, little-endian), the
 header, then the tensors' bytes. Its `__metadata__` holds, under `paretune`, the architecture and
 which tensors are quantized; in version 2 all tensors, as the leaves of a tree. `NAME.codes` is a
-stream of b-bit integers; `NAME.scale` the weight of one step, `NAME.zero_point` the code of zero,
-`NAME.codebook` the weight of each code, for every output channel or once. Of a pruned weight only
-what is not zero is stored, as codes or `NAME.values`, and `NAME.places`.
+stream of b-bit integers. Every output channel, or some neighbors, or all of them have levels:
+`NAME.scale` is the weight of one step, `NAME.zero_point` the code of zero, `NAME.codebook` the
+weight of each code, in steps if it has any. Of a pruned weight only what is not zero is stored.
 
 Run: `python read_artifact.py model.safetensors images.npy`, the images being uint8 (N, C, H, W).
 """
@@ -56,12 +56,16 @@ def unpacked(stream: np.ndarray, bits: int, count: int) -> np.ndarray:
 
 def dequantized(codes: np.ndarray, bits: int, levels: dict[str, np.ndarray]) -> np.ndarray:
     """The weights that codes stand for: `(codes - zero point) * scale`, or what is listed."""
-    if "codebook" in levels:  # a row is a group: an output channel, or all of them
-        rows = codes.reshape(len(levels["codebook"]), -1) + (1 << (bits - 1))
-        return np.take_along_axis(levels["codebook"], rows, axis=1).reshape(codes.shape)
-    one_a_group = (-1, *[1] * (codes.ndim - 1))
-    zero = levels.get("zero_point", np.zeros(1)).astype(int).reshape(one_a_group)
-    return np.asarray((codes - zero).astype(np.float32) * levels["scale"].reshape(one_a_group))
+    channels, groups = len(codes), len(next(iter(levels.values())))
+    group = np.arange(channels) * groups // channels  # of neighboring channels, one, or all
+    one_a_channel = (-1, *[1] * (codes.ndim - 1))
+    scale = levels.get("scale", np.ones(groups, np.float32))[group].reshape(one_a_channel)
+    if "codebook" in levels:  # its levels are floats, or bytes times the scale
+        rows = codes.reshape(channels, -1) + (1 << (bits - 1))
+        found = np.take_along_axis(levels["codebook"][group], rows, axis=1).reshape(codes.shape)
+        return np.asarray(found * scale)
+    zero = levels.get("zero_point", np.zeros(groups, int))[group].reshape(one_a_channel)
+    return np.asarray((codes - zero).astype(np.float32) * scale)
 
 
 def places(stream: np.ndarray, entry: dict[str, Any], count: int) -> np.ndarray:
@@ -130,9 +134,7 @@ def logits(path: Path, images: np.ndarray) -> torch.Tensor:
     levels = [(step, zero, (1 << few["bits"]) - 1) for step, zero in zip(*ends, strict=True)]
     x, convolutions = prepared(images, facts["spec"]["input"]), layers(tensors, "features")
     for number, (weight, bias) in enumerate(convolutions, start=1):
-        kernels = weight.to(
-            memory_format=torch.channels_last
-        )  # the order in which floats are added
+        kernels = weight.to(memory_format=torch.channels_last)  # the order of adding floats
         x = functional.conv2d(rounded(x, levels), kernels, bias, padding=1).relu()
         if number % (len(convolutions) // 3) == 0:
             x = functional.max_pool2d(x, 2)

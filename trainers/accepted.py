@@ -44,9 +44,10 @@ class Accepts:
             return value in self.words or re.fullmatch(self.pattern, value) is not None
         if isinstance(value, bool):
             return self.flag
-        if self.low is None or (self.whole and not isinstance(value, int)):
+        if self.whole and not isinstance(value, int):
             return False
-        return value in self.also or self.low <= value <= self.high
+        in_range = self.low is not None and self.low <= value <= self.high
+        return in_range or value in self.also
 
     def __str__(self) -> str:
         """Describe the accepted values in words."""

@@ -16,6 +16,8 @@ from trainers.quantization.automatic import AUTO
 from trainers.quantization.calibration import ROUNDINGS
 from trainers.quantization.config import (
     ACTIVATION_RANGES,
+    CHANNELS,
+    CODEBOOK_BITS,
     FLOAT_BITS,
     MAX_RATE_WEIGHT,
     QAT_MODES,
@@ -62,9 +64,12 @@ PARAMETERS: Mapping[str, Accepts] = {
         pattern=_CODE,
         example="module:name",
     ),
-    "scope": Accepts("what shares its levels", words=SCOPES),
+    "scope": Accepts(
+        "what shares its levels", words=SCOPES, pattern=CHANNELS, example="channels:N"
+    ),
     "rate_weight": Accepts("what the quantizer entropy pays for a bit less", 0.0, MAX_RATE_WEIGHT),
     "step": Accepts("what decides the range of evenly spaced levels", words=(*STEPS, AUTO)),
+    "codebook_bits": Accepts("bits of a listed level", whole=True, also=CODEBOOK_BITS),
     "activation_bits": _bits("an activation"),
     "activation_range": Accepts("what the levels of activations hold", words=ACTIVATION_RANGES),
     "rounding": Accepts("how the code of each weight is chosen", words=(*ROUNDINGS, AUTO)),

@@ -55,7 +55,9 @@ RoundingOption = Annotated[
         help="nearest, bias_corrected, adaround or gptq, with a look at as many other images."
     ),
 ]
-ScopeOption = Annotated[str, typer.Option(help="channel or layer: what shares its levels.")]
+ScopeOption = Annotated[
+    str, typer.Option(help="channel, channels:N or layer: what shares its levels.")
+]
 ByOption = Annotated[
     str,
     typer.Option(

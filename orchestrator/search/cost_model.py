@@ -29,7 +29,8 @@ SIZING = frozenset(
     (
         *("backbone", "depth", "width_multiplier", "fc_rule", "fc_fraction", "fc_layers"),
         *("fc_width_1", "fc_width_2", "fc_width_3"),
-        *("bits", "fc_bits", "quantizer", "scope", "qat", ALLOCATED_BITS, "activation_bits"),
+        *("bits", "fc_bits", "quantizer", "scope", "codebook_bits", "qat", ALLOCATED_BITS),
+        "activation_bits",
         *PRUNING_PARAMETERS,
         *("share_kernels", "expand"),
     )

@@ -1,12 +1,13 @@
 """What trains the trials of a sweep, and which parameters it accepts."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Protocol
 
 from orchestrator.spec.head_parameters import head_problems
 from orchestrator.spec.own_parts import check_sampled_code
 from orchestrator.trials import Params
-from search_spaces import Choice, Domain, SearchSpace, unknown
+from search_spaces import Choice, Domain, Int, SearchSpace, unknown
 from trainers.config import TrialConfig, reference_of, with_params
 from trainers.parameters import MAX_HIDDEN_LAYERS, PARAMETER_NAMES, PARAMETERS, check_parameter
 
@@ -73,7 +74,11 @@ def space_problems(space: SearchSpace, head: Mapping[str, object]) -> Iterator[t
     []
     """
     for name, domain in space.domains.items():
-        for value in _extremes(domain):
+        values: Iterable[Any] = _extremes(domain)
+        if name in PARAMETERS and PARAMETERS[name].also and isinstance(domain, Int):
+            # Numbers between two that are accepted may not be.
+            values = chain(values, domain.values())
+        for value in values:
             try:
                 check_parameter(name, value)
                 check_sampled_code(name, str(value))

@@ -11,18 +11,25 @@ from pydantic import (
     model_validator,
 )
 
-from orchestrator.spec.allocation_section import AllocationSection
+from orchestrator.spec.allocation_section import AllocationSection, check_sampled_bits
 from orchestrator.spec.recipe_section import RecipeSection
 from orchestrator.spec.section import Quantity, Section, with_name, with_reference
 from orchestrator.spec.sensitivity_section import SensitivitySection
 from orchestrator.state_folder import StateFolder
+from search_spaces import Choice, SearchSpace, Value
 from trainers.data.config import DataConfig
 from trainers.doors import resolved_reference
 from trainers.networks.sizing import check_rule
 from trainers.parameters import check_parameter
 from trainers.quantization.automatic import AUTO
 from trainers.quantization.calibration import CalibrationConfig
-from trainers.quantization.config import QUANTIZERS, QuantizationConfig, check_qat
+from trainers.quantization.config import (
+    CODEBOOKS,
+    FLOAT_BITS,
+    QUANTIZERS,
+    QuantizationConfig,
+    check_qat,
+)
 from trainers.quantization.layer_bits import layer_bits_name
 from trainers.quantization.packing_config import PackingConfig
 from trainers.recipes.config import RECIPE_NAMES
@@ -178,6 +185,7 @@ class QuantizationSection(Section):
     scope: str | None = None
     rate_weight: float | None = None
     step: str | None = None
+    codebook_bits: int | None = None
     rounding: str | None = None
     activation_bits: int | None = None
     activation_range: str | None = None
@@ -196,6 +204,7 @@ class QuantizationSection(Section):
         "scope",
         "rate_weight",
         "step",
+        "codebook_bits",
         "rounding",
         "qat",
     )
@@ -231,10 +240,29 @@ class QuantizationSection(Section):
             )
         return self
 
-    def bits_given(self) -> dict[str, Any]:
-        """Return what `check_sampled_bits` compares a space with."""
+    def check_space(self, space: SearchSpace) -> None:
+        """Reject a space that contradicts this section.
+
+        Raises:
+            ValueError: Bits are decided twice, or no level is listed that could have few bits.
+        """
         budget = self.allocation is not None and self.allocation.as_allocation().active
-        return {"has_budget": budget, "bits": self.bits, "fc_bits": self.fc_bits}
+        check_sampled_bits(space.domains, has_budget=budget, bits=self.bits, fc_bits=self.fc_bits)
+        quantizers = self._values_of(space, "quantizer")
+        few = [bits for bits in self._values_of(space, "codebook_bits") if bits != FLOAT_BITS]
+        if few and not set(quantizers) - (set(QUANTIZERS) - set(CODEBOOKS)):
+            raise ValueError(
+                f"quantization: codebook_bits is {few[0]}, and the quantizer is "
+                f"{' or '.join(map(str, quantizers))}, whose levels are evenly spaced and not "
+                f"listed: leave codebook_bits out, or use {' or '.join(CODEBOOKS)}."
+            )
+
+    def _values_of(self, space: SearchSpace, name: str) -> tuple[Value, ...]:
+        """Return the values of a setting in all trials."""
+        domain = space.domains.get(name)
+        plain = getattr(self, name) or getattr(QuantizationConfig(), name)
+        sampled = domain.options if isinstance(domain, Choice) else ()
+        return sampled if sampled and name not in space.conditions else (*sampled, plain)
 
     def of_trials(self) -> dict[str, Any]:
         """Return the given settings by their names in `TrialConfig`."""

@@ -5,12 +5,14 @@
 
 - `NAME.scale` (float32, one step per group) if they are evenly spaced,
 - `NAME.zero_point` (int8, one code per group) as well if they are not symmetric about zero,
-- `NAME.codebook` (float32, `2**bits` levels per group) if they are listed.
+- `NAME.codebook` (float32, `2**bits` levels per group) if they are listed; with
+  `"codebook_bits": 8` in the header it is int8, in units of `NAME.scale` (one step per group).
 
-There is one group for each output channel (scope `channel`) or one for the tensor (`layer`). In
-the scope `global` the levels of several tensors are stored once, under a name of their own that
-the tensors' entries give as `levels`. Every tensor that is not quantized is stored as it is, in
-float32.
+There is one group for each output channel (scope `channel`), for up to N neighboring ones
+(`channels:N`) or for the tensor (`layer`). Of G groups the output channel i of C belongs to
+number `floor(i * G / C)`; for `channels:N` G is `ceil(C / N)`. In the scope `global` the levels of
+several tensors are stored once, under a name of their own that the tensors' entries give as
+`levels`. Every tensor that is not quantized is stored as it is, in float32.
 
 Of a pruned tensor (`trainers.artifact.sparse`) only what is not pruned is stored, as `NAME.codes`
 or, in float32, as `NAME.values`; `NAME.places` (uint8) says where it belongs, and the header has

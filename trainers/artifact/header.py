@@ -14,7 +14,13 @@ from trainers.networks.brought.registry import is_code
 from trainers.networks.shapes import Shape
 from trainers.networks.spec import NetworkSpec
 from trainers.quantization.allocation import BIT_WIDTHS
-from trainers.quantization.config import FLOAT_BITS, QUANTIZERS, SCOPES
+from trainers.quantization.config import (
+    CODEBOOK_BITS,
+    FLOAT_BITS,
+    QUANTIZERS,
+    is_scope,
+    lists_levels,
+)
 from trainers.quantization.packing_config import VECTOR_BITS
 from trainers.quantization.planned import PlannedWeight
 
@@ -93,12 +99,22 @@ def parsed_header(metadata: Mapping[str, str]) -> ArtifactHeader:
     )
 
 
+def _levels_of(facts: Mapping[str, Any]) -> tuple[str, str, int]:
+    """Return the quantizer, the scope and the bits of a listed level."""
+    scheme, scope = facts["scheme"], facts["scope"]
+    # The levels of a quantizer of a user's own are in the file: its code is not needed.
+    if scheme not in QUANTIZERS and not _OWN.fullmatch(str(scheme)):
+        raise ValueError(f"its weights are quantized by the unknown scheme {scheme!r}")
+    if not is_scope(scope):
+        raise ValueError(f"its weights are quantized by the unknown scope {scope!r}")
+    bits = facts.get("codebook_bits", FLOAT_BITS)
+    if bits not in CODEBOOK_BITS or (bits != FLOAT_BITS and not lists_levels(scheme)):
+        raise ValueError(f"its levels of {scheme!r} have the unknown {bits!r} bits each")
+    return scheme, scope, bits
+
+
 def _how_quantized(facts: Mapping[str, Any]) -> Quantized:
-    for key, known in (("scheme", QUANTIZERS), ("scope", SCOPES)):
-        # The levels of a quantizer of a user's own are in the file: its code is not needed.
-        is_own = key == "scheme" and _OWN.fullmatch(str(facts[key]))
-        if facts[key] not in known and not is_own:
-            raise ValueError(f"its weights are quantized by the unknown {key} {facts[key]!r}")
+    scheme, scope, codebooks = _levels_of(facts)
     planned = {}
     for name, entry in facts["tensors"].items():
         bits, levels = entry["bits"], entry.get("levels", name)
@@ -116,7 +132,7 @@ def _how_quantized(facts: Mapping[str, Any]) -> Quantized:
     if vectors not in VECTOR_BITS:
         raise ValueError(f"its vectors have {vectors!r} bits, and this program reads 32 and 16")
     merged = norms == MERGED
-    return Quantized(facts["scheme"], facts["scope"], planned, bits, layers, merged, vectors)
+    return Quantized(scheme, scope, planned, bits, layers, merged, vectors, codebooks)
 
 
 def _finite_float(text: str) -> float:

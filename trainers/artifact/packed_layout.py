@@ -11,7 +11,12 @@ from trainers.artifact import compact
 from trainers.artifact.sparse import Places
 from trainers.networks.shapes import Shape, TensorShapes
 from trainers.networks.spec import NetworkSpec
-from trainers.quantization.config import FLOAT_BITS, QuantizationConfig, lists_levels
+from trainers.quantization.config import (
+    FLOAT_BITS,
+    QuantizationConfig,
+    group_count,
+    lists_levels,
+)
 from trainers.quantization.packing import packed_bytes
 from trainers.quantization.planned import PlannedWeight, plan_weights
 
@@ -64,12 +69,14 @@ class Quantized:
 
     Attributes:
         scheme: A name of `trainers.quantization.config.QUANTIZERS`.
-        scope: A name of `trainers.quantization.config.SCOPES`.
+        scope: As `QuantizationConfig` takes it.
         weights: Bits and levels of each, by its name in the network.
         activation_bits: Bits of the inputs of layers.
         layers: How many layers have levels for their inputs; 0 with float32 activations.
         merged_norms: Whether batch norms are stored as two vectors, without statistics.
         vector_bits: Bits of floats in vectors, steps and codebooks.
+        codebook_bits: Bits of a level in codebooks, as `QuantizationConfig` takes them; 32 without
+            codebooks.
     """
 
     scheme: str
@@ -79,6 +86,7 @@ class Quantized:
     layers: int = 0
     merged_norms: bool = False
     vector_bits: int = FLOAT_BITS
+    codebook_bits: int = FLOAT_BITS
 
     @property
     def vector_type(self) -> str:
@@ -186,6 +194,7 @@ def _quantized(
         0 if is_float else len(shapes.is_convolution),
         quantization.packing.merge_norms or merge_norms,
         quantization.packing.vector_bits,
+        quantization.codebook_bits if lists_levels(quantization.quantizer) else FLOAT_BITS,
     )
 
 
@@ -200,6 +209,8 @@ def _later_facts(
         facts["norms"] = MERGED
     if quantized.vector_bits != FLOAT_BITS:
         facts["vector_bits"] = quantized.vector_bits
+    if quantized.codebook_bits != FLOAT_BITS:
+        facts["codebook_bits"] = quantized.codebook_bits
     if sparse:
         facts["sparse"] = {
             name: {"shape": list(stored[name]), **places.as_mapping()}
@@ -300,12 +311,13 @@ def _activation_tensors(quantized: Quantized) -> dict[str, StoredTensor]:
 
 def _levels(plan: PlannedWeight, shape: Shape, quantized: Quantized) -> list[StoredTensor]:
     """Return the tensors that a weight is decoded with."""
-    groups = shape[0] if quantized.scope == "channel" else 1
+    groups, floats = group_count(quantized.scope, shape[0]), quantized.vector_type
+    scale = StoredTensor(plan.levels + SCALE, floats, (groups,))
     if lists_levels(quantized.scheme):
-        return [
-            StoredTensor(plan.levels + CODEBOOK, quantized.vector_type, (groups, 1 << plan.bits))
-        ]
-    scale = StoredTensor(plan.levels + SCALE, quantized.vector_type, (groups,))
+        codebook = (groups, 1 << plan.bits)
+        if quantized.codebook_bits == FLOAT_BITS:
+            return [StoredTensor(plan.levels + CODEBOOK, floats, codebook)]
+        return [scale, StoredTensor(plan.levels + CODEBOOK, "I8", codebook)]
     if quantized.scheme == "affine":
         return [scale, StoredTensor(plan.levels + ZERO_POINT, "I8", (groups,))]
     return [scale]

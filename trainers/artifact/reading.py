@@ -45,6 +45,7 @@ from trainers.quantization.quantized import (
     Levels,
     QuantizedWeight,
     dequantize,
+    groups_of_channels,
     lowest_code,
     top_code,
 )
@@ -292,7 +293,8 @@ def _quantized(container: _Container, header: ArtifactHeader, name: str) -> Quan
     codes = unpack_codes(container.get_tensor(name + CODES), plan.bits, count)
     levels = _stored_levels(container, scheme, plan)
     if name in header.sparse:
-        codes = _with_pruned(codes, _kept(container, header, name), _zero_codes(levels, name))
+        zeros = _zero_codes(levels, name)[groups_of_channels(levels.groups, shape[0]).numpy()]
+        codes = _with_pruned(codes, _kept(container, header, name), zeros)
     return QuantizedWeight(torch.from_numpy(codes).reshape(shape), levels)
 
 
@@ -321,7 +323,13 @@ def _zero_codes(levels: Levels, name: str) -> np.ndarray:
 
 
 def _with_pruned(codes: np.ndarray, kept: Kept, zeros: np.ndarray) -> np.ndarray:
-    """Put the codes of kept weights to their places, and zeros everywhere else."""
+    """Put the codes of kept weights to their places, and those of zero everywhere else.
+
+    Args:
+        codes: Those of the kept weights.
+        kept: Which weights these are.
+        zeros: The code of zero in each output channel.
+    """
     every: np.ndarray = np.repeat(zeros, kept.size // len(zeros))
     every[kept] = codes
     return every
@@ -329,14 +337,19 @@ def _with_pruned(codes: np.ndarray, kept: Kept, zeros: np.ndarray) -> np.ndarray
 
 def _stored_levels(container: _Container, scheme: str, plan: PlannedWeight) -> Levels:
     name, bits = plan.levels, plan.bits
+    codebook = None
     if lists_levels(scheme):
-        codebook = _finite(container, name + CODEBOOK)
+        codebook = torch.from_numpy(_finite(container, name + CODEBOOK))
         if (codebook[:, 1:] < codebook[:, :-1]).any():
             raise ValueError(f"{name}{CODEBOOK} holds levels that do not ascend")
-        return Levels(bits, scheme, codebook=torch.from_numpy(codebook))
+        if codebook.is_floating_point():
+            return Levels(bits, scheme, codebook=codebook)
     scale = _finite(container, name + SCALE)
     if not (scale > 0).all():
         raise ValueError(f"{name}{SCALE} holds steps that are not positive")
+    if codebook is not None:
+        step = torch.from_numpy(scale)
+        return Levels(bits, scheme, codebook=codebook * step.unsqueeze(1), entry_step=step)
     if scheme != "affine":
         return Levels(bits, scheme, scale=torch.from_numpy(scale))
     zero_point = container.get_tensor(name + ZERO_POINT)

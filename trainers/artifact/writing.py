@@ -261,6 +261,8 @@ def _activation_arrays(network: Network, layout: Layout) -> dict[str, np.ndarray
 
 def _level_arrays(name: str, levels: Levels) -> dict[str, np.ndarray]:
     parts = {SCALE: levels.scale, ZERO_POINT: levels.zero_point, CODEBOOK: levels.codebook}
+    if levels.entry_step is not None:
+        parts |= {SCALE: levels.entry_step, CODEBOOK: levels.entries}
     return {name + part: tensor.numpy() for part, tensor in parts.items() if tensor is not None}
 
 

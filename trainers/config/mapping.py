@@ -25,6 +25,7 @@ _LATER = {
     "depth_cap": None,
     "depth_start": "prefix",
     "step": "absmax",
+    "codebook_bits": FLOAT_BITS,
     "rounding": "nearest",
     "activation_bits": FLOAT_BITS,
     "activation_range": "minmax",

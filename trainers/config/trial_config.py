@@ -71,6 +71,7 @@ class TrialConfig:
         scope: As `QuantizationConfig` takes it.
         layer_bits: Bits of single convolutions, by number, instead of `bits`.
         rate_weight: As `QuantizationConfig` takes it.
+        codebook_bits: As `QuantizationConfig` takes it.
         step: As `QuantizationConfig` takes it, or ``auto``; see `trainers.quantization.automatic`.
         rounding: ``nearest``, or how a look at training images decides codes:
             ``bias_corrected``, ``adaround`` or ``gptq``; ``auto`` follows from the bits.
@@ -118,6 +119,7 @@ class TrialConfig:
     layer_bits: Mapping[int, int] = field(default_factory=dict)
     rate_weight: float = RATE_WEIGHT
     step: str = "absmax"
+    codebook_bits: int = FLOAT_BITS
     rounding: str = "nearest"
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     allocation: AllocationConfig = field(default_factory=AllocationConfig)
@@ -211,6 +213,7 @@ class TrialConfig:
             step=automatic_step(
                 self.step, rounding=self.chosen_rounding, quantizer=self.quantizer
             ),
+            codebook_bits=self.codebook_bits,
             activation_bits=self.activation_bits,
             packing=self.packing,
         )

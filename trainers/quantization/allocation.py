@@ -116,7 +116,7 @@ class AllocationConfig:
         if scope == "global":
             raise ValueError(
                 "allocation weighs layers one by one, and with scope: global they share their "
-                "levels: use scope: channel or layer."
+                "levels: use scope: channel, channels:N or layer."
             )
         if qat != "none":
             raise ValueError(

@@ -125,7 +125,7 @@ def _fitted(values: Tensor, bits: int, rate_weight: float) -> tuple[Tensor, Tens
     if values.shape[1] == 0:
         levels = values.new_zeros((len(values), 1 << bits))
         return levels, torch.full_like(levels[:, 1:], torch.inf)
-    groups = _Groups(values)
+    groups = SortedGroups(values)
     levels = _least_error(groups, values, bits)
     rates, penalty = torch.zeros_like(levels), None
     if rate_weight > 0:
@@ -137,7 +137,7 @@ def _fitted(values: Tensor, bits: int, rate_weight: float) -> tuple[Tensor, Tens
     return stored.to(torch.float32), _thresholds(levels, rates, penalty)
 
 
-class _Groups:
+class SortedGroups:
     """Sorted weights with prefix sums, so that the sum over an interval takes two look-ups.
 
     Attributes:
@@ -170,7 +170,7 @@ class _Groups:
 
     def farthest(self, levels: Tensor) -> tuple[Tensor, Tensor]:
         """Find each group's weight farthest from its level, and the distance: `(G,)` each."""
-        ends = self.ends(_thresholds(levels, torch.zeros_like(levels), None))
+        ends = self.ends(midpoints(levels))
         held = ends.diff(dim=1) > 0
         # In a cell it is the first weight or the last one.
         outermost = torch.cat([ends[:, :-1], ends[:, 1:] - 1], dim=1)
@@ -186,7 +186,7 @@ class _Groups:
         return edges.diff(dim=1), below.diff(dim=1)
 
 
-def _least_error(groups: _Groups, values: Tensor, bits: int) -> Tensor:
+def _least_error(groups: SortedGroups, values: Tensor, bits: int) -> Tensor:
     """Compute the levels of `kmeans_codebook`: float64 `(G, 2**bits)`, unused ones infinite."""
     count = 1 << bits
     different = (groups.ordered.diff(dim=1) != 0).sum(dim=1) + 1
@@ -197,7 +197,7 @@ def _least_error(groups: _Groups, values: Tensor, bits: int) -> Tensor:
         levels[exact] = torch.from_numpy(optimal_levels(points, count))
     if not exact.all():
         large = values[~exact]
-        levels[~exact] = _nearly_least_error(_Groups(large), large, bits)
+        levels[~exact] = _nearly_least_error(SortedGroups(large), large, bits)
     return levels
 
 
@@ -214,7 +214,7 @@ def _points(ordered: NDArray[np.float32]) -> Points:
     )
 
 
-def _nearly_least_error(groups: _Groups, values: Tensor, bits: int) -> Tensor:
+def _nearly_least_error(groups: SortedGroups, values: Tensor, bits: int) -> Tensor:
     """Run Lloyd's algorithm from the best of three starts."""
     even, shifted = _evenly_spaced(values, bits)
     start = _start(groups, bits)
@@ -223,7 +223,7 @@ def _nearly_least_error(groups: _Groups, values: Tensor, bits: int) -> Tensor:
     return _settled(groups, tried[errors.argmin(dim=0), torch.arange(len(values))])
 
 
-def _settled(groups: _Groups, levels: Tensor) -> Tensor:
+def _settled(groups: SortedGroups, levels: Tensor) -> Tensor:
     """Iterate Lloyd's rounds until no level is unused, if possible: float64 `(G, K)`."""
     for _ in range(levels.shape[1]):
         levels, _ = _lloyd(groups, levels, None)
@@ -244,7 +244,7 @@ def _evenly_spaced(values: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     return codes * _column(symmetric.scale), shifted
 
 
-def _start(groups: _Groups, bits: int) -> Tensor:
+def _start(groups: SortedGroups, bits: int) -> Tensor:
     """Compute the start of Lloyd's algorithm: float64 `(G, 2**bits)`, ascending.
 
     It is the exact solution for intervals of the weights: half of them have equal width, half
@@ -295,7 +295,7 @@ def _column(of_groups: Tensor | None) -> Tensor:
     return of_groups.to(torch.float64).unsqueeze(1)
 
 
-def _lloyd(groups: _Groups, levels: Tensor, penalty: Tensor | None) -> tuple[Tensor, Tensor]:
+def _lloyd(groups: SortedGroups, levels: Tensor, penalty: Tensor | None) -> tuple[Tensor, Tensor]:
     """Run Lloyd's rounds; return levels and the bits of their codes, float64 `(G, K)`.
 
     Unused levels are infinite and come last. The penalty of a bit is float64 `(G, 1)`, or None if
@@ -315,6 +315,18 @@ def _lloyd(groups: _Groups, levels: Tensor, penalty: Tensor | None) -> tuple[Ten
             rates = torch.where(shares > 0, -shares.log2(), 0.0)
             levels, rates = _worth_their_rate(levels, rates, penalty)
     return levels, rates
+
+
+def midpoints(levels: Tensor) -> Tensor:
+    """Return the thresholds with which each weight gets its nearest level: float32 `(G, K - 1)`.
+
+    >>> midpoints(torch.tensor([[-1.0, 0.0, 4.0]])).tolist()
+    [[-0.5, 2.0]]
+
+    Args:
+        levels: `(G, K)`, ascending; infinite ones get no weight.
+    """
+    return _thresholds(levels.double(), torch.zeros_like(levels), None)
 
 
 def _thresholds(levels: Tensor, rates: Tensor, penalty: Tensor | None) -> Tensor:
@@ -345,8 +357,8 @@ def _worth_their_rate(levels: Tensor, rates: Tensor, penalty: Tensor) -> tuple[T
         rates = rates.gather(1, order)
 
 
-def _error(groups: _Groups, levels: Tensor) -> Tensor:
+def _error(groups: SortedGroups, levels: Tensor) -> Tensor:
     """Compute the squared error of each group minus the sum of its squared weights: `(G,)`."""
-    counts, sums = groups.cells(_thresholds(levels, torch.zeros_like(levels), None))
+    counts, sums = groups.cells(midpoints(levels))
     finite = levels.nan_to_num(posinf=0)
     return (finite.square() * counts - 2 * finite * sums).sum(dim=1)

@@ -130,6 +130,7 @@ def quantized_weights(
                     scope=config.scope,
                     rate_weight=config.rate_weight,
                     step=steps.get(name, config.step),
+                    codebook_bits=config.codebook_bits,
                 ),
             )
 
@@ -149,6 +150,7 @@ def _shared(
             config.quantizer,
             rate_weight=config.rate_weight,
             step=config.step,
+            codebook_bits=config.codebook_bits,
         )
         for levels, names in members.items()
     }

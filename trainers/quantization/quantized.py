@@ -13,7 +13,8 @@ class Levels:
     """The value of each code of a weight.
 
     A *group* is a set of weights that share a step or a codebook. There are G groups: one for
-    each output channel, or a single one for a whole weight or for several weights.
+    each output channel, or for neighboring ones (`groups_of_channels`), or a single one for a
+    whole weight or for several weights.
 
     Attributes:
         bits: Bits that one code needs, 2 to 8.
@@ -22,6 +23,8 @@ class Levels:
         zero_point: int8 `(G,)`, the code of the weight 0; only for ``affine``, else None.
         codebook: float32 `(G, 2**bits)`, ascending: the value of the code c is in the column
             `c - lowest_code(bits)`; None without one.
+        entry_step: float32 `(G,)`, above zero: each level of the codebook is an integer from -127
+            to 127 times this, and stored as that; None where levels are floats.
         full_range: For ``symmetric`` alone: whether weights may have the lowest code too, so that
             there are `2**bits` levels.
     """
@@ -31,6 +34,7 @@ class Levels:
     scale: Tensor | None = None
     zero_point: Tensor | None = None
     codebook: Tensor | None = None
+    entry_step: Tensor | None = None
     full_range: bool = False
 
     def __post_init__(self) -> None:
@@ -41,7 +45,8 @@ class Levels:
         """
         by_codebook = lists_levels(self.scheme)
         given = (self.scale is None, self.zero_point is None, self.codebook is None)
-        if given != (by_codebook, self.scheme != "affine", not by_codebook):
+        is_odd = self.entry_step is not None and not by_codebook
+        if is_odd or given != (by_codebook, self.scheme != "affine", not by_codebook):
             raise ValueError(f"weights quantized by {self.scheme!r} lack what decodes them.")
 
     @property
@@ -55,6 +60,13 @@ class Levels:
         """The number of groups, G."""
         return len(next(t for t in (self.scale, self.codebook) if t is not None))
 
+    @property
+    def entries(self) -> Tensor | None:
+        """The levels of the codebook in units of `entry_step`: int8 `(G, 2**bits)`, if so."""
+        if self.codebook is None or self.entry_step is None:
+            return None
+        return (self.codebook / self.entry_step.unsqueeze(1)).round().to(torch.int8)
+
 
 @dataclass(frozen=True, eq=False)
 class QuantizedWeight:
@@ -63,7 +75,7 @@ class QuantizedWeight:
     Attributes:
         codes: int8, in the shape of the weight `(out, ...)`, in
             `[lowest_code(bits), top_code(bits)]`.
-        levels: Levels of `out` groups, or of a single one.
+        levels: Levels of at most `out` groups.
     """
 
     codes: Tensor
@@ -81,7 +93,7 @@ class QuantizedWeight:
 
     @property
     def scale(self) -> Tensor | None:
-        """float32 `(out, 1, ...)` or `(1, 1, ...)`, weight units per code, if it has one."""
+        """float32 `(out, 1, ...)` or `(1, 1, ...)`, weight units per code, if it has any."""
         return self._beside_codes(self.levels.scale)
 
     @property
@@ -91,13 +103,26 @@ class QuantizedWeight:
 
     @property
     def codebook(self) -> Tensor | None:
-        """float32 `(out, 2**bits)` or `(1, 2**bits)`; None without one."""
+        """float32 `(G, 2**bits)`; None without one."""
         return self.levels.codebook
 
     def _beside_codes(self, of_groups: Tensor | None) -> Tensor | None:
         if of_groups is None:
             return None
+        if len(of_groups) > 1:
+            of_groups = of_groups[groups_of_channels(len(of_groups), len(self.codes))]
         return of_groups.reshape(-1, *[1] * (self.codes.ndim - 1))
+
+
+def groups_of_channels(groups: int, channels: int) -> Tensor:
+    """Return the number of the group of each output channel: int64 `(channels,)`.
+
+    Groups are of neighboring channels, and their sizes differ by at most one.
+
+    >>> groups_of_channels(2, 5).tolist(), groups_of_channels(1, 3).tolist()
+    ([0, 0, 0, 1, 1], [0, 0, 0])
+    """
+    return torch.arange(channels) * groups // max(1, channels)
 
 
 def top_code(bits: int) -> int:
@@ -150,8 +175,9 @@ def _looked_up(quantized: QuantizedWeight) -> Tensor:
     if codebook is None or codes.numel() == 0:
         return values
     lowest = lowest_code(quantized.bits)
-    rows, columns = values.view(len(codebook), -1), codes.reshape(len(codebook), -1)
-    # Group by group, because the indices take four bytes per weight.
-    for row, column, levels in zip(rows, columns, codebook, strict=True):
-        torch.index_select(levels, 0, column.to(torch.int32) - lowest, out=row)
+    rows, columns = values.view(len(codes), -1), codes.reshape(len(codes), -1)
+    groups = groups_of_channels(len(codebook), len(codes)).tolist()
+    # Channel by channel, because the indices take four bytes per weight.
+    for row, column, group in zip(rows, columns, groups, strict=True):
+        torch.index_select(codebook[group], 0, column.to(torch.int32) - lowest, out=row)
     return values

@@ -22,7 +22,9 @@ from trainers.pruning.config import PREFIX
 from trainers.quantization.allocation import ALLOCATED_BITS
 from trainers.quantization.layer_bits import LAYER_BITS
 
-_QUANTIZATION = ("bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight")
+_QUANTIZATION = (
+    *("bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight", "codebook_bits"),
+)
 _ACTIVATIONS = ("activation_bits", "activation_range")
 _ROUNDING = ("step", "rounding", "calibration", "allocation", "packing", *_ACTIVATIONS)
 # With `qat` training sees the weights as they will be packed; its quantizer is always the same.
@@ -248,7 +250,7 @@ def sensitivity_entry(config: TrialConfig, *, weights: str, data: str, device: s
         data: Fingerprint of the images.
         device: Name of the device that computes.
     """
-    names = ("quantizer", "scope", "rate_weight")
+    names = ("quantizer", "scope", "rate_weight", "codebook_bits")
     parameters: dict[str, Any] = {name: getattr(config, name) for name in names}
     parameters |= {
         "quantizer": config.quantization.quantizer,

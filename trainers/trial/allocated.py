@@ -18,7 +18,7 @@ from trainers.networks.network import Network
 from trainers.networks.spec import NetworkSpec
 from trainers.quantization.allocation import BIT_WIDTHS, AllocationConfig, Allocator, Option
 from trainers.quantization.calibration import CalibrationConfig
-from trainers.quantization.config import QuantizationConfig, lists_levels
+from trainers.quantization.config import QuantizationConfig, group_count, lists_levels
 from trainers.quantization.fisher import fisher_sensitivity
 from trainers.quantization.packing import packed_bytes
 from trainers.quantization.rounding.network import Rounder
@@ -239,8 +239,11 @@ class Allocations:
         for shape in layer.shapes:
             taken += packed_bytes(torch.Size(shape).numel(), bits)
             if lists_levels(self._quantization.quantizer):
-                groups = shape[0] if self._quantization.scope == "channel" else 1
-                taken += self._quantization.packing.vector_bits // 8 * groups * (1 << bits)
+                groups = group_count(self._quantization.scope, shape[0])
+                level_bits = min(
+                    self._quantization.codebook_bits, self._quantization.packing.vector_bits
+                )
+                taken += level_bits // 8 * groups * (1 << bits)
         return taken
 
     def _bytes(self, bits: Sequence[int]) -> int:

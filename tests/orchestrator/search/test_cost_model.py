@@ -33,7 +33,7 @@ from trainers.networks.network import assemble_network, build_backbone
 from trainers.networks.shapes import network_shapes
 from trainers.networks.spec import spec_of
 from trainers.quantization.allocation import AllocationConfig
-from trainers.quantization.config import QUANTIZERS, SCOPES
+from trainers.quantization.config import CODEBOOK_BITS, QUANTIZERS, SCOPES
 
 CLASSES = tuple(f"digit {number}\u00e9" for number in range(7))
 BITS = st.sampled_from((2, 3, 4, 5, 6, 7, 8, 32))
@@ -55,7 +55,8 @@ def configs(draw: st.DrawFn, backbone: str, convolutions: int, blocks: int) -> T
         bits=draw(BITS),
         fc_bits=draw(BITS),
         quantizer=draw(st.sampled_from(QUANTIZERS)),
-        scope=draw(st.sampled_from(SCOPES)),
+        scope=draw(st.sampled_from((*SCOPES, "channels:6"))),
+        codebook_bits=draw(st.sampled_from(CODEBOOK_BITS)),
         layer_bits=draw(st.dictionaries(numbers, BITS, max_size=2)),
         dropout=draw(st.sampled_from((0.0, 0.5))),
     )

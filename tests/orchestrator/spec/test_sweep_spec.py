@@ -12,8 +12,9 @@ from orchestrator.objectives import Direction, Objective
 from orchestrator.spec.measure_sections import ObjectiveSection
 from orchestrator.spec.stored import places_of, with_places
 from orchestrator.spec.sweep_spec import SweepSpec
+from orchestrator.spec.trainer import space_problems
 from orchestrator.state_folder import StateFolder
-from search_spaces import load_space
+from search_spaces import Int, SearchSpace, load_space
 from trainers.evaluators.config import AttackConfig
 from trainers.methods.config import METHOD_NAMES
 from trainers.networks.backbone_table import WEIGHT_WORDS
@@ -156,6 +157,32 @@ def test_a_quantization_reaches_the_trials() -> None:
     assert spec(quantization={"bits": 4, "qat": "lsq"}).trial_config().qat == "lsq"
 
 
+def test_groups_and_the_bits_of_levels_can_be_given_and_sampled() -> None:
+    asked = {"quantizer": "kmeans", "scope": "channels:16", "codebook_bits": 8}
+    found = spec(quantization=asked).trial_config()
+    assert (found.scope, found.codebook_bits) == ("channels:16", 8)
+    assert found.quantization == QuantizationConfig(
+        quantizer="kmeans", scope="channels:16", codebook_bits=8
+    )
+    space = {
+        "quantizer": {"type": "choice", "values": ["affine", "kmeans"]},
+        "scope": {"type": "choice", "values": ["channel", "channels:4", "layer"]},
+        "codebook_bits": {"type": "choice", "values": [32, 8], "when": "quantizer == 'kmeans'"},
+    }
+    assert spec(space=space).trial_config().codebook_bits == 32
+    only_even = {**space, "quantizer": {"type": "choice", "values": ["affine", "symmetric"]}}
+    only_even["codebook_bits"] = {"type": "choice", "values": [32, 8]}
+    with pytest.raises(ValidationError, match="the quantizer is affine or symmetric, whose"):
+        spec(space=only_even)
+
+
+def test_a_range_of_bits_must_not_have_gaps() -> None:
+    for name in ("bits", "codebook_bits"):
+        (problem,) = space_problems(SearchSpace({name: Int(8, 32)}), {})
+        assert problem[0] == name
+        assert problem[1].startswith(f"{name} is 9, but a trial needs")
+
+
 def test_a_rounding_and_its_images_reach_the_trials() -> None:
     asked = {"rounding": "gptq", "step": "mse", "calibration": {"images": 64, "batch_norm": True}}
     config = spec(quantization={"bits": 3, **asked}).trial_config()
@@ -199,6 +226,16 @@ def test_what_is_not_asked_of_a_quantization_is_not_part_of_a_sweeps_identity() 
     [
         ({"quantizer": "k-means"}, "quantizer is 'k-means', but a trial needs 'symmetric' or"),
         ({"scope": "tensor"}, "scope is 'tensor', but a trial needs 'channel' or"),
+        ({"scope": "channels:1"}, "scope is 'channels:1', but a trial needs 'channel' or"),
+        ({"scope": "channels:4", "qat": "lsq"}, "and the scope 'channels:4'"),
+        (
+            {"codebook_bits": 16, "quantizer": "kmeans"},
+            "codebook_bits is 16, but a trial needs 32 or 8",
+        ),
+        (
+            {"codebook_bits": 8, "quantizer": "affine"},
+            "codebook_bits is 8, and the quantizer is affine, whose levels are evenly spaced",
+        ),
         ({"rate_weight": -1.0}, "rate_weight is -1.0, but a trial needs a number from 0 to 1000"),
         ({"layers": {1: 9}}, "bits_1 is 9, but a trial needs an integer from 2 to 8 or 32"),
         ({"layers": {0: 4}}, "Unknown parameter 'bits_0'"),

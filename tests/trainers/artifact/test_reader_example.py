@@ -97,7 +97,7 @@ def test_the_reader_reads_compact_files(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("scope", [*SCOPES, "channels:5"])
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
 def test_the_reader_decodes_every_quantizer_bit_for_bit(
     tmp_path: Path, quantizer: str, scope: str

@@ -86,14 +86,17 @@ def pruned(**settings: Any) -> tuple[Network, Masks]:
     return network, Masks(network, PruningConfig(layers="all", **settings), seed=0)
 
 
-@pytest.mark.parametrize("scope", ["channel", "layer", "global"])
+@pytest.mark.parametrize("scope", ["channel", "channels:7", "layer", "global"])
 @pytest.mark.parametrize("quantizer", ["symmetric", "affine", "kmeans"])
 @pytest.mark.slow
 def test_pruned_weights_are_zero_in_the_file_and_all_readers_agree(
     tmp_path: Path, quantizer: str, scope: str
 ) -> None:
     network, masks = pruned(sparsity=0.8)
-    config = QuantizationConfig(3, 5, quantizer, scope, layer_bits={2: 8, 3: 32})
+    bits = 8 if scope == "channels:7" else 32
+    config = QuantizationConfig(
+        3, 5, quantizer, scope, layer_bits={2: 8, 3: 32}, codebook_bits=bits
+    )
     path = tmp_path / "m"
     info = write_artifact(network, path, quantization=config, classes=None, kept=masks.kept)
     assert info.bytes == path.stat().st_size

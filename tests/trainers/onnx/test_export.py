@@ -72,7 +72,11 @@ def test_the_smallest_form_of_a_file_is_exported_as_any_other(tmp_path: Path) ->
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "quantizer", "scope", "bits"),
-    [("cifar_resnet20", "symmetric", "channel", 8), ("digitnet", "affine", "layer", 3)],
+    [
+        ("cifar_resnet20", "symmetric", "channel", 8),
+        ("digitnet", "affine", "layer", 3),
+        ("digitnet", "affine", "channels:6", 4),
+    ],
 )
 def test_evenly_spaced_weights_are_int8_and_decode_to_those_of_the_packed_file(
     backbone: str, quantizer: str, scope: str, bits: int, tmp_path: Path
@@ -97,11 +101,15 @@ def test_evenly_spaced_weights_are_int8_and_decode_to_those_of_the_packed_file(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("quantizer", CODEBOOKS)
+@pytest.mark.parametrize(
+    ("quantizer", "scope", "bits"),
+    [*((q, "channel", 32) for q in CODEBOOKS), ("kmeans", "channels:6", 8)],
+)
 def test_levels_of_a_codebook_stay_in_float32_and_are_named(
-    quantizer: str, tmp_path: Path
+    quantizer: str, scope: str, bits: int, tmp_path: Path
 ) -> None:
-    artifact = packed(tmp_path, QuantizationConfig(4, 4, quantizer))
+    config = QuantizationConfig(4, 4, quantizer, scope, codebook_bits=bits)
+    artifact = packed(tmp_path, config)
     info = export_onnx(artifact, tmp_path / "model.onnx")
     assert info.int8_weights == ()
     assert info.float_weights == tuple(read_quantized(artifact))

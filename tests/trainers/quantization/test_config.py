@@ -21,7 +21,14 @@ from trainers.quantization.config import check_qat
         ({"fc_bits": 9}, "fc_bits is 9"),
         ({"fc_bits": 4.0}, r"fc_bits is 4\.0"),
         ({"quantizer": "uniform"}, "quantizer is 'uniform'; known are symmetric, affine"),
-        ({"scope": "tensor"}, "scope is 'tensor'; known are channel, layer, global"),
+        (
+            {"scope": "tensor"},
+            r"scope is 'tensor'; known are channel, channels:N \(say, channels:16\), layer",
+        ),
+        ({"scope": "channels:1"}, "scope is 'channels:1'; known are"),
+        ({"scope": "channels:0"}, "scope is 'channels:0'; known are"),
+        ({"codebook_bits": 16}, "codebook_bits is 16; a level of a codebook has 8 bits, an int"),
+        ({"codebook_bits": True}, "codebook_bits is True"),
         ({"layer_bits": {0: 4}}, "names the convolution 0; convolutions are numbered from 1"),
         ({"layer_bits": {"1": 4}}, "names the convolution '1'"),
         ({"layer_bits": {3: 1}}, "bits_3 is 1"),
@@ -41,6 +48,7 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(given: dict[str, Any], sai
         ("lsq", "affine", "channel"),
         ("absmax", "kmeans", "layer"),
         ("absmax", "symmetric", "global"),
+        ("lsq", "symmetric", "channels:4"),
     ],
 )
 def test_training_needs_symmetric_levels_of_a_channel_or_layer(

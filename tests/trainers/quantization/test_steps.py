@@ -77,7 +77,7 @@ def test_the_step_of_lp_is_the_best_of_all_by_brute_force() -> None:
     assert float(own) <= 1.05 * float(tried.min())
 
 
-@pytest.mark.parametrize("step", ["mse", "percentile", "lp"])
+@pytest.mark.parametrize("step", ["mse", "percentile", "lp", "kl"])
 def test_symmetric_levels_use_every_code(step: str) -> None:
     quantized = quantize_weight(gaussian(1, 4000), 3, step=step)
     assert quantized.codes.unique().tolist() == list(range(lowest_code(3), top_code(3) + 1))
@@ -86,7 +86,7 @@ def test_symmetric_levels_use_every_code(step: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("step", ["absmax", "mse", "percentile", "lp"])
+@pytest.mark.parametrize("step", ["absmax", "mse", "percentile", "lp", "kl"])
 def test_zero_stays_zero_and_a_group_of_zeros_can_be_packed(scheme: str, step: str) -> None:
     weight = gaussian(3, 50)
     weight[:, ::3] = 0

@@ -30,7 +30,7 @@ from trainers.stages.keys import (
 from trainers.training.finetune import FineTuning
 
 QUANTIZATION = {"bits", "fc_bits", "quantizer", "scope", "layer_bits", "rate_weight", "step"}
-QUANTIZATION |= {"activation_bits", "packing"}
+QUANTIZATION |= {"activation_bits", "packing", "codebook_bits"}
 ALTERNATIVES: dict[str, list[Any]] = {
     "backbone": ["cifar_resnet20"],
     "weights": ["bundled", "some.safetensors"],
@@ -61,8 +61,9 @@ AFTERWARDS: dict[str, list[Any]] = {
     "fc_bits": [3],
     "layer_bits": [{1: 4}],
     "quantizer": ["kmeans", "affine"],
-    "scope": ["layer", "global"],
+    "scope": ["layer", "global", "channels:4"],
     "rate_weight": [1.0],
+    "codebook_bits": [8],
     "step": ["mse", "percentile"],
     "rounding": ["gptq", "adaround"],
     "activation_bits": [4],

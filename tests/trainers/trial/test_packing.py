@@ -70,6 +70,11 @@ def test_an_allocation_counts_the_bytes_of_the_form() -> None:
         given = replace(config, bits=8, layer_bits=found.layer_bits, fc_bits=found.fc_bits)
         assert found.memory_bytes == predict_bytes(network.spec, given, None) <= budget.bytes
         chosen[packing] = found.mean_bits
+        small = replace(config, scope="channels:4", codebook_bits=8)
+        found = Allocations(network.spec, small, None, layers).within(budget)
+        given = replace(small, bits=8, layer_bits=found.layer_bits, fc_bits=found.fc_bits)
+        assert found.memory_bytes == predict_bytes(network.spec, given, None) <= budget.bytes
+        assert found.mean_bits > chosen[packing]
     assert chosen[SMALLEST] > chosen[PackingConfig()] + 0.3
 
 

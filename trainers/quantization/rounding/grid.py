@@ -3,7 +3,12 @@
 import torch
 from torch import Tensor
 
-from trainers.quantization.quantized import Levels, lowest_code, top_code
+from trainers.quantization.quantized import (
+    Levels,
+    groups_of_channels,
+    lowest_code,
+    top_code,
+)
 
 
 class Grid:
@@ -44,7 +49,7 @@ def grid_of(levels: Levels, rows: int, device: torch.device | str = "cpu") -> Gr
     """Return the grid of a weight.
 
     Args:
-        levels: Levels of `rows` groups or of a single one.
+        levels: Levels of at most `rows` groups.
         rows: The number of output channels.
         device: Where to compute.
     """
@@ -58,4 +63,4 @@ def grid_of(levels: Levels, rows: int, device: torch.device | str = "cpu") -> Gr
         if levels.zero_point is not None:
             steps = steps - levels.zero_point.to(torch.float32).unsqueeze(1)
         values = steps * levels.scale.unsqueeze(1)
-    return Grid(values.expand(rows, -1).to(device), first)
+    return Grid(values[groups_of_channels(len(values), rows)].to(device), first)
