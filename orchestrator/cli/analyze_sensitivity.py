@@ -59,8 +59,8 @@ ScopeOption = Annotated[str, typer.Option(help="channel or layer: what shares it
 ByOption = Annotated[
     str,
     typer.Option(
-        help="divergence, which quantizes each layer and looks, or fisher, which estimates it "
-        "from one gradient for each image."
+        help="divergence, which quantizes each layer and looks; or an estimate: fisher, from one "
+        "gradient for each image, or hessian, from the trace of each layer's Hessian."
     ),
 ]
 CumulativeOption = Annotated[
