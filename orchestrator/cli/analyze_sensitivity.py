@@ -52,7 +52,8 @@ StepOption = Annotated[str, typer.Option(help="absmax, mse, percentile or lp.")]
 RoundingOption = Annotated[
     str,
     typer.Option(
-        help="nearest, bias_corrected, adaround or gptq, with a look at as many other images."
+        help="nearest, bias_corrected, adaround, gptq or brecq, with a look at as many other "
+        "images."
     ),
 ]
 ScopeOption = Annotated[str, typer.Option(help="channel or layer: what shares its levels.")]

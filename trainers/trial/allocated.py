@@ -38,6 +38,9 @@ from trainers.stages.weights import content_digest
 from trainers.training.devices import chosen_device
 
 _BATCH = 32
+# On a CPU, what a layer puts out for a batch of this many pixels is still in its caches when the
+# next one reads it: with 4 images of 224 pixels MobileNetV2 takes half the time it takes with 32.
+_PIXELS = 4 * 224 * 224
 _DIVERGENCES = "divergences"
 SENSITIVITIES = ("divergence", "fisher", "hessian")
 """How much a layer minds: what its quantization changes, or an estimate from derivatives."""
@@ -91,9 +94,8 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
         cumulative: As `measure_sensitivity` takes it.
         rounding: How codes are chosen, with a look at as many other training images; a word of
             `trainers.quantization.calibration.ROUNDINGS`.
-        by: ``divergence``, which quantizes each layer and looks; or ``fisher`` or ``hessian``,
-            which estimate it (`fisher_sensitivity`, `hessian_sensitivity`), and know neither
-            `cumulative` nor a rounding.
+        by: ``divergence``, which quantizes each layer and looks, or a name of `SENSITIVITIES`
+            that estimates it, and knows neither `cumulative` nor a rounding.
         progress: As `measure_sensitivity` takes it.
         cache: Where finished parts are kept, so that an interrupted measurement goes on.
 
@@ -105,10 +107,10 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
     chosen = stratified_choice(labels, min(images, len(labels)), derive_seed(seed, "calibration"))
     device = device or chosen_device()
     network = copy.deepcopy(network).to(device).eval().requires_grad_(requires_grad=False)
-    rounder = None
-    shown = list(torch.split(to_unit(torch.tensor(pixels[chosen], device=device)), _BATCH))
+    shown = _shown(network, pixels[chosen], device, by)
     if by in _ESTIMATES:
         return _ESTIMATES[by](network, quantization, shown, seed=seed, progress=progress)
+    rounder = None
     if rounding != "nearest":
         fitted = _other_images(pixels, labels, chosen, seed, device)
         how = CalibrationConfig(images=images, seed=seed)
@@ -126,6 +128,18 @@ def sensitivities(  # noqa: PLR0913 - what is measured, and how
         progress=progress,
         part=kept.value,
     )
+
+
+def _shown(
+    network: Network, images: np.ndarray, device: torch.device, by: str
+) -> Sequence[Tensor]:
+    """Return batches of the images, as large as is fastest."""
+    size = _BATCH
+    # Estimates draw anew for each batch, or look at single images.
+    if device.type == "cpu" and by not in _ESTIMATES:
+        pixels = network.spec.input.height * network.spec.input.width
+        size = min(_BATCH, max(1, _PIXELS // pixels))
+    return torch.split(to_unit(torch.tensor(images, device=device)), size)
 
 
 def _known_labels(labels: np.ndarray, network: Network, device: torch.device) -> Tensor | None:

@@ -32,7 +32,9 @@ def exact_trace(network: nn.Module, images: Tensor, name: str) -> float:
         after = functional_call(network, {name: weight.view_as(plain)}, (images,)).log_softmax(1)
         return functional.kl_div(after, before, reduction="batchmean", log_target=True)
 
-    found = torch.autograd.functional.hessian(change, plain.flatten())
+    found = torch.autograd.functional.hessian(  # type: ignore[no-untyped-call]
+        change, plain.flatten()
+    )
     assert isinstance(found, Tensor)
     return float(found.trace())
 
