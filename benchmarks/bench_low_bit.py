@@ -73,6 +73,8 @@ def asked() -> argparse.Namespace:
     parser.add_argument("--roundings", nargs="+", default=list(ROUNDINGS), choices=ROUNDINGS)
     parser.add_argument("--calibration", type=int, default=256, help="training images")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of these images")
+    parser.add_argument("--scope", default="channel", choices=["channel", "layer"])
+    parser.add_argument("--equalize", action="store_true", help="try even ranges too")
     parser.add_argument("--norms", action="store_true", help="move batch norms too")
     parser.add_argument("--merge-norms", action="store_true", help="store norms as two vectors")
     parser.add_argument("--peer", action="store_true", help="Brevitas too, which is not installed")
@@ -92,13 +94,17 @@ def rows(
         fc_bits=bits,
         quantizer=quantizer,
         step=step,
+        scope=options.scope,
     )
     for rounding in options.roundings:
         # Nothing is drawn for the nearest codes.
-        drawn = rounding != "nearest" or options.norms
+        drawn = rounding != "nearest" or options.norms or options.equalize
         for seed in options.seeds if drawn else options.seeds[:1]:
             calibration = CalibrationConfig(
-                images=options.calibration, seed=seed, batch_norm=options.norms
+                images=options.calibration,
+                seed=seed,
+                batch_norm=options.norms,
+                equalize=options.equalize,
             )
             given = replace(config, rounding=rounding, calibration=calibration)
             ours(network, given, data, merge_norms=options.merge_norms)
@@ -113,11 +119,12 @@ def rows(
 def ours(network: Network, config: TrialConfig, data: ImageData, *, merge_norms: bool) -> None:
     """Pack, read back, and print one row."""
     began = time.process_time()
-    weights = None
+    weights, moved = None, ", norms moved" if config.calibration.batch_norm else ""
     if config.is_calibrated:
         cpu = torch.device("cpu")
         found = calibrated(network, config, data, device=cpu, stages=None)
         network, weights = found.network, found.weights
+        moved += ", evened" if found.values.get("equalized") else ""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         info = write_artifact(
@@ -130,7 +137,6 @@ def ours(network: Network, config: TrialConfig, data: ImageData, *, merge_norms:
         )
         seconds = time.process_time() - began
         packed = load_artifact(path)
-    moved = ", norms moved" if config.calibration.batch_norm else ""
     row(packed, config, data, by=f"paretune{moved}", size=info.bytes, seconds=seconds)
 
 
@@ -165,6 +171,7 @@ def row(
     right = accuracy(network, images, labels)
     low, high = interval(right, len(labels))
     levels = config.quantizer if config.step == "absmax" else f"{config.quantizer}, {config.step}"
+    levels += "" if config.scope == "channel" else f", a {config.scope}"
     print(
         f"| {config.bits} | {levels} | `{config.rounding}` | {config.calibration.seed} | {by} "
         f"| {size:,} | {right:.1%} ({low:.1%} to {high:.1%}) | {seconds:.1f} |",

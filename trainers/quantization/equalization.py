@@ -3,7 +3,7 @@
 import copy
 import operator
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -51,8 +51,9 @@ def equalized(network: _Module) -> _Module:
     it is rounded to a power of two, so that no result changes by a bit. Channels that are added
     up share their factors, so that a residual stream is treated as a whole.
 
-    A batch norm takes up the factor of the layer before it, whose weights stay as they are: they
-    are quantized as they are, and not folded into one with the norm as in the paper.
+    A batch norm takes up the factors of the layer before it. The paper folds the two into one;
+    here they stay apart, so that each output of such a layer can be given the same range and the
+    norm divide it again. That makes one step a layer about as good as one a channel.
 
     Channels keep their ranges where anything else reads or writes them: ReLU6, sigmoids,
     concatenation, padding with channels. The paper replaces ReLU6 by ReLU, which is another
@@ -72,41 +73,60 @@ def equalized(network: _Module) -> _Module:
     [[2.0, 1.0]]
     """
     network = copy.deepcopy(network)
-    found = list(_channels(network))
+    found = _channels(network)
+    open_ones = [each for each in found if not each.fixed and each.writers and each.readers]
     with torch.no_grad():
         for _ in range(_ROUNDS):
-            changed = [_even_out(network, channels) for channels in found]
+            changed = [_even_out(network, channels) for channels in open_ones]
             if not any(changed):
                 break
+        for channels in found:
+            for layer, norm in channels.writers.items():
+                if norm is not None:
+                    _even_rows(network.get_submodule(layer), network.get_submodule(norm))
     return network
 
 
 def _even_out(network: nn.Module, channels: _Channels) -> bool:
     """Multiply and divide by the factors of these channels; return whether any is not 1."""
-    layers = {name: network.get_submodule(name) for name in (*channels.writers, *channels.readers)}
-    norms = {
-        name: None if norm is None else network.get_submodule(norm)
-        for name, norm in channels.writers.items()
-    }
-    ranges = [_rows(layers[name], norm) for name, norm in norms.items()]
-    if len({len(each) for each in ranges}) > 1:
-        # Terms of different shapes were added up.
-        return False
-    written = torch.stack(ranges).amax(0)
-    count = len(written)
-    read = torch.stack([_columns(layers[name], count) for name in channels.readers]).amax(0)
-    known = (written > 0) & (read > 0)
-    exponents = torch.where(known, (written / read).log2() / 2, 0.0).round()
-    if not exponents.any():
-        return False
-    factors = exponents.exp2()
-    for name, norm in norms.items():
-        target = layers[name] if norm is None else norm
-        for parameter in target.parameters(recurse=False):
-            parameter.div_(factors.reshape(-1, *[1] * (parameter.ndim - 1)))
-    for name in channels.readers:
-        layers[name].get_parameter("weight").mul_(_by_input(factors, layers[name]))
-    return True
+    written = torch.stack(
+        [
+            _rows(
+                network.get_submodule(name), None if norm is None else network.get_submodule(norm)
+            )
+            for name, norm in channels.writers.items()
+        ]
+    ).amax(0)
+    readers = [network.get_submodule(name) for name in channels.readers]
+    read = torch.stack([_columns(layer, len(written)) for layer in readers]).amax(0)
+    factors = _power_of_two((written / read).sqrt())
+    for name, norm in channels.writers.items():
+        for parameter in network.get_submodule(norm or name).parameters(recurse=False):
+            parameter.div_(_beside(factors, parameter))
+    for layer in readers:
+        layer.get_parameter("weight").mul_(_by_input(factors, layer))
+    return bool((factors != 1).any())
+
+
+def _even_rows(layer: nn.Module, norm: nn.Module) -> None:
+    """Give all outputs the same range, and let the norm behind the layer divide them again."""
+    ranges = _rows(layer, None)
+    factors = _power_of_two(ranges.amax() / ranges)
+    for parameter in layer.parameters(recurse=False):
+        parameter.mul_(_beside(factors, parameter))
+    norm.get_buffer("running_mean").mul_(factors)
+    # Not the variance, to which eps is added.
+    norm.get_parameter("weight").div_(factors)
+
+
+def _power_of_two(factors: Tensor) -> Tensor:
+    """Round factors; those that no range decides are 1."""
+    usable = torch.isfinite(factors) & (factors > 0)
+    return torch.where(usable, factors, 1.0).log2().round().exp2()
+
+
+def _beside(factors: Tensor, parameter: Tensor) -> Tensor:
+    return factors.reshape(-1, *[1] * (parameter.ndim - 1))
 
 
 def _rows(layer: nn.Module, norm: nn.Module | None) -> Tensor:
@@ -144,24 +164,30 @@ class _Tracer(fx.Tracer):
         return not isinstance(m, nn.Sequential) and not any(True for _ in m.parameters())
 
 
-def _channels(network: nn.Module) -> Iterator[_Channels]:
-    """Yield the channels of a network that can have factors."""
+def _channels(network: nn.Module) -> list[_Channels]:
+    """Return the channels of a network whose layers are each called once."""
     try:
         graph = _Tracer().trace(network)
     except Exception:
         # Whatever a user's own code raises when it is traced.
-        return
+        return []
     of: dict[fx.Node, _Channels] = {}
     for node in graph.nodes:
         _follow(network, node, of)
     called = Counter(node.target for node in graph.nodes if node.op == "call_module")
     names = {name for name, _ in network.named_parameters()}
-    for channels in {id(each): each for each in of.values()}.values():
-        layers = [*channels.writers, *channels.readers, *filter(None, channels.writers.values())]
-        # A layer that is called twice, or a weight that two layers share, has other factors too.
-        is_own = all(called[name] == 1 and f"{name}.weight" in names for name in layers)
-        if is_own and not channels.fixed and channels.writers and channels.readers:
-            yield channels
+    return [
+        channels
+        for channels in {id(each): each for each in of.values()}.values()
+        if all(
+            # One that is called twice, or whose weight another one shares, has other factors too.
+            called[name] == 1 and f"{name}.weight" in names
+            for name in (*channels.writers, *channels.readers, *channels.writers.values())
+            if name is not None
+        )
+        # Terms of a sum may have different shapes.
+        and len({len(network.get_parameter(f"{name}.weight")) for name in channels.writers}) < 2
+    ]
 
 
 def _follow(network: nn.Module, node: fx.Node, of: dict[fx.Node, _Channels]) -> None:
