@@ -86,14 +86,14 @@ def _is_alone(
     network: nn.Module, block: nn.Module, parts: Sequence[nn.Module], batch: Tensor
 ) -> bool:
     """Return whether a block, called alone, returns what its parts return in the network."""
-    given: list[Tensor] = []
-    returned: list[Tensor] = []
+    given: list[object] = []
+    returned: list[object] = []
 
-    def begins(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        given.extend(each.clone() for each in inputs)
+    def begins(_: nn.Module, inputs: tuple[object, ...]) -> None:
+        given.extend(_kept(each) for each in inputs)
 
-    def ends(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
-        returned.append(output.clone())
+    def ends(_: nn.Module, __: tuple[object, ...], output: object) -> None:
+        returned.append(_kept(output))
 
     handles = [
         parts[0].register_forward_pre_hook(begins),
@@ -104,7 +104,17 @@ def _is_alone(
     finally:
         for handle in handles:
             handle.remove()
-    return len(given) == len(returned) == 1 and torch.equal(block(given[0]), returned[0])
+    if not len(given) == len(returned) == 1:
+        return False
+    (before,), (after,) = given, returned
+    if not isinstance(before, Tensor) or not isinstance(after, Tensor):
+        return False
+    return torch.equal(block(before), after)
+
+
+def _kept(value: object) -> object:
+    """Return a copy of a tensor, which a later part may change in place."""
+    return value.clone() if isinstance(value, Tensor) else None
 
 
 def learned_block(

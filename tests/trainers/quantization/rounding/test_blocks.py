@@ -144,17 +144,31 @@ def test_every_convolution_of_a_backbone_is_in_a_block(backbone: str) -> None:
     assert [block.place for block in found] == list(range(len(plain.blocks)))
 
 
-def test_a_part_that_takes_more_than_one_input_is_no_block() -> None:
-    class _Two(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer, self.inner = nn.Linear(2, 2), nn.Bilinear(2, 2, 2)
-            self.blocks = [self.inner, self.layer]
+class _Lists(nn.Module):
+    """A layer that takes and returns a list of tensors."""
 
-        def forward(self, x: Tensor) -> Tensor:
-            x = self.layer(x)
-            result: Tensor = self.inner(x, x)
-            return result
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
 
-    (found,) = blocks_of(_Two().eval(), ["layer"], torch.rand(3, 2))
-    assert found.place == 1
+    def forward(self, x: list[Tensor]) -> list[Tensor]:
+        return [self.layer(each) for each in x]
+
+
+class _Parts(nn.Module):
+    """Parts that take two tensors, a list, and one tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lists, self.pair, self.layer = _Lists(), nn.Bilinear(2, 2, 2), nn.Linear(2, 2)
+        self.blocks = [self.lists, self.pair, self.layer]
+
+    def forward(self, x: Tensor) -> Tensor:
+        (x,) = self.lists([self.layer(x)])
+        result: Tensor = self.pair(x, x)
+        return result
+
+
+def test_parts_that_do_not_map_one_tensor_to_another_are_no_blocks() -> None:
+    (found,) = blocks_of(_Parts().eval(), ["layer", "lists.layer", "pair"], torch.rand(3, 2))
+    assert found.place == 2
