@@ -146,3 +146,15 @@ def test_even_ranges_alone_are_judged_as_well(
     assert first.values["equalized"] in (0, 1)
     assert first.values["rounding_divergence"] <= first.values["nearest_divergence"]
     assert first.artifact.sha256 == again.artifact.sha256
+
+
+@pytest.mark.slow
+def test_codes_learned_block_by_block_are_packed_and_judged(
+    bands: ImageData, make_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.quantization.rounding.blocks.STEPS", 20)
+    plain = make_config(bits=3, fc_bits=3, epochs=1)
+    learned = replace(plain, rounding="brecq", calibration=CalibrationConfig(images=16))
+    first, second = (run(c, bands, tmp_path / c.rounding) for c in (plain, learned))
+    assert first.values["memory_bytes"] == second.values["memory_bytes"]
+    assert second.values["rounding_divergence"] <= second.values["nearest_divergence"]
