@@ -83,6 +83,7 @@ def asked() -> argparse.Namespace:
     parser.add_argument("--codebook-bits", type=int, nargs="+", default=[32], choices=[32, 8])
     parser.add_argument("--calibration", type=int, default=256, help="training images")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of these images")
+    parser.add_argument("--equalize", action="store_true", help="try even ranges too")
     parser.add_argument("--norms", action="store_true", help="move batch norms too")
     parser.add_argument("--merge-norms", action="store_true", help="store norms as two vectors")
     parser.add_argument("--peer", action="store_true", help="Brevitas too, which is not installed")
@@ -117,10 +118,13 @@ def rows(
     """Print our rows with these levels, and the peer's."""
     for rounding in options.roundings:
         # Nothing is drawn for the nearest codes.
-        drawn = rounding != "nearest" or options.norms
+        drawn = rounding != "nearest" or options.norms or options.equalize
         for seed in options.seeds if drawn else options.seeds[:1]:
             calibration = CalibrationConfig(
-                images=options.calibration, seed=seed, batch_norm=options.norms
+                images=options.calibration,
+                seed=seed,
+                batch_norm=options.norms,
+                equalize=options.equalize,
             )
             given = replace(config, rounding=rounding, calibration=calibration)
             ours(network, given, data, merge_norms=options.merge_norms)
@@ -136,11 +140,12 @@ def rows(
 def ours(network: Network, config: TrialConfig, data: ImageData, *, merge_norms: bool) -> None:
     """Pack, read back, and print one row."""
     began = time.process_time()
-    weights = None
+    weights, moved = None, ", norms moved" if config.calibration.batch_norm else ""
     if config.is_calibrated:
         cpu = torch.device("cpu")
         found = calibrated(network, config, data, device=cpu, stages=None)
         network, weights = found.network, found.weights
+        moved += ", evened" if found.values.get("equalized") else ""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         info = write_artifact(
@@ -153,7 +158,6 @@ def ours(network: Network, config: TrialConfig, data: ImageData, *, merge_norms:
         )
         seconds = time.process_time() - began
         packed = load_artifact(path)
-    moved = ", norms moved" if config.calibration.batch_norm else ""
     row(packed, config, data, by=f"paretune{moved}", size=info.bytes, seconds=seconds)
 
 

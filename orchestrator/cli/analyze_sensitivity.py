@@ -52,7 +52,8 @@ StepOption = Annotated[str, typer.Option(help="absmax, mse, percentile or lp.")]
 RoundingOption = Annotated[
     str,
     typer.Option(
-        help="nearest, bias_corrected, adaround or gptq, with a look at as many other images."
+        help="nearest, bias_corrected, adaround, gptq or brecq, with a look at as many other "
+        "images."
     ),
 ]
 ScopeOption = Annotated[
@@ -61,8 +62,8 @@ ScopeOption = Annotated[
 ByOption = Annotated[
     str,
     typer.Option(
-        help="divergence, which quantizes each layer and looks, or fisher, which estimates it "
-        "from one gradient for each image."
+        help="divergence, which quantizes each layer and looks; or an estimate: fisher, from one "
+        "gradient for each image, or hessian, from the trace of each layer's Hessian."
     ),
 ]
 CumulativeOption = Annotated[

@@ -138,6 +138,7 @@ class CalibrationSection(Section):
     seed: int = 0
     batch_norm: bool = False
     damping: float = 0.01
+    equalize: bool = False
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
@@ -224,13 +225,15 @@ class QuantizationSection(Section):
     @model_validator(mode="after")
     def _can_be_trained(self) -> Self:
         plain = QuantizationConfig()
-        moves_norms = self.calibration is not None and self.calibration.batch_norm
+        look = self.calibration or CalibrationSection()
         check_qat(
             self.qat or "none",
             self.quantizer or plain.quantizer,
             self.scope or plain.scope,
             step=plain.step if self.step in (None, AUTO) else str(self.step),
-            calibrated=self.rounding not in (None, "nearest", AUTO) or moves_norms,
+            calibrated=self.rounding not in (None, "nearest", AUTO)
+            or look.batch_norm
+            or look.equalize,
         )
         if self.allocation is not None:
             given = {name: v for name in ("bits", "fc_bits") if (v := getattr(self, name)) != 32}

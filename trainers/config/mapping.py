@@ -19,7 +19,7 @@ from trainers.recipes.config import RecipeConfig
 if TYPE_CHECKING:
     from trainers.config.trial_config import TrialConfig
 
-_LATER = {
+_LATER: dict[str, Any] = {
     "depth": None,
     "width_multiplier": "none",
     "depth_cap": None,
@@ -29,7 +29,7 @@ _LATER = {
     "rounding": "nearest",
     "activation_bits": FLOAT_BITS,
     "activation_range": "minmax",
-    "calibration": asdict(CalibrationConfig()),
+    "calibration": {},
 }
 
 
@@ -42,7 +42,7 @@ def mapping_of(config: "TrialConfig") -> dict[str, Any]:
     (32, False)
     """
     values = {each.name: getattr(config, each.name) for each in fields(config)}
-    values["calibration"] = asdict(config.calibration)
+    values["calibration"] = _calibration(config.calibration)
     values = {name: v for name, v in values.items() if name not in _LATER or v != _LATER[name]}
     if is_code(config.backbone):
         # By its content, wherever its file is.
@@ -68,6 +68,14 @@ def mapping_of(config: "TrialConfig") -> dict[str, Any]:
         "latency": values.pop("latency"),
     }
     return values | {name: value for name, value in later.items() if value}
+
+
+def _calibration(calibration: CalibrationConfig) -> dict[str, Any]:
+    """Return the settings as earlier versions wrote them; none where all are the default."""
+    values = asdict(calibration)
+    if not values["equalize"]:
+        del values["equalize"]
+    return {} if calibration == CalibrationConfig() else values
 
 
 def values_from(mapping: Mapping[str, Any]) -> dict[str, Any]:

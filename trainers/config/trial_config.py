@@ -74,7 +74,7 @@ class TrialConfig:
         codebook_bits: As `QuantizationConfig` takes it.
         step: As `QuantizationConfig` takes it, or ``auto``; see `trainers.quantization.automatic`.
         rounding: ``nearest``, or how a look at training images decides codes:
-            ``bias_corrected``, ``adaround`` or ``gptq``; ``auto`` follows from the bits.
+            ``bias_corrected``, ``adaround``, ``gptq`` or ``brecq``; ``auto`` follows from bits.
         calibration: Which images those are, and what else is done with them.
         allocation: A budget from which the bits of each layer follow once it is trained.
         activation_bits: As `QuantizationConfig` takes it.
@@ -229,7 +229,8 @@ class TrialConfig:
     @property
     def is_calibrated(self) -> bool:
         """Whether quantization looks at training images."""
-        return self.chosen_rounding != "nearest" or self.calibration.batch_norm
+        look = self.calibration
+        return self.chosen_rounding != "nearest" or look.batch_norm or look.equalize
 
     def head_widths(self, classes: int) -> tuple[int, ...]:
         """Compute the hidden FC widths by the rule, which needs the number of classes."""

@@ -35,8 +35,9 @@ def automatic_rounding(rounding: str, *, bits: Collection[int], qat: str) -> str
 def automatic_step(step: str, *, rounding: str, quantizer: str) -> str:
     """Return a step, or what ``auto`` stands for.
 
-    That is ``mse`` for evenly spaced levels whose codes ``adaround`` or ``gptq`` chooses. With the
-    nearest codes ``mse`` can be worse than ``absmax``, because it cuts large weights.
+    That is ``mse`` for evenly spaced levels whose codes ``adaround``, ``gptq`` or ``brecq``
+    chooses. With the nearest codes ``mse`` can be worse than ``absmax``, because it cuts large
+    weights.
 
     >>> automatic_step("auto", rounding="gptq", quantizer="affine")
     'mse'
@@ -51,4 +52,4 @@ def automatic_step(step: str, *, rounding: str, quantizer: str) -> str:
     if step != AUTO:
         return step
     is_even = not lists_levels(quantizer)
-    return "mse" if rounding in ("adaround", "gptq") and is_even else "absmax"
+    return "mse" if rounding in ("adaround", "gptq", "brecq") and is_even else "absmax"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-ROUNDINGS = ("nearest", "bias_corrected", "adaround", "gptq")
+ROUNDINGS = ("nearest", "bias_corrected", "adaround", "gptq", "brecq")
 MAX_IMAGES = 65_536
 
 
@@ -21,13 +21,16 @@ class CalibrationConfig:
         batch_norm: Whether to move the statistics of batch norms by as much as quantization has
             moved them on these images, in addition to what the rounding does.
         damping: Share of the mean diagonal of a layer's second moments that is added to each entry
-            of the diagonal, in ``gptq`` and ``adaround``.
+            of the diagonal, in ``gptq``, ``adaround`` and ``brecq``.
+        equalize: Whether to try weights whose ranges are evened out across layers too, before
+            levels are fitted; see `trainers.quantization.equalization`.
     """
 
     images: int = 256
     seed: int = 0
     batch_norm: bool = False
     damping: float = 0.01
+    equalize: bool = False
 
     def __post_init__(self) -> None:
         """Check every value.

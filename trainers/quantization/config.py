@@ -164,8 +164,8 @@ def check_qat(
         raise ValueError(
             f"qat is {qat!r} with the step {step!r}{' and calibration' if calibrated else ''}; "
             f"training with quantized weights decides steps, codes and batch norms itself, so "
-            f"that only step: absmax and rounding: nearest, without calibration.batch_norm, go "
-            f"with it. Use qat: none to quantize after training."
+            f"that only step: absmax and rounding: nearest, without calibration.batch_norm "
+            f"and calibration.equalize, go with it. Use qat: none to quantize after training."
         )
     if quantizer != "symmetric" or scope not in ("channel", "layer"):
         raise ValueError(

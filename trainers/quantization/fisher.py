@@ -76,8 +76,6 @@ def fisher_sensitivity(
     References:
         B. Zandonati et al. FIT: a metric for model sensitivity. 2022.
         https://arxiv.org/abs/2210.08502
-        Z. Dong et al. HAWQ-V2: Hessian aware trace-weighted quantization of neural networks.
-        NeurIPS 2020, which has the trace of the Hessian. https://arxiv.org/abs/1911.03852
 
     >>> network = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).eval()
     >>> images = [torch.rand(8, 1, 4, 4)]
@@ -85,15 +83,42 @@ def fisher_sensitivity(
     >>> found.alone[2].divergence > found.alone[8].divergence
     True
     """
-    groups = layer_groups(network)
-    names = [name for weights in groups.values() for name in weights]
+    names = [name for weights in layer_groups(network).values() for name in weights]
     information = fisher_information(network, batches, names, seed=seed)
-    plain = {name: network.get_parameter(name).detach() for name in names}
+    return estimated_sensitivity(network, config, information, bits=bits, progress=progress)
+
+
+def estimated_sensitivity(
+    network: nn.Module,
+    config: QuantizationConfig,
+    curvature: Mapping[str, Tensor],
+    *,
+    bits: Sequence[int] = BIT_WIDTHS,
+    progress: Progress | None = None,
+) -> tuple[LayerSensitivity, ...]:
+    """Estimate the divergence of each layer's nearest codes, `sum_i c_i d_i^2 / 2`.
+
+    Args:
+        network: As `measure_sensitivity` takes it.
+        config: Quantizer, scope and step; its bits are not read.
+        curvature: Second derivatives c of the divergence, by tensor name: one for each weight of
+            the tensor, or a single one for all of them.
+        bits: The numbers of bits to try, each 2 to 8.
+        progress: As `measure_sensitivity` takes it.
+
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).eval()
+    >>> config, curvature = QuantizationConfig(), {"1.weight": torch.tensor(1.0)}
+    >>> (found,) = estimated_sensitivity(network, config, curvature, bits=(2, 8))
+    >>> found.alone[2].divergence > found.alone[8].divergence
+    True
+    """
+    groups = layer_groups(network)
+    plain = {name: network.get_parameter(name).detach() for name in curvature}
     found: dict[str, dict[int, Change]] = {group: {} for group in groups}
     for done, count in enumerate(bits, start=1):
         losses = _losses(network, replace(config, bits=count, fc_bits=count, layer_bits={}), plain)
         for group, weights in groups.items():
-            changes = (float((information[w] * losses[w]).sum()) / 2 for w in weights)
+            changes = (float((curvature[w] * losses[w]).sum()) / 2 for w in weights)
             found[group][count] = Change(sum(changes), None)
         if progress is not None:
             progress(done * len(groups), len(bits) * len(groups))

@@ -177,6 +177,8 @@ class _Measure:
 
     def alone(self, bits: Sequence[int], told: _Counter) -> dict[str, dict[int, Change]]:
         changed = deepcopy(self._network)
+        state = (each.state_dict().values() for each in (changed, self._network))
+        pairs = list(zip(*state, strict=True))
         suffix = _Suffix(changed, self._blocks, self._batches)
         found: dict[str, dict[int, Change]] = {}
         for name in self._in_order():
@@ -187,7 +189,8 @@ class _Measure:
                 for count in bits:
                     changes.append(self._change_of(changed, suffix, name, count, moments))
                     # What a rounding corrected too, which is more than the weights.
-                    changed.load_state_dict(self._network.state_dict())
+                    for tensor, plain in pairs:
+                        tensor.copy_(plain)
                 return changes
 
             values = self._part({"layer": name, "bits": list(bits)}, make)

@@ -15,15 +15,22 @@ from trainers.determinism import derive_seed
 from trainers.networks.inputs import to_unit
 from trainers.networks.network import Network
 from trainers.quantization.activations import calibrate_activations, quantize_activations
+from trainers.quantization.equalization import equalized
 from trainers.quantization.plan import quantize_network
 from trainers.quantization.quantized import QuantizedWeight, dequantize
-from trainers.quantization.rounding.network import Batches, divergence, round_network
+from trainers.quantization.rounding.network import (
+    Batches,
+    Rounded,
+    divergence,
+    round_network,
+)
 from trainers.stages.trial_stages import TrialStages
 
 _BATCH = 32
 _CODES = ".codes"
 _FLOAT = "float."
 _NEAREST, _ROUNDED = "nearest_divergence", "rounding_divergence"
+_EQUALIZED = "equalized"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +43,7 @@ class Calibrated:
         values: Mean divergence of the predictions from those of the trained network, in nats, on
             images that were not used to choose the codes: `nearest_divergence` of rounding to
             nearest, and `rounding_divergence` of what is kept. Never above it. Left out where
-            activations overflow.
+            activations overflow. `equalized`, where it was asked for: 1 if it is kept, else 0.
     """
 
     network: Network
@@ -54,8 +61,9 @@ def calibrated(
 ) -> Calibrated:
     """Quantize a trained network by the rounding of its config.
 
-    Both this and rounding to nearest are tried on training images that were not used; the one
-    whose predictions diverge less from those of the trained network is kept.
+    This, with and without equalization where it is asked for, and rounding to nearest are tried on
+    training images that were not used; the one whose predictions diverge least from those of the
+    trained network is kept.
 
     Args:
         network: The trained network, on the CPU; not modified.
@@ -64,19 +72,21 @@ def calibrated(
         device: Where to compute.
         stages: Cached stages of the trial, or None.
     """
-    nearest = quantize_network(network, config.quantization)
 
     def make() -> dict[str, Tensor]:
-        return _rounded(network, nearest, config, data, device)
+        return _rounded(network, config, data, device)
 
     found = make() if stages is None else stages.rounding(network, config, make)
     values = {name: float(found[name]) for name in (_NEAREST, _ROUNDED)}
     values = {name: value for name, value in values.items() if math.isfinite(value)}
+    packed = copy.deepcopy(network)
+    if config.calibration.equalize:
+        values[_EQUALIZED] = float(found[_EQUALIZED])
+        packed = equalized(network) if values[_EQUALIZED] else packed
     weights = {
         name: QuantizedWeight(found[name + _CODES], weight.levels)
-        for name, weight in nearest.items()
+        for name, weight in quantize_network(packed, config.quantization).items()
     }
-    packed = copy.deepcopy(network)
     state = packed.state_dict()
     for name, tensor in found.items():
         if name.startswith(_FLOAT):
@@ -85,25 +95,32 @@ def calibrated(
 
 
 def _rounded(
-    network: Network,
-    nearest: Mapping[str, QuantizedWeight],
-    config: TrialConfig,
-    data: ImageData,
-    device: torch.device,
+    network: Network, config: TrialConfig, data: ImageData, device: torch.device
 ) -> dict[str, Tensor]:
     """Return codes, corrected floats and both divergences, as tensors for the cache."""
     trained = copy.deepcopy(network).to(device).eval().requires_grad_(requires_grad=False)
     fitted, judged = _images(config, data, device)
-    rounded = round_network(
-        trained, nearest, fitted, rounding=config.chosen_rounding, calibration=config.calibration
-    )
-    before = divergence(trained, _with(trained, nearest, {}), judged)
-    after = divergence(trained, _with(trained, rounded.weights, rounded.floats), judged)
-    weights, floats = (rounded.weights, rounded.floats) if after < before else (nearest, {})
-    found = {name + _CODES: weight.codes for name, weight in weights.items()}
-    found |= {_FLOAT + name: tensor.cpu() for name, tensor in floats.items()}
+    nearest = quantize_network(network, config.quantization)
+    best, is_equalized = Rounded(nearest, {}), False
+    before = least = divergence(trained, _with(trained, nearest, {}), judged)
+    for equalizes in (False, True) if config.calibration.equalize else (False,):
+        source = equalized(network) if equalizes else network
+        start = copy.deepcopy(source).to(device).eval().requires_grad_(requires_grad=False)
+        rounded = round_network(
+            start,
+            quantize_network(source, config.quantization),
+            fitted,
+            rounding=config.chosen_rounding,
+            calibration=config.calibration,
+        )
+        after = divergence(trained, _with(start, rounded.weights, rounded.floats), judged)
+        if after < least:
+            best, least, is_equalized = rounded, after, equalizes
+    found = {name + _CODES: weight.codes for name, weight in best.weights.items()}
+    found |= {_FLOAT + name: tensor.cpu() for name, tensor in best.floats.items()}
     found[_NEAREST] = torch.tensor(before, dtype=torch.float64)
-    found[_ROUNDED] = torch.tensor(after if after < before else before, dtype=torch.float64)
+    found[_ROUNDED] = torch.tensor(least, dtype=torch.float64)
+    found[_EQUALIZED] = torch.tensor(float(is_equalized), dtype=torch.float64)
     return found
 
 

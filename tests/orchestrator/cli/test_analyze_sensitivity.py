@@ -57,7 +57,7 @@ def test_an_estimate_by_gradients_says_that_it_is_one(call: Call) -> None:
         (("digitnett", "digits"), "Did you mean 'digitnet'"),
         (("digitnet", "digits", "--quantizer", "kmean"), "known are symmetric"),
         (("digitnet", "digits", "--to", "a.png"), "ends in .html"),
-        (("digitnet", "digits", "--by", "hessian"), "known are divergence, fisher"),
+        (("digitnet", "digits", "--by", "taylor"), "known are divergence, fisher, hessian"),
         (("digitnet", "digits", "--by", "fisher", "--rounding", "gptq"), "leave the rounding"),
         (("digitnet", "digits", "--by", "fisher", "--cumulative"), "each layer alone"),
         (("nosuch:3", "digits"), "No store"),

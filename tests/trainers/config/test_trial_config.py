@@ -139,15 +139,22 @@ def test_settings_without_effect_are_not_part_of_a_config_as_earlier_versions_wr
     rounded = with_params(FIXED, {"bits": 3, "step": "mse", "rounding": "gptq"}, seed=0)
     rounded = replace(rounded, calibration=CalibrationConfig(images=7))
     assert later <= rounded.as_mapping().keys()
+    assert "equalize" not in rounded.as_mapping()["calibration"]
     assert rounded.quantization.step == "mse"
     assert rounded.is_calibrated
-    for config in (FIXED, rounded):
+    even = replace(rounded, calibration=CalibrationConfig(equalize=True))
+    for config in (FIXED, rounded, even):
         assert TrialConfig.from_mapping(json.loads(json.dumps(config.as_mapping()))) == config
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"step": "mse"}, {"rounding": "gptq"}, {"calibration": CalibrationConfig(batch_norm=True)}],
+    [
+        {"step": "mse"},
+        {"rounding": "gptq"},
+        {"calibration": CalibrationConfig(batch_norm=True)},
+        {"calibration": CalibrationConfig(equalize=True)},
+    ],
 )
 def test_training_with_quantized_weights_decides_their_codes_itself(
     changes: dict[str, Any],

@@ -12,6 +12,7 @@ from trainers.artifact import load_artifact, predict_bytes
 from trainers.config import TrialConfig
 from trainers.data import ImageData
 from trainers.quantization.calibration import CalibrationConfig
+from trainers.quantization.equalization import equalized
 from trainers.quantization.plan import quantize_network
 from trainers.stages.cache import StageCache
 from trainers.trial.calibrated import calibrated
@@ -95,3 +96,65 @@ def test_what_does_not_help_is_not_kept(
     assert found.values == {"nearest_divergence": 0.1, "rounding_divergence": 0.1}
     for name, tensor in found.network.state_dict().items():
         assert torch.equal(tensor, network.state_dict()[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("told", "kept"), [([0.3, 0.2, 0.1], True), ([0.3, 0.1, 0.2], False)])
+def test_even_ranges_are_kept_where_predictions_change_least(
+    bands: ImageData,
+    make_config: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told: list[float],
+    kept: bool,
+) -> None:
+    config = make_config(
+        bits=3, epochs=1, rounding="gptq", calibration=CalibrationConfig(equalize=True)
+    )
+    training = TrialRun(config, bands, tmp_path)
+    training.advance(to_epoch=1, seconds=60)
+    network = training.training.network
+    answers = iter(told)
+    monkeypatch.setattr("trainers.trial.calibrated.divergence", lambda *_: next(answers))
+    found = calibrated(network, config, bands, device=CPU, stages=None)
+    assert found.values == {
+        "nearest_divergence": 0.3,
+        "rounding_divergence": min(told),
+        "equalized": float(kept),
+    }
+    source = equalized(network) if kept else network
+    levels = quantize_network(source, config.quantization)
+    for name, weight in found.weights.items():
+        step, expected = weight.levels.scale, levels[name].levels.scale
+        assert step is not None
+        assert expected is not None
+        assert torch.equal(step, expected)
+    images = torch.rand(4, 1, 12, 12)
+    for name, tensor in found.network.state_dict().items():
+        if not name.endswith("bias"):
+            assert torch.equal(tensor, source.state_dict()[name])
+    assert torch.isfinite(found.network(images)).all()
+
+
+@pytest.mark.slow
+def test_even_ranges_alone_are_judged_as_well(
+    bands: ImageData, make_config: Config, tmp_path: Path
+) -> None:
+    cache = StageCache(str(tmp_path / "cache"), 1e9)
+    config = make_config(bits=3, epochs=1, calibration=CalibrationConfig(equalize=True))
+    first, again = (run(config, bands, tmp_path / each, cache) for each in "ab")
+    assert first.values["equalized"] in (0, 1)
+    assert first.values["rounding_divergence"] <= first.values["nearest_divergence"]
+    assert first.artifact.sha256 == again.artifact.sha256
+
+
+@pytest.mark.slow
+def test_codes_learned_block_by_block_are_packed_and_judged(
+    bands: ImageData, make_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.quantization.rounding.blocks.STEPS", 20)
+    plain = make_config(bits=3, fc_bits=3, epochs=1)
+    learned = replace(plain, rounding="brecq", calibration=CalibrationConfig(images=16))
+    first, second = (run(c, bands, tmp_path / c.rounding) for c in (plain, learned))
+    assert first.values["memory_bytes"] == second.values["memory_bytes"]
+    assert second.values["rounding_divergence"] <= second.values["nearest_divergence"]

@@ -24,6 +24,11 @@ class Grid:
         self._between = ((values[:, 1:] + values[:, :-1]) / 2).contiguous()
         self._first_code = first_code
 
+    @property
+    def levels(self) -> int:
+        """The number of columns, K."""
+        return self._values.shape[1]
+
     def nearest(self, weights: Tensor) -> Tensor:
         """Return the column of the nearest value of each weight: int64 `(rows, n)`."""
         return torch.searchsorted(self._between, weights.contiguous())

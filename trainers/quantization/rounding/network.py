@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from trainers.quantization.calibration import CalibrationConfig
 from trainers.quantization.quantized import QuantizedWeight, dequantize
+from trainers.quantization.rounding.blocks import Block, blocks_of, learned_block
 from trainers.quantization.rounding.codes import compensated, damped, learned, target_weights
 from trainers.quantization.rounding.grid import Grid, grid_of
 from trainers.quantization.rounding.moments import Moments, groups_of, is_supported, moments_of
@@ -18,7 +19,7 @@ Batches = Callable[[], Iterator[Tensor]]
 """Begins the images anew: batches of inputs of the network, on its device."""
 
 Rule = Callable[[Tensor, Tensor, Grid, Tensor], Tensor]
-_RULES: Mapping[str, Rule] = {"gptq": compensated, "adaround": learned}
+_RULES: Mapping[str, Rule] = {"gptq": compensated, "adaround": learned, "brecq": learned}
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,18 +60,22 @@ def round_network(
         rounding: A name of `trainers.quantization.calibration.ROUNDINGS`.
         calibration: Damping, and whether to move batch norms.
     """
+    if rounding == "nearest" and not calibration.batch_norm:
+        return Rounded(nearest, {})
     quantized = copy.deepcopy(network)
     rounder = Rounder(network, batches, rounding=rounding, calibration=calibration)
     weights, floats = dict(nearest), dict[str, Tensor]()
     with torch.no_grad():
         for name, weight in nearest.items():
             quantized.get_parameter(name).copy_(dequantize(weight))
+        blocks = rounder.blocks() if rounding == "brecq" else {}
         for layer in rounder.order:
             name = f"{layer}.weight"
-            if name not in nearest or (moments := rounder.moments(layer, quantized)) is None:
-                continue
-            weights[name], corrected = rounder.round(layer, quantized, nearest[name], moments)
-            floats |= corrected
+            if name in nearest and (moments := rounder.moments(layer, quantized)) is not None:
+                weights[name], corrected = rounder.round(layer, quantized, nearest[name], moments)
+                floats |= corrected
+            if layer in blocks:
+                weights |= rounder.round_block(blocks[layer], quantized, weights)
     return Rounded(weights, floats)
 
 
@@ -137,6 +142,44 @@ class Rounder:
         if self._rounding == "nearest" and not scales:
             return weight, {}
         return weight, _corrected(quantized, layer, self._norms.get(layer), moments, scales=scales)
+
+    def blocks(self) -> dict[str, Block]:
+        """Return the blocks whose outputs can be compared, by the last layer of each."""
+        found = blocks_of(self._network, self.order, next(self._batches()))
+        return {[*block.layers][-1]: block for block in found}
+
+    def round_block(
+        self, block: Block, quantized: nn.Module, weights: Mapping[str, QuantizedWeight]
+    ) -> dict[str, QuantizedWeight]:
+        """Choose the codes of a block's layers together and put its weights into the copy.
+
+        Args:
+            block: The block.
+            quantized: The copy, with the codes that its layers were given one by one.
+            weights: Quantized weights of the network, by tensor name.
+
+        Returns:
+            Those of the block, by tensor name.
+        """
+        names = {f"{inside}.weight": f"{layer}.weight" for layer, inside in block.layers.items()}
+        names = {inside: name for inside, name in names.items() if name in weights}
+        copies = (self._network, quantized)
+        before, after = (
+            torch.cat([*_inputs(each, block.first, self._batches)]) for each in copies
+        )
+        found = learned_block(
+            block.module(self._network),
+            block.module(quantized),
+            {
+                inside: (self._network.get_parameter(name), weights[name])
+                for inside, name in names.items()
+            },
+            (before, after),
+            seed=self._calibration.seed,
+        )
+        for inside, weight in found.items():
+            quantized.get_parameter(names[inside]).copy_(dequantize(weight))
+        return {names[inside]: weight for inside, weight in found.items()}
 
 
 def _rounded(
