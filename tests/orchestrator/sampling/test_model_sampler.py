@@ -12,6 +12,7 @@ from orchestrator.errors import UsageError
 from orchestrator.objectives import Direction, Objective
 from orchestrator.sampling import build_sampler
 from orchestrator.sampling.features import Features, neighbors
+from orchestrator.sampling.front_gain import behind_extensions
 from orchestrator.sampling.gaussian_process import GaussianProcess
 from orchestrator.sampling.model_sampler import FIRST, ModelSampler
 from orchestrator.testing.sampler_contract import SamplerContract
@@ -123,3 +124,41 @@ def test_auto_is_the_model_where_it_was_seen_to_win() -> None:
     assert not isinstance(build_sampler("auto", conditional, GOALS, (), seed=0), ModelSampler)
     with pytest.raises(UsageError, match="auto takes no options"):
         build_sampler("auto", SPACE, GOALS, (), seed=0, options={"seed": 1})
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_network_larger_than_all_of_the_front_is_tried(seed: int) -> None:
+    """The front of the first trials has small networks alone; larger ones have smaller losses."""
+    space = SearchSpace({"width": Int(1, 200), "dropout": Choice((0.0, 0.3, 0.6), ordered=True)})
+
+    def loss(params: Params) -> float:
+        return 10.0 / float(params["width"]) + 10.0 * float(params["dropout"])
+
+    def size(params: Params) -> Mapping[str, float]:
+        return {"size": float(params["width"])}
+
+    sampler = ModelSampler(space, GOALS, seed=seed, known=size)
+    for number in range(FIRST):
+        # The small ones without dropout, the large ones with it.
+        dropout, width = (0.0, number + 1) if number < 5 else (0.6, 20 * number)
+        params: Params = {"width": width, "dropout": dropout}
+        values = {"loss": loss(params), **size(params)}
+        sampler.observe(Trial("s", number, params, 0, TrialState.COMPLETE, values=values))
+    widths = []
+    for number in range(FIRST, FIRST + 12):
+        suggestion = sampler.suggest()
+        assert suggestion is not None
+        values = {"loss": loss(suggestion.params), **size(suggestion.params)}
+        trial = Trial("s", number, suggestion.params, 0, TrialState.COMPLETE, values=values)
+        sampler.observe(trial)
+        widths.append(suggestion.params["width"])
+    assert max(widths) > 20
+
+
+def test_the_corner_goes_where_an_objective_may_improve_and_no_further() -> None:
+    front, corner, usable = np.array([[0.0, 1.0], [1.0, 0.0]]), np.full(2, 1.2), np.ones(2)
+    means, certain = np.array([[-0.5, 4.0], [0.5, 9.0]]), np.zeros((2, 2))
+    moved = behind_extensions(corner, front, means, certain, usable)
+    assert moved.tolist() == pytest.approx([1.2, 4.2])
+    # Nothing is gained where it cannot be used.
+    assert behind_extensions(corner, front, means, certain, np.zeros(2)).tolist() == [1.2, 1.2]
