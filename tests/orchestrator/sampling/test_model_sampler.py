@@ -162,3 +162,25 @@ def test_the_corner_goes_where_an_objective_may_improve_and_no_further() -> None
     assert moved.tolist() == pytest.approx([1.2, 4.2])
     # Nothing is gained where it cannot be used.
     assert behind_extensions(corner, front, means, certain, np.zeros(2)).tolist() == [1.2, 1.2]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_sampler_rebuilt_after_the_front_has_moved_proposes_the_same(seed: int) -> None:
+    sampler, trials = ModelSampler(SPACE, GOALS, seed=seed), list[Trial]()
+    for number in range(28):
+        suggestion = sampler.suggest()
+        assert suggestion is not None
+        if number in (14, 21, 26):
+            rebuilt = ModelSampler(SPACE, GOALS, seed=seed)
+            for trial in trials:
+                rebuilt.observe(trial)
+            again = rebuilt.suggest()
+            assert again is not None
+            assert again.params == suggestion.params
+            found = rebuilt._model._found
+            for key in found:
+                of_old = sampler._model._found[key].log_weights
+                assert found[key].log_weights.tolist() == of_old.tolist()
+        params, values = suggestion.params, measured(suggestion.params)
+        trials.append(Trial("s", number, params, 0, TrialState.COMPLETE, values=values))
+        sampler.observe(trials[-1])
