@@ -31,6 +31,7 @@ def build_sampler(  # noqa: PLR0913 - what a sampler is built from
     *,
     options: Mapping[str, Any] | None = None,
     prior: "Prior | None" = None,
+    per_second: bool = False,
 ) -> Sampler:
     """Build the sampler named in `SAMPLERS`, or by code of a user's own.
 
@@ -46,6 +47,8 @@ def build_sampler(  # noqa: PLR0913 - what a sampler is built from
         options: Of Optuna's sampler, or arguments of the user's own function.
         prior: Which values of parameters to try first; a grid, which tries everything, the model
             and code of a user's own have no use for it.
+        per_second: Whether time limits the sweep, so that the model prefers what gains most by the
+            second. The others do not look at what trials take.
 
     Raises:
         UnknownNameError: There is no such sampler.
@@ -80,7 +83,9 @@ def build_sampler(  # noqa: PLR0913 - what a sampler is built from
         return GridSampler(space, seed=seed, known_constraints=limits)
     from orchestrator.sampling.model_sampler import ModelSampler
 
-    return ModelSampler(space, objectives, constraints, seed=seed, known=known)
+    return ModelSampler(
+        space, objectives, constraints, seed=seed, known=known, per_second=per_second
+    )
 
 
 def _of_optuna(

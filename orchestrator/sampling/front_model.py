@@ -24,6 +24,8 @@ _MOST_STOPPED = 60
 _MOST_FITTED = 100
 # How far behind the front's nadir the corner is, and where losses begin to be compressed.
 _BEHIND = 0.2
+# What a trial takes, of its values.
+_TIMES = ("train_s", "eval_s")
 
 
 class FrontModel:
@@ -137,6 +139,24 @@ class FrontModel:
         if self._unfit:
             feasible *= self._trainable(candidates, fitted)
         return means.T, deviations.T, feasible, expected.T
+
+    def seconds(self, candidates: Sequence[Params]) -> Floats:
+        """Predict how long candidates take, shape ``(c,)``, by what complete trials took.
+
+        All 1 where that was not recorded.
+        """
+        fitted = self._fit()
+        told = [self._told[number][1] for number in fitted.numbers]
+        took = np.array([sum(each.get(name, 0.0) for name in _TIMES) for each in told])
+        if not (took > 0).all():
+            return np.ones(len(candidates))
+        among = self._features.apart(fitted.rows, fitted.rows)
+        logs = np.log(took)
+        found = self._hyperparameters(" ".join(_TIMES), logs, among)
+        apart = self._features.apart(self._features.rows(candidates), fitted.rows)
+        mean, _ = GaussianProcess(among, logs, found, steps=0).predict(apart)
+        predicted: Floats = np.exp(np.clip(mean, logs.min(), logs.max()))
+        return predicted
 
     def _trainable(self, candidates: Sequence[Params], fitted: "_Fitted") -> Floats:
         """Return how probable it is that each candidate can be trained."""

@@ -44,6 +44,8 @@ class ModelSampler:
         constraints: Limits on values.
         seed: Of all that is random.
         known: What is known of a configuration before training.
+        per_second: Whether the gain counts by the second that a trial is expected to take, and
+            not by the trial: for a sweep whose time is limited. What trials took is then observed.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class ModelSampler:
         *,
         seed: int,
         known: KnownValues = nothing_known,
+        per_second: bool = False,
     ) -> None:
         self._space, self._seed, self._known = space, seed, known
+        self._per_second = per_second
         self._deduplicator = Deduplicator(space, KnownConstraints(constraints, known))
         self._features = Features(space, known)
         self._model = FrontModel(objectives, constraints, self._features, known)
@@ -118,7 +122,10 @@ class ModelSampler:
         gain = FrontGain(front, corner, np.random.default_rng(seed))
         # Ties at no gain: the one that is nearest to being one.
         hope = 1e-9 * (corner - means).min(axis=1)
-        return int(np.argmax(gain.of(means, deviations) * feasible + hope))
+        worth = gain.of(means, deviations) * feasible
+        if self._per_second:
+            worth /= self._model.seconds(candidates)
+        return int(np.argmax(worth + hope))
 
     def _farthest(self, candidates: Sequence[Params]) -> int:
         """Return the candidate that is farthest from all that was proposed."""

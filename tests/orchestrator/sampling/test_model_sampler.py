@@ -184,3 +184,30 @@ def test_a_sampler_rebuilt_after_the_front_has_moved_proposes_the_same(seed: int
         params, values = suggestion.params, measured(suggestion.params)
         trials.append(Trial("s", number, params, 0, TrialState.COMPLETE, values=values))
         sampler.observe(trials[-1])
+
+
+def test_where_time_is_limited_what_gains_as_much_in_less_time_is_preferred() -> None:
+    """Batches change nothing but the time: with a limit on it nearly all proposals are fast."""
+    space = SearchSpace({"a": Int(0, 40), "batch": Choice((8, 64), ordered=True)})
+
+    def fast(per_second: bool) -> int:
+        sampler = ModelSampler(space, GOALS, seed=0, per_second=per_second)
+        count = 0
+        for number in range(FIRST + 15):
+            suggestion = sampler.suggest()
+            assert suggestion is not None
+            params = suggestion.params
+            a, is_fast = float(params["a"]), params["batch"] == 64
+            took = {"train_s": 10.0 if is_fast else 500.0, "eval_s": 1.0}
+            values = {"loss": (40 - a) ** 2, "size": a, **took}
+            sampler.observe(Trial("s", number, params, 0, TrialState.COMPLETE, values=values))
+            count += is_fast and number >= FIRST
+        return count
+
+    assert fast(per_second=True) >= 13 > fast(per_second=False)
+
+
+def test_what_was_not_timed_is_compared_by_the_trial() -> None:
+    sampler = ModelSampler(SPACE, GOALS, seed=1, per_second=True)
+    plain = ModelSampler(SPACE, GOALS, seed=1)
+    assert searched(sampler, FIRST + 3) == searched(plain, FIRST + 3)
