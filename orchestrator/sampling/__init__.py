@@ -76,15 +76,26 @@ def build_sampler(  # noqa: PLR0913 - what a sampler is built from
         kind = automatic(space, has_prior=prior is not None)
     if kind == "tpe":
         return _of_optuna(kind, setting, {}, prior)
-    if kind == "grid":
-        from orchestrator.sampling.grid_sampler import GridSampler
+    return _grid(setting) if kind == "grid" else _model(setting, per_second=per_second)
 
-        limits = KnownConstraints(constraints, known)
-        return GridSampler(space, seed=seed, known_constraints=limits)
+
+def _grid(setting: Setting) -> Sampler:
+    from orchestrator.sampling.grid_sampler import GridSampler
+
+    limits = KnownConstraints(setting.constraints, setting.known)
+    return GridSampler(setting.space, seed=setting.seed, known_constraints=limits)
+
+
+def _model(setting: Setting, *, per_second: bool) -> Sampler:
     from orchestrator.sampling.model_sampler import ModelSampler
 
     return ModelSampler(
-        space, objectives, constraints, seed=seed, known=known, per_second=per_second
+        setting.space,
+        setting.objectives,
+        setting.constraints,
+        seed=setting.seed,
+        known=setting.known,
+        per_second=per_second,
     )
 
 

@@ -118,7 +118,10 @@ class ModelSampler:
             candidates, [*running, *self._asked.values()]
         )
         front = np.vstack([self._model.front(), expected])
-        corner = behind_extensions(self._model.corner, front, means, deviations, feasible)
+        corner = self._model.corner
+        # Of a mere index the model knows nothing but sizes, too little to look beyond the front.
+        if len(self._space.domains) > 1:
+            corner = behind_extensions(corner, front, means, deviations, feasible)
         gain = FrontGain(front, corner, np.random.default_rng(seed))
         # Ties at no gain: the one that is nearest to being one.
         hope = 1e-9 * (corner - means).min(axis=1)
