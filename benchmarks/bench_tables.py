@@ -122,7 +122,7 @@ def measure(path: Path, options: argparse.Namespace, found: dict[Any, Any]) -> N
         f"{options.slots} slots, {seconds:.0f} simulated seconds",
         flush=True,
     )
-    for side, run in sides(options, curves=arena.epochs > 0).items():
+    for side, run in sides(options, curves=arena.has_curves).items():
         is_slow = any(word in side for word in SLOW)
         limit = options.slow_seeds if is_slow and options.slow_seeds is not None else options.seeds
         before = found.setdefault((name, side), {})

@@ -38,13 +38,14 @@ FATES = ("freeze", "tune", "reinitialize")
 
 
 def fates(report: ReuseReport, mode: str) -> dict[str, str]:
-    """Return the verdict that a mode gives, by the rule that the study is about.
-
-    The command's rule is milder since: it follows from what the study found.
-    """
+    """Return the verdict that a mode gives, by the command's rule."""
     return {
         layer.name: verdict(
-            network=report.network.reusable, works=layer.tests[mode].works, close=layer.close
+            network=report.network.reusable,
+            works=layer.tests[mode].works,
+            close=layer.close,
+            may_freeze=mode != "tune",
+            helps=report.network.helps,
         )
         for layer in report.layers
     }

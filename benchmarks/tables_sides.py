@@ -50,6 +50,12 @@ class Arena:
         """Epochs of a training; 0 where only its end was recorded."""
         return max(len(each.reports) for each in self.table.recordings)
 
+    @property
+    def has_curves(self) -> bool:
+        """Whether an objective was recorded epoch by epoch, so that trials may be stopped early."""
+        reports = self.table.recordings[0].reports
+        return any(name in report.values for report in reports for name in self.spec.objectives)
+
 
 Side = Callable[[Arena, int], SimulatedSweep]
 

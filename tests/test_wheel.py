@@ -139,32 +139,35 @@ def test_where_there_is_no_repository_the_wheel_is_what_is_imported(elsewhere: P
 
 
 @pytest.mark.serial
-def test_where_there_is_no_repository_the_command_answers(elsewhere: Path) -> None:
+def test_where_there_is_no_repository_the_command_answers(elsewhere: Path, tmp_path: Path) -> None:
     paretune = str(elsewhere / "bin" / "paretune")
-    folder = elsewhere.parent
-    assert "Usage" in _run([paretune, "--help"], folder)
-    assert _run([paretune, "--version"], folder).split() == ["paretune", PROJECT["version"]]
-    shutil.copy(REPOSITORY / "examples" / "sweeps" / "digits.yaml", folder)
-    _run([paretune, "check", "digits.yaml"], folder)
+    assert "Usage" in _run([paretune, "--help"], tmp_path)
+    assert _run([paretune, "--version"], tmp_path).split() == ["paretune", PROJECT["version"]]
+    shutil.copy(REPOSITORY / "examples" / "sweeps" / "digits.yaml", tmp_path)
+    _run([paretune, "check", "digits.yaml"], tmp_path)
 
 
 @pytest.mark.serial
-def test_where_there_is_no_repository_a_store_is_made_by_its_migrations(elsewhere: Path) -> None:
+def test_where_there_is_no_repository_a_store_is_made_by_its_migrations(
+    elsewhere: Path, tmp_path: Path
+) -> None:
     program = (
         "from orchestrator.storage.opening import open_store, schema_version\n"
         "current, newest = schema_version(open_store().url)\n"
         "assert current == newest is not None\n"
     )
-    _run([str(elsewhere / "bin" / "python"), "-c", program], elsewhere.parent)
+    _run([str(elsewhere / "bin" / "python"), "-c", program], tmp_path)
     paretune = str(elsewhere / "bin" / "paretune")
-    assert json.loads(_run([paretune, "list", "--format", "json"], elsewhere.parent)) == []
+    assert json.loads(_run([paretune, "list", "--format", "json"], tmp_path)) == []
 
 
 @pytest.mark.ray
 @pytest.mark.serial
 @pytest.mark.skipif("PARETUNE_DIST" not in os.environ, reason="a minute of `make release-check`")
-def test_where_there_is_no_repository_a_sweep_runs_and_is_reported(elsewhere: Path) -> None:
-    paretune, folder = str(elsewhere / "bin" / "paretune"), elsewhere.parent
+def test_where_there_is_no_repository_a_sweep_runs_and_is_reported(
+    elsewhere: Path, tmp_path: Path
+) -> None:
+    paretune, folder = str(elsewhere / "bin" / "paretune"), tmp_path
     shutil.copy(REPOSITORY / "examples" / "sweeps" / "digits.yaml", folder)
     _run([paretune, "run", "digits.yaml", "--name", "released", "--trials", "2"], folder)
     trials = json.loads(_run([paretune, "trials", "released", "--format", "json"], folder))

@@ -6,14 +6,15 @@ Tune is not imported here: a process that only reads the images would wait a sec
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 import ray
+from ray._private import worker as ray_worker
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -51,8 +52,9 @@ def connect(address: str | None, log: Path, say: Callable[[str], None]) -> Calla
     Args:
         address: Of a running cluster; None starts one on this machine, unless ``RAY_ADDRESS``
             names one.
-        log: Where to write what Ray prints: until the connection ends, if Python's standard error
-            is apart from the process's (`orchestrator.cli.run`), else while it is made.
+        log: Where to write what Ray prints. What it says of its nodes goes there until the
+            connection ends; what it writes to standard error does, too, if Python's is apart from
+            the process's (`orchestrator.cli.run`), else while the connection is made.
         say: Called with a line on whatever takes longer than usual, and with the log's path if
             anything was printed.
 
@@ -70,6 +72,7 @@ def connect(address: str | None, log: Path, say: Callable[[str], None]) -> Calla
     with ExitStack() as stack:
         if _is_apart(sys.stderr):
             stack.enter_context(_kept_in(log, say))
+        stack.enter_context(_messages_in(log))
         stack.callback(_connected(where, log, say))
         return stack.pop_all().close
 
@@ -81,6 +84,25 @@ def _kept_in(log: Path, say: Callable[[str], None]) -> Iterator[None]:
         yield
     if log.is_file() and log.stat().st_size > before:
         say(f"what Ray printed is in {log}")
+
+
+@contextmanager
+def _messages_in(log: Path) -> Iterator[None]:
+    """Append to a file what Ray would print of its nodes, such as that one was marked dead.
+
+    A thread of Ray (2.60) prints it, and no setting prevents that.
+    """
+
+    def append(message: Mapping[str, Any], *_: object, **__: object) -> None:
+        with suppress(OSError), log.open("a") as file:
+            file.writelines(f"({message.get('pid')}) {line}\n" for line in message["lines"])
+
+    plain = ray_worker.print_worker_logs
+    ray_worker.print_worker_logs = append
+    try:
+        yield
+    finally:
+        ray_worker.print_worker_logs = plain
 
 
 def _is_apart(stream: TextIO) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from orchestrator.errors import OrchestratorError, UnknownNameError
 from orchestrator.file_storage.trial_files import local_files
 from orchestrator.objectives import Direction, Objective, missing_values
-from orchestrator.pareto.dominance import knee
+from orchestrator.pareto.knee import knee
 from orchestrator.pareto.losses import loss_matrix
 from orchestrator.quantities import known_direction, parse_quantity
 

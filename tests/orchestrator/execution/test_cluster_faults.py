@@ -74,6 +74,7 @@ def test_a_dead_node_is_told_from_a_dead_worker(nodes: RayNodes) -> None:
     code, out, err = ended(driver)
     assert code == 0, err
     assert "tiny: 2 complete, 0 stopped early, 0 failed" in out
+    assert "raylet" not in out
     assert not [word for word in NOISE if word in err], err
     store = nodes.store()
     kinds = {

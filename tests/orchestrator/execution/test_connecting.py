@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from ray._private import worker as ray_worker
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.execution import ray_folder, ray_start
@@ -62,6 +63,24 @@ def test_a_folder_whose_path_is_too_long_for_sockets_is_reached_by_a_short_one(
     assert done.stderr == ""
     # Nothing was said, so that nothing is kept.
     assert not (tmp_path / "ray.log").exists()
+
+
+def test_what_ray_says_of_a_dead_node_is_in_its_log_and_not_on_the_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # By the function that Ray's thread of messages calls; tests of several nodes kill one.
+    message = {"lines": ["The node has been marked dead."], "pid": "raylet", "is_err": False}
+    log = tmp_path / "ray.log"
+    monkeypatch.setattr(ray, "init", lambda **_: None)
+    said: list[str] = []
+    disconnect = connect(None, log, said.append)
+    ray_worker.print_to_stdstream(message, ignore_prefix=False)
+    disconnect()
+    assert capfd.readouterr() == ("", "")
+    assert said == [f"what Ray printed is in {log}"]
+    assert log.read_text() == "(raylet) The node has been marked dead.\n"
+    ray_worker.print_to_stdstream(message | {"lines": ["Another one."]}, ignore_prefix=False)
+    assert "Another one." in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(("length", "fits"), [(39, True), (40, False)])

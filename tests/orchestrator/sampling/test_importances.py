@@ -1,5 +1,7 @@
 """Importances: what decides comes first, and chance alone decides nothing."""
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.errors import OrchestratorError
@@ -32,6 +34,23 @@ def test_what_decides_about_an_objective_comes_first() -> None:
     assert next(iter(found["memory_bytes"])) == "bits"
     assert found["memory_bytes"]["bits"] > 0.9
     assert sum(found["accuracy"].values()) == pytest.approx(1)
+
+
+def test_a_choice_of_many_options_is_examined_like_a_number() -> None:
+    # With a column for each option, as Optuna has it, this would never end.
+    sizes = {"type": "choice", "values": [16 * place for place in range(1, 33)]}
+    spec = {**SPEC, "space": {**SPEC["space"], "fc_width_1": sizes}}
+    trials = [
+        replace(
+            each,
+            params={**each.params, "fc_width_1": (width := 16 * (1 + each.number * 7 % 32))},
+            values={**each.values, "memory_bytes": 10.0 * width},
+        )
+        for each in map(trial, range(60))
+    ]
+    found = importances(spec, trials)
+    assert found["memory_bytes"]["fc_width_1"] > 0.9
+    assert found["accuracy"]["lr"] > 0.5
 
 
 def test_they_are_the_same_each_time_and_of_one_objective_alone_too() -> None:
