@@ -6,6 +6,7 @@ from orchestrator.driver.suggested_cap import depth_prior
 from orchestrator.errors import UsageError
 from orchestrator.sampling import Setting, build_sampler, check_sampler
 from orchestrator.spec.code_content import with_code
+from orchestrator.spec.run_sections import BudgetSection
 from orchestrator.spec.sampler_section import OBJECT, SamplerSection
 from orchestrator.spec.sweep_spec import SweepSpec
 from trainers.doors import is_reference, say_if_slow
@@ -91,7 +92,13 @@ def sampler_of(spec: SweepSpec, known: KnownValues, passed: object = None) -> Sa
         known,
         options=section.given,
         prior=depth_prior(spec) or allocation_prior(spec),
+        per_second=_has_limited_time(spec.budget),
     )
+
+
+def _has_limited_time(budget: BudgetSection) -> bool:
+    """Whether a clock ends the search, as it never does in a reproducible sweep."""
+    return {budget.seconds, budget.cpu_hours, budget.gpu_hours} != {None}
 
 
 def with_sampler_code(spec: SweepSpec, prepared: Prepared | None) -> Prepared | None:

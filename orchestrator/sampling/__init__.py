@@ -31,6 +31,7 @@ def build_sampler(  # noqa: PLR0913 - what a sampler is built from
     *,
     options: Mapping[str, Any] | None = None,
     prior: "Prior | None" = None,
+    per_second: bool = False,
 ) -> Sampler:
     """Build the sampler named in `SAMPLERS`, or by code of a user's own.
 
@@ -46,6 +47,8 @@ def build_sampler(  # noqa: PLR0913 - what a sampler is built from
         options: Of Optuna's sampler, or arguments of the user's own function.
         prior: Which values of parameters to try first; a grid, which tries everything, the model
             and code of a user's own have no use for it.
+        per_second: Whether time limits the sweep, so that the model prefers what gains most by the
+            second. The others do not look at what trials take.
 
     Raises:
         UnknownNameError: There is no such sampler.
@@ -73,14 +76,27 @@ def build_sampler(  # noqa: PLR0913 - what a sampler is built from
         kind = automatic(space, has_prior=prior is not None)
     if kind == "tpe":
         return _of_optuna(kind, setting, {}, prior)
-    if kind == "grid":
-        from orchestrator.sampling.grid_sampler import GridSampler
+    return _grid(setting) if kind == "grid" else _model(setting, per_second=per_second)
 
-        limits = KnownConstraints(constraints, known)
-        return GridSampler(space, seed=seed, known_constraints=limits)
+
+def _grid(setting: Setting) -> Sampler:
+    from orchestrator.sampling.grid_sampler import GridSampler
+
+    limits = KnownConstraints(setting.constraints, setting.known)
+    return GridSampler(setting.space, seed=setting.seed, known_constraints=limits)
+
+
+def _model(setting: Setting, *, per_second: bool) -> Sampler:
     from orchestrator.sampling.model_sampler import ModelSampler
 
-    return ModelSampler(space, objectives, constraints, seed=seed, known=known)
+    return ModelSampler(
+        setting.space,
+        setting.objectives,
+        setting.constraints,
+        seed=setting.seed,
+        known=setting.known,
+        per_second=per_second,
+    )
 
 
 def _of_optuna(

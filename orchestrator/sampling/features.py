@@ -15,6 +15,8 @@ from search_spaces import Choice, Domain, Float, SearchSpace
 _STEP = 0.1
 # Neighbours of a number on a long grid: so many steps to either side.
 _NEAR = 3
+# Rows that are kept, some ten megabytes.
+_MOST_KEPT = 20_000
 
 
 class Features:
@@ -32,6 +34,7 @@ class Features:
     def __init__(self, space: SearchSpace, known: KnownValues) -> None:
         self._space, self._known = space, known
         self._names: tuple[str, ...] | None = None
+        self._kept: dict[str, list[float]] = {}
         self._places = {
             name: {(type(each), each): place(domain, each) for each in domain.options}
             for name, domain in space.domains.items()
@@ -52,7 +55,7 @@ class Features:
         if not configurations:
             return np.empty((0, len(self._space.domains)))
         names = self.known_names(configurations[0])
-        return np.array([self._row(params, names) for params in configurations])
+        return np.array([self._kept_row(params, names) for params in configurations])
 
     def apart(self, some: Floats, others: Floats) -> Floats:
         """Compute squared distances by column, shape ``(n, m, columns)``.
@@ -73,6 +76,15 @@ class Features:
             lacking = np.isnan(some)[:, None, :] & np.isnan(others)[None, :, :]
             squared = np.where(np.isnan(squared), np.where(lacking, 0.0, 1.0), squared)
         return squared
+
+    def _kept_row(self, params: Params, names: Sequence[str]) -> list[float]:
+        """Compute a row once: neighbors of the front are compared again and again."""
+        key = repr(params)
+        if key not in self._kept:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[key] = self._row(params, names)
+        return self._kept[key]
 
     def _row(self, params: Params, names: Sequence[str]) -> list[float]:
         row = [self._place(name, params) for name in self._space.domains]

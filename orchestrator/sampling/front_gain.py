@@ -1,11 +1,13 @@
 """The expected gain of hypervolume, for any number of objectives, by random directions."""
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from orchestrator.columns import Floats
 
 _DIRECTIONS, _SAMPLES = 64, 32
+# An improvement on an objective's best that counts, as a share of the front's range.
+_LEAST = 0.01
 
 
 class FrontGain:
@@ -59,3 +61,37 @@ class FrontGain:
         along = (inside[:, None, :] / self._directions[None, :, :]).min(axis=2)
         scalarized: Floats = along ** len(self._corner)
         return scalarized
+
+
+def behind_extensions(
+    corner: Floats, front: Floats, means: Floats, deviations: Floats, feasible: Floats
+) -> Floats:
+    """Move a corner behind what may extend a front: of each objective the likeliest improvement.
+
+    Behind the corner nothing is a gain. A front that begins with small networks has a narrow
+    range of sizes, and a network that is larger than all of them would never be tried, however
+    small its loss.
+
+    Args:
+        corner: Shape ``(m,)``: the reference point behind the front, 1 where its range ends.
+        front: Shape ``(k, m)``: losses of the members.
+        means: Shape ``(c, m)``: expected losses of candidates.
+        deviations: Shape ``(c, m)``: their standard deviations.
+        feasible: Shape ``(c,)``: the probability that each can be used.
+
+    >>> front, corner, usable = np.array([[0.0, 1.0], [1.0, 0.0]]), np.full(2, 1.2), np.ones(1)
+    >>> behind_extensions(corner, front, np.array([[-0.5, 4.0]]), np.zeros((1, 2)), usable)
+    array([1.2, 4.2])
+    >>> behind_extensions(corner, front, np.array([[0.5, 4.0]]), np.zeros((1, 2)), usable)
+    array([1.2, 1.2])
+    """
+    moved, distance = corner, corner - 1.0
+    for column, best in enumerate(front.min(axis=0)):
+        deviation = np.maximum(deviations[:, column], 1e-9)
+        better = (best - means[:, column]) / deviation
+        density = np.exp(-0.5 * better**2) / np.sqrt(2 * np.pi)
+        improvement = deviation * (better * ndtr(better) + density) * feasible
+        likeliest = int(np.argmax(improvement))
+        if improvement[likeliest] > _LEAST:
+            moved = np.maximum(moved, means[likeliest] + distance)
+    return moved

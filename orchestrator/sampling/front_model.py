@@ -24,6 +24,8 @@ _MOST_STOPPED = 60
 _MOST_FITTED = 100
 # How far behind the front's nadir the corner is, and where losses begin to be compressed.
 _BEHIND = 0.2
+# What a trial takes, of its values.
+_TIMES = ("train_s", "eval_s")
 
 
 class FrontModel:
@@ -123,7 +125,7 @@ class FrontModel:
                     values = [
                         objective.loss(self._known(c)[objective.name]) for c in configurations
                     ]
-                    told[column] = fitted.scaled(np.array(values), column, self.corner)
+                    told[column] = fitted.scale.scaled(np.array(values), column, self.corner)
                 continue
             believed = self._believed(
                 objective.name, fitted.losses[:, column], among, len(running)
@@ -137,6 +139,24 @@ class FrontModel:
         if self._unfit:
             feasible *= self._trainable(candidates, fitted)
         return means.T, deviations.T, feasible, expected.T
+
+    def seconds(self, candidates: Sequence[Params]) -> Floats:
+        """Predict how long candidates take, shape ``(c,)``, by what complete trials took.
+
+        All 1 where that was not recorded.
+        """
+        fitted = self._fit()
+        told = [self._told[number][1] for number in fitted.numbers]
+        took = np.array([sum(each.get(name, 0.0) for name in _TIMES) for each in told])
+        if not (took > 0).all():
+            return np.ones(len(candidates))
+        among = self._features.apart(fitted.rows, fitted.rows)
+        logs = np.log(took)
+        found = self._hyperparameters(" ".join(_TIMES), logs, among)
+        apart = self._features.apart(self._features.rows(candidates), fitted.rows)
+        mean, _ = GaussianProcess(among, logs, found, steps=0).predict(apart)
+        predicted: Floats = np.exp(np.clip(mean, logs.min(), logs.max()))
+        return predicted
 
     def _trainable(self, candidates: Sequence[Params], fitted: "_Fitted") -> Floats:
         """Return how probable it is that each candidate can be trained."""
@@ -168,16 +188,30 @@ class FrontModel:
     def _hyperparameters(self, name: str, values: Floats, among: Floats) -> Hyperparameters:
         """Find hyperparameters from the first trials, so that they are not found at each proposal.
 
-        They follow from what was observed, and not from earlier hyperparameters: a rebuilt sampler
-        finds the same.
+        They follow from those trials alone, the scale of their losses included, and neither from
+        earlier hyperparameters nor from the front of today: a rebuilt sampler finds the same.
         """
         fitted = self._fit()
         count = _rounded_down(len(values))
         chosen = np.linspace(0, count - 1, min(count, _MOST_FITTED)).round().astype(np.intp)
-        key = (name, tuple(fitted.numbers[place] for place in chosen))
-        if key not in self._found:
-            self._found[key] = GaussianProcess(among[np.ix_(chosen, chosen)], values[chosen]).found
-        return self._found[key]
+        numbers = tuple(fitted.numbers[place] for place in chosen)
+        if (name, numbers) not in self._found:
+            targets = values[chosen]
+            for column, objective in enumerate(self._objectives):
+                if objective.name == name:
+                    raw, violated = self._measured(numbers)
+                    _, scale = _front_of(raw, violated)
+                    targets = scale.scaled(raw[:, column], column, self.corner)
+            process = GaussianProcess(among[np.ix_(chosen, chosen)], targets)
+            self._found[name, numbers] = process.found
+        return self._found[name, numbers]
+
+    def _measured(self, numbers: Sequence[int]) -> tuple[Floats, Floats]:
+        """Return trials' losses, shape ``(n, m)``, and violations, ``(constraints, n)``."""
+        values = [self._told[number][1] for number in numbers]
+        limits = [[c.violation(each) for each in values] for c in self._constraints]
+        violated = np.array(limits, dtype=np.float64).reshape(len(limits), len(values))
+        return loss_matrix(values, self._objectives), violated
 
     def _fit(self) -> "_Fitted":
         if self._fitted is None:
@@ -186,25 +220,16 @@ class FrontModel:
 
     def _newly_fitted(self) -> "_Fitted":
         numbers = sorted(self._told)
-        values = [self._told[number][1] for number in numbers]
-        raw = loss_matrix(values, self._objectives)
-        limits = [[c.violation(each) for each in values] for c in self._constraints]
-        violated = np.array(limits).reshape(len(limits), len(values))
-        met = (violated <= 0).all(axis=0)
-        among = np.flatnonzero(met) if met.any() else np.arange(len(numbers))
-        members = among[non_dominated(raw[among])]
+        raw, violated = self._measured(numbers)
+        members, scale = _front_of(raw, violated)
         latest = range(max(0, len(numbers) - _MOST), len(numbers))
         kept = np.array(sorted({*members.tolist(), *latest}), dtype=np.intp)
-        best, spread = raw[members].min(axis=0), np.ptp(raw[members], axis=0)
-        wide = np.ptp(raw, axis=0)
-        spread = np.where(spread > 0, spread, np.where(wide > 0, wide, 1.0))
         rows = self._features.rows([self._told[numbers[place]][0] for place in kept])
         known = set(self._known(self._told[numbers[0]][0]))
         fitted = _Fitted(
             numbers=[numbers[place] for place in kept],
             members=np.searchsorted(kept, members),
-            best=best,
-            spread=spread,
+            scale=scale,
             rows=rows,
             losses=np.empty((len(kept), raw.shape[1])),
             known=known,
@@ -215,7 +240,7 @@ class FrontModel:
             },
         )
         for column in range(raw.shape[1]):
-            fitted.losses[:, column] = fitted.scaled(raw[kept, column], column, self.corner)
+            fitted.losses[:, column] = scale.scaled(raw[kept, column], column, self.corner)
         return fitted
 
 
@@ -242,8 +267,7 @@ class _Fitted:
     Attributes:
         numbers: Of the trials that are fitted.
         members: Places of the front's members among them.
-        best: Shape ``(m,)``: the least loss of the front.
-        spread: Shape ``(m,)``: the front's range.
+        scale: Of their losses.
         rows: Their features.
         losses: Their scaled losses.
         known: Names of values that need no model.
@@ -252,12 +276,24 @@ class _Fitted:
 
     numbers: Sequence[int]
     members: NDArray[np.intp]
-    best: Floats
-    spread: Floats
+    scale: "_Scale"
     rows: Floats
     losses: Floats
     known: set[str]
     violations: Mapping[str, Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """On which a front's range is 1 in every column.
+
+    Attributes:
+        best: Shape ``(m,)``: the least loss of the front.
+        spread: Shape ``(m,)``: the front's range.
+    """
+
+    best: Floats
+    spread: Floats
 
     def scaled(self, losses: Floats, column: int, corner: Floats) -> Floats:
         """Scale losses of one column, and compress those behind the corner."""
@@ -265,3 +301,18 @@ class _Fitted:
         behind = np.maximum(scaled - corner[column], 0.0)
         compressed: Floats = np.minimum(scaled, corner[column]) + np.log1p(behind)
         return compressed
+
+
+def _front_of(raw: Floats, violated: Floats) -> tuple[NDArray[np.intp], _Scale]:
+    """Return the places of a front's members, and their scale.
+
+    Args:
+        raw: Shape ``(n, m)``: losses.
+        violated: Shape ``(constraints, n)``. Where nothing meets all, all count.
+    """
+    met = (violated <= 0).all(axis=0)
+    among = np.flatnonzero(met) if met.any() else np.arange(len(raw))
+    members = among[non_dominated(raw[among])]
+    spread, wide = np.ptp(raw[members], axis=0), np.ptp(raw, axis=0)
+    spread = np.where(spread > 0, spread, np.where(wide > 0, wide, 1.0))
+    return members, _Scale(raw[members].min(axis=0), spread)

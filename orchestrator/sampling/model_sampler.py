@@ -11,7 +11,7 @@ from orchestrator.contracts import KnownValues, Suggestion, nothing_known
 from orchestrator.objectives import Objective
 from orchestrator.sampling.deduplication import Deduplicator
 from orchestrator.sampling.features import Features, mutated, neighbors
-from orchestrator.sampling.front_gain import FrontGain
+from orchestrator.sampling.front_gain import FrontGain, behind_extensions
 from orchestrator.sampling.front_model import FrontModel
 from orchestrator.sampling.infeasible import is_infeasible
 from orchestrator.trials import Params, PriorPoint, Trial, TrialState, Value
@@ -33,7 +33,8 @@ class ModelSampler:
     Gaussian process over parameters and known values, but for objectives that are known before
     training, which are taken as they are. Compared are neighbors of the front's members, mutated
     ones, and random ones; proposed is the one with the largest expected gain of hypervolume
-    (`orchestrator.sampling.front_gain`). Those in flight count as measured as predicted.
+    (`orchestrator.sampling.front_gain`), what may extend the front at either end included. Those
+    in flight count as measured as predicted.
 
     All follows from the seed, the number of configurations seen, and what was observed.
 
@@ -43,6 +44,8 @@ class ModelSampler:
         constraints: Limits on values.
         seed: Of all that is random.
         known: What is known of a configuration before training.
+        per_second: Whether the gain counts by the second that a trial is expected to take, and
+            not by the trial: for a sweep whose time is limited. What trials took is then observed.
     """
 
     def __init__(
@@ -53,8 +56,10 @@ class ModelSampler:
         *,
         seed: int,
         known: KnownValues = nothing_known,
+        per_second: bool = False,
     ) -> None:
         self._space, self._seed, self._known = space, seed, known
+        self._per_second = per_second
         self._deduplicator = Deduplicator(space, KnownConstraints(constraints, known))
         self._features = Features(space, known)
         self._model = FrontModel(objectives, constraints, self._features, known)
@@ -98,7 +103,7 @@ class ModelSampler:
             rng.shuffle(candidates)
             chosen = candidates[self._best(candidates, seed)]
             key = self._deduplicator.key(chosen)
-            # What was collected may have been left out since, with the last draw of the list.
+            # One that is known to break a constraint is left out for good.
             if self._deduplicator.is_new(key) and not self._deduplicator.screens_out(key, chosen):
                 self._deduplicator.add(key)
                 self._asked[key] = chosen
@@ -113,10 +118,17 @@ class ModelSampler:
             candidates, [*running, *self._asked.values()]
         )
         front = np.vstack([self._model.front(), expected])
-        gain = FrontGain(front, self._model.corner, np.random.default_rng(seed))
+        corner = self._model.corner
+        # Of a mere index the model knows nothing but sizes, too little to look beyond the front.
+        if len(self._space.domains) > 1:
+            corner = behind_extensions(corner, front, means, deviations, feasible)
+        gain = FrontGain(front, corner, np.random.default_rng(seed))
         # Ties at no gain: the one that is nearest to being one.
-        hope = 1e-9 * (self._model.corner - means).min(axis=1)
-        return int(np.argmax(gain.of(means, deviations) * feasible + hope))
+        hope = 1e-9 * (corner - means).min(axis=1)
+        worth = gain.of(means, deviations) * feasible
+        if self._per_second:
+            worth /= self._model.seconds(candidates)
+        return int(np.argmax(worth + hope))
 
     def _farthest(self, candidates: Sequence[Params]) -> int:
         """Return the candidate that is farthest from all that was proposed."""
@@ -137,7 +149,7 @@ class ModelSampler:
         found: dict[str, dict[str, Value]] = {}
         if self._model.complete < FIRST:
             self._collect(found, self._draws(rng, _SPREAD_OVER), _SPREAD_OVER)
-            return list(found.values())
+            return list(found.values()) or self._last(rng)
         size = self._space.size
         if size is not None and size <= _ALL:
             self._collect(found, self._space.grid(), _ALL)
@@ -152,13 +164,15 @@ class ModelSampler:
         )
         self._collect(found, changed, _MOST_NEAR + _MUTATED)
         self._collect(found, self._draws(rng, _DRAWN), _MOST_NEAR + _MUTATED + _DRAWN)
-        return list(found.values())
+        return list(found.values()) or self._last(rng)
 
     def _draws(self, rng: random.Random, count: int) -> Iterable[dict[str, Value]]:
-        yield from (self._space.sample(rng) for _ in range(count))
-        # Where draws keep meeting what was seen, one that was not.
-        if (one := self._deduplicator.draw(rng)) is not None:
-            yield one
+        return (self._space.sample(rng) for _ in range(count))
+
+    def _last(self, rng: random.Random) -> list[dict[str, Value]]:
+        """Find one that was not seen where all draws were: the space has to be listed for it."""
+        one = self._deduplicator.draw(rng)
+        return [] if one is None else [one]
 
     def _collect(
         self, found: dict[str, dict[str, Value]], others: Iterable[dict[str, Value]], most: int

@@ -21,10 +21,10 @@ class SamplerSection(Section):
 
     Attributes:
         kind: ``tpe``, ``nsga2``, ``gp`` and ``model`` learn from what was measured. ``model`` also
-            uses the sizes that are known before training; ``auto`` is ``model``, or ``tpe`` for a
-            space with conditions. ``random`` does not learn, and ``grid`` tries every
-            configuration of a finite space. Or ``module:name``, a sampler of one's own or one of
-            Optuna's.
+            uses the sizes that are known before training and, where the sweep's time is limited,
+            what trials took; ``auto`` is ``model``, or ``tpe`` for a space with conditions.
+            ``random`` does not learn, and ``grid`` tries every configuration of a finite space. Or
+            ``module:name``, a sampler of one's own or one of Optuna's.
         options: Arguments of the sampler, by their names.
     """
 

@@ -12,6 +12,7 @@ from orchestrator.errors import UsageError
 from orchestrator.objectives import Direction, Objective
 from orchestrator.sampling import build_sampler
 from orchestrator.sampling.features import Features, neighbors
+from orchestrator.sampling.front_gain import behind_extensions
 from orchestrator.sampling.gaussian_process import GaussianProcess
 from orchestrator.sampling.model_sampler import FIRST, ModelSampler
 from orchestrator.testing.sampler_contract import SamplerContract
@@ -123,3 +124,90 @@ def test_auto_is_the_model_where_it_was_seen_to_win() -> None:
     assert not isinstance(build_sampler("auto", conditional, GOALS, (), seed=0), ModelSampler)
     with pytest.raises(UsageError, match="auto takes no options"):
         build_sampler("auto", SPACE, GOALS, (), seed=0, options={"seed": 1})
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_network_larger_than_all_of_the_front_is_tried(seed: int) -> None:
+    """The front of the first trials has small networks alone; larger ones have smaller losses."""
+    space = SearchSpace({"width": Int(1, 200), "dropout": Choice((0.0, 0.3, 0.6), ordered=True)})
+
+    def loss(params: Params) -> float:
+        return 10.0 / float(params["width"]) + 10.0 * float(params["dropout"])
+
+    def size(params: Params) -> Mapping[str, float]:
+        return {"size": float(params["width"])}
+
+    sampler = ModelSampler(space, GOALS, seed=seed, known=size)
+    for number in range(FIRST):
+        # The small ones without dropout, the large ones with it.
+        dropout, width = (0.0, number + 1) if number < 5 else (0.6, 20 * number)
+        params: Params = {"width": width, "dropout": dropout}
+        values = {"loss": loss(params), **size(params)}
+        sampler.observe(Trial("s", number, params, 0, TrialState.COMPLETE, values=values))
+    widths = []
+    for number in range(FIRST, FIRST + 12):
+        suggestion = sampler.suggest()
+        assert suggestion is not None
+        values = {"loss": loss(suggestion.params), **size(suggestion.params)}
+        trial = Trial("s", number, suggestion.params, 0, TrialState.COMPLETE, values=values)
+        sampler.observe(trial)
+        widths.append(suggestion.params["width"])
+    assert max(widths) > 20
+
+
+def test_the_corner_goes_where_an_objective_may_improve_and_no_further() -> None:
+    front, corner, usable = np.array([[0.0, 1.0], [1.0, 0.0]]), np.full(2, 1.2), np.ones(2)
+    means, certain = np.array([[-0.5, 4.0], [0.5, 9.0]]), np.zeros((2, 2))
+    moved = behind_extensions(corner, front, means, certain, usable)
+    assert moved.tolist() == pytest.approx([1.2, 4.2])
+    # Nothing is gained where it cannot be used.
+    assert behind_extensions(corner, front, means, certain, np.zeros(2)).tolist() == [1.2, 1.2]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_sampler_rebuilt_after_the_front_has_moved_proposes_the_same(seed: int) -> None:
+    sampler, trials = ModelSampler(SPACE, GOALS, seed=seed), list[Trial]()
+    for number in range(28):
+        suggestion = sampler.suggest()
+        assert suggestion is not None
+        if number in (14, 21, 26):
+            rebuilt = ModelSampler(SPACE, GOALS, seed=seed)
+            for trial in trials:
+                rebuilt.observe(trial)
+            again = rebuilt.suggest()
+            assert again is not None
+            assert again.params == suggestion.params
+            found = rebuilt._model._found
+            for key in found:
+                of_old = sampler._model._found[key].log_weights
+                assert found[key].log_weights.tolist() == of_old.tolist()
+        params, values = suggestion.params, measured(suggestion.params)
+        trials.append(Trial("s", number, params, 0, TrialState.COMPLETE, values=values))
+        sampler.observe(trials[-1])
+
+
+def test_where_time_is_limited_what_gains_as_much_in_less_time_is_preferred() -> None:
+    """Batches change nothing but the time: with a limit on it nearly all proposals are fast."""
+    space = SearchSpace({"a": Int(0, 40), "batch": Choice((8, 64), ordered=True)})
+
+    def fast(per_second: bool) -> int:
+        sampler = ModelSampler(space, GOALS, seed=0, per_second=per_second)
+        count = 0
+        for number in range(FIRST + 15):
+            suggestion = sampler.suggest()
+            assert suggestion is not None
+            params = suggestion.params
+            a, is_fast = float(params["a"]), params["batch"] == 64
+            took = {"train_s": 10.0 if is_fast else 500.0, "eval_s": 1.0}
+            values = {"loss": (40 - a) ** 2, "size": a, **took}
+            sampler.observe(Trial("s", number, params, 0, TrialState.COMPLETE, values=values))
+            count += is_fast and number >= FIRST
+        return count
+
+    assert fast(per_second=True) >= 13 > fast(per_second=False)
+
+
+def test_what_was_not_timed_is_compared_by_the_trial() -> None:
+    sampler = ModelSampler(SPACE, GOALS, seed=1, per_second=True)
+    plain = ModelSampler(SPACE, GOALS, seed=1)
+    assert searched(sampler, FIRST + 3) == searched(plain, FIRST + 3)
