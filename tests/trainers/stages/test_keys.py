@@ -145,7 +145,7 @@ def test_the_parameters_after_training_are_those_that_the_key_does_not_hold() ->
     assert not later & set(ALTERNATIVES)
     for qat in ("lsq", "absmax"):
         assert after_training(qat) == {
-            *("quantizer", "rate_weight", "step", "rounding"),
+            *("quantizer", "rate_weight", "step", "rounding", "codebook_bits"),
             *("activation_bits", "activation_range", "allocated_bits"),
         }
 
