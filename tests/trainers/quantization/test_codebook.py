@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.quantization.codebook import _Groups, _settled
+from trainers.quantization.codebook import SortedGroups, _settled
 from trainers.quantization.quantized import QuantizedWeight, dequantize
 from trainers.quantization.weights import quantize_weight
 
@@ -288,7 +288,7 @@ def test_kmeans_of_a_large_group_is_nearly_exact(
 
 
 def test_a_level_that_loses_its_weights_is_placed_anew() -> None:
-    groups = _Groups(torch.tensor([[-1.0, -0.9, 0.2, 0.3, 5.0]]))
+    groups = SortedGroups(torch.tensor([[-1.0, -0.9, 0.2, 0.3, 5.0]]))
     # Two of these four have no weight.
     start = torch.tensor([[-1.0, 0.25, 40.0, 50.0]], dtype=torch.float64)
     assert _settled(groups, start).tolist() == [pytest.approx([-1.0, -0.9, 0.25, 5.0])]
