@@ -52,7 +52,7 @@ class Arena:
 
     @property
     def has_curves(self) -> bool:
-        """Whether an objective was recorded at every epoch, so that trials may be stopped early."""
+        """Whether an objective was recorded at every epoch, so that trials may be stopped."""
         reports = self.table.recordings[0].reports
         return any(name in report.values for report in reports for name in self.spec.objectives)
 
