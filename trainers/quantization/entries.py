@@ -43,7 +43,7 @@ def with_integer_levels(values: Tensor, codebook: Codebook) -> Codebook:
     levels = _rounded(given.codebook, step)
     if given.scheme == "kmeans" and values.numel():
         rows = max(1, _VALUES_AT_ONCE // values.shape[1])
-        parts = zip(*(each.split(rows) for each in (values, levels, step)), strict=True)
+        parts = zip(*(torch.split(each, rows) for each in (values, levels, step)), strict=True)
         levels = torch.cat([_refitted(*part) for part in parts])
         thresholds = midpoints(levels)
     found = Levels(given.bits, given.scheme, codebook=levels, entry_step=step)

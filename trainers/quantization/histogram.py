@@ -37,7 +37,7 @@ class Histogram:
         )
         width = (highest - lowest) / bins
         self.counts = torch.zeros(len(values), bins, dtype=torch.float64)
-        for part in values.split(max(1, _VALUES_AT_ONCE // len(values)), dim=1):
+        for part in torch.split(values, max(1, _VALUES_AT_ONCE // len(values)), dim=1):
             places = ((part - lowest) / width).nan_to_num().long().clamp(0, bins - 1)
             self.counts.scatter_add_(1, places, (part != 0).double())
         middles = torch.arange(bins, dtype=torch.float64) + 0.5

@@ -144,7 +144,7 @@ def _of_weight(weight: Tensor, scope: str, fit: _Fit) -> Levels | Codebook:
     sizes = groups_of_channels(groups, len(channels)).bincount().tolist()
     if len(set(sizes)) == 1:
         return fit(channels.reshape(groups, -1))
-    return _joined([fit(part.reshape(1, -1)) for part in channels.split(sizes)])
+    return _joined([fit(part.reshape(1, -1)) for part in torch.split(channels, sizes)])
 
 
 def _fitted(
