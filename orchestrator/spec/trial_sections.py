@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from orchestrator.spec.allocation_section import AllocationSection, check_sampled_bits
+from orchestrator.spec.allocation_section import AllocationSection
 from orchestrator.spec.recipe_section import RecipeSection
 from orchestrator.spec.section import Quantity, Section, with_name, with_reference
 from orchestrator.spec.sensitivity_section import SensitivitySection
@@ -243,14 +243,17 @@ class QuantizationSection(Section):
             )
         return self
 
-    def check_space(self, space: SearchSpace) -> None:
-        """Reject a space that contradicts this section.
+    def bits_given(self) -> dict[str, Any]:
+        """Return what `check_sampled_bits` compares a space with."""
+        budget = self.allocation is not None and self.allocation.as_allocation().active
+        return {"has_budget": budget, "bits": self.bits, "fc_bits": self.fc_bits}
+
+    def check_levels(self, space: SearchSpace) -> None:
+        """Reject few bits for the levels of a codebook where no quantizer of the trials has one.
 
         Raises:
-            ValueError: Bits are decided twice, or no level is listed that could have few bits.
+            ValueError: There is no such quantizer.
         """
-        budget = self.allocation is not None and self.allocation.as_allocation().active
-        check_sampled_bits(space.domains, has_budget=budget, bits=self.bits, fc_bits=self.fc_bits)
         quantizers = self._values_of(space, "quantizer")
         few = [bits for bits in self._values_of(space, "codebook_bits") if bits != FLOAT_BITS]
         if few and not set(quantizers) - (set(QUANTIZERS) - set(CODEBOOKS)):

@@ -52,7 +52,7 @@ def test_export_writes_the_file_that_was_measured(
     packed: Path, call: Call, tmp_path: Path
 ) -> None:
     result = call("export", "digits-fc", 0, "--to", tmp_path / "out")
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.output
     (record,) = json.loads(call("front", "digits-fc", "-f", "json").stdout)
     sizes = [path.stat().st_size for path in (tmp_path / "out").glob("*.safetensors")]
     assert sizes == [record["values"]["memory_bytes"]]
@@ -69,7 +69,7 @@ def test_export_to_onnx_writes_files_beside_and_says_how_fast_they_are(
     write_artifact(network, file, quantization=QuantizationConfig(4, 4), classes=None)
     store_trial_of(file, spec)
     result = call("export", "digits-fc", 0, "--to", tmp_path / "out", "--onnx", "--onnx-int8")
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.output
     names = ("model.int8.onnx", "model.onnx", "model.safetensors", "trial.json")
     assert tuple(sorted(path.name for path in (tmp_path / "out").iterdir())) == names
     said = result.stdout

@@ -26,7 +26,7 @@ def values(accepts: Accepts) -> st.SearchStrategy[Any]:
     if accepts.flag:
         return st.booleans()
     if accepts.low is None:
-        return st.sampled_from(accepts.words)
+        return st.sampled_from(accepts.words or accepts.also)
     low, high = accepts.low, min(accepts.high, 70_000)
     return st.integers(int(low), int(high)) if accepts.whole else st.floats(low, high)
 
