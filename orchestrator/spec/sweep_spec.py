@@ -17,7 +17,6 @@ from pydantic import (
 from orchestrator.constraints import Constraint
 from orchestrator.objectives import Direction, Objective
 from orchestrator.quantities import quantity
-from orchestrator.spec.allocation_section import check_sampled_bits
 from orchestrator.spec.backbone_section import Backbone
 from orchestrator.spec.callbacks_section import Callbacks
 from orchestrator.spec.claim_section import ClaimSection
@@ -215,9 +214,7 @@ class SweepSpec(Section):
 
     @model_validator(mode="after")
     def _has_networks(self) -> Self:
-        check_sampled_bits(self.space, **self.quantization.bits_given())
-        if self.space:  # Else its own mistakes are told, and those of the other sections.
-            self.quantization.check_levels(self.search_space)
+        self.quantization.check_space(self.space)
         fixed, is_sampled = self.trial_config(), {"depth", "width_multiplier"} & self.space.keys()
         problem = is_sampled and variant_problem(fixed, self.search_space)
         first, search = self.quantization.sensitivity, (self.space, self.sampler.kind)

@@ -1,5 +1,6 @@
 """The sections of a sweep file: closed, frozen, each checked where it is read."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -11,12 +12,12 @@ from pydantic import (
     model_validator,
 )
 
-from orchestrator.spec.allocation_section import AllocationSection
+from orchestrator.spec.allocation_section import AllocationSection, check_sampled_bits
 from orchestrator.spec.recipe_section import RecipeSection
 from orchestrator.spec.section import Quantity, Section, with_name, with_reference
 from orchestrator.spec.sensitivity_section import SensitivitySection
 from orchestrator.state_folder import StateFolder
-from search_spaces import Choice, SearchSpace, Value
+from search_spaces import Choice, SearchSpace, Value, parse_space
 from trainers.data.config import DataConfig
 from trainers.doors import resolved_reference
 from trainers.networks.sizing import check_rule
@@ -243,17 +244,21 @@ class QuantizationSection(Section):
             )
         return self
 
-    def bits_given(self) -> dict[str, Any]:
-        """Return what `check_sampled_bits` compares a space with."""
-        budget = self.allocation is not None and self.allocation.as_allocation().active
-        return {"has_budget": budget, "bits": self.bits, "fc_bits": self.fc_bits}
+    def check_space(self, domains: Mapping[str, Any]) -> None:
+        """Reject a space that contradicts this section.
 
-    def check_levels(self, space: SearchSpace) -> None:
-        """Reject few bits for the levels of a codebook where no quantizer of the trials has one.
+        Args:
+            domains: The space's, as the sweep file has them; none where they are wrong themselves.
 
         Raises:
-            ValueError: There is no such quantizer.
+            ValueError: Bits are decided twice, or no quantizer of the trials has a codebook whose
+                levels could have few bits.
         """
+        budget = self.allocation is not None and self.allocation.as_allocation().active
+        check_sampled_bits(domains, has_budget=budget, bits=self.bits, fc_bits=self.fc_bits)
+        if not domains:
+            return
+        space = parse_space(domains)
         quantizers = self._values_of(space, "quantizer")
         few = [bits for bits in self._values_of(space, "codebook_bits") if bits != FLOAT_BITS]
         if few and not set(quantizers) - (set(QUANTIZERS) - set(CODEBOOKS)):

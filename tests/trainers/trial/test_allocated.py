@@ -90,7 +90,7 @@ def test_a_budget_below_two_bits_is_refused(bands: ImageData, make_config: Confi
     [
         ({"bits": 4}, "bits: 4 is given too"),
         ({"layer_bits": {2: 4}}, "bits_2: 4 is given too"),
-        ({"scope": "global"}, "scope: channel or layer"),
+        ({"scope": "global"}, "scope: channel, channels:N or layer"),
         ({"qat": "lsq"}, "qat: none"),
     ],
 )
