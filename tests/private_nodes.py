@@ -196,15 +196,21 @@ def private_network(numbers: Sequence[int]) -> Iterator[None]:
             f"; -n {space} addr add {address_of(n)}/24 dev eth0"
             f"; -n {space} link set eth0 up; -n {space} link set lo up"
         )
-        ended.append(f"netns del {space}")
+        # The kernel ends a namespace some time after the command, and the cable's name with it.
+        ended += [f"link del {cable}", f"netns del {space}"]
     with Path(tempfile.gettempdir(), f"paretune-{_BRIDGE}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
+            _remove(ended)  # What a process left that was killed.
             _make(made.split("; "))
             yield
         finally:
-            for words in ended:
-                subprocess.run(["ip", *words.split()], capture_output=True, check=False)
+            _remove(ended)
+
+
+def _remove(commands: Sequence[str]) -> None:
+    for words in commands:
+        subprocess.run(["ip", *words.split()], capture_output=True, check=False)
 
 
 def _make(commands: Sequence[str]) -> None:
