@@ -71,7 +71,9 @@ def test_what_ray_says_of_a_dead_node_is_in_its_log_and_not_on_the_screen(
     # By the function that Ray's thread of messages calls; tests of several nodes kill one.
     message = {"lines": ["The node has been marked dead."], "pid": "raylet", "is_err": False}
     log = tmp_path / "ray.log"
+    # The Ray of other tests in this process stays.
     monkeypatch.setattr(ray, "init", lambda **_: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
     said: list[str] = []
     disconnect = connect(None, log, said.append)
     ray_worker.print_to_stdstream(message, ignore_prefix=False)
