@@ -109,7 +109,7 @@ def try_quantizer(reference: str, bits: int) -> int:
 
     >>> try_quantizer("statistics:fmean", 4)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    trainers.doors.references.DoorError: statistics:fmean#... was called with tensors ..., and raised ...
+    trainers.doors.references.DoorError: statistics:fmean#... was called with ...and raised ...
     """
     weights = torch.randn(_TRIED, generator=torch.Generator().manual_seed(0))
     weights[:, :2] = 0.0
