@@ -9,21 +9,18 @@ from torch.func import functional_call
 
 from trainers.quantization.quantized import QuantizedWeight
 from trainers.quantization.rounding.grid import grid_of
-
-STEPS = 400
-"""Steps of gradient descent in each block."""
+from trainers.quantization.rounding.soft import (
+    RATE,
+    REGULARIZED,
+    STEPS,
+    exponent_at,
+    numbers_at,
+    stretched,
+)
 
 # One image of as many says whether what was learned from the others is better.
 _JUDGES = 4
 _BATCH = 32
-_RATE = 0.05
-# The exponent of the term that drives each weight to one of two levels, at first and at last.
-_SOFT, _HARD = 20.0, 2.0
-# Share of the steps before that term counts, and its weight per unit of the starting error.
-_WARM_UP = 0.2
-_REGULARIZED = 1.0
-# The rectified sigmoid reaches beyond 0 and 1 by as much.
-_STRETCH = 0.1
 # Where a weight begins between the level that it has (0) and its other one (1).
 _NEAREST, _FARTHEST = 0.01, 0.05
 
@@ -188,12 +185,10 @@ class _Choice:
         self._grid, self._here = grid, here
         self._way = grid.at(self._other) - here
         gone = ((wanted - here) / torch.where(self._way == 0, 1.0, self._way)).nan_to_num()
-        share = gone.clamp(_NEAREST, _FARTHEST)
-        inner = (share + _STRETCH) / (1 + 2 * _STRETCH)
-        self.number = torch.log(inner / (1 - inner)).requires_grad_()
+        self.number = numbers_at(gone.clamp(_NEAREST, _FARTHEST)).requires_grad_()
 
     def share(self) -> Tensor:
-        return (self.number.sigmoid() * (1 + 2 * _STRETCH) - _STRETCH).clamp(0, 1)
+        return stretched(self.number.sigmoid())
 
     def between(self, share: Tensor) -> Tensor:
         return (self._here + self._way * share).reshape(self._shape)
@@ -222,7 +217,7 @@ def _descend(
     """Learn the numbers of the choices by Adam, on batches that are drawn."""
     numbers = [choice.number for choice in choices.values()]
     count = sum(number.numel() for number in numbers)
-    adam = torch.optim.Adam(numbers, lr=_RATE)
+    adam = torch.optim.Adam(numbers, lr=RATE)
     draws = torch.Generator().manual_seed(seed)
     order = torch.empty(0, dtype=torch.long)
     for step in range(STEPS):
@@ -233,11 +228,9 @@ def _descend(
         weights = {name: choices[name].between(share) for name, share in shares.items()}
         away = functional_call(block, weights, (inputs[chosen],)) - target[chosen]
         loss = away.square().mean() / scale
-        progress = (step / STEPS - _WARM_UP) / (1 - _WARM_UP)
-        if progress > 0:
-            exponent = _HARD + (_SOFT - _HARD) * (1 - progress)
+        if (exponent := exponent_at(step / STEPS)) is not None:
             soft = sum((1 - (2 * h - 1).abs().pow(exponent)).sum() for h in shares.values())
-            loss = loss + _REGULARIZED * soft / count
+            loss = loss + REGULARIZED * soft / count
         adam.zero_grad()
         loss.backward()
         adam.step()

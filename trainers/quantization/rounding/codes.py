@@ -9,23 +9,21 @@ import torch
 from torch import Tensor
 
 from trainers.quantization.rounding.grid import Grid
-
-STEPS = 400
-"""Steps of gradient descent in ``adaround``."""
+from trainers.quantization.rounding.soft import (
+    RATE,
+    REGULARIZED,
+    STEPS,
+    STRETCH,
+    exponent_at,
+    numbers_at,
+    stretched,
+)
 
 SWEEPS = 3
 """Rounds of coordinate descent after ``gptq``."""
 
-_RATE = 0.05
 # Adam's averages, and what keeps it from dividing by zero.
 _FIRST, _SECOND, _TINY = 0.9, 0.999, 1e-8
-# The exponent of the term that drives each weight to one of two levels, at first and at last.
-_SOFT, _HARD = 20.0, 2.0
-# Share of the steps before that term counts, and its weight per unit of the starting error.
-_WARM_UP = 0.2
-_REGULARIZED = 1.0
-# The rectified sigmoid reaches beyond 0 and 1 by as much.
-_STRETCH = 0.1
 
 
 def damped(second: Tensor, damping: float) -> Tensor:
@@ -166,22 +164,19 @@ def _descended(target: Tensor, moments: Tensor, grid: Grid) -> Tensor:
     share = (target - floor) / width
     rounded = floor + width * (share > 0.5) - target
     scale = (torch.bmm(rounded, moments) * rounded).sum().clamp(min=1e-30)
-    inner = (share.clamp(0.01, 0.99) + _STRETCH) / (1 + 2 * _STRETCH)
-    number = torch.log(inner / (1 - inner))
+    number = numbers_at(share.clamp(0.01, 0.99))
     first, second = torch.zeros_like(number), torch.zeros_like(number)
     for step in range(STEPS):
         sigmoid = number.sigmoid()
-        up = (sigmoid * (1 + 2 * _STRETCH) - _STRETCH).clamp(0, 1)
+        up = stretched(sigmoid)
         gradient = 2 * torch.bmm(floor + width * up - target, moments) * width / scale
-        progress = (step / STEPS - _WARM_UP) / (1 - _WARM_UP)
-        if progress > 0:
-            exponent = _HARD + (_SOFT - _HARD) * (1 - progress)
+        if (exponent := exponent_at(step / STEPS)) is not None:
             side = 2 * up - 1
             pull = 2 * exponent * side.abs().pow(exponent - 1) * side.sign()
-            gradient -= _REGULARIZED * pull / number.numel()
-        gradient *= (1 + 2 * _STRETCH) * sigmoid * (1 - sigmoid)
+            gradient -= REGULARIZED * pull / number.numel()
+        gradient *= (1 + 2 * STRETCH) * sigmoid * (1 - sigmoid)
         first += (1 - _FIRST) * (gradient - first)
         second += (1 - _SECOND) * (gradient.square() - second)
         unbiased = (second / (1 - _SECOND ** (step + 1))).sqrt()
-        number -= _RATE * first / (1 - _FIRST ** (step + 1)) / (unbiased + _TINY)
+        number -= RATE * first / (1 - _FIRST ** (step + 1)) / (unbiased + _TINY)
     return low + number.reshape(low.shape).gt(0)
