@@ -2,8 +2,9 @@
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,8 @@ _CODES = ".codes"
 _FLOAT = "float."
 _NEAREST, _ROUNDED = "nearest_divergence", "rounding_divergence"
 _EQUALIZED = "equalized"
+
+_Nearest = tuple[Network, Mapping[str, QuantizedWeight]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,20 +75,20 @@ def calibrated(
         device: Where to compute.
         stages: Cached stages of the trial, or None.
     """
+    nearest_of = cache(partial(_nearest, network, config))
 
     def make() -> dict[str, Tensor]:
-        return _rounded(network, config, data, device)
+        return _rounded(network, nearest_of, config, data, device)
 
     found = make() if stages is None else stages.rounding(network, config, make)
     values = {name: float(found[name]) for name in (_NEAREST, _ROUNDED)}
     values = {name: value for name, value in values.items() if math.isfinite(value)}
-    packed = copy.deepcopy(network)
     if config.calibration.equalize:
         values[_EQUALIZED] = float(found[_EQUALIZED])
-        packed = equalized(network) if values[_EQUALIZED] else packed
+    packed, nearest = nearest_of(bool(values.get(_EQUALIZED)))
     weights = {
         name: QuantizedWeight(found[name + _CODES], weight.levels)
-        for name, weight in quantize_network(packed, config.quantization).items()
+        for name, weight in nearest.items()
     }
     state = packed.state_dict()
     for name, tensor in found.items():
@@ -94,21 +97,35 @@ def calibrated(
     return Calibrated(packed, weights, values)
 
 
+def _nearest(
+    network: Network,
+    config: TrialConfig,
+    is_equalized: bool,  # noqa: FBT001 - a key of the results that are kept
+) -> _Nearest:
+    """Return a copy of a network, equalized or as it is, and its nearest codes."""
+    found = equalized(network) if is_equalized else copy.deepcopy(network)
+    return found, quantize_network(found, config.quantization)
+
+
 def _rounded(
-    network: Network, config: TrialConfig, data: ImageData, device: torch.device
+    network: Network,
+    nearest_of: Callable[[bool], _Nearest],
+    config: TrialConfig,
+    data: ImageData,
+    device: torch.device,
 ) -> dict[str, Tensor]:
     """Return codes, corrected floats and both divergences, as tensors for the cache."""
     trained = copy.deepcopy(network).to(device).eval().requires_grad_(requires_grad=False)
     fitted, judged = _images(config, data, device)
-    nearest = quantize_network(network, config.quantization)
+    nearest = nearest_of(False)[1]  # noqa: FBT003
     best, is_equalized = Rounded(nearest, {}), False
     before = least = divergence(trained, _with(trained, nearest, {}), judged)
     for equalizes in (False, True) if config.calibration.equalize else (False,):
-        source = equalized(network) if equalizes else network
+        source, codes = nearest_of(equalizes)
         start = copy.deepcopy(source).to(device).eval().requires_grad_(requires_grad=False)
         rounded = round_network(
             start,
-            quantize_network(source, config.quantization),
+            codes,
             fitted,
             rounding=config.chosen_rounding,
             calibration=config.calibration,
