@@ -3,8 +3,8 @@
 A trained network is quantized, per channel or in other scopes, and not trained any further. Codes
 are chosen with a look at training images, drawn by each of the seeds; the test images say how many
 are right after that. The interval is Wilson's, of 95 %; bytes are those of the packed file,
-which has the same size for the peer's codes and levels. Seconds are of one core. With ``--peer``
-rows of Brevitas stand beside ours (`low_bit_peer`), on the same network and images.
+which has the same size for the peer's codes and levels. Seconds are of one core. ``--peer`` also
+prints what Brevitas makes of the same network and images (`low_bit_peer`), below each of our rows.
 
 Run: ``python benchmarks/bench_low_bit.py --weights resnet20.th --images cifar10.npz``, the
 checkpoint with its classifier, and ``x_train``, ``y_train``, ``x_test``, ``y_test`` in the npz; or
@@ -94,7 +94,7 @@ def asked() -> argparse.Namespace:
 def config_of(
     backbone: str, bits: int, levels: str, scope: str, codebook_bits: int
 ) -> TrialConfig:
-    """These levels."""
+    """Return the config of a trial with these levels."""
     quantizer, step = LEVELS[levels]
     return TrialConfig(
         backbone=backbone,
