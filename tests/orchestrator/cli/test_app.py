@@ -194,3 +194,11 @@ class TestErrors:
 
     def test_a_bug_shows_itself(self) -> None:
         assert isinstance(self.raising(ZeroDivisionError("bug")).exception, ZeroDivisionError)
+
+
+def test_a_process_that_ends_is_not_searched_for_cycles() -> None:
+    # Called last: what was registered first.
+    code = (
+        f"import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 0)); {PROGRAM}"
+    )
+    assert started("--version", code=code).stdout.splitlines()[-1] == "True"
