@@ -210,7 +210,10 @@ class SweepLoop:
 
     def troubled(self, job: Job, trouble: Failure) -> None:
         """Report the trouble to the user, and keep it for the attempt's record."""
-        if job.trial not in self._troubles:
+        known = self._troubles.get(job.trial)
+        # Where files are lost, a cache in the same storage fails as well, and may do so earlier.
+        is_worse = trouble.kind is FailureKind.FILES_LOST
+        if known is None or (is_worse and known.kind is not FailureKind.FILES_LOST):
             self._troubles[job.trial] = trouble
             self._parts.progress.note(f"trial {job.trial}: {trouble.message}")
 

@@ -55,7 +55,8 @@ class GroupRunner:
         """Advance the jobs for a while; returns the step of each trial that advanced.
 
         That is to set the trials up, to measure one of them, to train together, or to go on with
-        one: for about `SLICE_S`, or until one comes to a milestone or to its end.
+        one: for the first epoch, and then for about `SLICE_S`, or until one comes to a milestone
+        or to its end.
         """
         steps = self._step()
         self.drop([number for number, step in steps.items() if step.outcome is not None])
@@ -110,7 +111,9 @@ class GroupRunner:
 
     def _trained(self, runs: Mapping[int, TrialRun]) -> Mapping[int, Step]:
         steps = {number: Step(()) for number in runs}
-        until = time.perf_counter() + SLICE_S
+        # The first epoch is told at once.
+        slice_s = SLICE_S if any(run.epoch for run in runs.values()) else 0.0
+        until = time.perf_counter() + slice_s
         while True:
             try:
                 results = run_epoch([run.training for run in runs.values()])

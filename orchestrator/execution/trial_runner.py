@@ -66,7 +66,11 @@ class TrialRunner:
         return self._run
 
     def step(self) -> Step:
-        """Work for about `SLICE_S`, or to the next milestone, or to the end."""
+        """Work for about `SLICE_S`, or to the next milestone, or to the end.
+
+        The first epoch is a step of its own, and so is measuring: what was trained is told at
+        once.
+        """
         return self._guarded(self._step)
 
     def set_up(self, like: FineTuning | None = None) -> Step:
@@ -99,9 +103,10 @@ class TrialRunner:
         step = replace(step, trouble=self._trouble())
         # The start of a worker and its waiting for others are not the trial's.
         self._worked_s += time.perf_counter() - began
-        limit = self._job.seconds
-        if self._run is not None and limit is not None and self._worked_s >= limit:
-            step = replace(step, outcome=step.outcome or _too_slow(self._job, self._run))
+        limit, run = self._job.seconds, self._run
+        # What is trained to its end is measured: it is worth more than the limit.
+        if run is not None and not run.finished and limit is not None and self._worked_s >= limit:
+            step = replace(step, outcome=step.outcome or _too_slow(self._job, run))
         if step.outcome is not None and step.outcome.state is TrialState.FAILED:
             self._run = None
         return step
@@ -147,13 +152,13 @@ class TrialRunner:
         if self._run is None:
             run = self._set_up(job)
             # The verdict that an earlier attempt may have waited for comes before the next epoch.
-            least = run.epoch
+            least, slice_s = run.epoch, 0.0
         else:
             run = self._run
-            least = run.epoch + 1
+            least, slice_s = run.epoch + 1, SLICE_S
         to_epoch = next((epoch for epoch in job.milestones if epoch >= least), _END)
-        reports = _told(run, run.advance(to_epoch=to_epoch, seconds=SLICE_S))
-        if not run.finished:
+        reports = _told(run, run.advance(to_epoch=to_epoch, seconds=slice_s))
+        if reports or not run.finished:
             return Step(reports)
         measured = run.measure()
         artifact = measured.artifact

@@ -159,6 +159,20 @@ def test_trouble_on_the_way_is_part_of_the_attempts_record(
     assert store.attempts("a", 1)[0].failure is None
 
 
+def test_lost_files_outrank_a_cache_that_failed_in_the_same_storage_before(
+    drive: Callable[..., Driver], store: Store
+) -> None:
+    driver = drive()
+    job = driver.start()
+    assert job is not None
+    for kind in (FailureKind.BAD_CACHE, FailureKind.FILES_LOST, FailureKind.BAD_CACHE):
+        driver.loop.troubled(job, Failure(kind, f"It is {kind.value}."))
+    driver.loop.ended(job, complete())
+    failure = store.attempts("a", 0)[0].failure
+    assert failure is not None
+    assert failure.kind is FailureKind.FILES_LOST
+
+
 def filled(bytes_each: int) -> Callable[[Job], Outcome]:
     """Complete trials that leave something on the disk."""
 

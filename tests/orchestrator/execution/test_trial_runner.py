@@ -248,10 +248,11 @@ def test_a_training_from_the_cache_has_its_epochs_at_once_and_no_values_of_miles
     first.begin(job(epochs=3, milestones=(1, 2)))
     cold = [report for step in steps(first) for report in step.reports]
     second.begin(job(epochs=3, milestones=(1, 2)))
-    (only,) = steps(second)
+    trained, measured = steps(second)
+    assert measured.outcome is not None
     assert any(name.startswith("milestone_") for name in cold[0].values)
-    assert [report.epoch for report in only.reports] == [1, 2, 3]
-    for report, before in zip(only.reports, cold, strict=True):
+    assert [report.epoch for report in trained.reports] == [1, 2, 3]
+    for report, before in zip(trained.reports, cold, strict=True):
         assert report.values["seconds"] == 0
         kept = ("train_loss", "float_accuracy")
         assert {name: before.values[name] for name in kept} == {
@@ -278,11 +279,23 @@ def test_a_trial_that_takes_too_long_has_failed_and_leaves_no_epochs_to_take_up(
 
 
 @pytest.mark.slow
+def test_what_was_trained_is_told_at_once(digits: ImageData, job: Callable[..., Job]) -> None:
+    runner = TrialRunner(digits)
+    runner.begin(job(epochs=3))
+    *trained, measured = steps(runner)
+    assert [report.epoch for report in trained[0].reports] == [1]
+    assert [report.epoch for step in trained for report in step.reports] == [1, 2, 3]
+    assert not any(step.outcome for step in trained)
+    assert measured.outcome is not None
+    assert not measured.reports
+
+
+@pytest.mark.slow
 def test_a_trial_that_is_done_or_within_its_time_is_measured(
     digits: ImageData, job: Callable[..., Job]
 ) -> None:
     runner = TrialRunner(digits)
-    # The last epoch and the measuring are one step: what is there is worth more than the limit.
+    # What is trained to its end is worth more than the limit.
     for given in (replace(job(epochs=1), seconds=1e-6), replace(job(epochs=3), seconds=1e6)):
         runner.begin(given)
         outcome = steps(runner)[-1].outcome
