@@ -1,6 +1,5 @@
 """Trials in this process: for tests, debugging, and machines without Ray."""
 
-import importlib
 import os
 import sys
 import time
@@ -25,9 +24,8 @@ from orchestrator.execution.preparation import found_out, prepare
 from orchestrator.execution.task import Task
 from orchestrator.execution.trial_step import Step
 from orchestrator.execution.trial_storage import fetched_job, in_storage, kept_in
-from orchestrator.execution.two_at_once import two_at_once
+from orchestrator.execution.two_at_once import beside_another, takes_two, two_at_once
 from orchestrator.trials import TrialState
-from trainers.networks.brought.registry import is_code
 from trainers.stages.use import CacheUse
 
 if TYPE_CHECKING:
@@ -58,10 +56,7 @@ class InlineExecutor:
 
     def prepare(self) -> Prepared:
         """Read the images and try the weights; the driver has tried the storage itself."""
-        prepared = found_out(self._task, self._data)
-        # Torch, before other threads load what they need; see `warmed_up_mirror`.
-        importlib.import_module("orchestrator.execution.group_runner")
-        return prepared
+        return found_out(self._task, self._data)
 
     def run(self, source: JobSource) -> None:
         """Run until no job is left."""
@@ -77,38 +72,27 @@ class InlineExecutor:
         """Measure packed networks: two at once where there is a CPU for the second one."""
         with _computing():
             if len(jobs) > 1 and self._has_room:
-                yield from two_at_once(self._measured_in_turns, jobs, interrupted)
+                yield from two_at_once(self._measured, jobs, interrupted)
                 return
             for number, job in jobs.items():
                 if interrupted():
                     return
                 yield number, self._measured(job)
 
-    def _measured_in_turns(self, job: FrontJob) -> Mapping[str, float] | Unmeasured:
-        from trainers.evaluators.robustness import in_turns
-
-        with in_turns():
-            return self._measured(job)
-
     def _measured(self, job: FrontJob) -> Mapping[str, float] | Unmeasured:
         from orchestrator.execution.trial_runner import measure_front
 
-        with fetched_job(job, self._task.storage) as here:
+        with beside_another(self._task), fetched_job(job, self._task.storage) as here:
             return measure_front(here, self._data, self._task)
 
     @property
     def _has_room(self) -> bool:
-        """Whether a second network can be measured at the same time.
-
-        Not with a user's own code, which may not be made for threads, and not on a GPU, whose
-        memory one network may need.
-        """
+        """Whether a second network can be measured at the same time, on a CPU of its own."""
         from trainers.training.devices import chosen_device
 
-        task = self._task
-        is_ours = not task.code and not task.parts and not is_code(task.backbone["name"])
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-        return is_ours and cpus >= 2 * task.needs.cpus and chosen_device().type == "cpu"
+        has_cpus = cpus >= 2 * self._task.needs.cpus and chosen_device().type == "cpu"
+        return has_cpus and takes_two(self._task)
 
     def close(self) -> None:
         """Do nothing: there are no workers to release."""

@@ -13,6 +13,7 @@ from orchestrator.execution.carried_files import CarriedFile
 from orchestrator.execution.preparation import found_out, prepare
 from orchestrator.execution.ray_cluster import front_measured
 from orchestrator.execution.task import Task
+from orchestrator.execution.two_at_once import beside_another
 from orchestrator.execution.waiting import begun
 from trainers.errors import TrainerError
 
@@ -51,7 +52,7 @@ def is_kept(task: Task) -> bool:
 
 
 class _Process:
-    """What runs in the process, one call after another."""
+    """What runs in the process, two calls at once."""
 
     @ray.method(num_returns=2)  # type: ignore[untyped-decorator]
     def prepare(self, task: Task, key: str) -> tuple[Prepared | TrainerError, Any]:
@@ -74,11 +75,14 @@ class _Process:
         self, job: FrontJob, data: Any, task: Task, marker: Path, files: list[Any]
     ) -> tuple[dict[str, float] | Unmeasured, tuple[CarriedFile, ...]]:
         """Measure one packed network, as `ray_cluster.measure_front_task` does."""
-        return front_measured(job, data, task, marker, files)
+        with beside_another(task):
+            return front_measured(job, data, task, marker, files)
 
 
 # Ray finds a free CPU for an actor that names none, and takes none from others while it lives.
-_actor: Any = ray.remote(max_restarts=_RETRIES, max_task_retries=_RETRIES)(_Process)
+_actor: Any = ray.remote(max_restarts=_RETRIES, max_task_retries=_RETRIES, max_concurrency=2)(
+    _Process
+)
 
 
 class KeptWorker:

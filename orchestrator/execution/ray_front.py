@@ -22,6 +22,7 @@ from orchestrator.execution.kept_worker import KeptWorker
 from orchestrator.execution.ray_cluster import measure_front_task, ray_options
 from orchestrator.execution.slots import LiveSlots
 from orchestrator.execution.task import Task
+from orchestrator.execution.two_at_once import takes_two
 
 _logger = logging.getLogger(__name__)
 # How long an interruption waits for networks that are being measured.
@@ -33,8 +34,8 @@ _START_S = 5.0
 class FrontTasks:
     """The tasks that measure networks, as many at once as there are slots.
 
-    The kept worker measures at once. Others, which have to start and to import torch, are asked
-    for when what waits would take it longer than that.
+    The kept worker measures at once, and two networks where it can. Others, which have to start
+    and to import torch, are asked for when what waits would take it longer than that.
 
     Args:
         task: What every worker must know.
@@ -57,8 +58,9 @@ class FrontTasks:
         self._task, self._data, self._marker, self._slots = task, data, marker, slots
         self._check, self._kept = check, kept
         self._pending: dict[Any, tuple[int, FrontJob]] = {}
-        self._at_kept: Any = None
-        self._began = 0.0
+        # When the kept worker began with each.
+        self._at_kept: dict[Any, float] = {}
+        self._most_at_kept = 2 if takes_two(task) else 1
         self._took_s = 0.0
 
     def measure(
@@ -75,7 +77,7 @@ class FrontTasks:
                 self._give(waiting)
                 for ref in ray.wait(list(self._pending), timeout=_POLL_S)[0]:
                     number, job = self._pending.pop(ref)
-                    if ref != self._at_kept or self._is_answered(ref):
+                    if ref not in self._at_kept or self._is_answered(ref):
                         yield number, _result(ref, job)
                     else:
                         waiting.appendleft((number, job))
@@ -87,7 +89,7 @@ class FrontTasks:
 
     def _cancel(self) -> None:
         for ref in self._pending:
-            if ref != self._at_kept:
+            if ref not in self._at_kept:
                 ray.cancel(ref, force=True)
             elif self._kept is not None:
                 # A call of an actor can be ended with the actor alone.
@@ -95,11 +97,12 @@ class FrontTasks:
 
     def _give(self, waiting: deque[tuple[int, FrontJob]]) -> None:
         """Give networks to the kept worker if it is free, and to others where that pays."""
-        if self._kept is not None and self._at_kept is None and waiting:
+        most = min(self._most_at_kept, self._slots.count)
+        while self._kept is not None and waiting and len(self._at_kept) < most:
             number, job = waiting.popleft()
-            self._began = time.monotonic()
-            self._at_kept = self._kept.measure(job, self._data, self._marker, _files(job))
-            self._pending[self._at_kept] = number, job
+            ref = self._kept.measure(job, self._data, self._marker, _files(job))
+            self._at_kept[ref] = time.monotonic()
+            self._pending[ref] = number, job
         while waiting and len(self._pending) < self._slots.count and self._pays(len(waiting)):
             number, job = waiting.popleft()
             self._pending[self._begun(job)] = number, job
@@ -108,16 +111,17 @@ class FrontTasks:
         """Whether other workers would have started before the kept one is through."""
         if self._kept is None:
             return True
+        now = time.monotonic()
         if not self._kept.is_warm:
             # Others would come to this point later still.
-            self._began = time.monotonic()
+            self._at_kept = dict.fromkeys(self._at_kept, now)
             return False
-        so_far = time.monotonic() - self._began if self._at_kept is not None else 0.0
-        return count * max(self._took_s, so_far) >= _START_S
+        so_far = max((now - began for began in self._at_kept.values()), default=0.0)
+        return count * max(self._took_s, so_far) / self._most_at_kept >= _START_S
 
     def _is_answered(self, ref: Any) -> bool:
         """Take note that the kept worker is free; false if it is lost, and its network waits."""
-        self._at_kept, self._took_s = None, time.monotonic() - self._began
+        self._took_s = time.monotonic() - self._at_kept.pop(ref)
         try:
             ray.get(ref)
         except RayActorError:

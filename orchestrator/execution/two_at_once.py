@@ -3,7 +3,11 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
+
+from orchestrator.execution.task import Task
+from trainers.networks.brought.registry import is_code
 
 _K = TypeVar("_K")
 _J = TypeVar("_J")
@@ -47,3 +51,28 @@ def two_at_once(
         finally:
             waiting.clear()
     yield from done
+
+
+def takes_two(task: Task) -> bool:
+    """Decide whether one process may measure two networks of a sweep at the same time.
+
+    Not with a user's own code, which may not be made for threads, and not on a GPU, whose memory
+    one network may need.
+
+    >>> from dataclasses import replace
+    >>> from trainers.data.config import DataConfig
+    >>> task = Task(DataConfig(name="digits"), {"name": "digitnet"}, {})
+    >>> takes_two(task), takes_two(replace(task, code={"own.py": b""}))
+    (True, False)
+    """
+    is_ours = not task.code and not task.parts and not is_code(task.backbone["name"])
+    return is_ours and not task.needs.gpus
+
+
+def beside_another(task: Task) -> AbstractContextManager[None]:
+    """Return a context in which a network is measured, perhaps beside another one."""
+    if not takes_two(task):
+        return nullcontext()
+    from trainers.evaluators.robustness import in_turns
+
+    return in_turns()

@@ -1,5 +1,6 @@
 """Measures of the front on nodes that share no disk: a lost file costs its own network alone."""
 
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from orchestrator.execution.carried_files import KEPT_NAMES, CarriedFile, read_f
 from orchestrator.execution.kept_worker import KeptWorker
 from orchestrator.execution.ray_cluster import alive_nodes, measure_front_task
 from orchestrator.execution.ray_front import FrontTasks, _result
-from orchestrator.execution.slots import LiveSlots
+from orchestrator.execution.slots import LiveSlots, Node
 from orchestrator.execution.task import Task
 from trainers.data.config import DataConfig
 
@@ -74,3 +75,17 @@ def test_predictions_that_return_damaged_cost_no_values(tmp_path: Path) -> None:
         "test_accuracy": 0.5
     }
     assert not (tmp_path / "trial").exists()
+
+
+def test_the_kept_process_measures_two_networks_at_once_unless_the_code_is_a_users(
+    tmp_path: Path,
+) -> None:
+    kept = KeptWorker(TASK)
+    for task, count in ((TASK, 2), (replace(TASK, code={"own.py": b""}), 1)):
+        slots = LiveSlots(lambda: [Node({"CPU": 2.0})], task.needs)
+        tasks = FrontTasks(task, None, tmp_path / "no marker", slots, lambda: None, kept)
+        waiting = deque(lost(tmp_path, 3).items())
+        tasks._give(waiting)
+        assert len(tasks._at_kept) == count
+        assert len(waiting) == 3 - count
+    kept.release()
