@@ -21,25 +21,6 @@ _LAST_DRAIN_S = 60.0
 _LAST_DRAIN_WITHOUT_HEAD_S = 20.0
 
 
-@contextmanager
-def warmed_up_mirror(spec: SweepSpec, state: StateFolder) -> Iterator[Callable[[], None]]:
-    """Load what the mirror of a sweep will need, in a background thread.
-
-    Yields:
-        A function to call once the mirror is needed; only then is a missing database created.
-    """
-    from orchestrator.tracking import warm_up
-
-    # Python loads one module at a time: in this process torch comes first, for no trial can begin
-    # without it, and torch leaves time for MLflow while it computes.
-    early = spec.execution.kind != "inline"
-    work = warm_up(spec.tracking.kind, state=state, uri=spec.tracking.uri, early=early)
-    try:
-        yield work.want
-    finally:
-        work.end()
-
-
 def load_report(spec: SweepSpec) -> None:
     """Load what draws the report, in a thread, while others measure the front of a sweep."""
     if spec.tracking.kind != "none":
@@ -59,8 +40,12 @@ def mirrored(
     progress: Progress,
     state: StateFolder,
     tell: Timed | None = None,
-) -> Iterator[None]:
+) -> Iterator[Callable[[], None]]:
     """Copy the sweep to MLflow in the background, and completely when the block is left.
+
+    Yields:
+        A function to call when workers have started, so that loading MLflow takes no time of
+        theirs; without it, copying begins after some seconds.
 
     Args:
         spec: The sweep.
@@ -84,7 +69,7 @@ def mirrored(
     background = BackgroundMirror(mirror, spec.name, on_trouble=progress.note)
     last_s = _LAST_DRAIN_S
     try:
-        yield
+        yield background.begin
     except ClusterLostError:
         last_s = _LAST_DRAIN_WITHOUT_HEAD_S
         raise

@@ -5,7 +5,7 @@ The only place where a spec becomes objects: store, lease, sampler, scheduler, e
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Event
 from typing import Literal
@@ -22,13 +22,13 @@ from orchestrator.contracts import (
 )
 from orchestrator.driver.address_checks import address_problems
 from orchestrator.driver.callbacks import with_callbacks
-from orchestrator.driver.executors import ExecutorFactory, executor_of
+from orchestrator.driver.executors import ExecutorFactory, closed, executor_of
 from orchestrator.driver.final_measures import add_final_measures, check_front_measures
 from orchestrator.driver.identity import checked_content, claim, stored
 from orchestrator.driver.lease import LEASE_S, lease_kept
 from orchestrator.driver.leftovers import remove_empty_folder, remove_leftovers
 from orchestrator.driver.loop import Parts, SweepLoop
-from orchestrator.driver.mirroring import chosen_store, load_report, mirrored, warmed_up_mirror
+from orchestrator.driver.mirroring import chosen_store, load_report, mirrored
 from orchestrator.driver.part_checks import with_parts_code
 from orchestrator.driver.quick_checks import quick_checks
 from orchestrator.driver.resource_probe import with_probed_resources
@@ -146,18 +146,16 @@ def _run(  # noqa: PLR0913 - what a run works with
     with (
         terminated_as_interrupted(),
         quick_checks(spec, url, folder, progress.note),
-        warmed_up_mirror(spec, folder) as want_mirror,
     ):
         worker = (executor or executor_of(spec, address, folder, progress))(task_of(spec, folder))
         try:
-            # Before anything is stored: a mistyped path leaves neither name nor state folder.
-            known, content = _images_read(spec, worker, found, folder, progress)
-            found = found or _open(where, state=folder)
-            want_mirror()
-            parts = (spec, found, worker, known, sampler_of(spec, known, sampler), prior)
-            interrupted = _drive(*parts, progress, folder, content, seen)
+            with closed(worker) as close:
+                # Before anything is stored: a mistyped path leaves neither name nor state folder.
+                known, content = _images_read(spec, worker, found, folder, progress)
+                found = found or _open(where, state=folder)
+                parts = (spec, found, worker, known, sampler_of(spec, known, sampler), prior)
+                interrupted = _drive(*parts, progress, folder, content, seen, close)
         finally:
-            worker.close()
             if interrupted and found is not None:
                 _remove_late_checkpoints(spec.name, found, folder)
             remove_empty_folder(folder.sweep_folder(spec.name))
@@ -242,6 +240,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
     folder: StateFolder,
     content: Mapping[str, object],
     seen: RunWatch,
+    close: Callable[[], object],
 ) -> bool:
     """Run the loop under the sweep's lease; returns whether it was interrupted."""
     record = claim(spec, store)
@@ -251,7 +250,8 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
         stack.enter_context(_interrupted_early(writer, begun := Event()))
         _begin(writer, spec, content)
         stack.enter_context(seen.looking(worker, store, folder))
-        stack.enter_context(mirrored(spec, store, progress, folder, seen.mirrored))
+        mirror = mirrored(spec, store, progress, folder, seen.mirrored)
+        seen.when_reported(stack.enter_context(mirror))
         loop = SweepLoop(
             spec,
             Parts(
@@ -270,12 +270,7 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
         state, reason = SweepState.INTERRUPTED, "the driver failed"
         try:
             with interrupted_by_signals(loop), lease_kept(writer, loop):
-                worker.run(seen.jobs(loop))
-                if not loop.interrupted:
-                    _measure_front(worker, loop, spec, progress)
-                if not loop.interrupted:
-                    state = SweepState.COMPLETE
-                    loop.remove_leftovers()
+                state = _searched(worker, loop, spec, progress, seen)
             reason = loop.stop_reason
             if loop.error is not None:
                 raise loop.error
@@ -285,12 +280,24 @@ def _drive(  # noqa: PLR0913 - what a run is put together from
         finally:
             _say(writer, state, reason)
             progress.end(store.sweep(spec.name))
+        if state is SweepState.COMPLETE:
+            # Meanwhile, the mirror gets the last values.
+            close()
     return loop.interrupted
 
 
-def _measure_front(worker: Executor, loop: SweepLoop, spec: SweepSpec, progress: Progress) -> None:
-    load_report(spec)
-    add_final_measures(worker, loop, spec, progress)
+def _searched(
+    worker: Executor, loop: SweepLoop, spec: SweepSpec, progress: Progress, seen: RunWatch
+) -> SweepState:
+    """Run all jobs, then measure the front; returns the state of the sweep."""
+    worker.run(seen.jobs(loop))
+    if not loop.interrupted:
+        load_report(spec)
+        add_final_measures(worker, loop, spec, progress)
+    if loop.interrupted:
+        return SweepState.INTERRUPTED
+    loop.remove_leftovers()
+    return SweepState.COMPLETE
 
 
 def _tell_begin(

@@ -78,6 +78,17 @@ class RunWatch:
         self._driver = driver_subject(spec.name)
         self._subjects: dict[int, Subject] = {}
         self._failure: tuple[int, Failure] | None = None
+        self._when_reported: Callable[[], None] | None = None
+
+    def when_reported(self, call: Callable[[], None]) -> None:
+        """Call this once the first epoch of a trial was reported."""
+        self._when_reported = call
+
+    def reported(self) -> None:
+        """Hear that an epoch was reported."""
+        call, self._when_reported = self._when_reported, None
+        if call is not None:
+            call()
 
     def progress(self, shown: Progress) -> Progress:
         """Return what is told of events: it shows them, and watches them."""
@@ -252,6 +263,7 @@ class _WatchedProgress:
     def trial_reported(self, trial: int, report: Report) -> None:
         for each in self._told:
             each.trial_reported(trial, report)
+        self._watch.reported()
 
     def trial_ended(self, trial: Trial) -> None:
         shown, *meters = self._told

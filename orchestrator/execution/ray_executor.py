@@ -71,6 +71,9 @@ class RayExecutor:
 
     def prepare(self) -> Prepared:
         """Connect, check that one trial fits, read the images and try the weights."""
+        # It takes a second, in which Ray's start mostly waits.
+        tuning = threading.Thread(target=_load_tuning, name="tune-warm-up", daemon=True)
+        tuning.start()
         if not ray.is_initialized():
             self._disconnect = connect(self._address, self._state.ray_log, self._say)
         task = self._task
@@ -83,8 +86,6 @@ class RayExecutor:
         needed = Needs() if is_kept(task) else Needs(cpus=task.needs.cpus)
         waiting = Waiting(needed, self._say, self._neighbors.names)
         told, self._data = self._prepared(waiting.key)
-        # It takes a second, in which nothing else is to do here.
-        importlib.import_module("orchestrator.execution.ray_tuning")
         while not ray.wait([told], timeout=_POLL_S)[0]:
             head.check()
             waiting.look()
@@ -152,3 +153,7 @@ class RayExecutor:
             leaving.join(_LEAVE_S)
         else:
             disconnect()
+
+
+def _load_tuning() -> None:
+    importlib.import_module("orchestrator.execution.ray_tuning")

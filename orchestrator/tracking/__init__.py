@@ -13,10 +13,8 @@ from orchestrator.state_folder import StateFolder
 from orchestrator.tracking.background import BackgroundMirror
 from orchestrator.tracking.errors import TrackingError
 from orchestrator.tracking.mlflow_mirror import MlflowMirror
-from orchestrator.tracking.mlflow_server import MlflowServer
 from orchestrator.tracking.no_mirror import NoMirror
 from orchestrator.tracking.sync import Count, SyncReport, sync
-from orchestrator.tracking.warming import WarmUp
 from orchestrator.trials import SweepRecord
 
 __all__ = [
@@ -27,11 +25,9 @@ __all__ = [
     "NoMirror",
     "SyncReport",
     "TrackingError",
-    "WarmUp",
     "build_mirror",
     "stored_mirror",
     "sync",
-    "warm_up",
 ]
 
 
@@ -75,20 +71,3 @@ def stored_mirror(sweep: SweepRecord, store: Store, state: StateFolder) -> Mirro
         state=state,
         uri=tracking.get("uri"),
     )
-
-
-def warm_up(
-    kind: str, *, state: StateFolder, uri: str | None = None, early: bool = True
-) -> WarmUp:
-    """Load in a thread what the mirror will need, before it needs it.
-
-    While Ray starts, the CPU is idle; MLflow and a new database take seconds of a core.
-
-    Args:
-        kind: As for `build_mirror`.
-        state: As for `build_mirror`.
-        uri: As for `build_mirror`.
-        early: Whether to begin at once, and not only once the database is wanted.
-    """
-    server = MlflowServer(state.tracking_address(uri)[0]) if kind == "mlflow" else None
-    return WarmUp(server, early=early)

@@ -17,7 +17,8 @@ class Rhythm:
     """The timing of the thread.
 
     Attributes:
-        first_s: Seconds before the first poll, since starting workers need the CPU more.
+        first_s: Seconds before the first poll, unless `begin` is called: loading a tracker takes
+            seconds of a core, which workers that start need more.
         period_s: Seconds between two polls of the outbox.
         breath_s: Seconds between two batches, so that the driver's threads are never starved.
         longest_pause_s: While the server is unreachable, pauses double from `period_s` up to this.
@@ -56,10 +57,14 @@ class BackgroundMirror:
         self._mirror, self._sweep, self._rhythm = mirror, sweep, rhythm
         self._on_trouble = on_trouble
         self._is_away = False
-        self._closing = threading.Event()
+        self._beginning, self._closing = threading.Event(), threading.Event()
         self._deadline = float("inf")
         self._thread = threading.Thread(target=self._work, name="paretune-mirror", daemon=True)
         self._thread.start()
+
+    def begin(self) -> None:
+        """Mirror from now on; else that begins after `Rhythm.first_s`."""
+        self._beginning.set()
 
     def close(self, timeout_s: float) -> int:
         """Mirror what is left, for at most `timeout_s` seconds, and stop.
@@ -71,6 +76,7 @@ class BackgroundMirror:
         """
         self._deadline = time.monotonic() + timeout_s
         self._closing.set()
+        self._beginning.set()
         self._thread.join(timeout_s)
         return self._mirror.pending(self._sweep)
 
@@ -81,7 +87,7 @@ class BackgroundMirror:
 
     def _work(self) -> None:
         pause_s = self._rhythm.period_s
-        self._closing.wait(self._rhythm.first_s)
+        self._beginning.wait(self._rhythm.first_s)
         while not self._closing.is_set():
             self._empty_outbox()
             pause_s = 2 * pause_s if self._is_away else self._rhythm.period_s

@@ -24,15 +24,12 @@ logger = logging.getLogger(__name__)
 _making = threading.RLock()
 
 
-def make_database(
-    uri: str, fill: Callable[[str], object], is_wanted: Callable[[], bool] = lambda: True
-) -> None:
+def make_database(uri: str, fill: Callable[[str], object]) -> None:
     """Create the file of a SQLite URI, and its folder, if it does not exist.
 
     Args:
         uri: A tracking URI; nothing is done for a server, or for another kind of database.
         fill: Creates a database at a URI.
-        is_wanted: Called when the database is complete, before it is put in place.
 
     Raises:
         OSError: The folder or the file cannot be written.
@@ -49,8 +46,6 @@ def make_database(
             made = Path(folder) / "mlflow.db"
             with ALEMBIC_LOCK:
                 fill(sqlite_url(made))
-            if not is_wanted():
-                return
             # SQLite does not create folders, and MLflow would retry for minutes.
             make_private(path.parent)
             _put(made, path)

@@ -9,7 +9,7 @@ import logging
 import os
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -67,21 +67,6 @@ class MlflowServer:
     def name(self) -> str:
         """Its URI without a password."""
         return redacted(self._uri)
-
-    def warm_up(self, is_wanted: Callable[[], bool] = lambda: True) -> None:
-        """Import MLflow, and create a missing database; no server is contacted.
-
-        Args:
-            is_wanted: Waits until it is known whether the database is wanted.
-        """
-        _prepare()
-        import mlflow  # noqa: F401 - two seconds of a core
-
-        try:
-            make_database(self._uri, _fill, is_wanted)
-        except Exception as error:
-            # The first call will raise it again.
-            logger.info("MLflow is not ready before its first use: %s", error)
 
     def experiment_id(self, name: str, *, artifact_root: Path | None = None) -> str:
         """Return the id of an experiment, creating it if missing and restoring it if deleted.

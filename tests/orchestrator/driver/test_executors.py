@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from orchestrator.contracts import Silent
-from orchestrator.driver.executors import executor_of
+from orchestrator.driver.executors import closed, executor_of
 from orchestrator.driver.preflight import check
 from orchestrator.errors import UsageError
 from orchestrator.state_folder import StateFolder
@@ -60,3 +61,36 @@ def test_a_cluster_is_refused_for_an_inline_sweep(tmp_path: Path) -> None:
 
 def test_a_word_is_the_kind() -> None:
     assert make_spec(execution="inline") == make_spec(execution={"kind": "inline"})
+
+
+class Closed:
+    """Remembers which thread closed it."""
+
+    def __init__(self, trouble: Exception | None = None) -> None:
+        self.by: list[str] = []
+        self._trouble = trouble
+
+    def close(self) -> None:
+        self.by.append(threading.current_thread().name)
+        if self._trouble is not None:
+            raise self._trouble
+
+
+def use(executor: Closed, *, early: bool) -> None:
+    with closed(executor) as close:  # type: ignore[arg-type]
+        if early:
+            close()
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_an_executor_is_closed_once_beside_the_rest_or_at_the_end(*, early: bool) -> None:
+    executor = Closed()
+    use(executor, early=early)
+    assert len(executor.by) == 1
+    assert (executor.by[0] == threading.current_thread().name) is not early
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_what_goes_wrong_while_it_is_closed_is_raised(*, early: bool) -> None:
+    with pytest.raises(OSError, match="Ray"):
+        use(Closed(OSError("Ray")), early=early)

@@ -7,13 +7,14 @@ import pytest
 
 from orchestrator.contracts import Job, JobSource, News, Outcome, Silent, Store
 from orchestrator.driver.running import run
-from orchestrator.driver.watch import Watch
+from orchestrator.driver.watch import Watch, watched
 from orchestrator.errors import OrchestratorError
 from orchestrator.logs.lines import Line
 from orchestrator.logs.run_log import LogFormat
 from orchestrator.metrics.serving import MetricsPlace
+from orchestrator.state_folder import StateFolder
 from orchestrator.storage.opening import open_store
-from orchestrator.trials import Failure, FailureKind, TrialState
+from orchestrator.trials import Failure, FailureKind, Report, TrialState
 from tests.orchestrator.driver.test_running import Played, make_spec
 from trainers.stages.use import CacheUse
 
@@ -147,3 +148,15 @@ def test_the_metrics_of_a_run_are_in_its_file_when_it_is_over(
         'paretune_slots{sweep="a"} 2.0',
     ):
         assert sample in text
+
+
+def test_the_first_report_of_a_run_is_heard_of_once(store: Store, tmp_path: Path) -> None:
+    heard: list[str] = []
+    with watched(make_spec(), StateFolder(tmp_path), Watch(), lambda _: None) as seen:
+        seen.when_reported(lambda: heard.append("reported"))
+        shown = seen.progress(Silent())
+        shown.note("It begins.")
+        assert not heard
+        shown.trial_reported(0, Report(1, {}))
+        shown.trial_reported(0, Report(2, {}))
+    assert heard == ["reported"]

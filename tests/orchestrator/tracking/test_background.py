@@ -103,3 +103,14 @@ def test_a_store_that_is_away_is_said_in_a_sentence_and_not_with_a_traceback(cap
 
 def test_no_mirror_has_nothing_to_do():
     assert BackgroundMirror(NoMirror(), "s", on_trouble=lambda _: None).close(timeout_s=300) == 0
+
+
+def test_it_begins_when_it_is_told_to_and_not_before():
+    line = Line(marks=3)
+    late = Rhythm(first_s=600, period_s=600, breath_s=0.0, batch=3)
+    mirror = BackgroundMirror(line, "s", on_trouble=print, rhythm=late)
+    time.sleep(0.05)
+    assert line.tries == 0
+    mirror.begin()
+    until(lambda: line.left == 0)
+    assert mirror.close(timeout_s=300) == 0
