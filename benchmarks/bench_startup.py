@@ -2,11 +2,11 @@
 
 *Floor*: a process that starts Ray and as many actors as a sweep of two trials has, each of which
 imports torch. *First step*: until the first epoch of that sweep was reported, from the start of
-the process; at most 1.3 times the floor is wanted. *End*: from the end of its last trial to the
-end of the process, in which the front is measured on the test images, less what that takes of a
-CPU in a process that has imported everything; at most 3 s are wanted. *Inline*: the command
-``paretune run`` with four trials on digits and `execution: inline`, from its start to its end; at
-most 10 s are wanted. The sides take turns; the least of the rounds is printed beside the median,
+``paretune run``; at most 1.3 times the floor is wanted. *End*: from the end of its last trial to
+the end of the process, in which the front is measured on the test images, less what that takes of
+a CPU in a process that has imported everything; at most 3 s are wanted. *Inline*: ``paretune run``
+with four trials on digits and `execution: inline`, from its start to its end; at most 10 s are
+wanted. The sides take turns; the least of the rounds is printed beside the median,
 because a busy machine only adds.
 
 Run: ``python benchmarks/bench_startup.py --rounds 5``
@@ -21,14 +21,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 from options import parsed
 from side_process import environment
-from startup_side import SECONDS_NAME, SWEEP
+from startup_side import SECONDS_NAME, SLOTS, SWEEP
+from startup_watch import BEGAN
 
 INLINE_TRIALS = 4
+HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
@@ -59,38 +62,42 @@ def measure() -> dict[str, float]:
     """Run each side once."""
     with tempfile.TemporaryDirectory(prefix="paretune-bench-") as name:
         folder = Path(name)
-        found = side("floor", folder) | side("sweep", folder)
-        whole_s = found["process_s"]
+        found = side("floor", folder) | sweep(folder)
         found |= side("front", folder)
-        inline_s, inline_cpu_s = inline(folder)
+        inline_s, inline_cpu_s = run(
+            folder, {"name": "inline", "budget": INLINE_TRIALS, "execution": "inline"}
+        )
     return {
         "floor_s": found["floor_s"],
         "first_s": found["first_s"],
         "first": found["first_s"] / found["floor_s"],
         "last_s": found["last_s"],
-        "whole_s": whole_s,
+        "whole_s": found["whole_s"],
         "front_cpu_s": found["front_cpu_s"],
-        "end_s": whole_s - found["last_s"] - found["front_cpu_s"],
+        "end_s": found["whole_s"] - found["last_s"] - found["front_cpu_s"],
         "inline_s": inline_s,
         "inline_cpu_s": inline_cpu_s,
     }
 
 
 def side(name: str, folder: Path) -> dict[str, float]:
-    """Run a side of `startup_side`; its seconds, and those of its process."""
-    script = Path(__file__).with_name("startup_side.py").resolve()
-    began = time.time()
-    process_s, _ = timed([sys.executable, str(script), name, repr(began)], folder)
-    return {**json.loads((folder / SECONDS_NAME).read_text()), "process_s": process_s}
+    """Run a side of `startup_side`; its seconds."""
+    timed([sys.executable, str(HERE / "startup_side.py"), name, repr(time.time())], folder)
+    return dict(json.loads((folder / SECONDS_NAME).read_text()))
 
 
-def inline(folder: Path) -> tuple[float, float]:
-    """Run the inline sweep; seconds on the clock, and of the CPU."""
-    file = folder / "inline.yaml"
-    content = {"name": "inline", "budget": {"trials": INLINE_TRIALS}, "execution": "inline"}
-    file.write_text(yaml.safe_dump({**SWEEP, **content}))
-    command = Path(sys.executable).with_name("paretune")
-    return timed([str(command), "run", str(file)], folder)
+def sweep(folder: Path) -> dict[str, float]:
+    """Run the sweep of two trials; its seconds."""
+    watch = f"{HERE / 'startup_watch.py'}:Watch"
+    whole_s, _ = run(folder, {"budget": SLOTS, "callbacks": [watch]})
+    return {"whole_s": whole_s, **json.loads((folder / SECONDS_NAME).read_text())}
+
+
+def run(folder: Path, changes: Mapping[str, object]) -> tuple[float, float]:
+    """Run ``paretune run``; seconds on the clock, and of the CPU."""
+    file = folder / "sweep.yaml"
+    file.write_text(yaml.safe_dump({**SWEEP, **changes}))
+    return timed([str(Path(sys.executable).with_name("paretune")), "run", str(file)], folder)
 
 
 def timed(command: list[str], folder: Path) -> tuple[float, float]:
@@ -98,7 +105,12 @@ def timed(command: list[str], folder: Path) -> tuple[float, float]:
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
     with (folder / "log").open("w") as log:
         process = subprocess.run(
-            command, cwd=folder, env=environment(folder), stdout=log, stderr=log, check=False
+            command,
+            cwd=folder,
+            env={**environment(folder), BEGAN: repr(began)},
+            stdout=log,
+            stderr=log,
+            check=False,
         )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if process.returncode:

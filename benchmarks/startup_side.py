@@ -43,28 +43,6 @@ def floor(began: float) -> dict[str, float]:
     return {"floor_s": time.time() - began}
 
 
-def sweep(began: float) -> dict[str, float]:
-    """Run a sweep of two trials; when its first epoch was reported, and its last trial ended."""
-    import yaml
-
-    from orchestrator import load_sweep, run
-    from orchestrator.contracts import Silent
-
-    class Watch(Silent):
-        first_s = last_s = 0.0
-
-        def trial_reported(self, *_: object) -> None:
-            self.first_s = self.first_s or time.time() - began
-
-        def trial_ended(self, *_: object) -> None:
-            self.last_s = time.time() - began
-
-    watch = Watch()
-    Path("sweep.yaml").write_text(yaml.safe_dump({**SWEEP, "budget": {"trials": SLOTS}}))
-    run(load_sweep("sweep.yaml"), progress=watch)
-    return {"first_s": watch.first_s, "last_s": watch.last_s}
-
-
 def front(_: float) -> dict[str, float]:
     """Measure the front of that sweep again, in one process that has imported torch before."""
     from orchestrator.contracts import FrontJob
@@ -91,7 +69,7 @@ def front(_: float) -> dict[str, float]:
 
 
 def main(side: str, began: float) -> None:
-    sides: dict[str, Any] = {"floor": floor, "sweep": sweep, "front": front}
+    sides: dict[str, Any] = {"floor": floor, "front": front}
     Path(SECONDS_NAME).write_text(json.dumps(sides[side](began)))
 
 
