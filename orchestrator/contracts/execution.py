@@ -234,5 +234,8 @@ class Executor(Protocol):
         ...
 
     def close(self) -> None:
-        """Release the workers; does nothing when there are none."""
+        """Release the workers; does nothing when there are none.
+
+        Called from another thread than the other methods where MLflow gets the last values.
+        """
         ...

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 _MARKER = 8.0  # pixels from a marker's center to its edge
 _LETTER, _LINE = 6.5, 13.0  # pixels of a character of a trial's number
+_LINE_ROOM = 6.0  # pixels that a drawn line keeps free
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,12 @@ class Room:
         best = costs.index(min(costs))
         self._taken.append(boxes[best])
         return best
+
+    def take_line(self, x: float, y: float, right: float, up: float) -> None:
+        """Keep labels off a line of so many pixels to the right and up."""
+        for share in np.linspace(0.0, 1.0, 9)[1:]:
+            middle = x + share * right - _LINE_ROOM / 2, y + share * up - _LINE_ROOM / 2
+            self._taken.append(Box(*middle, _LINE_ROOM, _LINE_ROOM))
 
     def _cost(self, box: Box) -> int:
         """Count the markers and labels that the box covers, or how far it leaves the plane."""

@@ -228,6 +228,7 @@ def _knee(drawing: Drawing, axes: _Axes, room: Room) -> Iterator[dict[str, objec
             for dx, dy in _KNEE_PLACES
         ]
         dx, dy = _KNEE_PLACES[room.emptiest(boxes)]
+        room.take_line(right, up, dx, -dy)
         yield {
             "x": axes.x.coordinate(x),
             "y": axes.y.coordinate(y),

@@ -4,10 +4,12 @@ import math
 import re
 import xml.etree.ElementTree as ET
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.objectives import Direction, Objective
+from orchestrator.plots.labels import Room
 from orchestrator.plots.scatter import scatter
 
 GOALS = [Objective("memory_bytes", Direction.MINIMIZE), Objective("accuracy", Direction.MAXIMIZE)]
@@ -39,3 +41,12 @@ def test_values_of_several_magnitudes_are_apart() -> None:
 
 def test_a_member_without_a_value_is_left_out() -> None:
     assert scatter(GOALS, [("t", {"accuracy": 0.5})]) == ""
+
+
+def test_a_number_does_not_stand_where_a_line_is_drawn() -> None:
+    """The line of the knee's label went through a neighbor's number."""
+    center = np.array([[200.0, 150.0]])
+    assert Room(center, 430, 330).place(200, 150, 2) == "top left"
+    crossed = Room(center, 430, 330)
+    crossed.take_line(230, 130, -80, 40)
+    assert crossed.place(200, 150, 2) == "top center"
