@@ -74,6 +74,12 @@ def closed(worker: Executor) -> Iterator[Callable[[], object]]:
 
     Yields:
         A function that begins to close it earlier, in a thread: Ray takes a second to end.
+
+    >>> from types import SimpleNamespace
+    >>> with closed(SimpleNamespace(close=lambda: print("closed"))) as close:
+    ...     print("works")
+    works
+    closed
     """
     begun: list[Future[None]] = []
     with ThreadPoolExecutor(1, thread_name_prefix="close") as pool:
