@@ -15,7 +15,7 @@ from orchestrator.spec.files import load_sweep
 def test_a_limit_of_time_has_the_model_count_gains_by_the_second(
     budget: str, per_second: bool
 ) -> None:
-    settings = ["sampler=model", f"budget={{{budget}}}"]
+    settings = ["sampler=model", f"budget={{{budget}}}", "execution.reproducible=false"]
     sampler = sampler_of(
         load_sweep("examples/sweeps/digits.yaml", settings=settings), nothing_known
     )
