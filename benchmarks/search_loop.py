@@ -39,11 +39,13 @@ def search(  # noqa: PLR0913 - what a search is made of
     slots: int,
     seconds: float,
     cpu_s: float = math.inf,
+    used: Callable[[], float] = time.process_time,
     sizes: Sequence[str] = ("memory_bytes", "params"),
 ) -> tuple[list[tuple[float, Trial]], float]:
-    """Search for so many simulated seconds, or until the process has used `cpu_s` real ones.
+    """Search for so many simulated seconds, or until `cpu_s` real ones of a core were used.
 
-    What a milestone measures is completed by `sizes`, which are known before training.
+    `used` tells how many were, of this process and of what works for it. What a milestone measures
+    is completed by `sizes`, which are known before training.
 
     Returns:
         Complete trials with the moment of each, and the moment at which the search ended.
@@ -52,8 +54,8 @@ def search(  # noqa: PLR0913 - what a search is made of
     # Moment, number, epochs that are done then; one beyond the last is the evaluation.
     events: list[tuple[float, int, int]] = []
     trials: list[Trial] = []
-    now, last_s = 0.0, time.process_time() + cpu_s
-    while now < seconds and time.process_time() < last_s:
+    now, last_s = 0.0, used() + cpu_s
+    while now < seconds and used() < last_s:
         while len(events) < slots:
             number = len(trials)
             trials.append(lookup(peer.suggest(number)))

@@ -3,6 +3,7 @@
 import json
 import math
 import subprocess
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+import psutil  # type: ignore[import-untyped]
 from search_loop import Trial, search
 
 from orchestrator.pareto.indicators import mean_difference
@@ -163,6 +165,11 @@ class Piped:
     def __enter__(self) -> "Piped":
         return self
 
+    def used(self) -> float:
+        """Seconds of a core that this process and that one have used."""
+        times = psutil.Process(self._process.pid).cpu_times()
+        return time.process_time() + float(times.user + times.system)
+
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.communicate()
@@ -209,6 +216,7 @@ def searched(arena: Arena, seed: int, peer: Any, milestones: Sequence[int]) -> S
         slots=arena.slots,
         seconds=arena.seconds,
         cpu_s=arena.peer_cpu_s,
+        used=peer.used if isinstance(peer, Piped) else time.process_time,
         sizes=spec.known,
     )
     scale = Scale.of(spec, arena.table, seed)
