@@ -22,7 +22,7 @@ NUMERIC := $(addprefix tests/trainers/,training networks evaluators test_any_pro
 PLAIN := $(addprefix --ignore=tests/trainers/networks/,brought test_guide.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test test-docstrings test-ray test-rest check coverage docs bench faults fuzz ui image release-check clean processors cluster
+.PHONY: help install demo quick test test-docstrings test-ray test-rest test-others check coverage docs bench faults fuzz ui image release-check clean processors cluster
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,8 +53,8 @@ quick: install  ## Run the tests of half a second that need neither Ray, MLflow,
 test: install  ## Run everything that CI runs
 	@echo "Two runs at once, each shown when it has ended: the checks and the examples of docstrings,"
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check test-docstrings
-	@echo "then tests with Ray and all others."
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-ray test-rest
+	@echo "then tests with Ray, and all others: these once more on other processors' kernels."
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-ray test-others
 
 test-docstrings: install  ## Run the examples of docstrings
 	$(BIN)/python -m pytest -q --doctest-modules orchestrator trainers search_spaces --ignore=orchestrator/storage/migrations
@@ -65,6 +65,10 @@ test-ray: install  ## Run the tests that start Ray, and those that take long, on
 # After those with Ray where both want a processor: they are one after another, and would end last.
 test-rest: install  ## Run all other tests, two at a time
 	nice -n 5 $(BIN)/python -m pytest -q -n 2 -m "not (ray or serial)" --durations=15
+
+test-others: install  ## Run the tests without Ray, then those of processors
+	@$(MAKE) --no-print-directory test-rest
+	@$(MAKE) --no-print-directory processors
 
 # What the image's head has beyond the lock file of the tests: the job server's packages.
 build/job-server: docker/deployment.lock requirements.lock | install
@@ -78,7 +82,7 @@ cluster: install build/job-server  ## Run the tests that start several nodes of 
 processors: $(addprefix on-,$(ON))  ## Run the tests of what computes on other processors' kernels
 
 on-%: install
-	env $($*) $(BIN)/python -m pytest -q -n 2 -p no:cacheprovider $(NUMERIC) $(PLAIN)
+	env $($*) nice -n 5 $(BIN)/python -m pytest -q -n 2 -p no:cacheprovider $(NUMERIC) $(PLAIN)
 
 check: install  ## Lint, types, import rules
 	$(BIN)/ruff format --check .
