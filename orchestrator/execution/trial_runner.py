@@ -54,10 +54,11 @@ class TrialRunner:
         self._job: Job | None = None
         self._run: TrialRun | None = None
         self._worked_s = 0.0
+        self._is_over = False
 
     def begin(self, job: Job) -> None:
         """Take a new job; whatever ran before is forgotten."""
-        self._job, self._run, self._worked_s = job, None, 0.0
+        self._job, self._run, self._worked_s, self._is_over = job, None, 0.0, False
         self._told = 0 if self._cache is None else len(self._cache.troubles)
 
     @property
@@ -107,13 +108,14 @@ class TrialRunner:
         # What is trained to its end is measured: it is worth more than the limit.
         if run is not None and not run.finished and limit is not None and self._worked_s >= limit:
             step = replace(step, outcome=step.outcome or _too_slow(self._job, run))
+        self._is_over = step.outcome is not None
         if step.outcome is not None and step.outcome.state is TrialState.FAILED:
             self._run = None
         return step
 
     def checkpoint(self) -> None:
         """Keep the finished epochs of a job that is about to be interrupted."""
-        if self._run is not None and not self._run.finished:
+        if self._run is not None and not self._is_over:
             try:
                 self._run.checkpoint()
             except OSError as error:

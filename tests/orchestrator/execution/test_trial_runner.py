@@ -320,6 +320,26 @@ def test_a_job_that_is_left_keeps_its_epochs(digits: ImageData, job: Callable[..
     assert reports[0] == told[0]
 
 
+@pytest.mark.slow
+def test_a_job_that_is_left_before_it_is_measured_keeps_its_training(
+    digits: ImageData, job: Callable[..., Job], tmp_path: Path
+) -> None:
+    runner = TrialRunner(digits)
+    runner.begin(job(epochs=2))
+    told = [report for _ in range(2) for report in runner.step().reports]
+    assert [report.epoch for report in told] == [1, 2]
+    runner.checkpoint()
+    other = TrialRunner(digits)
+    other.begin(job(epochs=2))
+    taken_up, measured = steps(other)
+    assert taken_up.reports == tuple(told)
+    assert measured.outcome is not None
+    # What is over needs no checkpoint any more.
+    (tmp_path / "trial" / CHECKPOINT_NAME).unlink()
+    other.checkpoint()
+    assert not (tmp_path / "trial" / CHECKPOINT_NAME).exists()
+
+
 def test_a_step_needs_a_job(digits: ImageData) -> None:
     with pytest.raises(RuntimeError, match="begin"):
         TrialRunner(digits).step()
