@@ -70,7 +70,8 @@ def batches_of(spec: "SweepSpec") -> Batches:
     a sweep is reproducible, whose proposals would wait for whole batches.
 
     >>> from orchestrator.spec.files import load_sweep
-    >>> spec = load_sweep("examples/sweeps/digits.yaml")
+    >>> usual = ["execution.reproducible=false"]
+    >>> spec = load_sweep("examples/sweeps/digits.yaml", settings=usual)
     >>> batches_of(spec)
     Batches(most=16, rounds=4)
     """

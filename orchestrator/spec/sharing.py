@@ -14,8 +14,8 @@ def shares_trainings(spec: "SweepSpec") -> bool:
     trials shares what comes before and after the training alone.
 
     >>> from orchestrator.spec.files import load_sweep
-    >>> both = ["execution={reproducible: true, max_slots: 2}", "scheduler=moasha"]
-    >>> for settings in ([], both[:1], both[1:], both):
+    >>> usual, stops = "execution.reproducible=false", "scheduler=moasha"
+    >>> for settings in ([], [usual], [stops, usual], [stops]):
     ...     shares_trainings(load_sweep("examples/sweeps/digits.yaml", settings=settings))
     True
     True
