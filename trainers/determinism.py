@@ -3,9 +3,14 @@
 import hashlib
 import json
 import random
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+_BORROWING = threading.RLock()
 
 
 def derive_seed(seed: int, *purposes: str | int) -> int:
@@ -40,6 +45,26 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - foreign libraries still read it
     torch.manual_seed(seed)
+
+
+@contextmanager
+def borrowed_generators(devices: Sequence[torch.device] = ()) -> Iterator[None]:
+    """Seed the global generators of torch and draw from them; they are as before afterwards.
+
+    Other threads that borrow them wait. `torch.random.fork_rng` alone would put back, at its end,
+    what another thread had seeded when it began.
+
+    Args:
+        devices: Whose generators are borrowed too, beside the CPU's.
+
+    >>> before = torch.random.get_rng_state()
+    >>> with borrowed_generators():
+    ...     _ = torch.manual_seed(7)
+    >>> torch.equal(torch.random.get_rng_state(), before)
+    True
+    """
+    with _BORROWING, torch.random.fork_rng(devices=devices):
+        yield
 
 
 def set_threads(count: int) -> None:

@@ -1,4 +1,5 @@
 import random
+import threading
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.determinism import derive_seed, seed_everything, set_threads
+from trainers.determinism import borrowed_generators, derive_seed, seed_everything, set_threads
 
 
 def test_a_derived_seed_is_the_same_in_every_process_and_version() -> None:
@@ -40,3 +41,28 @@ def test_threads_are_set_and_zero_is_refused() -> None:
         torch.set_num_threads(before)
     with pytest.raises(ValueError, match="at least one thread"):
         set_threads(0)
+
+
+def test_threads_that_borrow_the_generators_leave_them_as_they_were() -> None:
+    begun, inside, over = threading.Event(), threading.Event(), threading.Event()
+
+    def first() -> None:
+        with borrowed_generators():
+            torch.manual_seed(1)
+            begun.set()
+            inside.wait(0.2)  # The other one must not come in.
+        over.set()
+
+    def second() -> None:
+        begun.wait()
+        with borrowed_generators():
+            inside.set()
+            over.wait(0.2)
+
+    before = torch.random.get_rng_state()
+    threads = [threading.Thread(target=work) for work in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert torch.equal(torch.random.get_rng_state(), before)

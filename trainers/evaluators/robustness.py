@@ -1,6 +1,5 @@
 """Accuracy under attack, transfer between networks, and the distance to the nearest mistake."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trainers.data.splits import Indices, stratified_choice
-from trainers.determinism import derive_seed
+from trainers.determinism import borrowed_generators, derive_seed
 from trainers.errors import TrainerError
 from trainers.evaluators.accuracy import (
     Images,
@@ -31,7 +30,6 @@ from trainers.networks.inputs import to_unit
 # Images at once. Fixed, because it is part of what decides the random starts; larger batches are
 # not faster on a CPU, and need memory for every activation of every image.
 _BATCH = 64
-_DRAWING = threading.Lock()
 _IN_TURNS: ContextVar[bool] = ContextVar("_IN_TURNS", default=False)
 
 
@@ -269,7 +267,7 @@ class _Generators:
         if self._is_used:
             yield
             return
-        with _DRAWING, torch.random.fork_rng(devices=self._cuda):
+        with borrowed_generators(self._cuda):
             if self._states:
                 torch.default_generator.set_state(self._states[0])
                 for one, state in zip(self._cuda, self._states[1:], strict=True):

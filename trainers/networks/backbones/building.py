@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from trainers.determinism import derive_seed
+from trainers.determinism import borrowed_generators, derive_seed
 from trainers.doors import DoorError
 from trainers.errors import WeightsError
 from trainers.networks.backbone_table import (
@@ -93,7 +93,7 @@ def build_backbone(
         features, blocks = _brought(info, weights, seed)
         return Backbone(info.name, features, info.n_features, blocks, spec, info.reference_widths)
     if weights == "scratch":
-        with torch.random.fork_rng(devices=[]):
+        with borrowed_generators():
             torch.manual_seed(derive_seed(seed, "backbone", info.base))
             features = resized(_features(info.base), info)
     elif info.width != 1:

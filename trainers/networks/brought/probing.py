@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from trainers.determinism import borrowed_generators
 from trainers.doors import FOREIGN_ERRORS, say_if_slow, shown_error
 from trainers.networks.brought.facts import BroughtError
 
@@ -25,7 +26,7 @@ def built_here(seed: int) -> Iterator[None]:
     ...     nn.Linear(1, 1).weight.device.type
     'cpu'
     """
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with borrowed_generators(), torch.device("cpu"):
         torch.manual_seed(seed)
         yield
 
