@@ -72,8 +72,12 @@ class RayExecutor:
     def prepare(self) -> Prepared:
         """Connect, check that one trial fits, read the images and try the weights."""
         # It takes a second, in which Ray's start mostly waits.
-        tuning = threading.Thread(target=_load_tuning, name="tune-warm-up", daemon=True)
-        tuning.start()
+        threading.Thread(
+            target=importlib.import_module,
+            args=("orchestrator.execution.ray_tuning",),
+            name="tune-warm-up",
+            daemon=True,
+        ).start()
         if not ray.is_initialized():
             self._disconnect = connect(self._address, self._state.ray_log, self._say)
         task = self._task
@@ -153,7 +157,3 @@ class RayExecutor:
             leaving.join(_LEAVE_S)
         else:
             disconnect()
-
-
-def _load_tuning() -> None:
-    importlib.import_module("orchestrator.execution.ray_tuning")

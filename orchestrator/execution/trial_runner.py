@@ -54,11 +54,10 @@ class TrialRunner:
         self._job: Job | None = None
         self._run: TrialRun | None = None
         self._worked_s = 0.0
-        self._is_over = False
 
     def begin(self, job: Job) -> None:
         """Take a new job; whatever ran before is forgotten."""
-        self._job, self._run, self._worked_s, self._is_over = job, None, 0.0, False
+        self._job, self._run, self._worked_s = job, None, 0.0
         self._told = 0 if self._cache is None else len(self._cache.troubles)
 
     @property
@@ -69,8 +68,8 @@ class TrialRunner:
     def step(self) -> Step:
         """Work for about `SLICE_S`, or to the next milestone, or to the end.
 
-        The first epoch is a step of its own, and so is measuring: what was trained is told at
-        once.
+        The first epoch and the measurement are steps of their own, so that finished epochs are
+        reported immediately.
         """
         return self._guarded(self._step)
 
@@ -108,14 +107,13 @@ class TrialRunner:
         # What is trained to its end is measured: it is worth more than the limit.
         if run is not None and not run.finished and limit is not None and self._worked_s >= limit:
             step = replace(step, outcome=step.outcome or _too_slow(self._job, run))
-        self._is_over = step.outcome is not None
-        if step.outcome is not None and step.outcome.state is TrialState.FAILED:
+        if step.outcome is not None:
             self._run = None
         return step
 
     def checkpoint(self) -> None:
         """Keep the finished epochs of a job that is about to be interrupted."""
-        if self._run is not None and not self._is_over:
+        if self._run is not None:
             try:
                 self._run.checkpoint()
             except OSError as error:

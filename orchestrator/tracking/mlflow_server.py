@@ -5,7 +5,6 @@ run in global state, which a user's own code may need.
 """
 
 import contextlib
-import logging
 import os
 import sqlite3
 import warnings
@@ -25,8 +24,6 @@ from orchestrator.tracking.runs import (
     RunView,
     missing_from,
 )
-
-logger = logging.getLogger(__name__)
 
 # Read by MLflow from the environment and nowhere else (3.17). A user's own setting wins.
 _ENVIRONMENT = {
