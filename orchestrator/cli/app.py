@@ -137,7 +137,8 @@ def _options(
 def main() -> None:
     """Run the command that the process was started with."""
     gc.set_threshold(_COLLECT_AFTER)
-    # Last of all: what the process ends with is not searched for cycles, which takes a second.
+    # Called last. Frozen objects are left out of the garbage collection at exit, which takes a
+    # second.
     atexit.register(gc.freeze)
     try:
         app(prog_name="paretune")

@@ -111,7 +111,7 @@ class GroupRunner:
 
     def _trained(self, runs: Mapping[int, TrialRun]) -> Mapping[int, Step]:
         steps = {number: Step(()) for number in runs}
-        # The first epoch is told at once.
+        # The first epoch is reported immediately.
         slice_s = SLICE_S if any(run.epoch for run in runs.values()) else 0.0
         until = time.perf_counter() + slice_s
         while True:
